@@ -1,0 +1,182 @@
+"""An experiment is one config file: read it, check it, fill in the defaults, cut slices.
+
+The schema is `workflow/config/schema.yaml`; datasets and model families declare their own keys
+(`SETTINGS`) in their own files. Errors name the key, the file, and the nearest known key.
+"""
+
+import copy
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from sightlines import registry
+from sightlines.errors import ConfigError
+from sightlines.networks import Network
+
+FOLDER = Path(__file__).resolve().parents[2] / "workflow" / "config"
+
+Config = dict[str, Any]
+
+
+def load(path: Path) -> Config:
+    """Read an experiment's config file, check it against the schema, fill in all defaults.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, a key is unknown or missing, a value is not
+            allowed. All offences are listed at once.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold keys such as dataset, models and runs")
+    return complete(raw, str(path))
+
+
+def complete(raw: Config, where: str) -> Config:
+    """Check a config that is already in memory and fill in the defaults.
+
+    Args:
+        raw: The config as the user wrote it.
+        where: How errors call it.
+    """
+    config = copy.deepcopy(raw)
+    schema = _resolve(read_schema(), config)
+    offences = [_explain(error) for error in Draft202012Validator(schema).iter_errors(config)]
+    if offences:
+        listed = "\n  ".join(sorted(set(offences)))
+        raise ConfigError(f"{where}:\n  {listed}\nworkflow/config/README.md explains every key.")
+    _fill(schema, config)
+    for model in config["models"].values():
+        model["train"] = config["train"] | model["train"]
+    return config
+
+
+def read_schema() -> dict[str, Any]:
+    """The schema as `workflow/config/schema.yaml` has it, before datasets and families join."""
+    return yaml.safe_load((FOLDER / "schema.yaml").read_text())
+
+
+def member_schema(node: dict[str, Any], name: str) -> dict[str, Any]:
+    """Schema of one dataset or one model family: the shared keys and the file's own SETTINGS."""
+    declared = registry.declarations(node["x-members"], name)
+    select = node["x-select"]
+    own = {
+        "description": f"{node['x-members'][:-1]} file",
+        "enum": list(registry.members(node["x-members"])),
+    }
+    properties = {select: own} | node.get("properties", {}) | declared["SETTINGS"]
+    required = [select, *declared.get("REQUIRED", ())]
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": required,
+    }
+
+
+def _resolve(schema: dict[str, Any], config: Config) -> dict[str, Any]:
+    """Put the chosen dataset's and families' own schemas into the places that name them."""
+    properties = schema["properties"]
+    properties["dataset"] = _choose(properties["dataset"], config.get("dataset"))
+    generic = properties["models"].pop("additionalProperties")
+    partial = copy.deepcopy(properties["train"])
+    partial.pop("required")
+    partial.pop("default")
+    for key in partial["properties"].values():
+        key.pop("default", None)
+    generic["properties"]["train"] = partial | {"default": {}}
+    models = config.get("models")
+    named = models if isinstance(models, dict) else {}
+    properties["models"]["properties"] = {n: _choose(generic, m) for n, m in named.items()}
+    return schema
+
+
+def _choose(node: dict[str, Any], value: Any) -> dict[str, Any]:
+    names = registry.members(node["x-members"])
+    chosen = value.get(node["x-select"]) if isinstance(value, dict) else None
+    if chosen in names:
+        return member_schema(node, chosen)
+    return {
+        "type": "object",
+        "required": [node["x-select"]],
+        "properties": {node["x-select"]: {"enum": list(names)}},
+    }
+
+
+def _fill(schema: dict[str, Any], value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _fill(schema.get("items", {}), item)
+    if not isinstance(value, dict):
+        return
+    for key, child in schema.get("properties", {}).items():
+        if key not in value and "default" in child:
+            value[key] = copy.deepcopy(child["default"])
+        if key in value:
+            _fill(child, value[key])
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error.absolute_path) or "the file"
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = [key for key in error.instance if key not in known]
+        return f"{place}: " + "; ".join(f"unknown key {k!r}{_nearest(k, known)}" for k in unknown)
+    if error.validator == "enum":
+        allowed = error.schema["enum"]
+        hint = _nearest(str(error.instance), [str(a) for a in allowed])
+        return f"{place}: {error.instance!r} is not one of {allowed}{hint}"
+    if error.validator == "required":
+        missing = [key for key in error.schema["required"] if key not in error.instance]
+        return f"{place}: missing key {', '.join(map(repr, missing))}"
+    unit = f" (unit: {error.schema['unit']})" if "unit" in error.schema else ""
+    return f"{place}: {error.message}{unit}"
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+    return f", nearest is {matches[0]!r}" if matches else ""
+
+
+def networks(config: Config) -> list[Network]:
+    """All networks of the runs, each once, in the config's order."""
+    found = (
+        Network(model, fraction, seed)
+        for run in config["runs"]
+        for model in run["models"]
+        for fraction in run["fractions"]
+        for seed in run["seeds"]
+    )
+    return list(dict.fromkeys(found))
+
+
+def source_folder(config: Config) -> str:
+    """Where archives, image folders and weights lie: SIGHTLINES_DATA, or the key data_root."""
+    return os.environ.get("SIGHTLINES_DATA") or config["data_root"]
+
+
+def main() -> None:
+    """Check config files by hand: `python -m sightlines.config workflow/config/cifar10.yaml`."""
+    from sightlines.errors import SightlinesError
+    from sightlines.experiment import check
+
+    try:
+        for path in sys.argv[1:]:
+            config = load(Path(path))
+            check(config)
+            print(f"{path}: {len(networks(config))} networks, no errors")
+    except SightlinesError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

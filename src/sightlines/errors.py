@@ -1,0 +1,38 @@
+"""What can go wrong for a user, as one small tree.
+
+    SightlinesError            everything below; a message says what, where and the cure
+    ├── ConfigError            a config file asks for something that cannot be
+    ├── DataError              an archive, an image folder or an image is not what it should be
+    ├── WeightsError           a weight file does not fit its model or is damaged
+    ├── ResultError            a file of an earlier stage is missing, damaged or of another experiment
+    ├── DiskError              too little room, or a folder that cannot be written
+    └── TrainingError          training cannot go on (a loss that is not finite, a lock held by another process)
+"""
+
+
+class SightlinesError(Exception):
+    """Base of all errors that a user can cause and cure."""
+
+
+class ConfigError(SightlinesError):
+    """A config file asks for something that cannot be."""
+
+
+class DataError(SightlinesError):
+    """An archive, an image folder or an image is not what it should be."""
+
+
+class WeightsError(SightlinesError):
+    """A weight file does not fit its model, or is damaged."""
+
+
+class ResultError(SightlinesError):
+    """A file of an earlier stage is missing, damaged, or of another experiment."""
+
+
+class DiskError(SightlinesError):
+    """Too little room, or a folder that cannot be written."""
+
+
+class TrainingError(SightlinesError):
+    """Training cannot go on."""

@@ -1,0 +1,295 @@
+"""Files that are whole or absent: atomic writes, safetensors, tables, hashes.
+
+Every writer here writes to a temporary name in the target's own folder, flushes it
+to the disk and renames it, so that no reader ever sees half a file. Nothing here
+reads or writes pickle.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from sightlines.errors import DiskError, ResultError
+
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+_CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items()}
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under `path` only when the block ends well.
+
+    Raises:
+        DiskError: the folder cannot be written, or the disk is full; nothing is left behind.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {path}: {error.strerror or error}. "
+            "Free some space or mend the folder's permissions, then run the same command again."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:
+    """Stop before a long job writes `what` to a disk that cannot hold it.
+
+    Raises:
+        DiskError: fewer than `needed_bytes` are free where `folder` lies.
+    """
+    existing = next(p for p in [folder, *folder.absolute().parents] if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed_bytes:
+        raise DiskError(
+            f"{what} needs {needed_bytes / 1e6:,.0f} MB, but the disk of {existing} has "
+            f"{free / 1e6:,.0f} MB free. Free some space, or shrink the dump in the config."
+        )
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys; NaN and infinity are refused."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with atomic(path) as handle:
+        handle.write(text.encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        ResultError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ResultError(
+            f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
+        ) from error
+
+
+def write_npy(path: Path, array: np.ndarray) -> None:
+    """Write one array as .npy, without pickle."""
+    with atomic(path) as handle:
+        np.lib.format.write_array(handle, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Map a .npy file read-only, without pickle.
+
+    Raises:
+        ResultError: the file is missing, truncated or holds objects.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ResultError(
+            f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
+        ) from error
+
+
+TensorShapes = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name -> (safetensors dtype such as "F32", shape)."""
+
+
+def _safetensors_header(shapes: TensorShapes, meta: Any) -> bytes:
+    header: dict[str, Any] = {
+        "__metadata__": {"sightlines": json.dumps(meta, sort_keys=True, allow_nan=False)}
+    }
+    end = 0
+    for name, (code, shape) in shapes.items():
+        begin, end = end, end + _nbytes(code, shape)
+        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _nbytes(code: str, shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(_DTYPES[code]).itemsize
+
+
+def safetensors_bytes(shapes: TensorShapes, meta: Any) -> int:
+    """Exact size in bytes of the file that `TensorWriter` will write."""
+    return len(_safetensors_header(shapes, meta)) + sum(_nbytes(*s) for s in shapes.values())
+
+
+class TensorWriter:
+    """Writes a safetensors file tensor by tensor, in constant memory.
+
+    The format fixes every offset in its header, so all shapes are declared at the start
+    and the tensors are then written in that order, whole or in pieces along the first axis.
+
+    Use as a context manager; the file appears when the block ends and every declared byte
+    was written. The metadata is one key with sorted JSON: several come out in random order.
+    """
+
+    def __init__(self, path: Path, shapes: TensorShapes, meta: Any) -> None:
+        """Declare the file's tensors and what describes them.
+
+        Args:
+            path: Where the file appears at the end.
+            shapes: Name -> (dtype code, shape), in writing order.
+            meta: JSON-able description, read back by `read_meta`.
+        """
+        self._shapes = dict(shapes)
+        self._header = _safetensors_header(shapes, meta)
+        self._order = list(self._shapes)
+        self._left = [_nbytes(*self._shapes[name]) for name in self._order]
+        self._at = 0
+        self._context = atomic(path)
+
+    def __enter__(self) -> "TensorWriter":
+        self._handle = self._context.__enter__()
+        try:
+            self._handle.write(self._header)
+        except BaseException as error:
+            self._context.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def write(self, name: str, array: np.ndarray) -> None:
+        """Append `array` (all of tensor `name`, or its next rows)."""
+        while self._at < len(self._order) and self._left[self._at] == 0:
+            self._at += 1
+        expected = self._order[self._at] if self._at < len(self._order) else None
+        code = self._shapes[name][0]
+        array = np.ascontiguousarray(array, dtype=_DTYPES[code])
+        if name != expected or array.nbytes > self._left[self._at]:
+            raise ValueError(f"wrote {array.nbytes} bytes of {name!r}, expected {expected!r}")
+        self._handle.write(array.data.cast("B") if array.size else b"")
+        self._left[self._at] -= array.nbytes
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None and any(self._left):
+            missing = [n for n, left in zip(self._order, self._left, strict=True) if left]
+            error = ValueError(f"tensors not completely written: {missing}")
+            self._context.__exit__(ValueError, error, None)
+            raise error
+        self._context.__exit__(kind, error, trace)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], meta: Any) -> None:
+    """Write a safetensors file from arrays held in memory."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    shapes = {name: (_CODES[a.dtype], a.shape) for name, a in arrays.items()}
+    with TensorWriter(path, shapes, meta) as writer:
+        for name, array in arrays.items():
+            if array.size:
+                writer.write(name, array)
+
+
+class TensorReader:
+    """Reads a safetensors file lazily: `reader[name]` maps one tensor, `reader.meta` describes.
+
+    Raises:
+        ResultError: the file is missing, truncated or was not written by sightlines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` and check that its header and its length agree."""
+        self.path = Path(path)
+        try:
+            size = self.path.stat().st_size
+            with open(self.path, "rb") as handle:
+                (length,) = struct.unpack("<Q", handle.read(8))
+                if length > min(size, 100_000_000):
+                    raise ValueError("its header is longer than the file")
+                header = json.loads(handle.read(length))
+            self.meta = json.loads(header.pop("__metadata__")["sightlines"])
+            self._begin = 8 + length
+            self._entries: dict[str, dict[str, Any]] = header
+            end = max((e["data_offsets"][1] for e in header.values()), default=0)
+            if size != self._begin + end:
+                raise ValueError(f"it has {size} bytes instead of {self._begin + end}")
+            for name, entry in header.items():
+                begin, stop = entry["data_offsets"]
+                if stop - begin != _nbytes(entry["dtype"], tuple(entry["shape"])) or begin < 0:
+                    raise ValueError(f"tensor {name!r} does not fill its place")
+        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            raise ResultError(
+                f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
+            ) from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def names(self) -> list[str]:
+        """All tensor names, in file order."""
+        return list(self._entries)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one tensor, without reading it."""
+        return tuple(self._entries[name]["shape"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._entries:
+            raise ResultError(f"{self.path} has no tensor {name!r}; it has {self.names()[:20]}")
+        entry = self._entries[name]
+        shape = tuple(entry["shape"])
+        dtype = _DTYPES[entry["dtype"]]
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        offset = self._begin + entry["data_offsets"][0]
+        return np.memmap(self.path, dtype, "r", offset, shape)
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write a data frame as .csv (nine significant digits) or .parquet, by the path's ending."""
+    buffer = io.BytesIO()
+    if Path(path).suffix == ".csv":
+        table.to_csv(buffer, index=False, float_format="%.9g", lineterminator="\n")
+    else:
+        table.to_parquet(buffer, index=False, compression="zstd")
+    with atomic(path) as handle:
+        handle.write(buffer.getbuffer())
+
+
+def read_table(path: Path) -> Any:
+    """Read a data frame from .csv or .parquet.
+
+    Raises:
+        ResultError: the file is missing or damaged.
+    """
+    import pandas as pd
+
+    try:
+        if Path(path).suffix == ".csv":
+            return pd.read_csv(path)
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ResultError(
+            f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
+        ) from error
