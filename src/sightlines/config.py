@@ -23,8 +23,12 @@ FOLDER = Path(__file__).resolve().parents[2] / "workflow" / "config"
 Config = dict[str, Any]
 
 
-def load(path: Path) -> Config:
+def load(path: Path, overrides: Config | None = None) -> Config:
     """Read an experiment's config file, check it against the schema, fill in all defaults.
+
+    Args:
+        path: The one config file of the experiment.
+        overrides: Single keys from the command line (`snakemake --config`), merged on top.
 
     Raises:
         ConfigError: the file is missing or not YAML, a key is unknown or missing, a value is not
@@ -38,7 +42,13 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold keys such as dataset, models and runs")
-    return complete(raw, str(path))
+    return complete(_merged(raw, overrides or {}), str(path))
+
+
+def _merged(base: Any, top: Any) -> Any:
+    if isinstance(base, dict) and isinstance(top, dict):
+        return base | {key: _merged(base.get(key), value) for key, value in top.items()}
+    return top
 
 
 def complete(raw: Config, where: str) -> Config:
@@ -167,13 +177,12 @@ def source_folder(config: Config) -> str:
 def main() -> None:
     """Check config files by hand: `python -m sightlines.config workflow/config/cifar10.yaml`."""
     from sightlines.errors import SightlinesError
-    from sightlines.experiment import check
+    from sightlines.experiment import Experiment
 
     try:
         for path in sys.argv[1:]:
-            config = load(Path(path))
-            check(config)
-            print(f"{path}: {len(networks(config))} networks, no errors")
+            experiment = Experiment.open(Path(path))
+            print(f"{path}: {len(experiment.networks)} networks, {experiment.figures}, no errors")
     except SightlinesError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -1,4 +1,4 @@
-"""Finds the files that make up sightlines: one file is one dataset, model family, measure or figure.
+"""Finds the files that make up sightlines: one file is one dataset, family, dump, measure, figure.
 
 What a file declares (`SETTINGS`, `READS`, `WRITES`, …) is a literal at its top level and is read
 from its source without importing it, so that Snakemake can plan in a second without torch,
@@ -13,7 +13,13 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
-MARKS = {"datasets": "SETTINGS", "models": "SETTINGS", "measures": "WRITES", "figures": "READS"}
+MARKS = {
+    "datasets": "SETTINGS",
+    "models": "SETTINGS",
+    "dumps": "KIND",
+    "measures": "WRITES",
+    "figures": "READS",
+}
 """The declaration that makes a file of a folder a member of its registry."""
 
 
@@ -38,7 +44,7 @@ def declarations(folder: str, name: str) -> dict[str, Any]:
 
 @functools.cache
 def members(folder: str) -> tuple[str, ...]:
-    """Names of all datasets, model families, measures or figures, sorted."""
+    """Names of all members of one folder, sorted."""
     stems = sorted(p.stem for p in (PACKAGE / folder).glob("*.py"))
     return tuple(s for s in stems if MARKS[folder] in declarations(folder, s))
 

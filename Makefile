@@ -1,0 +1,45 @@
+# make run    environment, then the whole default experiment; prints where the report is
+# make test   environment, then linters, type checker and all tests
+# make setup  environment alone
+# make lock   resolve pyproject.toml's dependencies anew
+
+PYTHON ?= python3
+CONFIG ?= workflow/config/default.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+# uv links packages from its cache into .venv: several GB of CUDA libraries exist once.
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
+export UV_LINK_MODE ?= hardlink
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test setup lock check
+
+run: setup
+	snakemake --configfile $(CONFIG)
+	@echo "The report: results/$(basename $(notdir $(CONFIG)))/report.html"
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: requirements.lock pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "sightlines needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test "$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" || \
+	  { $(BIN)/python -m ensurepip >/dev/null 2>&1; sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock && \
+	    $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(VENV)/uv.lock; }
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+test: setup check
+	$(BIN)/python -m pytest
+
+check: setup
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra benchmark --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --quiet --output-file requirements.lock

@@ -1,0 +1,37 @@
+# sightlines: from images to every figure of "Do Vision Transformers See Like Convolutional
+# Neural Networks?" (Raghu et al. 2021).
+#
+#   data/<dataset variant>/                                 images, as one dataset module makes them
+#   results/<experiment>/data/splits.safetensors            splits, fractions, reference images
+#   results/<experiment>/models/<model>/<fraction>/<seed>/  weights, history, metrics, card
+#   results/<experiment>/dumps/<kind>/<model>/<fraction>/<seed>.safetensors
+#   results/<experiment>/tables/<table>                     tidy, one row an observation
+#   results/<experiment>/figures/<figure>.{svg,png}
+#   results/<experiment>/report.html
+#
+# <experiment> is the config file's name; fractions are f003 … f100 (per cent), f000 is untrained.
+
+from snakemake.utils import min_version
+
+min_version("9.18")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/dump.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/draw.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Everything that the config asks for, down to the report."""
+    default_target: True
+    input:
+        f"{R}/report.html",
+        EXPERIMENT.feature_dumps(),
+
+
+onsuccess:
+    print(f"The report: {R}/report.html")

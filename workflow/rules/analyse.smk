@@ -1,0 +1,24 @@
+"""Tables: one rule a measure, made from what the measure's file declares."""
+
+for measure in registry.members("measures"):
+    reads = EXPERIMENT.inputs("measures", measure)
+    writes = EXPERIMENT.outputs(measure)
+
+    rule:
+        name:
+            f"measure_{measure}"
+        input:
+            **{name.replace(".", "_"): paths for name, paths in reads.items()},
+        output:
+            list(writes.values()),
+        log:
+            f"{R}/logs/measure/{measure}.log",
+        params:
+            cfg=as_json(EXPERIMENT.slice_measure(measure)),
+            code=EXPERIMENT.code(f"measures.{measure}"),
+            module=f"sightlines.measures.{measure}",
+            reads=named("--input", reads),
+            writes=named("--output", writes),
+        shell:
+            "python -m {params.module} --config {params.cfg:q} --code {params.code}"
+            " {params.reads} {params.writes} --log {log:q}"

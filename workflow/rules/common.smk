@@ -1,0 +1,82 @@
+"""The experiment that this call is about, and what every stage's rules share."""
+
+import shlex
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from sightlines import registry
+from sightlines.config import source_folder
+from sightlines.errors import SightlinesError
+from sightlines.experiment import MODEL_FILES, Experiment, as_json
+from sightlines.hardware import count_gpus
+from sightlines.networks import Network
+
+
+def choose_config():
+    """The one config file: from --configfile, else from a target below results/, else default."""
+    folder = Path(workflow.basedir) / "workflow" / "config"
+    given = [Path(p) for p in workflow.overwrite_configfiles]
+    targets = [Path(t).parts for t in workflow.dag_settings.targets]
+    named = {parts[1] for parts in targets if len(parts) > 2 and parts[0] == "results"}
+    if len(given) > 1 or len(named) > 1:
+        raise WorkflowError(
+            "An experiment is exactly one config file; got "
+            f"{[str(p) for p in given] or sorted(named)}. Run them one after the other."
+        )
+    if given and named - {given[0].stem}:
+        raise WorkflowError(
+            f"{given[0]} makes results/{given[0].stem}/, not results/{named.pop()}/."
+        )
+    return given[0] if given else folder / f"{named.pop() if named else 'default'}.yaml"
+
+
+def open_experiment():
+    """The checked experiment; what is wrong with it is said without a traceback."""
+    try:
+        return Experiment.open(choose_config(), workflow.config_settings.config)
+    except SightlinesError as error:
+        raise WorkflowError(f"{type(error).__name__}: {error}") from None
+
+
+def fingerprint():
+    """Identity of the images' source as it is now: edited photographs change it."""
+    dataset = EXPERIMENT.config["dataset"]
+    try:
+        return registry.load("datasets", dataset["kind"]).fingerprint(
+            dataset, Path(SOURCES)
+        )
+    except SightlinesError as error:
+        raise WorkflowError(f"{type(error).__name__}: {error}") from None
+
+
+def network(wildcards):
+    """The network that a job's wildcards name."""
+    return Network(wildcards.model, wildcards.fraction, wildcards.seed)
+
+
+def named(flag, groups):
+    """Arguments such as `--input gram A B`, from names and their paths."""
+    return " ".join(
+        shlex.join([flag, name, *([paths] if isinstance(paths, str) else paths)])
+        for name, paths in groups.items()
+    )
+
+
+EXPERIMENT = open_experiment()
+SOURCES = source_folder(EXPERIMENT.config)
+R = EXPERIMENT.folder
+THREADS = EXPERIMENT.config["compute"]["threads"]
+GPUS = 0 if EXPERIMENT.config["compute"]["device"] == "cpu" else count_gpus()
+GPU = min(GPUS, 1)  # what a job that runs a network asks for
+NETWORK = "{model}/{fraction}/{seed}"
+MODEL = f"{R}/models/{NETWORK}"
+
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
+
+
+wildcard_constraints:
+    model="|".join(EXPERIMENT.config["models"]),
+    fraction=r"f\d{3}",
+    seed=r"s\d+",

@@ -1,0 +1,23 @@
+"""Figures: one rule a figure, made from what the figure's file declares."""
+
+for figure in registry.members("figures"):
+    reads = EXPERIMENT.inputs("figures", figure)
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            **{name.replace(".", "_"): paths for name, paths in reads.items()},
+        output:
+            svg=f"{R}/figures/{figure}.svg",
+            png=f"{R}/figures/{figure}.png",
+        log:
+            f"{R}/logs/draw/{figure}.log",
+        params:
+            cfg=as_json(EXPERIMENT.slice_draw()),
+            code=EXPERIMENT.code(f"figures.{figure}"),
+            module=f"sightlines.figures.{figure}",
+            reads=named("--input", reads),
+        shell:
+            "python -m {params.module} --config {params.cfg:q} --code {params.code}"
+            " {params.reads} --output svg {output.svg:q} --output png {output.png:q} --log {log:q}"

@@ -1,0 +1,21 @@
+"""The page that people read."""
+
+
+rule write_report:
+    """One self-contained page: what was run, every figure, controls, provenance."""
+    input:
+        figures=expand("{r}/figures/{figure}.svg", r=R, figure=EXPERIMENT.figures),
+        pictures=expand("{r}/figures/{figure}.png", r=R, figure=EXPERIMENT.figures),
+        tables=EXPERIMENT.tables(),
+        dataset=EXPERIMENT.data_files()[0],
+    output:
+        f"{R}/report.html",
+    log:
+        f"{R}/logs/report/report.log",
+    params:
+        cfg=as_json(EXPERIMENT.slice_report()),
+        code=EXPERIMENT.code("report.page"),
+    shell:
+        "python -m sightlines.report.page --config {params.cfg:q} --code {params.code}"
+        " --input figures {input.figures:q} --input tables {input.tables:q}"
+        " --input dataset {input.dataset:q} --output report {output:q} --log {log:q}"
