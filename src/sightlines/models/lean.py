@@ -1,39 +1,74 @@
-"""Import timm without torchvision, for jobs that start, run one network, and end.
+"""Import one architecture of timm without all the others and without torchvision.
 
-timm imports torchvision for parts that are not used here (image transforms, data sets, a class
-that it only compares with), and torchvision imports the whole of torch's compiler: 4 of the 8
-processor seconds that ``import timm`` costs. While timm is being imported, `import_timm` serves
-empty stand-ins under torchvision's names and takes them away afterwards, so that a later
-``import torchvision`` gets the real one. Where torchvision is there already, nothing is stood in
-for. What does not work after it: `timm.data`'s transforms and data sets, and
-`timm.models.create_feature_extractor`; sightlines uses neither.
+``import timm`` loads every architecture, and with them torchvision and torch's compiler: 5 of its
+8 processor seconds, which every job that runs a network would pay. `timm_module` loads the one
+file that is wanted and what this needs. The packages `timm` and `timm.models` stay unopened: their
+`__init__` runs when somebody first asks for a name that it defines. While the file is loaded,
+names under `torchvision` are empty stand-ins (timm compares with one class of it and uses it for
+image transforms); they are taken away afterwards, together with `timm.data`, so that a later
+import gets the real ones. Where timm or torchvision has been imported before, all of this is left
+out. The one thing lost for the life of the process is timm's feature extraction by torch.fx.
 """
 
 import contextlib
+import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from types import ModuleType
 from typing import Any
 
-_NEVER = "torchvision.models"
-"""timm does without this one when it fails to import."""
+_PACKAGES = ("timm", "timm.models")
+_REFUSED = "torchvision.models"
+"""timm does without this one where importing it fails."""
 
 
-def import_timm() -> ModuleType:
-    """Import timm with all its model files, fast.
+def timm_module(name: str) -> ModuleType:
+    """One module of timm, imported fast.
 
-    Returns:
-        The package, as ``import timm`` gives it.
+    Args:
+        name: Such as ``models.vision_transformer``.
     """
-    if "timm" not in sys.modules and "torchvision" not in sys.modules:
-        with _stand_ins():
-            import timm.layers
-            import timm.models
-    import timm
+    full = f"timm.{name}"
+    package = sys.modules.get("timm")
+    is_open = package is not None and not isinstance(package, _Unopened)
+    if full in sys.modules or is_open or "torchvision" in sys.modules:
+        return importlib.import_module(full)
+    for each in _PACKAGES:
+        _add_unopened(each)
+    with _stand_ins():
+        return importlib.import_module(full)
 
-    return timm
+
+class _Unopened(ModuleType):
+    """A package whose `__init__` runs when a name is asked for that is not there yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(name)
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        spec = self.__spec__
+        assert spec is not None and spec.loader is not None
+        spec.loader.exec_module(self)
+        return getattr(self, name)
+
+
+def _add_unopened(name: str) -> None:
+    if name in sys.modules:
+        return
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise ModuleNotFoundError(f"{name} is not installed", name=name)
+    module = importlib.util.module_from_spec(spec)
+    module.__class__ = _Unopened
+    vars(module)["__version__"] = metadata.version("timm")
+    sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)
 
 
 @contextlib.contextmanager
@@ -44,8 +79,10 @@ def _stand_ins() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [n for n, module in sys.modules.items() if isinstance(module, _StandIn)]:
-            del sys.modules[name]
+        for name, module in list(sys.modules.items()):
+            if name.split(".")[:2] == ["timm", "data"] or isinstance(module, _StandIn):
+                del sys.modules[name]
+        vars(sys.modules["timm"]).pop("data", None)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -58,7 +95,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         del path, target
         if fullname.split(".")[0] != "torchvision":
             return None
-        if fullname.startswith(_NEVER):
+        if fullname.startswith(_REFUSED):
             raise ModuleNotFoundError(f"{fullname} is left out here", name=fullname)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 

@@ -1,0 +1,243 @@
+"""`shapes`: a generated dataset with known truth, byte-identical on every machine.
+
+An object of a class-defining outline (ten classes) at a random place, size, rotation and colour,
+with one of ten surface textures, on a textured background with distractors. Outline is the global
+cue, texture the local one: it agrees with the class with probability `texture_match`. Object
+masks, places and texture labels are kept, and a second set of images has cue conflicts: the shape
+of one class with the texture of another (after Geirhos et al. 2019). Licence: as this repository.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sightlines.datasets.store import SPLITS, name_variant
+from sightlines.errors import ConfigError
+
+SETTINGS = {
+    "n_train": {
+        "description": "Training images; classes are balanced.",
+        "unit": "images",
+        "type": "integer",
+        "minimum": 10,
+        "default": 16000,
+    },
+    "n_test": {
+        "description": "Test images; classes are balanced.",
+        "unit": "images",
+        "type": "integer",
+        "minimum": 10,
+        "default": 4000,
+    },
+    "n_conflict": {
+        "description": "Cue-conflict images: shape of one class, texture of another.",
+        "unit": "images",
+        "type": "integer",
+        "minimum": 0,
+        "default": 500,
+    },
+    "size_px": {
+        "description": "Width and height of the images.",
+        "unit": "px",
+        "type": "integer",
+        "minimum": 16,
+        "maximum": 256,
+        "default": 32,
+    },
+    "texture_match": {
+        "description": "Probability that an object's texture is its class's own; 0.1: no local cue.",
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.5,
+    },
+    "distractors": {
+        "description": "Blobs and bars behind the object.",
+        "unit": "per image",
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 20,
+        "default": 3,
+    },
+    "seed": {
+        "description": "Root seed of the generator.",
+        "type": "integer",
+        "minimum": 0,
+        "default": 0,
+    },
+}
+
+FILES = (
+    "dataset.json",
+    "train_images.npy",
+    "train_labels.npy",
+    "train_masks.npy",
+    "train_truth.parquet",
+    "test_images.npy",
+    "test_labels.npy",
+    "test_masks.npy",
+    "test_truth.parquet",
+    "conflict_images.npy",
+    "conflict_masks.npy",
+    "conflict_truth.parquet",
+)
+
+CLASSES = 10
+CHUNK_PIXELS = 128 * 32 * 32
+
+
+def variant(settings: Mapping[str, Any]) -> str:
+    """Folder name below `data/`."""
+    return name_variant("shapes", settings)
+
+
+def check(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Size in px of an image, and number of classes.
+
+    Raises:
+        ConfigError: fewer images than classes.
+    """
+    for key in ("n_train", "n_test"):
+        if settings[key] < CLASSES:
+            raise ConfigError(
+                f"dataset.{key} is {settings[key]}, but shapes has {CLASSES} classes: "
+                f"raise it to at least {CLASSES}"
+            )
+    return settings["size_px"], CLASSES
+
+
+def fingerprint(_settings: Mapping[str, Any], _source: Path) -> str:
+    """Identity of the source: none, the images are generated."""
+    return ""
+
+
+def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> None:
+    """Render all images and write FILES into `out`.
+
+    Raises:
+        DiskError: too little room.
+    """
+    from sightlines.datasets.shapes_outlines import OUTLINES
+    from sightlines.datasets.shapes_textures import TEXTURES
+    from sightlines.datasets.store import write_dataset
+    from sightlines.files import require_free_space
+
+    counts = {split: settings[f"n_{split}"] for split in (*SPLITS, "conflict")}
+    needed = sum(counts.values()) * settings["size_px"] ** 2 * 4
+    require_free_space(out, needed, "The dataset shapes")
+    (out / "dataset.json").unlink(missing_ok=True)
+    mean, std = [0.0] * 3, [1.0] * 3
+    for split in counts:
+        images = _write_split(settings, split, out)
+        log.info(f"rendered {len(images)} {split} images")
+        if split == "train":
+            mean, std = _channel_statistics(images)
+    write_dataset(
+        out,
+        [name for name in FILES if name != "dataset.json"],
+        {
+            "kind": "shapes",
+            "storage": "arrays",
+            "classes": list(OUTLINES),
+            "textures": list(TEXTURES),
+            "size_px": settings["size_px"],
+            "mean": mean,
+            "std": std,
+            "counts": {split: counts[split] for split in SPLITS},
+            "conflict_images": counts["conflict"],
+        },
+    )
+
+
+def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
+    """All images of a split.
+
+    Args:
+        settings: The dataset's settings.
+        split: ``train``, ``test`` or ``conflict``.
+
+    Returns:
+        Pixels, uint8 [images, h, w, 3]; object masks, bool [images, h, w]; and the Scene behind
+        them.
+    """
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    from sightlines.datasets.shapes_integers import Draws
+    from sightlines.datasets.shapes_render import render
+    from sightlines.datasets.shapes_scene import conflict_labels, draw_scene, matched_labels
+
+    count, size = settings[f"n_{split}"], settings["size_px"]
+    draws = Draws(settings["seed"], split, count)
+    is_conflict = split == "conflict"
+    labels = conflict_labels(draws) if is_conflict else matched_labels(
+        draws, settings["texture_match"]
+    )
+    scene = draw_scene(draws, *labels, size, settings["distractors"])
+    images = np.empty((count, size, size, 3), np.uint8)
+    masks = np.empty((count, size, size), bool)
+
+    def fill(rows: slice) -> None:
+        images[rows], masks[rows] = render(scene[rows], size)
+
+    with ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0)))) as pool:
+        list(pool.map(fill, _chunks(count, max(1, CHUNK_PIXELS // size**2))))
+    return images, masks, scene
+
+
+def truth(scene: Any) -> Any:
+    """The ground truth as a data frame, one row an image.
+
+    Columns: label (outline), texture (of the object), ground (texture of the background), x_px and
+    y_px (object's centre, origin at the image's upper left corner), size_px (diameter of the
+    outline's frame), angle_rad (clockwise rotation of the object).
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "label": scene.label,
+            "texture": scene.texture,
+            "ground": scene.ground,
+            "x_px": scene.centre[:, 0] / 256,
+            "y_px": scene.centre[:, 1] / 256,
+            "size_px": scene.radius / 128,
+            "angle_rad": scene.angle * (math.tau / 4096),
+        }
+    )
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    return (slice(begin, min(begin + size, count)) for begin in range(0, count, size))
+
+
+def _write_split(settings: Mapping[str, Any], split: str, out: Path) -> Any:
+    import numpy as np
+
+    from sightlines.files import write_npy, write_table
+
+    images, masks, scene = generate(settings, split)
+    write_npy(out / f"{split}_images.npy", images)
+    write_npy(out / f"{split}_masks.npy", np.packbits(masks.reshape(len(masks), -1), axis=1))
+    write_table(out / f"{split}_truth.parquet", truth(scene))
+    if split != "conflict":
+        write_npy(out / f"{split}_labels.npy", scene.label)
+    return images
+
+
+def _channel_statistics(images: Any) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of [0, 1] pixels, from exact integer sums."""
+    import numpy as np
+
+    levels = np.arange(256)
+    mean, std = [], []
+    for channel in range(3):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        total, first = int(counts.sum()), int((counts * levels).sum())
+        second = int((counts * levels**2).sum())
+        mean.append(first / (total * 255))
+        std.append(math.sqrt(second * total - first * first) / (total * 255))
+    return mean, std

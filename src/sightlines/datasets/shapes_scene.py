@@ -1,0 +1,140 @@
+"""What each image of `shapes` shows: the draws behind it, one array a property."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Int64
+
+from sightlines.datasets.shapes_integers import PX, TURN, Draws
+
+KINDS = 10
+"""Outlines, and textures: texture i is the own texture of class i."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Properties of n images; lengths in 1/256 px, angles in 1/4096 turn, colours 0 … 255.
+
+    Attributes:
+        label: Outline, the class.
+        texture: Texture of the object's surface.
+        ground: Texture of the background.
+        centre: Object's centre (x, y).
+        radius: Object's radius: 1024 units of the outline's frame.
+        angle: Object's rotation.
+        periods: Period of the object's and the ground's texture.
+        turns: Rotation of the object's and the ground's texture.
+        phases: Shift of both textures, (x, y) each, in 1/256 period.
+        colours: Two colours of the object, then two of the ground.
+        clutter: Distractors: x, y, half length, half width, angle.
+        clutter_colours: One colour a distractor.
+        salt: 32 bits for the noise.
+    """
+
+    label: Int64[np.ndarray, " images"]
+    texture: Int64[np.ndarray, " images"]
+    ground: Int64[np.ndarray, " images"]
+    centre: Int64[np.ndarray, "images 2"]
+    radius: Int64[np.ndarray, " images"]
+    angle: Int64[np.ndarray, " images"]
+    periods: Int64[np.ndarray, "images 2"]
+    turns: Int64[np.ndarray, "images 2"]
+    phases: Int64[np.ndarray, "images 4"]
+    colours: Int64[np.ndarray, "images 4 3"]
+    clutter: Int64[np.ndarray, "images distractors 5"]
+    clutter_colours: Int64[np.ndarray, "images distractors 3"]
+    salt: Int64[np.ndarray, " images"]
+
+    def __getitem__(self, rows: slice) -> "Scene":
+        return Scene(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def matched_labels(draws: Draws, texture_match: float) -> tuple[np.ndarray, np.ndarray]:
+    """Balanced classes in random order; textures that are the class's own with that probability.
+
+    Returns:
+        Class and texture of each image. The other textures share what is left evenly.
+    """
+    label = draws.shuffled("order") % KINDS
+    other = (label + 1 + draws.below("other texture", KINDS - 1)[:, 0]) % KINDS
+    is_own = draws.below("texture match", 1 << 20)[:, 0] < round(texture_match * (1 << 20))
+    return label, np.where(is_own, label, other)
+
+
+def conflict_labels(draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    """Shape of one class, texture of another: all 90 pairs equally often, in random order."""
+    pair = draws.shuffled("order") % (KINDS * (KINDS - 1))
+    label, step = pair // (KINDS - 1), pair % (KINDS - 1)
+    return label, (label + 1 + step) % KINDS
+
+
+def draw_scene(
+    draws: Draws, label: np.ndarray, texture: np.ndarray, size_px: int, distractors: int
+) -> Scene:
+    """Everything else about the images: places, sizes, rotations, colours, clutter.
+
+    Args:
+        draws: The streams of this split.
+        label: Outline of each image.
+        texture: Surface texture of each image.
+        size_px: Width and height of the images.
+        distractors: Blobs and bars behind the object.
+    """
+    unit = size_px * PX // 32  # 1/32 of the image's side
+    radius = draws.between("radius", unit * 8, unit * 13)[:, 0]
+    margin = radius * 3 // 4
+    centre = margin[:, None] + draws.below("centre", (size_px * PX - 2 * margin)[:, None] + 1, 2)
+    return Scene(
+        label=label,
+        texture=texture,
+        ground=draws.below("ground", KINDS)[:, 0],
+        centre=centre,
+        radius=radius,
+        angle=draws.below("angle", TURN)[:, 0],
+        periods=draws.between("period", unit * 4, unit * 7, 2),
+        turns=draws.below("turn", TURN, 2),
+        phases=draws.below("phase", 256, 4),
+        colours=_draw_colours(draws),
+        clutter=_draw_clutter(draws, unit, distractors),
+        clutter_colours=draws.below("clutter colour", 256, distractors * 3).reshape(
+            draws.count, distractors, 3
+        ),
+        salt=draws.raw("noise")[:, 0],
+    )
+
+
+def _draw_colours(draws: Draws) -> np.ndarray:
+    """The object's base differs from the ground's by 56 to 200 levels in each channel."""
+    ground = draws.below("ground colour", 256, 3)
+    thing = (ground + draws.between("object colour", 56, 200, 3)) % 256
+    return np.stack(
+        [
+            thing,
+            _near(thing, draws.between("object contrast", 40, 110, 3), draws.below("up", 2, 3)),
+            ground,
+            _near(ground, draws.between("ground contrast", 20, 80, 3), draws.below("dark", 2, 3)),
+        ],
+        axis=1,
+    )
+
+
+def _near(colour: np.ndarray, distance: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """A colour that far away, up or down, on the side where there is room."""
+    moved = np.where(up == 1, colour + distance, colour - distance)
+    return np.where((moved < 0) | (moved > 255), 2 * colour - moved, moved).clip(0, 255)
+
+
+def _draw_clutter(draws: Draws, unit: int, distractors: int) -> np.ndarray:
+    return np.stack(
+        [
+            draws.below("clutter x", 32 * unit, distractors),
+            draws.below("clutter y", 32 * unit, distractors),
+            draws.between("clutter length", unit * 3 // 2, unit * 7, distractors),
+            draws.between("clutter width", unit * 3 // 4, unit * 2, distractors),
+            draws.below("clutter angle", TURN, distractors),
+        ],
+        axis=2,
+    )

@@ -1,0 +1,99 @@
+"""What lies in a prepared dataset's folder: `dataset.json` and the files that it names.
+
+Arrays (`shapes`, `cifar10`, `cifar100`): `{train,test}_images.npy` uint8 [images, h, w, 3] and
+`{train,test}_labels.npy` int64 [images]. Photographs (`imagefolder`): `manifest.parquet`, one row
+an image. `dataset.json` is written last and holds the SHA-256 of every other file.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from sightlines.errors import ResultError
+from sightlines.files import read_json, read_npy, read_table, sha256, write_json
+
+SPLITS = ("train", "test")
+_KEYS = ("kind", "storage", "classes", "size_px", "mean", "std", "counts", "files")
+
+
+def name_variant(kind: str, settings: Mapping[str, Any]) -> str:
+    """Folder name below `data/`: the kind and a digest of the settings that make the images."""
+    own = {key: value for key, value in settings.items() if key != "kind"}
+    digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+    return f"{kind}-{digest[:8]}"
+
+
+def write_dataset(out: Path, names: Sequence[str], facts: Mapping[str, Any]) -> None:
+    """Write `dataset.json`, the last file of a dataset: facts, and the hashes of `names`."""
+    hashes = {name: sha256(out / name) for name in names}
+    write_json(out / "dataset.json", {**facts, "files": hashes})
+
+
+def read_dataset(path: Path) -> dict[str, Any]:
+    """Read `dataset.json`.
+
+    Raises:
+        ResultError: missing, damaged, or without a key that it must have.
+    """
+    dataset = read_json(path)
+    missing = [key for key in _KEYS if not isinstance(dataset, dict) or key not in dataset]
+    if missing:
+        raise ResultError(
+            f"{path} lacks {', '.join(missing)}: it is not the description of a dataset. "
+            "Delete it and run snakemake again to rebuild it."
+        )
+    return dataset
+
+
+def checked_file(dataset_json: Path, dataset: Mapping[str, Any], name: str) -> Path:
+    """Path of one of the dataset's files, after its hash was compared.
+
+    Raises:
+        ResultError: the file is missing or not the one that `dataset.json` names.
+    """
+    path = dataset_json.parent / name
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise ResultError(
+            f"cannot read {path}: {error.strerror}. Delete {dataset_json} and run snakemake again."
+        ) from error
+    if found != dataset["files"].get(name):
+        raise ResultError(
+            f"{path} is not the file that {dataset_json} names (its SHA-256 is {found[:12]}…). "
+            "Delete both and run snakemake again to rebuild them."
+        )
+    return path
+
+
+def read_manifest(dataset_json: Path, dataset: Mapping[str, Any], split: str) -> Any:
+    """Rows of one split of `manifest.parquet`, in order, with a fresh index."""
+    table = read_table(checked_file(dataset_json, dataset, "manifest.parquet"))
+    return table[table["split"] == split].reset_index(drop=True)
+
+
+def read_labels(
+    dataset_json: Path, dataset: Mapping[str, Any], split: str
+) -> Int64[np.ndarray, " images"]:
+    """Class of every image of a split.
+
+    Raises:
+        ResultError: a file is missing or damaged, or does not have the number of labels promised.
+    """
+    if dataset["storage"] == "photographs":
+        labels = read_manifest(dataset_json, dataset, split)["label"].to_numpy(np.int64)
+    else:
+        labels = np.array(read_npy(checked_file(dataset_json, dataset, f"{split}_labels.npy")))
+    classes = len(dataset["classes"])
+    in_range = labels.size == 0 or (labels.min() >= 0 and labels.max() < classes)
+    if len(labels) != dataset["counts"][split] or not in_range:
+        raise ResultError(
+            f"{dataset_json.parent}: the labels of {split} do not fit dataset.json "
+            f"({len(labels)} labels). Delete the folder and run snakemake again."
+        )
+    return labels.astype(np.int64)

@@ -1,0 +1,155 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sightlines import manual, registry
+from sightlines.config import FOLDER, complete, load, networks, source_folder
+from sightlines.errors import ConfigError
+from sightlines.experiment import Experiment, check
+from sightlines.networks import Network
+
+SHIPPED = sorted(FOLDER.glob("*.yaml"))
+EXPERIMENTS = [p for p in SHIPPED if p.name != "schema.yaml"]
+
+
+@pytest.fixture
+def smoke():
+    return yaml.safe_load((FOLDER / "smoke.yaml").read_text())
+
+
+def change(config, path, value):
+    config = copy.deepcopy(config)
+    *above, last = path.split(".")
+    node = config
+    for key in above:
+        node = node[int(key) if isinstance(node, list) else key]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+def test_every_shipped_experiment_is_sound_and_draws_every_figure(path):
+    experiment = Experiment.open(path)
+    assert experiment.name == path.stem
+    assert experiment.figures == list(registry.members("figures"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("trian", {"steps": 3}, "the file: unknown key 'trian', nearest is 'train'"),
+        ("train.step", 3, "train: unknown key 'step', nearest is 'steps'"),
+        ("train.steps", "many", r"train\.steps: 'many' is not of type 'integer' \(unit: steps\)"),
+        ("train.steps", 0, r"train\.steps: 0 is less than the minimum of 1"),
+        ("train.schedule", "cosin", "'cosin' is not one of .* nearest is 'cosine'"),
+        ("dataset.kind", "cifar", "dataset.kind: 'cifar' is not one of .*nearest is 'cifar10"),
+        ("models.vit_small.family", "vitt", "'vitt' is not one of .*nearest is 'vit'"),
+        ("models.vit_small.widht", 3, r"models\.vit_small: unknown key 'widht', nearest is 'width'"),
+        ("models.vit_small.train", {"lr": 1}, r"models\.vit_small\.train: unknown key 'lr'"),
+        ("models", None, "the file: missing key 'models'"),
+        ("runs.0.seeds", [], r"runs\.0\.seeds"),
+        ("runs.0.fractions", ["f1"], r"runs\.0\.fractions\.0: 'f1' does not match"),
+    ],
+)
+def test_schema_offences_name_the_key_and_the_cure(smoke, path, value, message):
+    with pytest.raises(ConfigError, match=message):
+        complete(change(smoke, path, value), "smoke.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("runs.0.models", ["vit_smal"], "model 'vit_smal' is not among models"),
+        ("models.vit_small.patch_px", 5, "vit_small: .*32.*5"),
+        ("models.vit_small.heads", 5, "vit_small: .*24.*5"),
+        ("models.resnet.groups", 5, "resnet: .*5"),
+        ("models.vit_small.patch_px", 4, r"vit_small 8 × 8.*positions cannot be compared"),
+        ("figures", ["fig99"], "no figure 'fig99'"),
+        ("splits.probe_train", 0, "probe_train, probe_held_out and probe_test go together"),
+        ("train.warmup_steps", 99, "warmup_steps 99 must be below steps"),
+    ],
+)
+def test_what_no_schema_sees_is_checked_too(smoke, path, value, message):
+    with pytest.raises(ConfigError, match=message):
+        check(complete(change(smoke, path, value), "smoke.yaml"))
+
+
+def test_a_figure_without_its_networks_says_what_it_needs(smoke):
+    smoke["runs"] = [{"models": ["vit_small"], "fractions": ["f100"], "seeds": ["s0"]}]
+    smoke["figures"] = ["fig02_cka_across"]
+    with pytest.raises(ConfigError, match="fig02_cka_across needs two"):
+        check(complete(smoke, "smoke.yaml"))
+
+
+def test_all_offences_are_listed_at_once(smoke):
+    smoke["trian"] = 1
+    smoke["train"]["steps"] = -1
+    with pytest.raises(ConfigError, match=r"(?s)trian.*train\.steps|train\.steps.*trian"):
+        complete(smoke, "smoke.yaml")
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [", "not YAML"), ("- 1", "must hold keys")])
+def test_a_file_that_is_no_config(tmp_path, text, message):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path / "x.yaml")
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*no\.yaml"):
+        load(tmp_path / "no.yaml")
+
+
+def test_yaml_cannot_run_code(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: !!python/object/apply:os.system ['true']")
+    with pytest.raises(ConfigError, match="not YAML"):
+        load(tmp_path / "x.yaml")
+
+
+def test_a_model_s_own_recipe_is_the_common_one_with_its_changes(smoke):
+    smoke["models"]["resnet"]["train"] = {"learning_rate": 0.125}
+    models = complete(smoke, "smoke.yaml")["models"]
+    assert models["resnet"]["train"]["learning_rate"] == 0.125
+    assert models["vit_small"]["train"]["learning_rate"] == 0.001
+    assert models["resnet"]["train"]["steps"] == smoke["train"]["steps"]
+
+
+def test_networks_are_listed_once_in_order(smoke):
+    smoke["runs"] *= 2
+    found = networks(complete(smoke, "smoke.yaml"))
+    assert len(found) == len(set(found)) == 6
+    assert found[0] == Network("vit_small", "f000", "s0")
+
+
+def test_where_things_lie_is_no_part_of_any_slice(smoke, monkeypatch):
+    here = Experiment("x", complete(smoke, "x"))
+    there = Experiment("x", complete(smoke | {"data_root": "elsewhere"}, "x"))
+    net = here.networks[0]
+    for cut in ("slice_splits", "slice_draw", "slice_report"):
+        assert getattr(here, cut)() == getattr(there, cut)()
+    assert here.slice_train(net) == there.slice_train(net)
+    assert here.data_folder == there.data_folder
+    monkeypatch.setenv("SIGHTLINES_DATA", "third")
+    assert source_folder(there.config) == "third"
+
+
+def test_a_label_changes_figures_but_no_network(smoke):
+    old = Experiment("x", complete(smoke, "x"))
+    smoke["models"]["resnet"]["label"] = "Another name"
+    new = Experiment("x", complete(smoke, "x"))
+    resnet = Network("resnet", "f100", "s0")
+    assert old.slice_train(resnet) == new.slice_train(resnet)
+    assert old.slice_draw() != new.slice_draw()
+
+
+def test_the_manual_is_current_and_names_every_key():
+    assert (FOLDER / "README.md").read_text() == manual.manual(), "python -m sightlines.manual"
+
+
+def test_the_config_folder_of_the_checkout_is_used():
+    assert Path(__file__).parents[1] / "workflow" / "config" == FOLDER
