@@ -1,0 +1,95 @@
+"""Test accuracy against the number of training images."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from sightlines.errors import ResultError
+from sightlines.figures.drawing import command
+from sightlines.figures.selecting import Tables, label, models
+from sightlines.figures.style import BLACK, GREY, model_look, styled
+from sightlines.stage import run
+
+TITLE = "Accuracy by number of training images"
+PAPER = "none"
+CAPTION = (
+    "Accuracy on the test images against the number of training images; points are seeds, lines "
+    "join their means, the leftmost points are untrained networks. Look for: every trained network "
+    "above three times chance (dashed), below which its representations say little, and for ViTs "
+    "that lose more than ResNets when images are few."
+)
+READS = ("accuracy.csv",)
+NEEDS = ("trained",)
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One line a model over the number of training images (logarithmic).
+
+    Args:
+        tables: ``accuracy.csv``.
+        config: `networks`, `labels`.
+
+    Raises:
+        ResultError: the table has no trained network.
+    """
+    table = tables["accuracy.csv"]
+    trained = table[table["fraction"] != "f000"]
+    if trained.empty:
+        raise ResultError("accuracy.csv has no trained network")
+    shown = [m for m in models(config) if (table["model"] == m).any()]
+    figure = Figure(figsize=(4.8, 3.3), layout="constrained")
+    axes = figure.subplots()
+    least = float(trained["train_images"].min())
+    for model in shown:
+        own = table[table["model"] == model]
+        _draw_model(axes, own, least / 2, label(config, model), model_look(shown, model))
+    chance = float(table["chance"].iloc[0])
+    axes.axhline(100 * chance, color=GREY, linestyle=":", label="chance")
+    if 3 * chance < 1:
+        axes.axhline(300 * chance, color=BLACK, linestyle="--", linewidth=0.9, label="3 × chance")
+    axes.set(xlabel="training images (number, logarithmic)", ylabel="test accuracy (%)")
+    axes.set_ylim(0, min(100, 115 * max(table["accuracy_test"].max(), min(1, 3 * chance))))
+    _mark_images(axes, trained, (table["fraction"] == "f000").any(), least / 2)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def _draw_model(
+    axes: Axes, own: pd.DataFrame, untrained_at: float, name: str, look: dict[str, Any]
+) -> None:
+    bare, trained = own[own["fraction"] == "f000"], own[own["fraction"] != "f000"]
+    mean = trained.groupby("train_images")["accuracy_test"].mean()
+    axes.plot(mean.index, 100 * mean, color=look["color"], marker="")
+    axes.plot(
+        trained["train_images"], 100 * trained["accuracy_test"], linestyle="", label=name, **look
+    )
+    axes.plot(
+        [untrained_at] * len(bare),
+        100 * bare["accuracy_test"],
+        linestyle="",
+        markerfacecolor="none",
+        **look,
+    )
+
+
+def _mark_images(axes: Axes, trained: pd.DataFrame, has_bare: bool, untrained_at: float) -> None:
+    """Ticks at the numbers of images that were used; they may differ a little between models."""
+    axes.set_xscale("log")
+    counts = sorted(trained["train_images"].unique())
+    apart = [c for i, c in enumerate(counts) if i == 0 or c > 1.25 * counts[i - 1]]
+    ticks = [untrained_at] * bool(has_bare) + apart
+    names = ["untrained"] * bool(has_bare) + [f"{int(c):,}" for c in apart]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter(names))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(ticks[0] / 1.4, counts[-1] * 1.4)
+
+
+main = command(READS, draw)
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Panels of attention distance, shared by Figures 3 and 4."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from sightlines.errors import ResultError
+from sightlines.figures.selecting import extreme_blocks
+from sightlines.figures.style import BLACK, BLUE, ORANGE, SKY, VERMILLION
+
+LOW = ((BLUE, "o"), (SKY, "s"))
+HIGH = ((ORANGE, "^"), (VERMILLION, "D"))
+
+
+def uniform_px(rows: pd.DataFrame) -> float:
+    """Mean distance of attention that looks everywhere alike, in px: one value a network.
+
+    Raises:
+        ResultError: the table has several, or none.
+    """
+    values = rows["uniform_px"].unique()
+    if len(values) != 1:
+        raise ResultError(f"attention_distance.csv: one network with uniform_px {list(values)}")
+    return float(values[0])
+
+
+def upper_limit(tables: Iterable[pd.DataFrame]) -> float:
+    """A y limit in px that holds every head with its spread and the uniform line."""
+    tops = [
+        max((rows["distance_px"] + rows["distance_std_px"].fillna(0)).max(), rows.uniform_px.max())
+        for rows in tables
+    ]
+    return 1.06 * max(tops)
+
+
+def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:
+    """Heads of the two lowest and two highest blocks, sorted by mean distance.
+
+    Bands are the standard deviation over images; the dashed line is uniform attention.
+
+    Args:
+        axes: Where to draw.
+        rows: One network's rows of ``attention_distance.csv``.
+    """
+    low, high = extreme_blocks(rows["block"].tolist())
+    looks = [*zip(low, LOW, strict=False), *zip(high, HIGH[-len(high) :], strict=False)]
+    for block, (colour, marker) in looks:
+        heads = rows[rows["block"] == block].sort_values("distance_px", ignore_index=True)
+        rank = heads.index.to_numpy() + 1
+        mean, spread = heads["distance_px"], heads["distance_std_px"].fillna(0)
+        axes.fill_between(rank, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
+        axes.plot(rank, mean, color=colour, marker=marker, label=f"block {block}")
+    axes.axhline(uniform_px(rows), color=BLACK, linestyle="--", linewidth=0.9)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    axes.legend(loc="lower right", fontsize=6.5, handlelength=1.4, labelspacing=0.25)
+
+
+def add_relative_axis(axes: Axes, uniform: float, with_label: bool) -> None:
+    """A right axis in units of uniform attention."""
+    right = axes.secondary_yaxis("right", functions=(lambda d: d / uniform, lambda r: r * uniform))
+    right.spines["right"].set_visible(True)
+    right.yaxis.set_major_locator(MaxNLocator(5))
+    if with_label:
+        right.set_ylabel("relative to uniform (no unit)")
+
+
+def uniform_handle() -> Line2D:
+    """Legend entry of the dashed line."""
+    return Line2D([], [], color=BLACK, linestyle="--", linewidth=0.9, label="uniform attention")

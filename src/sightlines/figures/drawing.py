@@ -1,0 +1,29 @@
+"""The command that every figure runs: read its tables, draw, write SVG and PNG."""
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.figure import Figure
+
+from sightlines.errors import ResultError
+from sightlines.figures import style
+from sightlines.files import read_table
+from sightlines.stage import Job
+
+
+def command(reads: Sequence[str], draw: Callable[..., Figure]) -> Callable[[Job], None]:
+    """Make a figure's `main`.
+
+    Args:
+        reads: The figure's READS: names of the table files that it is drawn from.
+        draw: The figure's `draw(tables, config)`.
+    """
+
+    def main(job: Job) -> None:
+        paths = {path.name: path for group in job.inputs.values() for path in group}
+        missing = [name for name in reads if name not in paths]
+        if missing:
+            raise ResultError(f"{job.name}: not among the inputs: {', '.join(missing)}")
+        tables = {name: read_table(paths[name]) for name in reads}
+        style.save(draw(tables, job.config), job.output("svg"), job.output("png"))
+
+    return main

@@ -1,0 +1,114 @@
+"""Figure 12: how early in training data a network's blocks reach their final form."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from sightlines.errors import ResultError
+from sightlines.figures.drawing import command
+from sightlines.figures.selecting import Tables, label, models
+from sightlines.figures.style import (
+    BLACK,
+    GREY,
+    WIDTH_IN,
+    fraction_label,
+    fraction_look,
+    styled,
+    wrap_columns,
+)
+from sightlines.networks import per_cent
+from sightlines.stage import run
+
+TITLE = "Similarity to the network trained on all images"
+PAPER = "Figure 12"
+CAPTION = (
+    "Linear CKA of each block's output with the same block of the network trained on all images; "
+    "error bars are the jackknife standard error over minibatches of reference images. Look for: "
+    "lower blocks that agree already with few images, higher blocks that need more, most of all in "
+    "large ViTs. The dashed line is the ceiling: all images, another seed; nothing can be expected "
+    "to lie above it, and a fall that it shares is not the data's doing. The dotted line is the "
+    "untrained network. Lines without order by share, or flat ones, would contradict the paper. "
+    "Thin lines are further seeds."
+)
+READS = ("data_fractions.csv",)
+NEEDS = ("trained", "two_fractions")
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One panel a model: CKA to the full-data network against block, a line a fraction.
+
+    Args:
+        tables: ``data_fractions.csv``.
+        config: `networks`, `labels`.
+
+    Raises:
+        ResultError: the table has no rows of the experiment's models.
+    """
+    table = tables["data_fractions.csv"]
+    shown = [m for m in models(config) if (table["model"] == m).any()]
+    if not shown:
+        raise ResultError("data_fractions.csv has no model of this experiment")
+    bands, columns = wrap_columns(len(shown), 3)
+    width = WIDTH_IN if columns > 1 else 4.2
+    figure = Figure(figsize=(width, 2.4 * bands + 0.7), layout="constrained")
+    grid = figure.subplots(bands, columns, squeeze=False, sharey=True)
+    for place, model in enumerate(shown):
+        axes = grid.flat[place]
+        axes.set_title(label(config, model), fontweight="bold")
+        axes.set_xlabel("block index")
+        if place % columns == 0:
+            axes.set_ylabel("linear CKA with the\nfull-data network (no unit)")
+        _draw_model(axes, table[table["model"] == model])
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    grid[0, 0].set_ylim(min(0.0, table["cka"].min() - 0.05), 1.05)
+    figure.legend(handles=_handles(table), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_model(axes: Axes, rows: pd.DataFrame) -> None:
+    kinds = {"untrained": 0, "fraction": 1, "ceiling": 2}
+    order = sorted(
+        rows.groupby(["kind", "fraction", "seed"], sort=False),
+        key=lambda item: (kinds.get(str(item[0][0]), 3), str(item[0][1])),
+    )
+    seen: set[tuple[str, str]] = set()
+    for (kind, fraction, _), own in order:
+        own = own.sort_values("block")
+        look = _look(kind, fraction)
+        if (kind, fraction) in seen:
+            look |= {"linewidth": 0.6, "alpha": 0.6, "marker": ""}
+            axes.plot(own["block"], own["cka"], **look)
+        else:
+            axes.errorbar(own["block"], own["cka"], own["cka_se"], capsize=1.8, **look)
+        seen.add((kind, fraction))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.grid(axis="y")
+
+
+def _look(kind: str, fraction: str) -> dict[str, Any]:
+    if kind == "ceiling":
+        return {"color": BLACK, "linestyle": "--", "marker": ""}
+    if kind == "untrained":
+        return {"color": GREY, "linestyle": ":", "marker": ""}
+    return fraction_look(fraction)
+
+
+def _handles(table: pd.DataFrame) -> list[Line2D]:
+    names = {"ceiling": "all images, another seed (ceiling)", "untrained": "untrained (floor)"}
+    pairs = table[["kind", "fraction"]].drop_duplicates().itertuples(index=False)
+    fractions = sorted({f for kind, f in pairs if kind == "fraction"}, key=per_cent)
+    handles = [Line2D([], [], label=fraction_label(f), **_look("fraction", f)) for f in fractions]
+    present = [kind for kind in names if (table["kind"] == kind).any()]
+    return handles + [Line2D([], [], label=names[k], **_look(k, "")) for k in present]
+
+
+main = command(READS, draw)
+
+if __name__ == "__main__":
+    run(main)

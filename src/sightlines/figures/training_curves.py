@@ -1,0 +1,96 @@
+"""Training curves: did every network learn, and had it finished?"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from sightlines.figures.drawing import command
+from sightlines.figures.selecting import Tables, label, networks, rows_of, trained_models
+from sightlines.figures.style import (
+    WIDTH_IN,
+    fraction_label,
+    fraction_look,
+    styled,
+    wrap_columns,
+)
+from sightlines.networks import per_cent
+from sightlines.stage import run
+
+TITLE = "Training curves"
+PAPER = "none"
+CAPTION = (
+    "Loss and accuracy during training, on the training images as augmented (thin) and on held-out "
+    "validation images (thick), for every share of the training images. Look for: curves that have "
+    "flattened at the end, since what an unfinished network shows speaks for its training budget, "
+    "and for the gap between thin and thick lines, which grows as the share of images shrinks."
+)
+READS = ("history.csv",)
+NEEDS = ("trained",)
+
+SPLITS = {"train": {"linewidth": 0.6, "alpha": 0.65}, "validation": {"linewidth": 1.5}}
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One column a model: loss above, accuracy below.
+
+    Args:
+        tables: ``history.csv``.
+        config: `networks`, `labels`.
+    """
+    models = trained_models(config)
+    bands, columns = wrap_columns(len(models), 4)
+    width = WIDTH_IN if columns > 1 else 4.2
+    figure = Figure(figsize=(width, bands * 3.4 + 0.5), layout="constrained")
+    grid = figure.subplots(bands * 2, columns, squeeze=False, sharex="col", sharey="row")
+    for place, model in enumerate(models):
+        band, column = divmod(place, columns)
+        loss, accuracy = grid[band * 2 : band * 2 + 2, column]
+        loss.set_title(label(config, model), fontweight="bold")
+        _draw_model(loss, accuracy, tables["history.csv"], config, model)
+        accuracy.set_xlabel("optimiser step")
+        if column == 0:
+            loss.set_ylabel("loss (nats per image)")
+            accuracy.set_ylabel("accuracy (%)")
+    for place in range(len(models), bands * columns):
+        for axes in grid[place // columns * 2 : place // columns * 2 + 2, place % columns]:
+            axes.set_axis_off()
+    figure.legend(handles=_handles(config), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_model(
+    loss: Axes, accuracy: Axes, history: pd.DataFrame, config: dict[str, Any], model: str
+) -> None:
+    for network in networks(config):
+        if network.model != model or not per_cent(network.fraction):
+            continue
+        own = rows_of(history, network).sort_values("step")
+        colour = fraction_look(network.fraction)["color"]
+        for split, look in SPLITS.items():
+            rows = own[own["split"] == split]
+            for axes, values in ((loss, rows["loss"]), (accuracy, 100 * rows["accuracy"])):
+                axes.plot(rows["step"][values.notna()], values.dropna(), color=colour, **look)
+    for axes in (loss, accuracy):
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _handles(config: dict[str, Any]) -> list[Line2D]:
+    fractions = sorted({n.fraction for n in networks(config) if per_cent(n.fraction)}, key=per_cent)
+    colours = [
+        Line2D([], [], color=fraction_look(f)["color"], label=fraction_label(f)) for f in fractions
+    ]
+    splits = [Line2D([], [], color="0.2", label=name, **look) for name, look in SPLITS.items()]  # type: ignore[arg-type]
+    return colours + splits
+
+
+main = command(READS, draw)
+
+if __name__ == "__main__":
+    run(main)

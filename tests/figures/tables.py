@@ -1,0 +1,189 @@
+"""Synthetic tables as the measures write them, plausible enough to look at."""
+
+import numpy as np
+import pandas as pd
+
+from sightlines.networks import Network, per_cent
+from sightlines.seeds import generator
+
+IMAGES = 7919
+CHANCE = 0.1
+
+
+def config(
+    vits=("vit_small", "vit_large"),
+    resnets=("resnet_thin",),
+    fractions=("f000", "f003", "f030", "f100"),
+    seeds=("s0", "s1"),
+):
+    models = [*vits, *resnets]
+    slugs = [f"{m}/{f}/{s}" for m in models for f in fractions for s in seeds]
+    return {
+        "experiment": "synthetic",
+        "networks": slugs,
+        "labels": {m: m.replace("_", " ").replace("vit", "ViT").replace("res", "Res") for m in models},
+        "families": {m: "vit" if m in vits else "resnet" for m in models},
+    }
+
+
+def layers(config, blocks=5):
+    rows = []
+    for place, (model, family) in enumerate(config["families"].items()):
+        own = _vit_layers(blocks + 2 * place) if family == "vit" else _resnet_layers(blocks)
+        for i, (name, kind, block) in enumerate(own):
+            depth = i / (len(own) - 1)
+            rows.append((model, i, name, kind, block, depth, 11 * (i + 1)))
+    columns = ["model", "layer", "name", "kind", "block", "depth", "features"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _vit_layers(blocks):
+    kinds = {"norm1": "norm", "attn": "attn", "norm2": "norm", "mlp_hidden": "mlp_hidden"}
+    kinds |= {"mlp": "mlp", "out": "residual"}
+    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)]
+    own += [(f"block{b:02}.{n}", k, b) for b in range(blocks) for n, k in kinds.items()]
+    return [*own, ("norm", "norm", -1)]
+
+
+def _resnet_layers(units):
+    names = [f"{kind}{i}" for i in (1, 2, 3) for kind in ("conv", "norm")]
+    own = [("stem.conv", "conv", -1), ("stem.norm", "norm", -1)]
+    for u in range(units):
+        own += [(f"block{u:02}.{n}", n[:4], u) for n in names]
+        own += [(f"block{u:02}.proj_conv", "conv", u)] if u in (0, 2) else []
+        own += [(f"block{u:02}.out", "residual", u)]
+    return own
+
+
+def cka(config, layers, degenerate=None):
+    """All pairs a <= b, full rectangles; `degenerate` = (model, layer) has NaN when trained."""
+    networks = [Network.parse(s) for s in config["networks"]]
+    frames = []
+    for i, a in enumerate(networks):
+        for b in networks[i:]:
+            frames.append(_pair(config, layers, a, b, degenerate))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _pair(config, layers, a, b, degenerate):
+    own_a, own_b = (layers[layers.model == n.model] for n in (a, b))
+    x, y = own_a.depth.to_numpy()[:, None], own_b.depth.to_numpy()[None, :]
+    if config["families"][a.model] != config["families"][b.model]:
+        y = 0.6 * y**1.3
+    width = 0.15 + 0.5 * (config["families"][a.model] == "vit")
+    trained = bool(per_cent(a.fraction) and per_cent(b.fraction))
+    values = np.exp(-(((x - y) / width) ** 2)) if trained else 0.95 - 0.2 * np.abs(x - y)
+    off = np.array([k not in ("residual", "norm", "embed") for k in own_a.kind])
+    off_b = np.array([k not in ("residual", "norm", "embed") for k in own_b.kind])
+    values = values * np.where(off[:, None] != off_b[None, :], 0.6, 1.0)
+    if a != b:
+        values = 0.8 * values - 0.03
+    for network, axis in ((a, 0), (b, 1)):
+        if degenerate and network.model == degenerate[0] and trained:
+            np.moveaxis(values, axis, 0)[degenerate[1]] = np.nan
+    i, j = np.indices(values.shape)
+    columns = dict(zip(("model_a", "fraction_a", "seed_a"), a, strict=True))
+    columns |= {"layer_a": i.ravel()}
+    columns |= dict(zip(("model_b", "fraction_b", "seed_b"), b, strict=True))
+    columns |= {"layer_b": j.ravel(), "cka": values.ravel(), "cka_se": 0.01}
+    return pd.DataFrame(columns)
+
+
+def cka_shuffled(config, layers):
+    frames = []
+    for slug in config["networks"]:
+        network = Network.parse(slug)
+        count = int((layers.model == network.model).sum())
+        noise = generator(3, slug).normal(0, 0.01, (count, count))
+        i, j = np.indices(noise.shape)
+        frame = {"model": network.model, "fraction": network.fraction, "seed": network.seed}
+        frame |= {"layer_a": i.ravel(), "layer_b": j.ravel(), "cka": noise.ravel()}
+        frames.append(pd.DataFrame(frame))
+    return pd.concat(frames, ignore_index=True)
+
+
+def cka_degenerate(rows=()):
+    return pd.DataFrame(rows, columns=["model", "fraction", "seed", "layer", "name", "reason"])
+
+
+def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
+    rows = []
+    for slug in config["networks"]:
+        network = Network.parse(slug)
+        if config["families"][network.model] != "vit":
+            continue
+        random = generator(5, slug)
+        share = per_cent(network.fraction) / 100
+        for block in range(blocks):
+            for head in range(heads):
+                local = share * (1 - block / (blocks - 1)) * head / (heads - 1)
+                mean = uniform * (1.0 - 0.7 * local + 0.02 * random.normal())
+                mass = 0.3 * share * block / blocks if prefix else 0.0
+                first = mean * (1 - mass)
+                rows.append(
+                    (*network, block, head, first, 0.9, mean, first / uniform, mean / uniform)
+                    + (mass, 2.0, uniform, 2560)
+                )
+    columns = "model fraction seed block head distance_px distance_std_px distance_renormalised_px"
+    columns += " relative relative_renormalised prefix_mass entropy_nats uniform_px images"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def data_fractions(config, layers):
+    rows = []
+    for model in config["families"]:
+        depths = layers[(layers.model == model) & (layers.kind == "residual")].depth
+        for slug in config["networks"]:
+            n = Network.parse(slug)
+            if n.model != model or (n.fraction, n.seed) == ("f100", "s0"):
+                continue
+            kind = {"f000": "untrained", "f100": "ceiling"}.get(n.fraction, "fraction")
+            share = {"untrained": -0.4, "ceiling": 1}.get(kind, per_cent(n.fraction) / 100)
+            for block, depth in enumerate(depths):
+                value = 0.97 - depth * (0.7 - 0.5 * share) - 0.01 * int(n.seed[1:])
+                rows.append((*n, "s0", kind, block, depth, value, 0.02))
+    columns = "model fraction seed reference_seed kind block depth cka cka_se"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def accuracy(config):
+    rows = []
+    for slug in config["networks"]:
+        n = Network.parse(slug)
+        share = per_cent(n.fraction) / 100
+        test = CHANCE + 0.55 * share**0.4 + 0.01 * int(n.seed[1:]) if share else 0.097
+        steps = 1000 if share else 0
+        counts = (int(IMAGES * share), steps, 100_003)
+        rows.append((*n, *counts, test + 0.2, test + 0.01, test, 1.7, CHANCE, test / CHANCE))
+    columns = "model fraction seed train_images steps parameters accuracy_train"
+    columns += " accuracy_validation accuracy_test loss_test chance times_chance"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def history(config):
+    rows = []
+    for slug in config["networks"]:
+        n = Network.parse(slug)
+        share = per_cent(n.fraction) / 100
+        for step in range(0, 10001, 500) if share else (0,):
+            done = step / (step + 1500)
+            for split, gap in (("train", 0.3 * (1 - share)), ("validation", -0.1 * (1 - share))):
+                loss = 2.3 * (1 - 0.6 * done) - gap * done
+                rows.append((*n, step, split, loss, 0.1 + (0.5 + gap) * done, 1e-3))
+    columns = "model fraction seed step split loss accuracy learning_rate"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def all_tables(config, degenerate=None):
+    """Every table, keyed by file name as the figures read them."""
+    own_layers = layers(config)
+    return {
+        "layers.csv": own_layers,
+        "cka.parquet": cka(config, own_layers, degenerate),
+        "cka_shuffled.parquet": cka_shuffled(config, own_layers),
+        "cka_degenerate.csv": cka_degenerate(),
+        "attention_distance.csv": attention_distance(config),
+        "data_fractions.csv": data_fractions(config, own_layers),
+        "accuracy.csv": accuracy(config),
+        "history.csv": history(config),
+    }

@@ -1,0 +1,149 @@
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+from sightlines.config import load
+from sightlines.experiment import Experiment
+from sightlines.files import TensorReader
+from tests.workflow.conftest import SMOKE, results, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+def planned(done):
+    """Rule -> number of jobs, from the table that a dry run prints."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    table = re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE)
+    return {rule: int(count) for rule, count in table if rule != "total"}
+
+
+def test_the_smoke_experiment_ends_in_a_report_with_every_figure(smoke):
+    experiment = Experiment.open(SMOKE)
+    folder = smoke / experiment.folder
+    page = (folder / "report.html").read_text()
+    for figure in experiment.figures:
+        assert (folder / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / "figures" / f"{figure}.svg").stat().st_size > 1000
+    assert page.count("data:image/svg+xml") >= len(experiment.figures)
+    for table in experiment.tables():
+        assert (smoke / table).stat().st_size > 0
+
+
+def test_every_network_has_weights_history_metrics_and_dumps(smoke):
+    experiment = Experiment.open(SMOKE)
+    accuracy = pd.read_csv(smoke / experiment.folder / "tables/accuracy.csv")
+    assert len(accuracy) == len(experiment.networks)
+    for network in experiment.networks:
+        folder = smoke / experiment.folder / "models" / network.slug
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert 0 <= metrics["accuracy_test"] <= 1
+        assert sum(map(sum, metrics["confusion"])) == 4000
+        dump = TensorReader(smoke / experiment.dump("gram", network))
+        splits = TensorReader(smoke / experiment.folder / "data/splits.safetensors")
+        assert dump.meta["reference_sha256"] == splits.meta["reference_sha256"]
+
+
+def test_a_network_is_like_itself_and_unlike_shuffled_images(smoke):
+    folder = smoke / "results/smoke/tables"
+    cka = pd.read_parquet(folder / "cka.parquet")
+    same = cka[
+        (cka.model_a == cka.model_b)
+        & (cka.fraction_a == cka.fraction_b)
+        & (cka.seed_a == cka.seed_b)
+        & (cka.layer_a == cka.layer_b)
+    ]
+    assert (same.cka.dropna() - 1).abs().max() < 1e-6
+    shuffled = pd.read_parquet(folder / "cka_shuffled.parquet")
+    assert shuffled.cka.abs().mean() < 0.1
+
+
+def test_a_second_run_has_nothing_to_do(smoke):
+    done = snakemake(smoke, "--configfile", SMOKE)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_one_core_and_two_give_the_same_bytes(smoke, tmp_path):
+    done = snakemake(tmp_path, "--configfile", SMOKE, "--cores", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    one, two = results(tmp_path), results(smoke)
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+def edited(folder, change):
+    config = yaml.safe_load(SMOKE.read_text())
+    change(config)
+    (folder / "smoke.yaml").write_text(yaml.safe_dump(config))
+    return folder / "smoke.yaml"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda c: c.update(data_root="elsewhere"), {}),
+        (
+            lambda c: c["models"]["resnet"].update(label="Another"),
+            {"draw": 7, "write_report": 1},
+        ),
+        (
+            lambda c: c["models"]["vit_small"].update(train={"learning_rate": 0.5}),
+            {"train_network": 4, "dump": 12, "measure": 5, "draw": 7, "write_report": 1},
+        ),
+        (
+            lambda c: c["train"].update(steps=13),
+            {"train_network": 6, "dump": 16, "measure": 5, "draw": 7, "write_report": 1},
+        ),
+    ],
+    ids=["where-data-lies", "a-label", "one-model's-recipe", "the-recipe"],
+)
+def test_a_changed_value_reruns_what_it_touches(smoke, tmp_path, change, expected):
+    config = edited(tmp_path, change)
+    done = snakemake(smoke, "--configfile", config, "-n")
+    jobs = {}
+    for rule, count in planned(done).items():
+        family = rule.split("_")[0] if rule.split("_")[0] in ("dump", "measure", "draw") else rule
+        jobs[family] = jobs.get(family, 0) + count
+    jobs.pop("all", None)
+    assert jobs == expected
+
+
+def test_a_damaged_dump_is_named_and_nothing_half_written_is_left(copied):
+    network = Experiment.open(SMOKE).networks[1]
+    dump = copied / f"results/smoke/dumps/gram/{network.slug}.safetensors"
+    dump.write_bytes(dump.read_bytes()[:-1000])
+    (copied / "results/smoke/tables/cka.parquet").unlink()
+    done = snakemake(copied, "--configfile", SMOKE, "--rerun-triggers", "input")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "ResultError: cannot read" in said and network.slug in said and "Delete it" in said
+    assert not (copied / "results/smoke/tables/cka.parquet").exists()
+    assert not list((copied / "results").rglob("*.part"))
+
+
+def test_the_target_names_its_experiment(tmp_path):
+    target = "results/cifar10/figures/fig01_cka_within.svg"
+    done = snakemake(tmp_path, target, "-n")
+    networks = len(Experiment.open(SMOKE.with_name("cifar10.yaml")).networks)
+    assert planned(done)["train_network"] == networks
+    assert load(SMOKE.with_name("cifar10.yaml"))["dataset"]["kind"] == "cifar10"
+
+
+def test_a_target_of_another_experiment_is_refused(tmp_path):
+    done = snakemake(tmp_path, "results/cifar10/report.html", "--configfile", SMOKE, "-n")
+    assert done.returncode != 0
+    assert "makes results/smoke/, not results/cifar10/" in done.stdout + done.stderr
+
+
+def test_a_wrong_key_stops_before_any_job_without_a_traceback(tmp_path):
+    config = edited(tmp_path, lambda c: c["train"].update(step=3))
+    done = snakemake(tmp_path, "--configfile", config)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "unknown key 'step', nearest is 'steps'" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "results").exists() and not (tmp_path / "data").exists()
