@@ -16,7 +16,8 @@ from sightlines.networks import Network, per_cent
 from sightlines.sharing.code_digest import code_digest
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
-ALWAYS_MEASURED = ("accuracy", "history")
+ALWAYS_MEASURED = ("accuracy", "curves")
+EXECUTION = ("workers", "checkpoint_every_s")
 FULL, UNTRAINED = "f100", "f000"
 
 
@@ -127,14 +128,14 @@ class Experiment:
             "seed": self.config["seed"],
             "network": list(network),
             "model": model,
-            "compute": self._compute("device", "threads", "workers", "batch_size"),
+            "compute": self._compute(),
         }
 
     def slice_dump(self, network: Network) -> dict[str, Any]:
         """Config values that one network's dumps depend on."""
         return {
             "network": list(network),
-            "compute": self._compute("device", "threads", "workers", "batch_size"),
+            "compute": self._compute(),
         }
 
     def slice_measure(self, name: str) -> dict[str, Any]:
@@ -156,21 +157,27 @@ class Experiment:
 
     def slice_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""
-        unnamed = {"data_root"}
-        config = {k: v for k, v in self.config.items() if k not in unnamed}
+        config = {k: v for k, v in self.config.items() if k != "data_root"}
+        config["compute"] = self._compute()
         return self.slice_draw() | {"figures": self.figures, "config": config}
 
     def code(self, module: str, network: Network | None = None) -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""
         modules = [f"sightlines.{module}"]
+        if module.startswith("report."):
+            modules += [f"sightlines.figures.{figure}" for figure in self.figures]
         if module.startswith("datasets."):
             modules.append(f"sightlines.datasets.{self.config['dataset']['kind']}")
         if network is not None:
             modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
         return code_digest(*modules)
 
-    def _compute(self, *keys: str) -> dict[str, Any]:
-        return {key: self.config["compute"][key] for key in keys}
+    def execution(self) -> dict[str, Any]:
+        """Values of `compute` that change no result: no job's identity has them."""
+        return {key: self.config["compute"][key] for key in EXECUTION}
+
+    def _compute(self) -> dict[str, Any]:
+        return {k: v for k, v in self.config["compute"].items() if k not in EXECUTION}
 
     def _family(self, model: str) -> dict[str, Any]:
         return registry.declarations("models", self.config["models"][model]["family"])

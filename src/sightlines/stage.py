@@ -14,6 +14,7 @@ import logging
 import os
 import platform
 import resource
+import shlex
 import sys
 import time
 import traceback
@@ -71,12 +72,13 @@ def run(main: Callable[[Job], None]) -> None:
     log = _logger(log_path, name)
     job = Job(
         name=name,
-        config=json.loads(arguments.config),
+        config=_with_execution(json.loads(arguments.config), json.loads(arguments.execution)),
         inputs=_named(arguments.input),
         outputs=_named(arguments.output),
         source=arguments.source,
         log=log,
     )
+    log.debug(shlex.join(sys.orig_argv))
     began, began_cpu = time.time(), time.process_time()
     try:
         main(job)
@@ -129,12 +131,21 @@ class Progress:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--config", required=True, help="the config slice, as JSON")
+    parser.add_argument(
+        "--execution", default="{}", help="values of `compute` that change no result, as JSON"
+    )
     parser.add_argument("--code", default="", help="digest of the code, for the record")
     parser.add_argument("--input", nargs="+", action="append", default=[], metavar="NAME PATH")
     parser.add_argument("--output", nargs="+", action="append", default=[], metavar="NAME PATH")
     parser.add_argument("--source", type=Path, default=Path("sources"))
     parser.add_argument("--log", type=Path, required=True)
     return parser
+
+
+def _with_execution(config: dict[str, Any], execution: dict[str, Any]) -> dict[str, Any]:
+    if "compute" in config:
+        config["compute"] |= execution
+    return config
 
 
 def _named(groups: list[list[str]]) -> dict[str, list[Path]]:
@@ -177,7 +188,7 @@ def _write_record(
         {
             "job": job.name,
             "code": arguments.code,
-            "config": job.config,
+            "config": json.loads(arguments.config),
             "inputs": hashes(job.inputs),
             "outputs": hashes(job.outputs),
             "notes": job.notes,

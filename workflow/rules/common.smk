@@ -1,6 +1,7 @@
 """The experiment that this call is about, and what every stage's rules share."""
 
 import shlex
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,7 +18,8 @@ def choose_config():
     """The one config file: from --configfile, else from a target below results/, else default."""
     folder = Path(workflow.basedir) / "workflow" / "config"
     given = [Path(p) for p in workflow.overwrite_configfiles]
-    targets = [Path(t).parts for t in workflow.dag_settings.targets]
+    # Snakemake knows its targets only after it has read this file.
+    targets = [Path(word).parts for word in sys.argv[1:]]
     named = {parts[1] for parts in targets if len(parts) > 2 and parts[0] == "results"}
     if len(given) > 1 or len(named) > 1:
         raise WorkflowError(
@@ -65,6 +67,7 @@ def named(flag, groups):
 
 EXPERIMENT = open_experiment()
 SOURCES = source_folder(EXPERIMENT.config)
+EXECUTION = as_json(EXPERIMENT.execution())
 R = EXPERIMENT.folder
 THREADS = EXPERIMENT.config["compute"]["threads"]
 GPUS = 0 if EXPERIMENT.config["compute"]["device"] == "cpu" else count_gpus()

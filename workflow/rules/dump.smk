@@ -23,6 +23,6 @@ for kind in registry.members("dumps"):
             gpu=GPU,
         shell:
             "python -m {params.module} --config {params.cfg:q} --code {params.code}"
-            " --source {SOURCES:q} --input dataset {input.data[0]:q}"
+            " --source {SOURCES:q} --execution {EXECUTION:q} --input dataset {input.data[0]:q}"
             " --input splits {input.splits:q} --input weights {input.weights:q}"
             " --input card {input.card:q} --output dump {output:q} --log {log:q}"

@@ -21,6 +21,7 @@ rule train_network:
         gpu=GPU,
     shell:
         "python -m sightlines.training.train --config {params.cfg:q} --code {params.code}"
-        " --source {SOURCES:q} --input dataset {input.data[0]:q} --input splits {input.splits:q}"
+        " --source {SOURCES:q} --execution {EXECUTION:q} --input dataset {input.data[0]:q}"
+        " --input splits {input.splits:q}"
         " --output weights {output.weights:q} --output history {output.history:q}"
         " --output metrics {output.metrics:q} --output card {output.card:q} --log {log:q}"

@@ -1,10 +1,11 @@
 """`shapes`: a generated dataset with known truth, byte-identical on every machine.
 
-An object of a class-defining outline (ten classes) at a random place, size, rotation and colour,
-with one of ten surface textures, on a textured background with distractors. Outline is the global
-cue, texture the local one: it agrees with the class with probability `texture_match`. Object
-masks, places and texture labels are kept, and a second set of images has cue conflicts: the shape
-of one class with the texture of another (after Geirhos et al. 2019). Licence: as this repository.
+An object of a class-defining outline (ten classes) at a random place, size, tilt and colour, with
+one of ten surfaces (a texture that loosely keeps its hue, as materials do), on a textured background
+with distractors. The outline is the global cue; the surface is the local one and belongs to the class
+with probability `texture_match`. Object masks, places and texture labels are kept, and a second set of
+images has cue conflicts: the shape of one class with the surface of another (after Geirhos et al.
+2019). Licence: as this repository.
 """
 
 import math
@@ -46,7 +47,7 @@ SETTINGS = {
         "default": 32,
     },
     "texture_match": {
-        "description": "Probability that an object's texture is its class's own; 0.1: no local cue.",
+        "description": "Probability of an object having its class's own texture; 0.1: no cue.",
         "type": "number",
         "minimum": 0,
         "maximum": 1,
@@ -173,8 +174,8 @@ def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
     count, size = settings[f"n_{split}"], settings["size_px"]
     draws = Draws(settings["seed"], split, count)
     is_conflict = split == "conflict"
-    labels = conflict_labels(draws) if is_conflict else matched_labels(
-        draws, settings["texture_match"]
+    labels = (
+        conflict_labels(draws) if is_conflict else matched_labels(draws, settings["texture_match"])
     )
     scene = draw_scene(draws, *labels, size, settings["distractors"])
     images = np.empty((count, size, size, 3), np.uint8)

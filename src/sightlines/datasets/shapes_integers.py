@@ -101,7 +101,9 @@ def per_image(values: np.ndarray) -> Int32[np.ndarray, "images 1 1"]:
 def hash_cells(x: np.ndarray, y: np.ndarray, salt: np.ndarray) -> UInt32[np.ndarray, "..."]:
     """32 well-mixed bits for each cell (x, y) of each image (`salt`), by integer hashing."""
     with np.errstate(over="ignore"):
-        h = x.astype(np.uint32) * np.uint32(0x9E3779B1) + y.astype(np.uint32) * np.uint32(0x85EBCA77)
+        h = x.astype(np.uint32) * np.uint32(0x9E3779B1) + y.astype(np.uint32) * np.uint32(
+            0x85EBCA77
+        )
         h = h + salt.astype(np.uint32)
         h ^= h >> np.uint32(16)
         h *= np.uint32(0x21F0AAAD)

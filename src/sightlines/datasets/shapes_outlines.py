@@ -24,7 +24,9 @@ def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (squared < 860 * 860) & (squared > 488 * 488)
 
 
-def _polygon(x: np.ndarray, y: np.ndarray, normals: tuple[tuple[int, int], ...], reach: int):
+def _polygon(
+    x: np.ndarray, y: np.ndarray, normals: tuple[tuple[int, int], ...], reach: int
+) -> np.ndarray:
     """Inside all half-planes whose normals (length 1024) and distance `reach` are given."""
     inside = x * normals[0][0] + y * normals[0][1] < reach * UNIT
     for a, b in normals[1:]:
@@ -75,8 +77,8 @@ def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _ell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    upright = (x > -680) & (x < -120) & (y > -900) & (y < 900)
-    foot = (x > -680) & (x < 720) & (y > 340) & (y < 900)
+    upright = (x > -720) & (x < -110) & (y > -900) & (y < 900)
+    foot = (x > -720) & (x < 760) & (y > 300) & (y < 900)
     return upright | foot
 
 
@@ -94,7 +96,9 @@ OUTLINES: dict[str, Inside] = {
 }
 
 
-def coverage(inside: Inside, x: np.ndarray, y: np.ndarray, step: tuple[np.ndarray, np.ndarray]):
+def coverage(
+    inside: Inside, x: np.ndarray, y: np.ndarray, step: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """How much of each pixel lies inside: 0 … 4 of its 2 x 2 points.
 
     Args:

@@ -8,7 +8,7 @@ from sightlines.datasets.shapes_outlines import OUTLINES, UNIT, coverage
 from sightlines.datasets.shapes_scene import Scene
 from sightlines.datasets.shapes_textures import TEXTURES
 
-NOISE_LEVELS = 24
+NOISE_LEVELS = 8
 
 Frame = tuple[np.ndarray, np.ndarray]
 
@@ -29,7 +29,9 @@ def render(
     return pixels.astype(np.uint8), inside >= 2
 
 
-def _turned(scene_x: np.ndarray, scene_y: np.ndarray, angle: np.ndarray, scale: int, by: np.ndarray):
+def _turned(
+    scene_x: np.ndarray, scene_y: np.ndarray, angle: np.ndarray, scale: int, by: np.ndarray
+) -> Frame:
     """Coordinates in a frame turned by `angle`, in which length `by` counts `scale` units."""
     a = per_image(cosine(angle) * scale // (by << 14))
     b = per_image(sine(angle) * scale // (by << 14))
@@ -102,7 +104,7 @@ def _cover(scene: Scene, size_px: int) -> np.ndarray:
 
 
 def _blend(pixels: np.ndarray, surface: np.ndarray, covered: np.ndarray) -> None:
-    """Lay the object over what is behind it; a pixel's share is a quarter, half, …"""
+    """Lay the object over what is behind it; a pixel is covered by whole quarters."""
     surface -= pixels
     surface *= covered[..., None]
     pixels += surface >> 2

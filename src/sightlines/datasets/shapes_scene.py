@@ -11,6 +11,26 @@ KINDS = 10
 """Outlines, and textures: texture i is the own texture of class i."""
 
 
+TILT = TURN // 12
+"""Objects and textures are turned by up to 30° either way."""
+
+HUES = (
+    (225, 135, 135),
+    (135, 225, 135),
+    (135, 135, 225),
+    (225, 225, 135),
+    (225, 135, 225),
+    (135, 225, 225),
+    (225, 180, 135),
+    (180, 180, 180),
+    (135, 180, 225),
+    (225, 225, 225),
+)
+"""Mean colour of each texture, as materials have theirs."""
+
+HUE_SPREAD = 30
+
+
 @dataclass(frozen=True)
 class Scene:
     """Properties of n images; lengths in 1/256 px, angles in 1/4096 turn, colours 0 … 255.
@@ -84,8 +104,8 @@ def draw_scene(
         distractors: Blobs and bars behind the object.
     """
     unit = size_px * PX // 32  # 1/32 of the image's side
-    radius = draws.between("radius", unit * 8, unit * 13)[:, 0]
-    margin = radius * 3 // 4
+    radius = draws.between("radius", unit * 11, unit * 13)[:, 0]
+    margin = radius
     centre = margin[:, None] + draws.below("centre", (size_px * PX - 2 * margin)[:, None] + 1, 2)
     return Scene(
         label=label,
@@ -93,29 +113,30 @@ def draw_scene(
         ground=draws.below("ground", KINDS)[:, 0],
         centre=centre,
         radius=radius,
-        angle=draws.below("angle", TURN)[:, 0],
-        periods=draws.between("period", unit * 4, unit * 7, 2),
-        turns=draws.below("turn", TURN, 2),
+        angle=draws.between("angle", -TILT, TILT)[:, 0] % TURN,
+        periods=draws.between("period", unit * 4, unit * 6, 2),
+        turns=draws.between("turn", -TILT, TILT, 2) % TURN,
         phases=draws.below("phase", 256, 4),
-        colours=_draw_colours(draws),
+        colours=_draw_colours(draws, texture),
         clutter=_draw_clutter(draws, unit, distractors),
-        clutter_colours=draws.below("clutter colour", 256, distractors * 3).reshape(
+        clutter_colours=draws.below("clutter colour", 160, distractors * 3).reshape(
             draws.count, distractors, 3
         ),
         salt=draws.raw("noise")[:, 0],
     )
 
 
-def _draw_colours(draws: Draws) -> np.ndarray:
-    """The object's base differs from the ground's by 56 to 200 levels in each channel."""
-    ground = draws.below("ground colour", 256, 3)
-    thing = (ground + draws.between("object colour", 56, 200, 3)) % 256
+def _draw_colours(draws: Draws, texture: np.ndarray) -> np.ndarray:
+    """A surface's own hue, loosely kept, always lighter than the ground."""
+    ground = draws.between("ground colour", 10, 90, 3)
+    hue = np.array(HUES, np.int64)[texture]
+    thing = hue + draws.between("object colour", -HUE_SPREAD, HUE_SPREAD, 3)
     return np.stack(
         [
             thing,
-            _near(thing, draws.between("object contrast", 40, 110, 3), draws.below("up", 2, 3)),
+            _near(thing, draws.between("object contrast", 40, 80, 3), draws.below("up", 2, 1)),
             ground,
-            _near(ground, draws.between("ground contrast", 20, 80, 3), draws.below("dark", 2, 3)),
+            _near(ground, draws.between("ground contrast", 5, 25, 3), draws.below("dark", 2, 3)),
         ],
         axis=1,
     )

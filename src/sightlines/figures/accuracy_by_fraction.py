@@ -53,7 +53,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         axes.axhline(300 * chance, color=BLACK, linestyle="--", linewidth=0.9, label="3 × chance")
     axes.set(xlabel="training images (number, logarithmic)", ylabel="test accuracy (%)")
     axes.set_ylim(0, min(100, 115 * max(table["accuracy_test"].max(), min(1, 3 * chance))))
-    _mark_images(axes, trained, (table["fraction"] == "f000").any(), least / 2)
+    _mark_images(axes, trained, bool((table["fraction"] == "f000").any()), least / 2)
     figure.legend(loc="outside right upper")
     return figure
 

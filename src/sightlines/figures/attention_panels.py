@@ -1,10 +1,12 @@
 """Panels of attention distance, shared by Figures 3 and 4."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.errors import ResultError
@@ -55,18 +57,33 @@ def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(rank, mean, color=colour, marker=marker, label=f"block {block}")
     axes.axhline(uniform_px(rows), color=BLACK, linestyle="--", linewidth=0.9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    axes.legend(loc="lower right", fontsize=6.5, handlelength=1.4, labelspacing=0.25)
 
 
 def add_relative_axis(axes: Axes, uniform: float, with_label: bool) -> None:
     """A right axis in units of uniform attention."""
-    right = axes.secondary_yaxis("right", functions=(lambda d: d / uniform, lambda r: r * uniform))
+
+    def to_relative(px: Any) -> Any:
+        return px / uniform
+
+    def to_px(relative: Any) -> Any:
+        return relative * uniform
+
+    right = axes.secondary_yaxis("right", functions=(to_relative, to_px))
     right.spines["right"].set_visible(True)
     right.yaxis.set_major_locator(MaxNLocator(5))
     if with_label:
-        right.set_ylabel("relative to uniform (no unit)")
+        right.set_ylabel("relative to uniform\n(no unit)")
 
 
-def uniform_handle() -> Line2D:
-    """Legend entry of the dashed line."""
-    return Line2D([], [], color=BLACK, linestyle="--", linewidth=0.9, label="uniform attention")
+def handles() -> list[Any]:
+    """Legend entries of what `draw_extreme_blocks` draws."""
+    names = ("lowest block", "second lowest", "second highest", "highest block")
+    blocks = [
+        Line2D([], [], color=colour, marker=marker, label=name)
+        for name, (colour, marker) in zip(names, (*LOW, *HIGH), strict=True)
+    ]
+    return [
+        *blocks,
+        Line2D([], [], color=BLACK, linestyle="--", linewidth=0.9, label="uniform attention"),
+        Patch(color="0.78", label="st. dev. over images"),
+    ]

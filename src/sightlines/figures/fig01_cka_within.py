@@ -46,16 +46,17 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     models = trained_models(config)
     bands, columns = wrap_columns(len(models), 4)
-    side = min(2.3, (WIDTH_IN - 1.3) / columns)
-    size = (columns * (side + 0.12) + 1.3, bands * 3 * (side + 0.5) + 0.4)
+    side = min(2.3, (WIDTH_IN - 1.6) / columns - 0.1)
+    lines = 3 if any(untrained_network(config, m) for m in models) else 2
+    size = (columns * (side + 0.1) + 1.6, bands * lines * (side + 0.42) + 0.4)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(bands * 3, columns, squeeze=False)
+    grid = figure.subplots(bands * lines, columns, squeeze=False)
     scale = maps.common_scale([], top=1.0)
     shown, image = [], None
     for place, model in enumerate(models):
         band, column = divmod(place, columns)
-        for row, matrix in enumerate(_matrices(tables, config, model)):
-            axes = grid[band * 3 + row, column]
+        for row, matrix in enumerate(_matrices(tables, config, model)[:lines]):
+            axes = grid[band * lines + row, column]
             if row == 0:
                 axes.set_title(maps.wrapped(label(config, model), side), fontweight="bold")
             if matrix is None:
@@ -71,8 +72,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
                 own = layer_rows(tables["layers.csv"], model)
                 maps.mark_blocks(axes, own, own)
     for place in range(len(models), bands * columns):
-        for row in range(3):
-            grid[place // columns * 3 + row, place % columns].set_axis_off()
+        for row in range(lines):
+            grid[place // columns * lines + row, place % columns].set_axis_off()
     if image is not None:
         maps.add_colour_bar(figure, image, list(grid.flat), shown)
     maps.explain_grey(figure, shown)

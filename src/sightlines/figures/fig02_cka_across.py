@@ -7,6 +7,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sightlines.errors import ResultError
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
 from sightlines.figures.selecting import (
@@ -46,10 +47,15 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     Args:
         tables: ``cka.parquet`` and ``layers.csv``.
         config: `networks`, `labels`, `families`.
+
+    Raises:
+        ResultError: the experiment has no pair of trained models to compare.
     """
     pairs = model_pairs(config)
-    side = min(1.95, (WIDTH_IN - 1.2) / 3)
-    figure = Figure(figsize=(WIDTH_IN, len(pairs) * (side + 0.5) + 0.5), layout="constrained")
+    if not pairs:
+        raise ResultError("there is no pair of networks to compare: train two families of models")
+    side = 1.9 if len(pairs) <= 6 else 1.5
+    figure = Figure(figsize=(WIDTH_IN, len(pairs) * (side + 0.35) + 0.5), layout="constrained")
     grid = figure.subplots(len(pairs), 3, squeeze=False)
     matrices = [_matrices(tables, config, *pair) for pair in pairs]
     shown = [m for triple in matrices for m in triple if m is not None]

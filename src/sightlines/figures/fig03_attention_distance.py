@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.errors import ResultError
@@ -74,7 +73,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place in range(len(trained), bands * columns):
         for axes in grid[place // columns * 4 : place // columns * 4 + 4, place % columns]:
             axes.set_axis_off()
-    figure.legend(handles=_handles(), loc="outside lower center", ncols=3)
+    figure.legend(handles=_handles(), loc="outside lower center", ncols=2 + (columns > 1))
     return figure
 
 
@@ -89,8 +88,9 @@ def _draw_column(
     panels.draw_extreme_blocks(stack[0], trained)
     if bare is None:
         stack[1].text(
-            0.5, 0.8, "no untrained network here", ha="center", transform=stack[1].transAxes
+            0.5, 0.5, "no untrained network here", ha="center", transform=stack[1].transAxes
         )
+        stack[1].set_xticks([])
     else:
         panels.draw_extreme_blocks(stack[1], bare)
     _draw_all_blocks(stack[2], trained, bare)
@@ -137,13 +137,12 @@ def _draw_prefix_mass(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame | No
 
 
 def _handles() -> list[Any]:
-    hollow = {"linestyle": "", "markersize": 3.5, "marker": "o"}
+    hollow: dict[str, Any] = {"linestyle": "", "markersize": 3.5, "marker": "o"}
     return [
-        panels.uniform_handle(),
-        Patch(color="0.75", label="standard deviation over images"),
-        Line2D([], [], color=BLUE, marker="o", markersize=3, label="trained: heads and their mean"),
-        Line2D([], [], color=GREY, markerfacecolor="none", label="untrained: heads", **hollow),  # type: ignore[arg-type]
-        Line2D([], [], color=BLACK, linestyle=":", label="trained, renormalised without CLS"),
+        *panels.handles(),
+        Line2D([], [], color=BLUE, marker="o", markersize=2, label="all heads and their mean"),
+        Line2D([], [], color=GREY, markerfacecolor="none", label="all heads, untrained", **hollow),
+        Line2D([], [], color=BLACK, linestyle=":", label="mean without CLS share"),
     ]
 
 

@@ -9,7 +9,7 @@ from sightlines.figures import attention_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.selecting import Tables, label, networks, rows_of, trained_models
 from sightlines.figures.style import WIDTH_IN, fraction_label, styled
-from sightlines.networks import Network, per_cent
+from sightlines.networks import per_cent
 from sightlines.stage import run
 
 TITLE = "Attention distance with less data"
@@ -43,7 +43,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     if not rows:
         raise ResultError("attention_distance.csv has no ViT trained on two fractions of the data")
     fractions = sorted({f for own in rows.values() for f in own}, key=per_cent)
-    size = (max(4.2, min(WIDTH_IN, 2.1 * len(fractions) + 0.7)), 2.1 * len(rows) + 0.6)
+    size = (max(4.2, min(WIDTH_IN, 2.1 * len(fractions) + 0.7)), 1.9 * len(rows) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), len(fractions), squeeze=False, sharey=True)
     top = panels.upper_limit(t for own in rows.values() for t in own.values())
@@ -62,7 +62,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             axes.set_ylim(0, top)
             if column == last:
                 panels.add_relative_axis(axes, panels.uniform_px(own[fraction]), True)
-    figure.legend(handles=[panels.uniform_handle()], loc="outside lower center")
+    figure.legend(handles=panels.handles(), loc="outside lower center", ncols=2 + (size[0] > 5))
     return figure
 
 
@@ -70,7 +70,7 @@ def _first_seeds(table: Any, config: dict[str, Any], model: str) -> dict[str, An
     """The model's rows by fraction, of each fraction's first seed that has attention."""
     found: dict[str, Any] = {}
     for network in networks(config):
-        own = rows_of(table, Network(*network))
+        own = rows_of(table, network)
         if network.model == model and network.fraction not in found and not own.empty:
             found[network.fraction] = own
     return found

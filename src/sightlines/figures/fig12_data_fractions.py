@@ -67,7 +67,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     grid[0, 0].set_ylim(min(0.0, table["cka"].min() - 0.05), 1.05)
-    figure.legend(handles=_handles(table), loc="outside lower center", ncols=3)
+    figure.legend(handles=_handles(table), loc="outside lower center", ncols=1 + 2 * (columns > 1))
     return figure
 
 
@@ -78,8 +78,9 @@ def _draw_model(axes: Axes, rows: pd.DataFrame) -> None:
         key=lambda item: (kinds.get(str(item[0][0]), 3), str(item[0][1])),
     )
     seen: set[tuple[str, str]] = set()
-    for (kind, fraction, _), own in order:
-        own = own.sort_values("block")
+    for keys, group in order:
+        kind, fraction = str(keys[0]), str(keys[1])
+        own = group.sort_values("block")
         look = _look(kind, fraction)
         if (kind, fraction) in seen:
             look |= {"linewidth": 0.6, "alpha": 0.6, "marker": ""}

@@ -35,7 +35,7 @@ def mark_blocks(axes: Axes, rows: pd.DataFrame | None, columns: pd.DataFrame | N
     for axis, layers in ((axes.yaxis, rows), (axes.xaxis, columns)):
         if layers is not None:
             blocks = layers["block"].to_numpy()
-            starts = np.flatnonzero(np.diff(blocks)) + 0.5
+            starts = (np.flatnonzero(np.diff(blocks)) + 0.5).tolist()
             axis.set_minor_locator(FixedLocator(starts))
 
 
@@ -58,11 +58,11 @@ def common_scale(matrices: Iterable[np.ndarray], top: float | None = None) -> No
 def add_colour_bar(
     figure: Figure, image: AxesImage, panels: list[Axes], matrices: Sequence[np.ndarray]
 ) -> None:
-    """One colour bar for all panels; pointed where values lie outside the scale."""
+    """One colour bar for all panels; pointed where values lie clearly outside the scale."""
     finite = np.concatenate([m[np.isfinite(m)] for m in matrices] or [np.zeros(1)])
-    low, high = image.norm.vmin or 0.0, image.norm.vmax or 1.0
-    below = bool((finite < low - 0.02).any())
-    above = bool((finite > high + 0.02).any())
+    low, high = image.get_clim()
+    below = bool(low is not None and (finite < low - 0.02).any())
+    above = bool(high is not None and (finite > high + 0.02).any())
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
     height = figure.get_size_inches()[1]
     figure.colorbar(

@@ -133,6 +133,6 @@ def save(figure: Figure, svg: Path, png: Path) -> None:
             (png, {"format": "png", "dpi": PNG_DPI, "metadata": {"Software": None}}),
         ):
             buffer = io.BytesIO()
-            figure.savefig(buffer, **options)  # type: ignore[arg-type]
+            figure.savefig(buffer, **options)
             with atomic(path) as handle:
                 handle.write(buffer.getbuffer())

@@ -28,10 +28,13 @@ CAPTION = (
     "flattened at the end, since what an unfinished network shows speaks for its training budget, "
     "and for the gap between thin and thick lines, which grows as the share of images shrinks."
 )
-READS = ("history.csv",)
+READS = ("curves.csv",)
 NEEDS = ("trained",)
 
-SPLITS = {"train": {"linewidth": 0.6, "alpha": 0.65}, "validation": {"linewidth": 1.5}}
+SPLITS: dict[str, dict[str, Any]] = {
+    "train": {"linewidth": 0.6, "alpha": 0.65},
+    "validation": {"linewidth": 1.5},
+}
 
 
 @styled
@@ -39,7 +42,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """One column a model: loss above, accuracy below.
 
     Args:
-        tables: ``history.csv``.
+        tables: ``curves.csv``.
         config: `networks`, `labels`.
     """
     models = trained_models(config)
@@ -51,7 +54,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         band, column = divmod(place, columns)
         loss, accuracy = grid[band * 2 : band * 2 + 2, column]
         loss.set_title(label(config, model), fontweight="bold")
-        _draw_model(loss, accuracy, tables["history.csv"], config, model)
+        _draw_model(loss, accuracy, tables["curves.csv"], config, model)
         accuracy.set_xlabel("optimiser step")
         if column == 0:
             loss.set_ylabel("loss (nats per image)")
@@ -59,7 +62,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place in range(len(models), bands * columns):
         for axes in grid[place // columns * 2 : place // columns * 2 + 2, place % columns]:
             axes.set_axis_off()
-    figure.legend(handles=_handles(config), loc="outside lower center", ncols=3)
+    figure.legend(handles=_handles(config), loc="outside lower center", ncols=1 + 2 * (columns > 1))
     return figure
 
 
@@ -86,7 +89,7 @@ def _handles(config: dict[str, Any]) -> list[Line2D]:
     colours = [
         Line2D([], [], color=fraction_look(f)["color"], label=fraction_label(f)) for f in fractions
     ]
-    splits = [Line2D([], [], color="0.2", label=name, **look) for name, look in SPLITS.items()]  # type: ignore[arg-type]
+    splits = [Line2D([], [], color="0.2", label=name, **look) for name, look in SPLITS.items()]
     return colours + splits
 
 

@@ -1,0 +1,207 @@
+"""CKA among eight networks, and of one pair, against pytorch-cka; and its traps.
+
+    pip install pytorch-cka==1.1.3
+    python benchmarks/cka_vs_peer.py
+
+Every ratio is of user processor time or peak additional memory within one run, from images to
+matrices. Issue 2 asks for: 8 networks ≥ 5 times less time and ≤ 1/3 of the memory, one pair no
+slower, error in the traps ≤ 1e-4 where the peer errs.
+"""
+
+import itertools
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import measuring
+import numpy as np
+import torch
+from cka import compute_cka
+
+from sightlines.dumps.gram import gram_shapes, minibatch_grams
+from sightlines.dumps.reading import GramDump
+from sightlines.files import TensorWriter
+from sightlines.measures import cka
+from sightlines.models.building import layers_of
+from sightlines.models.layers import layer_table
+from sightlines.networks import Network
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.reference.cka_song import cka_song
+
+MINIBATCH, MINIBATCHES, REPEATS = 128, 2, 3
+VITS = [measuring.VIT | {"width": w, "heads": h} for w, h in ((48, 6), (64, 4), (96, 6), (96, 6))]
+RESNETS = [measuring.RESNET | {"channels": [c, 2 * c, 4 * c]} for c in (32, 32, 64, 64)]
+
+
+def ours(shown, minibatches, folder):
+    """From images to the tables' matrices: dump every network, then one measure."""
+    dumps = []
+    for index, each in enumerate(shown):
+        sizes = [len(x) for x in minibatches]
+        meta = {"network": [f"m{index}", "f100", "s0"], "layers": layer_table(each.layers)}
+        meta |= {"batch_sizes": sizes, "reference_sha256": ""}
+        shapes = gram_shapes(sizes, len(each.layers))
+        path = Path(folder) / f"{index}.safetensors"
+        with TensorWriter(path, shapes, meta) as writer:
+            for name, images in zip(shapes, minibatches, strict=True):
+                writer.write(name, minibatch_grams(each, images))
+        dumps.append(GramDump(path))
+    return cka.pair_table(dumps, cka.add_hsic(dumps, 0))
+
+
+def peer(shown, minibatches):
+    """The peer's own loop over pairs of networks, each network also with itself."""
+    results = []
+    for a, b in itertools.combinations_with_replacement(shown, 2):
+        names = [[layer.module for layer in each.layers] for each in (a, b)]
+        with measuring.quiet():
+            results += compute_cka(
+                *(a.model, b.model, Loader(minibatches)),
+                **{"layers": names[0], "model2_layers": names[1], "device": "cpu"},
+                progress=False,
+            )
+    return results
+
+
+def peer_pair(shown, minibatches):
+    """The peer's matrix of one network with another, alone."""
+    a, b = shown
+    names = [[layer.module for layer in each.layers] for each in shown]
+    layers = {"layers": names[0], "model2_layers": names[1]}
+    return compute_cka(a.model, b.model, Loader(minibatches), **layers, device="cpu", progress=False)
+
+
+class Loader:
+    """Minibatches in the shape of a data loader: a list would be taken for several loaders."""
+
+    def __init__(self, minibatches):
+        self._minibatches = minibatches
+
+    def __len__(self):
+        return len(self._minibatches)
+
+    def __iter__(self):
+        return iter(self._minibatches)
+
+
+def show(config, seed):
+    """A network with its layers."""
+    model = measuring.build(config, seed)
+    layers = layers_of(config["family"], model)
+    return SimpleNamespace(model=model, layers=layers, network=Network("m", "f100", "s0"))
+
+
+def compare(title, functions, repeats):
+    """Print the peer's time and memory as multiples of ours."""
+    seconds = {name: [] for name in functions}
+    memory = dict.fromkeys(functions, 0)
+    for _ in range(repeats):
+        for name, function in functions.items():
+            with measuring.PeakMemory() as peak:
+                began = measuring.user_s()
+                function()
+                seconds[name].append(measuring.user_s() - began)
+            memory[name] = max(memory[name], peak.extra)
+    time = {name: statistics.median(values) for name, values in seconds.items()}
+    print(
+        f"{title}: ours {time['ours']:.1f} s, {memory['ours'] / 1e6:.0f} MB; "
+        f"peer {time['peer']:.1f} s, {memory['peer'] / 1e6:.0f} MB: peer / ours "
+        f"{time['peer'] / time['ours']:.2f} in time; ours / peer "
+        f"{memory['ours'] / memory['peer']:.2f} in memory"
+    )
+
+
+class Two(torch.nn.Module):
+    """Two layers whose activations are given: what a trap needs."""
+
+    def __init__(self, columns, inplace=False):
+        super().__init__()
+        self.edge = columns
+        self.a, self.b = torch.nn.Identity(), torch.nn.Identity()
+        self.relu = torch.nn.ReLU(inplace=inplace)
+
+    def forward(self, x):
+        """Split columns into two layers."""
+        a = self.a(x[:, : self.edge].clone())
+        self.relu(a)
+        return self.b(x[:, self.edge :].clone())
+
+
+def traps():
+    """Errors against the float64 brute-force twin."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(1040, 120, generator=generator)
+    x[:, 60:] += x[:, :60]
+    massive = x.clone()
+    massive[:, 7] = 1000 * (1 + 0.01 * torch.randn(1040, generator=generator))
+    massive[:, 67] = 1000
+    ragged = [*x[:1024].split(256), x[1024:1028]]
+    cases = {
+        "plain": (x[:1024].split(256), False),
+        "unit means of 30 standard deviations": ((x + 30 * x.std(0))[:1024].split(256), False),
+        "one massive activation": (massive[:1024].split(256), False),
+        "ragged last minibatch": (ragged, False),
+        "in-place ReLU": (x[:1024].split(256), True),
+    }
+    for name, (minibatches, inplace) in cases.items():
+        model = Two(60, inplace)
+        layers = [SimpleNamespace(module=m, name=m, when="output") for m in ("a", "b")]
+        shown = SimpleNamespace(model=model, layers=layers, network=Network("m", "f100", "s0"))
+        truth = cka_song(
+            [m[:, :60].double().numpy() for m in minibatches],
+            [m[:, 60:].double().numpy() for m in minibatches],
+        )
+        value = our_trap(shown, minibatches)
+        theirs = compute_cka(
+            *(model, model, Loader(minibatches)), layers=["a", "b"], device="cpu", progress=False
+        )
+        theirs = float(theirs[0][0, 1])
+        print(
+            f"{name}: truth {truth:.6f}, error of ours {abs(value - truth):.1e}, "
+            f"of the peer {abs(theirs - truth):.1e}"
+        )
+
+
+def our_trap(shown, minibatches):
+    """CKA of the two layers through the dump's own functions."""
+    from sightlines.measures import hsic
+
+    sums = 0.0
+    for images in minibatches:
+        vectors = hsic.centred(minibatch_grams(shown, images), len(images))
+        sums = sums + vectors @ vectors.T
+    return sums[0, 1] / np.sqrt(sums[0, 0] * sums[1, 1])
+
+
+def main():
+    """Eight networks, one pair, traps."""
+    torch.set_num_threads(1)
+    traps()
+    minibatches = list(measuring.images(MINIBATCH * MINIBATCHES).split(MINIBATCH))
+    shown = [show(config, seed) for seed, config in enumerate([*VITS, *RESNETS])]
+    with tempfile.TemporaryDirectory() as folder:
+        pair = [shown[2], shown[6]]
+        ours(pair, minibatches, folder)
+        compare(
+            "one pair",
+            {
+                "ours": lambda: ours(pair, minibatches, folder),
+                "peer": lambda: peer_pair(pair, minibatches),
+            },
+            REPEATS,
+        )
+        compare(
+            "eight networks",
+            {
+                "ours": lambda: ours(shown, minibatches, folder),
+                "peer": lambda: peer(shown, minibatches),
+            },
+            1,
+        )
+
+
+if __name__ == "__main__":
+    main()

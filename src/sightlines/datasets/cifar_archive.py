@@ -1,0 +1,193 @@
+"""CIFAR's official python archives: found, verified and read without unpacking to disk.
+
+Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images";
+https://www.cs.toronto.edu/~kriz/cifar.html. No licence is stated there; free for research.
+"""
+
+import gzip
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from sightlines.datasets.download import download, md5_of
+from sightlines.datasets.unpickling import read_pickle
+from sightlines.errors import DataError
+
+MEMBER_BYTES = 1 << 30
+PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Release:
+    """One official archive and how to read it.
+
+    Attributes:
+        url: Address of the archive.
+        md5: Checksum of the archive.
+        folder: Folder that it unpacks to.
+        members: Files to read below `folder`, with their MD5 checksums.
+        train: Members with training images, in order.
+        test: Members with test images.
+        meta: Member with the class names.
+    """
+
+    url: str
+    md5: str
+    folder: str
+    members: Mapping[str, str]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    meta: str
+
+    @property
+    def archive(self) -> str:
+        """File name of the archive."""
+        return self.url.rpartition("/")[2]
+
+
+def load_members(release: Release, source: Path, log: Any) -> dict[str, dict[str, Any]]:
+    """Contents of all members, from the unpacked folder, the archive, or a download.
+
+    Args:
+        release: What to read.
+        source: Folder in which the unpacked folder or the archive lies, or is put.
+        log: Progress of the download.
+
+    Raises:
+        DataError: missing without a network, damaged, wrong checksum, hostile.
+    """
+    folder, archive = source / release.folder, source / release.archive
+    if folder.is_dir():
+        contents = _read_folder(release, folder)
+    else:
+        if not archive.exists():
+            cure = (
+                f"Without a network, put {release.archive} (md5 {release.md5}) or its unpacked "
+                f"folder {release.folder} into {source}"
+            )
+            log.info(f"fetching {release.url} to {archive}")
+            download(release.url, archive, release.md5, cure, log)
+        contents = _read_archive(release, archive)
+    return {name: read_pickle(content, f"{name} of {release.folder}") for name, content in
+            contents.items()}  # fmt: skip
+
+
+def decode_images(
+    batches: list[Mapping[str, Any]], labels_key: str, classes: int, where: str
+) -> tuple[UInt8[np.ndarray, "images 32 32 3"], Int64[np.ndarray, " images"]]:
+    """Images and labels of consecutive batches.
+
+    Raises:
+        DataError: arrays that do not have the official form.
+    """
+    images, labels = [], []
+    for batch in batches:
+        pixels, own = batch.get("data"), batch.get(labels_key)
+        is_right = (
+            isinstance(pixels, np.ndarray)
+            and pixels.ndim == 2
+            and pixels.shape[1] == PIXELS
+            and isinstance(own, list)
+            and len(own) == len(pixels)
+            and all(isinstance(label, int) and 0 <= label < classes for label in own)
+        )
+        if not is_right or pixels is None or own is None:
+            raise DataError(
+                f"{where}: a batch does not hold images of {PIXELS} bytes with one label below "
+                f"{classes} each in {labels_key!r}. Fetch the official archive again."
+            )
+        images.append(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        labels.append(np.array(own, np.int64))
+    return np.ascontiguousarray(np.concatenate(images)), np.concatenate(labels)
+
+
+def class_names(meta: Mapping[str, Any], key: str, where: str) -> list[str]:
+    """Class names out of the meta file.
+
+    Raises:
+        DataError: the meta file has no such list.
+    """
+    names = meta.get(key)
+    if not isinstance(names, list) or not all(isinstance(n, bytes | str) for n in names):
+        raise DataError(f"{where}: the meta file has no list {key!r} of class names")
+    return [n.decode("ascii", "replace") if isinstance(n, bytes) else n for n in names]
+
+
+def _read_folder(release: Release, folder: Path) -> dict[str, bytes]:
+    contents, offences = {}, []
+    for name, md5 in release.members.items():
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except OSError as error:
+            offences.append(f"{name}: {error.strerror}")
+            continue
+        found = hashlib.md5(contents[name], usedforsecurity=False).hexdigest()
+        if found != md5:
+            offences.append(f"{name}: md5 {found} instead of {md5}")
+    if offences:
+        listed = "\n  ".join(offences)
+        raise DataError(
+            f"{folder} is not the official {release.folder}:\n  {listed}\n"
+            f"Delete the folder, or unpack {release.archive} again."
+        )
+    return contents
+
+
+def _read_archive(release: Release, archive: Path) -> dict[str, bytes]:
+    """The members by name, straight out of the archive: nothing is unpacked to disk."""
+    found = md5_of(archive) if archive.is_file() else "no file"
+    if found != release.md5:
+        raise DataError(
+            f"{archive} has md5 {found} instead of {release.md5}: it is damaged, incomplete or "
+            "another file. Delete it; snakemake fetches it again."
+        )
+    try:
+        return _read_tar(release, archive)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(
+            f"{archive} cannot be read ({error}): it is damaged or incomplete. Delete it; "
+            "snakemake fetches it again."
+        ) from error
+
+
+def _read_tar(release: Release, archive: Path) -> dict[str, bytes]:
+    wanted = {f"{release.folder}/{name}": name for name in release.members}
+    contents: dict[str, bytes] = {}
+    with gzip.open(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as pack:
+        for member in pack:
+            _require_harmless(member, archive)
+            name = wanted.get(member.name)
+            if name is None:
+                continue
+            if name in contents or member.size > MEMBER_BYTES:
+                raise DataError(f"{archive}: {member.name} is there twice or far too large")
+            handle = pack.extractfile(member) or io.BytesIO()
+            contents[name] = handle.read()
+            md5 = hashlib.md5(contents[name], usedforsecurity=False).hexdigest()
+            if md5 != release.members[name]:
+                raise DataError(
+                    f"{archive}: {member.name} has md5 {md5} instead of {release.members[name]}"
+                )
+        while stream.read(1 << 20):  # the end of a gzip file has its checksum
+            pass
+    missing = [name for name in release.members if name not in contents]
+    if missing:
+        raise DataError(f"{archive} lacks {', '.join(missing)}: it is not the official archive")
+    return contents
+
+
+def _require_harmless(member: tarfile.TarInfo, archive: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir()):
+        raise DataError(
+            f"{archive} holds {member.name!r}, which is a link, a device or leads out of the "
+            "archive: it is not the official archive. Nothing of it was unpacked. Delete it."
+        )

@@ -1,0 +1,151 @@
+"""Fetches one archive by its official address: checksum, and resumed where it broke off."""
+
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from sightlines.errors import DataError, DiskError
+from sightlines.stage import Progress
+
+ATTEMPTS = 5
+PAUSE_S = 1.0
+TIMEOUT_S = 30.0
+BLOCK_BYTES = 1 << 20
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file's bytes, in hexadecimal: what the official pages give."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def download(
+    url: str, target: Path, md5: str, cure: str, log: Any, pause_s: float = PAUSE_S
+) -> None:
+    """Fetch `url` to `target`.
+
+    What has arrived is kept in `<target>.part` and continued by the next try or the next run; only
+    one process fetches at a time, the others wait and use what it got.
+
+    Args:
+        url: Official address.
+        target: Where the archive appears once its checksum is right.
+        md5: The checksum.
+        cure: What to do without a network; ends the error messages.
+        log: Progress goes here.
+        pause_s: Wait before the second try; doubles with each.
+
+    Raises:
+        DataError: no network, the address is gone, or the checksum is wrong.
+        DiskError: the folder cannot be written.
+    """
+    with _locked(target.with_name(f"{target.name}.part")) as part:
+        if target.exists():
+            return
+        for attempt in range(ATTEMPTS):
+            try:
+                _fetch_rest(url, part, log)
+                break
+            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+                if attempt == ATTEMPTS - 1 or not _is_passing(error):
+                    raise DataError(f"cannot download {url}: {_reason(error)}. {cure}") from error
+                log.info(f"download broke off ({_reason(error)}); trying again")
+                time.sleep(pause_s * 2**attempt)
+        _finish(part, target, url, md5, cure)
+
+
+@contextlib.contextmanager
+def _locked(part: Path) -> Iterator[IO[bytes]]:
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            handle = open(part, "ab+")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if part.exists() and os.fstat(handle.fileno()).st_ino == part.stat().st_ino:
+                break
+            handle.close()
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {part}: {error.strerror}. Make the folder writable, or set "
+            "SIGHTLINES_DATA to one that is."
+        ) from error
+    with handle:
+        try:
+            yield handle
+        finally:
+            if part.exists() and part.stat().st_size == 0:
+                part.unlink()
+
+
+def _fetch_rest(url: str, part: IO[bytes], log: Any) -> None:
+    have = part.seek(0, os.SEEK_END)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to fetch: the checksum will tell
+            return
+        raise
+    with response:
+        if response.status != 206:
+            have = 0
+            part.truncate(0)
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        progress = Progress(log, total, "bytes")
+        progress.start_at(have)
+        while block := response.read(BLOCK_BYTES):
+            _append(part, block)
+            have += len(block)
+            progress.update(have)
+        if total and have < total:
+            raise http.client.IncompleteRead(b"", total - have)
+
+
+def _append(part: IO[bytes], block: bytes) -> None:
+    try:
+        part.write(block)
+        part.flush()
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {part.name}: {error.strerror}. Free some space and run snakemake again; "
+            "what has arrived is kept."
+        ) from error
+
+
+def _finish(part: IO[bytes], target: Path, url: str, md5: str, cure: str) -> None:
+    path = Path(part.name)
+    os.fsync(part.fileno())
+    found = md5_of(path)
+    if found != md5:
+        path.unlink()
+        raise DataError(
+            f"{url} gave a file with md5 {found} instead of {md5}; it was deleted. "
+            f"Run snakemake again to fetch it anew. {cure}"
+        )
+    os.replace(path, target)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Worth another try: broken off or overloaded, but not refused, unknown or forbidden."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= 500 or error.code == 429
+    if isinstance(error, urllib.error.URLError):
+        return isinstance(error.reason, TimeoutError | ConnectionResetError)
+    return True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, http.client.IncompleteRead):
+        return f"the connection ended {error.expected} bytes early"
+    return str(getattr(error, "reason", None) or error)

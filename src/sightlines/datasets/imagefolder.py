@@ -1,0 +1,124 @@
+"""`imagefolder`: your own photographs, one folder a class; streamed, never copied.
+
+`<folder>/<class>/*`, or `<folder>/{train,val}/<class>/*`, where `val` serves as the test images.
+Without `val`, a stratified share of each class does: the images whose paths have the smallest
+hashes, so that adding one moves few others. Every photograph is decoded once here; what is wrong is
+listed in one error. `manifest.parquet` has each one's hash and is what DVC tracks.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sightlines.datasets.store import name_variant
+from sightlines.errors import ConfigError
+
+SETTINGS = {
+    "folder": {
+        "description": "Folder of the photographs, relative to data_root.",
+        "type": "string",
+        "minLength": 1,
+    },
+    "size_px": {
+        "description": "Width and height to which photographs are scaled and cropped.",
+        "unit": "px",
+        "type": "integer",
+        "minimum": 16,
+        "maximum": 1024,
+        "default": 224,
+    },
+    "test_share": {
+        "description": "Share of each class that becomes test images when there is no val folder.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 1,
+        "default": 0.2,
+    },
+}
+
+REQUIRED = ("folder",)
+
+FILES = ("dataset.json", "manifest.parquet")
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def variant(settings: Mapping[str, Any]) -> str:
+    """Folder name below `data/`: with the photographs' folder in it."""
+    name = PurePosixPath(settings["folder"]).name
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name).strip("-").lower()
+    return name_variant(f"imagefolder-{plain or 'images'}", settings)
+
+
+def check(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Size in px of an image, and 0: the number of classes is not known before the folder is read.
+
+    Raises:
+        ConfigError: `folder` leads out of data_root.
+    """
+    folder = PurePosixPath(settings["folder"])
+    if folder.is_absolute() or ".." in folder.parts or "\0" in settings["folder"]:
+        raise ConfigError(
+            f"dataset.folder is {settings['folder']!r}: it must be a path below data_root, neither "
+            "absolute nor with '..'. Set data_root (or SIGHTLINES_DATA) to the folder above it."
+        )
+    return settings["size_px"], 0
+
+
+def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
+    """Digest of the names and contents of all photographs as they are now.
+
+    Raises:
+        DataError: the folder is missing.
+    """
+    from sightlines.datasets.file_hashes import hash_files
+    from sightlines.datasets.imagefolder_scan import scan
+
+    check(settings)
+    root = source / settings["folder"]
+    listing = scan(root)
+    paths = [image[2] for image in listing.images]
+    lines = [f"{p}\0{h}\n" for p, h in zip(paths, hash_files(root, paths), strict=True)]
+    text = "".join(lines) + "\n".join(sorted(listing.offences))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> None:
+    """Decode every photograph once and write FILES into `out`.
+
+    Raises:
+        DataError: the folder is missing; or all that is wrong with it and its images, listed.
+    """
+    from sightlines.datasets.imagefolder_manifest import make_manifest
+    from sightlines.datasets.imagefolder_scan import raise_offences, scan
+    from sightlines.datasets.store import write_dataset
+    from sightlines.files import write_table
+
+    size_px, _ = check(settings)
+    root = source / settings["folder"]
+    listing = scan(root)
+    if listing.ignored:
+        log.info(f"passed over {listing.ignored} text files in {root}")
+    table, offences = make_manifest(listing, settings["test_share"], log)
+    raise_offences(root, listing.offences + offences)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "dataset.json").unlink(missing_ok=True)
+    write_table(out / "manifest.parquet", table)
+    counts = table["split"].value_counts()
+    write_dataset(
+        out,
+        ["manifest.parquet"],
+        {
+            "kind": "imagefolder",
+            "storage": "photographs",
+            "classes": sorted({image[1] for image in listing.images}),
+            "size_px": size_px,
+            "mean": list(MEAN),
+            "std": list(STD),
+            "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
+            "folder": settings["folder"],
+            "has_val": listing.has_val,
+        },
+    )

@@ -1,0 +1,214 @@
+"""Hands a prepared dataset's images to a network, in the order asked for.
+
+Arrays lie on the device as uint8 from the first batch on; photographs are decoded by worker
+processes ahead of their use, each verified against the hash of its manifest.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from torch import Tensor
+
+from sightlines.datasets.photographs import Unreadable, decode, quiet_pillow
+from sightlines.datasets.store import checked_file, read_dataset, read_labels, read_manifest
+from sightlines.devices import Compute
+from sightlines.errors import DataError, ResultError
+from sightlines.files import read_npy
+
+PREFETCH = 2
+
+
+@dataclass
+class ImageSet:
+    """A prepared dataset.
+
+    Attributes:
+        path: Its dataset.json.
+        facts: The content of dataset.json.
+        source: Where photographs lie.
+        compute: Device, and number of decoding processes.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    source: Path
+    compute: Compute
+    _resident: dict[str, Tensor] = field(default_factory=dict)
+    _labels: dict[str, np.ndarray] = field(default_factory=dict)
+    _photographs: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, in the order of the labels."""
+        return self.facts["classes"]
+
+    @property
+    def size_px(self) -> int:
+        """Width and height of the images."""
+        return self.facts["size_px"]
+
+    @property
+    def mean(self) -> list[float]:
+        """Mean of each channel, of [0, 1] pixels."""
+        return self.facts["mean"]
+
+    @property
+    def std(self) -> list[float]:
+        """Standard deviation of each channel, of [0, 1] pixels."""
+        return self.facts["std"]
+
+    def labels(self, split: str) -> Int64[np.ndarray, " images"]:
+        """Class of every image of a split, ``train`` or ``test``."""
+        if split not in self._labels:
+            self._labels[split] = read_labels(self.path, self.facts, split)
+        return self._labels[split]
+
+    def batches(
+        self, split: str, index_batches: Iterable[np.ndarray], margin_px: int = 0
+    ) -> Iterator[UInt8[Tensor, "images 3 height width"]]:
+        """Images on the device, one tensor for each array of indices, in order.
+
+        Args:
+            split: ``train`` or ``test``.
+            index_batches: Indices into the split; may be endless.
+            margin_px: Photographs come this much larger in width and height, for random
+                crops; arrays have no more to give and ignore it.
+
+        Raises:
+            DataError: a photograph is missing, was edited or cannot be read.
+            ResultError: the prepared files are damaged.
+        """
+        if self.facts["storage"] == "arrays":
+            return self._select(split, index_batches)
+        return self._decode(split, index_batches, self.size_px + margin_px)
+
+    def _select(self, split: str, index_batches: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        images = self._load(split)
+        for indices in index_batches:
+            yield images.index_select(0, torch.from_numpy(np.array(indices)).to(images.device))
+
+    def _load(self, split: str) -> Tensor:
+        """All images of a split on the device, uint8 [images, 3, h, w]; read once."""
+        if split not in self._resident:
+            path = checked_file(self.path, self.facts, f"{split}_images.npy")
+            pixels = read_npy(path)
+            expected = (self.facts["counts"][split], self.size_px, self.size_px, 3)
+            if pixels.shape != expected or pixels.dtype != np.uint8:
+                raise ResultError(
+                    f"{path} holds {pixels.dtype} {pixels.shape} instead of uint8 {expected}. "
+                    "Delete the folder and run snakemake again."
+                )
+            channels_first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+            self._resident[split] = torch.from_numpy(channels_first).to(self.compute.device)
+        return self._resident[split]
+
+    def _decode(
+        self, split: str, index_batches: Iterable[np.ndarray], size_px: int
+    ) -> Iterator[Tensor]:
+        if split not in self._photographs:
+            table = read_manifest(self.path, self.facts, split)
+            self._photographs[split] = (table["path"].tolist(), table["sha256"].tolist())
+        files = _Photographs(self.source / self.facts["folder"], *self._photographs[split], size_px)
+        for pixels in _decode_ahead(files, index_batches, self.compute.workers):
+            if isinstance(pixels, str):
+                raise DataError(pixels)
+            yield torch.from_numpy(pixels).to(self.compute.device)
+
+
+def open_dataset(dataset_json: Path, source: Path, compute: Compute) -> ImageSet:
+    """Open a prepared dataset.
+
+    Args:
+        dataset_json: Its description.
+        source: Where photographs lie (data_root or SIGHTLINES_DATA).
+        compute: Device, and number of decoding processes.
+
+    Raises:
+        ResultError: the description is missing or damaged.
+    """
+    return ImageSet(Path(dataset_json), read_dataset(dataset_json), Path(source), compute)
+
+
+def normalise(
+    images: UInt8[Tensor, "images 3 height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float32[Tensor, "images 3 height width"]:
+    """Bytes to what networks see: (x / 255 - mean) / std in each channel."""
+    shape = (1, 3, 1, 1)
+    centre = torch.tensor(mean, dtype=torch.float32, device=images.device).view(shape)
+    scale = torch.tensor(std, dtype=torch.float32, device=images.device).view(shape)
+    return (images.to(torch.float32) / 255 - centre) / scale
+
+
+@dataclass(frozen=True)
+class _Photographs(torch.utils.data.Dataset):
+    """Decodes a batch of photographs; an error comes back as its text, to stay readable."""
+
+    root: Path
+    paths: list[str]
+    hashes: list[str]
+    size_px: int
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray | str:
+        batch = np.empty((len(indices), 3, self.size_px, self.size_px), np.uint8)
+        try:
+            with quiet_pillow():
+                for row, index in zip(batch, indices, strict=True):
+                    row[...] = self._decode(int(index)).transpose(2, 0, 1)
+        except DataError as error:
+            return str(error)
+        return batch
+
+    def _decode(self, index: int) -> np.ndarray:
+        path = self.root / self.paths[index]
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"cannot read the photograph {path}: {error.strerror}. "
+                "Put it back, or run snakemake again to list the folder anew."
+            ) from error
+        if hashlib.sha256(content).hexdigest() != self.hashes[index]:
+            raise DataError(
+                f"the photograph {path} was edited since the dataset was prepared: "
+                "run snakemake again"
+            )
+        try:
+            return decode(content, self.size_px)
+        except Unreadable as error:
+            raise DataError(f"cannot decode the photograph {path}: {error}") from error
+
+
+def _decode_ahead(
+    files: _Photographs, index_batches: Iterable[np.ndarray], workers: int
+) -> Iterator[np.ndarray | str]:
+    """Batches in order; `workers` processes keep PREFETCH batches each ready."""
+    loader = torch.utils.data.DataLoader(
+        files,
+        batch_size=None,
+        sampler=index_batches,
+        num_workers=workers,
+        prefetch_factor=PREFETCH if workers else None,
+        multiprocessing_context="fork" if workers else None,
+        collate_fn=_as_is,
+        generator=torch.Generator().manual_seed(0),  # keeps the global generator untouched
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            f"a process that decodes photographs died ({str(error).splitlines()[0]}): "
+            "it ran out of memory or was killed. Lower compute.workers."
+        ) from error
+
+
+def _as_is(batch: Any) -> Any:
+    """Keep NumPy arrays: tensors would travel through /dev/shm, which containers keep small."""
+    return batch

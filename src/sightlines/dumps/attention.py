@@ -1,0 +1,120 @@
+"""Attention statistics of every head of a ViT over the reference images.
+
+Source: Raghu et al. 2021, section 4, Figures 3 and 4. One file a network; per minibatch tensors
+`distance_px.<minibatch>`, `distance_renormalised_px.…`, `prefix_mass.…`, `entropy_nats.…`
+[images, blocks, heads], and once `offset_mass` [blocks, heads, 2h-1, 2w-1]; float32.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightlines.dumps.attention_statistics import AttentionStatistics, uniform_px
+from sightlines.dumps.network import Shown
+from sightlines.errors import ResultError
+from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.models.attention import attention_modules, capture_attention, prefix_tokens
+from sightlines.stage import Job, Progress, run
+
+KIND = "attention"
+STATISTICS = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")
+CHUNK_BYTES = 32 * 2**20
+"""Attention probabilities held at once."""
+
+
+def main(job: Job) -> None:
+    """Stream the reference minibatches through the network and keep what its heads look at."""
+    shown = Shown.open(job)
+    minibatches = shown.reference_minibatches()
+    meta = shown.describe() | describe_attention(shown)
+    path = job.output("dump")
+    shapes = attention_shapes(meta)
+    size = safetensors_bytes(shapes, meta)
+    require_free_space(path.parent, size, f"the attention dump {path}")
+    progress = Progress(job.log, len(minibatches), "minibatches")
+    total = sum(meta["batch_sizes"])
+    offset_mass = np.zeros(shapes["offset_mass"][1])
+    with TensorWriter(path, shapes, meta) as writer:
+        for index, images in enumerate(shown.pixels("test", minibatches)):
+            blocks = minibatch_attention(shown, images, meta)
+            for name in STATISTICS:
+                writer.write(f"{name}.{index:03d}", _stack(blocks, name, axis=1))
+            offset_mass += _stack(blocks, "offset_mass", axis=0) * (len(images) / total)
+            progress.update(index + 1)
+        writer.write("offset_mass", offset_mass)
+
+
+def describe_attention(shown: Shown) -> dict[str, Any]:
+    """The dump's own facts: grid of patches, patch side, blocks, heads, uniform distance.
+
+    Raises:
+        ResultError: the network has no attention, or blocks with different numbers of heads.
+    """
+    modules: list[Any] = attention_modules(shown.model)
+    heads = {int(module.num_heads) for module in modules}
+    if len(heads) != 1:
+        raise ResultError(f"{shown.network.slug} has blocks with {sorted(heads)} heads: no dump")
+    grid = tuple(int(side) for side in shown.card["grid"])
+    patch_px = shown.card["size_px"] // grid[0]
+    return {
+        "grid": list(grid),
+        "patch_px": patch_px,
+        "prefix_tokens": prefix_tokens(shown.model),
+        "blocks": len(modules),
+        "heads": heads.pop(),
+        "uniform_px": uniform_px((grid[0], grid[1]), patch_px),
+    }
+
+
+def attention_shapes(meta: dict[str, Any]) -> TensorShapes:
+    """The file's tensors, in order."""
+    heads = (meta["blocks"], meta["heads"])
+    height, width = meta["grid"]
+    per_image = {
+        f"{name}.{index:03d}": ("F32", (images, *heads))
+        for index, images in enumerate(meta["batch_sizes"])
+        for name in STATISTICS
+    }
+    return per_image | {"offset_mass": ("F32", (*heads, 2 * height - 1, 2 * width - 1))}
+
+
+def minibatch_attention(
+    shown: Shown, images: torch.Tensor, meta: dict[str, Any]
+) -> list[AttentionStatistics]:
+    """Statistics of every block for one minibatch, formed while the network runs.
+
+    Args:
+        shown: The network.
+        images: Normalised pixels [n, 3, height, width].
+        meta: From `describe_attention`.
+
+    Raises:
+        ResultError: a block's attention is not finite.
+    """
+    grid, prefix = tuple(meta["grid"]), meta["prefix_tokens"]
+    shape = (len(images), meta["heads"], grid, meta["patch_px"], prefix)
+    blocks = [AttentionStatistics(*shape) for _ in range(meta["blocks"])]
+    tokens = prefix + grid[0] * grid[1]
+    chunk = max(CHUNK_BYTES // (4 * len(images) * meta["heads"] * tokens), 1)
+
+    def take(block: int, attention: torch.Tensor, first_query: int) -> None:
+        blocks[block].add(attention, first_query)
+
+    with torch.inference_mode(), capture_attention(shown.model, take, chunk):
+        shown.model(images)
+    for index, block in enumerate(blocks):
+        if not torch.isfinite(block.distance_renormalised_px + block.entropy_nats).all():
+            raise ResultError(
+                f"attention of block {index} of {shown.network.slug} is not finite, or lies on "
+                "prefix tokens alone: its training has diverged; lower train.learning_rate"
+            )
+    return blocks
+
+
+def _stack(blocks: list[AttentionStatistics], name: str, axis: int) -> np.ndarray:
+    return torch.stack([getattr(block, name) for block in blocks], dim=axis).numpy()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,104 @@
+"""What every dump needs: the trained network, its layers, and the images it is shown."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightlines.datasets.reading import normalise, open_dataset
+from sightlines.devices import Compute, prepare
+from sightlines.errors import ResultError
+from sightlines.files import TensorReader
+from sightlines.models.building import layers_of, load_network
+from sightlines.models.layers import Layer, capture, layer_table
+from sightlines.networks import Network
+from sightlines.stage import Job
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A network in evaluation mode, float32, with the images of its experiment.
+
+    Attributes:
+        network: Which one it is.
+        model: On `compute`'s device.
+        card: What was written beside its weights.
+        layers: Where its representations are taken, in the order of depth.
+        compute: Device, threads.
+        images: The dataset.
+        splits: Which images are which.
+    """
+
+    network: Network
+    model: torch.nn.Module
+    card: dict[str, Any]
+    layers: list[Layer]
+    compute: Compute
+    images: Any
+    splits: TensorReader
+
+    @classmethod
+    def open(cls, job: Job) -> "Shown":
+        """Load what a dump command's arguments name.
+
+        Raises:
+            WeightsError: the weights do not fit their card.
+            ResultError: images and network are of different sizes.
+        """
+        compute = prepare(job.config["compute"])
+        job.notes.update(compute.describe())
+        model, card = load_network(job.input("weights"), job.input("card"))
+        images = open_dataset(job.input("dataset"), job.source, compute)
+        if images.size_px != card["size_px"]:
+            raise ResultError(
+                f"{job.input('card')} is of a network for images of {card['size_px']} px, but "
+                f"{job.input('dataset')} has {images.size_px} px: run snakemake to retrain it"
+            )
+        layers = layers_of(card["family"], model)
+        network = Network(*job.config["network"])
+        splits = TensorReader(job.input("splits"))
+        model = model.to(compute.device).float().eval()
+        return cls(network, model, card, layers, compute, images, splits)
+
+    def reference_minibatches(self) -> list[np.ndarray]:
+        """Test-image indices of each reference minibatch."""
+        order = np.asarray(self.splits["reference"])
+        bounds = np.asarray(self.splits["reference_bounds"])
+        return [order[a:b] for a, b in itertools.pairwise(bounds)]
+
+    def pixels(self, split: str, minibatches: list[np.ndarray]) -> Iterator[torch.Tensor]:
+        """Normalised float32 images [n, 3, height, width], minibatch after minibatch."""
+        for images in self.images.batches(split, minibatches):
+            yield normalise(images, self.card["mean"], self.card["std"])
+
+    def layer_shapes(self, layers: list[Layer]) -> list[tuple[int, ...]]:
+        """Shape of each layer's representation of one image, found with two grey images."""
+        shapes: dict[int, tuple[int, ...]] = {}
+
+        def note(index: int, activations: torch.Tensor) -> None:
+            shapes[index] = tuple(activations.shape[1:])
+
+        size = self.card["size_px"]
+        grey = torch.zeros(2, 3, size, size, device=self.compute.device)
+        with torch.inference_mode(), capture(self.model, layers, note):
+            self.model(grey)
+        return [shapes[index] for index in range(len(layers))]
+
+    def describe_layers(self) -> list[dict[str, Any]]:
+        """The layer table with each layer's number of features."""
+        shapes = self.layer_shapes(self.layers)
+        return [
+            row | {"features": int(np.prod(shape))}
+            for row, shape in zip(layer_table(self.layers), shapes, strict=True)
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """What every dump of reference images says about its origin."""
+        return {
+            "network": list(self.network),
+            "reference_sha256": self.splits.meta["reference_sha256"],
+            "batch_sizes": [len(batch) for batch in self.reference_minibatches()],
+        }

@@ -1,0 +1,36 @@
+"""Accuracy of every network, beside chance: what its representations are worth."""
+
+import pandas as pd
+
+from sightlines.errors import ResultError
+from sightlines.files import read_json, write_table
+from sightlines.networks import Network
+from sightlines.stage import Job, run
+
+READS = ("metrics.json",)
+WRITES = ("accuracy.csv",)
+METRICS = (
+    *("train_images", "steps", "parameters", "accuracy_train", "accuracy_validation"),
+    *("accuracy_test", "loss_test", "chance"),
+)
+
+
+def main(job: Job) -> None:
+    """Gather the networks' final metrics into one table.
+
+    Raises:
+        ResultError: a file lacks a metric.
+    """
+    rows = []
+    for slug, path in zip(job.config["networks"], job.inputs["metrics.json"], strict=True):
+        metrics = read_json(path)
+        missing = [name for name in METRICS if name not in metrics]
+        if missing:
+            raise ResultError(f"{path} lacks {', '.join(missing)}: delete it and run snakemake")
+        row = Network.parse(slug)._asdict() | {name: metrics[name] for name in METRICS}
+        rows.append(row | {"times_chance": metrics["accuracy_test"] / metrics["chance"]})
+    write_table(job.output("accuracy"), pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    run(main)

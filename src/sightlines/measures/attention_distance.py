@@ -1,0 +1,79 @@
+"""How far each attention head looks: mean distance between query and key patches.
+
+Source: Raghu et al. 2021, section 4, Figures 3 and 4: prefix tokens (CLS, registers) dropped as
+queries and as keys without renormalising; the renormalised variant stands beside it, since
+otherwise a head that looks at CLS seems local.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sightlines.dumps.reading import AttentionDump, check_together
+from sightlines.files import write_table
+from sightlines.networks import Network
+from sightlines.stage import Job, run
+
+READS = ("attention",)
+WRITES = ("attention_distance.csv",)
+COLUMNS = [
+    *("model", "fraction", "seed", "block", "head", "distance_px", "distance_std_px"),
+    *("distance_renormalised_px", "relative", "relative_renormalised", "prefix_mass"),
+    *("entropy_nats", "uniform_px", "images"),
+]
+
+
+def main(job: Job) -> None:
+    """Average each dump over images."""
+    dumps = [AttentionDump(path) for path in job.inputs.get("attention", [])]
+    check_together(dumps, job.config["networks"])
+    tables = [head_table(dump) for dump in dumps]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    write_table(job.output(Path(WRITES[0]).stem), table)
+
+
+def head_table(dump: AttentionDump) -> pd.DataFrame:
+    """One row a head: means over images in pixels and relative to uniform attention.
+
+    `distance_std_px` is the sample standard deviation over images of the primary distance.
+    """
+    distance, spread = _mean_and_std(dump, "distance_px")
+    renormalised, _ = _mean_and_std(dump, "distance_renormalised_px")
+    block, head = np.indices(distance.shape)
+    columns = {
+        **dict(zip(Network._fields, dump.network, strict=True)),
+        "block": block.ravel(),
+        "head": head.ravel(),
+        "distance_px": distance.ravel(),
+        "distance_std_px": spread.ravel(),
+        "distance_renormalised_px": renormalised.ravel(),
+        "relative": distance.ravel() / dump.uniform_px,
+        "relative_renormalised": renormalised.ravel() / dump.uniform_px,
+        "prefix_mass": _mean_and_std(dump, "prefix_mass")[0].ravel(),
+        "entropy_nats": _mean_and_std(dump, "entropy_nats")[0].ravel(),
+        "uniform_px": dump.uniform_px,
+        "images": sum(dump.batch_sizes),
+    }
+    return pd.DataFrame(columns)[COLUMNS]
+
+
+def _mean_and_std(dump: AttentionDump, statistic: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sample standard deviation over images, a minibatch at a time, float64."""
+    count, mean, squares = 0, np.zeros((dump.blocks, dump.heads)), 0.0
+    for minibatch in range(len(dump.batch_sizes)):
+        values = dump.per_image(statistic, minibatch).astype(np.float64)
+        new, new_mean = len(values), values.mean(axis=0)
+        shift = new_mean - mean
+        squares = (
+            squares
+            + np.square(values - new_mean).sum(axis=0)
+            + np.square(shift) * count * new / (count + new)
+        )
+        count += new
+        mean = mean + shift * new / count
+    return mean, np.sqrt(squares / max(count - 1, 1))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,206 @@
+"""Similarity of every layer of every network with every other: centred kernel alignment.
+
+Source: Raghu et al. 2021, section 3 and appendix A (Figures 1, 2, 12); unbiased minibatch
+estimator of Nguyen et al. 2021. Controls: images of one copy shuffled inside their minibatches,
+for which the true similarity is 0; layers that do not vary are named instead of divided by zero.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightlines import seeds
+from sightlines.dumps.reading import GramDump, check_together
+from sightlines.errors import ConfigError, ResultError
+from sightlines.files import write_table
+from sightlines.measures import hsic
+from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of, jackknife
+from sightlines.stage import Job, Progress, run
+
+READS = ("gram",)
+WRITES = ("layers.csv", "cka.parquet", "cka_shuffled.parquet", "cka_degenerate.csv")
+BUDGET_BYTES = 256 * 2**20
+KEYS = ("model", "fraction", "seed")
+
+
+@dataclass
+class Sums:
+    """HSIC sums over minibatches of all layers of all networks, one after the other.
+
+    Attributes:
+        whole: [groups, layers, layers], n(n-3) HSIC₁ summed over a group's minibatches.
+        shuffled: of each network [layers, layers], with itself, the second's images shuffled.
+        scale: [layers], squared norms of the Grams, summed alike.
+    """
+
+    whole: np.ndarray
+    shuffled: list[np.ndarray]
+    scale: np.ndarray
+
+
+def main(job: Job) -> None:
+    """Read all Gram dumps once, write four tables."""
+    dumps = [GramDump(path) for path in job.inputs["gram"]]
+    check_together(dumps, job.config["networks"])
+    layers = layer_rows(dumps)
+    progress = Progress(job.log, len(dumps[0].batch_sizes), "minibatches")
+    sums = add_hsic(dumps, job.config.get("seed", 0), progress)
+    groups = len(sums.whole)
+    if groups < ENOUGH_GROUPS:
+        job.log.warning(
+            f"only {groups} minibatches: the jackknife standard error needs {ENOUGH_GROUPS}; "
+            "raise splits.reference_batches"
+        )
+    constant = degenerate_rows(dumps, sums)
+    for row in constant:
+        job.log.warning(f"no similarity for layer {row['name']} of {_slug(row)}: {row['reason']}")
+    write_table(job.output("layers"), pd.DataFrame(layers))
+    columns = [*KEYS, "layer", "name", "reason"]
+    write_table(job.output("cka_degenerate"), pd.DataFrame(constant, columns=columns))
+    write_table(job.output("cka"), pair_table(dumps, sums))
+    write_table(job.output("cka_shuffled"), shuffled_table(dumps, sums))
+
+
+def add_hsic(dumps: Sequence[GramDump], seed: int, progress: Progress | None = None) -> Sums:
+    """Add up the HSICs of all pairs of layers, one matrix product a minibatch.
+
+    Memory does not grow with the number of minibatches: they are grouped into at most 20, and a
+    minibatch's U-centred Grams are formed a few rows at a time.
+
+    Args:
+        dumps: Of the same reference images.
+        seed: Root seed, for the shuffled images.
+        progress: Told after each minibatch.
+
+    Raises:
+        ConfigError: a minibatch has fewer than four images.
+    """
+    sizes = dumps[0].batch_sizes
+    if min(sizes) < hsic.MINIMUM_IMAGES:
+        raise ConfigError(
+            f"a reference minibatch has {min(sizes)} images, but unbiased HSIC needs "
+            f"{hsic.MINIMUM_IMAGES}: change splits.reference_batch_size"
+        )
+    edges = layer_edges(dumps)
+    sums = Sums(
+        np.zeros((group_of(len(sizes) - 1, len(sizes)) + 1, edges[-1], edges[-1])),
+        [np.zeros((len(dump.layers), len(dump.layers))) for dump in dumps],
+        np.zeros(edges[-1]),
+    )
+    for minibatch, images in enumerate(sizes):
+        order = seeds.generator(seed, "cka shuffled", minibatch).permutation(images)
+        target = sums.whole[group_of(minibatch, len(sizes))]
+        _add_minibatch(dumps, minibatch, order, target, sums)
+        if progress is not None:
+            progress.update(minibatch + 1)
+    return sums
+
+
+def _add_minibatch(
+    dumps: Sequence[GramDump], minibatch: int, order: np.ndarray, whole: np.ndarray, sums: Sums
+) -> None:
+    images, edges = len(order), layer_edges(dumps)
+    places = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    packed = [dump.packed(minibatch) for dump in dumps]
+    means = [hsic.centring_means(grams, images) for grams in packed]
+    for place, grams in zip(places, packed, strict=True):
+        sums.scale[place] += hsic.gram_scale(grams, images)
+    for rows in hsic.row_groups(images, edges[-1], BUDGET_BYTES):
+        pairs = sum(images - 1 - row for row in rows)
+        vectors = np.empty((edges[-1], pairs))
+        for index, place in enumerate(places):
+            vectors[place] = hsic.centred_rows(packed[index], means[index], rows)
+            moved = hsic.centred_rows(packed[index], means[index], rows, order)
+            sums.shuffled[index] += vectors[place] @ moved.T
+        whole += vectors @ vectors.T
+
+
+def layer_edges(dumps: Sequence[GramDump]) -> list[int]:
+    """Where each network's layers begin among all layers, and their number."""
+    return [0, *itertools.accumulate(len(dump.layers) for dump in dumps)]
+
+
+def is_constant(sums: Sums) -> np.ndarray:
+    """[layers], true where a layer varies over images by no more than float32 rounding."""
+    own = np.einsum("gll->l", sums.whole)
+    return own <= hsic.CONSTANT**2 * sums.scale
+
+
+def layer_rows(dumps: Sequence[GramDump]) -> list[dict[str, Any]]:
+    """Rows of layers.csv, each model once.
+
+    Raises:
+        ResultError: two networks of one model have different layers.
+    """
+    rows: dict[str, tuple[GramDump, list[dict[str, Any]]]] = {}
+    for dump in dumps:
+        model = dump.network.model
+        first, _ = rows.setdefault(model, (dump, dump.layers))
+        if first.layers != dump.layers:
+            raise ResultError(f"{first.path} and {dump.path} have different layers of {model}")
+    columns = ("name", "kind", "block", "depth", "features")
+    return [
+        {"model": model, "layer": layer["index"], **{c: layer[c] for c in columns}}
+        for model, (_, layers) in rows.items()
+        for layer in layers
+    ]
+
+
+def degenerate_rows(dumps: Sequence[GramDump], sums: Sums) -> list[dict[str, Any]]:
+    """Rows of cka_degenerate.csv: layers for which CKA is 0/0."""
+    flags = np.split(is_constant(sums), layer_edges(dumps)[1:-1])
+    reason = "its output is the same for all images (at the start of training, a branch of zeros)"
+    return [
+        dict(zip(KEYS, dump.network, strict=True))
+        | {"layer": layer, "name": dump.layers[layer]["name"], "reason": reason}
+        for dump, constant in zip(dumps, flags, strict=True)
+        for layer in np.flatnonzero(constant).tolist()
+    ]
+
+
+def pair_table(dumps: Sequence[GramDump], sums: Sums) -> pd.DataFrame:
+    """cka.parquet: every pair of networks, every layer of one with every layer of the other."""
+    edges = layer_edges(dumps)
+    own = np.einsum("gll->gl", sums.whole).copy()
+    own[:, is_constant(sums)] = np.nan
+    parts = []
+    for a, b in itertools.combinations_with_replacement(range(len(dumps)), 2):
+        in_a, in_b = slice(*edges[a : a + 2]), slice(*edges[b : b + 2])
+        value, error = jackknife(sums.whole[:, in_a, in_b], own[:, in_a], own[:, in_b])
+        parts.append(_rectangle(dumps[a], dumps[b], {"cka": value, "cka_se": error}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def shuffled_table(dumps: Sequence[GramDump], sums: Sums) -> pd.DataFrame:
+    """cka_shuffled.parquet: each network with itself, the second copy's images shuffled."""
+    own = np.einsum("gll->l", sums.whole).copy()
+    own[is_constant(sums)] = np.nan
+    parts = []
+    for dump, cross, self_ in zip(
+        dumps, sums.shuffled, np.split(own, layer_edges(dumps)[1:-1]), strict=True
+    ):
+        part = _rectangle(dump, dump, {"cka": cka(cross, self_, self_)})
+        part = part.rename(columns={f"{key}_a": key for key in KEYS})
+        parts.append(part[[*KEYS, "layer_a", "layer_b", "cka"]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rectangle(a: GramDump, b: GramDump, values: dict[str, np.ndarray]) -> pd.DataFrame:
+    layer_a, layer_b = np.indices((len(a.layers), len(b.layers)))
+    columns: dict[str, Any] = {}
+    for side, dump, layer in (("a", a, layer_a), ("b", b, layer_b)):
+        columns |= {f"{k}_{side}": v for k, v in zip(KEYS, dump.network, strict=True)}
+        columns[f"layer_{side}"] = layer.ravel()
+    return pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
+
+
+def _slug(row: dict[str, Any]) -> str:
+    return "/".join(row[key] for key in KEYS)
+
+
+if __name__ == "__main__":
+    run(main)

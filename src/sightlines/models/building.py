@@ -1,0 +1,92 @@
+"""Build a network from its settings, or from the files that training left."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightlines import files, registry
+from sightlines.errors import ResultError, WeightsError
+from sightlines.models.layers import Layer
+
+NOT_ARCHITECTURE = ("family", "label", "train")
+
+
+def build(model_config: dict[str, Any], size_px: int, classes: int, seed: int) -> nn.Module:
+    """A network with the initial weights that `seed` stands for, on the processor, in float32.
+
+    Torch's global random state is as before afterwards.
+
+    Args:
+        model_config: `family`, that family's settings, and maybe `label` and `train`.
+        size_px: Side of the square images.
+        classes: Length of the output.
+        seed: For all initial weights.
+    """
+    family = registry.load("models", model_config["family"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return family.build(architecture(model_config), size_px, classes)
+
+
+def architecture(model_config: dict[str, Any]) -> dict[str, Any]:
+    """The family's own settings out of a model's config."""
+    return {key: v for key, v in model_config.items() if key not in NOT_ARCHITECTURE}
+
+
+def layers_of(family: str, model: nn.Module) -> list[Layer]:
+    """The network's sub-layers in order, as its family names them."""
+    return registry.load("models", family).layers(model)
+
+
+def load_network(weights: Path, card: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained network, ready for evaluation, and its card.
+
+    Args:
+        weights: The `weights.safetensors` of a trained network.
+        card: The `card.json` beside it.
+
+    Raises:
+        ResultError: the card is missing or damaged.
+        WeightsError: the weights are missing or damaged, do not fit the card's architecture, or
+            are not finite. All offending tensors are listed.
+    """
+    facts = files.read_json(card)
+    try:
+        model_config = {"family": facts["family"], **facts["architecture"]}
+        size_px, classes = facts["size_px"], len(facts["classes"])
+    except (KeyError, TypeError) as error:
+        raise ResultError(
+            f"{card} lacks {error}: it is no card of a network. Delete it and run snakemake again."
+        ) from error
+    model = build(model_config, size_px, classes, seed=0)
+    model.load_state_dict(_read_weights(weights, model.state_dict()))
+    return model.eval(), facts
+
+
+def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    try:
+        reader = files.TensorReader(path)
+    except ResultError as error:
+        raise WeightsError(str(error)) from error
+    offences = [f"{name}: missing" for name in expected if name not in reader]
+    offences += [f"{name}: unknown" for name in reader.names() if name not in expected]
+    state = {}
+    for name in (n for n in expected if n in reader):
+        shape, wanted = reader.shape(name), tuple(expected[name].shape)
+        if shape != wanted:
+            offences.append(f"{name}: shape {shape} instead of {wanted}")
+            continue
+        values = np.array(reader[name])
+        if not np.isfinite(values).all():
+            offences.append(f"{name}: {np.size(values) - np.isfinite(values).sum()} not finite")
+        state[name] = torch.from_numpy(values)
+    if offences:
+        listed = "\n  ".join(offences)
+        raise WeightsError(
+            f"{path} does not fit the network on its card:\n  {listed}\n"
+            "Delete its folder and run snakemake again to train it anew."
+        )
+    return state

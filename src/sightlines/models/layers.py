@@ -1,0 +1,108 @@
+"""The sub-layers of a network: their names and order, and how to see what they compute.
+
+Names and numbers follow Raghu et al. 2021, Figures 1 and 2 (6·blocks + 3 layers of a ViT, 7·units
++ 2·stages + 2 of a ResNet). The order is the order in which the layers compute.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+KINDS = ("embed", "norm", "attn", "mlp_hidden", "mlp", "residual", "conv")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One sub-layer of a network.
+
+    Attributes:
+        name: Stable name, such as ``block03.attn``.
+        kind: One of `KINDS`; ``residual`` is the output of a block.
+        block: Index of its block (ViT) or unit (ResNet, counted over all stages); -1 outside.
+        module: Dotted path of the module that is watched.
+        when: Whether the layer's value is the ``output`` or the first ``input`` of that module.
+    """
+
+    name: str
+    kind: str
+    block: int
+    module: str
+    when: str = "output"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or self.when not in ("output", "input"):
+            raise ValueError(f"layer {self.name!r}: unknown kind {self.kind!r} or {self.when!r}")
+
+
+def layer_table(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Rows of index, name, kind, block and depth; depth runs from 0 to 1 over the layers."""
+    last = max(len(layers) - 1, 1)
+    return [
+        {
+            "index": index,
+            "name": layer.name,
+            "kind": layer.kind,
+            "block": layer.block,
+            "depth": index / last,
+        }
+        for index, layer in enumerate(layers)
+    ]
+
+
+@contextlib.contextmanager
+def capture(
+    model: "nn.Module", layers: Sequence[Layer], on_layer: "Callable[[int, Tensor], None]"
+) -> "Iterator[None]":
+    """Hand every layer's value to `on_layer` while the block runs forward passes.
+
+    `on_layer(index, value)` is called at the moment the value exists, before an operation in place
+    can change it: whoever wants to keep it must reduce or clone it there. Values come with the
+    minibatch first: [n, tokens, width] or [n, channels, rows, columns]. All hooks are gone
+    when the block ends, however it ends.
+
+    Raises:
+        LookupError: a layer names a module that the model does not have, or no forward pass
+            reached it.
+    """
+    modules = dict(model.named_modules())
+    missing = [layer.module for layer in layers if layer.module not in modules]
+    if missing:
+        raise LookupError(f"the model has no modules {missing}; it has {sorted(modules)[1:]}")
+    fired = [False] * len(layers)
+
+    def receive(index: int, value: "Tensor") -> None:
+        fired[index] = True
+        on_layer(index, value)
+
+    handles = []
+    try:
+        for index, layer in enumerate(layers):
+            handles.append(_watch(modules[layer.module], layer.when, index, receive))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    silent = [layer.name for layer, seen in zip(layers, fired, strict=True) if not seen]
+    if silent:
+        seen_names = [layer.name for layer, seen in zip(layers, fired, strict=True) if seen]
+        raise LookupError(f"no forward pass reached the layers {silent}; it reached {seen_names}")
+
+
+def _watch(
+    module: "nn.Module", when: str, index: int, receive: "Callable[[int, Tensor], None]"
+) -> Any:
+    def before(module: "nn.Module", arguments: tuple[Any, ...]) -> None:
+        del module
+        receive(index, arguments[0])
+
+    def after(module: "nn.Module", arguments: tuple[Any, ...], output: "Tensor") -> None:
+        del module, arguments
+        receive(index, output)
+
+    if when == "input":
+        return module.register_forward_pre_hook(before)
+    return module.register_forward_hook(after)

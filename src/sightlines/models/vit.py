@@ -1,0 +1,154 @@
+"""Vision Transformer (Dosovitskiy et al. 2021), as timm builds it.
+
+With ``pool: cls`` a class token is read out after the final norm. With ``pool: gap`` there is no
+class token, and the mean of the normed last-layer tokens goes straight to the logits (Raghu et
+al. 2021, appendix A).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from sightlines.errors import ConfigError
+from sightlines.models.layers import Layer
+from sightlines.models.lean import timm_module
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ATTENTION = True
+
+SETTINGS = {
+    "patch_px": {
+        "description": "Side of a square patch; must divide the side of the images.",
+        "unit": "px",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "width": {
+        "description": "Features of a token.",
+        "unit": "features",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "depth": {"description": "Blocks.", "unit": "blocks", "type": "integer", "minimum": 1},
+    "heads": {
+        "description": "Attention heads of a block; must divide the width.",
+        "unit": "heads",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "mlp_ratio": {
+        "description": "Hidden features of an MLP for every feature of a token.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "default": 4,
+    },
+    "pool": {
+        "description": "What is classified: cls, a class token; gap, the mean of all tokens.",
+        "enum": ["cls", "gap"],
+        "default": "cls",
+    },
+    "drop_path": {
+        "description": "Probability of skipping the last block's branches for an image in "
+        "training; falls linearly to 0 at the first block.",
+        "type": "number",
+        "minimum": 0,
+        "exclusiveMaximum": 1,
+        "default": 0,
+    },
+    "dropout": {
+        "description": "Probability of dropping a feature in training, after the position "
+        "embedding and after every dense layer but that of queries, keys and values.",
+        "type": "number",
+        "minimum": 0,
+        "exclusiveMaximum": 1,
+        "default": 0,
+    },
+    "qkv_bias": {
+        "description": "Queries, keys and values have a bias.",
+        "type": "boolean",
+        "default": True,
+    },
+}
+REQUIRED = ("patch_px", "width", "depth", "heads")
+
+
+def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
+    """Rows and columns of the token grid.
+
+    Raises:
+        ConfigError: the patch does not divide the image, the heads do not divide the width, or
+            the MLP has no hidden feature.
+    """
+    patch_px, width, heads = settings["patch_px"], settings["width"], settings["heads"]
+    if size_px % patch_px:
+        near = _nearest(patch_px, _divisors(size_px))
+        raise ConfigError(
+            f"patch_px {patch_px} does not divide the images of {size_px} px: nearest that does "
+            f"is {near} px (or change the image size)"
+        )
+    if width % heads:
+        near_heads = _nearest(heads, _divisors(width))
+        near_width = max(round(width / heads), 1) * heads
+        raise ConfigError(
+            f"heads {heads} does not divide width {width}: nearest is heads {near_heads}, "
+            f"or width {near_width}"
+        )
+    if int(width * settings["mlp_ratio"]) < 1:
+        raise ConfigError(
+            f"mlp_ratio {settings['mlp_ratio']} leaves an MLP of width {width} without hidden "
+            f"features: use at least {1 / width:.3g}"
+        )
+    return size_px // patch_px, size_px // patch_px
+
+
+def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
+    """A ViT with fresh weights, drawn from torch's global generator."""
+    vision_transformer = timm_module("models.vision_transformer")
+    is_gap = settings["pool"] == "gap"
+    return vision_transformer.VisionTransformer(
+        img_size=size_px,
+        patch_size=settings["patch_px"],
+        num_classes=classes,
+        embed_dim=settings["width"],
+        depth=settings["depth"],
+        num_heads=settings["heads"],
+        mlp_ratio=settings["mlp_ratio"],
+        qkv_bias=settings["qkv_bias"],
+        class_token=not is_gap,
+        global_pool="avg" if is_gap else "token",
+        fc_norm=False,
+        pos_drop_rate=settings["dropout"],
+        proj_drop_rate=settings["dropout"],
+        drop_path_rate=settings["drop_path"],
+    )
+
+
+def layers(model: "nn.Module") -> list[Layer]:
+    """The 6·blocks + 3 sub-layers in the order in which they compute."""
+    found = [Layer("embed.patch", "embed", -1, "patch_embed")]
+    found.append(Layer("embed.pos", "embed", -1, "pos_drop"))
+    for i in range(len(model.blocks)):  # type: ignore[arg-type]
+        name, path = f"block{i:02d}", f"blocks.{i}"
+        found += [
+            Layer(f"{name}.norm1", "norm", i, f"{path}.norm1"),
+            Layer(f"{name}.attn", "attn", i, f"{path}.attn"),
+            Layer(f"{name}.norm2", "norm", i, f"{path}.norm2"),
+            Layer(f"{name}.mlp_hidden", "mlp_hidden", i, f"{path}.mlp.fc1"),
+            Layer(f"{name}.mlp", "mlp", i, f"{path}.mlp"),
+            Layer(f"{name}.out", "residual", i, path),
+        ]
+    return [*found, Layer("norm", "norm", -1, "norm")]
+
+
+def attention_blocks(model: "nn.Module") -> list[str]:
+    """Paths of the attention modules, one a block, in order."""
+    return [f"blocks.{i}.attn" for i in range(len(model.blocks))]  # type: ignore[arg-type]
+
+
+def _divisors(number: int) -> list[int]:
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def _nearest(wanted: int, allowed: list[int]) -> int:
+    """The allowed value closest to the wanted one; the smaller of two equally close."""
+    return min(allowed, key=lambda value: abs(value - wanted))

@@ -1,0 +1,140 @@
+"""The results page: one HTML file that opens offline and asks no other host for anything."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from sightlines import registry
+from sightlines.errors import ResultError
+from sightlines.files import atomic, read_json, read_table
+from sightlines.report.controls import control_parts
+from sightlines.report.parts import (
+    accuracy_table,
+    dataset_facts,
+    layer_table,
+    model_table,
+    summarise,
+    text_columns,
+)
+from sightlines.report.records import provenance, read_records
+from sightlines.report.template import CSS, PAGE
+from sightlines.stage import Job, run
+
+SHOWN = (
+    "accuracy.csv",
+    "attention_distance.csv",
+    "cka.parquet",
+    "cka_degenerate.csv",
+    "cka_shuffled.parquet",
+    "data_fractions.csv",
+    "layers.csv",
+)
+ENLARGED = 1.35
+"""How much larger than in print a figure may be shown on a wide screen."""
+REDUCED = 0.75
+"""How much smaller on a narrow one, before it scrolls: its letters must stay readable."""
+
+
+def main(job: Job) -> None:
+    """Read figures, tables and records; write the page."""
+    tables = {p.name: read_table(p) for p in job.inputs.get("tables", []) if p.name in SHOWN}
+    dataset = dict(job.config.get("dataset") or {})
+    for path in job.inputs.get("dataset", []):
+        dataset |= read_json(path)
+    output = job.output("report")
+    records = read_records(output.parent / "records", job.config["networks"])
+    figures = read_figures(job.config["figures"], job.inputs.get("figures", []))
+    with atomic(output) as handle:
+        handle.write(render(job.config, tables, dataset, figures, records).encode())
+
+
+def render(
+    config: dict[str, Any],
+    tables: dict[str, pd.DataFrame],
+    dataset: dict[str, Any],
+    figures: list[dict[str, Any]],
+    records: list[dict[str, Any]],
+) -> str:
+    """The page as text. Everything before its provenance section depends on results alone.
+
+    Args:
+        config: `experiment`, `networks`, `labels`, `families`, `figures`, and the whole `config`.
+        tables: Tables by file name; parts of the page whose table is missing are left out.
+        dataset: What `dataset.json` holds.
+        figures: As `read_figures` returns them.
+        records: As `read_records` returns them.
+    """
+    accuracy = tables.get("accuracy.csv")
+    tests = int(dataset.get("counts", {}).get("test", 0))
+    page = {
+        "experiment": config["experiment"],
+        "summary": summarise(config, dataset),
+        "facts": dataset_facts(config, dataset),
+        "models": model_table(config, accuracy),
+        "accuracy": accuracy_table(config, accuracy, tests),
+        "controls": control_parts(config, tables),
+        "figures": figures,
+        "layers": layer_table(config, tables.get("layers.csv")),
+        "provenance": provenance(records, config.get("config", {})),
+        "css": Markup(CSS),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.globals["text_columns"] = text_columns
+    return environment.from_string(PAGE).render(page, sections=_sections(page))
+
+
+def _sections(page: dict[str, Any]) -> list[tuple[str, str]]:
+    names = {
+        "run": "What was run",
+        "accuracy": "Accuracy",
+        "controls": "Controls",
+        "figures": "Figures",
+        "layers": "Layers",
+        "provenance": "Provenance",
+    }
+    return [(name, text) for name, text in names.items() if name == "run" or page[name]]
+
+
+def read_figures(names: list[str], paths: list[Path]) -> list[dict[str, Any]]:
+    """Figures with title, caption and picture (an SVG inside the page), in the order of `names`.
+
+    Raises:
+        ResultError: a figure's file is missing, or is not an SVG.
+    """
+    if len(names) != len(paths):
+        raise ResultError(f"the report got {len(paths)} SVG files for {len(names)} figures")
+    return [_figure(name, path) for name, path in zip(names, paths, strict=True)]
+
+
+def _figure(name: str, path: Path) -> dict[str, Any]:
+    declared = registry.declarations("figures", name)
+    try:
+        svg = path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {error.strerror}; run snakemake again") from error
+    match = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    if not match or not svg.rstrip().endswith(b"</svg>"):
+        raise ResultError(f"{path} is not a whole SVG of sightlines: delete it and run again")
+    px = [round(float(points) * 96 / 72) for points in match.groups()]
+    paper = declared.get("PAPER", "")
+    return {
+        "name": name,
+        "title": declared["TITLE"],
+        "paper": f"after the paper’s {paper}" if paper.startswith("Figure") else "",
+        "caption": declared["CAPTION"],
+        "alt": f"{declared['TITLE']}. {declared['CAPTION'].split('Look for:')[0].strip()}",
+        "source": "data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
+        "width": px[0],
+        "height": px[1],
+        "most": round(ENLARGED * px[0]),
+        "least": round(REDUCED * px[0]),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

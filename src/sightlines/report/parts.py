@@ -1,0 +1,187 @@
+"""What the page says about the run, its networks and their accuracy: tables of text cells."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from sightlines.figures.selecting import label, models, networks
+from sightlines.networks import per_cent
+
+REFERENCE = "reference_batches", "reference_batch_size"
+
+
+class Row(NamedTuple):
+    """One row of a table on the page; `mark` is "", "control" or "flagged"."""
+
+    cells: list[str]
+    mark: str = ""
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A measured value with `digits` decimals; a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def text_columns(rows: list[Row]) -> list[bool]:
+    """For each column whether it holds words, which are set flush left, or numbers."""
+    return [cell[:1].isalpha() for cell in rows[0].cells] if rows else []
+
+
+def needed_accuracy(chance: float) -> float:
+    """The accuracy below which a network has learned too little: three times chance.
+
+    Where that cannot be reached (three classes or fewer), half-way between chance and 1.
+    """
+    return 3 * chance if 3 * chance < 1 else (1 + chance) / 2
+
+
+def summarise(config: dict[str, Any], dataset: dict[str, Any]) -> str:
+    """The run in one sentence."""
+    found = networks(config)
+    trained = sum(per_cent(n.fraction) > 0 for n in found)
+    untrained = len(found) - trained
+    count = len(models(config))
+    return (
+        f"{count} architecture{'s' * (count != 1)}, {trained} trained network{'s' * (trained != 1)}"
+        f" and {untrained} untrained control{'s' * (untrained != 1)} on the images of "
+        f"{dataset.get('kind', 'an unnamed dataset')}, after Raghu et al. 2021."
+    )
+
+
+def dataset_facts(config: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
+    """Dataset, classes, counts, splits and seeds, as (name, value)."""
+    whole = config.get("config", {})
+    splits = whole.get("splits", {})
+    classes = [str(c) for c in dataset.get("classes", [])]
+    names = ", ".join(classes[:20]) + (f", … ({len(classes) - 20} more)" * (len(classes) > 20))
+    counts = dataset.get("counts", {})
+    size = dataset.get("size_px")
+    facts = [
+        ("Dataset", str(dataset.get("kind", "–"))),
+        ("Classes", f"{len(classes)}: {names}" if classes else "–"),
+        ("Images", ", ".join(f"{count:,} {split}" for split, count in sorted(counts.items()))),
+        ("Image size", f"{size} × {size} px" if size else ""),
+        ("Validation", f"{splits['validation']:,} images" if "validation" in splits else ""),
+    ]
+    if all(key in splits for key in REFERENCE):
+        batches, batch = (splits[key] for key in REFERENCE)
+        text = f"{batches * batch:,} test images in {batches} minibatches of {batch}"
+        facts.append(("Reference images", text))
+    facts.append(("Shares of images", ", ".join(_shares(config))))
+    facts.append(("Seeds", ", ".join(sorted({n.seed for n in networks(config)}))))
+    if "seed" in whole:
+        facts.append(("Root seed", str(whole["seed"])))
+    return [(name, text) for name, text in facts if text]
+
+
+def _shares(config: dict[str, Any]) -> list[str]:
+    found = sorted({per_cent(n.fraction) for n in networks(config)})
+    return [f"{share} %" if share else "untrained" for share in found]
+
+
+def model_table(config: dict[str, Any], accuracy: pd.DataFrame | None) -> dict[str, Any]:
+    """One row a model: family, architecture, parameters, and what differs in its recipe."""
+    settings = config.get("config", {}).get("models", {})
+    recipes = {m: settings.get(m, {}).get("train", {}) for m in models(config)}
+    keys = sorted({key for recipe in recipes.values() for key in recipe})
+    shared = [k for k in keys if len({str(r.get(k)) for r in recipes.values()}) == 1]
+    rows = []
+    for model in models(config):
+        own = {k: v for k, v in settings.get(model, {}).items() if k not in _NOT_ARCHITECTURE}
+        architecture = {k: v for k, v in own.items() if not isinstance(v, dict)}
+        different = {k: recipes[model].get(k) for k in keys if k not in shared}
+        cells = [
+            label(config, model),
+            str(config.get("families", {}).get(model, "–")),
+            _parameters(accuracy, model),
+            _listed(architecture) or "–",
+        ]
+        rows.append(Row(cells + ([_listed(different)] if len(shared) < len(keys) else [])))
+    head = ["Network", "Family", "Parameters", "Architecture"]
+    head += ["Own recipe"] if len(shared) < len(keys) else []
+    first: dict[str, Any] = next(iter(recipes.values()), {})
+    return {"rows": rows, "head": head, "shared": _listed({k: first[k] for k in shared})}
+
+
+_NOT_ARCHITECTURE = ("family", "label", "train")
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
+def _parameters(accuracy: pd.DataFrame | None, model: str) -> str:
+    if accuracy is None or not (accuracy["model"] == model).any():
+        return "–"
+    return f"{int(accuracy.loc[accuracy['model'] == model, 'parameters'].iloc[0]):,}"
+
+
+def accuracy_table(
+    config: dict[str, Any], accuracy: pd.DataFrame | None, test_images: int
+) -> dict[str, Any] | None:
+    """One row a network; trained ones that learned too little are flagged in words and colour."""
+    if accuracy is None or accuracy.empty:
+        return None
+    rows = [_accuracy_row(config, row, test_images) for row in accuracy.itertuples(index=False)]
+    flagged = sum(row.mark == "flagged" for row in rows)
+    chance = float(accuracy["chance"].iloc[0])
+    needed = needed_accuracy(chance)
+    text = "three times chance" if needed == 3 * chance else "half-way from chance to 100 %"
+    note = (
+        f"{flagged} trained network{'s' * (flagged != 1)} below {text} ({100 * needed:.1f} %): "
+        "what such a network shows says little about its architecture."
+        if flagged
+        else f"Every trained network reaches {text} ({100 * needed:.1f} %)."
+    )
+    note += " ± is the binomial standard error over the test images." if test_images else ""
+    head = ["Network", "Share of images", "Seed", "Test accuracy", "× chance", "Verdict"]
+    head += ["Validation", "Train", "Test loss (nats)", "Training images", "Steps"]
+    return {"rows": rows, "head": head, "note": note}
+
+
+def _accuracy_row(config: dict[str, Any], row: Any, test_images: int) -> Row:
+    trained = per_cent(row.fraction) > 0
+    too_low = trained and not row.accuracy_test >= needed_accuracy(row.chance)
+    verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
+    test = _per_cent(row.accuracy_test)
+    if test_images and not pd.isna(row.accuracy_test):
+        variance = max(row.accuracy_test * (1 - row.accuracy_test), 0) / test_images
+        test += f" ± {100 * variance**0.5:.1f}"
+    cells = [
+        label(config, row.model),
+        f"{per_cent(row.fraction)} %" if trained else "0 %",
+        row.seed,
+        test,
+        number(row.times_chance, 1),
+        verdict,
+        _per_cent(row.accuracy_validation),
+        _per_cent(row.accuracy_train),
+        number(row.loss_test),
+        f"{int(row.train_images):,}" if trained else "–",
+        f"{int(row.steps):,}" if trained else "–",
+    ]
+    return Row(cells, "flagged" if too_low else "" if trained else "control")
+
+
+def _per_cent(share: float) -> str:
+    return "–" if pd.isna(share) else f"{100 * share:.1f} %"
+
+
+def layer_table(config: dict[str, Any], layers: pd.DataFrame | None) -> dict[str, Any] | None:
+    """How many layers of each kind every model has."""
+    if layers is None or layers.empty:
+        return None
+    kinds = list(dict.fromkeys(layers["kind"]))
+    head = ["Network", "Layers", "Blocks", *(k.replace("_", " ") for k in kinds), "Features"]
+    rows = []
+    for model in models(config):
+        own = layers[layers["model"] == model]
+        if own.empty:
+            continue
+        counts = own["kind"].value_counts()
+        least, most = own["features"].min(), own["features"].max()
+        blocks = own.loc[own["block"] >= 0, "block"].nunique()
+        cells = [label(config, model), str(len(own)), str(blocks)]
+        cells += [str(int(counts.get(kind, 0))) for kind in kinds]
+        rows.append(Row([*cells, f"{least:,} to {most:,}"]))
+    return {"rows": rows, "head": head}

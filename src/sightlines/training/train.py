@@ -1,0 +1,182 @@
+"""Command: trains one network on one fraction of the images with one seed.
+
+Writes its weights, history, metrics and card. Fraction f000 is the untrained network: the same
+files without a step. Interrupted jobs go on from their last checkpoint.
+"""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from sightlines import devices, files, registry
+from sightlines.datasets.reading import open_dataset
+from sightlines.errors import ResultError
+from sightlines.models import building
+from sightlines.networks import Network, per_cent
+from sightlines.sharing.code_digest import code_digest
+from sightlines.stage import Job, run
+from sightlines.training import schedule, state
+from sightlines.training.evaluation import Scores, evaluate
+from sightlines.training.loop import Plan, Training, run_training
+
+TRAIN_SCORED = 2000
+"""Training images on which the final accuracy is measured, at most."""
+
+CURVE_COLUMNS = ("step", "split", "loss", "accuracy", "learning_rate")
+IRRELEVANT = ("checkpoint_every_s", "workers")
+"""Keys of `compute` that cannot change a result."""
+
+
+def main(job: Job) -> None:
+    """Train the network that `job.config` names and write its four files."""
+    config = job.config
+    network = Network(*config["network"])
+    recipe = config["model"]["train"]
+    compute = devices.prepare(config["compute"], recipe["precision"])
+    job.notes |= compute.describe()
+    splits = _open_splits(job)
+    image_set = open_dataset(job.input("dataset"), job.source, compute)
+    schedule.check(recipe, image_set.size_px)
+    images = _training_images(splits, network)
+    plan = Plan(
+        network=network,
+        root=config["seed"],
+        recipe=recipe,
+        total=schedule.total_steps(recipe, network.fraction),
+        images=images,
+        image_set=image_set,
+        compute=compute,
+        checkpoint_every_s=config["compute"]["checkpoint_every_s"],
+    )
+    folder = state.StateFolder(state.ROOT / _fingerprint(job, compute), job.log)
+    with folder.owned():
+        training = Training(plan, _build(config, network, image_set))
+        _train(job, training, folder, splits)
+        _write(job, training, splits)
+        folder.remove()
+
+
+def _open_splits(job: Job) -> files.TensorReader:
+    splits = files.TensorReader(job.input("splits"))
+    if splits.meta["dataset_sha256"] != files.sha256(job.input("dataset")):
+        raise ResultError(
+            f"{splits.path} divides another dataset than {job.input('dataset')}: delete it and "
+            "run snakemake again"
+        )
+    return splits
+
+
+def _training_images(splits: files.TensorReader, network: Network) -> np.ndarray:
+    name = f"fraction_{network.fraction}" if per_cent(network.fraction) else "train"
+    return np.array(splits[name])
+
+
+def _fingerprint(job: Job, compute: devices.Compute) -> str:
+    settings = {k: v for k, v in job.config["compute"].items() if k not in IRRELEVANT}
+    return state.fingerprint(
+        job.config | {"compute": settings},
+        code_digest(
+            "sightlines.training.train", f"sightlines.models.{job.config['model']['family']}"
+        ),
+        {name: files.sha256(job.input(name)) for name in ("dataset", "splits")},
+        {package: metadata.version(package) for package in ("torch", "torchvision", "timm")},
+        compute.describe(),
+    )
+
+
+def _build(config: dict[str, Any], network: Network, image_set: Any) -> nn.Module:
+    is_shared = config["model"]["train"]["shared_init"]
+    seed = schedule.init_seed(config["seed"], network, is_shared)
+    return building.build(config["model"], image_set.size_px, len(image_set.classes), seed)
+
+
+def _train(
+    job: Job, training: Training, folder: state.StateFolder, splits: files.TensorReader
+) -> None:
+    def score(model: nn.Module) -> tuple[float, float]:
+        scores = _score(job, training, model, "train", np.array(splits["validation"]))
+        return scores.loss, scores.accuracy
+
+    if training.plan.total:
+        run_training(training, folder, score, job.log)
+    else:
+        training.record(score)
+
+
+def _score(
+    job: Job, training: Training, model: nn.Module, split: str, indices: np.ndarray
+) -> Scores:
+    plan, batch_size = training.plan, job.config["compute"]["batch_size"]
+    return evaluate(model, plan.image_set, split, indices, plan.compute, batch_size)
+
+
+def _write(job: Job, training: Training, splits: files.TensorReader) -> None:
+    plan, model = training.plan, training.averaged.model
+    weights = {k: v.cpu().numpy() for k, v in model.state_dict().items()}
+    files.write_tensors(job.output("weights"), weights, {"network": plan.network.slug})
+    _write_history(job.output("history"), training.history)
+    files.write_json(job.output("metrics"), _measure(job, training, splits))
+    files.write_json(job.output("card"), _describe(job, training))
+
+
+def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
+    lines = [",".join(CURVE_COLUMNS)]
+    for row in rows:
+        cells = (row[column] for column in CURVE_COLUMNS)
+        lines.append(",".join(f"{c:.9g}" if isinstance(c, float) else str(c) for c in cells))
+    with files.atomic(path) as handle:
+        handle.write(("\n".join(lines) + "\n").encode())
+
+
+def _measure(job: Job, training: Training, splits: files.TensorReader) -> dict[str, Any]:
+    plan, model = training.plan, training.averaged.model
+    some = np.unique(np.linspace(0, len(plan.images) - 1, TRAIN_SCORED).round().astype(np.int64))
+    test = _score(job, training, model, "test", np.array(splits["test"]))
+    validation = _score(job, training, model, "train", np.array(splits["validation"]))
+    train = _score(job, training, model, "train", plan.images[some])
+    return {
+        "accuracy_test": test.accuracy,
+        "loss_test": test.loss,
+        "accuracy_validation": validation.accuracy,
+        "accuracy_train": train.accuracy,
+        "chance": 1 / len(plan.image_set.classes),
+        "steps": plan.total,
+        "parameters": _count_parameters(model),
+        "train_images": len(plan.images) if plan.total else 0,
+        "confusion": test.confusion.tolist(),
+    }
+
+
+def _describe(job: Job, training: Training) -> dict[str, Any]:
+    plan, config, image_set = training.plan, job.config["model"], training.plan.image_set
+    architecture = building.architecture(config)
+    family = registry.load("models", config["family"])
+    return {
+        "network": plan.network.slug,
+        "family": config["family"],
+        "architecture": architecture,
+        "parameters": _count_parameters(training.model),
+        "grid": list(family.check(architecture, image_set.size_px)),
+        "recipe": plan.recipe,
+        "steps": plan.total,
+        "fraction": plan.network.fraction,
+        "seed": plan.network.seed,
+        "root_seed": plan.root,
+        "dataset_sha256": files.sha256(job.input("dataset")),
+        "splits_sha256": files.sha256(job.input("splits")),
+        "classes": list(image_set.classes),
+        "size_px": image_set.size_px,
+        "mean": list(image_set.mean),
+        "std": list(image_set.std),
+    }
+
+
+def _count_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+if __name__ == "__main__":
+    run(main)

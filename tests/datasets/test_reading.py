@@ -1,0 +1,88 @@
+"""Reading arrays: resident, in the order asked for, and never silently damaged."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines.datasets import reading, shapes, split
+from sightlines.devices import Compute
+from sightlines.errors import ResultError
+from sightlines.files import TensorReader, sha256
+from sightlines.stage import Job
+
+LOG = logging.getLogger("test")
+SETTINGS = {
+    "kind": "shapes",
+    "n_train": 53,
+    "n_test": 31,
+    "n_conflict": 11,
+    "size_px": 16,
+    "texture_match": 0.5,
+    "distractors": 2,
+    "seed": 1,
+}
+COMPUTE = Compute(torch.device("cpu"), torch.float32, 1, 0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shapes.prepare(SETTINGS, Path("nowhere"), tmp_path / "data", LOG)
+    return tmp_path / "data"
+
+
+def test_batches_are_the_images_asked_for(folder):
+    images = reading.open_dataset(folder / "dataset.json", folder, COMPUTE)
+    raw = np.load(folder / "train_images.npy")
+    wanted = [np.array([7, 0, 52]), np.array([3, 3])]
+    for indices, batch in zip(wanted, images.batches("train", wanted), strict=True):
+        assert batch.dtype == torch.uint8
+        np.testing.assert_array_equal(batch.permute(0, 2, 3, 1).numpy(), raw[indices])
+    np.testing.assert_array_equal(images.labels("test"), np.load(folder / "test_labels.npy"))
+    assert images.classes[2] == "triangle" and images.size_px == 16
+
+
+def test_normalise_centres_and_scales(folder):
+    images = reading.open_dataset(folder / "dataset.json", folder, COMPUTE)
+    everything = next(images.batches("train", [np.arange(53)]))
+    x = reading.normalise(everything, images.mean, images.std)
+    assert x.dtype == torch.float32
+    np.testing.assert_allclose(x.mean((0, 2, 3)).numpy(), 0, atol=1e-4)
+    np.testing.assert_allclose(x.std((0, 2, 3)).numpy(), 1, atol=1e-3)
+
+
+def test_damaged_files_are_noticed(folder):
+    images = reading.open_dataset(folder / "dataset.json", folder, COMPUTE)
+    path = folder / "train_images.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ResultError, match=r"train_images\.npy is not the file"):
+        next(images.batches("train", [np.array([0])]))
+    (folder / "test_labels.npy").unlink()
+    with pytest.raises(ResultError, match=r"cannot read .*test_labels\.npy"):
+        images.labels("test")
+    (folder / "dataset.json").write_text('{"kind": "shapes"}')
+    with pytest.raises(ResultError, match="lacks storage, classes"):
+        reading.open_dataset(folder / "dataset.json", folder, COMPUTE)
+
+
+def test_split_command_writes_what_the_contract_says(folder, tmp_path):
+    splits = {"validation": 11, "reference_batches": 2, "reference_batch_size": 13}
+    splits |= {"probe_train": 0, "probe_held_out": 0, "probe_test": 17}
+    config = {"seed": 3, "splits": splits, "fractions": ["f000", "f010", "f100"]}
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for path in files:
+        inputs, outputs = {"dataset": [folder / "dataset.json"]}, {"splits": [path]}
+        split.main(Job("data", config, inputs, outputs, tmp_path, LOG))
+    assert files[0].read_bytes() == files[1].read_bytes()
+    reader = TensorReader(files[0])
+    assert reader.meta["dataset_sha256"] == sha256(folder / "dataset.json")
+    assert reader.meta["classes"][0] == "circle"
+    assert reader["reference"].shape == (26,) and reader["reference"].dtype == np.int64
+    assert reader["probe_train"].shape == (0,) and reader["train"].shape == (42,)
+    expected = {"train", "validation", "test", "reference", "reference_bounds", "probe_train"}
+    expected |= {"probe_held_out", "probe_test", "fraction_f010", "fraction_f100"}
+    assert set(reader.names()) == expected

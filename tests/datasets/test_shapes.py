@@ -1,0 +1,162 @@
+"""`shapes`: the same bytes on every machine, and a truth that is true."""
+
+import ast
+import hashlib
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sightlines.datasets import shapes, shapes_integers, shapes_outlines
+from sightlines.datasets.shapes_integers import Draws, cosine, sine
+from sightlines.errors import ConfigError
+from sightlines.files import read_json, sha256
+
+LOG = logging.getLogger("test")
+SMALL = {
+    "n_train": 211,
+    "n_test": 101,
+    "n_conflict": 97,
+    "size_px": 32,
+    "texture_match": 0.5,
+    "distractors": 3,
+    "seed": 7,
+}
+
+
+def digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def test_golden_bytes_are_equal_on_every_machine():
+    """Rendered once, frozen; a machine that disagrees has another arithmetic."""
+    images, masks, _ = shapes.generate(SMALL, "train")
+    assert digest(images) == "GOLDEN_IMAGES"
+    assert digest(masks) == "GOLDEN_MASKS"
+
+
+def test_golden_bytes_at_another_size_with_conflicts():
+    images, _, _ = shapes.generate(SMALL | {"size_px": 67, "n_conflict": 23}, "conflict")
+    assert digest(images) == "GOLDEN_CONFLICT"
+
+
+def test_no_float_reaches_a_pixel():
+    """The modules that render name no float constant, no division and no float function."""
+    folder = Path(shapes.__file__).parent
+    for name in ("integers", "outlines", "textures", "render"):
+        tree = ast.parse((folder / f"shapes_{name}.py").read_text())
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.Div), name
+            assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), name
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("sin", "cos", "exp", "sqrt", "float32", "float64"), name
+
+
+def test_sines_are_rounded_exactly():
+    steps = np.arange(-4096, 8192)
+    expected = [math.sin(math.tau * int(k) / 4096) * 2**30 for k in steps]
+    np.testing.assert_allclose(sine(steps), expected, atol=0.5001, rtol=0)
+    np.testing.assert_array_equal(cosine(steps), sine(steps + 1024))
+
+
+def test_draws_stay_in_range_and_fill_it():
+    draws = Draws(3, "train", 5003)
+    values = draws.between("x", -2, 4)
+    assert set(np.unique(values)) == set(range(-2, 5))
+    assert np.bincount(draws.below("y", 10)[:, 0]).min() > 400
+    assert sorted(draws.shuffled("z")) == list(range(5003))
+    assert not np.array_equal(draws.raw("a"), Draws(4, "train", 5003).raw("a"))
+
+
+def test_chunks_do_not_matter(monkeypatch):
+    images, _, _ = shapes.generate(SMALL, "test")
+    monkeypatch.setattr(shapes, "CHUNK_PIXELS", 7 * 32 * 32)
+    again, _, _ = shapes.generate(SMALL, "test")
+    np.testing.assert_array_equal(images, again)
+
+
+def test_every_setting_changes_the_images():
+    base = digest(shapes.generate(SMALL, "test")[0])
+    for key, value in (("seed", 8), ("distractors", 0), ("texture_match", 1.0), ("size_px", 31)):
+        assert digest(shapes.generate(SMALL | {key: value}, "test")[0]) != base, key
+
+
+def test_classes_are_balanced_and_textures_match_as_often_as_asked():
+    scene = shapes.generate(
+        SMALL | {"n_train": 5003, "size_px": 16, "texture_match": 0.3}, "train"
+    )[2]
+    counts = np.bincount(scene.label)
+    assert counts.max() - counts.min() <= 1
+    assert abs((scene.label == scene.texture).mean() - 0.3) < 0.03
+    assert np.bincount(scene.texture).min() > 400
+
+
+def test_conflicts_pair_every_shape_with_every_other_texture():
+    scene = shapes.generate(SMALL | {"n_conflict": 180, "size_px": 16}, "conflict")[2]
+    pairs = set(zip(scene.label.tolist(), scene.texture.tolist(), strict=True))
+    assert pairs == {(a, b) for a in range(10) for b in range(10) if a != b}
+
+
+def test_masks_cover_the_object_and_nothing_else():
+    """Images that differ in the object's texture alone differ inside its outline alone."""
+    plain = SMALL | {"texture_match": 1.0}
+    one, mask, scene = shapes.generate(plain, "train")
+    other, same, _ = shapes.generate(plain | {"texture_match": 0.0}, "train")
+    np.testing.assert_array_equal(mask, same)
+    differs = (one != other).any(3)
+    for image in range(len(one)):
+        rows, columns = np.nonzero(differs[image] | mask[image])
+        far = np.hypot(
+            columns + 0.5 - scene.centre[image, 0] / 256, rows + 0.5 - scene.centre[image, 1] / 256
+        )
+        assert far.max() < scene.radius[image] / 256 * 1.3 + 1
+    outside = differs & ~mask
+    assert outside.sum() < 0.3 * mask.sum()  # edges: covered by a quarter
+
+
+def test_areas_do_not_give_the_class_away():
+    axis = np.arange(-2048, 2048, 8, dtype=np.int32) + 4
+    x, y = np.meshgrid(axis, axis)
+    for name, inside in shapes_outlines.OUTLINES.items():
+        assert inside(x, y).sum() * 64 / 1024**2 == pytest.approx(1.56, abs=0.11), name
+
+
+def test_prepared_folder_holds_all_files_and_their_hashes(tmp_path):
+    shapes.prepare(SMALL, Path("nowhere"), tmp_path, LOG)
+    facts = read_json(tmp_path / "dataset.json")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(shapes.FILES)
+    assert set(facts["files"]) == set(shapes.FILES) - {"dataset.json"}
+    assert all(sha256(tmp_path / name) == value for name, value in facts["files"].items())
+    images = np.load(tmp_path / "train_images.npy")
+    masks = np.load(tmp_path / "train_masks.npy")
+    truth = pd.read_parquet(tmp_path / "train_truth.parquet")
+    np.testing.assert_allclose(facts["mean"], (images / 255).mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(facts["std"], (images / 255).std((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_array_equal(truth["label"], np.load(tmp_path / "train_labels.npy"))
+    unpacked = np.unpackbits(masks, axis=1).reshape(211, 32, 32).astype(bool)
+    np.testing.assert_array_equal(unpacked, shapes.generate(SMALL, "train")[1])
+    assert truth["angle_rad"].between(0, math.tau).all() and truth["x_px"].between(0, 32).all()
+
+
+def test_same_settings_give_the_same_folder(tmp_path):
+    for name in ("one", "two"):
+        shapes.prepare(SMALL, Path("nowhere"), tmp_path / name, LOG)
+    for name in shapes.FILES:
+        assert sha256(tmp_path / "one" / name) == sha256(tmp_path / "two" / name), name
+    assert shapes.variant(SMALL) == shapes.variant(SMALL | {"kind": "shapes"})
+    assert shapes.variant(SMALL) != shapes.variant(SMALL | {"seed": 8})
+
+
+def test_check_names_the_key():
+    assert shapes.check(SMALL) == (32, 10)
+    with pytest.raises(ConfigError, match=r"dataset\.n_test is 9"):
+        shapes.check(SMALL | {"n_test": 9})
+
+
+def test_smooth_noise_is_continuous():
+    x = np.arange(1024, dtype=np.int32)[None, None, :] + np.zeros((1, 3, 1), np.int32)
+    noise = shapes_integers.smooth_noise(x, np.zeros_like(x), np.full((1, 1, 1), 5, np.uint32))
+    assert 0 <= noise.min() and noise.max() <= 255 and np.abs(np.diff(noise, axis=2)).max() <= 2

@@ -1,0 +1,88 @@
+"""Random images, splits and untrained networks on disk: what a dump command reads."""
+
+import logging
+
+import numpy as np
+
+from sightlines.datasets import split, store
+from sightlines.files import sha256, write_json, write_npy, write_tensors
+from sightlines.models import building
+from sightlines.registry import load
+from sightlines.stage import Job
+
+COMPUTE = {"device": "cpu", "threads": 1, "workers": 0, "batch_size": 7}
+VIT = {
+    "family": "vit",
+    **{"patch_px": 4, "width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2, "pool": "cls"},
+    **{"drop_path": 0, "dropout": 0, "qkv_bias": True},
+}
+RESNET = {
+    "family": "resnet",
+    **{"units": [1, 1], "channels": [32, 32], "stem": "small", "stem_channels": 8},
+    **{"groups": 4, "drop_path": 0},
+}
+
+
+def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
+    """Arrays of random bytes, and dataset.json."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    names = []
+    for part, count in (("train", train), ("test", test)):
+        images = rng.integers(0, 256, (count, size_px, size_px, 3), dtype=np.uint8)
+        write_npy(folder / f"{part}_images.npy", images)
+        write_npy(folder / f"{part}_labels.npy", np.arange(count) % classes)
+        names += [f"{part}_images.npy", f"{part}_labels.npy"]
+    facts = {"kind": "random", "storage": "arrays", "size_px": size_px}
+    facts |= {
+        "classes": [f"c{i}" for i in range(classes)],
+        "counts": {"train": train, "test": test},
+    }
+    store.write_dataset(folder, names, facts | {"mean": [0.5] * 3, "std": [0.25] * 3})
+    return folder / "dataset.json"
+
+
+def make_splits(dataset, path, reference, probes=(0, 0, 0)):
+    """Splits with reference minibatches of the sizes in `reference`."""
+    facts = store.read_dataset(dataset)
+    rng = np.random.Generator(np.random.Philox(2))
+    counts = facts["counts"]
+    tensors = {
+        "reference": rng.permutation(counts["test"])[: sum(reference)],
+        "reference_bounds": np.cumsum([0, *reference]),
+        "probe_train": rng.permutation(counts["train"])[: probes[0]],
+        "probe_held_out": rng.permutation(counts["train"])[: probes[1]],
+        "probe_test": rng.permutation(counts["test"])[: probes[2]],
+    }
+    tensors = {name: tensor.astype(np.int64) for name, tensor in tensors.items()}
+    write_tensors(path, tensors, split.describe(tensors, sha256(dataset), facts["classes"]))
+    return path
+
+
+def make_network(folder, config, dataset, seed=3, change=None):
+    """Weights and card of an untrained network; `change` may edit its weights."""
+    facts = store.read_dataset(dataset)
+    size_px, classes = facts["size_px"], facts["classes"]
+    model = building.build(config, size_px, len(classes), seed)
+    state = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+    if change is not None:
+        change(state)
+    write_tensors(folder / "weights.safetensors", state, {})
+    card = {key: facts[key] for key in ("classes", "size_px", "mean", "std")}
+    card |= {"family": config["family"], "architecture": building.architecture(config)}
+    card["grid"] = list(load("models", config["family"]).check(config, size_px))
+    write_json(folder / "card.json", card)
+    return model
+
+
+def make_job(folder, dataset, splits, output, network=("vit", "f000", "s0")):
+    """What the command line of a dump says."""
+    inputs = {"dataset": dataset, "splits": splits}
+    inputs |= {"weights": folder / "weights.safetensors", "card": folder / "card.json"}
+    return Job(
+        "dump",
+        {"network": list(network), "compute": COMPUTE},
+        {name: [path] for name, path in inputs.items()},
+        {"dump": [output]},
+        folder,
+        logging.getLogger("test"),
+    )

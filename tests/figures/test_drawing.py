@@ -1,0 +1,59 @@
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tables as synthetic
+
+from sightlines.errors import DiskError, ResultError
+from sightlines.figures import drawing, style
+from sightlines.figures.accuracy_by_fraction import READS, draw
+from sightlines.files import write_table
+from sightlines.stage import Job
+
+CONFIG = synthetic.config()
+
+
+def job(folder, inputs):
+    outputs = {"svg": [folder / "a.svg"], "png": [folder / "a.png"]}
+    return Job("draw/a", CONFIG, inputs, outputs, folder, logging.getLogger("test"))
+
+
+def test_the_command_writes_both_pictures(tmp_path):
+    table = tmp_path / "accuracy.csv"
+    write_table(table, synthetic.accuracy(CONFIG))
+    drawing.command(READS, draw)(job(tmp_path, {"tables": [table]}))
+    assert (tmp_path / "a.svg").read_bytes().rstrip().endswith(b"</svg>")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(ResultError, match=r"not among the inputs: accuracy\.csv"):
+        drawing.command(READS, draw)(job(tmp_path, {}))
+
+
+def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    figure = draw({"accuracy.csv": synthetic.accuracy(CONFIG)}, CONFIG)
+    with pytest.raises(DiskError, match="cannot write"):
+        style.save(figure, blocker / "a.svg", blocker / "a.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_run_by_hand_without_pyplot_or_torch(tmp_path):
+    write_table(tmp_path / "accuracy.csv", synthetic.accuracy(CONFIG))
+    code = (
+        "import runpy, sys\n"
+        "runpy.run_module('sightlines.figures.accuracy_by_fraction', run_name='__main__')\n"
+        "assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    command = [sys.executable, "-c", code, "--config", json.dumps(CONFIG)]
+    command += ["--input", "accuracy.csv", "accuracy.csv", "--output", "svg", "a.svg"]
+    command += ["--output", "png", "a.png", "--log", "logs/draw/a.log"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    record = json.loads(Path(tmp_path / "records/draw/a.json").read_text())
+    assert sorted(record["outputs"]) == ["a.png", "a.svg"]

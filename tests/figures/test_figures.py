@@ -1,0 +1,255 @@
+import numpy as np
+import pytest
+import tables as synthetic
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from sightlines import registry
+from sightlines.errors import ResultError
+from sightlines.figures import (
+    accuracy_by_fraction,
+    fig01_cka_within,
+    fig02_cka_across,
+    fig03_attention_distance,
+    fig04_attention_distance_less_data,
+    fig12_data_fractions,
+    style,
+    training_curves,
+)
+
+CONFIG = synthetic.config()
+SMALL = synthetic.config(vits=("vit_small",), fractions=("f000", "f003", "f100"), seeds=("s0",))
+ALONE = synthetic.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
+NAMES = registry.members("figures")
+TOKENS = {
+    *("trained", "two_models", "two_families", "attention", "less_data"),
+    *("second_seed", "two_fractions"),
+}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return synthetic.all_tables(CONFIG, degenerate=("vit_small", 7))
+
+
+def shown_texts(figure):
+    return {t.get_text() for legend in figure.legends for t in legend.get_texts()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_declares_what_the_report_and_the_planner_need(name):
+    declared = registry.declarations("figures", name)
+    assert {"TITLE", "PAPER", "CAPTION", "READS", "NEEDS"} <= declared.keys()
+    assert "Look for:" in declared["CAPTION"]
+    assert set(declared["NEEDS"]) <= TOKENS
+    assert all(read.endswith((".csv", ".parquet")) for read in declared["READS"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_renders_are_equal_byte_for_byte(name, tmp_path):
+    module = registry.load("figures", name)
+    reads = {table: synthetic.all_tables(SMALL)[table] for table in module.READS}
+    for turn in "ab":
+        style.save(module.draw(reads, SMALL), tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
+    for ending in ("svg", "png"):
+        first = (tmp_path / f"a.{ending}").read_bytes()
+        assert first == (tmp_path / f"b.{ending}").read_bytes()
+        assert b"Matplotlib" not in first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_does_not_change_its_tables_and_leaves_no_pyplot_figure(name, tables):
+    import matplotlib
+    from matplotlib import _pylab_helpers
+
+    module = registry.load("figures", name)
+    reads = {table: tables[table].copy() for table in module.READS}
+    before = dict(matplotlib.rcParams)
+    assert isinstance(module.draw(reads, CONFIG), Figure)
+    assert dict(matplotlib.rcParams) == before
+    assert not _pylab_helpers.Gcf.figs
+    for table in module.READS:
+        assert reads[table].equals(tables[table])
+
+
+def test_within_shows_the_tables_values_with_rows_upwards(tables):
+    figure = fig01_cka_within.draw(tables, CONFIG)
+    images = [a.images[0] for a in figure.axes if a.images]
+    assert len(images) == 9
+    vit_large = tables["cka.parquet"].query(
+        "model_a == model_b == 'vit_large' and fraction_a == fraction_b == 'f100'"
+        " and seed_a == seed_b == 's0' and layer_a == 3 and layer_b == 11"
+    )
+    assert images[1].origin == "lower"
+    assert images[1].get_array()[3, 11] == vit_large["cka"].item()
+    blocks = synthetic.layers(CONFIG).query("model == 'vit_large' and kind == 'residual'")
+    assert images[4].get_array().shape == (len(blocks), len(blocks))
+    assert {image.get_clim() for image in images} == {(0.0, 1.0)}
+
+
+def test_undefined_cells_are_grey_and_explained(tables):
+    figure = fig01_cka_within.draw(tables, CONFIG)
+    image = figure.axes[0].images[0]
+    assert image.get_array().mask[7].all() and not image.get_array().mask[6, 6]
+    assert any("does not vary" in text for text in shown_texts(figure))
+    whole = synthetic.all_tables(ALONE)
+    assert not fig01_cka_within.draw(whole, ALONE).legends
+
+
+def test_within_works_for_one_model_without_untrained_control():
+    figure = fig01_cka_within.draw(synthetic.all_tables(ALONE), ALONE)
+    assert sum(bool(a.images) for a in figure.axes) == 2
+
+
+def test_within_wraps_many_models_at_the_papers_width():
+    names = [f"vit_{i}" for i in range(7)]
+    many = synthetic.config(vits=names, resnets=(), fractions=("f000", "f100"), seeds=("s0",))
+    figure = fig01_cka_within.draw(synthetic.all_tables(many), many)
+    assert sum(bool(a.images) for a in figure.axes) == 21
+    assert figure.get_figwidth() <= style.WIDTH_IN + 0.01
+
+
+def test_across_pairs_every_vit_with_the_resnet_and_with_the_next_vit(tables):
+    assert fig02_cka_across.model_pairs(CONFIG) == [
+        ("vit_small", "resnet_thin"),
+        ("vit_large", "resnet_thin"),
+        ("vit_large", "vit_small"),
+    ]
+    reordered = synthetic.config()
+    reordered["networks"] = reordered["networks"][::-1]
+    assert fig02_cka_across.model_pairs(reordered)[0] == ("vit_large", "resnet_thin")
+    figure = fig02_cka_across.draw(tables, CONFIG)
+    maps = [a for a in figure.axes if a.images]
+    assert len(maps) == 9
+    for axes in maps:
+        matrix = axes.images[0].get_array()
+        best = axes.lines[0].get_ydata()
+        defined = ~np.isnan(best)
+        columns = np.flatnonzero(defined)
+        assert (matrix[best[defined].astype(int), columns] == matrix.max(axis=0)[defined]).all()
+    assert np.isnan(maps[6].lines[0].get_ydata()[7])
+    assert "ResNet" not in maps[6].get_xlabel() and "ViT small" in maps[6].get_xlabel()
+
+
+def test_across_needs_a_pair():
+    with pytest.raises(ResultError, match="no pair of networks"):
+        fig02_cka_across.draw(synthetic.all_tables(ALONE), ALONE)
+
+
+def test_attention_lines_are_the_sorted_heads_of_the_outer_blocks(tables):
+    table = tables["attention_distance.csv"]
+    figure = fig03_attention_distance.draw(tables, CONFIG)
+    axes = next(a for a in figure.axes if "trained\n" in a.get_ylabel())
+    lines = {line.get_label(): line for line in axes.lines}
+    own = table.query("model == 'vit_small' and fraction == 'f100' and seed == 's0'")
+    for block in (0, 1, 5, 6):
+        expected = np.sort(own.loc[own.block == block, "distance_px"])
+        assert (lines[f"block {block}"].get_ydata() == expected).all()
+    assert [16.5, 16.5] in [list(line.get_ydata()) for line in axes.lines]
+    assert "(px)" in axes.get_ylabel()
+    top = axes.get_ylim()[1]
+    assert top >= (own["distance_px"] + own["distance_std_px"]).max()
+
+
+def test_attention_without_prefix_token_or_untrained_network():
+    lone = synthetic.all_tables(ALONE)
+    lone["attention_distance.csv"] = synthetic.attention_distance(ALONE, blocks=3, prefix=False)
+    figure = fig03_attention_distance.draw(lone, ALONE)
+    texts = {t.get_text() for a in figure.axes for t in a.texts}
+    assert {"no CLS token", "no untrained network here"} <= texts
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert [text for text in labels if text.startswith("block")] == [
+        "block 0",
+        "block 1",
+        "block 2",
+    ]
+
+
+def test_attention_needs_one_uniform_value_a_network(tables):
+    damaged = {"attention_distance.csv": tables["attention_distance.csv"].copy()}
+    damaged["attention_distance.csv"].loc[0, "uniform_px"] = 3.0
+    config = CONFIG | {"networks": [s for s in CONFIG["networks"] if "/f000/" not in s]}
+    fig03_attention_distance.draw(damaged, config)
+    damaged["attention_distance.csv"]["uniform_px"] = np.arange(
+        len(damaged["attention_distance.csv"])
+    )
+    with pytest.raises(ResultError, match="one network with uniform_px"):
+        fig03_attention_distance.draw(damaged, config)
+
+
+def test_less_data_has_one_column_a_fraction_and_needs_two(tables):
+    figure = fig04_attention_distance_less_data.draw(tables, CONFIG)
+    titles = [a.get_title() for a in figure.axes if a.get_title()]
+    assert titles == ["untrained", "3 % of the images", "30 % of the images", "all images"]
+    assert len([a for a in figure.axes if a.lines]) == 8
+    with pytest.raises(ResultError, match="two fractions"):
+        fig04_attention_distance_less_data.draw(synthetic.all_tables(ALONE), ALONE)
+
+
+def test_fractions_have_error_bars_ceiling_and_floor(tables):
+    table = tables["data_fractions.csv"]
+    figure = fig12_data_fractions.draw(tables, CONFIG)
+    assert [a.get_title() for a in figure.axes] == ["ViT small", "ViT large", "Resnet thin"]
+    bars = {c.lines[0].get_linestyle(): c for c in figure.axes[0].containers}
+    own = table.query("model == 'vit_small' and kind == 'ceiling'")
+    assert (bars["--"].lines[0].get_ydata() == own["cka"]).all()
+    segments = bars["--"].lines[2][0].get_segments()
+    assert segments[0][1][1] - segments[0][0][1] == pytest.approx(2 * own["cka_se"].iloc[0])
+    texts = shown_texts(figure)
+    assert {"untrained (floor)", "all images, another seed (ceiling)"} <= texts
+    only = {"data_fractions.csv": table[table["kind"] == "fraction"]}
+    assert not any("seed" in text for text in shown_texts(fig12_data_fractions.draw(only, CONFIG)))
+
+
+def test_curves_hold_the_history_and_leave_out_gaps(tables):
+    history = tables["curves.csv"].copy()
+    is_first = (history.model == "vit_small") & (history.fraction == "f003") & (history.step == 500)
+    history.loc[is_first & (history.split == "train"), "accuracy"] = np.nan
+    figure = training_curves.draw({"curves.csv": history}, CONFIG)
+    assert len(figure.axes) == 6
+    loss, accuracy = figure.axes[0], figure.axes[3]
+    assert len(loss.lines) == 3 * 2 * 2
+    assert len(accuracy.lines[0].get_xdata()) == len(loss.lines[0].get_xdata()) - 1
+    assert loss.get_ylabel() == "loss (nats per image)"
+    own = history.query(
+        "model == 'vit_small' and fraction == 'f003' and seed == 's0' and split == 'train'"
+    )
+    assert (loss.lines[0].get_ydata() == own["loss"]).all()
+
+
+def test_accuracy_shows_seeds_means_and_chance(tables):
+    figure = accuracy_by_fraction.draw(tables, CONFIG)
+    (axes,) = figure.axes
+    levels = [line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1]
+    assert any(level == pytest.approx(10) for level in levels)
+    assert any(level == pytest.approx(30) for level in levels)
+    own = tables["accuracy.csv"].query("model == 'vit_small' and fraction == 'f100'")
+    mean = axes.lines[0].get_ydata()[-1]
+    assert mean == pytest.approx(100 * own["accuracy_test"].mean())
+    assert axes.get_xscale() == "log" and "(%)" in axes.get_ylabel()
+    ticks = [t.get_text() for t in axes.get_xticklabels()]
+    assert ticks == ["untrained", "237", "2,375", "7,919"]
+
+
+def test_accuracy_of_two_classes_has_no_line_at_150_per_cent(tables):
+    table = tables["accuracy.csv"].assign(chance=0.5)
+    figure = accuracy_by_fraction.draw({"accuracy.csv": table}, CONFIG)
+    assert "3 × chance" not in shown_texts(figure)
+
+
+@pytest.mark.parametrize("module", [fig01_cka_within, fig03_attention_distance, training_curves])
+def test_nothing_trained_is_said_so(module, tables):
+    bare = synthetic.config(fractions=("f000",))
+    with pytest.raises(ResultError, match="none of the networks is trained"):
+        module.draw(tables, bare)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_are_plain_text_and_every_axis_is_named(name, tables):
+    config = CONFIG | {"labels": {m: f"cost $1_2 & {m}" for m in CONFIG["families"]}}
+    figure = registry.load("figures", name).draw(tables, config)
+    assert [a for a in figure.axes if a.get_ylabel()]
+    bottom = [a for a in figure.axes if a.axison and a.get_subplotspec() and not a.images]
+    assert all(a.get_xlabel() for a in bottom if a.get_subplotspec().is_last_row())
+    named = [text for text in figure.findobj(Text) if "$1_2" in text.get_text()]
+    assert named and not any(text.get_parse_math() for text in named)

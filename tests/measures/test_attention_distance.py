@@ -1,0 +1,64 @@
+import logging
+
+import numpy as np
+import pytest
+
+from sightlines.errors import ResultError
+from sightlines.files import read_table
+from sightlines.measures import attention_distance
+from sightlines.stage import Job
+from tests.measures.making_dumps import write_attention
+
+NAMES = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")
+
+
+def statistics(seed, sizes):
+    rng = np.random.Generator(np.random.Philox(seed))
+    return {n: [rng.uniform(1, 9, (s, 2, 3)).astype(np.float32) for s in sizes] for n in NAMES}
+
+
+def run_main(tmp_path, paths, networks):
+    out = tmp_path / "attention_distance.csv"
+    log = logging.getLogger("test")
+    inputs = {"attention": paths} if paths else {}
+    outputs = {"attention_distance": [out]}
+    attention_distance.main(Job("m", {"networks": networks}, inputs, outputs, tmp_path, log))
+    return read_table(out)
+
+
+def test_means_and_spread_over_all_images_of_unequal_minibatches(tmp_path):
+    values = statistics(1, [7, 3, 5])
+    write_attention(tmp_path / "a", values, uniform_px=11.0)
+    table = run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])
+    assert list(table.columns) == attention_distance.COLUMNS
+    assert len(table) == 6
+    row = table[(table.block == 1) & (table["head"] == 2)].iloc[0]
+    together = {n: np.concatenate(v).astype(np.float64)[:, 1, 2] for n, v in values.items()}
+    assert row.distance_px == pytest.approx(together["distance_px"].mean(), rel=1e-7)
+    assert row.distance_std_px == pytest.approx(together["distance_px"].std(ddof=1), rel=1e-7)
+    assert row.distance_renormalised_px == pytest.approx(
+        together["distance_renormalised_px"].mean(), rel=1e-7
+    )
+    assert row.prefix_mass == pytest.approx(together["prefix_mass"].mean(), rel=1e-7)
+    assert row.entropy_nats == pytest.approx(together["entropy_nats"].mean(), rel=1e-7)
+    assert row.relative == pytest.approx(row.distance_px / 11, rel=1e-7)
+    assert row.relative_renormalised == pytest.approx(row.distance_renormalised_px / 11, rel=1e-7)
+    assert row.images == 15 and row.uniform_px == 11
+
+
+def test_networks_without_attention_leave_a_table_with_a_header(tmp_path):
+    assert list(run_main(tmp_path, [], []).columns) == attention_distance.COLUMNS
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    values = statistics(2, [3])
+    values["prefix_mass"][0][1, 0, 1] = np.nan
+    write_attention(tmp_path / "a", values)
+    with pytest.raises(ResultError, match=r"/a: tensor prefix_mass.000 holds numbers"):
+        run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])
+
+
+def test_a_wrong_shape_is_refused(tmp_path):
+    write_attention(tmp_path / "a", statistics(3, [3]), sizes=[4])
+    with pytest.raises(ResultError, match=r"tensor distance_px.000 should be \(4, 2, 3\)"):
+        run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])

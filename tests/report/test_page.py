@@ -1,0 +1,224 @@
+import json
+import logging
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from synthetic_records import HOSTILE, record
+
+from sightlines.errors import ResultError
+from sightlines.files import write_json, write_table
+from sightlines.report import controls, page, parts, records
+from sightlines.stage import Job
+
+VOID = {"meta", "link", "img", "br", "hr"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags nest, and gathers what the page shows and refers to."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.links, self.ids, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.links += [attrs[key] for key in ("src", "href", "srcset", "action") if key in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        if tag == "img":
+            assert attrs["alt"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(html):
+    reader = Reader()
+    reader.feed(html)
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def html(page_parts):
+    return page.render(*page_parts)
+
+
+def test_the_page_is_whole_and_asks_no_other_host(html):
+    found = read(html)
+    assert all(link.startswith(("data:", "#")) for link in found.links)
+    assert "script" not in found.tags
+    assert "url(" not in html and "@import" not in html
+    assert "default-src 'none'" in html
+    assert all(link[1:] in found.ids for link in found.links if link.startswith("#"))
+    assert len(found.ids) == len(set(found.ids))
+
+
+def test_every_figure_is_in_with_its_caption(html, page_parts):
+    found = read(html)
+    assert found.tags.count("img") == len(page_parts[0]["figures"]) == 7
+    text = " ".join(" ".join(found.text).split())
+    for figure in page_parts[3]:
+        assert figure["caption"] in text
+        assert figure["title"] in text
+
+
+def test_what_users_write_is_escaped_everywhere(html):
+    assert "<script" not in html
+    assert "constant <output>" not in html
+    text = "".join(read(html).text)
+    assert text.count(HOSTILE) > 10
+    assert "constant <output>" in text
+
+
+def test_all_but_the_last_section_depends_on_results_alone(html, page_parts):
+    *rest, _ = page_parts
+    other = page.render(*rest, [record("train/vit_small/f100/s0", 7.25, 3)])
+    mark = '<section id="provenance">'
+    assert html.split(mark)[0] == other.split(mark)[0]
+    assert html.split(mark)[1] != other.split(mark)[1]
+    assert "<section" not in html.split(mark)[1]
+    assert page.render(*page_parts) == html
+
+
+def test_a_network_that_learned_too_little_is_flagged(page_parts):
+    config, tables, *_ = page_parts
+    table = parts.accuracy_table(config, tables["accuracy.csv"], 1013)
+    marks = [row.mark for row in table["rows"]]
+    low = (tables["accuracy.csv"]["accuracy_test"] < 0.3) & (tables["accuracy.csv"]["steps"] > 0)
+    assert marks.count("flagged") == low.sum() == 6
+    assert marks.count("control") == 6
+    flagged = next(row for row in table["rows"] if row.mark == "flagged")
+    assert flagged.cells[5] == "learned too little"
+    assert table["note"].startswith("6 trained networks below three times chance (30.0 %)")
+    accuracy = tables["accuracy.csv"]["accuracy_test"].iloc[2]
+    error = np.sqrt(accuracy * (1 - accuracy) / 1013)
+    assert f"{100 * accuracy:.1f} % ± {100 * error:.1f}" in table["rows"][2].cells
+
+
+def test_an_accuracy_that_is_missing_does_not_count_as_learned(page_parts):
+    config, tables, *_ = page_parts
+    table = tables["accuracy.csv"].assign(accuracy_test=np.nan, accuracy_validation=np.nan)
+    rows = parts.accuracy_table(config, table, 1013)["rows"]
+    assert {row.mark for row in rows} == {"flagged", "control"}
+    assert "–" in rows[0].cells
+
+
+@pytest.mark.parametrize(("chance", "needed"), [(0.1, 0.3), (0.5, 0.75), (1 / 3, 2 / 3)])
+def test_needed_accuracy_can_be_reached(chance, needed):
+    assert parts.needed_accuracy(chance) == pytest.approx(needed)
+
+
+def test_cka_means_leave_out_the_diagonal_and_undefined_cells():
+    matrix = np.array([[1, 0.2, 0.4, np.nan], [0.2, 1, 0.6, 0.3], [0.4, 0.6, 1, 0.5]])
+    matrix = np.vstack([matrix, [np.nan, 0.3, 0.5, 1]])
+    assert controls.off_diagonal_mean(matrix) == pytest.approx((0.2 + 0.4 + 0.6 + 0.3 + 0.5) / 5)
+    assert np.isnan(controls.low_high_mean(matrix))
+    assert controls.low_high_mean(matrix[:3, :3]) == pytest.approx(0.4)
+
+
+def test_controls_stand_beside_measured_values(page_parts):
+    config, tables, *_ = page_parts
+    similarity, degenerate, attention, fractions = controls.control_parts(config, tables)
+    assert len(similarity["rows"]) == 3 and "shuffled" in similarity["head"][-1]
+    assert all(abs(float(r.cells[-1].replace("−", "-"))) < 0.01 for r in similarity["rows"])
+    assert degenerate["rows"][0].cells[3] == "block00.out"
+    assert [row.cells[1] for row in attention["rows"]] == ["trained", "untrained"] * 2
+    own = tables["attention_distance.csv"].query(
+        "model == 'vit_small' and fraction == 'f100' and seed == 's0' and block < 2"
+    )
+    assert attention["rows"][0].cells[2] == f"{own['relative'].min():.2f}"
+    ceiling = tables["data_fractions.csv"].query("model == 'vit_small' and kind == 'ceiling'")
+    assert fractions["head"][1:4] == ["Untrained (floor)", "3 %", "30 %"]
+    assert fractions["rows"][0].cells[-1] == f"{ceiling['cka'].mean():.2f}"
+    for part in (similarity, degenerate, attention, fractions):
+        assert {len(row.cells) for row in part["rows"]} == {len(part["head"])}
+
+
+def test_parts_without_their_table_are_left_out(page_parts):
+    config, _, dataset, figures, found = page_parts
+    html = page.render(config, {}, dataset, figures[:1], found)
+    ids = read(html).ids
+    assert "accuracy" not in ids and "controls" not in ids and "layers" not in ids
+    assert 'href="#controls"' not in html
+
+
+def test_layers_are_counted_by_kind(page_parts):
+    config, tables, *_ = page_parts
+    table = parts.layer_table(config, tables["layers.csv"])
+    assert table["rows"][0].cells[1:3] == ["33", "5"]
+    assert table["rows"][0].cells[table["head"].index("residual")] == "5"
+
+
+def test_recipes_are_told_apart_from_what_is_shared(page_parts):
+    config, tables, *_ = page_parts
+    table = parts.model_table(config, tables["accuracy.csv"])
+    assert table["shared"] == "batch_size 128, flip True, learning_rate 0.001, steps 1009"
+    assert [row.cells[-1] for row in table["rows"]] == ["clip_norm 0", "clip_norm 1", "clip_norm 2"]
+    assert table["rows"][0].cells[2] == "100,003"
+
+
+def test_provenance_sums_times_and_keeps_the_largest_peak():
+    found = [record("train/a/f100/s0", 100, 3_000_000), record("train/a/f003/s0", 23.5, 7_000_000)]
+    rows = records.provenance([*found, record("draw/fig01", 1.5)], {"b": 1, "a": 2})["stages"]
+    assert rows[0].cells == ["draw", "1", "1.5 s", "3.0 s", "500 MB"]
+    assert rows[1].cells == ["train", "2", "2.1 min", "4.1 min", "7 MB"]
+    assert rows[2].cells[:3] == ["all", "3", "2.1 min"]
+
+
+def test_records_of_dropped_networks_and_earlier_reports_are_left_out(tmp_path):
+    names = (
+        "train/a/f100/s0",
+        "train/gone/f100/s0",
+        "dump/gram/a/f100/s0",
+        "draw/a",
+        "report/report",
+    )
+    for name in names:
+        write_json(tmp_path / f"{name}.json", record(name))
+    found = records.read_records(tmp_path, ["a/f100/s0"])
+    assert [r["job"] for r in found] == ["draw/a", "dump/gram/a/f100/s0", "train/a/f100/s0"]
+    (tmp_path / "broken.json").write_text('{"job":')
+    with pytest.raises(ResultError, match=r"broken\.json"):
+        records.read_records(tmp_path, [])
+
+
+def test_a_damaged_figure_is_named(tmp_path):
+    path = tmp_path / "fig01_cka_within.svg"
+    with pytest.raises(ResultError, match="cannot read"):
+        page.read_figures(["fig01_cka_within"], [path])
+    path.write_text('<svg width="10pt" height="5pt"><g>')
+    with pytest.raises(ResultError, match="not a whole SVG"):
+        page.read_figures(["fig01_cka_within"], [path])
+    with pytest.raises(ResultError, match="1 SVG files for 2 figures"):
+        page.read_figures(["fig01_cka_within", "fig02_cka_across"], [path])
+
+
+def test_the_command_reads_files_and_records(tmp_path, page_parts):
+    config, tables, dataset, *_ = page_parts
+    svg = tmp_path / "accuracy_by_fraction.svg"
+    svg.write_text('<svg width="96pt" height="72pt"></svg>\n')
+    for name in ("accuracy.csv", "layers.csv"):
+        write_table(tmp_path / name, tables[name])
+    write_json(tmp_path / "dataset.json", dataset)
+    write_json(tmp_path / "records/train/vit_small/f100/s0.json", record("train/vit_small/f100/s0"))
+    inputs = {
+        "figures": [svg],
+        "tables": [tmp_path / "accuracy.csv", tmp_path / "layers.csv"],
+        "dataset": [tmp_path / "dataset.json"],
+    }
+    settings = config | {"figures": ["accuracy_by_fraction"]}
+    outputs = {"report": [tmp_path / "report.html"]}
+    page.main(Job("report", settings, inputs, outputs, tmp_path, logging.getLogger("test")))
+    html = (tmp_path / "report.html").read_text()
+    assert "7,919 train" in html
+    assert re.search(r">train</td><td>1</td><td>61\.5 s</td>", html)
+    assert 'width="128" height="96"' in html
+    assert json.dumps(config["experiment"])[1:-1] in html
