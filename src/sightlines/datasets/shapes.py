@@ -1,11 +1,11 @@
 """`shapes`: a generated dataset with known truth, byte-identical on every machine.
 
 An object of a class-defining outline (ten classes) at a random place, size, tilt and colour, with
-one of ten surfaces (a texture that loosely keeps its hue, as materials do), on a textured background
-with distractors. The outline is the global cue; the surface is the local one and belongs to the class
-with probability `texture_match`. Object masks, places and texture labels are kept, and a second set of
-images has cue conflicts: the shape of one class with the surface of another (after Geirhos et al.
-2019). Licence: as this repository.
+one of ten surfaces (a texture that loosely keeps its hue, as materials do), on a textured
+background with distractors. The outline is the global cue; the surface is the local one and
+belongs to the class with probability `texture_match`. Object masks, places and texture labels are
+kept, and a second set of images has cue conflicts: the shape of one class with the surface of
+another (after Geirhos et al. 2019). Licence: as this repository.
 """
 
 import math

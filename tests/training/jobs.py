@@ -1,0 +1,153 @@
+"""A tiny dataset, tiny networks and the training jobs on them."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from sightlines.files import sha256, write_json, write_npy, write_tensors
+from sightlines.stage import Job
+
+RECIPE = {
+    "steps": 23,
+    "budget": "equal_steps",
+    "batch_size": 13,
+    "optimizer": "adamw",
+    "learning_rate": 0.003,
+    "momentum": 0.9,
+    "second_moment": 0.999,
+    "warmup_steps": 3,
+    "schedule": "cosine",
+    "weight_decay": 0.05,
+    "clip_norm": 1.0,
+    "label_smoothing": 0.1,
+    "ema_decay": 0.9,
+    "precision": "fp32",
+    "compile": False,
+    "crop": "pad",
+    "crop_padding_px": 2,
+    "crop_min_area": 0.35,
+    "flip": True,
+    "randaugment_ops": 1,
+    "randaugment_magnitude": 9,
+    "randaugment_groups": 3,
+    "mixup_alpha": 0.3,
+    "cutmix_alpha": 1.0,
+    "mix_probability": 0.5,
+    "shared_init": False,
+    "evaluate_every_steps": 7,
+}
+VIT = {
+    "family": "vit",
+    "patch_px": 4,
+    "width": 12,
+    "depth": 2,
+    "heads": 3,
+    "mlp_ratio": 2,
+    "pool": "cls",
+    "drop_path": 0.1,
+    "dropout": 0.1,
+    "qkv_bias": True,
+}
+RESNET = {
+    "family": "resnet",
+    "units": [1, 1],
+    "channels": [32, 64],
+    "stem": "small",
+    "stem_channels": 16,
+    "groups": 4,
+    "drop_path": 0,
+}
+COMPUTE = {
+    "device": "cpu",
+    "threads": 1,
+    "workers": 0,
+    "checkpoint_every_s": 1000.0,
+    "batch_size": 17,
+}
+CLASSES, SIZE_PX, TRAIN, TEST = 5, 8, 101, 53
+
+
+def write_dataset(folder: Path) -> Path:
+    """A dataset that can be learnt: the mean colour of an image tells its class."""
+    draw = np.random.default_rng(11)
+    hashes = {}
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        labels = draw.integers(CLASSES, size=count)
+        images = draw.integers(0, 120, size=(count, SIZE_PX, SIZE_PX, 3))
+        images = (images + 27 * labels[:, None, None, None]).astype(np.uint8)
+        for name, array in (("images", images), ("labels", labels.astype(np.int64))):
+            path = folder / f"{split}_{name}.npy"
+            write_npy(path, array)
+            hashes[path.name] = sha256(path)
+    facts = {
+        "kind": "shapes",
+        "storage": "arrays",
+        "classes": [f"class{i}" for i in range(CLASSES)],
+        "size_px": SIZE_PX,
+        "mean": [0.4, 0.45, 0.5],
+        "std": [0.2, 0.21, 0.22],
+        "counts": {"train": TRAIN, "test": TEST},
+        "files": hashes,
+    }
+    write_json(folder / "dataset.json", facts)
+    return folder / "dataset.json"
+
+
+def write_splits(path: Path, dataset: Path) -> Path:
+    order = np.random.default_rng(5).permutation(TRAIN)
+    tensors = {
+        "train": np.sort(order[19:]),
+        "validation": np.sort(order[:19]),
+        "test": np.arange(TEST),
+        "fraction_f010": np.sort(order[19:27]),
+        "fraction_f100": np.sort(order[19:]),
+    }
+    write_tensors(path, tensors, {"dataset_sha256": sha256(dataset)})
+    return path
+
+
+def job_config(model=VIT, network=("vit_small", "f100", "s0"), compute=None, **recipe):
+    return {
+        "experiment": "tiny",
+        "seed": 3,
+        "network": list(network),
+        "model": model | {"train": RECIPE | recipe},
+        "compute": COMPUTE | (compute or {}),
+    }
+
+
+RESULTS = {
+    "weights": "weights.safetensors",
+    "history": "history.csv",
+    "metrics": "metrics.json",
+    "card": "card.json",
+}
+
+
+def make_job(folder: Path, out: str, config: dict) -> Job:
+    """A training job whose results lie in `folder/out`."""
+    return Job(
+        name="train/tiny",
+        config=json.loads(json.dumps(config)),
+        inputs={
+            "dataset": [folder / "data" / "dataset.json"],
+            "splits": [folder / "splits.safetensors"],
+        },
+        outputs={name: [folder / out / file] for name, file in RESULTS.items()},
+        source=folder,
+        log=logging.getLogger("sightlines.tests"),
+    )
+
+
+def train(folder: Path, out: str, config: dict) -> Path:
+    """Run a training job in this process and return the folder of its results."""
+    from sightlines.training.train import main
+
+    main(make_job(folder, out, config))
+    return folder / out
+
+
+def result_bytes(folder: Path) -> dict[str, bytes]:
+    return {file: (folder / file).read_bytes() for file in RESULTS.values()}

@@ -1,0 +1,274 @@
+import csv
+import json
+import logging
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines.errors import ConfigError, ResultError, TrainingError
+from sightlines.files import TensorReader, sha256, write_tensors
+from sightlines.models.building import load_network
+from sightlines.training import loop, state
+from tests.training.jobs import (
+    COMPUTE,
+    RECIPE,
+    RESNET,
+    RESULTS,
+    VIT,
+    job_config,
+    result_bytes,
+    train,
+)
+
+PLAIN = {"randaugment_ops": 0, "mixup_alpha": 0, "cutmix_alpha": 0, "label_smoothing": 0}
+
+
+def states(folder):
+    return [path for path in (folder / state.ROOT).glob("*") if path.is_dir()]
+
+
+def run_in_child(folder, config):
+    fork = multiprocessing.get_context("fork")
+    child = fork.Process(target=train, args=(folder, "killed", config))
+    child.start()
+    return child
+
+
+def saved_step(folder):
+    found = list((folder / state.ROOT).glob("*/state.json"))
+    return json.loads(found[0].read_text())["facts"]["step"] if found else -1
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        (VIT, {}),
+        (RESNET, {"optimizer": "sgd", "ema_decay": 0.0, "precision": "bf16", "crop": "resized"}),
+    ],
+)
+def test_killed_and_resumed_equals_uninterrupted(workplace, model, recipe):
+    steps = 150
+    config = job_config(model, steps=steps, **recipe)
+    expected = result_bytes(train(workplace, "whole", config))
+    often = config | {"compute": config["compute"] | {"checkpoint_every_s": 0.07}}
+    pick, killed_at = random.Random(7), []
+    for _ in range(3):
+        child = run_in_child(workplace, often)
+        reached = saved_step(workplace)
+        while child.is_alive() and saved_step(workplace) <= reached:
+            time.sleep(0.002)
+        time.sleep(pick.uniform(0, 0.15))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        killed_at.append(saved_step(workplace))
+    assert 0 <= killed_at[0] < killed_at[-1] and min(killed_at) < steps, killed_at
+    assert not (workplace / "killed").exists() or not list((workplace / "killed").glob("*.json"))
+    assert result_bytes(train(workplace, "killed", often)) == expected
+    assert states(workplace) == []
+
+
+def test_results_are_complete_and_consistent(workplace):
+    out = train(workplace, "out", job_config(steps=40, **PLAIN))
+    metrics = json.loads((out / "metrics.json").read_text())
+    model, card = load_network(out / "weights.safetensors", out / "card.json")
+    assert metrics["steps"] == 40 and metrics["train_images"] == 82 and metrics["chance"] == 0.2
+    assert metrics["parameters"] == sum(p.numel() for p in model.parameters())
+    confusion = np.array(metrics["confusion"])
+    labels = np.load(workplace / "data" / "test_labels.npy")
+    assert confusion.sum(1).tolist() == np.bincount(labels, minlength=5).tolist()
+    assert metrics["accuracy_test"] == pytest.approx(confusion.trace() / len(labels))
+    pixels = np.load(workplace / "data" / "test_images.npy").transpose(0, 3, 1, 2) / 255
+    mean, std = (np.array(card[k])[:, None, None] for k in ("mean", "std"))
+    with torch.no_grad():
+        logits = model(torch.from_numpy(((pixels - mean) / std).astype(np.float32)))
+    predicted = logits.argmax(1).numpy()
+    assert confusion[1].tolist() == np.bincount(predicted[labels == 1], minlength=5).tolist()
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    assert metrics["loss_test"] == pytest.approx(float(loss), rel=1e-4)
+    assert card["grid"] == [2, 2] and card["network"] == "vit_small/f100/s0"
+    assert card["architecture"]["heads"] == 3 and card["recipe"]["steps"] == 40
+
+
+def test_history(workplace):
+    out = train(workplace, "out", job_config())
+    rows = list(csv.DictReader((out / "history.csv").open()))
+    assert list(rows[0]) == ["step", "split", "loss", "accuracy", "learning_rate"]
+    steps = [(int(row["step"]), row["split"]) for row in rows]
+    both = [(s, split) for s in (7, 14, 21, 23) for split in ("train", "validation")]
+    assert steps == [(0, "validation"), *both]
+    assert 0 <= float(rows[-1]["accuracy"]) <= 1
+    last = json.loads((out / "metrics.json").read_text())["accuracy_validation"]
+    assert float(rows[-1]["accuracy"]) == pytest.approx(last)
+
+
+def test_learns(workplace):
+    recipe = PLAIN | {"steps": 300, "batch_size": 41, "learning_rate": 0.01, "flip": False}
+    plain = VIT | {"dropout": 0, "drop_path": 0}
+    out = train(workplace, "out", job_config(plain, **recipe, crop="none"))
+    assert json.loads((out / "metrics.json").read_text())["accuracy_test"] > 0.6
+
+
+def test_untrained_network_has_all_files_and_its_initial_weights(workplace):
+    config = job_config(network=("vit_small", "f000", "s0"), shared_init=True)
+    out = train(workplace, "out", config)
+    assert sorted(p.name for p in out.iterdir()) == sorted(RESULTS.values())
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["steps"] == 0 and metrics["train_images"] == 0
+    rows = list(csv.DictReader((out / "history.csv").open()))
+    assert [(row["step"], row["learning_rate"]) for row in rows] == [("0", "0")]
+    # One step at a vanishing rate leaves a network at its own initial weights.
+    still = job_config(steps=1, learning_rate=1e-12, shared_init=True, ema_decay=0.0)
+    other = train(workplace, "other", still)
+    a, b = (TensorReader(f / "weights.safetensors") for f in (out, other))
+    assert all(np.allclose(a[name], b[name], atol=1e-9) for name in a.names())
+
+
+def test_a_minibatch_larger_than_the_fraction(workplace):
+    config = job_config(network=("vit_small", "f010", "s0"), steps=5)
+    out = train(workplace, "out", config)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["train_images"] == 8 < RECIPE["batch_size"] and metrics["steps"] == 5
+
+
+def test_equal_epochs(workplace):
+    config = job_config(network=("vit_small", "f010", "s0"), steps=30, budget="equal_epochs")
+    out = train(workplace, "out", config)
+    assert json.loads((out / "metrics.json").read_text())["steps"] == 3
+
+
+OPTIONS = [
+    {"batch_size": 11},
+    {"optimizer": "sgd"},
+    {"learning_rate": 0.002},
+    {"momentum": 0.5},
+    {"second_moment": 0.9},
+    {"warmup_steps": 0},
+    {"schedule": "linear"},
+    {"weight_decay": 0.9},
+    {"clip_norm": 0.01},
+    {"label_smoothing": 0.3},
+    {"ema_decay": 0.0},
+    {"precision": "bf16"},
+    {"crop": "none"},
+    {"crop": "resized"},
+    {"crop": "resized", "crop_min_area": 0.9},
+    {"crop_padding_px": 1},
+    {"flip": False},
+    {"randaugment_ops": 0},
+    {"randaugment_ops": 3},
+    {"randaugment_ops": 3, "randaugment_magnitude": 25},
+    {"randaugment_groups": 1},
+    {"mixup_alpha": 0},
+    {"cutmix_alpha": 0},
+    {"mix_probability": 0.0},
+    {"shared_init": True},
+]
+
+
+def test_every_option_changes_the_result(workplace):
+    seen = {}
+    for options in [{}, *OPTIONS]:
+        out = train(workplace, "out", job_config(steps=6, **options))
+        seen.setdefault((out / "weights.safetensors").read_bytes(), []).append(options)
+    assert [same for same in seen.values() if len(same) > 1] == []
+
+
+def test_networks_differ_and_compute_settings_without_effect_do_not_count(workplace):
+    base = result_bytes(train(workplace, "a", job_config(steps=4)))
+    other = train(workplace, "b", job_config(network=("vit_small", "f100", "s1"), steps=4))
+    assert result_bytes(other)["weights.safetensors"] != base["weights.safetensors"]
+    same = job_config(steps=4, compute={"checkpoint_every_s": 1e-9, "workers": 1})
+    assert result_bytes(train(workplace, "c", same)) == base
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
+    honest = loop.Training.loss
+
+    def poisoned(self, images, batch):
+        loss, right = honest(self, images, batch)
+        return (loss * float("nan") if self.step == 9 else loss), right
+
+    monkeypatch.setattr(loop.Training, "loss", poisoned)
+    config = job_config(clip_norm=clip_norm)
+    with pytest.raises(TrainingError) as error:
+        train(workplace, "out", config)
+    message = str(error.value)
+    order = loop.Order(3, loop.Network("vit_small", "f100", "s0"), _fraction(workplace), 13)
+    assert "loss is nan at step 9 of 23" in message
+    assert ", ".join(map(str, order.batch(9)[:8])) in message
+    (kept,) = states(workplace)
+    assert kept.name in message and "after 9 steps" in message
+    assert not (workplace / "out").exists()
+    tensors, facts = state.StateFolder(kept, logging.getLogger()).load()
+    assert facts["step"] == 9
+    assert all(np.isfinite(value).all() for value in tensors.values())
+    # The cause gone, the same command ends as if nothing had happened.
+    monkeypatch.setattr(loop.Training, "loss", honest)
+    resumed = result_bytes(train(workplace, "out", config))
+    assert states(workplace) == []
+    assert resumed == result_bytes(train(workplace, "fresh", config))
+
+
+def _fraction(workplace):
+    return np.array(TensorReader(workplace / "splits.safetensors")["fraction_f100"])
+
+
+def test_gradient_that_is_not_finite(workplace, monkeypatch):
+    honest = loop.Training.backward
+
+    def poisoned(self, loss):
+        norm = honest(self, loss)
+        if self.step == 4:
+            self.parameters[0].grad.fill_(float("inf"))
+            return norm * float("inf")
+        return norm
+
+    monkeypatch.setattr(loop.Training, "backward", poisoned)
+    with pytest.raises(TrainingError, match=r"gradient's norm is inf at step 4 .* after 4 steps"):
+        train(workplace, "out", job_config())
+
+
+def test_divergence_for_real(workplace):
+    wild = job_config(optimizer="sgd", learning_rate=1e30, warmup_steps=0, clip_norm=0.0)
+    with pytest.raises(TrainingError, match=r"is (nan|inf) at step"):
+        train(workplace, "out", wild)
+
+
+def test_splits_of_another_dataset(workplace):
+    write_tensors(workplace / "splits.safetensors", {}, {"dataset_sha256": "0"})
+    with pytest.raises(ResultError, match="divides another dataset"):
+        train(workplace, "out", job_config())
+
+
+def test_impossible_crop_stops_before_training(workplace):
+    with pytest.raises(ConfigError, match="crop_padding_px 8"):
+        train(workplace, "out", job_config(crop_padding_px=8))
+    assert states(workplace) == []
+
+
+def test_state_of_another_recipe_is_left_alone(workplace, monkeypatch):
+    folders = set()
+    owned = state.StateFolder.owned
+
+    def note(self, *arguments):
+        folders.add(self.path)
+        return owned(self, *arguments)
+
+    monkeypatch.setattr(state.StateFolder, "owned", note)
+    train(workplace, "out", job_config(steps=1))
+    train(workplace, "out", job_config(steps=1, learning_rate=0.5))
+    assert len(folders) == 2 and COMPUTE["threads"] == 1
+    dataset = workplace / "data" / "dataset.json"
+    dataset.write_text(dataset.read_text() + "\n")
+    tensors = TensorReader(workplace / "splits.safetensors")
+    arrays = {name: np.array(tensors[name]) for name in tensors.names()}
+    write_tensors(workplace / "splits.safetensors", arrays, {"dataset_sha256": sha256(dataset)})
+    train(workplace, "out", job_config(steps=1))
+    assert len(folders) == 3
