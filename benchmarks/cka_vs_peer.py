@@ -10,6 +10,7 @@ slower, error in the traps ≤ 1e-4 where the peer errs.
 
 import itertools
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -31,7 +32,7 @@ from sightlines.networks import Network
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.reference.cka_song import cka_song
 
-MINIBATCH, MINIBATCHES, REPEATS = 128, 2, 3
+MINIBATCH, MINIBATCHES, REPEATS = 256, 2, 5
 VITS = [measuring.VIT | {"width": w, "heads": h} for w, h in ((48, 6), (64, 4), (96, 6), (96, 6))]
 RESNETS = [measuring.RESNET | {"channels": [c, 2 * c, 4 * c]} for c in (32, 32, 64, 64)]
 
@@ -71,7 +72,9 @@ def peer_pair(shown, minibatches):
     a, b = shown
     names = [[layer.module for layer in each.layers] for each in shown]
     layers = {"layers": names[0], "model2_layers": names[1]}
-    return compute_cka(a.model, b.model, Loader(minibatches), **layers, device="cpu", progress=False)
+    return compute_cka(
+        a.model, b.model, Loader(minibatches), **layers, device="cpu", progress=False
+    )
 
 
 class Loader:
@@ -94,24 +97,54 @@ def show(config, seed):
     return SimpleNamespace(model=model, layers=layers, network=Network("m", "f100", "s0"))
 
 
-def compare(title, functions, repeats):
-    """Print the peer's time and memory as multiples of ours."""
+def compare(title, shown, functions, repeats):
+    """Print the peer's time and memory as multiples of ours; memory in processes of their own."""
     seconds = {name: [] for name in functions}
-    memory = dict.fromkeys(functions, 0)
     for _ in range(repeats):
         for name, function in functions.items():
-            with measuring.PeakMemory() as peak:
-                began = measuring.user_s()
-                function()
-                seconds[name].append(measuring.user_s() - began)
-            memory[name] = max(memory[name], peak.extra)
+            began = measuring.user_s()
+            function()
+            seconds[name].append(measuring.user_s() - began)
     time = {name: statistics.median(values) for name, values in seconds.items()}
+    memory = {}
+    for name in functions:
+        command = [sys.executable, __file__, name, str(len(shown))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        memory[name] = int(done.stdout.split()[-1])
     print(
         f"{title}: ours {time['ours']:.1f} s, {memory['ours'] / 1e6:.0f} MB; "
         f"peer {time['peer']:.1f} s, {memory['peer'] / 1e6:.0f} MB: peer / ours "
         f"{time['peer'] / time['ours']:.2f} in time; ours / peer "
-        f"{memory['ours'] / memory['peer']:.2f} in memory"
+        f"{memory['ours'] / memory['peer']:.2f} in memory",
+        flush=True,
     )
+
+
+def measure_memory(name, count):
+    """Print the peak additional memory of one method in this process, in bytes."""
+    minibatches, shown = prepare()
+    shown = shown if count > 2 else pair_of(shown)
+    for each in shown:
+        each.model(minibatches[0][:4])
+    with tempfile.TemporaryDirectory() as folder, measuring.PeakMemory() as peak:
+        if name == "ours":
+            ours(shown, minibatches, folder)
+        elif count > 2:
+            peer(shown, minibatches)
+        else:
+            peer_pair(shown, minibatches)
+    print(peak.extra)
+
+
+def prepare():
+    """Minibatches and the eight networks."""
+    minibatches = list(measuring.images(MINIBATCH * MINIBATCHES).split(MINIBATCH))
+    return minibatches, [show(config, seed) for seed, config in enumerate([*VITS, *RESNETS])]
+
+
+def pair_of(shown):
+    """The widest ViT and one of the widest ResNets."""
+    return [shown[2], shown[6]]
 
 
 class Two(torch.nn.Module):
@@ -177,31 +210,26 @@ def our_trap(shown, minibatches):
 
 
 def main():
-    """Eight networks, one pair, traps."""
+    """Traps, one pair, eight networks."""
     torch.set_num_threads(1)
     traps()
-    minibatches = list(measuring.images(MINIBATCH * MINIBATCHES).split(MINIBATCH))
-    shown = [show(config, seed) for seed, config in enumerate([*VITS, *RESNETS])]
+    minibatches, eight = prepare()
     with tempfile.TemporaryDirectory() as folder:
-        pair = [shown[2], shown[6]]
-        ours(pair, minibatches, folder)
-        compare(
-            "one pair",
-            {
-                "ours": lambda: ours(pair, minibatches, folder),
-                "peer": lambda: peer_pair(pair, minibatches),
-            },
-            REPEATS,
-        )
-        compare(
-            "eight networks",
-            {
-                "ours": lambda: ours(shown, minibatches, folder),
-                "peer": lambda: peer(shown, minibatches),
-            },
-            1,
-        )
+        for title, shown, theirs, repeats in (
+            ("one pair", pair_of(eight), peer_pair, REPEATS),
+            ("eight networks", eight, peer, 1),
+        ):
+            ours(shown, minibatches, folder)
+            functions = {
+                "ours": lambda shown=shown: ours(shown, minibatches, folder),
+                "peer": lambda shown=shown, theirs=theirs: theirs(shown, minibatches),
+            }
+            compare(title, shown, functions, repeats)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        torch.set_num_threads(1)
+        measure_memory(sys.argv[1], int(sys.argv[2]))
+    else:
+        main()

@@ -6,6 +6,7 @@ The schema is `workflow/config/schema.yaml`; datasets and model families declare
 
 import copy
 import difflib
+import math
 import os
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def load(path: Path, overrides: Config | None = None) -> Config:
         raw = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold keys such as dataset, models and runs")
@@ -59,8 +60,10 @@ def complete(raw: Config, where: str) -> Config:
         where: How errors call it.
     """
     config = copy.deepcopy(raw)
-    schema = _resolve(read_schema(), config)
-    offences = [_explain(error) for error in Draft202012Validator(schema).iter_errors(config)]
+    offences = _odd_values(config)
+    if not offences:
+        schema = _resolve(read_schema(), config)
+        offences = [_explain(error) for error in Draft202012Validator(schema).iter_errors(config)]
     if offences:
         listed = "\n  ".join(sorted(set(offences)))
         raise ConfigError(f"{where}:\n  {listed}\nworkflow/config/README.md explains every key.")
@@ -122,6 +125,22 @@ def _choose(node: dict[str, Any], value: Any) -> dict[str, Any]:
     }
 
 
+def _odd_values(value: Any, place: str = "") -> list[str]:
+    """What YAML admits and no schema sees: keys that are not text, numbers that are not finite."""
+    inside = place or "the file"
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"{inside}: {value} is not a finite number"]
+    if isinstance(value, list):
+        return [o for i, item in enumerate(value) for o in _odd_values(item, f"{place}.{i}")]
+    if not isinstance(value, dict):
+        return []
+    odd = [
+        f"{inside}: key {k!r} is not text: put it in quotes" for k in value if type(k) is not str
+    ]
+    below = f"{place}." if place else ""
+    return odd + [o for key, item in value.items() for o in _odd_values(item, f"{below}{key}")]
+
+
 def _fill(schema: dict[str, Any], value: Any) -> None:
     if isinstance(value, list):
         for item in value:
@@ -132,6 +151,8 @@ def _fill(schema: dict[str, Any], value: Any) -> None:
         if key not in value and "default" in child:
             value[key] = copy.deepcopy(child["default"])
         if key in value:
+            if child.get("type") == "integer" and isinstance(value[key], float):
+                value[key] = int(value[key])  # JSON schema takes 12.0 for an integer
             _fill(child, value[key])
 
 
@@ -149,7 +170,17 @@ def _explain(error: Any) -> str:
         missing = [key for key in error.schema["required"] if key not in error.instance]
         return f"{place}: missing key {', '.join(map(repr, missing))}"
     unit = f" (unit: {error.schema['unit']})" if "unit" in error.schema else ""
-    return f"{place}: {error.message}{unit}"
+    return f"{place}: {error.message}{unit}{_as_number(error)}"
+
+
+def _as_number(error: Any) -> str:
+    """How to write what is meant as a number and is text to YAML, such as 1e-3."""
+    if error.validator != "type" or not isinstance(error.instance, str):
+        return ""
+    try:
+        return f": YAML takes it for text, write {float(error.instance)}"
+    except ValueError:
+        return ""
 
 
 def _nearest(word: str, known: list[str]) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import struct
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -49,13 +50,44 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise DiskError(
-            f"cannot write {path}: {error.strerror or error}. "
-            "Free some space or mend the folder's permissions, then run the same command again."
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        DiskError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> DiskError:
+    return DiskError(
+        f"cannot write {path}: {error.strerror or error}. "
+        "Free some space or mend the folder's permissions, then run the same command again."
+    )
+
+
+@contextlib.contextmanager
+def scratch_file(folder: Path) -> Iterator[IO[bytes]]:
+    """Open a nameless file on the disk of `folder`, which is gone when the block ends.
+
+    Raises:
+        DiskError: the folder cannot be written, or the disk is full.
+    """
+    make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as handle:
+            yield handle
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
 
 
 def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:
@@ -90,10 +122,14 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        ResultError: the file is missing or is not JSON.
+        ResultError: the file is missing or is not JSON, or has a NaN or an infinity.
     """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"it holds {constant}, which is not a finite number")
+
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(), parse_constant=refuse)
     except (OSError, ValueError) as error:
         raise ResultError(
             f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
@@ -223,25 +259,37 @@ class TensorReader:
         self.path = Path(path)
         try:
             size = self.path.stat().st_size
-            with open(self.path, "rb") as handle:
-                (length,) = struct.unpack("<Q", handle.read(8))
-                if length > min(size, 100_000_000):
-                    raise ValueError("its header is longer than the file")
-                header = json.loads(handle.read(length))
-            self.meta = json.loads(header.pop("__metadata__")["sightlines"])
-            self._begin = 8 + length
+            self._begin, header = self._read_header(size)
+            self.meta = _description(header)
             self._entries: dict[str, dict[str, Any]] = header
             end = max((e["data_offsets"][1] for e in header.values()), default=0)
             if size != self._begin + end:
                 raise ValueError(f"it has {size} bytes instead of {self._begin + end}")
             for name, entry in header.items():
                 begin, stop = entry["data_offsets"]
+                if entry["dtype"] not in _DTYPES:
+                    raise ValueError(f"tensor {name!r} has the unknown type {entry['dtype']!r}")
                 if stop - begin != _nbytes(entry["dtype"], tuple(entry["shape"])) or begin < 0:
                     raise ValueError(f"tensor {name!r} does not fill its place")
-        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-            raise ResultError(
-                f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
-            ) from error
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._unreadable("its header is not that of a safetensors file") from error
+
+    def _read_header(self, size: int) -> tuple[int, dict[str, Any]]:
+        """Where the tensors begin, and what the header says."""
+        with open(self.path, "rb") as handle:
+            if size < 8:
+                raise ValueError("it is empty" if size == 0 else f"it has only {size} bytes")
+            (length,) = struct.unpack("<Q", handle.read(8))
+            if length > min(size, 100_000_000):
+                raise ValueError("its header is longer than the file")
+            return 8 + length, json.loads(handle.read(length))
+
+    def _unreadable(self, reason: Any) -> ResultError:
+        return ResultError(
+            f"cannot read {self.path}: {reason}. Delete it and run snakemake again to rebuild it."
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -256,7 +304,10 @@ class TensorReader:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._entries:
-            raise ResultError(f"{self.path} has no tensor {name!r}; it has {self.names()[:20]}")
+            raise ResultError(
+                f"{self.path} has no tensor {name!r}; it has {self.names()[:20]}. "
+                "Delete it and run snakemake again to rebuild it."
+            )
         entry = self._entries[name]
         shape = tuple(entry["shape"])
         dtype = _DTYPES[entry["dtype"]]
@@ -264,6 +315,14 @@ class TensorReader:
             return np.zeros(shape, dtype)
         offset = self._begin + entry["data_offsets"][0]
         return np.memmap(self.path, dtype, "r", offset, shape)
+
+
+def _description(header: dict[str, Any]) -> Any:
+    """Take what describes the file out of its header."""
+    own = header.pop("__metadata__", {})
+    if "sightlines" not in own:
+        raise ValueError("it was not written by sightlines")
+    return json.loads(own["sightlines"])
 
 
 def write_table(path: Path, table: Any) -> None:

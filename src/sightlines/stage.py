@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import platform
 import resource
 import shlex
@@ -24,8 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import SightlinesError
-from sightlines.files import sha256, write_json
+from sightlines.errors import DiskError, SightlinesError
+from sightlines.files import make_folder, sha256, write_json
 from sightlines.hardware import describe_hardware
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "matplotlib", "snakemake")
@@ -69,7 +68,10 @@ def run(main: Callable[[Job], None]) -> None:
     arguments = _parser().parse_args()
     log_path: Path = arguments.log
     name = _name(log_path)
-    log = _logger(log_path, name)
+    try:
+        log = _logger(log_path, name)
+    except SightlinesError as error:
+        sys.exit(f"[{name}] {type(error).__name__}: {error}")
     job = Job(
         name=name,
         config=_with_execution(json.loads(arguments.config), json.loads(arguments.execution)),
@@ -82,6 +84,7 @@ def run(main: Callable[[Job], None]) -> None:
     began, began_cpu = time.time(), time.process_time()
     try:
         main(job)
+        _write_record(job, arguments, log_path, began, began_cpu)
     except SightlinesError as error:
         log.debug(traceback.format_exc())
         log.error(f"{type(error).__name__}: {error} (log: {log_path})")
@@ -90,7 +93,6 @@ def run(main: Callable[[Job], None]) -> None:
         log.debug(traceback.format_exc())
         log.error(f"{type(error).__name__}: {error} (traceback in the log: {log_path})")
         sys.exit(1)
-    _write_record(job, arguments, log_path, began, began_cpu)
     log.info(f"done in {time.time() - began:.1f} s")
 
 
@@ -158,12 +160,19 @@ def _name(log_path: Path) -> str:
 
 
 def _logger(path: Path, name: str) -> logging.Logger:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    logging.raiseExceptions = False  # a full disk is reported once, not at every line of the log
     log = logging.getLogger("sightlines")
     log.setLevel(logging.DEBUG)
     log.handlers.clear()
     log.propagate = False
-    to_file = logging.FileHandler(path, mode="w")
+    try:
+        to_file = logging.FileHandler(path, mode="w")
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}. Free some space or mend the folder's "
+            "permissions, then run the same command again."
+        ) from error
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setLevel(logging.INFO)

@@ -22,6 +22,9 @@ SETTINGS = {
     "size_px": 16,
     "texture_match": 0.5,
     "distractors": 2,
+    "own_hue": True,
+    "tilt_deg": 30,
+    "smallest_object": 22,
     "seed": 1,
 }
 COMPUTE = Compute(torch.device("cpu"), torch.float32, 1, 0)

@@ -22,6 +22,9 @@ SMALL = {
     "n_conflict": 97,
     "size_px": 32,
     "texture_match": 0.5,
+    "own_hue": True,
+    "tilt_deg": 30,
+    "smallest_object": 22,
     "distractors": 3,
     "seed": 7,
 }
@@ -80,7 +83,15 @@ def test_chunks_do_not_matter(monkeypatch):
 
 def test_every_setting_changes_the_images():
     base = digest(shapes.generate(SMALL, "test")[0])
-    for key, value in (("seed", 8), ("distractors", 0), ("texture_match", 1.0), ("size_px", 31)):
+    for key, value in (
+        ("seed", 8),
+        ("distractors", 0),
+        ("texture_match", 1.0),
+        ("size_px", 31),
+        ("own_hue", False),
+        ("tilt_deg", 180),
+        ("smallest_object", 12),
+    ):
         assert digest(shapes.generate(SMALL | {key: value}, "test")[0]) != base, key
 
 
@@ -160,3 +171,16 @@ def test_smooth_noise_is_continuous():
     x = np.arange(1024, dtype=np.int32)[None, None, :] + np.zeros((1, 3, 1), np.int32)
     noise = shapes_integers.smooth_noise(x, np.zeros_like(x), np.full((1, 1, 1), 5, np.uint32))
     assert 0 <= noise.min() and noise.max() <= 255 and np.abs(np.diff(noise, axis=2)).max() <= 2
+
+
+def test_there_may_be_no_conflict_images(tmp_path):
+    shapes.prepare(SMALL | {"n_conflict": 0}, tmp_path, tmp_path / "out", LOG)
+    assert np.load(tmp_path / "out" / "conflict_images.npy").shape == (0, 32, 32, 3)
+
+
+def test_sizes_and_angles_fill_their_ranges():
+    _, _, scene = shapes.generate(SMALL | {"tilt_deg": 180, "smallest_object": 12}, "train")
+    found = shapes.truth(scene)
+    assert found.size_px.min() < 13 and found.size_px.max() > 25
+    turned = np.degrees(found.angle_rad)
+    assert turned.min() < 10 and turned.max() > 350 and (abs(turned - 180) < 30).any()

@@ -62,38 +62,44 @@ def test_damaged_state_is_reported_and_left(folder, caplog, damage):
     assert "starting anew" in caplog.text and str(folder.path) in caplog.text
 
 
-def hold(path, held, release, is_removing):
+def hold(path, is_removing):
+    """Own the folder until a file `release` lies beside it."""
     folder = StateFolder(path, LOG)
     with folder.owned():
-        held.set()
-        release.wait(20)
+        (path.parent / "held").touch()
+        await_file(path.parent / "release")
         if is_removing:
             folder.remove()
 
 
+def await_file(path, patience_s=30):
+    until = time.monotonic() + patience_s
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.fixture
-def holder(folder):
-    fork = multiprocessing.get_context("fork")
-    held, release = fork.Event(), fork.Event()
-    processes = []
+def start_holder(folder):
+    children = []
 
     def start(is_removing=False):
-        child = fork.Process(target=hold, args=(folder.path, held, release, is_removing))
+        fork = multiprocessing.get_context("fork")
+        child = fork.Process(target=hold, args=(folder.path, is_removing))
         child.start()
-        processes.append(child)
-        assert held.wait(20)
+        children.append(child)
+        await_file(folder.path.parent / "held")
         return child
 
-    yield start, release
-    release.set()
-    for child in processes:
-        child.join(20)
+    yield start
+    for child in children:
+        child.kill()
+        child.join()
 
 
-def test_two_processes_never_own_one_folder(folder, holder, caplog):
+def test_two_processes_never_own_one_folder(folder, start_holder, caplog):
     caplog.set_level(logging.INFO)
-    start, _ = holder
-    child = start()
+    child = start_holder()
     with pytest.raises(TrainingError, match=rf"process {child.pid} is training.*kill {child.pid}"):
         with folder.owned(patience_s=0.3):
             pass
@@ -104,16 +110,14 @@ def test_two_processes_never_own_one_folder(folder, holder, caplog):
         assert (folder.path / "lock").read_text().strip().isdigit()
 
 
-def test_a_folder_removed_by_its_owner_is_owned_anew(folder, holder):
-    start, release = holder
-    start(is_removing=True)
-    release.set()
-    with folder.owned(patience_s=10):
+def test_a_folder_removed_by_its_owner_is_owned_anew(folder, start_holder):
+    start_holder(is_removing=True)
+    (folder.path.parent / "release").touch()
+    with folder.owned(patience_s=10.0):
         save(folder, 1)
         # A third one must see this lock, not that of the file that was removed.
         with pytest.raises(TrainingError), StateFolder(folder.path, LOG).owned(patience_s=0.1):
             pass
-    time.sleep(0)
 
 
 def test_folder_that_cannot_be_made(tmp_path):

@@ -81,15 +81,15 @@ def load_members(release: Release, source: Path, log: Any) -> dict[str, dict[str
 
 
 def decode_images(
-    batches: list[Mapping[str, Any]], labels_key: str, classes: int, where: str
+    batches: Mapping[str, Mapping[str, Any]], labels_key: str, classes: int, where: str
 ) -> tuple[UInt8[np.ndarray, "images 32 32 3"], Int64[np.ndarray, " images"]]:
-    """Images and labels of consecutive batches.
+    """Images and labels of consecutive batches, by their names.
 
     Raises:
         DataError: arrays that do not have the official form.
     """
     images, labels = [], []
-    for batch in batches:
+    for name, batch in batches.items():
         pixels, own = batch.get("data"), batch.get(labels_key)
         is_right = (
             isinstance(pixels, np.ndarray)
@@ -101,7 +101,7 @@ def decode_images(
         )
         if not is_right or pixels is None or own is None:
             raise DataError(
-                f"{where}: a batch does not hold images of {PIXELS} bytes with one label below "
+                f"{name} of {where} does not hold images of {PIXELS} bytes with one label below "
                 f"{classes} each in {labels_key!r}. Fetch the official archive again."
             )
         images.append(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
@@ -117,7 +117,10 @@ def class_names(meta: Mapping[str, Any], key: str, where: str) -> list[str]:
     """
     names = meta.get(key)
     if not isinstance(names, list) or not all(isinstance(n, bytes | str) for n in names):
-        raise DataError(f"{where}: the meta file has no list {key!r} of class names")
+        raise DataError(
+            f"{where}: the meta file has no list {key!r} of class names. "
+            "Fetch the official archive again."
+        )
     return [n.decode("ascii", "replace") if isinstance(n, bytes) else n for n in names]
 
 
@@ -168,19 +171,26 @@ def _read_tar(release: Release, archive: Path) -> dict[str, bytes]:
             if name is None:
                 continue
             if name in contents or member.size > MEMBER_BYTES:
-                raise DataError(f"{archive}: {member.name} is there twice or far too large")
+                raise DataError(
+                    f"{archive}: {member.name} is there twice or far too large: it is not the "
+                    "official archive. Delete it; snakemake fetches it again."
+                )
             handle = pack.extractfile(member) or io.BytesIO()
             contents[name] = handle.read()
             md5 = hashlib.md5(contents[name], usedforsecurity=False).hexdigest()
             if md5 != release.members[name]:
                 raise DataError(
-                    f"{archive}: {member.name} has md5 {md5} instead of {release.members[name]}"
+                    f"{archive}: {member.name} has md5 {md5} instead of {release.members[name]}: "
+                    "it is not the official archive. Delete it; snakemake fetches it again."
                 )
         while stream.read(1 << 20):  # the end of a gzip file has its checksum
             pass
     missing = [name for name in release.members if name not in contents]
     if missing:
-        raise DataError(f"{archive} lacks {', '.join(missing)}: it is not the official archive")
+        raise DataError(
+            f"{archive} lacks {', '.join(missing)}: it is not the official archive. "
+            "Delete it; snakemake fetches it again."
+        )
     return contents
 
 

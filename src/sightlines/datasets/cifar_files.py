@@ -6,7 +6,7 @@ from typing import Any
 
 from sightlines.datasets.cifar_archive import Release, class_names, decode_images, load_members
 from sightlines.datasets.store import write_dataset
-from sightlines.files import require_free_space, write_npy
+from sightlines.files import make_folder, require_free_space, write_npy
 
 
 def write_cifar(
@@ -36,12 +36,12 @@ def write_cifar(
     members = load_members(release, source, log)
     classes = class_names(members[release.meta], names_key, release.folder)
     require_free_space(out, sum(len(m.get("data", ())) for m in members.values()) * 3100, "CIFAR")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     (out / "dataset.json").unlink(missing_ok=True)
     counts, names = {}, []
     for split, batches in (("train", release.train), ("test", release.test)):
         images, labels = decode_images(
-            [members[name] for name in batches], labels_key, len(classes), release.folder
+            {name: members[name] for name in batches}, labels_key, len(classes), release.folder
         )
         write_npy(out / f"{split}_images.npy", images)
         write_npy(out / f"{split}_labels.npy", labels)

@@ -94,7 +94,7 @@ def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> N
     from sightlines.datasets.imagefolder_manifest import make_manifest
     from sightlines.datasets.imagefolder_scan import raise_offences, scan
     from sightlines.datasets.store import write_dataset
-    from sightlines.files import write_table
+    from sightlines.files import make_folder, write_table
 
     size_px, _ = check(settings)
     root = source / settings["folder"]
@@ -103,7 +103,7 @@ def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> N
         log.info(f"passed over {listing.ignored} text files in {root}")
     table, offences = make_manifest(listing, settings["test_share"], log)
     raise_offences(root, listing.offences + offences)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     (out / "dataset.json").unlink(missing_ok=True)
     write_table(out / "manifest.parquet", table)
     counts = table["split"].value_counts()

@@ -98,7 +98,10 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
-        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+        raise DataError(
+            f"cannot read the folder {folder}: {error.strerror}. Mend its permissions, then run "
+            "snakemake again."
+        ) from error
     hidden = (".", "__MACOSX", "Thumbs.db", "desktop.ini")
     return (entry for entry in found if not entry.name.startswith(hidden))
 

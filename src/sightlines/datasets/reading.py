@@ -181,7 +181,10 @@ class _Photographs(torch.utils.data.Dataset):
         try:
             return decode(content, self.size_px)
         except Unreadable as error:
-            raise DataError(f"cannot decode the photograph {path}: {error}") from error
+            raise DataError(
+                f"cannot decode the photograph {path}: {error}. Mend or remove it, then run "
+                "snakemake again."
+            ) from error
 
 
 def _decode_ahead(

@@ -53,6 +53,28 @@ SETTINGS = {
         "maximum": 1,
         "default": 0.5,
     },
+    "own_hue": {
+        "description": "Textures loosely keep a hue of their own, as materials do; if false, "
+        "colours are independent of texture and class.",
+        "type": "boolean",
+        "default": True,
+    },
+    "tilt_deg": {
+        "description": "Objects and textures are turned by up to this angle either way.",
+        "unit": "°",
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 180,
+        "default": 30,
+    },
+    "smallest_object": {
+        "description": "Diameter of the smallest object; the largest has 26.",
+        "unit": "1/32 of the side",
+        "type": "integer",
+        "minimum": 8,
+        "maximum": 26,
+        "default": 22,
+    },
     "distractors": {
         "description": "Blobs and bars behind the object.",
         "unit": "per image",
@@ -177,7 +199,7 @@ def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
     labels = (
         conflict_labels(draws) if is_conflict else matched_labels(draws, settings["texture_match"])
     )
-    scene = draw_scene(draws, *labels, size, settings["distractors"])
+    scene = draw_scene(draws, *labels, settings)
     images = np.empty((count, size, size, 3), np.uint8)
     masks = np.empty((count, size, size), bool)
 
@@ -222,7 +244,10 @@ def _write_split(settings: Mapping[str, Any], split: str, out: Path) -> Any:
 
     images, masks, scene = generate(settings, split)
     write_npy(out / f"{split}_images.npy", images)
-    write_npy(out / f"{split}_masks.npy", np.packbits(masks.reshape(len(masks), -1), axis=1))
+    write_npy(
+        out / f"{split}_masks.npy",
+        np.packbits(masks.reshape(len(masks), masks.shape[1] * masks.shape[2]), axis=1),
+    )
     write_table(out / f"{split}_truth.parquet", truth(scene))
     if split != "conflict":
         write_npy(out / f"{split}_labels.npy", scene.label)

@@ -1,6 +1,8 @@
 """What each image of `shapes` shows: the draws behind it, one array a property."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -10,9 +12,6 @@ from sightlines.datasets.shapes_integers import PX, TURN, Draws
 KINDS = 10
 """Outlines, and textures: texture i is the own texture of class i."""
 
-
-TILT = TURN // 12
-"""Objects and textures are turned by up to 30° either way."""
 
 HUES = (
     (225, 135, 135),
@@ -92,7 +91,7 @@ def conflict_labels(draws: Draws) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_scene(
-    draws: Draws, label: np.ndarray, texture: np.ndarray, size_px: int, distractors: int
+    draws: Draws, label: np.ndarray, texture: np.ndarray, settings: Mapping[str, Any]
 ) -> Scene:
     """Everything else about the images: places, sizes, rotations, colours, clutter.
 
@@ -100,11 +99,12 @@ def draw_scene(
         draws: The streams of this split.
         label: Outline of each image.
         texture: Surface texture of each image.
-        size_px: Width and height of the images.
-        distractors: Blobs and bars behind the object.
+        settings: The dataset's settings.
     """
+    size_px, distractors = settings["size_px"], settings["distractors"]
+    tilt = TURN * settings["tilt_deg"] // 360
     unit = size_px * PX // 32  # 1/32 of the image's side
-    radius = draws.between("radius", unit * 11, unit * 13)[:, 0]
+    radius = draws.between("radius", unit * settings["smallest_object"] // 2, unit * 13)[:, 0]
     margin = radius
     centre = margin[:, None] + draws.below("centre", (size_px * PX - 2 * margin)[:, None] + 1, 2)
     return Scene(
@@ -113,11 +113,11 @@ def draw_scene(
         ground=draws.below("ground", KINDS)[:, 0],
         centre=centre,
         radius=radius,
-        angle=draws.between("angle", -TILT, TILT)[:, 0] % TURN,
+        angle=draws.between("angle", -tilt, tilt)[:, 0] % TURN,
         periods=draws.between("period", unit * 4, unit * 6, 2),
-        turns=draws.between("turn", -TILT, TILT, 2) % TURN,
+        turns=draws.between("turn", -tilt, tilt, 2) % TURN,
         phases=draws.below("phase", 256, 4),
-        colours=_draw_colours(draws, texture),
+        colours=_draw_colours(draws, texture, settings["own_hue"]),
         clutter=_draw_clutter(draws, unit, distractors),
         clutter_colours=draws.below("clutter colour", 160, distractors * 3).reshape(
             draws.count, distractors, 3
@@ -126,10 +126,11 @@ def draw_scene(
     )
 
 
-def _draw_colours(draws: Draws, texture: np.ndarray) -> np.ndarray:
-    """A surface's own hue, loosely kept, always lighter than the ground."""
+def _draw_colours(draws: Draws, texture: np.ndarray, own_hue: bool) -> np.ndarray:
+    """A surface's own hue, loosely kept, or any; always lighter than the ground."""
     ground = draws.between("ground colour", 10, 90, 3)
-    hue = np.array(HUES, np.int64)[texture]
+    any_hue = draws.below("hue", KINDS)[:, 0]
+    hue = np.array(HUES, np.int64)[texture if own_hue else any_hue]
     thing = hue + draws.between("object colour", -HUE_SPREAD, HUE_SPREAD, 3)
     return np.stack(
         [

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from sightlines.errors import ResultError
-from sightlines.files import read_json, read_npy, read_table, sha256, write_json
+from sightlines.files import TensorReader, read_json, read_npy, read_table, sha256, write_json
 
 SPLITS = ("train", "test")
 _KEYS = ("kind", "storage", "classes", "size_px", "mean", "std", "counts", "files")
@@ -69,6 +69,21 @@ def checked_file(dataset_json: Path, dataset: Mapping[str, Any], name: str) -> P
             "Delete both and run snakemake again to rebuild them."
         )
     return path
+
+
+def open_splits(path: Path, dataset_json: Path) -> TensorReader:
+    """Open `splits.safetensors` and check that it divides this dataset.
+
+    Raises:
+        ResultError: it is missing or damaged, or divides another dataset.
+    """
+    splits = TensorReader(path)
+    meta = splits.meta if isinstance(splits.meta, dict) else {}
+    if meta.get("dataset_sha256") != sha256(dataset_json):
+        raise ResultError(
+            f"{path} divides another dataset than {dataset_json}: delete it and run snakemake again"
+        )
+    return splits
 
 
 def read_manifest(dataset_json: Path, dataset: Mapping[str, Any], split: str) -> Any:

@@ -119,7 +119,10 @@ def read_pickle(content: bytes, where: str) -> dict[str, Any]:
             "Delete it and fetch the official archive again."
         ) from error
     if not isinstance(found, dict):
-        raise DataError(f"{where} holds a {type(found).__name__} instead of a dictionary")
+        raise DataError(
+            f"{where} holds a {type(found).__name__} instead of a dictionary. "
+            "Delete it and fetch the official archive again."
+        )
     return {_text(key): _plain(value) for key, value in found.items()}
 
 

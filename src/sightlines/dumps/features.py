@@ -8,7 +8,6 @@ are int64 [images].
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import IO
 
@@ -17,7 +16,13 @@ import torch
 
 from sightlines.dumps.network import Shown
 from sightlines.errors import ResultError
-from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.files import (
+    TensorShapes,
+    TensorWriter,
+    require_free_space,
+    safetensors_bytes,
+    scratch_file,
+)
 from sightlines.models.attention import prefix_tokens
 from sightlines.models.layers import Layer, capture
 from sightlines.stage import Job, Progress, run
@@ -47,8 +52,7 @@ def main(job: Job) -> None:
     require_free_space(path.parent, 2 * size, f"the feature dump {path} and its scratch file")
     labels = np.concatenate([shown.images.labels(split)[i] for split, i in chosen])
     subset = np.repeat(np.arange(len(chosen)), [len(i) for _, i in chosen])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent) as scratch:
+    with scratch_file(path.parent) as scratch:
         _fill(job, shown, layers, prefix, chosen, shapes, scratch)
         with TensorWriter(path, shapes, meta) as writer:
             for name, rows in _rows(shapes, scratch):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sightlines.datasets.reading import normalise, open_dataset
+from sightlines.datasets.store import open_splits
 from sightlines.devices import Compute, prepare
 from sightlines.errors import ResultError
 from sightlines.files import TensorReader
@@ -46,7 +47,8 @@ class Shown:
 
         Raises:
             WeightsError: the weights do not fit their card.
-            ResultError: images and network are of different sizes.
+            ResultError: images and network are of different sizes, or the splits divide other
+                images.
         """
         compute = prepare(job.config["compute"])
         job.notes.update(compute.describe())
@@ -59,7 +61,7 @@ class Shown:
             )
         layers = layers_of(card["family"], model)
         network = Network(*job.config["network"])
-        splits = TensorReader(job.input("splits"))
+        splits = open_splits(job.input("splits"), job.input("dataset"))
         model = model.to(compute.device).float().eval()
         return cls(network, model, card, layers, compute, images, splits)
 

@@ -49,7 +49,7 @@ class Dump:
         if name not in self._reader or self._reader.shape(name) != shape:
             found = self._reader.shape(name) if name in self._reader else "nothing"
             raise self._wrong(f"tensor {name} should be {shape}, found {found}")
-        array = self._reader[name]
+        array = np.asarray(self._reader[name])
         if not np.isfinite(array).all():
             raise self._wrong(f"tensor {name} holds numbers that are not finite")
         return array

@@ -24,9 +24,12 @@ def main(job: Job) -> None:
     rows = []
     for slug, path in zip(job.config["networks"], job.inputs["metrics.json"], strict=True):
         metrics = read_json(path)
-        missing = [name for name in METRICS if name not in metrics]
+        missing = [n for n in METRICS if not isinstance(metrics, dict) or n not in metrics]
         if missing:
-            raise ResultError(f"{path} lacks {', '.join(missing)}: delete it and run snakemake")
+            raise ResultError(
+                f"{path} lacks {', '.join(missing)}. "
+                "Delete its folder and run snakemake again to train the network anew."
+            )
         row = Network.parse(slug)._asdict() | {name: metrics[name] for name in METRICS}
         rows.append(row | {"times_chance": metrics["accuracy_test"] / metrics["chance"]})
     write_table(job.output("accuracy"), pd.DataFrame(rows))

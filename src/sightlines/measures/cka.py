@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from sightlines import seeds
 from sightlines.dumps.reading import GramDump, check_together
@@ -94,7 +95,8 @@ def add_hsic(dumps: Sequence[GramDump], seed: int, progress: Progress | None = N
     for minibatch, images in enumerate(sizes):
         order = seeds.generator(seed, "cka shuffled", minibatch).permutation(images)
         target = sums.whole[group_of(minibatch, len(sizes))]
-        _add_minibatch(dumps, minibatch, order, target, sums)
+        with threadpool_limits(1):  # more threads would add in another order
+            _add_minibatch(dumps, minibatch, order, target, sums)
         if progress is not None:
             progress.update(minibatch + 1)
     return sums
@@ -106,15 +108,17 @@ def _add_minibatch(
     images, edges = len(order), layer_edges(dumps)
     places = [slice(a, b) for a, b in itertools.pairwise(edges)]
     packed = [dump.packed(minibatch) for dump in dumps]
-    means = [hsic.centring_means(grams, images) for grams in packed]
+    means = []
     for place, grams in zip(places, packed, strict=True):
-        sums.scale[place] += hsic.gram_scale(grams, images)
+        subtracted, squares = hsic.centring_means(grams, images)
+        means.append(subtracted)
+        sums.scale[place] += squares
     for rows in hsic.row_groups(images, edges[-1], BUDGET_BYTES):
         pairs = sum(images - 1 - row for row in rows)
         vectors = np.empty((edges[-1], pairs))
         for index, place in enumerate(places):
             vectors[place] = hsic.centred_rows(packed[index], means[index], rows)
-            moved = hsic.centred_rows(packed[index], means[index], rows, order)
+            moved = hsic.shuffled_rows(packed[index], means[index], rows, order)
             sums.shuffled[index] += vectors[place] @ moved.T
         whole += vectors @ vectors.T
 

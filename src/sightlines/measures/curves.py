@@ -2,14 +2,15 @@
 
 import pandas as pd
 
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_table
+from sightlines.files import write_table
 from sightlines.networks import Network
 from sightlines.stage import Job, run
+from sightlines.tables import COLUMNS as TABLES
+from sightlines.tables import read_checked
 
 READS = ("history.csv",)
 WRITES = ("curves.csv",)
-COLUMNS = ["step", "split", "loss", "accuracy", "learning_rate"]
+COLUMNS = list(TABLES["history.csv"])
 
 
 def main(job: Job) -> None:
@@ -20,11 +21,7 @@ def main(job: Job) -> None:
     """
     parts = []
     for slug, path in zip(job.config["networks"], job.inputs["history.csv"], strict=True):
-        history = read_table(path)
-        missing = [name for name in COLUMNS if name not in history]
-        if missing:
-            raise ResultError(f"{path} lacks {', '.join(missing)}: delete it and run snakemake")
-        part = history[COLUMNS]
+        part = read_checked(path)[COLUMNS]
         for place, (key, value) in enumerate(Network.parse(slug)._asdict().items()):
             part.insert(place, key, value)
         parts.append(part)

@@ -7,9 +7,10 @@ images (ceiling), and below by the untrained network.
 import pandas as pd
 
 from sightlines.errors import ResultError
-from sightlines.files import read_table, write_table
+from sightlines.files import write_table
 from sightlines.networks import Network
 from sightlines.stage import Job, run
+from sightlines.tables import read_checked
 
 READS = ("cka.parquet", "layers.csv")
 WRITES = ("data_fractions.csv",)
@@ -22,8 +23,8 @@ KINDS = {"f000": "untrained", "f100": "ceiling"}
 def main(job: Job) -> None:
     """Pick the blocks' own pairs out of the table of all pairs."""
     networks = [Network.parse(slug) for slug in job.config["networks"]]
-    similarity = read_table(job.input("cka.parquet"))
-    layers = read_table(job.input("layers.csv"))
+    similarity = read_checked(job.input("cka.parquet"))
+    layers = read_checked(job.input("layers.csv"))
     write_table(job.output("data_fractions"), compare_fractions(similarity, layers, networks))
 
 
@@ -54,7 +55,10 @@ def compare_fractions(
             continue
         pair = pairs.get((*reference, *network), pairs.get((*network, *reference)))
         if pair is None:
-            raise ResultError(f"cka.parquet lacks {network.slug} with {reference.slug}")
+            raise ResultError(
+                f"cka.parquet lacks {network.slug} with {reference.slug}. "
+                "Delete it and run snakemake again to rebuild it."
+            )
         own = blocks[blocks["model"] == network.model]
         part = own.merge(pair, left_on="layer", right_on="layer_a", validate="one_to_one")
         kind = KINDS.get(network.fraction, "fraction")

@@ -5,7 +5,7 @@ product, so that all pairs of layers are one matrix product per minibatch.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 MINIMUM_IMAGES = 4
 CONSTANT = 1e-6
@@ -14,8 +14,8 @@ CONSTANT = 1e-6
 
 def centring_means(
     packed: Float[np.ndarray, "layers packed"], images: int
-) -> Float[np.ndarray, "layers images"]:
-    """What U-centring subtracts from row i and column i of each Gram.
+) -> tuple[Float[np.ndarray, "layers images"], Float[np.ndarray, " layers"]]:
+    """What U-centring subtracts from row i and column i of each Gram, and the Grams' squared norms.
 
     Args:
         packed: Upper triangles with diagonals, row after row.
@@ -27,21 +27,20 @@ def centring_means(
     if images < MINIMUM_IMAGES:
         raise ValueError(f"the unbiased estimator needs {MINIMUM_IMAGES} images, got {images}")
     sums = np.zeros((len(packed), images))
-    start = 0
-    for row in range(images - 1):
-        right = packed[:, start + 1 : start + images - row].astype(np.float64)
-        sums[:, row] += right.sum(axis=1)
-        sums[:, row + 1 :] += right
-        start += images - row
+    squares = np.zeros(len(packed))
+    for row, place in enumerate(_row_starts(images)):
+        right = packed[:, place : place + images - row].astype(np.float64)
+        squares += 2 * np.einsum("lp,lp->l", right, right) - np.square(right[:, 0])
+        sums[:, row] += right[:, 1:].sum(axis=1)
+        sums[:, row + 1 :] += right[:, 1:]
     means = sums / (images - 2)
-    return means - means.sum(axis=1, keepdims=True) / (2 * (images - 1))
+    return means - means.sum(axis=1, keepdims=True) / (2 * (images - 1)), squares
 
 
 def centred_rows(
     packed: Float[np.ndarray, "layers packed"],
     means: Float[np.ndarray, "layers images"],
     rows: range,
-    order: np.ndarray | None = None,
 ) -> Float[np.ndarray, "layers pairs"]:
     """U-centred entries right of the diagonal, times √2: HSIC becomes a dot product.
 
@@ -49,27 +48,62 @@ def centred_rows(
         packed: Upper triangles with diagonals.
         means: From `centring_means`.
         rows: Rows of the Gram.
-        order: A permutation of the images, taken before; none by default.
     """
     images = means.shape[1]
-    first = np.concatenate([np.full(images - 1 - row, row) for row in rows])
-    second = np.concatenate([np.arange(row + 1, images) for row in rows])
-    if order is not None:
-        first, second = order[first], order[second]
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    entries = np.asarray(packed).take(low * images - low * (low - 1) // 2 + high - low, axis=1)
-    centred = entries.astype(np.float64)
-    centred -= means.take(first, axis=1)
-    centred -= means.take(second, axis=1)
+    starts = _row_starts(images)
+    centred = np.empty((len(packed), sum(images - 1 - row for row in rows)))
+    at = 0
+    for row in rows:
+        count = images - 1 - row
+        entries = packed[:, starts[row] + 1 : starts[row] + 1 + count]
+        part = centred[:, at : at + count]
+        np.subtract(entries, means[:, row : row + 1], out=part)
+        part -= means[:, row + 1 :]
+        at += count
     centred *= np.sqrt(2)
     return centred
+
+
+def shuffled_rows(
+    packed: Float[np.ndarray, "layers packed"],
+    means: Float[np.ndarray, "layers images"],
+    rows: range,
+    order: Int[np.ndarray, " images"],
+) -> Float[np.ndarray, "layers pairs"]:
+    """The same entries after the images were put in another order.
+
+    Args:
+        packed: Upper triangles with diagonals.
+        means: From `centring_means`.
+        rows: Rows of the reordered Gram.
+        order: Which image comes first, second, ….
+    """
+    images = means.shape[1]
+    starts = _row_starts(images)
+    centred = np.empty((len(packed), sum(images - 1 - row for row in rows)))
+    at = 0
+    for row in rows:
+        others = order[row + 1 :]
+        low, high = np.minimum(order[row], others), np.maximum(order[row], others)
+        part = centred[:, at : at + len(others)]
+        np.subtract(packed[:, starts[low] + high - low], means[:, others], out=part)
+        part -= means[:, order[row], None]
+        at += len(others)
+    centred *= np.sqrt(2)
+    return centred
+
+
+def _row_starts(images: int) -> np.ndarray:
+    """Where each row of a packed upper triangle begins."""
+    return np.concatenate([[0], np.cumsum(np.arange(images, 1, -1))])
 
 
 def centred(
     packed: Float[np.ndarray, "layers packed"], images: int
 ) -> Float[np.ndarray, "layers pairs"]:
     """U-centred Grams as vectors [layers, n(n-1)/2]: their dot products are n(n-3) HSIC₁."""
-    return centred_rows(packed, centring_means(packed, images), range(images - 1))
+    means, _ = centring_means(packed, images)
+    return centred_rows(packed, means, range(images - 1))
 
 
 def row_groups(images: int, layers: int, budget_bytes: int) -> list[range]:
@@ -82,13 +116,3 @@ def row_groups(images: int, layers: int, budget_bytes: int) -> list[range]:
             begin, held = row, 0
         held += images - 1 - row
     return [*groups, range(begin, images - 1)]
-
-
-def gram_scale(
-    packed: Float[np.ndarray, "layers packed"], images: int
-) -> Float[np.ndarray, " layers"]:
-    """Squared Frobenius norm of each Gram: what a self-HSIC is compared with."""
-    values = np.asarray(packed, np.float64)
-    diagonal = np.cumsum([0, *range(images, 1, -1)])
-    squares = np.einsum("lp,lp->l", values, values)
-    return 2 * squares - np.square(values[:, diagonal]).sum(axis=1)

@@ -54,16 +54,26 @@ def load_network(weights: Path, card: Path) -> tuple[nn.Module, dict[str, Any]]:
             are not finite. All offending tensors are listed.
     """
     facts = files.read_json(card)
+    needed = ("family", "architecture", "size_px", "classes", "mean", "std")
+    missing = [key for key in needed if not isinstance(facts, dict) or key not in facts]
+    if missing:
+        raise _no_card(card, f"lacks {', '.join(missing)}")
+    if facts["family"] not in registry.members("models"):
+        raise _no_card(card, f"names the family {facts['family']!r}, which is not known")
+    model_config = {"family": facts["family"], **facts["architecture"]}
     try:
-        model_config = {"family": facts["family"], **facts["architecture"]}
-        size_px, classes = facts["size_px"], len(facts["classes"])
-    except (KeyError, TypeError) as error:
-        raise ResultError(
-            f"{card} lacks {error}: it is no card of a network. Delete it and run snakemake again."
-        ) from error
-    model = build(model_config, size_px, classes, seed=0)
+        model = build(model_config, facts["size_px"], len(facts["classes"]), seed=0)
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise _no_card(card, f"describes no {facts['family']} that can be built") from error
     model.load_state_dict(_read_weights(weights, model.state_dict()))
     return model.eval(), facts
+
+
+def _no_card(card: Path, what: str) -> ResultError:
+    return ResultError(
+        f"{card} {what}: it is no card of a network. Delete its folder and run snakemake again "
+        "to train it anew."
+    )
 
 
 def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

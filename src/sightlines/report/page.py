@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from sightlines import registry
 from sightlines.errors import ResultError
-from sightlines.files import atomic, read_json, read_table
+from sightlines.files import atomic, read_json
 from sightlines.report.controls import control_parts
 from sightlines.report.parts import (
     accuracy_table,
@@ -24,6 +24,7 @@ from sightlines.report.parts import (
 from sightlines.report.records import provenance, read_records
 from sightlines.report.template import CSS, PAGE
 from sightlines.stage import Job, run
+from sightlines.tables import read_checked
 
 SHOWN = (
     "accuracy.csv",
@@ -42,7 +43,7 @@ REDUCED = 0.75
 
 def main(job: Job) -> None:
     """Read figures, tables and records; write the page."""
-    tables = {p.name: read_table(p) for p in job.inputs.get("tables", []) if p.name in SHOWN}
+    tables = {p.name: read_checked(p) for p in job.inputs.get("tables", []) if p.name in SHOWN}
     dataset = dict(job.config.get("dataset") or {})
     for path in job.inputs.get("dataset", []):
         dataset |= read_json(path)
@@ -119,7 +120,9 @@ def _figure(name: str, path: Path) -> dict[str, Any]:
         raise ResultError(f"cannot read {path}: {error.strerror}; run snakemake again") from error
     match = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg)
     if not match or not svg.rstrip().endswith(b"</svg>"):
-        raise ResultError(f"{path} is not a whole SVG of sightlines: delete it and run again")
+        raise ResultError(
+            f"{path} is not a whole SVG of sightlines. Delete it and run snakemake again."
+        )
     px = [round(float(points) * 96 / 72) for points in match.groups()]
     paper = declared.get("PAPER", "")
     return {

@@ -13,7 +13,7 @@ from torch import nn
 
 from sightlines import devices, files, registry
 from sightlines.datasets.reading import open_dataset
-from sightlines.errors import ResultError
+from sightlines.datasets.store import open_splits
 from sightlines.models import building
 from sightlines.networks import Network, per_cent
 from sightlines.sharing.code_digest import code_digest
@@ -37,7 +37,7 @@ def main(job: Job) -> None:
     recipe = config["model"]["train"]
     compute = devices.prepare(config["compute"], recipe["precision"])
     job.notes |= compute.describe()
-    splits = _open_splits(job)
+    splits = open_splits(job.input("splits"), job.input("dataset"))
     image_set = open_dataset(job.input("dataset"), job.source, compute)
     schedule.check(recipe, image_set.size_px)
     images = _training_images(splits, network)
@@ -49,7 +49,7 @@ def main(job: Job) -> None:
         images=images,
         image_set=image_set,
         compute=compute,
-        checkpoint_every_s=config["compute"]["checkpoint_every_s"],
+        checkpoint_every_s=float(config["compute"]["checkpoint_every_s"]),
     )
     folder = state.StateFolder(state.ROOT / _fingerprint(job, compute), job.log)
     with folder.owned():
@@ -57,16 +57,6 @@ def main(job: Job) -> None:
         _train(job, training, folder, splits)
         _write(job, training, splits)
         folder.remove()
-
-
-def _open_splits(job: Job) -> files.TensorReader:
-    splits = files.TensorReader(job.input("splits"))
-    if splits.meta["dataset_sha256"] != files.sha256(job.input("dataset")):
-        raise ResultError(
-            f"{splits.path} divides another dataset than {job.input('dataset')}: delete it and "
-            "run snakemake again"
-        )
-    return splits
 
 
 def _training_images(splits: files.TensorReader, network: Network) -> np.ndarray:
