@@ -16,6 +16,11 @@ from snakemake.utils import min_version
 min_version("9.18")
 
 
+# Jobs run in the environment that Snakemake runs in (`make setup`); the image only says on which
+# system that was built, for those who run with --software-deployment-method apptainer.
+container: "docker://python:3.11-bookworm"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -32,7 +32,7 @@ from sightlines.networks import Network
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.reference.cka_song import cka_song
 
-MINIBATCH, MINIBATCHES, REPEATS = 256, 2, 5
+MINIBATCH, MINIBATCHES, REPEATS = 256, 1, 7
 VITS = [measuring.VIT | {"width": w, "heads": h} for w, h in ((48, 6), (64, 4), (96, 6), (96, 6))]
 RESNETS = [measuring.RESNET | {"channels": [c, 2 * c, 4 * c]} for c in (32, 32, 64, 64)]
 

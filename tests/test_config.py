@@ -49,7 +49,11 @@ def test_every_shipped_experiment_is_sound_and_draws_every_figure(path):
         ("train.schedule", "cosin", "'cosin' is not one of .* nearest is 'cosine'"),
         ("dataset.kind", "cifar", "dataset.kind: 'cifar' is not one of .*nearest is 'cifar10"),
         ("models.vit_small.family", "vitt", "'vitt' is not one of .*nearest is 'vit'"),
-        ("models.vit_small.widht", 3, r"models\.vit_small: unknown key 'widht', nearest is 'width'"),
+        (
+            "models.vit_small.widht",
+            3,
+            r"models\.vit_small: unknown key 'widht', nearest is 'width'",
+        ),
         ("models.vit_small.train", {"lr": 1}, r"models\.vit_small\.train: unknown key 'lr'"),
         ("models", None, "the file: missing key 'models'"),
         ("runs.0.seeds", [], r"runs\.0\.seeds"),
@@ -65,7 +69,7 @@ def test_schema_offences_name_the_key_and_the_cure(smoke, path, value, message):
     ("path", "value", "message"),
     [
         ("runs.0.models", ["vit_smal"], "model 'vit_smal' is not among models"),
-        ("models.vit_small.patch_px", 5, "vit_small: .*32.*5"),
+        ("models.vit_small.patch_px", 5, "vit_small: .*5.*32"),
         ("models.vit_small.heads", 5, "vit_small: .*24.*5"),
         ("models.resnet.groups", 5, "resnet: .*5"),
         ("models.vit_small.patch_px", 4, r"vit_small 8 × 8.*positions cannot be compared"),

@@ -1,12 +1,12 @@
 """What can go wrong for a user, as one small tree.
 
-    SightlinesError            everything below; a message says what, where and the cure
-    ├── ConfigError            a config file asks for something that cannot be
-    ├── DataError              an archive, an image folder or an image is not what it should be
-    ├── WeightsError           a weight file does not fit its model or is damaged
-    ├── ResultError            a file of an earlier stage is missing, damaged or of another experiment
-    ├── DiskError              too little room, or a folder that cannot be written
-    └── TrainingError          training cannot go on (a loss that is not finite, a lock held by another process)
+SightlinesError            everything below; a message says what, where and the cure
+├── ConfigError            a config file asks for something that cannot be
+├── DataError              an archive, an image folder or an image is not what it should be
+├── WeightsError           a weight file does not fit its model or is damaged
+├── ResultError            a file of an earlier stage is missing, damaged or of another experiment
+├── DiskError              too little room, or a folder that cannot be written
+└── TrainingError          training cannot go on (a loss is not finite, a lock is held)
 """
 
 

@@ -14,10 +14,10 @@ from sightlines.config import Config, load, networks
 from sightlines.errors import ConfigError
 from sightlines.networks import Network, per_cent
 from sightlines.sharing.code_digest import code_digest
+from sightlines.stage import EXECUTION
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
 ALWAYS_MEASURED = ("accuracy", "curves")
-EXECUTION = ("workers", "checkpoint_every_s")
 FULL, UNTRAINED = "f100", "f000"
 
 

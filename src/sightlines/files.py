@@ -68,9 +68,17 @@ def make_folder(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
+def why_not_written(path: Path, error: OSError) -> str:
+    """The system's reason, or which part of the path is a file where a folder should be."""
+    files = [p for p in path.parents if p.exists() and not p.is_dir()]
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{files[-1] if files else path} is a file, not a folder"
+    return error.strerror or str(error)
+
+
 def _cannot_write(path: Path, error: OSError) -> DiskError:
     return DiskError(
-        f"cannot write {path}: {error.strerror or error}. "
+        f"cannot write {path}: {why_not_written(path, error)}. "
         "Free some space or mend the folder's permissions, then run the same command again."
     )
 
@@ -349,6 +357,9 @@ def read_table(path: Path) -> Any:
             return pd.read_csv(path)
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
+        kind = "CSV" if Path(path).suffix == ".csv" else "Parquet"
+        damaged = f"it is not a whole {kind} table"  # pyarrow's OSErrors have no number
+        reason = error.strerror if isinstance(error, OSError) and error.errno else damaged
         raise ResultError(
-            f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
+            f"cannot read {path}: {reason}. Delete it and run snakemake again to rebuild it."
         ) from error

@@ -1,7 +1,7 @@
 """Writes `workflow/config/README.md`, the manual of every key, from the schema.
 
-    python -m sightlines.manual            # rewrites the manual
-    python -m sightlines.manual --check    # says whether it is current
+python -m sightlines.manual            # rewrites the manual
+python -m sightlines.manual --check    # says whether it is current
 """
 
 import sys
@@ -19,11 +19,11 @@ families; edit those, not this. -->
 
 One file in this folder is one experiment; its results lie in `results/<its name>/`.
 
-    snakemake                                                    # default.yaml
-    snakemake --configfile workflow/config/smoke.yaml            # another experiment
-    snakemake results/cifar10/figures/fig01_cka_within.svg       # one file of an experiment, by its name
-    snakemake --config seed=1                                    # one key, this once
-    python -m sightlines.config workflow/config/mine.yaml        # check a file, run nothing
+    snakemake                                                 # default.yaml
+    snakemake --configfile workflow/config/smoke.yaml         # another experiment
+    snakemake results/cifar10/figures/fig01_cka_within.svg    # one file, by its name
+    snakemake --config seed=1                                 # one key, this once
+    python -m sightlines.config workflow/config/mine.yaml     # check a file, run nothing
 
 | file | what |
 |---|---|
@@ -33,8 +33,8 @@ One file in this folder is one experiment; its results lie in `results/<its name
 | `cifar10.yaml` | the full experiment, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
 
-Keys that a file leaves out take the default below; an unknown key is an error that names the nearest
-known one. `python -m sightlines.config` lists everything that is wrong with a file at once.
+Keys that a file leaves out take the default below; an unknown key is an error that names the
+nearest known one. `python -m sightlines.config` lists everything that is wrong with a file at once.
 """
 
 
@@ -76,7 +76,9 @@ def _table(properties: dict[str, Any], required: Any = ()) -> Iterator[str]:
     yield "| key | meaning | unit | allowed | default |"
     yield "|---|---|---|---|---|"
     for key, node in properties.items():
-        default = "required" if key in required else _yaml(node["default"]) if "default" in node else ""
+        default = (
+            "required" if key in required else _yaml(node["default"]) if "default" in node else ""
+        )
         meaning = " ".join(node.get("description", "").split()).replace("|", "\\|")
         yield f"| `{key}` | {meaning} | {node.get('unit', '')} | {_allowed(node)} | {default} |"
 
@@ -117,7 +119,9 @@ def main() -> None:
     """Rewrite the manual, or check it."""
     path = FOLDER / "README.md"
     if "--check" in sys.argv[1:]:
-        sys.exit(path.read_text() != manual() and f"{path} is out of date: python -m sightlines.manual")
+        sys.exit(
+            path.read_text() != manual() and f"{path} is out of date: python -m sightlines.manual"
+        )
     path.write_text(manual())
 
 

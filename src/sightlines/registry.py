@@ -6,6 +6,7 @@ pandas or matplotlib. A new file with the right declaration is found by itself.
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 from pathlib import Path
@@ -29,16 +30,15 @@ def declarations(folder: str, name: str) -> dict[str, Any]:
     tree = ast.parse((PACKAGE / folder / f"{name}.py").read_bytes())
     found = {}
     for node in tree.body:
-        target = None
+        target: ast.expr | None = None
+        value: ast.expr | None = None
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            target = node.target
-        if isinstance(target, ast.Name) and target.id.isupper() and node.value is not None:  # type: ignore[union-attr]
-            try:
-                found[target.id] = ast.literal_eval(node.value)  # type: ignore[union-attr]
-            except ValueError:
-                continue
+            target, value = node.targets[0], node.value
+        elif isinstance(node, ast.AnnAssign):
+            target, value = node.target, node.value
+        if isinstance(target, ast.Name) and target.id.isupper() and value is not None:
+            with contextlib.suppress(ValueError):
+                found[target.id] = ast.literal_eval(value)
     return found
 
 

@@ -1,16 +1,18 @@
 """The frame around every command that a rule runs: arguments, log, record, errors.
 
-    python -m sightlines.measures.cka --config '{...}' --input gram A B --output cka.parquet C --log L
+    python -m sightlines.measures.cka --config '{…}' --input gram A B --output cka C … --log L
 
 reads, calls one function, writes. A job that ends well leaves a record beside the results
 (content hashes, code digest, versions, hardware, times); one that fails says in one line what
-is wrong and names its log.
+is wrong and names its log. Where archives, image folders and weights lie comes from the environment
+variable SIGHTLINES_DATA: it is no part of a result.
 """
 
 import argparse
 import contextlib
 import json
 import logging
+import os
 import platform
 import resource
 import shlex
@@ -26,6 +28,9 @@ from typing import Any
 from sightlines.errors import DiskError, SightlinesError
 from sightlines.files import make_folder, sha256, write_json
 from sightlines.hardware import describe_hardware
+
+EXECUTION = {"workers": 2, "checkpoint_every_s": 60.0}
+"""Values of `compute` that change no result; Snakemake sets them by SIGHTLINES_EXECUTION."""
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "matplotlib", "snakemake")
 
@@ -74,10 +79,10 @@ def run(main: Callable[[Job], None]) -> None:
         sys.exit(f"[{name}] {type(error).__name__}: {error}")
     job = Job(
         name=name,
-        config=_with_execution(json.loads(arguments.config), json.loads(arguments.execution)),
+        config=_with_execution(json.loads(arguments.config)),
         inputs=_named(arguments.input),
         outputs=_named(arguments.output),
-        source=arguments.source,
+        source=Path(os.environ.get("SIGHTLINES_DATA", "sources")),
         log=log,
     )
     log.debug(shlex.join(sys.orig_argv))
@@ -86,7 +91,6 @@ def run(main: Callable[[Job], None]) -> None:
         main(job)
         _write_record(job, arguments, log_path, began, began_cpu)
     except SightlinesError as error:
-        log.debug(traceback.format_exc())
         log.error(f"{type(error).__name__}: {error} (log: {log_path})")
         sys.exit(1)
     except BaseException as error:
@@ -133,20 +137,16 @@ class Progress:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--config", required=True, help="the config slice, as JSON")
-    parser.add_argument(
-        "--execution", default="{}", help="values of `compute` that change no result, as JSON"
-    )
     parser.add_argument("--code", default="", help="digest of the code, for the record")
     parser.add_argument("--input", nargs="+", action="append", default=[], metavar="NAME PATH")
     parser.add_argument("--output", nargs="+", action="append", default=[], metavar="NAME PATH")
-    parser.add_argument("--source", type=Path, default=Path("sources"))
     parser.add_argument("--log", type=Path, required=True)
     return parser
 
 
-def _with_execution(config: dict[str, Any], execution: dict[str, Any]) -> dict[str, Any]:
+def _with_execution(config: dict[str, Any]) -> dict[str, Any]:
     if "compute" in config:
-        config["compute"] |= execution
+        config["compute"] |= EXECUTION | json.loads(os.environ.get("SIGHTLINES_EXECUTION", "{}"))
     return config
 
 
@@ -155,8 +155,11 @@ def _named(groups: list[list[str]]) -> dict[str, list[Path]]:
 
 
 def _name(log_path: Path) -> str:
-    parts = log_path.with_suffix("").parts
-    return "/".join(parts[len(parts) - parts[::-1].index("logs") :] if "logs" in parts else parts)
+    path = log_path.with_suffix("")
+    parts = path.parts
+    if "logs" not in parts:
+        return path.as_posix()
+    return "/".join(parts[len(parts) - parts[::-1].index("logs") :])
 
 
 def _logger(path: Path, name: str) -> logging.Logger:

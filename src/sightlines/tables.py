@@ -33,14 +33,14 @@ COLUMNS = {
 """What each table must have; a table that is not listed here is not checked."""
 
 
-def read_checked(path: Path) -> Any:
-    """Read a data frame and check that it has the columns of its kind.
+def read_checked(path: Path, kind: str) -> Any:
+    """Read a data frame and check that it has the columns of `kind`, such as ``layers.csv``.
 
     Raises:
         ResultError: the file is missing or damaged, or lacks columns.
     """
     table = read_table(path)
-    missing = [name for name in COLUMNS.get(Path(path).name, ()) if name not in table]
+    missing = [name for name in COLUMNS.get(kind, ()) if name not in table]
     if missing:
         raise ResultError(
             f"{path} lacks the columns {', '.join(missing)}. "

@@ -107,5 +107,7 @@ def test_histories_are_joined(tmp_path):
 def test_a_history_without_a_column_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("step,loss\n1,2\n")
     inputs = {"history.csv": [tmp_path / "a.csv"]}
-    with pytest.raises(ResultError, match=r"a\.csv lacks split, accuracy, learning_rate"):
+    with pytest.raises(
+        ResultError, match=r"a\.csv lacks the columns split, accuracy, learning_rate"
+    ):
         curves.main(Job("m", {"networks": ["v/f100/s0"]}, inputs, {}, tmp_path, LOG))

@@ -19,6 +19,8 @@ def write_network(folder, name="vit", tensors=None):
         "architecture": building.architecture(NETS[name]),
         "classes": [str(i) for i in range(CLASSES)],
         "size_px": SIZE_PX,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.2, 0.2, 0.2],
     }
     write_json(folder / "card.json", facts)
     write_tensors(folder / "weights.safetensors", arrays(model) if tensors is None else tensors, {})
@@ -91,5 +93,5 @@ def test_truncated_weights(tmp_path):
 def test_card_without_architecture(tmp_path):
     write_network(tmp_path)
     write_json(tmp_path / "card.json", {"family": "vit"})
-    with pytest.raises(ResultError, match="lacks 'architecture'"):
+    with pytest.raises(ResultError, match="lacks architecture, size_px, classes"):
         load(tmp_path)

@@ -37,3 +37,14 @@ assert type(timm.data.create_transform(32)).__name__ == "Compose"
 
 def test_packages_that_are_there_are_used():
     run("import torchvision as before", "assert sys.modules['torchvision'] is before; vit.Block")
+
+
+def test_choosing_the_device_does_not_load_the_compiler():
+    run(
+        after="""
+from sightlines import devices
+import torch
+devices.prepare({"device": "cpu", "threads": 1, "workers": 0})
+assert torch.are_deterministic_algorithms_enabled() and "torch._dynamo" not in sys.modules
+"""
+    )

@@ -8,7 +8,7 @@ from tests.training.jobs import write_dataset, write_splits
 def one_thread():
     torch.set_num_threads(1)
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 @pytest.fixture

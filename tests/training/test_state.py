@@ -8,6 +8,7 @@ import torch
 
 from sightlines import files
 from sightlines.errors import DiskError, TrainingError
+from sightlines.training import state
 from sightlines.training.state import StateFolder, fingerprint
 
 LOG = logging.getLogger("sightlines.tests")
@@ -110,14 +111,29 @@ def test_two_processes_never_own_one_folder(folder, start_holder, caplog):
         assert (folder.path / "lock").read_text().strip().isdigit()
 
 
-def test_a_folder_removed_by_its_owner_is_owned_anew(folder, start_holder):
+def test_a_folder_removed_by_its_owner_is_owned_anew(folder, monkeypatch):
+    opened = state._open
+
+    def open_as_the_owner_leaves(lock):
+        handle = opened(lock)
+        monkeypatch.setattr(state, "_open", opened)
+        folder.remove()
+        return handle
+
+    monkeypatch.setattr(state, "_open", open_as_the_owner_leaves)
+    with folder.owned():
+        # Whoever comes now must meet this lock, not find the way free.
+        with pytest.raises(TrainingError):
+            with StateFolder(folder.path, LOG).owned(patience_s=0.1):
+                pass
+        save(folder, 1)
+
+
+def test_successor_goes_on_when_the_owner_has_ended_well(folder, start_holder):
     start_holder(is_removing=True)
     (folder.path.parent / "release").touch()
     with folder.owned(patience_s=10.0):
         save(folder, 1)
-        # A third one must see this lock, not that of the file that was removed.
-        with pytest.raises(TrainingError), StateFolder(folder.path, LOG).owned(patience_s=0.1):
-            pass
 
 
 def test_folder_that_cannot_be_made(tmp_path):

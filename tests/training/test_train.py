@@ -14,7 +14,10 @@ import torch
 from sightlines.errors import ConfigError, ResultError, TrainingError
 from sightlines.files import TensorReader, sha256, write_tensors
 from sightlines.models.building import load_network
-from sightlines.training import loop, state
+from sightlines.networks import Network
+from sightlines.training import state
+from sightlines.training.schedule import Order
+from sightlines.training.training import Training
 from tests.training.jobs import (
     COMPUTE,
     RECIPE,
@@ -97,7 +100,7 @@ def test_results_are_complete_and_consistent(workplace):
 
 def test_history(workplace):
     out = train(workplace, "out", job_config())
-    rows = list(csv.DictReader((out / "history.csv").open()))
+    rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert list(rows[0]) == ["step", "split", "loss", "accuracy", "learning_rate"]
     steps = [(int(row["step"]), row["split"]) for row in rows]
     both = [(s, split) for s in (7, 14, 21, 23) for split in ("train", "validation")]
@@ -120,7 +123,7 @@ def test_untrained_network_has_all_files_and_its_initial_weights(workplace):
     assert sorted(p.name for p in out.iterdir()) == sorted(RESULTS.values())
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 0 and metrics["train_images"] == 0
-    rows = list(csv.DictReader((out / "history.csv").open()))
+    rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert [(row["step"], row["learning_rate"]) for row in rows] == [("0", "0")]
     # One step at a vanishing rate leaves a network at its own initial weights.
     still = job_config(steps=1, learning_rate=1e-12, shared_init=True, ema_decay=0.0)
@@ -189,18 +192,18 @@ def test_networks_differ_and_compute_settings_without_effect_do_not_count(workpl
 
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
 def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
-    honest = loop.Training.loss
+    honest = Training.loss
 
     def poisoned(self, images, batch):
         loss, right = honest(self, images, batch)
         return (loss * float("nan") if self.step == 9 else loss), right
 
-    monkeypatch.setattr(loop.Training, "loss", poisoned)
+    monkeypatch.setattr(Training, "loss", poisoned)
     config = job_config(clip_norm=clip_norm)
     with pytest.raises(TrainingError) as error:
         train(workplace, "out", config)
     message = str(error.value)
-    order = loop.Order(3, loop.Network("vit_small", "f100", "s0"), _fraction(workplace), 13)
+    order = Order(3, Network("vit_small", "f100", "s0"), _fraction(workplace), 13)
     assert "loss is nan at step 9 of 23" in message
     assert ", ".join(map(str, order.batch(9)[:8])) in message
     (kept,) = states(workplace)
@@ -210,7 +213,7 @@ def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
     assert facts["step"] == 9
     assert all(np.isfinite(value).all() for value in tensors.values())
     # The cause gone, the same command ends as if nothing had happened.
-    monkeypatch.setattr(loop.Training, "loss", honest)
+    monkeypatch.setattr(Training, "loss", honest)
     resumed = result_bytes(train(workplace, "out", config))
     assert states(workplace) == []
     assert resumed == result_bytes(train(workplace, "fresh", config))
@@ -221,7 +224,7 @@ def _fraction(workplace):
 
 
 def test_gradient_that_is_not_finite(workplace, monkeypatch):
-    honest = loop.Training.backward
+    honest = Training.backward
 
     def poisoned(self, loss):
         norm = honest(self, loss)
@@ -230,7 +233,7 @@ def test_gradient_that_is_not_finite(workplace, monkeypatch):
             return norm * float("inf")
         return norm
 
-    monkeypatch.setattr(loop.Training, "backward", poisoned)
+    monkeypatch.setattr(Training, "backward", poisoned)
     with pytest.raises(TrainingError, match=r"gradient's norm is inf at step 4 .* after 4 steps"):
         train(workplace, "out", job_config())
 

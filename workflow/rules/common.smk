@@ -1,5 +1,6 @@
 """The experiment that this call is about, and what every stage's rules share."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -67,13 +68,17 @@ def named(flag, groups):
 
 EXPERIMENT = open_experiment()
 SOURCES = source_folder(EXPERIMENT.config)
-EXECUTION = as_json(EXPERIMENT.execution())
 R = EXPERIMENT.folder
 THREADS = EXPERIMENT.config["compute"]["threads"]
 GPUS = 0 if EXPERIMENT.config["compute"]["device"] == "cpu" else count_gpus()
 GPU = min(GPUS, 1)  # what a job that runs a network asks for
 NETWORK = "{model}/{fraction}/{seed}"
 MODEL = f"{R}/models/{NETWORK}"
+
+# What changes no result reaches the jobs by their environment, so that no rule depends on it.
+os.environ.update(
+    SIGHTLINES_DATA=SOURCES, SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution())
+)
 
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)

@@ -7,19 +7,20 @@ rule prepare_dataset:
         EXPERIMENT.data_files(),
     log:
         f"{R}/logs/data/prepare.log",
+    threads: THREADS
     params:
         cfg=as_json(EXPERIMENT.slice_data(fingerprint())),
         code=EXPERIMENT.code("datasets.prepare"),
-    threads: THREADS
     shell:
         "python -m sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
-        " --source {SOURCES:q} --output files {output:q} --log {log:q}"
+        " --output files {output:q} --log {log:q}"
 
 
 rule split_dataset:
     """Fix splits, nested fractions and the reference images with their minibatches."""
     input:
-        EXPERIMENT.data_files(),
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
     output:
         f"{R}/data/splits.safetensors",
     log:
@@ -29,4 +30,4 @@ rule split_dataset:
         code=EXPERIMENT.code("datasets.split"),
     shell:
         "python -m sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
-        " --source {SOURCES:q} --input dataset {input[0]:q} --output splits {output:q} --log {log:q}"
+        " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"

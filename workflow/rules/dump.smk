@@ -6,7 +6,8 @@ for kind in registry.members("dumps"):
         name:
             f"dump_{kind}"
         input:
-            data=EXPERIMENT.data_files(),
+            dataset=EXPERIMENT.data_files()[0],
+            files=EXPERIMENT.data_files()[1:],
             splits=f"{R}/data/splits.safetensors",
             weights=f"{MODEL}/weights.safetensors",
             card=f"{MODEL}/card.json",
@@ -14,15 +15,15 @@ for kind in registry.members("dumps"):
             f"{R}/dumps/{kind}/{NETWORK}.safetensors",
         log:
             f"{R}/logs/dump/{kind}/{NETWORK}.log",
+        threads: THREADS
+        resources:
+            gpu=GPU,
         params:
             cfg=lambda w: as_json(EXPERIMENT.slice_dump(network(w))),
             code=lambda w, kind=kind: EXPERIMENT.code(f"dumps.{kind}", network(w)),
             module=f"sightlines.dumps.{kind}",
-        threads: THREADS
-        resources:
-            gpu=GPU,
         shell:
             "python -m {params.module} --config {params.cfg:q} --code {params.code}"
-            " --source {SOURCES:q} --execution {EXECUTION:q} --input dataset {input.data[0]:q}"
+            " --input dataset {input.dataset:q}"
             " --input splits {input.splits:q} --input weights {input.weights:q}"
             " --input card {input.card:q} --output dump {output:q} --log {log:q}"

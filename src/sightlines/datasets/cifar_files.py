@@ -35,14 +35,17 @@ def write_cifar(
     """
     members = load_members(release, source, log)
     classes = class_names(members[release.meta], names_key, release.folder)
+    decoded = {
+        split: decode_images(
+            {name: members[name] for name in batches}, labels_key, len(classes), release.folder
+        )
+        for split, batches in (("train", release.train), ("test", release.test))
+    }
     require_free_space(out, sum(len(m.get("data", ())) for m in members.values()) * 3100, "CIFAR")
     make_folder(out)
     (out / "dataset.json").unlink(missing_ok=True)
     counts, names = {}, []
-    for split, batches in (("train", release.train), ("test", release.test)):
-        images, labels = decode_images(
-            {name: members[name] for name in batches}, labels_key, len(classes), release.folder
-        )
+    for split, (images, labels) in decoded.items():
         write_npy(out / f"{split}_images.npy", images)
         write_npy(out / f"{split}_labels.npy", labels)
         names += [f"{split}_images.npy", f"{split}_labels.npy"]

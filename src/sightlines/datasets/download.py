@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sightlines.errors import DataError, DiskError
+from sightlines.files import why_not_written
 from sightlines.stage import Progress
 
 ATTEMPTS = 5
@@ -74,8 +75,8 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
             handle.close()
     except OSError as error:
         raise DiskError(
-            f"cannot write {part}: {error.strerror}. Make the folder writable, or set "
-            "SIGHTLINES_DATA to one that is."
+            f"cannot write {part}: {why_not_written(part, error)}. Make the folder writable, or "
+            "set SIGHTLINES_DATA to one that is."
         ) from error
     with handle:
         try:

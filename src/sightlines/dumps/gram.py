@@ -8,7 +8,7 @@ upper triangle with its diagonal of X_c X_cᵀ, float32.
 import numpy as np
 import torch
 
-from sightlines.dumps.gram_product import centred_gram, pack
+from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.network import Shown
 from sightlines.errors import ResultError
 from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
@@ -64,7 +64,7 @@ def minibatch_grams(shown: Shown, images: torch.Tensor) -> np.ndarray:
     grams = np.empty((len(shown.layers), count * (count + 1) // 2), np.float32)
 
     def keep(index: int, activations: torch.Tensor) -> None:
-        packed = pack(centred_gram(activations)).cpu().numpy()
+        packed = packed_gram(activations).cpu().numpy()
         if not np.isfinite(packed).all():
             raise ResultError(
                 f"layer {shown.layers[index].name} of {shown.network.slug} has activations that "

@@ -1,5 +1,6 @@
 """The Gram matrix of one layer's activations, formed over chunks of features."""
 
+import functools
 import itertools
 
 import torch
@@ -14,7 +15,7 @@ ROUNDING = 1e-13
 """Share of the mean square below which the variance is float32 rounding: (3e-7)²."""
 
 
-def centred_gram(activations: torch.Tensor, columns: int = COLUMNS) -> torch.Tensor:
+def packed_gram(activations: torch.Tensor, columns: int = COLUMNS) -> torch.Tensor:
     """X_c X_cᵀ of one layer and one minibatch; X_c is X less the mean image.
 
     Source: Raghu et al. 2021, appendix A (linear kernel, everything but the image axis flattened);
@@ -28,31 +29,41 @@ def centred_gram(activations: torch.Tensor, columns: int = COLUMNS) -> torch.Ten
         columns: Features multiplied at once.
 
     Returns:
-        [images, images] float64, symmetric. All zero where the images differ by less than float32
-        resolves: the layer is constant. Not finite where an activation is not, or overflows.
+        [n(n+1)/2] float32, upper triangle with its diagonal, row after row. All zero where the
+        images differ by less than float32 resolves: the layer is constant. Not finite where an
+        activation is not, or overflows.
     """
     with torch.autocast(activations.device.type, enabled=False):
         features = _flatten(activations)
         product = _ChunkProduct(len(features), features.device)
         for chunk in features.split(columns, dim=1):
             product.add(chunk.float())
-    gram = _recentre(product.gram.triu() + product.gram.triu(1).T)
-    if float(gram.trace()) <= ROUNDING * product.mean_square:
-        return torch.zeros_like(gram)
-    return gram
+    packed = product.centred_upper()
+    trace = float(packed[_diagonal(len(features), features.device)].sum())
+    if trace <= ROUNDING * product.mean_square:
+        return torch.zeros_like(packed, dtype=torch.float32)
+    return packed.float()
 
 
-def pack(gram: torch.Tensor) -> torch.Tensor:
-    """Upper triangle with its diagonal, row after row: [n, n] -> [n(n+1)/2], float32."""
-    rows, columns = torch.triu_indices(len(gram), len(gram), device=gram.device)
-    return gram[rows, columns].float()
+@functools.lru_cache(maxsize=4)
+def _upper(images: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the packed entries."""
+    with torch.inference_mode(False):
+        rows, columns = torch.triu_indices(images, images, device=device)
+    return rows, columns
+
+
+def _diagonal(images: int, device: torch.device) -> torch.Tensor:
+    """Where the packed triangle holds the diagonal."""
+    steps = torch.arange(images, 0, -1, device=device)
+    return steps.cumsum(0) - steps
 
 
 class _ChunkProduct:
     """Adds up the products of chunks of one layer, blocks on and above the diagonal.
 
     Attributes:
-        gram: [images, images] float64, whole on and above the diagonal.
+        gram: [images, images] float64; zero in the blocks below those on the diagonal.
         mean_square: Squared norm of the means, times the number of images.
     """
 
@@ -79,6 +90,17 @@ class _ChunkProduct:
             self.mean_square += total / len(chunk)
             self._accumulate()
 
+    def centred_upper(self) -> torch.Tensor:
+        """Packed upper triangle, float64, less the means that are left: all rows sum to zero."""
+        sums = self.gram.sum(1)
+        for begin, end in self._blocks:
+            sums[end:] += self.gram[begin:end, end:].sum(0)
+        means = sums / len(sums)
+        means = means - means.mean() / 2
+        rows, columns = _upper(len(sums), sums.device)
+        upper = self.gram.flatten().take(rows * len(sums) + columns)
+        return upper.sub_(means.take(rows)).sub_(means.take(columns))
+
     def _accumulate(self) -> None:
         for (begin, end), part in zip(self._blocks, self._parts, strict=True):
             self.gram[begin:end, begin:] += part
@@ -95,12 +117,6 @@ class _ChunkProduct:
             total += 2 * float(part.sum()) - float(square.sum())
             trace += float(square.trace())
         return total, trace
-
-
-def _recentre(gram: torch.Tensor) -> torch.Tensor:
-    """Remove the means that are left: rows and columns sum to zero."""
-    means = gram.mean(0)
-    return gram - (means[:, None] + means[None, :]) + means.mean()
 
 
 def _flatten(activations: torch.Tensor) -> torch.Tensor:

@@ -53,6 +53,12 @@ class Shown:
         compute = prepare(job.config["compute"])
         job.notes.update(compute.describe())
         model, card = load_network(job.input("weights"), job.input("card"))
+        missing = [key for key in ("mean", "std", "grid") if key not in card]
+        if missing:
+            raise ResultError(
+                f"{job.input('card')} lacks {', '.join(missing)}. Delete its folder and run "
+                "snakemake again to train the network anew."
+            )
         images = open_dataset(job.input("dataset"), job.source, compute)
         if images.size_px != card["size_px"]:
             raise ResultError(

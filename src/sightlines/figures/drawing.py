@@ -23,7 +23,7 @@ def command(reads: Sequence[str], draw: Callable[..., Figure]) -> Callable[[Job]
         missing = [name for name in reads if name not in paths]
         if missing:
             raise ResultError(f"{job.name}: not among the inputs: {', '.join(missing)}")
-        tables = {name: read_checked(paths[name]) for name in reads}
+        tables = {name: read_checked(paths[name], name) for name in reads}
         style.save(draw(tables, job.config), job.output("svg"), job.output("png"))
 
     return main

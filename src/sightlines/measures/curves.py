@@ -21,7 +21,7 @@ def main(job: Job) -> None:
     """
     parts = []
     for slug, path in zip(job.config["networks"], job.inputs["history.csv"], strict=True):
-        part = read_checked(path)[COLUMNS]
+        part = read_checked(path, "history.csv")[COLUMNS]
         for place, (key, value) in enumerate(Network.parse(slug)._asdict().items()):
             part.insert(place, key, value)
         parts.append(part)

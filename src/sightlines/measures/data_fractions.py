@@ -23,8 +23,8 @@ KINDS = {"f000": "untrained", "f100": "ceiling"}
 def main(job: Job) -> None:
     """Pick the blocks' own pairs out of the table of all pairs."""
     networks = [Network.parse(slug) for slug in job.config["networks"]]
-    similarity = read_checked(job.input("cka.parquet"))
-    layers = read_checked(job.input("layers.csv"))
+    similarity = read_checked(job.input("cka.parquet"), "cka.parquet")
+    layers = read_checked(job.input("layers.csv"), "layers.csv")
     write_table(job.output("data_fractions"), compare_fractions(similarity, layers, networks))
 
 

@@ -54,7 +54,7 @@ def load_network(weights: Path, card: Path) -> tuple[nn.Module, dict[str, Any]]:
             are not finite. All offending tensors are listed.
     """
     facts = files.read_json(card)
-    needed = ("family", "architecture", "size_px", "classes", "mean", "std")
+    needed = ("family", "architecture", "size_px", "classes")
     missing = [key for key in needed if not isinstance(facts, dict) or key not in facts]
     if missing:
         raise _no_card(card, f"lacks {', '.join(missing)}")

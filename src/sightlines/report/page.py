@@ -43,7 +43,9 @@ REDUCED = 0.75
 
 def main(job: Job) -> None:
     """Read figures, tables and records; write the page."""
-    tables = {p.name: read_checked(p) for p in job.inputs.get("tables", []) if p.name in SHOWN}
+    tables = {
+        p.name: read_checked(p, p.name) for p in job.inputs.get("tables", []) if p.name in SHOWN
+    }
     dataset = dict(job.config.get("dataset") or {})
     for path in job.inputs.get("dataset", []):
         dataset |= read_json(path)

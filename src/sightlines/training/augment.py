@@ -177,8 +177,8 @@ def _integer_sums(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")

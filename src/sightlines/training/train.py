@@ -20,7 +20,8 @@ from sightlines.sharing.code_digest import code_digest
 from sightlines.stage import Job, run
 from sightlines.training import schedule, state
 from sightlines.training.evaluation import Scores, evaluate
-from sightlines.training.loop import Plan, Training, run_training
+from sightlines.training.loop import run_training
+from sightlines.training.training import Plan, Training
 
 TRAIN_SCORED = 2000
 """Training images on which the final accuracy is measured, at most."""

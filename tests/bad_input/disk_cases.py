@@ -1,0 +1,147 @@
+"""Disks that are full and folders that cannot be written."""
+
+import builtins
+import contextlib
+import errno
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+from sightlines.datasets import imagefolder, prepare
+from sightlines.dumps import features
+from sightlines.errors import DiskError, TrainingError
+from sightlines.files import write_json
+from sightlines.measures import accuracy
+from sightlines.training import state
+from tests.bad_input.catalogue import case, job
+from tests.bad_input.file_cases import compared, dumped, trained
+from tests.bad_input.image_cases import SETTINGS, folder
+from tests.dumps import making_experiments as experiments
+
+METRICS = {"train_images": 7, "steps": 3, "parameters": 11, "accuracy_train": 0.5}
+METRICS |= {"accuracy_validation": 0.3, "accuracy_test": 0.3, "loss_test": 2.1, "chance": 0.1}
+AGAIN = "Free some space or mend the folder's permissions, then run the same command again."
+
+
+def gathered(here: Path, table: Path):
+    """`sightlines.measures.accuracy` into `table`, whose folder may be impossible."""
+    write_json(here / "metrics.json", METRICS)
+    inputs = {"metrics.json": here / "metrics.json"}
+    config = {"networks": ["vit/f100/s0"]}
+    return job(accuracy.main, config, inputs, {"accuracy": table}, earlier=False)
+
+
+def broken(monkeypatch, owner, name, number, when=lambda *_: True):
+    """Let a call of the operating system fail as it does on a full or read-only disk."""
+    honest = getattr(owner, name)
+
+    def fails(*arguments, **named):
+        if when(*arguments):
+            raise OSError(number, os.strerror(number))
+        return honest(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, fails)
+
+
+@case(
+    "disk",
+    DiskError,
+    "cannot write {here}/results/accuracy.csv: {here}/results is a file, not a folder. " + AGAIN,
+)
+def results_folder_that_is_a_file(here):
+    (here / "results").write_text("a file")
+    return gathered(here, here / "results" / "accuracy.csv")
+
+
+@case("disk", DiskError, "cannot write {here}/tables/layers.csv: Read-only file system. " + AGAIN)
+def results_folder_that_is_read_only(here, monkeypatch):
+    command = compared(here)
+
+    def is_part(path, *_):
+        return str(path).endswith(".part")
+
+    broken(monkeypatch, builtins, "open", errno.EROFS, is_part)
+    return command
+
+
+@case("disk", DiskError, "cannot write {here}/dump.safetensors: No space left on device. " + AGAIN)
+def disk_that_fills_up_under_a_dump(here, monkeypatch):
+    command = dumped(here)
+    broken(monkeypatch, os, "fsync", errno.ENOSPC)
+    return command
+
+
+@case(
+    "disk",
+    DiskError,
+    "cannot write {here}: No space left on device. " + AGAIN,
+)
+def disk_that_fills_up_under_a_scratch_file(here, monkeypatch):
+    dataset = experiments.make_dataset(here / "data", train=31, test=17)
+    splits = experiments.make_splits(dataset, here / "splits.safetensors", [7], (7, 5, 3))
+    experiments.make_network(here, experiments.VIT, dataset)
+    inputs = {"dataset": dataset, "splits": splits}
+    inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
+    config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
+    broken(monkeypatch, features, "_write_at", errno.ENOSPC)
+    return job(features.main, config, inputs, {"dump": here / "dump.safetensors"})
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@case(
+    "disk",
+    DiskError,
+    "the Gram dump {here}/dump.safetensors needs 0 MB, but the disk of {here} has 0 MB free. "
+    "Free some space, or shrink the dump in the config.",
+)
+def disk_too_small_for_a_dump(here, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**6, 10**6, 100))
+    return dumped(here)
+
+
+@case(
+    "disk",
+    DiskError,
+    "cannot write {here}/data/manifest.parquet: No space left on device. " + AGAIN,
+    lost=("data/dataset.json",),
+)
+def disk_that_fills_up_under_a_dataset(here, monkeypatch):
+    folder(here, "cat", "dog")
+    source = here / "sources"
+    config = {"dataset": SETTINGS, "source": imagefolder.fingerprint(SETTINGS, source)}
+    files = [here / "data" / name for name in imagefolder.FILES]
+    broken(monkeypatch, os, "fsync", errno.ENOSPC)
+    return job(prepare.main, config, {}, {"files": files}, source)
+
+
+@case("disk", DiskError, "cannot write {here}/data: {here}/data is a file, not a folder. " + AGAIN)
+def data_folder_that_is_a_file(here):
+    folder(here, "cat", "dog")
+    (here / "data").write_text("a file")
+    source = here / "sources"
+    config = {"dataset": SETTINGS, "source": imagefolder.fingerprint(SETTINGS, source)}
+    files = [here / "data" / name for name in imagefolder.FILES]
+    return job(prepare.main, config, {}, {"files": files}, source, earlier=False)
+
+
+@case(
+    "disk",
+    TrainingError,
+    "process {pid} is training this very network: it holds .cache/sightlines/training/{state}/lock."
+    " Wait until it has ended, or end it (kill {pid}), then run the same command again; its work "
+    "is taken up where it stands.",
+)
+def network_that_another_process_trains(here, monkeypatch):
+    command = trained(here)
+    honest = state.StateFolder.owned
+
+    @contextlib.contextmanager
+    def owned_twice(self):
+        with honest(self), honest(self, patience_s=0.0):
+            yield
+
+    monkeypatch.setattr(state.StateFolder, "owned", owned_twice)
+    return command

@@ -1,0 +1,162 @@
+"""Folders of photographs: damaged, misplaced, hostile, edited under way."""
+
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sightlines.datasets import imagefolder, prepare
+from sightlines.dumps import gram
+from sightlines.errors import DataError
+from tests.bad_input.catalogue import case, job
+from tests.datasets.test_imagefolder import bomb
+from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_splits
+
+SETTINGS = {"kind": "imagefolder", "folder": "mine", "size_px": 16, "test_share": 0.4}
+MEND = "\nMend or remove them, then run snakemake again."
+
+
+def photograph(kind="PNG") -> bytes:
+    ramp = np.arange(40 * 30 * 3).reshape(30, 40, 3) * 7 % 251
+    buffer = io.BytesIO()
+    Image.fromarray(ramp.astype(np.uint8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def folder(here: Path, *classes: str) -> Path:
+    """Three photographs in each class."""
+    root = here / "sources" / "mine"
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(5):
+            (root / name / f"{i}.png").write_bytes(photograph() + bytes([i]))
+    return root
+
+
+def prepared(here: Path):
+    """`sightlines.datasets.prepare` as Snakemake starts it, with the fingerprint of now."""
+    source = here / "sources"
+    config = {"dataset": SETTINGS, "source": imagefolder.fingerprint(SETTINGS, source)}
+    files = [here / "data" / name for name in imagefolder.FILES]
+    return job(prepare.main, config, {}, {"files": files}, source)
+
+
+def offence(*lines):
+    s = "s" if len(lines) > 1 else ""
+    listed = "".join(f"\n  {line}" for line in lines)
+    message = f"{{here}}/sources/mine has {len(lines)} offence{s}:{listed}{MEND}"
+    return case("images", DataError, message)
+
+
+@offence(
+    "cat/cut.jpg: truncated or damaged (image file is truncated (13 bytes not processed))",
+    "cat/zero.png: empty file",
+)
+def photographs_cut_off_and_empty(here):
+    root = folder(here, "cat", "dog")
+    (root / "cat" / "cut.jpg").write_bytes(photograph("JPEG")[:-200])
+    (root / "cat" / "zero.png").write_bytes(b"")
+    return prepared(here)
+
+
+@offence("cat/text.jpg: not an image of a known format, or damaged at its start")
+def text_with_an_image_s_name(here):
+    (folder(here, "cat", "dog") / "cat" / "text.jpg").write_text("no image")
+    return prepared(here)
+
+
+@offence(
+    "cat/film.mp4: not an image that sightlines reads (JPEG, PNG, BMP, GIF, TIFF, WebP, PPM)",
+    "loose.png: a file outside of any class's folder",
+)
+def files_that_do_not_belong(here):
+    root = folder(here, "cat", "dog")
+    (root / "cat" / "film.mp4").write_bytes(b"x")
+    (root / "loose.png").write_bytes(photograph())
+    return prepared(here)
+
+
+@offence("cat/bomb.png: more than 89 megapixels")
+def decompression_bomb(here):
+    (folder(here, "cat", "dog") / "cat" / "bomb.png").write_bytes(bomb())
+    return prepared(here)
+
+
+@offence("eel: an empty class, without a single image")
+def class_without_images(here):
+    (folder(here, "cat", "dog") / "eel").mkdir()
+    return prepared(here)
+
+
+@offence("two names for one class: 'Dog', 'dog'")
+def two_names_for_one_class(here):
+    folder(here, "cat", "dog", "Dog")
+    return prepared(here)
+
+
+@offence(
+    "dog/gone.png: a link that leads nowhere",
+    "dog/passwd.png: a link that leads out of the folder",
+)
+def links_that_lead_out(here):
+    root = folder(here, "cat", "dog")
+    (root / "dog" / "passwd.png").symlink_to("/etc/passwd")
+    (root / "dog" / "gone.png").symlink_to(here / "nothing")
+    return prepared(here)
+
+
+@offence("cat/a\nb.png: its name has control characters")
+def name_with_a_line_break(here):
+    (folder(here, "cat", "dog") / "cat" / "a\nb.png").write_bytes(photograph())
+    return prepared(here)
+
+
+@offence("train: lacks the class 'eel'")
+def val_with_a_class_that_train_lacks(here):
+    folder(here, "train/cat", "train/dog", "val/cat", "val/dog", "val/eel")
+    return prepared(here)
+
+
+@case(
+    "images",
+    DataError,
+    "there is no image folder {here}/sources/mine: set dataset.folder to a folder below "
+    "data_root (or below SIGHTLINES_DATA), with one folder of images per class",
+)
+def no_folder_of_images(here):
+    config = {"dataset": SETTINGS, "source": ""}
+    files = [here / "data" / name for name in imagefolder.FILES]
+    return job(prepare.main, config, {}, {"files": files}, here / "sources")
+
+
+@case(
+    "images",
+    DataError,
+    "the images in {here}/sources changed since snakemake started: run snakemake again",
+)
+def photograph_edited_after_the_start(here):
+    root = folder(here, "cat", "dog")
+    command = prepared(here)
+    (root / "cat" / "0.png").write_bytes(photograph() + b"edited")
+    return command
+
+
+@case(
+    "images",
+    DataError,
+    "the photograph {here}/sources/mine/dog/0.png was edited since the dataset was prepared: "
+    "run snakemake again",
+)
+def photograph_edited_before_it_is_decoded(here):
+    root, source = folder(here, "cat", "dog"), here / "sources"
+    imagefolder.prepare(SETTINGS, source, here / "data", logging.getLogger("tests"))
+    dataset = here / "data" / "dataset.json"
+    make_network(here, VIT, dataset)
+    inputs = {"dataset": dataset, "splits": make_splits(dataset, here / "splits", [4])}
+    inputs |= {name.split(".")[0]: here / name for name in ("weights.safetensors", "card.json")}
+    config = {"network": ["vit", "f000", "s0"], "compute": COMPUTE}
+    for path in root.glob("dog/*.png"):
+        path.write_bytes(path.read_bytes() + b"edited")
+    return job(gram.main, config, inputs, {"dump": here / "dump.safetensors"}, source)
