@@ -75,6 +75,7 @@ def test_schema_offences_name_the_key_and_the_cure(smoke, path, value, message):
         ("models.vit_small.patch_px", 4, r"vit_small 8 × 8.*positions cannot be compared"),
         ("figures", ["fig99"], "no figure 'fig99'"),
         ("splits.probe_train", 0, "probe_train, probe_held_out and probe_test go together"),
+        ("train.crop_padding_px", 32, "crop_padding_px 32 reflects more than there is"),
         ("train.warmup_steps", 99, "warmup_steps 99 must be below steps"),
     ],
 )

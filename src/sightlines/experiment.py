@@ -15,6 +15,7 @@ from sightlines.errors import ConfigError
 from sightlines.networks import Network, per_cent
 from sightlines.sharing.code_digest import code_digest
 from sightlines.stage import EXECUTION
+from sightlines.training import schedule
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
 ALWAYS_MEASURED = ("accuracy", "curves")
@@ -265,6 +266,7 @@ def _check_sizes(config: Config) -> list[str]:
         model = config["models"][name]
         try:
             grids[name] = registry.load("models", model["family"]).check(model, size_px)
+            schedule.check(model["train"], size_px)
         except ConfigError as error:
             offences.append(f"models.{name}: {error}")
     if config["compare_grids"] and len(set(grids.values())) > 1:
