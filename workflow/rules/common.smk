@@ -76,8 +76,11 @@ NETWORK = "{model}/{fraction}/{seed}"
 MODEL = f"{R}/models/{NETWORK}"
 
 # What changes no result reaches the jobs by their environment, so that no rule depends on it.
+# Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
-    SIGHTLINES_DATA=SOURCES, SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution())
+    SIGHTLINES_DATA=SOURCES,
+    SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )
 
 if "gpu" not in workflow.global_resources:
