@@ -2,7 +2,7 @@
 
     python benchmarks/gram_dump.py
 
-prints limit / actual of user processor time; issue 2 asks for at least 0.6.
+prints limit / actual of processor time; goal: at least 0.6.
 """
 
 from types import SimpleNamespace

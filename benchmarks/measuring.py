@@ -39,21 +39,22 @@ def images(count, seed=1):
     return torch.randn(count, 3, SIZE_PX, SIZE_PX, generator=torch.Generator().manual_seed(seed))
 
 
-def user_s():
-    """Processor seconds of this process in user mode."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+def cpu_s():
+    """Processor seconds of this process: its own and the system's for it (page faults)."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def measure(functions, repeats):
-    """Median user seconds of each function, repeats interleaved, after one unmeasured call."""
+    """Median processor seconds of each function, repeats interleaved, after one unmeasured call."""
     for function in functions.values():
         function()
     seconds = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            began = user_s()
+            began = cpu_s()
             function()
-            seconds[name].append(user_s() - began)
+            seconds[name].append(cpu_s() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -90,7 +91,7 @@ def quiet():
 
 
 def gemm_rate(rows, columns, inner, repeats=7):
-    """Multiply-adds a user second of torch's float32 matrix product at this size."""
+    """Multiply-adds a processor second of torch's float32 matrix product at this size."""
     a, b = torch.randn(rows, inner), torch.randn(inner, columns)
     times = max(int(4e9 / (rows * columns * inner)), 1)
 

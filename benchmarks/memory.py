@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py
 
-Each runs in a process of its own; prints the ratio of the peaks. Issue 2 asks for at most 1.1.
+Each runs in a process of its own; prints the ratio of the peaks. Goal: at most 1.1.
 """
 
 import resource

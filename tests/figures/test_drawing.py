@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import tables as synthetic
 
 from sightlines.errors import DiskError, ResultError
 from sightlines.figures import drawing, style
 from sightlines.figures.accuracy_by_fraction import READS, draw
 from sightlines.files import write_table
 from sightlines.stage import Job
+from tests.figures import tables as synthetic
 
 CONFIG = synthetic.config()
 

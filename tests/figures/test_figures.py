@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import tables as synthetic
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -16,6 +15,7 @@ from sightlines.figures import (
     style,
     training_curves,
 )
+from tests.figures import tables as synthetic
 
 CONFIG = synthetic.config()
 SMALL = synthetic.config(vits=("vit_small",), fractions=("f000", "f003", "f100"), seeds=("s0",))

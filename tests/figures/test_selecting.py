@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import tables as synthetic
 
 from sightlines.errors import ResultError
 from sightlines.figures import selecting
 from sightlines.networks import Network
+from tests.figures import tables as synthetic
 
 CONFIG = synthetic.config(fractions=("f010", "f100"))
 

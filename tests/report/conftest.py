@@ -1,17 +1,12 @@
-import sys
-from pathlib import Path
-
 import pytest
-from synthetic_records import HOSTILE, record
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "figures"))
+from tests.figures import tables as synthetic
+from tests.report.synthetic_records import HOSTILE, record
 
 
 @pytest.fixture(scope="session")
 def page_parts(tmp_path_factory):
     """config, tables, dataset, figures and records of a synthetic experiment, as `render` reads."""
-    import tables as synthetic
-
     from sightlines import registry
     from sightlines.figures import style
     from sightlines.report.page import read_figures

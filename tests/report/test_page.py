@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from synthetic_records import HOSTILE, record
 
 from sightlines.errors import ResultError
 from sightlines.files import write_json, write_table
 from sightlines.report import controls, page, parts, records
 from sightlines.stage import Job
+from tests.report.synthetic_records import HOSTILE, record
 
 VOID = {"meta", "link", "img", "br", "hr"}
 

@@ -1,0 +1,22 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, SMOKE, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+def test_the_embedded_dataset_has_the_hash_that_data_dvc_names(tmp_path):
+    """Made anew in an empty folder, data/ is what data.dvc tracks, byte for byte."""
+    default = SMOKE.with_name("default.yaml")
+    done = snakemake(tmp_path, "--configfile", default, "--until", "prepare_dataset")
+    assert done.returncode == 0, done.stdout + done.stderr
+    dvc = Path(sys.executable).with_name("dvc")
+    subprocess.run([dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
+    subprocess.run([dvc, "add", "--quiet", "data"], cwd=tmp_path, check=True)
+    made, named = (yaml.safe_load((f / "data.dvc").read_text()) for f in (tmp_path, ROOT))
+    assert made["outs"] == named["outs"]
