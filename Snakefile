@@ -39,4 +39,5 @@ rule all:
 
 
 onsuccess:
-    print(f"The report: {R}/report.html")
+    if Path(R, "report.html").exists():
+        print(f"The report: {R}/report.html")

@@ -37,10 +37,22 @@ def results(folder):
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
-    """The finished smoke experiment; tests must leave it as it is (see `copied`)."""
-    folder = tmp_path_factory.mktemp("smoke")
-    done = snakemake(folder, "--configfile", SMOKE)
+    """The finished smoke experiment, made by the README's command in a copy of the checkout.
+
+    The copy shares this environment. Tests must leave it as it is (see `copied`).
+    """
+    folder = tmp_path_factory.mktemp("smoke") / "checkout"
+    kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
+    shutil.copytree(ROOT, folder, ignore=kept)
+    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    done = subprocess.run(
+        ["make", "run", "--old-file=.venv/ready", "CONFIG=workflow/config/smoke.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("The report: results/smoke/report.html")
     return folder
 
 
@@ -48,5 +60,6 @@ def smoke(tmp_path_factory):
 def copied(smoke, tmp_path):
     """A copy of the finished smoke experiment with its file times, free to change."""
     folder = tmp_path / "copy"
-    shutil.copytree(smoke, folder, symlinks=True)
+    for name in ("results", "data", ".snakemake"):
+        shutil.copytree(smoke / name, folder / name, symlinks=True)
     return folder

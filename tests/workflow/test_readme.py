@@ -2,10 +2,6 @@
 
 import re
 import shlex
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +15,9 @@ README = (ROOT / "README.md").read_text()
 
 def commands(text):
     """The indented lines that start with a command, without their comments."""
-    lines = re.findall(r"^    ((?:make|snakemake|SIGHTLINES_DATA|python|source) ?[^\n]*)", text, re.M)
+    lines = re.findall(
+        r"^    ((?:make|snakemake|SIGHTLINES_DATA|python|source) ?[^\n]*)", text, re.M
+    )
     return [line.split("  #")[0].strip() for line in lines]
 
 
@@ -77,22 +75,3 @@ def test_the_tree_of_the_readme_is_the_tree():
         assert (ROOT / name).exists() or name in ("results/",), name
     for folder in registry.MARKS:
         assert f"{folder}/" in README
-
-
-def test_make_run_on_smoke_prints_where_the_report_is(tmp_path):
-    """`make run CONFIG=…` in a copy of the checkout that shares this environment."""
-    copy = tmp_path / "checkout"
-    kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
-    shutil.copytree(ROOT, copy, ignore=kept)
-    environment = Path(sys.executable).parents[1]
-    (copy / ".venv").symlink_to(environment)
-    (environment / "ready").touch()
-    done = subprocess.run(
-        ["make", "run", "-o", ".venv/ready", "CONFIG=workflow/config/smoke.yaml"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.rstrip().endswith("The report: results/smoke/report.html")
-    assert (copy / "results/smoke/report.html").stat().st_size > 100_000
