@@ -1,0 +1,40 @@
+"""What only an NVIDIA GPU can show; elsewhere these tests say why they are skipped."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines.dumps.gram_product import packed_gram
+from tests.training import jobs
+
+HAS_GPU = torch.cuda.is_available()
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not HAS_GPU, reason="needs an NVIDIA GPU, and torch finds none here"),
+]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    jobs.write_splits(tmp_path / "splits.safetensors", jobs.write_dataset(data))
+    return tmp_path
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("model", [jobs.VIT, jobs.RESNET], ids=["vit", "resnet"])
+def test_training_twice_gives_the_same_bytes(tiny, model, precision):
+    config = jobs.job_config(model, compute={"device": "cuda"}, precision=precision)
+    once = jobs.result_bytes(jobs.train(tiny, "one", config))
+    assert jobs.result_bytes(jobs.train(tiny, "two", config)) == once
+    assert np.isfinite(json.loads(once["metrics.json"])["loss_test"])
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_grams_agree_with_the_processor_s(offset):
+    x = torch.randn(257, 1031, generator=torch.Generator().manual_seed(2)) + offset
+    here, there = packed_gram(x), packed_gram(x.cuda()).cpu()
+    torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-3 * float(here.abs().max()))
