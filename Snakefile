@@ -2,7 +2,8 @@
 # Neural Networks?" (Raghu et al. 2021).
 #
 #   data/<dataset variant>/                                 images, as one dataset module makes them
-#   results/<experiment>/data/splits.safetensors            splits, fractions, reference images
+#   results/<experiment>/data/splits.safetensors            splits, fractions
+#   results/<experiment>/data/{reference,probes}.safetensors  images shown to trained networks
 #   results/<experiment>/models/<model>/<fraction>/<seed>/  weights, history, metrics, card
 #   results/<experiment>/dumps/<kind>/<model>/<fraction>/<seed>.safetensors
 #   results/<experiment>/tables/<table>                     tidy, one row an observation

@@ -17,13 +17,13 @@ IMAGES, MINIBATCH = 256, 64
 
 
 def prepare(folder, config):
-    """One dataset, and splits with 1 × and 8 × the reference images."""
-    from tests.dumps.making_experiments import make_dataset, make_network, make_splits
+    """One dataset, and 1 × and 8 × the reference images."""
+    from tests.dumps.making_experiments import make_dataset, make_network, make_reference
 
     dataset = make_dataset(folder / "data", size_px=32, train=10, test=8 * IMAGES)
     for times in (1, 8):
         sizes = [MINIBATCH] * (times * IMAGES // MINIBATCH)
-        make_splits(dataset, folder / f"splits{times}.safetensors", sizes)
+        make_reference(dataset, folder / str(times) / "reference.safetensors", sizes)
     make_network(folder, config, dataset)
 
 
@@ -47,8 +47,8 @@ def work(kind, folder, times):
         from sightlines.dumps import attention, gram
 
         main = {"gram": gram.main, "attention": attention.main}[kind]
-        splits = folder / f"splits{times}.safetensors"
-        main(make_job(folder, folder / "data" / "dataset.json", splits, output))
+        reference = folder / str(times) / "reference.safetensors"
+        main(make_job(folder, folder / "data" / "dataset.json", reference, output))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

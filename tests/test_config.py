@@ -7,7 +7,7 @@ import yaml
 from sightlines import manual, registry
 from sightlines.config import FOLDER, complete, load, networks, source_folder
 from sightlines.errors import ConfigError
-from sightlines.experiment import Experiment, check
+from sightlines.experiment import SPLIT_KEYS, Experiment, check
 from sightlines.networks import Network
 
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
@@ -135,12 +135,22 @@ def test_where_things_lie_is_no_part_of_any_slice(smoke, monkeypatch):
     here = Experiment("x", complete(smoke, "x"))
     there = Experiment("x", complete(smoke | {"data_root": "elsewhere"}, "x"))
     net = here.networks[0]
-    for cut in ("slice_splits", "slice_draw", "slice_report"):
+    for cut in ("slice_draw", "slice_report"):
         assert getattr(here, cut)() == getattr(there, cut)()
+    for part in SPLIT_KEYS:
+        assert here.slice_splits(part) == there.slice_splits(part)
     assert here.slice_train(net) == there.slice_train(net)
     assert here.data_folder == there.data_folder
     monkeypatch.setenv("SIGHTLINES_DATA", "third")
     assert source_folder(there.config) == "third"
+
+
+def test_every_key_of_splits_is_in_one_part_s_slice(smoke):
+    experiment = Experiment("x", complete(smoke, "x"))
+    slices = [experiment.slice_splits(part) for part in SPLIT_KEYS]
+    assert sorted(key for cut in slices for key in cut["splits"]) == sorted(
+        experiment.config["splits"]
+    )
 
 
 def test_a_label_changes_figures_but_no_network(smoke):

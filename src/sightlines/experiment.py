@@ -20,6 +20,12 @@ from sightlines.training import schedule
 MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
 ALWAYS_MEASURED = ("accuracy", "curves")
 FULL, UNTRAINED = "f100", "f000"
+SPLIT_KEYS = {
+    "training": ("validation",),
+    "reference": ("reference_batches", "reference_batch_size"),
+    "probes": ("probe_train", "probe_held_out", "probe_test"),
+}
+"""Keys of `splits` that each of its parts uses."""
 
 
 class Experiment:
@@ -113,14 +119,10 @@ class Experiment:
         """Config values that the dataset depends on."""
         return {"dataset": self.config["dataset"], "source": fingerprint}
 
-    def slice_splits(self) -> dict[str, Any]:
-        """Config values that the splits depend on."""
-        fractions = sorted({n.fraction for n in self.networks} - {UNTRAINED} | {FULL})
-        return {
-            "seed": self.config["seed"],
-            "splits": self.config["splits"],
-            "fractions": fractions,
-        }
+    def slice_splits(self, part: str) -> dict[str, Any]:
+        """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
+        splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
+        return {"part": part, "seed": self.config["seed"], "splits": splits}
 
     def slice_train(self, network: Network) -> dict[str, Any]:
         """Config values that one network depends on."""

@@ -28,6 +28,7 @@ from typing import Any
 from sightlines.errors import DiskError, SightlinesError
 from sightlines.files import make_folder, sha256, write_json
 from sightlines.hardware import describe_hardware
+from sightlines.runs import follow_parent
 
 EXECUTION = {"workers": 2, "checkpoint_every_s": 60.0}
 """Values of `compute` that change no result; Snakemake sets them by SIGHTLINES_EXECUTION."""
@@ -86,12 +87,16 @@ def run(main: Callable[[Job], None]) -> None:
         log=log,
     )
     log.debug(shlex.join(sys.orig_argv))
+    follow_parent()
     began, began_cpu = time.time(), time.process_time()
     try:
         main(job)
         _write_record(job, arguments, log_path, began, began_cpu)
     except SightlinesError as error:
         log.error(f"{type(error).__name__}: {error} (log: {log_path})")
+        sys.exit(1)
+    except SystemExit as error:
+        log.error(f"{error} (log: {log_path})")
         sys.exit(1)
     except BaseException as error:
         log.debug(traceback.format_exc())

@@ -79,9 +79,9 @@ def disk_that_fills_up_under_a_dump(here, monkeypatch):
 )
 def disk_that_fills_up_under_a_scratch_file(here, monkeypatch):
     dataset = experiments.make_dataset(here / "data", train=31, test=17)
-    splits = experiments.make_splits(dataset, here / "splits.safetensors", [7], (7, 5, 3))
+    probes = experiments.make_probes(dataset, here / "probes.safetensors", (7, 5, 3))
     experiments.make_network(here, experiments.VIT, dataset)
-    inputs = {"dataset": dataset, "splits": splits}
+    inputs = {"dataset": dataset, "probes": probes}
     inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
     config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
     broken(monkeypatch, features, "_write_at", errno.ENOSPC)

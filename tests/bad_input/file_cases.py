@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.datasets import split
-from sightlines.dumps import gram
+from sightlines.dumps import features, gram
 from sightlines.dumps.reading import GramDump
 from sightlines.errors import ConfigError, ResultError, TrainingError, WeightsError
 from sightlines.figures import fig01_cka_within
@@ -21,17 +21,24 @@ from tests.training import jobs
 
 REBUILD = "Delete it and run snakemake again to rebuild it."
 RETRAIN = "Delete its folder and run snakemake again to train it anew."
-SPLITS = {"validation": 7, "reference_batches": 2, "reference_batch_size": 11}
-SPLITS |= {"probe_train": 5, "probe_held_out": 3, "probe_test": 3}
 
 
 # -- splits ------------------------------------------------------------------------------
 
 
-def divided(here, **settings):
+def divided(here, part, output="out", **settings):
+    """`sightlines.datasets.split` for one part of the images."""
     dataset = experiments.make_dataset(here / "data", train=61, test=43)
-    config = {"seed": 3, "fractions": ["f100"], "splits": SPLITS | settings}
-    return job(split.main, config, {"dataset": dataset}, {"splits": here / "out"})
+    inputs = {"dataset": dataset, "splits": here / "splits.safetensors"}
+    config = {"part": part, "seed": 3, "splits": settings}
+    return job(split.main, config, inputs, {"splits": here / output})
+
+
+def probed(here, **settings):
+    """`sightlines.datasets.split` for probes, after the part that they are drawn from."""
+    divided(here, "training", output="splits.safetensors", validation=7)()
+    wanted = {"probe_train": 5, "probe_held_out": 3, "probe_test": 3} | settings
+    return divided(here, "probes", **wanted)
 
 
 def too_many(key, wanted, there, more=""):
@@ -46,33 +53,46 @@ STAYS = " when 1 of each class stays for training"
 
 @case("files", ConfigError, too_many("validation", 60, 58, STAYS))
 def more_validation_images_than_there_are(here):
-    return divided(here, validation=60)
+    return divided(here, "training", validation=60)
 
 
 @case("files", ConfigError, too_many("reference_batches (or reference_batch_size)", 44, 43))
 def more_reference_images_than_test_images(here):
-    return divided(here, reference_batches=4)
+    return divided(here, "reference", reference_batches=4, reference_batch_size=11)
 
 
 @case("files", ConfigError, too_many("probe_held_out", 8, 7))
 def more_probe_images_than_validation_images(here):
-    return divided(here, probe_held_out=8)
+    return probed(here, probe_held_out=8)
+
+
+OTHER = "divides another dataset than {here}/data/dataset.json: delete it and run snakemake again"
+
+
+@case("files", ResultError, f"{{here}}/splits.safetensors {OTHER}")
+def probes_drawn_from_splits_of_another_dataset(here):
+    command = probed(here)
+    experiments.make_dataset(here / "data", train=61, test=43, seed=5)
+    return command
 
 
 # -- weights and cards -------------------------------------------------------------------
 
 
-def dumped(here, change=None, damage=None, reference=(7, 5)):
-    """`sightlines.dumps.gram` on an untrained ViT."""
+def dumped(here, change=None, damage=None, sizes=(7, 5), main=gram.main):
+    """A dump, `sightlines.dumps.gram` if not another, of an untrained ViT."""
     dataset = experiments.make_dataset(here / "data", train=13, test=17)
-    splits = experiments.make_splits(dataset, here / "splits.safetensors", reference)
+    inputs = {
+        "dataset": dataset,
+        "reference": experiments.make_reference(dataset, here / "reference.safetensors", sizes),
+        "probes": experiments.make_probes(dataset, here / "probes.safetensors", (5, 3, 2)),
+    }
     experiments.make_network(here, experiments.VIT, dataset, change=change)
     if damage:
         damage(here)
-    inputs = {"dataset": dataset, "splits": splits}
     inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
     config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
-    return job(gram.main, config, inputs, {"dump": here / "dump.safetensors"})
+    return job(main, config, inputs, {"dump": here / "dump.safetensors"})
 
 
 def rewritten(name, edit):
@@ -176,17 +196,18 @@ def card_of_no_bytes(here):
     return dumped(here, damage=rewritten("card.json", lambda old: b""))
 
 
-@case(
-    "files",
-    ResultError,
-    "{here}/splits.safetensors divides another dataset than {here}/data/dataset.json: "
-    "delete it and run snakemake again",
-)
-def splits_of_another_dataset(here):
-    def damage(here):
-        experiments.make_dataset(here / "data", train=13, test=17, seed=5)
+def other_images(here):
+    experiments.make_dataset(here / "data", train=13, test=17, seed=5)
 
-    return dumped(here, damage=damage)
+
+@case("files", ResultError, f"{{here}}/reference.safetensors {OTHER}")
+def reference_images_of_another_dataset(here):
+    return dumped(here, damage=other_images)
+
+
+@case("files", ResultError, f"{{here}}/probes.safetensors {OTHER}")
+def probe_images_of_another_dataset(here):
+    return dumped(here, damage=other_images, main=features.main)
 
 
 @case(
@@ -235,6 +256,13 @@ DIVERGED = {"optimizer": "sgd", "learning_rate": 1e30, "warmup_steps": 0, "clip_
 )
 def training_that_diverges(here):
     return trained(here, **DIVERGED)
+
+
+@case("files", ResultError, f"{{here}}/splits.safetensors {OTHER}")
+def training_on_splits_of_another_dataset(here):
+    command = trained(here)
+    experiments.make_dataset(here / "data")
+    return command
 
 
 # -- dumps and tables --------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Folders of photographs: damaged, misplaced, hostile, edited under way."""
 
+import contextlib
 import io
 import logging
 from pathlib import Path
@@ -12,7 +13,7 @@ from sightlines.dumps import gram
 from sightlines.errors import DataError
 from tests.bad_input.catalogue import case, job
 from tests.datasets.test_imagefolder import bomb
-from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_splits
+from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_reference
 
 SETTINGS = {"kind": "imagefolder", "folder": "mine", "size_px": 16, "test_share": 0.4}
 MEND = "\nMend or remove them, then run snakemake again."
@@ -36,9 +37,16 @@ def folder(here: Path, *classes: str) -> Path:
 
 
 def prepared(here: Path):
-    """`sightlines.datasets.prepare` as Snakemake starts it, with the fingerprint of now."""
+    """`sightlines.datasets.prepare` with the fingerprint of now.
+
+    Of a folder whose names alone are wrong there is none: Snakemake stops before any job, with
+    the message that the command gives too.
+    """
     source = here / "sources"
-    config = {"dataset": SETTINGS, "source": imagefolder.fingerprint(SETTINGS, source)}
+    now = ""
+    with contextlib.suppress(DataError):
+        now = imagefolder.fingerprint(SETTINGS, source)
+    config = {"dataset": SETTINGS, "source": now}
     files = [here / "data" / name for name in imagefolder.FILES]
     return job(prepare.main, config, {}, {"files": files}, source)
 
@@ -154,7 +162,7 @@ def photograph_edited_before_it_is_decoded(here):
     imagefolder.prepare(SETTINGS, source, here / "data", logging.getLogger("tests"))
     dataset = here / "data" / "dataset.json"
     make_network(here, VIT, dataset)
-    inputs = {"dataset": dataset, "splits": make_splits(dataset, here / "splits", [4])}
+    inputs = {"dataset": dataset, "reference": make_reference(dataset, here / "reference", [4])}
     inputs |= {name.split(".")[0]: here / name for name in ("weights.safetensors", "card.json")}
     config = {"network": ["vit", "f000", "s0"], "compute": COMPUTE}
     for path in root.glob("dog/*.png"):

@@ -73,19 +73,31 @@ def test_damaged_files_are_noticed(folder):
 
 
 def test_split_command_writes_what_the_contract_says(folder, tmp_path):
-    splits = {"validation": 11, "reference_batches": 2, "reference_batch_size": 13}
-    splits |= {"probe_train": 0, "probe_held_out": 0, "probe_test": 17}
-    config = {"seed": 3, "splits": splits, "fractions": ["f000", "f010", "f100"]}
-    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
-    for path in files:
-        inputs, outputs = {"dataset": [folder / "dataset.json"]}, {"splits": [path]}
-        split.main(Job("data", config, inputs, outputs, tmp_path, LOG))
-    assert files[0].read_bytes() == files[1].read_bytes()
-    reader = TensorReader(files[0])
-    assert reader.meta["dataset_sha256"] == sha256(folder / "dataset.json")
-    assert reader.meta["classes"][0] == "circle"
-    assert reader["reference"].shape == (26,) and reader["reference"].dtype == np.int64
-    assert reader["probe_train"].shape == (0,) and reader["train"].shape == (42,)
-    expected = {"train", "validation", "test", "reference", "reference_bounds", "probe_train"}
-    expected |= {"probe_held_out", "probe_test", "fraction_f010", "fraction_f100"}
-    assert set(reader.names()) == expected
+    settings = {
+        "training": {"validation": 11},
+        "reference": {"reference_batches": 2, "reference_batch_size": 13},
+        "probes": {"probe_train": 0, "probe_held_out": 5, "probe_test": 17},
+    }
+    expected = {
+        "training": {"train": 42, "validation": 11, "test": 31, "train_from_per_cent": 42},
+        "reference": {"reference": 26, "reference_bounds": 3},
+        "probes": {"probe_train": 0, "probe_held_out": 5, "probe_test": 17},
+    }
+    splits = tmp_path / "training" / "one.safetensors"
+    for part in settings:
+        files = [tmp_path / part / f"{name}.safetensors" for name in ("one", "two")]
+        config = {"part": part, "seed": 3, "splits": settings[part]}
+        inputs = {"dataset": [folder / "dataset.json"]}
+        inputs |= {"splits": [splits]} if part == "probes" else {}
+        for path in files:
+            split.main(Job("data", config, inputs, {"splits": [path]}, tmp_path, LOG))
+        assert files[0].read_bytes() == files[1].read_bytes()
+        reader = TensorReader(files[0])
+        assert reader.meta["dataset_sha256"] == sha256(folder / "dataset.json")
+        assert reader.meta["classes"][0] == "circle"
+        assert {name: len(reader[name]) for name in reader.names()} == expected[part]
+        assert all(reader[name].dtype == np.int64 for name in reader.names())
+        assert set(reader.meta["hashes"]) == set(expected[part])
+        assert ("reference_sha256" in reader.meta) == (part == "reference")
+    held_out = set(reader["probe_held_out"].tolist())
+    assert held_out <= set(TensorReader(splits)["validation"].tolist())

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from sightlines.datasets import split
+from sightlines import seeds
+from sightlines.datasets import split, store
 from sightlines.errors import ConfigError
+from sightlines.files import TensorReader, write_tensors
 
 SETTINGS = {
     "validation": 101,
@@ -14,7 +16,6 @@ SETTINGS = {
     "probe_held_out": 29,
     "probe_test": 31,
 }
-FRACTIONS = ["f000", "f003", "f010", "f030", "f100"]
 
 
 def make_labels(count: int, seed: int, shares=(0.5, 0.3, 0.15, 0.05)) -> np.ndarray:
@@ -24,26 +25,59 @@ def make_labels(count: int, seed: int, shares=(0.5, 0.3, 0.15, 0.05)) -> np.ndar
 TRAIN, TEST = make_labels(1009, 1), make_labels(307, 2)
 
 
+def divide(train=TRAIN, seed=5, **settings):
+    """The tensors of all three parts, by their names."""
+    labels, settings = {"train": train, "test": TEST}, SETTINGS | settings
+    found = split.divide_training(labels, settings, seed)
+    chosen = (found["train"], found["validation"])
+    found |= split.choose_reference(labels, settings, seed)
+    return found | split.choose_probes(labels, *chosen, settings, seed)
+
+
+def fraction(tensors, per_cent):
+    return tensors["train"][tensors["train_from_per_cent"] <= per_cent]
+
+
 @pytest.fixture(scope="module")
 def tensors():
-    return split.divide(TRAIN, TEST, SETTINGS, FRACTIONS, 5)
+    return divide()
 
 
 def test_fractions_are_nested_and_stratified(tensors):
-    names = ["f003", "f010", "f030", "f100"]
-    sets = [set(tensors[f"fraction_{name}"].tolist()) for name in names]
+    sets = [set(fraction(tensors, share).tolist()) for share in (3, 10, 30, 100)]
     assert sets[0] < sets[1] < sets[2] < sets[3] == set(tensors["train"].tolist())
     sizes = np.bincount(TRAIN[tensors["train"]])
-    for name, share in zip(names, (0.03, 0.1, 0.3, 1.0), strict=True):
-        counts = np.bincount(TRAIN[tensors[f"fraction_{name}"]], minlength=4)
-        assert (np.abs(counts - np.maximum(sizes * share, 1)) <= 0.5).all(), name
-    assert "fraction_f000" not in tensors
+    for share in range(1, 101):
+        counts = np.bincount(TRAIN[fraction(tensors, share)], minlength=4)
+        np.testing.assert_array_equal(counts, np.maximum((sizes * share + 50) // 100, 1))
+    assert len(fraction(tensors, 0)) == 0
+
+
+def test_fractions_are_the_first_of_each_class_in_one_order(tensors):
+    train = tensors["train"]
+    order = train[np.argsort(seeds.generator(5, "splits", "fractions").bit_generator.random_raw(
+        len(train)), kind="stable")]  # fmt: skip
+    for share in (1, 3, 47, 99):
+        expected = []
+        for label in range(4):
+            of_class = order[TRAIN[order] == label]
+            expected += of_class[: max((len(of_class) * share + 50) // 100, 1)].tolist()
+        assert fraction(tensors, share).tolist() == sorted(expected)
+
+
+def test_the_fraction_of_a_network_is_read_from_the_file(tensors, tmp_path):
+    write_tensors(tmp_path / "splits", tensors, {})
+    splits = TensorReader(tmp_path / "splits")
+    for name, share in (("f003", 3), ("f100", 100), ("f000", 100)):
+        found = store.fraction_images(splits, name)
+        np.testing.assert_array_equal(found, fraction(tensors, share))
 
 
 def test_a_rare_class_is_in_every_fraction():
     rare = np.concatenate([np.zeros(500, np.int64), np.ones(3, np.int64)])
-    found = split.divide(rare, TEST, SETTINGS | {"probe_train": 0}, ["f003"], 0)
-    assert (rare[found["fraction_f003"]] == 1).sum() == 1
+    found = divide(rare, 0, probe_train=0)
+    for share in (1, 3, 10):
+        assert (rare[fraction(found, share)] == 1).sum() == 1
 
 
 def test_validation_is_stratified_and_apart(tensors):
@@ -69,19 +103,15 @@ def test_probe_images_come_from_their_own_sets(tensors):
     assert [len(tensors[f"probe_{n}"]) for n in ("train", "held_out", "test")] == [53, 29, 31]
 
 
-def test_fractions_do_not_depend_on_which_others_there_are(tensors):
-    alone = split.divide(TRAIN, TEST, SETTINGS, ["f010"], 5)
-    np.testing.assert_array_equal(alone["fraction_f010"], tensors["fraction_f010"])
-
-
 def test_same_seed_same_hashes_other_seed_others(tensors):
-    again = split.divide(TRAIN, TEST, SETTINGS, FRACTIONS, 5)
-    other = split.divide(TRAIN, TEST, SETTINGS, FRACTIONS, 6)
+    again, other = divide(), divide(seed=6)
     one = split.describe(tensors, "d", ["a"])
     assert one == split.describe(again, "d", ["a"])
     assert one["reference_sha256"] != split.describe(other, "d", ["a"])["reference_sha256"]
     assert one["reference_sha256"] != split.describe(again, "e", ["a"])["reference_sha256"]
     assert set(one["hashes"]) == set(tensors)
+    training = {name: tensors[name] for name in ("train", "validation")}
+    assert "reference_sha256" not in split.describe(training, "d", ["a"])
 
 
 @pytest.mark.parametrize(
@@ -96,11 +126,11 @@ def test_same_seed_same_hashes_other_seed_others(tensors):
 )
 def test_too_few_images_name_the_key_and_how_many_there_are(key, value, there):
     with pytest.raises(ConfigError, match=rf"splits\.{key}.* there are {there} to choose"):
-        split.divide(TRAIN, TEST, SETTINGS | {key: value}, FRACTIONS, 5)
+        divide(**{key: value})
 
 
 def test_exactly_all_images_can_be_taken():
-    found = split.divide(TRAIN, TEST, SETTINGS | {"probe_test": 307}, ["f100"], 5)
+    found = divide(probe_test=307)
     np.testing.assert_array_equal(found["probe_test"], np.arange(307))
-    assert (np.bincount(TRAIN[split.divide(TRAIN, TEST, SETTINGS | {
-        "validation": 1005, "probe_train": 4}, ["f003"], 5)["train"]]) == 1).all()  # fmt: skip
+    found = divide(validation=1005, probe_train=4)
+    assert (np.bincount(TRAIN[found["train"]]) == 1).all()

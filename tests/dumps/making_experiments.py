@@ -1,4 +1,4 @@
-"""Random images, splits and untrained networks on disk: what a dump command reads."""
+"""Random images, chosen ones, and untrained networks on disk: what a dump command reads."""
 
 import logging
 
@@ -41,18 +41,29 @@ def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
     return folder / "dataset.json"
 
 
-def make_splits(dataset, path, reference, probes=(0, 0, 0)):
-    """Splits with reference minibatches of the sizes in `reference`."""
-    facts = store.read_dataset(dataset)
+def make_reference(dataset, path, sizes):
+    """Reference images in minibatches of these sizes."""
     rng = np.random.Generator(np.random.Philox(2))
-    counts = facts["counts"]
+    tests = store.read_dataset(dataset)["counts"]["test"]
+    reference = rng.permutation(tests)[: sum(sizes)]
+    tensors = {"reference": reference, "reference_bounds": np.cumsum([0, *sizes])}
+    return _write(dataset, path, tensors)
+
+
+def make_probes(dataset, path, sizes):
+    """So many images for probes: training images, held-out ones, test images."""
+    rng = np.random.Generator(np.random.Philox(3))
+    counts = store.read_dataset(dataset)["counts"]
+    parts = (("probe_train", "train"), ("probe_held_out", "train"), ("probe_test", "test"))
     tensors = {
-        "reference": rng.permutation(counts["test"])[: sum(reference)],
-        "reference_bounds": np.cumsum([0, *reference]),
-        "probe_train": rng.permutation(counts["train"])[: probes[0]],
-        "probe_held_out": rng.permutation(counts["train"])[: probes[1]],
-        "probe_test": rng.permutation(counts["test"])[: probes[2]],
+        name: rng.permutation(counts[part])[:size]
+        for (name, part), size in zip(parts, sizes, strict=True)
     }
+    return _write(dataset, path, tensors)
+
+
+def _write(dataset, path, tensors):
+    facts = store.read_dataset(dataset)
     tensors = {name: tensor.astype(np.int64) for name, tensor in tensors.items()}
     write_tensors(path, tensors, split.describe(tensors, sha256(dataset), facts["classes"]))
     return path
@@ -75,8 +86,8 @@ def make_network(folder, config, dataset, seed=3, change=None):
 
 
 def make_job(folder, dataset, splits, output, network=("vit", "f000", "s0")):
-    """What the command line of a dump says."""
-    inputs = {"dataset": dataset, "splits": splits}
+    """What the command line of a dump says; `splits` is named `reference` or `probes`."""
+    inputs = {"dataset": dataset, splits.stem: splits}
     inputs |= {"weights": folder / "weights.safetensors", "card": folder / "card.json"}
     return Job(
         "dump",

@@ -5,6 +5,7 @@ import torch
 from sightlines import files
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import attention, features, gram
+from sightlines.dumps.network import Shown
 from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.errors import DiskError, ResultError
 from sightlines.models.attention import capture_attention
@@ -15,12 +16,13 @@ from tests.dumps.making_experiments import (
     make_dataset,
     make_job,
     make_network,
-    make_splits,
+    make_probes,
+    make_reference,
 )
 from tests.reference.attention_loops import head_statistics
 
 REFERENCE = [13, 13, 5]
-MAINS = {"gram": gram.main, "attention": attention.main, "features": features.main}
+DUMPS = {"gram": gram, "attention": attention, "features": features}
 
 
 @pytest.fixture(autouse=True)
@@ -33,21 +35,31 @@ def one_thread():
 @pytest.fixture
 def experiment(tmp_path):
     dataset = make_dataset(tmp_path / "data")
-    splits = make_splits(dataset, tmp_path / "splits.safetensors", REFERENCE, (11, 5, 3))
-    return dataset, splits
+    make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
+    make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
+    return dataset
+
+
+def chosen(kind, dataset):
+    """The file that says which images a dump shows."""
+    return dataset.parents[1] / f"{DUMPS[kind].SPLITS}.safetensors"
 
 
 def dump(kind, tmp_path, experiment, config, change=None):
     folder = tmp_path / config["family"]
-    model = make_network(folder, config, experiment[0], change=change)
+    model = make_network(folder, config, experiment, change=change)
     output = folder / f"{kind}.safetensors"
-    MAINS[kind](make_job(folder, *experiment, output))
+    DUMPS[kind].main(make_job(folder, experiment, chosen(kind, experiment), output))
     return model.eval(), output
 
 
+def layers_of(kind, experiment, path):
+    job = make_job(path.parent, experiment, chosen(kind, experiment), path)
+    return Shown.open(job, DUMPS[kind].SPLITS).layers
+
+
 def shown(experiment, part, indices):
-    dataset, _ = experiment
-    pixels = np.load(dataset.parent / f"{part}_images.npy")[indices].transpose(0, 3, 1, 2)
+    pixels = np.load(experiment.parent / f"{part}_images.npy")[indices].transpose(0, 3, 1, 2)
     return normalise(torch.from_numpy(np.ascontiguousarray(pixels)), [0.5] * 3, [0.25] * 3)
 
 
@@ -63,10 +75,10 @@ def test_gram_dump_holds_every_layer_of_every_minibatch(tmp_path, experiment, co
     model, path = dump("gram", tmp_path, experiment, config)
     found = GramDump(path)
     assert found.batch_sizes == REFERENCE and found.network.slug == "vit/f000/s0"
-    splits = files.TensorReader(experiment[1])
+    splits = files.TensorReader(chosen("gram", experiment))
     assert found.reference_sha256 == splits.meta["reference_sha256"]
     begin = np.cumsum([0, *REFERENCE])
-    layers = gram.Shown.open(make_job(path.parent, *experiment, path)).layers
+    layers = layers_of("gram", experiment, path)
     for minibatch, n in enumerate(REFERENCE):
         kept = {}
         images = shown(experiment, "test", splits["reference"][begin[minibatch] :][:n])
@@ -95,7 +107,7 @@ def test_attention_dump_agrees_with_loops(tmp_path, experiment):
     model, path = dump("attention", tmp_path, experiment, VIT)
     found = AttentionDump(path)
     assert (found.blocks, found.heads, found.grid) == (2, 3, (2, 2))
-    splits = files.TensorReader(experiment[1])
+    splits = files.TensorReader(chosen("attention", experiment))
     offsets = np.zeros((2, 3, 3, 3))
     begin = np.cumsum([0, *REFERENCE])
     for minibatch, n in enumerate(REFERENCE):
@@ -126,16 +138,14 @@ def test_attention_of_a_resnet_is_refused(tmp_path, experiment):
 @pytest.mark.parametrize("config", [VIT, RESNET], ids=["vit", "resnet"])
 def test_features_are_pooled_block_outputs_of_labelled_images(tmp_path, experiment, config):
     model, path = dump("features", tmp_path, experiment, config)
-    reader, splits = files.TensorReader(path), files.TensorReader(experiment[1])
+    reader, splits = files.TensorReader(path), files.TensorReader(chosen("features", experiment))
     assert reader["subset"].tolist() == [0] * 11 + [1] * 5 + [2] * 3
     parts = [("train", "probe_train"), ("train", "probe_held_out"), ("test", "probe_test")]
     indices = np.concatenate([splits[name] for _, name in parts])
     assert reader["labels"].tolist() == (indices % 3).tolist()
     images = torch.cat([shown(experiment, part, splits[name]) for part, name in parts])
     kept = {}
-    wanted = features.probed_layers(
-        features.Shown.open(make_job(path.parent, *experiment, path)).layers
-    )
+    wanted = features.probed_layers(layers_of("features", experiment, path))
     with torch.inference_mode(), capture(model, wanted, keep_in(kept)):
         model(images)
     for index, layer in enumerate(wanted):
@@ -150,7 +160,7 @@ def test_features_are_pooled_block_outputs_of_labelled_images(tmp_path, experime
     assert names == ["block00.out", "block01.out", *(["norm"] if config is VIT else [])]
 
 
-@pytest.mark.parametrize("kind", MAINS)
+@pytest.mark.parametrize("kind", DUMPS)
 def test_two_dumps_are_the_same_bytes(tmp_path, experiment, kind):
     _, path = dump(kind, tmp_path, experiment, VIT)
     first = path.read_bytes()
@@ -180,7 +190,7 @@ def test_attention_that_is_not_finite_names_its_block(tmp_path, experiment):
         dump("attention", tmp_path, experiment, VIT, change=lambda state: overflow(state, 0))
 
 
-@pytest.mark.parametrize("kind", MAINS)
+@pytest.mark.parametrize("kind", DUMPS)
 def test_too_little_disk_is_said_before_the_first_image(tmp_path, experiment, kind, monkeypatch):
     usage = files.shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
@@ -199,7 +209,7 @@ def test_a_network_for_images_of_another_size_is_refused(tmp_path, experiment):
     folder = tmp_path / "vit"
     make_network(folder, VIT, make_dataset(tmp_path / "other", size_px=16))
     with pytest.raises(ResultError, match=r"images of 16 px, but .* has 8 px"):
-        gram.main(make_job(folder, *experiment, tmp_path / "x"))
+        gram.main(make_job(folder, experiment, chosen("gram", experiment), tmp_path / "x"))
 
 
 @pytest.mark.parametrize("cut", [1, 100, 5000])

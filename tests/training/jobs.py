@@ -97,12 +97,12 @@ def write_dataset(folder: Path) -> Path:
 
 def write_splits(path: Path, dataset: Path) -> Path:
     order = np.random.default_rng(5).permutation(TRAIN)
+    train = np.sort(order[19:])
     tensors = {
-        "train": np.sort(order[19:]),
+        "train": train,
         "validation": np.sort(order[:19]),
         "test": np.arange(TEST),
-        "fraction_f010": np.sort(order[19:27]),
-        "fraction_f100": np.sort(order[19:]),
+        "train_from_per_cent": np.where(np.isin(train, order[19:27]), 10, 100),
     }
     write_tensors(path, tensors, {"dataset_sha256": sha256(dataset)})
     return path

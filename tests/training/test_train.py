@@ -220,7 +220,7 @@ def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
 
 
 def _fraction(workplace):
-    return np.array(TensorReader(workplace / "splits.safetensors")["fraction_f100"])
+    return np.array(TensorReader(workplace / "splits.safetensors")["train"])
 
 
 def test_gradient_that_is_not_finite(workplace, monkeypatch):

@@ -43,8 +43,8 @@ def test_every_network_has_weights_history_metrics_and_dumps(smoke):
         assert 0 <= metrics["accuracy_test"] <= 1
         assert sum(map(sum, metrics["confusion"])) == 4000
         dump = TensorReader(smoke / experiment.dump("gram", network))
-        splits = TensorReader(smoke / experiment.folder / "data/splits.safetensors")
-        assert dump.meta["reference_sha256"] == splits.meta["reference_sha256"]
+        reference = TensorReader(smoke / experiment.folder / "data/reference.safetensors")
+        assert dump.meta["reference_sha256"] == reference.meta["reference_sha256"]
 
 
 def test_a_network_is_like_itself_and_unlike_shuffled_images(smoke):
@@ -98,8 +98,28 @@ def edited(folder, change):
             lambda c: c["train"].update(steps=13),
             {"train_network": 6, "dump": 16, "measure": 5, "draw": 7, "write_report": 1},
         ),
+        (
+            lambda c: c["splits"].update(reference_batches=7),
+            {"split_reference": 1, "dump": 10, "measure": 3, "draw": 5, "write_report": 1},
+        ),
+        (
+            lambda c: c["splits"].update(probe_test=29),
+            {"split_probes": 1, "dump": 6, "write_report": 1},
+        ),
+        (
+            lambda c: c["runs"][1]["fractions"].append("f030"),
+            {"train_network": 1, "dump": 3, "measure": 5, "draw": 7, "write_report": 1},
+        ),
     ],
-    ids=["where-data-lies", "a-label", "one-model's-recipe", "the-recipe"],
+    ids=[
+        "where-data-lies",
+        "a-label",
+        "one-model's-recipe",
+        "the-recipe",
+        "reference-images",
+        "probe-images",
+        "a-fraction-more",
+    ],
 )
 def test_a_changed_value_reruns_what_it_touches(smoke, tmp_path, change, expected):
     config = edited(tmp_path, change)

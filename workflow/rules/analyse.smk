@@ -14,11 +14,11 @@ for measure in registry.members("measures"):
         log:
             f"{R}/logs/measure/{measure}.log",
         params:
-            cfg=as_json(EXPERIMENT.slice_measure(measure)),
+            cfg=lambda w, m=measure: as_json(EXPERIMENT.slice_measure(m)),
             code=EXPERIMENT.code(f"measures.{measure}"),
             module=f"sightlines.measures.{measure}",
-            reads=named("--input", reads),
-            writes=named("--output", writes),
+            reads=lambda w, reads=reads: named("--input", reads),
+            writes=lambda w, writes=writes: named("--output", writes),
         shell:
             "python -m {params.module} --config {params.cfg:q} --code {params.code}"
             " {params.reads} {params.writes} --log {log:q}"

@@ -5,9 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-from sightlines import registry
+from sightlines import registry, runs
 from sightlines.config import source_folder
 from sightlines.errors import SightlinesError
 from sightlines.experiment import MODEL_FILES, Experiment, as_json
@@ -15,31 +13,46 @@ from sightlines.hardware import count_gpus
 from sightlines.networks import Network
 
 
+def stop(message):
+    """End before anything runs, with a message and without a traceback."""
+    sys.exit(message)
+
+
 def choose_config():
     """The one config file: from --configfile, else from a target below results/, else default."""
     folder = Path(workflow.basedir) / "workflow" / "config"
+    if not workflow.is_main_process and (chosen := os.getenv("SIGHTLINES_CONFIG")):
+        return Path(chosen)
     given = [Path(p) for p in workflow.overwrite_configfiles]
     # Snakemake knows its targets only after it has read this file.
     targets = [Path(word).parts for word in sys.argv[1:]]
     named = {parts[1] for parts in targets if len(parts) > 2 and parts[0] == "results"}
     if len(given) > 1 or len(named) > 1:
-        raise WorkflowError(
+        stop(
             "An experiment is exactly one config file; got "
             f"{[str(p) for p in given] or sorted(named)}. Run them one after the other."
         )
     if given and named - {given[0].stem}:
-        raise WorkflowError(
-            f"{given[0]} makes results/{given[0].stem}/, not results/{named.pop()}/."
-        )
-    return given[0] if given else folder / f"{named.pop() if named else 'default'}.yaml"
+        stop(f"{given[0]} makes results/{given[0].stem}/, not results/{named.pop()}/.")
+    chosen = (
+        given[0] if given else folder / f"{named.pop() if named else 'default'}.yaml"
+    )
+    if not given and not chosen.exists():
+        known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem != "schema")
+        stop(f"There is no experiment {chosen.stem!r}; there are {', '.join(known)}.")
+    if set("{}") & set(chosen.stem):
+        stop(f"{chosen}: an experiment's name cannot hold braces; rename the file.")
+    return chosen
 
 
 def open_experiment():
     """The checked experiment; what is wrong with it is said without a traceback."""
+    path = choose_config()
+    os.environ.update(SIGHTLINES_CONFIG=str(path.absolute()))
     try:
-        return Experiment.open(choose_config(), workflow.config_settings.config)
+        return Experiment.open(path, workflow.config_settings.config)
     except SightlinesError as error:
-        raise WorkflowError(f"{type(error).__name__}: {error}") from None
+        stop(f"{type(error).__name__}: {error}")
 
 
 def fingerprint():
@@ -50,7 +63,7 @@ def fingerprint():
             dataset, Path(SOURCES)
         )
     except SightlinesError as error:
-        raise WorkflowError(f"{type(error).__name__}: {error}") from None
+        stop(f"{type(error).__name__}: {error}")
 
 
 def network(wildcards):
@@ -66,6 +79,9 @@ def named(flag, groups):
     )
 
 
+if workflow.is_main_process and (freed := runs.enter()):
+    print(f"Freed the lock of a Snakemake that was killed ({freed}).", file=sys.stderr)
+
 EXPERIMENT = open_experiment()
 SOURCES = source_folder(EXPERIMENT.config)
 R = EXPERIMENT.folder
@@ -79,6 +95,7 @@ MODEL = f"{R}/models/{NETWORK}"
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
     SIGHTLINES_DATA=SOURCES,
+    SIGHTLINES_PARENT=str(os.getpid()),
     SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )

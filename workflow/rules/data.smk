@@ -1,4 +1,4 @@
-"""Images, splits, nested fractions, reference images."""
+"""Images, splits and nested fractions, reference images, probe images."""
 
 
 rule prepare_dataset:
@@ -9,25 +9,61 @@ rule prepare_dataset:
         f"{R}/logs/data/prepare.log",
     threads: THREADS
     params:
-        cfg=as_json(EXPERIMENT.slice_data(fingerprint())),
+        cfg=lambda w, cfg=as_json(EXPERIMENT.slice_data(fingerprint())): cfg,
         code=EXPERIMENT.code("datasets.prepare"),
     shell:
         "python -m sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
         " --output files {output:q} --log {log:q}"
 
 
-rule split_dataset:
-    """Fix splits, nested fractions and the reference images with their minibatches."""
+rule split_training:
+    """Fix the training, validation and test images, and the nested fractions."""
     input:
         dataset=EXPERIMENT.data_files()[0],
         files=EXPERIMENT.data_files()[1:],
     output:
         f"{R}/data/splits.safetensors",
     log:
-        f"{R}/logs/data/split.log",
+        f"{R}/logs/data/splits.log",
     params:
-        cfg=as_json(EXPERIMENT.slice_splits()),
+        cfg=lambda w: as_json(EXPERIMENT.slice_splits("training")),
         code=EXPERIMENT.code("datasets.split"),
     shell:
         "python -m sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
+
+
+rule split_reference:
+    """Fix the reference images with their minibatches."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
+    output:
+        f"{R}/data/reference.safetensors",
+    log:
+        f"{R}/logs/data/reference.log",
+    params:
+        cfg=lambda w: as_json(EXPERIMENT.slice_splits("reference")),
+        code=EXPERIMENT.code("datasets.split"),
+    shell:
+        "python -m sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
+
+
+rule split_probes:
+    """Fix the labelled images for linear probes."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
+        splits=f"{R}/data/splits.safetensors",
+    output:
+        f"{R}/data/probes.safetensors",
+    log:
+        f"{R}/logs/data/probes.log",
+    params:
+        cfg=lambda w: as_json(EXPERIMENT.slice_splits("probes")),
+        code=EXPERIMENT.code("datasets.split"),
+    shell:
+        "python -m sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+        " --output splits {output:q} --log {log:q}"

@@ -14,10 +14,10 @@ for figure in registry.members("figures"):
         log:
             f"{R}/logs/draw/{figure}.log",
         params:
-            cfg=as_json(EXPERIMENT.slice_draw()),
+            cfg=lambda w: as_json(EXPERIMENT.slice_draw()),
             code=EXPERIMENT.code(f"figures.{figure}"),
             module=f"sightlines.figures.{figure}",
-            reads=named("--input", reads),
+            reads=lambda w, reads=reads: named("--input", reads),
         shell:
             "python -m {params.module} --config {params.cfg:q} --code {params.code}"
             " {params.reads} --output svg {output.svg:q} --output png {output.png:q} --log {log:q}"

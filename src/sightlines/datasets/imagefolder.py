@@ -71,18 +71,26 @@ def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
     """Digest of the names and contents of all photographs as they are now.
 
     Raises:
-        DataError: the folder is missing.
+        DataError: the folder is missing; or, if a look at the names alone finds something wrong,
+            all that is wrong with it and its images, listed: a job that failed for it would lose
+            the dataset of before.
     """
+    import logging
+
     from sightlines.datasets.file_hashes import hash_files
-    from sightlines.datasets.imagefolder_scan import scan
+    from sightlines.datasets.imagefolder_manifest import make_manifest
+    from sightlines.datasets.imagefolder_scan import raise_offences, scan
 
     check(settings)
     root = source / settings["folder"]
     listing = scan(root)
+    if listing.offences:
+        log = logging.getLogger("sightlines")
+        _, offences = make_manifest(listing, settings["test_share"], log)
+        raise_offences(root, listing.offences + offences)
     paths = [image[2] for image in listing.images]
     lines = [f"{p}\0{h}\n" for p, h in zip(paths, hash_files(root, paths), strict=True)]
-    text = "".join(lines) + "\n".join(sorted(listing.offences))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> None:

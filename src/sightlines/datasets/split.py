@@ -1,8 +1,9 @@
 """Command: divides an experiment's images, once, so that every network meets the same ones.
 
-Validation images, nested data fractions (paper, Figure 12: 3, 10, 30, 100 %), the reference images
-with their minibatch boundaries (appendix A: without replacement) and the probes' images; all
-stratified, drawn from named seeds, and recorded with hashes.
+One file a part, so that a change to one leaves the others: `training` has the validation images
+and nested data fractions (paper, Figure 12: 3, 10, 30, 100 %), `reference` the reference images
+with their minibatch boundaries (appendix A: without replacement), `probes` the probes' images. All
+are stratified, drawn from named seeds, and recorded with hashes.
 """
 
 import hashlib
@@ -13,10 +14,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from sightlines import seeds
-from sightlines.datasets.store import read_dataset, read_labels
+from sightlines.datasets.store import open_splits, read_dataset, read_labels
 from sightlines.errors import ConfigError
 from sightlines.files import sha256, write_tensors
-from sightlines.networks import per_cent
 from sightlines.stage import Job, run
 
 Labels = Int64[np.ndarray, " images"]
@@ -62,8 +62,8 @@ def choose_stratified(
 
 
 def nest_fractions(
-    labels: Labels, train: Indices, names: Sequence[str], rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+    labels: Labels, train: Indices, rng: np.random.Generator
+) -> Int64[np.ndarray, " pool"]:
     """Nested stratified subsets: the first so many of each class, in one random order.
 
     Each class gives its share rounded to the nearest image, and at least one.
@@ -71,103 +71,139 @@ def nest_fractions(
     Args:
         labels: Class of every training image of the dataset.
         train: Images that may be used, as indices into `labels`.
-        names: Fractions such as ``f010``; ``f000`` (untrained) is left out.
         rng: Decides the order.
 
     Returns:
-        Sorted indices into `labels` for each fraction.
+        For each image of `train` the smallest per cent, 1 to 100, whose subset has the image.
     """
-    shuffled = train[_shuffle(len(train), rng)]
-    classes = labels[shuffled]
+    order = _shuffle(len(train), rng)
+    classes = labels[train[order]]
     rank, sizes = _rank_in_class(classes), np.bincount(classes)
-    return {
-        name: np.sort(shuffled[rank < np.maximum((sizes * per_cent(name) + 50) // 100, 1)[classes]])
-        for name in names
-        if per_cent(name)
-    }
+    smallest = np.full(len(train), 100, np.int64)
+    for share in range(99, 0, -1):
+        smallest[order[rank < np.maximum((sizes * share + 50) // 100, 1)[classes]]] = share
+    return smallest
 
 
-def divide(
-    train_labels: Int64[np.ndarray, " train_images"],
-    test_labels: Int64[np.ndarray, " test_images"],
-    settings: Mapping[str, int],
-    fractions: Sequence[str],
-    seed: int,
+def divide_training(
+    labels: Mapping[str, Labels], settings: Mapping[str, int], seed: int
 ) -> dict[str, np.ndarray]:
-    """All index tensors of an experiment.
+    """Images to train, validate and test on, and from which per cent on each is trained on.
 
     Args:
-        train_labels: Classes of the dataset's training images.
-        test_labels: Classes of its test images.
-        settings: The config's `splits`.
-        fractions: Names such as ``f010``.
+        labels: Classes of the dataset's `train` and `test` images.
+        settings: The config's `splits`, or what of it this uses.
         seed: The experiment's root seed.
 
     Raises:
         ConfigError: more images wanted than there are, with the key to lower.
     """
-    everything = np.arange(len(train_labels), dtype=np.int64)
-    tests = np.arange(len(test_labels), dtype=np.int64)
-    labelled = {"validation": train_labels, "reference": test_labels, "probe_test": test_labels}
-
-    def draw(key: str, use: str, among: Indices, count: int, leave: int = 0) -> Chosen:
-        labels = labelled.get(use, train_labels)
-        rng = seeds.generator(seed, "splits", use)
-        try:
-            return choose_stratified(labels, among, count, rng, leave)
-        except ValueError as error:
-            raise ConfigError(_too_many(key, count, labels[among], leave)) from error
-
-    validation = draw("validation", "validation", everything, settings["validation"], leave=1)
+    everything = _all(labels["train"])
+    validation = _draw(labels["train"], everything, settings, "validation", seed, leave=1)
     train = np.setdiff1d(everything, validation, assume_unique=True)
-    batches, size = settings["reference_batches"], settings["reference_batch_size"]
-    key = "reference_batches (or reference_batch_size)"
-    reference = draw(key, "reference", tests, batches * size)
-    order = _shuffle(len(reference), seeds.generator(seed, "splits", "reference order"))
-    probes = {"probe_train": train, "probe_held_out": validation, "probe_test": tests}
+    rng = seeds.generator(seed, "splits", "fractions")
     return {
         "train": train,
         "validation": validation,
-        "test": tests,
+        "test": _all(labels["test"]),
+        "train_from_per_cent": nest_fractions(labels["train"], train, rng),
+    }
+
+
+def choose_reference(
+    labels: Mapping[str, Labels], settings: Mapping[str, int], seed: int
+) -> dict[str, np.ndarray]:
+    """Test images that networks are compared on, in random order, and the minibatches' bounds.
+
+    Arguments and errors are those of `divide_training`.
+    """
+    batches, size = settings["reference_batches"], settings["reference_batch_size"]
+    key = "reference_batches (or reference_batch_size)"
+    wanted, tests = {key: batches * size}, _all(labels["test"])
+    reference = _draw(labels["test"], tests, wanted, key, seed, use="reference")
+    order = _shuffle(len(reference), seeds.generator(seed, "splits", "reference order"))
+    return {
         "reference": reference[order],
         "reference_bounds": np.arange(batches + 1, dtype=np.int64) * size,
-        **{name: draw(name, name, among, settings[name]) for name, among in probes.items()},
-        **{
-            f"fraction_{name}": chosen
-            for name, chosen in nest_fractions(
-                train_labels, train, fractions, seeds.generator(seed, "splits", "fractions")
-            ).items()
-        },
+    }
+
+
+def choose_probes(
+    labels: Mapping[str, Labels],
+    train: Int64[np.ndarray, " trained"],
+    validation: Int64[np.ndarray, " held_out"],
+    settings: Mapping[str, int],
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Labelled images that linear probes are fitted to, chosen by and tested on.
+
+    Args:
+        labels: Classes of the dataset's `train` and `test` images.
+        train: Images that networks are trained on; `probe_train` is drawn from them.
+        validation: Images that `probe_held_out` is drawn from.
+        settings: The config's `splits`, or what of it this uses.
+        seed: The experiment's root seed.
+
+    Raises:
+        ConfigError: more images wanted than there are, with the key to lower.
+    """
+    tests = _all(labels["test"])
+    return {
+        "probe_train": _draw(labels["train"], train, settings, "probe_train", seed),
+        "probe_held_out": _draw(labels["train"], validation, settings, "probe_held_out", seed),
+        "probe_test": _draw(labels["test"], tests, settings, "probe_test", seed),
     }
 
 
 def describe(tensors: Mapping[str, np.ndarray], dataset_sha256: str, classes: Sequence[str]) -> Any:
-    """What `splits.safetensors` says of itself: hashes of the dataset and of every tensor."""
+    """What a file of indices says of itself: hashes of the dataset and of every tensor."""
     hashes = {name: _hash(tensor) for name, tensor in tensors.items()}
-    reference = f"{dataset_sha256}{hashes['reference']}{hashes['reference_bounds']}"
-    return {
-        "dataset_sha256": dataset_sha256,
-        "hashes": hashes,
-        "reference_sha256": hashlib.sha256(reference.encode()).hexdigest(),
-        "classes": list(classes),
-    }
+    meta = {"dataset_sha256": dataset_sha256, "hashes": hashes, "classes": list(classes)}
+    if "reference" in hashes:
+        reference = f"{dataset_sha256}{hashes['reference']}{hashes['reference_bounds']}"
+        meta["reference_sha256"] = hashlib.sha256(reference.encode()).hexdigest()
+    return meta
 
 
 def main(job: Job) -> None:
-    """Divide the images of `dataset` and write `splits`."""
+    """Choose the images of `dataset` that one part is about, and write `splits`."""
     path = job.input("dataset")
     dataset = read_dataset(path)
     labels = {split: read_labels(path, dataset, split) for split in ("train", "test")}
-    tensors = divide(
-        labels["train"],
-        labels["test"],
-        job.config["splits"],
-        job.config["fractions"],
-        job.config["seed"],
+    settings, seed = job.config["splits"], job.config["seed"]
+    if job.config["part"] == "training":
+        tensors = divide_training(labels, settings, seed)
+    elif job.config["part"] == "reference":
+        tensors = choose_reference(labels, settings, seed)
+    else:
+        splits = open_splits(job.input("splits"), path)
+        train, validation = np.array(splits["train"]), np.array(splits["validation"])
+        tensors = choose_probes(labels, train, validation, settings, seed)
+    write_tensors(
+        job.output("splits"), tensors, describe(tensors, sha256(path), dataset["classes"])
     )
-    meta = describe(tensors, sha256(path), dataset["classes"])
-    write_tensors(job.output("splits"), tensors, meta)
     job.notes["images"] = {name: len(tensor) for name, tensor in tensors.items()}
+
+
+def _all(labels: Labels) -> Indices:
+    return np.arange(len(labels), dtype=np.int64)
+
+
+def _draw(
+    labels: Labels,
+    among: Indices,
+    settings: Mapping[str, int],
+    key: str,
+    seed: int,
+    use: str = "",
+    leave: int = 0,
+) -> Chosen:
+    """Draw as many images as the config's `splits.<key>` says, from the generator named `use`."""
+    rng = seeds.generator(seed, "splits", use or key)
+    try:
+        return choose_stratified(labels, among, settings[key], rng, leave)
+    except ValueError as error:
+        raise ConfigError(_too_many(key, settings[key], labels[among], leave)) from error
 
 
 def _shuffle(count: int, rng: np.random.Generator) -> Int64[np.ndarray, " images"]:

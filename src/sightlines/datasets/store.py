@@ -16,6 +16,7 @@ from jaxtyping import Int64
 
 from sightlines.errors import ResultError
 from sightlines.files import TensorReader, read_json, read_npy, read_table, sha256, write_json
+from sightlines.networks import per_cent
 
 SPLITS = ("train", "test")
 _KEYS = ("kind", "storage", "classes", "size_px", "mean", "std", "counts", "files")
@@ -72,7 +73,7 @@ def checked_file(dataset_json: Path, dataset: Mapping[str, Any], name: str) -> P
 
 
 def open_splits(path: Path, dataset_json: Path) -> TensorReader:
-    """Open `splits.safetensors` and check that it divides this dataset.
+    """Open `splits.safetensors`, or `reference` or `probes`, and check that it is of this dataset.
 
     Raises:
         ResultError: it is missing or damaged, or divides another dataset.
@@ -84,6 +85,17 @@ def open_splits(path: Path, dataset_json: Path) -> TensorReader:
             f"{path} divides another dataset than {dataset_json}: delete it and run snakemake again"
         )
     return splits
+
+
+def fraction_images(splits: TensorReader, fraction: str) -> Int64[np.ndarray, " images"]:
+    """Sorted indices of the training images of a fraction such as ``f010``.
+
+    Args:
+        splits: From `open_splits`, of `splits.safetensors`.
+        fraction: Its name; ``f000`` (untrained) has all images, to be evaluated on.
+    """
+    share = per_cent(fraction) or 100
+    return np.array(splits["train"])[np.asarray(splits["train_from_per_cent"]) <= share]
 
 
 def read_manifest(dataset_json: Path, dataset: Mapping[str, Any], split: str) -> Any:

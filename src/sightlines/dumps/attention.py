@@ -18,6 +18,8 @@ from sightlines.models.attention import attention_modules, capture_attention, pr
 from sightlines.stage import Job, Progress, run
 
 KIND = "attention"
+SPLITS = "reference"
+"""File of `data/` that says which images are shown."""
 STATISTICS = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")
 CHUNK_BYTES = 32 * 2**20
 """Attention probabilities held at once."""
@@ -25,7 +27,7 @@ CHUNK_BYTES = 32 * 2**20
 
 def main(job: Job) -> None:
     """Stream the reference minibatches through the network and keep what its heads look at."""
-    shown = Shown.open(job)
+    shown = Shown.open(job, SPLITS)
     minibatches = shown.reference_minibatches()
     meta = shown.describe() | describe_attention(shown)
     path = job.output("dump")

@@ -28,14 +28,16 @@ from sightlines.models.layers import Layer, capture
 from sightlines.stage import Job, Progress, run
 
 KIND = "features"
+SPLITS = "probes"
+"""File of `data/` that says which images are shown."""
 SUBSETS = (("probe_train", "train"), ("probe_held_out", "train"), ("probe_test", "test"))
-"""Tensor of the splits file, and the dataset's split that it indexes."""
+"""Tensor of the probes file, and the dataset's split that it indexes."""
 COPY_BYTES = 2**24
 
 
 def main(job: Job) -> None:
     """Stream the labelled images through the network and keep its layers' pooled features."""
-    shown = Shown.open(job)
+    shown = Shown.open(job, SPLITS)
     layers = probed_layers(shown.layers)
     prefix = prefix_tokens(shown.model) if hasattr(shown.model, "num_prefix_tokens") else 0
     chosen = [(split, np.asarray(shown.splits[name])) for name, split in SUBSETS]

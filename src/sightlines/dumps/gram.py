@@ -16,11 +16,13 @@ from sightlines.models.layers import capture
 from sightlines.stage import Job, Progress, run
 
 KIND = "gram"
+SPLITS = "reference"
+"""File of `data/` that says which images are shown."""
 
 
 def main(job: Job) -> None:
     """Stream the reference minibatches through the network and keep its layers' Grams."""
-    shown = Shown.open(job)
+    shown = Shown.open(job, SPLITS)
     minibatches = shown.reference_minibatches()
     meta = shown.describe() | {"layers": shown.describe_layers()}
     path = job.output("dump")

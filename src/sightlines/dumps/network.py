@@ -30,7 +30,7 @@ class Shown:
         layers: Where its representations are taken, in the order of depth.
         compute: Device, threads.
         images: The dataset.
-        splits: Which images are which.
+        splits: Which images it is shown: the file that the dump's SPLITS names.
     """
 
     network: Network
@@ -42,8 +42,12 @@ class Shown:
     splits: TensorReader
 
     @classmethod
-    def open(cls, job: Job) -> "Shown":
+    def open(cls, job: Job, splits: str) -> "Shown":
         """Load what a dump command's arguments name.
+
+        Args:
+            job: The dump.
+            splits: The input that says which images are shown.
 
         Raises:
             WeightsError: the weights do not fit their card.
@@ -67,9 +71,9 @@ class Shown:
             )
         layers = layers_of(card["family"], model)
         network = Network(*job.config["network"])
-        splits = open_splits(job.input("splits"), job.input("dataset"))
+        indices = open_splits(job.input(splits), job.input("dataset"))
         model = model.to(compute.device).float().eval()
-        return cls(network, model, card, layers, compute, images, splits)
+        return cls(network, model, card, layers, compute, images, indices)
 
     def reference_minibatches(self) -> list[np.ndarray]:
         """Test-image indices of each reference minibatch."""

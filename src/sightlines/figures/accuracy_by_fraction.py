@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sightlines.errors import ResultError
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, label, models
+from sightlines.figures.selecting import Tables, label, models, needed_accuracy
 from sightlines.figures.style import BLACK, GREY, model_look, styled
 from sightlines.stage import run
 
@@ -49,10 +49,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         _draw_model(axes, own, least / 2, label(config, model), model_look(shown, model))
     chance = float(table["chance"].iloc[0])
     axes.axhline(100 * chance, color=GREY, linestyle=":", label="chance")
-    if 3 * chance < 1:
-        axes.axhline(300 * chance, color=BLACK, linestyle="--", linewidth=0.9, label="3 × chance")
+    needed = needed_accuracy(chance)
+    name = "3 × chance" if needed == 3 * chance else "half-way from chance"
+    axes.axhline(100 * needed, color=BLACK, linestyle="--", linewidth=0.9, label=name)
     axes.set(xlabel="training images (number, logarithmic)", ylabel="test accuracy (%)")
-    axes.set_ylim(0, min(100, 115 * max(table["accuracy_test"].max(), min(1, 3 * chance))))
+    axes.set_ylim(0, min(100, 115 * max(table["accuracy_test"].max(), needed)))
     _mark_images(axes, trained, bool((table["fraction"] == "f000").any()), least / 2)
     figure.legend(loc="outside right upper")
     return figure

@@ -25,10 +25,10 @@ CAPTION = (
     "Linear CKA between all pairs of layers of one network (one column a network; origin at the "
     "lower left, small ticks where a block begins). Look for: a ViT that stays similar from its "
     "lowest to its highest layers, with a grid from sub-layers off the residual stream, against a "
-    "ResNet that falls into dissimilar lower and upper parts. The middle row keeps block outputs "
-    "only, so the grid vanishes there. Compare with the last row: what the untrained network "
-    "shows as well was not learned. It would contradict the paper if the lowest and highest "
-    "quarters of the ViT were no more similar to each other than those of the ResNet."
+    "ResNet that falls into dissimilar lower and upper parts. The second row keeps block outputs "
+    "only, so the grid vanishes there. Compare with the row of the untrained network, where there "
+    "is one: what it shows as well was not learned. It would contradict the paper if the lowest "
+    "and highest quarters of the ViT were no more similar to each other than those of the ResNet."
 )
 READS = ("cka.parquet", "layers.csv")
 NEEDS = ("trained",)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from sightlines.errors import ResultError
 from sightlines.figures import attention_panels as panels
 from sightlines.figures.drawing import command
+from sightlines.figures.maps import wrapped
 from sightlines.figures.selecting import (
     Tables,
     full_network,
@@ -65,7 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place, model in enumerate(trained):
         band, column = divmod(place, columns)
         stack = grid[band * 4 : band * 4 + 4, column]
-        stack[0].set_title(label(config, model), fontweight="bold")
+        stack[0].set_title(wrapped(label(config, model), 1.8), fontweight="bold")
         last = column == columns - 1 or place == len(trained) - 1
         _draw_column(stack, trained[model], bare[model], top, last)
         if column == 0:

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sightlines.errors import ResultError
 from sightlines.figures.drawing import command
+from sightlines.figures.maps import wrapped
 from sightlines.figures.selecting import Tables, label, models
 from sightlines.figures.style import (
     BLACK,
@@ -59,7 +60,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     grid = figure.subplots(bands, columns, squeeze=False, sharey=True)
     for place, model in enumerate(shown):
         axes = grid.flat[place]
-        axes.set_title(label(config, model), fontweight="bold")
+        axes.set_title(wrapped(label(config, model), 1.8), fontweight="bold")
         axes.set_xlabel("block index")
         if place % columns == 0:
             axes.set_ylabel("linear CKA with the\nfull-data network (no unit)")

@@ -23,8 +23,8 @@ def draw_map(axes: Axes, matrix: np.ndarray, scale: Normalize) -> AxesImage:
         np.ma.masked_invalid(matrix), cmap=colours, norm=scale, origin="lower", aspect="auto"
     )
     axes.set_box_aspect(1)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=2))
+    for axis, count in zip((axes.yaxis, axes.xaxis), matrix.shape, strict=True):
+        axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=min(2, count)))
         axis.set_minor_locator(NullLocator())
     axes.spines[:].set_visible(False)
     return image

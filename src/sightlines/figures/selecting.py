@@ -28,9 +28,9 @@ def label(config: dict[str, Any], model: str) -> str:
 
 
 def full_network(config: dict[str, Any], model: str) -> Network | None:
-    """The model trained on most images, first seed; None where no trained one exists."""
-    own = [n for n in networks(config) if n.model == model and per_cent(n.fraction)]
-    return max(own, key=lambda n: per_cent(n.fraction), default=None)
+    """The model trained on all images, first seed; None where there is none."""
+    own = [n for n in networks(config) if n.model == model and per_cent(n.fraction) == 100]
+    return next(iter(own), None)
 
 
 def untrained_network(config: dict[str, Any], model: str) -> Network | None:
@@ -42,7 +42,7 @@ def untrained_network(config: dict[str, Any], model: str) -> Network | None:
 
 
 def trained_models(config: dict[str, Any]) -> list[str]:
-    """Models with at least one trained network.
+    """Models with a network that is trained on all images.
 
     Raises:
         ResultError: there is none, so there is nothing to draw.
@@ -50,10 +50,18 @@ def trained_models(config: dict[str, Any]) -> list[str]:
     found = [m for m in models(config) if full_network(config, m)]
     if not found:
         raise ResultError(
-            "none of the networks is trained: add a fraction above f000 to `runs`, "
+            "none of the networks is trained on all images: add fraction f100 to `runs`, "
             "or leave this figure out of `figures`"
         )
     return found
+
+
+def needed_accuracy(chance: float) -> float:
+    """The accuracy below which a network has learned too little: three times chance.
+
+    Where that cannot be reached (three classes or fewer), half-way between chance and 1.
+    """
+    return 3 * chance if 3 * chance < 0.999 else (1 + chance) / 2
 
 
 def rows_of(table: pd.DataFrame, network: Network, suffix: str = "") -> pd.DataFrame:

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sightlines.figures.drawing import command
+from sightlines.figures.maps import wrapped
 from sightlines.figures.selecting import Tables, label, networks, rows_of, trained_models
 from sightlines.figures.style import (
     WIDTH_IN,
@@ -53,7 +54,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place, model in enumerate(models):
         band, column = divmod(place, columns)
         loss, accuracy = grid[band * 2 : band * 2 + 2, column]
-        loss.set_title(label(config, model), fontweight="bold")
+        loss.set_title(wrapped(label(config, model), 1.8), fontweight="bold")
         _draw_model(loss, accuracy, tables["curves.csv"], config, model)
         accuracy.set_xlabel("optimiser step")
         if column == 0:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sightlines.figures.selecting import label, models, networks
+from sightlines.figures.selecting import label, models, needed_accuracy, networks
 from sightlines.networks import per_cent
 
 REFERENCE = "reference_batches", "reference_batch_size"
@@ -25,14 +25,6 @@ def number(value: float, digits: int = 2) -> str:
 def text_columns(rows: list[Row]) -> list[bool]:
     """For each column whether it holds words, which are set flush left, or numbers."""
     return [cell[:1].isalpha() for cell in rows[0].cells] if rows else []
-
-
-def needed_accuracy(chance: float) -> float:
-    """The accuracy below which a network has learned too little: three times chance.
-
-    Where that cannot be reached (three classes or fewer), half-way between chance and 1.
-    """
-    return 3 * chance if 3 * chance < 1 else (1 + chance) / 2
 
 
 def summarise(config: dict[str, Any], dataset: dict[str, Any]) -> str:

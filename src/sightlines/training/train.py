@@ -13,9 +13,9 @@ from torch import nn
 
 from sightlines import devices, files, registry
 from sightlines.datasets.reading import open_dataset
-from sightlines.datasets.store import open_splits
+from sightlines.datasets.store import fraction_images, open_splits
 from sightlines.models import building
-from sightlines.networks import Network, per_cent
+from sightlines.networks import Network
 from sightlines.sharing.code_digest import code_digest
 from sightlines.stage import Job, run
 from sightlines.training import schedule, state
@@ -41,13 +41,12 @@ def main(job: Job) -> None:
     splits = open_splits(job.input("splits"), job.input("dataset"))
     image_set = open_dataset(job.input("dataset"), job.source, compute)
     schedule.check(recipe, image_set.size_px)
-    images = _training_images(splits, network)
     plan = Plan(
         network=network,
         root=config["seed"],
         recipe=recipe,
         total=schedule.total_steps(recipe, network.fraction),
-        images=images,
+        images=fraction_images(splits, network.fraction),
         image_set=image_set,
         compute=compute,
         checkpoint_every_s=float(config["compute"]["checkpoint_every_s"]),
@@ -58,11 +57,6 @@ def main(job: Job) -> None:
         _train(job, training, folder, splits)
         _write(job, training, splits)
         folder.remove()
-
-
-def _training_images(splits: files.TensorReader, network: Network) -> np.ndarray:
-    name = f"fraction_{network.fraction}" if per_cent(network.fraction) else "train"
-    return np.array(splits[name])
 
 
 def _fingerprint(job: Job, compute: devices.Compute) -> str:

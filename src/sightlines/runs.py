@@ -1,0 +1,78 @@
+"""Runs that were killed: free their lock, stop their orphans.
+
+Snakemake's lock on a folder outlives a SIGKILL, and so do its jobs. Every Snakemake of ours
+therefore holds a shared lock of its own, which the kernel frees; who gets it exclusively knows
+that no other is alive. And every job watches the Snakemake that started it.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+ALIVE = Path(".cache/sightlines/snakemake.alive")
+LOCKS = Path(".snakemake/locks")
+PARENT = "SIGHTLINES_PARENT"
+
+_held: list[int] = []
+
+
+def enter() -> str:
+    """Say that this Snakemake is alive, and remove the lock of one that was killed.
+
+    Returns:
+        What was removed; empty where nothing was.
+    """
+    try:
+        ALIVE.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return ""  # a folder that cannot be written is said where it matters
+    _held.append(handle)  # for the life of the process
+    freed = ""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for lock in sorted(LOCKS.glob("*.lock")):
+            lock.unlink(missing_ok=True)
+            freed = str(LOCKS)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return freed
+
+
+def follow_parent(poll_s: float = 1.0, grace_s: float = 20.0) -> None:
+    """End this process when the Snakemake that started it is gone.
+
+    Training keeps its last checkpoint, and the next run takes it up. On another machine (a
+    cluster's node), where that process is not to be seen, nothing is watched.
+    """
+    # SIGTERM unwinds: half-written files are removed, locks are freed.
+    signal.signal(signal.SIGTERM, _leave)
+    parent = os.environ.get(PARENT, "")
+    started = _start_time(parent)
+    if started is None:
+        return
+
+    def watch() -> None:
+        while _start_time(parent) == started:
+            time.sleep(poll_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+        os._exit(143)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit("stopped: the run that this job belongs to has ended")
+
+
+def _start_time(process: str) -> str | None:
+    """When a process started, in ticks; None where it is not alive or not to be seen."""
+    try:
+        fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if not process or fields[0] == "Z" else fields[19]
