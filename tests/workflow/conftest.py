@@ -46,7 +46,13 @@ def smoke(tmp_path_factory):
     shutil.copytree(ROOT, folder, ignore=kept)
     (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     done = subprocess.run(
-        ["make", "run", "--old-file=.venv/ready", "CONFIG=workflow/config/smoke.yaml"],
+        [
+            "make",
+            "run",
+            "--no-print-directory",
+            "--old-file=.venv/ready",
+            "CONFIG=workflow/config/smoke.yaml",
+        ],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -71,7 +71,9 @@ def test_the_photographs_recipe_works(tmp_path):
 
 
 def test_the_tree_of_the_readme_is_the_tree():
-    for name in re.findall(r"^    ([\w./]+)  ", README, re.M):
-        assert (ROOT / name).exists() or name in ("results/",), name
+    tree = README.split("## What is where")[1].split("\n## ")[0]
+    names = re.findall(r"^    ([\w./]+)  ", tree, re.M)
+    assert {"Snakefile", "data.dvc", "results/"} <= set(names)
+    assert [name for name in names if not (ROOT / name).exists()] == []
     for folder in registry.MARKS:
         assert f"{folder}/" in README
