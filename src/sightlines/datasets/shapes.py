@@ -143,7 +143,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
     """
     from sightlines.datasets.shapes_outlines import OUTLINES
     from sightlines.datasets.shapes_textures import TEXTURES
-    from sightlines.datasets.store import write_dataset
+    from sightlines.datasets.store import channel_statistics, write_dataset
     from sightlines.files import require_free_space
 
     counts = {split: settings[f"n_{split}"] for split in (*SPLITS, "conflict")}
@@ -155,7 +155,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
         images = _write_split(settings, split, out)
         log.info(f"rendered {len(images)} {split} images")
         if split == "train":
-            mean, std = _channel_statistics(images)
+            mean, std = channel_statistics(images)
     write_dataset(
         out,
         [name for name in FILES if name != "dataset.json"],
@@ -252,18 +252,3 @@ def _write_split(settings: Mapping[str, Any], split: str, out: Path) -> Any:
     if split != "conflict":
         write_npy(out / f"{split}_labels.npy", scene.label)
     return images
-
-
-def _channel_statistics(images: Any) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of [0, 1] pixels, from exact integer sums."""
-    import numpy as np
-
-    levels = np.arange(256)
-    mean, std = [], []
-    for channel in range(3):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
-        total, first = int(counts.sum()), int((counts * levels).sum())
-        second = int((counts * levels**2).sum())
-        mean.append(first / (total * 255))
-        std.append(math.sqrt(second * total - first * first) / (total * 255))
-    return mean, std

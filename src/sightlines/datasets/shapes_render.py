@@ -29,6 +29,13 @@ def render(
     return pixels.astype(np.uint8), inside >= 2
 
 
+def render_surface(scene: Scene, size_px: int) -> UInt8[np.ndarray, "images h w 3"]:
+    """Fill every image with its object's surface, without outline, background or clutter."""
+    pixels = _surface(scene, size_px)
+    _add_noise(pixels, scene)
+    return pixels.astype(np.uint8)
+
+
 def _turned(
     scene_x: np.ndarray, scene_y: np.ndarray, angle: np.ndarray, scale: int, by: np.ndarray
 ) -> Frame:

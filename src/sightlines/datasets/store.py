@@ -7,6 +7,7 @@ an image. `dataset.json` is written last and holds the SHA-256 of every other fi
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,16 @@ def read_labels(
             f"({len(labels)} labels). Delete the folder and run snakemake again."
         )
     return labels.astype(np.int64)
+
+
+def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of [0, 1] pixels, from exact integer sums."""
+    levels = np.arange(256)
+    mean, std = [], []
+    for channel in range(3):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        total, first = int(counts.sum()), int((counts * levels).sum())
+        second = int((counts * levels**2).sum())
+        mean.append(first / (total * 255))
+        std.append(math.sqrt(second * total - first * first) / (total * 255))
+    return mean, std

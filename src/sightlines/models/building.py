@@ -31,6 +31,17 @@ def build(model_config: dict[str, Any], size_px: int, classes: int, seed: int) -
         return family.build(architecture(model_config), size_px, classes)
 
 
+def with_new_head(model: nn.Module, classes: int, seed: int) -> nn.Module:
+    """The same network with a fresh last layer, drawn from `seed`, for other classes.
+
+    Torch's global random state is as before afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.reset_classifier(classes)  # type: ignore[operator]
+    return model
+
+
 def architecture(model_config: dict[str, Any]) -> dict[str, Any]:
     """The family's own settings out of a model's config."""
     return {key: v for key, v in model_config.items() if key not in NOT_ARCHITECTURE}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-KINDS = ("embed", "norm", "attn", "mlp_hidden", "mlp", "residual", "conv")
+KINDS = ("embed", "norm", "attn", "mixing", "mlp_hidden", "mlp", "residual", "conv")
 
 
 @dataclass(frozen=True)

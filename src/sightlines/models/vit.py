@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sightlines.errors import ConfigError
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
+from sightlines.models.skipless import take_skips
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,6 +64,18 @@ SETTINGS = {
         "exclusiveMaximum": 1,
         "default": 0,
     },
+    "skipless_block": {
+        "description": "Block that is built without skip connections (Figure 8), counted from 0; "
+        "-1: none.",
+        "type": "integer",
+        "minimum": -1,
+        "default": -1,
+    },
+    "skipless": {
+        "description": "Which skips that block lacks.",
+        "enum": ["both", "attn", "mlp"],
+        "default": "both",
+    },
     "qkv_bias": {
         "description": "Queries, keys and values have a bias.",
         "type": "boolean",
@@ -76,8 +89,8 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     """Rows and columns of the token grid.
 
     Raises:
-        ConfigError: the patch does not divide the image, the heads do not divide the width, or
-            the MLP has no hidden feature.
+        ConfigError: the patch does not divide the image, the heads do not divide the width, the
+            MLP has no hidden feature, or there is no block `skipless_block`.
     """
     patch_px, width, heads = settings["patch_px"], settings["width"], settings["heads"]
     if size_px % patch_px:
@@ -98,6 +111,11 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             f"mlp_ratio {settings['mlp_ratio']} leaves an MLP of width {width} without hidden "
             f"features: use at least {1 / width:.3g}"
         )
+    if settings.get("skipless_block", -1) >= settings["depth"]:
+        raise ConfigError(
+            f"skipless_block {settings['skipless_block']}: with depth {settings['depth']} the "
+            f"blocks are 0 to {settings['depth'] - 1}"
+        )
     return size_px // patch_px, size_px // patch_px
 
 
@@ -105,7 +123,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """A ViT with fresh weights, drawn from torch's global generator."""
     vision_transformer = timm_module("models.vision_transformer")
     is_gap = settings["pool"] == "gap"
-    return vision_transformer.VisionTransformer(
+    model = vision_transformer.VisionTransformer(
         img_size=size_px,
         patch_size=settings["patch_px"],
         num_classes=classes,
@@ -121,6 +139,9 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         proj_drop_rate=settings["dropout"],
         drop_path_rate=settings["drop_path"],
     )
+    if settings.get("skipless_block", -1) >= 0:
+        take_skips(model, settings["skipless_block"], settings["skipless"])
+    return model
 
 
 def layers(model: "nn.Module") -> list[Layer]:

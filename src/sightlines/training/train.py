@@ -1,7 +1,9 @@
 """Command: trains one network on one fraction of the images with one seed.
 
 Writes its weights, history, metrics and card. Fraction f000 is the untrained network: the same
-files without a step. Interrupted jobs go on from their last checkpoint.
+files without a step. Interrupted jobs go on from their last checkpoint. With the inputs `start`
+and `start_card` a trained network is trained further on other images (paper, appendix G): all
+weights are free, the last layer is a new one.
 """
 
 from importlib import metadata
@@ -11,9 +13,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sightlines import devices, files, registry
-from sightlines.datasets.reading import open_dataset
+from sightlines import devices, files, registry, seeds
+from sightlines.datasets.reading import ImageSet, open_dataset
 from sightlines.datasets.store import fraction_images, open_splits
+from sightlines.errors import ResultError
 from sightlines.models import building
 from sightlines.networks import Network
 from sightlines.sharing.code_digest import code_digest
@@ -41,9 +44,10 @@ def main(job: Job) -> None:
     splits = open_splits(job.input("splits"), job.input("dataset"))
     image_set = open_dataset(job.input("dataset"), job.source, compute)
     schedule.check(recipe, image_set.size_px)
+    start = _start(job, image_set)
     plan = Plan(
         network=network,
-        root=config["seed"],
+        root=seeds.derive(config["seed"], "finetune", config["task"]) if start else config["seed"],
         recipe=recipe,
         total=schedule.total_steps(recipe, network.fraction),
         images=fraction_images(splits, network.fraction),
@@ -53,7 +57,7 @@ def main(job: Job) -> None:
     )
     folder = state.StateFolder(state.ROOT / _fingerprint(job, compute), job.log)
     with folder.owned():
-        training = Training(plan, _build(config, network, image_set))
+        training = Training(plan, start or _build(config, network, image_set))
         _train(job, training, folder, splits)
         _write(job, training, splits)
         folder.remove()
@@ -66,10 +70,39 @@ def _fingerprint(job: Job, compute: devices.Compute) -> str:
         code_digest(
             "sightlines.training.train", f"sightlines.models.{job.config['model']['family']}"
         ),
-        {name: files.sha256(job.input(name)) for name in ("dataset", "splits")},
+        {name: files.sha256(job.input(name)) for name in job.inputs if name != "files"},
         {package: metadata.version(package) for package in ("torch", "torchvision", "timm")},
         compute.describe(),
     )
+
+
+def _start(job: Job, image_set: ImageSet) -> nn.Module | None:
+    """The network to train further, with a last layer for the classes of `image_set`.
+
+    The images are normalised as those that it was trained on.
+
+    Raises:
+        ResultError: the network is for images of another size, or its card does not say how
+            images were normalised.
+    """
+    if "start" not in job.inputs:
+        return None
+    model, card = building.load_network(job.input("start"), job.input("start_card"))
+    missing = [key for key in ("mean", "std") if key not in card]
+    if missing:
+        raise ResultError(
+            f"{job.input('start_card')} lacks {', '.join(missing)}. Delete its folder and run "
+            "snakemake again to train the network anew."
+        )
+    if card["size_px"] != image_set.size_px:
+        raise ResultError(
+            f"{job.input('start_card')} is of a network for images of {card['size_px']} px, but "
+            f"{job.input('dataset')} has {image_set.size_px} px"
+        )
+    image_set.facts |= {"mean": card["mean"], "std": card["std"]}
+    network = Network(*job.config["network"])
+    seed = seeds.derive(job.config["seed"], "new head", job.config["task"], *network)
+    return building.with_new_head(model, len(image_set.classes), seed)
 
 
 def _build(config: dict[str, Any], network: Network, image_set: Any) -> nn.Module:
