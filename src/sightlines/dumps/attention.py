@@ -18,6 +18,8 @@ from sightlines.models.attention import attention_modules, capture_attention, pr
 from sightlines.stage import Job, Progress, run
 
 KIND = "attention"
+NETWORKS = "plain"
+FAMILIES = "ATTENTION"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
 STATISTICS = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")

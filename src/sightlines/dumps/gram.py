@@ -2,13 +2,18 @@
 
 Source: design of the minibatch estimator in Raghu et al. 2021, appendix A, and Nguyen et al. 2021.
 One file a network; per minibatch of n images a tensor `gram.<minibatch>` [layers, n(n+1)/2], the
-upper triangle with its diagonal of X_c X_cᵀ, float32.
+upper triangle with its diagonal of X_c X_cᵀ, float32. Beside it what no Gram shows: how large the
+activations are, `largest.<minibatch>` and `median.<minibatch>` [layers], float32 (massive
+activations: Sun et al. 2024).
 """
+
+import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from sightlines.dumps.gram_product import packed_gram
+from sightlines.dumps.gram_product import flatten, packed_gram
 from sightlines.dumps.network import Shown
 from sightlines.errors import ResultError
 from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
@@ -16,8 +21,25 @@ from sightlines.models.layers import capture
 from sightlines.stage import Job, Progress, run
 
 KIND = "gram"
+NETWORKS = "all"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
+SAMPLED = 16_384
+"""Activations of a layer and minibatch, at most, that the median is taken of."""
+
+
+class LayerStatistics(NamedTuple):
+    """What is kept of one minibatch, all layers.
+
+    Attributes:
+        gram: Packed Grams, [layers, n(n+1)/2] float32.
+        largest: Largest absolute activation, [layers] float32.
+        median: Median absolute activation of those that are not 0, [layers] float32.
+    """
+
+    gram: np.ndarray
+    largest: np.ndarray
+    median: np.ndarray
 
 
 def main(job: Job) -> None:
@@ -32,21 +54,22 @@ def main(job: Job) -> None:
     job.log.info(f"{len(shown.layers)} layers, {len(minibatches)} minibatches, {size / 1e6:.1f} MB")
     progress = Progress(job.log, len(minibatches), "minibatches")
     with TensorWriter(path, shapes, meta) as writer:
-        pixels = shown.pixels("test", minibatches)
-        for done, (name, images) in enumerate(zip(shapes, pixels, strict=True), 1):
-            writer.write(name, minibatch_grams(shown, images))
-            progress.update(done)
+        for index, images in enumerate(shown.pixels("test", minibatches)):
+            for name, values in minibatch_grams(shown, images)._asdict().items():
+                writer.write(f"{name}.{index:03d}", values)
+            progress.update(index + 1)
 
 
 def gram_shapes(batch_sizes: list[int], layers: int) -> TensorShapes:
     """The file's tensors, in order."""
-    return {
-        f"gram.{index:03d}": ("F32", (layers, images * (images + 1) // 2))
-        for index, images in enumerate(batch_sizes)
-    }
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for index, images in enumerate(batch_sizes):
+        shapes[f"gram.{index:03d}"] = ("F32", (layers, images * (images + 1) // 2))
+        shapes[f"largest.{index:03d}"] = shapes[f"median.{index:03d}"] = ("F32", (layers,))
+    return shapes
 
 
-def minibatch_grams(shown: Shown, images: torch.Tensor) -> np.ndarray:
+def minibatch_grams(shown: Shown, images: torch.Tensor) -> LayerStatistics:
     """Packed Grams of all layers for one minibatch, formed while the network runs.
 
     Each is formed inside its layer's hook, so no two layers' activations are held at once and no
@@ -56,28 +79,54 @@ def minibatch_grams(shown: Shown, images: torch.Tensor) -> np.ndarray:
         shown: The network.
         images: Normalised pixels [n, 3, height, width].
 
-    Returns:
-        [layers, n(n+1)/2] float32.
-
     Raises:
         ResultError: a layer's activations are not finite, or so large that their Gram is not.
     """
-    count = len(images)
-    grams = np.empty((len(shown.layers), count * (count + 1) // 2), np.float32)
+    count, layers = len(images), len(shown.layers)
+    kept = LayerStatistics(
+        np.empty((layers, count * (count + 1) // 2), np.float32),
+        np.empty(layers, np.float32),
+        np.empty(layers, np.float32),
+    )
 
     def keep(index: int, activations: torch.Tensor) -> None:
-        packed = packed_gram(activations).cpu().numpy()
+        features = flatten(activations)
+        packed = packed_gram(features).cpu().numpy()
         if not np.isfinite(packed).all():
             raise ResultError(
                 f"layer {shown.layers[index].name} of {shown.network.slug} has activations that "
                 "are not finite, or too large for a float32 Gram: its training has diverged; "
                 "lower train.learning_rate, or lengthen train.warmup_steps"
             )
-        grams[index] = packed
+        kept.gram[index] = packed
+        kept.largest[index], kept.median[index] = activation_sizes(features)
 
     with torch.inference_mode(), capture(shown.model, shown.layers, keep):
         shown.model(images)
-    return grams
+    return kept
+
+
+def activation_sizes(features: torch.Tensor) -> tuple[float, float]:
+    """The largest absolute activation, and the median absolute activation of those that are not 0.
+
+    Zeros are left out, because a ReLU's say nothing about the layer's scale and would often be the
+    median. The median is of every so many-th activation, in steps that share no factor with the
+    number of features, so that all features are met.
+
+    Args:
+        features: [images, features].
+
+    Returns:
+        Both 0 where all activations are.
+    """
+    low, high = features.aminmax()
+    step = max(1, -(-features.numel() // SAMPLED))
+    while math.gcd(step, features.shape[1]) > 1:
+        step += 1
+    sample = np.abs(features.flatten()[::step].float().cpu().numpy())
+    sample = sample[sample > 0]
+    median = float(np.median(sample)) if len(sample) else 0.0
+    return max(abs(float(low)), abs(float(high))), median
 
 
 if __name__ == "__main__":

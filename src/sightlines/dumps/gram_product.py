@@ -34,7 +34,7 @@ def packed_gram(activations: torch.Tensor, columns: int = COLUMNS) -> torch.Tens
         activation is not, or overflows.
     """
     with torch.autocast(activations.device.type, enabled=False):
-        features = _flatten(activations)
+        features = flatten(activations)
         product = _ChunkProduct(len(features), features.device)
         for chunk in features.split(columns, dim=1):
             product.add(chunk.float())
@@ -119,7 +119,7 @@ class _ChunkProduct:
         return total, trace
 
 
-def _flatten(activations: torch.Tensor) -> torch.Tensor:
+def flatten(activations: torch.Tensor) -> torch.Tensor:
     """[images, features], in memory order where that avoids a copy: no Gram depends on it."""
     if activations.dim() == 4 and activations.is_contiguous(memory_format=torch.channels_last):
         activations = activations.permute(0, 2, 3, 1)

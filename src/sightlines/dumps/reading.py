@@ -79,6 +79,22 @@ class GramDump(Dump):
         n = self.batch_sizes[minibatch]
         return self._tensor(f"gram.{minibatch:03d}", (len(self.layers), n * (n + 1) // 2))
 
+    def largest(self, minibatch: int) -> np.ndarray:
+        """Largest absolute activation of each layer, [layers] float32.
+
+        Raises:
+            ResultError: the dump has no such tensor, or numbers that are not finite.
+        """
+        return self._tensor(f"largest.{minibatch:03d}", (len(self.layers),))
+
+    def median(self, minibatch: int) -> np.ndarray:
+        """Median absolute activation of those that are not 0, [layers] float32; 0 if all are.
+
+        Raises:
+            ResultError: the dump has no such tensor, or numbers that are not finite.
+        """
+        return self._tensor(f"median.{minibatch:03d}", (len(self.layers),))
+
 
 class AttentionDump(Dump):
     """Per-head statistics of one network's attention.

@@ -1,0 +1,119 @@
+"""Gram matrices of every head of a ViT's first block: all that subsets of heads need.
+
+Source: Raghu et al. 2021, section 4, Figure 5. A head's representation is its weighted values A·V,
+before the output projection mixes heads, of all tokens. One file a network; per minibatch of n
+images a tensor `gram.<minibatch>` [heads, n(n+1)/2] float32, packed as in the dump of layers. The
+Gram of several heads side by side is the sum of theirs.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightlines.dumps.gram_product import packed_gram
+from sightlines.dumps.network import Shown
+from sightlines.errors import ResultError
+from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.models.attention import attention_modules
+from sightlines.stage import Job, Progress, run
+
+KIND = "heads"
+NETWORKS = "compared"
+FAMILIES = "ATTENTION"
+SPLITS = "reference"
+"""File of `data/` that says which images are shown."""
+BLOCK = 0
+"""The block whose heads are kept: the paper's first encoder block."""
+
+
+def main(job: Job) -> None:
+    """Stream the reference minibatches through the network and keep its first heads' Grams."""
+    shown = Shown.open(job, SPLITS)
+    minibatches = shown.reference_minibatches()
+    heads = int(first_attention(shown.model).num_heads)
+    meta = shown.describe() | {"block": BLOCK, "heads": heads}
+    path = job.output("dump")
+    shapes = head_shapes(meta)
+    size = safetensors_bytes(shapes, meta)
+    require_free_space(path.parent, size, f"the dump of heads {path}")
+    progress = Progress(job.log, len(minibatches), "minibatches")
+    with TensorWriter(path, shapes, meta) as writer:
+        for index, images in enumerate(shown.pixels("test", minibatches)):
+            writer.write(f"gram.{index:03d}", minibatch_heads(shown, images))
+            progress.update(index + 1)
+
+
+def head_shapes(meta: dict[str, Any]) -> TensorShapes:
+    """The file's tensors, in order."""
+    return {
+        f"gram.{index:03d}": ("F32", (meta["heads"], images * (images + 1) // 2))
+        for index, images in enumerate(meta["batch_sizes"])
+    }
+
+
+def first_attention(model: torch.nn.Module) -> Any:
+    """The attention module of the first block.
+
+    Raises:
+        ResultError: the network has no attention.
+    """
+    modules = attention_modules(model)
+    if not modules:
+        raise ResultError(f"{type(model).__name__} has no attention, so no heads to compare")
+    return modules[BLOCK]
+
+
+@contextlib.contextmanager
+def capture_heads(module: Any, on_heads: Callable[[torch.Tensor], None]) -> Iterator[None]:
+    """Hand what every head computes to `on_heads` while the block runs forward passes.
+
+    It is taken where it enters the output projection, so fused attention stays on.
+
+    Args:
+        module: timm's `Attention`.
+        on_heads: Receives A·V as [n, tokens, heads, features of a head].
+    """
+
+    def before(projection: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+        del projection
+        joined = arguments[0]
+        on_heads(joined.reshape(*joined.shape[:2], module.num_heads, module.head_dim))
+
+    handle = module.proj.register_forward_pre_hook(before)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def minibatch_heads(shown: Shown, images: torch.Tensor) -> np.ndarray:
+    """Packed Grams of all heads for one minibatch, [heads, n(n+1)/2] float32.
+
+    Args:
+        shown: The network.
+        images: Normalised pixels [n, 3, height, width].
+
+    Raises:
+        ResultError: a head's output is not finite.
+    """
+    grams: list[torch.Tensor] = []
+
+    def keep(outputs: torch.Tensor) -> None:
+        grams.extend(packed_gram(outputs[:, :, head]) for head in range(outputs.shape[2]))
+
+    with torch.inference_mode(), capture_heads(first_attention(shown.model), keep):
+        shown.model(images)
+    packed = torch.stack(grams).cpu().numpy()
+    if not np.isfinite(packed).all():
+        raise ResultError(
+            f"heads of the first block of {shown.network.slug} have outputs that are not finite: "
+            "its training has diverged; lower train.learning_rate, or lengthen train.warmup_steps"
+        )
+    return packed
+
+
+if __name__ == "__main__":
+    run(main)

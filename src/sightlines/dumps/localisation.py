@@ -1,0 +1,167 @@
+"""How similar every token is to every patch of pixels over the reference images.
+
+Source: Raghu et al. 2021, section 5 and appendix D, Figures 9, 10, D.1 to D.3: CKA of token t with
+the raw (normalised) pixels of patch u. The Grams of single tokens would be hundreds of MB; what is
+kept is their HSICs. One file a network; per minibatch of n images `cross.<minibatch>` [layers,
+tokens, patches], `own_tokens.…` [layers, tokens], `patches.…` [patches, patches], and where there
+is a class token `cross_cls.…` [layers, patches] and `own_cls.…` [layers]: n(n-3) HSIC₁, float64.
+Layers are the block outputs and a final norm.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightlines.dumps.localisation_hsic import centred_pairs, token_patch_hsic
+from sightlines.dumps.network import Shown
+from sightlines.errors import ConfigError, ResultError
+from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.models.attention import prefix_tokens
+from sightlines.models.layers import Layer, capture, layer_table
+from sightlines.stage import Job, Progress, run
+
+KIND = "localisation"
+SPLITS = "reference"
+"""File of `data/` that says which images are shown."""
+NETWORKS = "compared"
+"""Which networks have this dump."""
+MINIMUM_IMAGES = 4
+"""Of a minibatch: with fewer, unbiased HSIC does not exist."""
+
+
+def main(job: Job) -> None:
+    """Stream the reference minibatches through the network and compare its tokens with patches."""
+    shown = Shown.open(job, SPLITS)
+    layers = localised_layers(shown.layers)
+    minibatches = shown.reference_minibatches()
+    meta = shown.describe() | describe_tokens(shown, layers)
+    path = job.output("dump")
+    shapes = localisation_shapes(meta)
+    size = safetensors_bytes(shapes, meta)
+    require_free_space(path.parent, size, f"the localisation dump {path}")
+    progress = Progress(job.log, len(minibatches), "minibatches")
+    with TensorWriter(path, shapes, meta) as writer:
+        for index, images in enumerate(shown.pixels("test", minibatches)):
+            for name, sums in minibatch_hsic(shown, layers, images, meta).items():
+                writer.write(f"{name}.{index:03d}", sums)
+            progress.update(index + 1)
+
+
+def localised_layers(layers: list[Layer]) -> list[Layer]:
+    """Block outputs, and the norm after the last block where there is one."""
+    last = layers[-1:] if layers[-1].kind == "norm" else []
+    return [layer for layer in layers if layer.kind == "residual"] + last
+
+
+def describe_tokens(shown: Shown, layers: list[Layer]) -> dict[str, Any]:
+    """The dump's own facts: rows of its layers, the grid, and how many tokens precede patches.
+
+    Raises:
+        ConfigError: a minibatch is too small for the estimator.
+    """
+    fewest = min(len(minibatch) for minibatch in shown.reference_minibatches())
+    if fewest < MINIMUM_IMAGES:
+        raise ConfigError(
+            f"a reference minibatch has {fewest} images, but unbiased HSIC needs "
+            f"{MINIMUM_IMAGES}: change splits.reference_batch_size"
+        )
+    grid = [int(side) for side in shown.card["grid"]]
+    rows = {row["name"]: row for row in layer_table(shown.layers)}
+    shapes = shown.layer_shapes(layers)
+    positions = [list(shape[1:]) if len(shape) == 3 else grid for shape in shapes]
+    has_prefix = hasattr(shown.model, "num_prefix_tokens")
+    return {
+        "grid": grid,
+        "prefix_tokens": prefix_tokens(shown.model) if has_prefix else 0,
+        "layers": [
+            rows[layer.name] | {"positions": own}
+            for layer, own in zip(layers, positions, strict=True)
+        ],
+    }
+
+
+def localisation_shapes(meta: dict[str, Any]) -> TensorShapes:
+    """The file's tensors, in order."""
+    layers, tokens = len(meta["layers"]), meta["grid"][0] * meta["grid"][1]
+    own: dict[str, tuple[int, ...]] = {
+        "cross": (layers, tokens, tokens),
+        "own_tokens": (layers, tokens),
+        "patches": (tokens, tokens),
+    }
+    if meta["prefix_tokens"]:
+        own |= {"cross_cls": (layers, tokens), "own_cls": (layers,)}
+    return {
+        f"{name}.{index:03d}": ("F64", shape)
+        for index in range(len(meta["batch_sizes"]))
+        for name, shape in own.items()
+    }
+
+
+def minibatch_hsic(
+    shown: Shown, layers: list[Layer], images: torch.Tensor, meta: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """All sums of one minibatch, formed while the network runs.
+
+    Args:
+        shown: The network.
+        layers: From `localised_layers`.
+        images: Normalised pixels [n, 3, height, width].
+        meta: From `describe_tokens`.
+
+    Returns:
+        The minibatch's tensors by name, in the file's order.
+
+    Raises:
+        ResultError: a layer's activations are not finite, or so large that their HSIC is not.
+    """
+    grid, prefix = (meta["grid"][0], meta["grid"][1]), meta["prefix_tokens"]
+    patches = centred_pairs(images, grid)
+    sums: dict[str, list[torch.Tensor]] = {"cross": [], "own_tokens": []}
+    sums |= {"cross_cls": [], "own_cls": []} if prefix else {}
+
+    def keep(index: int, activations: torch.Tensor) -> None:
+        maps, cls = as_maps(activations, grid, prefix)
+        cross, own = token_patch_hsic(maps, grid, patches)
+        if not (torch.isfinite(cross).all() and torch.isfinite(own).all()):
+            raise ResultError(
+                f"layer {layers[index].name} of {shown.network.slug} has activations that are "
+                "not finite, or too large for a float32 Gram: its training has diverged; "
+                "lower train.learning_rate, or lengthen train.warmup_steps"
+            )
+        sums["cross"].append(cross)
+        sums["own_tokens"].append(own)
+        if cls is not None:
+            cross, own = token_patch_hsic(cls, (1, 1), patches)
+            sums["cross_cls"].append(cross[0])
+            sums["own_cls"].append(own[0])
+
+    with torch.inference_mode(), capture(shown.model, layers, keep):
+        shown.model(images)
+    found = {name: torch.stack(parts).cpu().numpy() for name, parts in sums.items()}
+    found["patches"] = (patches @ patches.T).cpu().numpy()
+    order = ("cross", "own_tokens", "patches", "cross_cls", "own_cls")
+    return {name: found[name] for name in order if name in found}
+
+
+def as_maps(
+    activations: torch.Tensor, grid: tuple[int, int], prefix: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Patch tokens as a map, and the class token as a map of one position.
+
+    Args:
+        activations: Tokens [n, tokens, D], or maps [n, D, rows, columns].
+        grid: Rows and columns of patches.
+        prefix: Tokens before the patches' (CLS, registers); the first is the class token.
+
+    Returns:
+        [n, D, rows, columns], and [n, D, 1, 1] or None.
+    """
+    if activations.dim() == 4:
+        return activations, None
+    maps = activations[:, prefix:].transpose(1, 2).unflatten(2, grid)
+    return maps, activations[:, 0, :, None, None] if prefix else None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,123 @@
+"""Effective receptive fields: which pixels the centre of a layer depends on.
+
+Source: Luo et al. 2016; Raghu et al. 2021, section 4, Figures 6 and C.1 to C.4. One file a network;
+for each layer a tensor `gradient.<layer>` [groups, height, width], float32: the absolute gradient,
+averaged over channels, colours and the images of a group.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sightlines.dumps.network import Shown
+from sightlines.dumps.receptive_field_gradients import channel_gradients
+from sightlines.dumps.receptive_field_layers import Target, target_of, watched_layers
+from sightlines.errors import ResultError
+from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.stage import Job, Progress, run
+
+KIND = "receptive_field"
+SPLITS = "reference"
+"""File of `data/` that says which images are shown."""
+NETWORKS = "main"
+FAMILIES = ""
+USES = ("receptive_field",)
+
+GROUPS = 8
+"""Groups of images, for the jackknife."""
+PIXELS_AT_ONCE = 2**19
+"""Pixels of the images in one pass: what it computes is held until its last backward pass."""
+
+
+def main(job: Job) -> None:
+    """Take the gradients of the first reference images and keep their means."""
+    shown = Shown.open(job, SPLITS)
+    settings = job.config["receptive_field"]
+    targets = find_targets(shown, settings)
+    chosen = np.concatenate(shown.reference_minibatches())[: settings["images"]]
+    meta = shown.describe() | {
+        "size_px": shown.card["size_px"],
+        "group_sizes": group_sizes(len(chosen)),
+        "layers": [target.describe() for target in targets],
+    }
+    path = job.output("dump")
+    tensors = gradient_shapes(meta)
+    size = safetensors_bytes(tensors, meta)
+    require_free_space(path.parent, size, f"the dump of receptive fields {path}")
+    job.log.info(f"{len(targets)} layers, {len(chosen)} images, {size / 1e6:.1f} MB")
+    means = mean_gradients(job, shown, targets, chosen, meta["group_sizes"])
+    with TensorWriter(path, tensors, meta) as writer:
+        for name, mean in zip(tensors, means, strict=True):
+            writer.write(name, mean)
+
+
+def find_targets(shown: Shown, settings: dict[str, Any]) -> list[Target]:
+    """What is differentiated in a network.
+
+    Args:
+        shown: The network.
+        settings: The config's `receptive_field`: how many `depths` and `channels`.
+    """
+    watched = watched_layers(shown.layers, settings["depths"])
+    shapes = shown.layer_shapes([w.layer for w in watched])
+    facts = (shown.card["grid"], shown.card["size_px"], settings["channels"])
+    return [target_of(w, shape, *facts) for w, shape in zip(watched, shapes, strict=True)]
+
+
+def group_sizes(images: int) -> list[int]:
+    """Images of each group: runs of neighbours, as equal as can be."""
+    groups = min(GROUPS, images)
+    return [images * (g + 1) // groups - images * g // groups for g in range(groups)]
+
+
+def gradient_shapes(meta: dict[str, Any]) -> TensorShapes:
+    """The file's tensors, in order."""
+    shape = (len(meta["group_sizes"]), meta["size_px"], meta["size_px"])
+    return {f"gradient.{index:03d}": ("F32", shape) for index in range(len(meta["layers"]))}
+
+
+def mean_gradients(
+    job: Job, shown: Shown, targets: Sequence[Target], chosen: np.ndarray, groups: Sequence[int]
+) -> np.ndarray:
+    """Mean absolute gradients of all layers and groups of images.
+
+    Args:
+        job: For its log.
+        shown: The network.
+        targets: What is differentiated.
+        chosen: Indices of test images.
+        groups: So many images are in each group, in order.
+
+    Returns:
+        [layers, groups, height, width] float64.
+
+    Raises:
+        ResultError: a layer's gradients are not finite.
+    """
+    size_px = shown.card["size_px"]
+    means = np.zeros((len(targets), len(groups), size_px, size_px))
+    step = max(PIXELS_AT_ONCE // size_px**2, 1)
+    minibatches = [chosen[i : i + step] for i in range(0, len(chosen), step)]
+    group_of = np.repeat(np.arange(len(groups)), groups)
+    progress = Progress(job.log, len(targets) * len(minibatches), "layers")
+    for turn, images in enumerate(shown.pixels("test", minibatches)):
+        for index, gradient in enumerate(channel_gradients(shown.model, targets, images)):
+            maps = gradient.double().cpu().numpy()
+            _require_finite(maps, targets[index], shown)
+            for group, image in zip(group_of[turn * step :], maps, strict=False):
+                means[index, group] += image / groups[group]
+            progress.update(turn * len(targets) + index + 1)
+    return means
+
+
+def _require_finite(maps: np.ndarray, target: Target, shown: Shown) -> None:
+    if not np.isfinite(maps).all():
+        raise ResultError(
+            f"gradients of layer {target.watched.layer.name} of {shown.network.slug} are not "
+            "finite: its training has diverged; lower train.learning_rate"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,84 @@
+"""Features of every token of labelled images at a few depths, for tokens' own linear probes.
+
+Source: Raghu et al. 2021, section 6 and Figures 11 and D.4. One file a network; for each chosen
+layer `tokens.<layer>` [images, places, D] float32: the class token first where there is one, then
+patches, or the cells of a ResNet's last map, row after row. `labels` and `subset` (0 train, 1
+held-out, 2 test) are int64 [images].
+"""
+
+import numpy as np
+
+from sightlines import seeds
+from sightlines.dumps.labelled import (
+    SUBSETS,
+    describe_labelled,
+    last_shape,
+    probed_layers,
+    write_labelled,
+)
+from sightlines.dumps.network import Shown
+from sightlines.dumps.pooling import Shape, places, width_of
+from sightlines.files import TensorShapes
+from sightlines.models.attention import prefix_tokens
+from sightlines.models.layers import Layer
+from sightlines.stage import Job, run
+
+KIND = "token_features"
+NETWORKS = "first_seed"
+SPLITS = "probes"
+"""File of `data/` that says which images are shown."""
+USES = ("probes",)
+LIMITS = ("token_train", "token_held_out", "token_test")
+"""Keys of the config's `probes` that limit each subset."""
+
+
+def main(job: Job) -> None:
+    """Stream some of the labelled images through the network and keep all tokens of few layers."""
+    shown = Shown.open(job, SPLITS)
+    settings, seed = job.config["probes"], job.config["seed"]
+    probed = probed_layers(shown.layers)
+    layers = spread(probed, settings["token_depths"])
+    prefix = prefix_tokens(shown.model) if hasattr(shown.model, "num_prefix_tokens") else 0
+    chosen = [
+        (split, draw(np.asarray(shown.splits[name]), settings[limit], seed, name))
+        for (name, split), limit in zip(SUBSETS, LIMITS, strict=True)
+    ]
+    meta = describe_labelled(shown, chosen) | {
+        "layers": [layer.name for layer in layers],
+        "depths": [probed.index(layer) / max(len(probed) - 1, 1) for layer in layers],
+        "grid": list(shown.card["grid"]),
+        "class_token": prefix > 0,
+    }
+    sizes = shown.layer_shapes(layers)
+    last = last_shape(layers, sizes)
+    kept = token_shapes(layers, sizes, prefix, meta["images"])
+    write_labelled(
+        job, shown, layers, chosen, kept, meta, lambda x: {"tokens": places(x, prefix, last)}
+    )
+
+
+def spread(layers: list[Layer], count: int) -> list[Layer]:
+    """So many block outputs, evenly spread from first to last, and the norm after them."""
+    blocks = [layer for layer in layers if layer.block >= 0]
+    picked = np.unique(np.linspace(0, len(blocks) - 1, min(count, len(blocks))).round().astype(int))
+    return [blocks[i] for i in picked] + [layer for layer in layers if layer.block < 0]
+
+
+def draw(indices: np.ndarray, limit: int, seed: int, name: str) -> np.ndarray:
+    """At most `limit` of the images, drawn from their own seed, in the order that they had."""
+    order = seeds.generator(seed, "token probes", name).permutation(len(indices))
+    return indices[np.sort(order[:limit])]
+
+
+def token_shapes(layers: list[Layer], sizes: list[Shape], prefix: int, images: int) -> TensorShapes:
+    """The file's features, in order; arguments are those of `features.feature_shapes`."""
+    last = last_shape(layers, sizes)
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for layer, size in zip(layers, sizes, strict=True):
+        count = size[0] - max(prefix - 1, 0) if len(size) == 2 else last[1] * last[2]
+        found[f"tokens.{layer.name}"] = ("F32", (images, count, width_of(size, last)))
+    return found
+
+
+if __name__ == "__main__":
+    run(main)
