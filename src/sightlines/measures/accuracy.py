@@ -11,7 +11,7 @@ READS = ("metrics.json",)
 WRITES = ("accuracy.csv",)
 METRICS = (
     *("train_images", "steps", "parameters", "accuracy_train", "accuracy_validation"),
-    *("accuracy_test", "loss_test", "chance"),
+    *("accuracy_test", "loss_test", "chance", "confusion"),
 )
 
 
@@ -30,8 +30,10 @@ def main(job: Job) -> None:
                 f"{path} lacks {', '.join(missing)}. "
                 "Delete its folder and run snakemake again to train the network anew."
             )
-        row = Network.parse(slug)._asdict() | {name: metrics[name] for name in METRICS}
-        rows.append(row | {"times_chance": metrics["accuracy_test"] / metrics["chance"]})
+        row = Network.parse(slug)._asdict() | {n: metrics[n] for n in METRICS if n != "confusion"}
+        tests = sum(map(sum, metrics["confusion"]))
+        score = metrics["accuracy_test"] / metrics["chance"]
+        rows.append(row | {"times_chance": score, "test_images": tests})
     write_table(job.output("accuracy"), pd.DataFrame(rows))
 
 

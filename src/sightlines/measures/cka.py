@@ -6,8 +6,9 @@ for which the true similarity is 0; layers that do not vary are named instead of
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,20 @@ from threadpoolctl import threadpool_limits
 from sightlines import seeds
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.errors import ConfigError, ResultError
-from sightlines.files import write_table
+from sightlines.files import TensorShapes, TensorWriter, write_table
 from sightlines.measures import hsic
+from sightlines.measures.jackknife import leave_one_out
 from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of, jackknife
 from sightlines.stage import Job, Progress, run
 
 READS = ("gram",)
-WRITES = ("layers.csv", "cka.parquet", "cka_shuffled.parquet", "cka_degenerate.csv")
+WRITES = (
+    "layers.csv",
+    "cka.parquet",
+    "cka_shuffled.parquet",
+    "cka_degenerate.csv",
+    "cka_replicates.safetensors",
+)
 BUDGET_BYTES = 256 * 2**20
 KEYS = ("model", "fraction", "seed")
 
@@ -44,7 +52,7 @@ class Sums:
 
 
 def main(job: Job) -> None:
-    """Read all Gram dumps once, write four tables."""
+    """Read all Gram dumps once, write all tables."""
     dumps = [GramDump(path) for path in job.inputs["gram"]]
     check_together(dumps, job.config["networks"])
     layers = layer_rows(dumps)
@@ -64,6 +72,7 @@ def main(job: Job) -> None:
     write_table(job.output("cka_degenerate"), pd.DataFrame(constant, columns=columns))
     write_table(job.output("cka"), pair_table(dumps, sums))
     write_table(job.output("cka_shuffled"), shuffled_table(dumps, sums))
+    write_replicates(job.output("cka_replicates"), dumps, sums)
 
 
 def add_hsic(dumps: Sequence[GramDump], seed: int, progress: Progress | None = None) -> Sums:
@@ -177,6 +186,42 @@ def pair_table(dumps: Sequence[GramDump], sums: Sums) -> pd.DataFrame:
         value, error = jackknife(sums.whole[:, in_a, in_b], own[:, in_a], own[:, in_b])
         parts.append(_rectangle(dumps[a], dumps[b], {"cka": value, "cka_se": error}))
     return pd.concat(parts, ignore_index=True)
+
+
+def write_replicates(path: Path, dumps: Sequence[GramDump], sums: Sums) -> None:
+    """cka_replicates.safetensors: CKA of all images and with each group of them left out.
+
+    One tensor `<network>|<network>` [1 + groups, layers, layers] float32 for each network with
+    itself, for networks of one model (which differ in fraction or seed), and for networks of one
+    fraction and seed: what claims are judged by.
+    """
+    edges = layer_edges(dumps)
+    own = np.einsum("gll->gl", sums.whole).copy()
+    own[:, is_constant(sums)] = np.nan
+    own = leave_one_out(own)
+    pairs = list(_judged_pairs(dumps))
+    width = np.diff(edges)
+    shapes: TensorShapes = {
+        _pair_name(dumps[a], dumps[b]): ("F32", (len(own), int(width[a]), int(width[b])))
+        for a, b in pairs
+    }
+    with TensorWriter(path, shapes, {"groups": len(sums.whole)}) as writer:
+        for a, b in pairs:
+            in_a, in_b = slice(*edges[a : a + 2]), slice(*edges[b : b + 2])
+            cross = leave_one_out(sums.whole[:, in_a, in_b])
+            name = _pair_name(dumps[a], dumps[b])
+            writer.write(name, cka(cross, own[:, in_a], own[:, in_b]).astype(np.float32))
+
+
+def _judged_pairs(dumps: Sequence[GramDump]) -> Iterator[tuple[int, int]]:
+    for a, b in itertools.combinations_with_replacement(range(len(dumps)), 2):
+        one, other = dumps[a].network, dumps[b].network
+        if one.model == other.model or one[1:] == other[1:]:
+            yield a, b
+
+
+def _pair_name(a: GramDump, b: GramDump) -> str:
+    return f"{a.network.slug}|{b.network.slug}"
 
 
 def shuffled_table(dumps: Sequence[GramDump], sums: Sums) -> pd.DataFrame:

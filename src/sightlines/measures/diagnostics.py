@@ -1,0 +1,123 @@
+"""Diagnostics of every layer that tell when CKA misleads: a dominant direction, unit or image.
+
+Sources: massive activations of Sun et al. 2024 (`largest_over_median`); dominant components and
+images of Nguyen, Raghu and Kornblith 2022 (`top_share`, `effective_dimensions`, `influence`).
+"""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from sightlines.dumps.reading import GramDump, check_together
+from sightlines.files import write_table
+from sightlines.measures import hsic, indices
+from sightlines.stage import Job, Progress, run
+
+READS = ("gram",)
+WRITES = ("diagnostics.csv",)
+NO_IMAGE = -1
+NAMES = ("name", "kind", "block", "depth")
+COLUMNS = [
+    *("model", "fraction", "seed", "layer", *NAMES, "top_share"),
+    *("effective_dimensions", "largest_over_median"),
+    *("influence", "influential_image"),
+]
+
+Gram = Float[np.ndarray, "images images"]
+
+
+def main(job: Job) -> None:
+    """Diagnose every layer of every network."""
+    dumps = [GramDump(path) for path in job.inputs["gram"]]
+    check_together(dumps, job.config["networks"])
+    progress = Progress(job.log, len(dumps), "networks")
+    parts = []
+    for done, dump in enumerate(dumps, 1):
+        with threadpool_limits(1):  # more threads would add in another order
+            parts.append(diagnose(dump))
+        progress.update(done)
+    write_table(job.output("diagnostics"), pd.concat(parts, ignore_index=True))
+
+
+def diagnose(dump: GramDump) -> pd.DataFrame:
+    """One row a layer; NaN, and image -1, where it does not vary.
+
+    * `top_share`, `effective_dimensions`: of each minibatch's Gram, see `spectrum`; means over
+      minibatches.
+    * `largest_over_median`: the largest absolute activation of all images and units, over the mean
+      of the minibatches' medians of those that are not 0.
+    * `influence`: how much of the layer's self-HSIC rests on the image that counts most, in
+      multiples of an equal share: 1 where all images count alike, at most half the number of
+      images. `influential_image` is its place in the order of the reference images.
+    """
+    layers, count = len(dump.layers), len(dump.batch_sizes)
+    spectra, total, scale = np.zeros((2, layers)), np.zeros(layers), np.zeros(layers)
+    most, image = np.zeros(layers), np.full(layers, NO_IMAGE)
+    largest, medians = np.zeros(layers), np.zeros(layers)
+    begin = 0
+    for minibatch, images in enumerate(dump.batch_sizes):
+        packed = dump.packed(minibatch)
+        for layer in range(layers):
+            gram = indices.unpack(packed[layer : layer + 1], images)[0]
+            spectra[:, layer] += spectrum(gram)
+            rows = row_norms(gram)
+            total[layer] += rows.sum()
+            scale[layer] += np.square(gram).sum()
+            if rows.max() > most[layer]:
+                most[layer], image[layer] = rows.max(), begin + rows.argmax()
+        largest = np.maximum(largest, dump.largest(minibatch))
+        medians += dump.median(minibatch) / count
+        begin += images
+    varies = total > hsic.CONSTANT**2 * scale
+    found = {
+        "top_share": spectra[0] / count,
+        "effective_dimensions": spectra[1] / count,
+        "largest_over_median": largest / np.where(medians > 0, medians, np.nan),
+        "influence": begin * most / np.where(varies, total, np.nan),
+    }
+    return pd.DataFrame(
+        {
+            **dump.network._asdict(),
+            "layer": [row["index"] for row in dump.layers],
+            **{key: [row[key] for row in dump.layers] for key in NAMES},
+            **{name: np.where(varies, values, np.nan) for name, values in found.items()},
+            "influential_image": np.where(varies, image, NO_IMAGE),
+        }
+    )[COLUMNS]
+
+
+def spectrum(gram: Gram) -> tuple[float, float]:
+    """Share of variance in the first principal component, and the number of effective dimensions.
+
+    With the Gram's eigenvalues λ: max λ / Σλ, and the participation ratio (Σλ)² / Σλ², which is d
+    where d directions share the variance alike. Both know no more than n - 1 dimensions.
+
+    Returns:
+        NaN twice where the layer does not vary.
+    """
+    variance = np.trace(gram)
+    if not variance > 0:
+        return float("nan"), float("nan")
+    top = np.linalg.eigvalsh(gram)[-1]
+    return float(top / variance), float(np.square(variance) / np.square(gram).sum())
+
+
+def row_norms(gram: Gram) -> Float[np.ndarray, " images"]:
+    """Squared norm of each image's row of the U-centred Gram; they add up to n(n-3) HSIC₁(K, K).
+
+    Its share of that sum is all there is to know for a jackknife over images: without image i,
+    whose row has the squared norm q, the sum S becomes S - 2q (n-2)/(n-3), and an image with the
+    equal share q = S/n leaves HSIC₁ exactly as it was.
+    """
+    images = len(gram)
+    centred = gram - np.diag(np.diagonal(gram))
+    means = centred.sum(axis=0) / (images - 2)
+    means -= means.sum() / (2 * (images - 1))
+    centred -= means[:, None] + means
+    np.fill_diagonal(centred, 0)
+    return np.square(centred).sum(axis=1)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,107 @@
+"""Whether CKA depends on how it is estimated: on the minibatch, and on which images are shown.
+
+Source: Raghu et al. 2021, appendix A: smaller minibatches had "no noticeable effect", and images of
+ImageNet and of JFT gave "no meaningful difference". Within each network on all images, first seed.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from sightlines.dumps.reading import GramDump, check_together
+from sightlines.files import write_table
+from sightlines.measures import hsic
+from sightlines.measures.finetuning import task_of
+from sightlines.measures.similarity import cka
+from sightlines.networks import Network
+from sightlines.stage import Job, run
+
+READS = ("gram", "other_gram")
+WRITES = ("estimator.csv",)
+PARTS = (2, 4)
+"""Each minibatch is cut into so many, and its images are compared within those alone."""
+COLUMNS = [*Network._fields, "check", "source", "value"]
+
+
+def main(job: Job) -> None:
+    """Write one row a network and check."""
+    first: dict[str, GramDump] = {}
+    for slug, path in zip(job.config["networks"], job.inputs["gram"], strict=True):
+        network = Network.parse(slug)
+        if network.fraction == "f100" and network.model not in first:
+            first[network.model] = GramDump(path)
+    others = [(task_of(p.with_suffix("")), p) for p in job.inputs.get("other_gram", [])]
+    rows = []
+    for dump in first.values():
+        whole = within(dump, 1)
+        rows += _minibatches(dump, whole)
+        for (task, slug), path in others:
+            if slug == dump.network.slug:
+                rows.append(_images(dump, whole, task, path))
+    write_table(job.output("estimator"), pd.DataFrame(rows, columns=COLUMNS))
+
+
+def within(dump: GramDump, parts: int) -> np.ndarray:
+    """CKA of all layers with each other [layers, layers] from minibatches cut into `parts`."""
+    layers = len(dump.layers)
+    total, scale = np.zeros((layers, layers)), np.zeros(layers)
+    for minibatch, images in enumerate(dump.batch_sizes):
+        packed = dump.packed(minibatch)
+        bounds = np.linspace(0, images, parts + 1).astype(int)
+        for begin, end in itertools.pairwise(bounds.tolist()):
+            if end - begin < hsic.MINIMUM_IMAGES:
+                continue
+            with threadpool_limits(1):
+                part = _block(packed, images, begin, end)
+                means, squares = hsic.centring_means(part, end - begin)
+                vectors = hsic.centred_rows(part, means, range(end - begin - 1))
+                total += vectors @ vectors.T
+                scale += squares
+    own = np.where(np.diag(total) > hsic.CONSTANT**2 * scale, np.diag(total), np.nan)
+    return cka(total, own, own)
+
+
+def _block(packed: np.ndarray, images: int, begin: int, end: int) -> np.ndarray:
+    """The packed Grams of some neighbouring images out of those of a minibatch."""
+    rows, columns = np.triu_indices(images)
+    inside = (rows >= begin) & (columns < end)
+    return packed[:, inside]
+
+
+def _minibatches(dump: GramDump, whole: np.ndarray) -> list[tuple[Any, ...]]:
+    """Largest change of any pair of layers when minibatches are smaller."""
+    size = min(dump.batch_sizes)
+    return [
+        (
+            *dump.network,
+            "batch_size",
+            f"{size // parts} images",
+            _largest(within(dump, parts), whole),
+        )
+        for parts in PARTS
+        if size // parts >= 2 * hsic.MINIMUM_IMAGES
+    ]
+
+
+def _largest(one: np.ndarray, other: np.ndarray) -> float:
+    change = np.abs(one - other)
+    return float(np.nanmax(change)) if np.isfinite(change).any() else float("nan")
+
+
+def _images(dump: GramDump, whole: np.ndarray, task: str, path: Path) -> tuple[Any, ...]:
+    """Correlation of the map with that of the same network shown another task's images."""
+    other = GramDump(path)
+    check_together([other], [dump.network.slug])
+    cells = ~np.eye(len(whole), dtype=bool)
+    a, b = whole[cells], within(other, 1)[cells]
+    defined = np.isfinite(a) & np.isfinite(b)
+    value = float(np.corrcoef(a[defined], b[defined])[0, 1]) if defined.sum() > 2 else float("nan")
+    return (*dump.network, "image_source", task, value)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,122 @@
+"""Similarity of each block before and after a network was trained further on another task.
+
+Source: Raghu et al. 2021, appendix G, Figure G.1. Both networks are shown the experiment's own
+reference images, which the paper leaves open: so the same images serve every task.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from sightlines.dumps.reading import GramDump, check_together
+from sightlines.errors import ResultError
+from sightlines.files import read_json, write_table
+from sightlines.measures import hsic
+from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.measures.similarity import cka, group_of
+from sightlines.networks import Network
+from sightlines.stage import Job, run
+
+READS = ("gram", "tuned_gram", "tuned_metrics")
+WRITES = ("finetuning.parquet", "tuned_accuracy.csv")
+NEEDS = ("tuned",)
+COLUMNS = [*Network._fields, "task", "domain", "block", "depth", "cka", "left_out"]
+METRICS = ("accuracy_test", "chance")
+SCORES = [*Network._fields, "task", "domain", "accuracy", "chance"]
+
+
+def main(job: Job) -> None:
+    """Compare every tuned network with the one that it started from."""
+    before = dict(zip(job.config["networks"], job.inputs["gram"], strict=True))
+    domains: dict[str, str] = job.config["tasks"]
+    parts = [
+        compare(GramDump(before[slug]), GramDump(path), task, domains[task])
+        for path in job.inputs.get("tuned_gram", [])
+        for task, slug in [task_of(path.with_suffix(""))]
+    ]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    write_table(job.output("finetuning"), table)
+    rows = list(_scores(job.inputs.get("tuned_metrics", []), domains))
+    write_table(job.output("tuned_accuracy"), pd.DataFrame(rows, columns=SCORES))
+
+
+def task_of(path: Path) -> tuple[str, str]:
+    """Task and network's slug from `…/<task>/<what>/<model>/<fraction>/<seed>`."""
+    *_, task, _, model, fraction, seed = path.parts
+    return task, "/".join((model, fraction, seed))
+
+
+def compare(before: GramDump, after: GramDump, task: str, domain: str) -> pd.DataFrame:
+    """CKA of each block's output with itself, with the jackknife's replicates.
+
+    Raises:
+        ResultError: the two have different layers, or saw different images.
+    """
+    check_together([before, after], [before.network.slug, before.network.slug])
+    if before.layers != after.layers:
+        raise ResultError(f"{before.path} and {after.path} have different layers")
+    chosen = [layer for layer in before.layers if layer["kind"] == "residual"]
+    index = [layer["index"] for layer in chosen]
+    sums = _add(before, after, index)
+    values = [leave_one_out(part) for part in sums]
+    cross, own_a, own_b = (v[..., None] for v in values)
+    found = cka(cross[..., None], own_a, own_b)[..., 0, 0]
+    last = max(len(chosen) - 1, 1)
+    rows = [
+        (*before.network, task, domain, layer["block"], place / last, value, left_out)
+        for left_out, replicate in enumerate(found, ALL)
+        for place, (layer, value) in enumerate(zip(chosen, replicate, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _add(before: GramDump, after: GramDump, index: list[int]) -> tuple[np.ndarray, ...]:
+    """HSIC sums [groups, layers] of a layer before with after, before, and after.
+
+    The latter two are NaN where a layer varies by no more than float32 rounding.
+    """
+    sizes = before.batch_sizes
+    groups = group_of(len(sizes) - 1, len(sizes)) + 1
+    sums = tuple(np.zeros((groups, len(index))) for _ in range(3))
+    scales = np.zeros((2, len(index)))
+    for minibatch, images in enumerate(sizes):
+        group = group_of(minibatch, len(sizes))
+        with threadpool_limits(1):
+            vectors = []
+            for scale, dump in zip(scales, (before, after), strict=True):
+                packed = dump.packed(minibatch)[index]
+                means, squares = hsic.centring_means(packed, images)
+                vectors.append(hsic.centred_rows(packed, means, range(images - 1)))
+                scale += squares
+            a, b = vectors
+            for total, (one, other) in zip(sums, ((a, b), (a, a), (b, b)), strict=True):
+                total[group] += np.einsum("lp,lp->l", one, other)
+    for own, scale in zip(sums[1:], scales, strict=True):
+        own[:, own.sum(axis=0) <= hsic.CONSTANT**2 * scale] = np.nan
+    return sums
+
+
+def _scores(paths: list[Path], domains: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        task, slug = task_of(path.parent)
+        metrics = read_json(path)
+        missing = [n for n in METRICS if not isinstance(metrics, dict) or n not in metrics]
+        if missing:
+            raise ResultError(
+                f"{path} lacks {', '.join(missing)}. "
+                "Delete its folder and run snakemake again to train the network anew."
+            )
+        yield Network.parse(slug)._asdict() | {
+            "task": task,
+            "domain": domains[task],
+            "accuracy": metrics["accuracy_test"],
+            "chance": metrics["chance"],
+        }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,188 @@
+"""Are local heads of a ViT's first block more like a ResNet's lower layers than global ones?
+
+Source: Raghu et al. 2021, section 4, Figure 5. Heads are sorted by mean attention distance;
+neighbours in that order form subsets (sliding windows of a quarter of the heads, which the paper
+leaves open); each subset's representation is its heads' outputs side by side. So that no image
+both sorts the heads and scores them, even minibatches sort them for the CKA of the odd ones and
+the other way round. Controls: random subsets of the same size, and an untrained ViT.
+"""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightlines import seeds
+from sightlines.dumps.heads_reading import HeadsDump
+from sightlines.dumps.reading import AttentionDump, Dump, GramDump, check_together
+from sightlines.files import write_table
+from sightlines.measures.head_sums import (
+    HeadSums,
+    add_heads,
+    subset_cka,
+    subset_distance_px,
+)
+from sightlines.measures.jackknife import ALL
+from sightlines.measures.similarity import ENOUGH_GROUPS
+from sightlines.networks import Network, per_cent
+from sightlines.stage import Job, Progress, run
+from sightlines.tables import COLUMNS
+
+READS = ("heads", "attention", "gram")
+WRITES = ("head_subsets.parquet",)
+NEEDS = ("attention", "resnet")
+RANDOM_SUBSETS = 20
+LOWER_UNITS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1))
+"""Stage and unit, from 0, of the paper's block1unit1, 1unit2, 1unit3, 2unit1 and 2unit2."""
+
+
+def main(job: Job) -> None:
+    """Compare each ViT's subsets of heads with each ResNet's lower units."""
+    heads = [HeadsDump(path) for path in job.inputs.get("heads", [])]
+    attention = [AttentionDump(path) for path in job.inputs.get("attention", [])]
+    grams = [GramDump(path) for path in job.inputs.get("gram", [])]
+    dumps: list[Dump] = [*heads, *attention, *grams]
+    check_together(dumps, [slug for kind in READS for slug in job.config["dumped"][kind]])
+    if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
+        job.log.warning(
+            f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
+            f"{ENOUGH_GROUPS}; raise splits.reference_batches"
+        )
+    families = {m: own["family"] for m, own in job.config["architectures"].items()}
+    resnets = [dump for dump in grams if families[dump.network.model] == "resnet"]
+    looks = {dump.network: dump for dump in attention}
+    pairs = [(vit, other) for vit in heads for other in partners(vit.network, resnets)]
+    progress = Progress(job.log, len(pairs), "pairs of networks")
+    tables = []
+    for done, (vit, other) in enumerate(pairs):
+        tables.append(pair_table(vit, looks[vit.network], other, job.config["seed"]))
+        progress.update(done + 1)
+    columns = list(COLUMNS[WRITES[0]])
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    write_table(job.output("head_subsets"), table[columns])
+
+
+def partners(vit: Network, resnets: list[GramDump]) -> list[GramDump]:
+    """Of each ResNet the one trained on all images, if possible with the ViT's seed."""
+    found: dict[str, GramDump] = {}
+    for dump in resnets:
+        if per_cent(dump.network.fraction) == 100:
+            first = found.setdefault(dump.network.model, dump)
+            if dump.network.seed == vit.seed != first.network.seed:
+                found[dump.network.model] = dump
+    return list(found.values())
+
+
+def lower_units(layers: list[dict[str, Any]]) -> dict[int, int]:
+    """Rank among LOWER_UNITS -> index of the layer that is the unit's output; absent ones left out.
+
+    A stage begins with a unit that has a projection, or another size than the unit before it.
+    """
+    outputs = [row for row in layers if row["kind"] == "residual"]
+    projected = {row["block"] for row in layers if row["name"].endswith(".proj_conv")}
+    found, stage, unit, features = {}, -1, 0, None
+    for row in outputs:
+        begins = stage < 0 or row["block"] in projected or row["features"] != features
+        stage, unit = (stage + 1, 0) if begins else (stage, unit + 1)
+        features = row["features"]
+        if (stage, unit) in LOWER_UNITS:
+            found[LOWER_UNITS.index((stage, unit))] = row["index"]
+    return found
+
+
+def pair_table(
+    vit: HeadsDump, attention: AttentionDump, other: GramDump, seed: int
+) -> pd.DataFrame:
+    """head_subsets.parquet of one ViT and one ResNet.
+
+    Args:
+        vit: The ViT's heads.
+        attention: The ViT's attention.
+        other: The ResNet's layers.
+        seed: Root seed, for the random subsets.
+    """
+    units = lower_units(other.layers)
+    sums = add_heads(vit, attention, other, list(units.values()))
+    kinds = {
+        "window": window_subsets(sums.distance_px),
+        "single": _same_everywhere(np.eye(vit.heads), sums),
+        "random": _same_everywhere(random_subsets(vit.heads, seed), sums),
+    }
+    facts = dict(zip(Network._fields, vit.network, strict=True))
+    facts |= {f"other_{k}": v for k, v in zip(Network._fields, other.network, strict=True)}
+    names = {rank: other.layers[index]["name"] for rank, index in units.items()}
+    parts = [
+        _rows(sums, kind, chosen, names, attention.uniform_px) for kind, chosen in kinds.items()
+    ]
+    return pd.concat(parts, ignore_index=True).assign(**facts)
+
+
+def window_size(heads: int) -> int:
+    """Heads of a subset: a quarter of them, rounded up."""
+    return math.ceil(heads / 4)
+
+
+def window_subsets(distance_px: np.ndarray) -> np.ndarray:
+    """Neighbours in the order of distance, sorted for each fold by the other fold's images.
+
+    Args:
+        distance_px: [replicates, 2, heads].
+
+    Returns:
+        [replicates, 2, subsets, heads], 1 where a head is in the subset; from local to global.
+    """
+    count = distance_px.shape[-1]
+    size = window_size(count)
+    order = np.argsort(distance_px[:, ::-1], axis=-1, kind="stable")
+    is_head = np.eye(count)[order]
+    starts = range(count - size + 1)
+    return np.stack([is_head[..., s : s + size, :].sum(axis=-2) for s in starts], axis=-2)
+
+
+def random_subsets(heads: int, seed: int) -> np.ndarray:
+    """Distinct subsets of a window's size, [subsets, heads]: all there are, or 20 of them."""
+    size = window_size(heads)
+    if math.comb(heads, size) <= RANDOM_SUBSETS:
+        chosen = set(itertools.combinations(range(heads), size))
+    else:
+        generator, chosen = seeds.generator(seed, "random subsets of heads", heads), set()
+        while len(chosen) < RANDOM_SUBSETS:
+            drawn = generator.choice(heads, size, replace=False)
+            chosen.add(tuple(sorted(drawn.tolist())))
+    return np.stack([np.eye(heads)[list(subset)].sum(axis=0) for subset in sorted(chosen)])
+
+
+def _same_everywhere(subsets: np.ndarray, sums: HeadSums) -> np.ndarray:
+    return np.broadcast_to(subsets, (*sums.distance_px.shape[:2], *subsets.shape))
+
+
+def _rows(
+    sums: HeadSums, kind: str, chosen: np.ndarray, names: dict[int, str], uniform_px: float
+) -> pd.DataFrame:
+    cka, distance = subset_cka(sums, chosen), subset_distance_px(sums, chosen)
+    replicate, subset, unit = (axis.ravel() for axis in np.indices(cka.shape))
+    texts = np.array([[_text(folds) for folds in one.swapaxes(0, 1)] for one in chosen], object)
+    columns = {
+        "unit": np.array(list(names.values()), object)[unit],
+        "unit_rank": np.array(list(names))[unit],
+        "subset_kind": kind,
+        "subset": subset,
+        "heads": texts[replicate, subset],
+        "distance_px": distance[replicate, subset],
+        "relative": distance[replicate, subset] / uniform_px,
+        "cka": cka.ravel(),
+        "left_out": replicate + ALL,
+    }
+    return pd.DataFrame(columns)
+
+
+def _text(folds: np.ndarray) -> str:
+    """The heads, such as ``3 5``; ``3 5|2 5`` where even minibatches score others than odd ones."""
+    texts = [" ".join(map(str, np.flatnonzero(fold))) for fold in folds]
+    return "|".join(dict.fromkeys(texts))
+
+
+if __name__ == "__main__":
+    run(main)

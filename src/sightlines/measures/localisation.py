@@ -1,0 +1,204 @@
+"""How much each token of a layer is about its own patch of the image: CKA with patches of pixels.
+
+Source: Raghu et al. 2021, section 5 and appendix D, Figures 9, 10, D.1 to D.3. Patches resemble
+each other in pixels already, neighbours most of all, so every score stands beside two without
+that: `less_baseline` subtracts the CKA of patch t with patch u (its z is below 0 by construction,
+since a patch has CKA 1 with itself), `deconfounded` first regresses the pixels of the whole image
+out of every Gram.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from sightlines.dumps.localisation_reading import LocalisationDump
+from sightlines.dumps.reading import check_together
+from sightlines.files import write_table
+from sightlines.measures import localisation_scores as scores
+from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of
+from sightlines.networks import Network
+from sightlines.stage import Job, Progress, run
+from sightlines.tables import COLUMNS
+
+READS = ("localisation",)
+WRITES = ("localisation.parquet", "localisation_tokens.parquet", "localisation_maps.parquet")
+LAYER = ("name", "depth")
+
+
+@dataclass
+class Sums:
+    """n(n-3) HSIC₁ of one network, of all minibatches and then with each group left out.
+
+    Attributes:
+        cross: [replicates, layers, tokens, patches].
+        own: [replicates, layers, tokens], tokens with themselves.
+        patches: [replicates, patches, patches].
+    """
+
+    cross: np.ndarray
+    own: np.ndarray
+    patches: np.ndarray
+
+
+def main(job: Job) -> None:
+    """Score every layer of every network, write three tables."""
+    dumps = [LocalisationDump(path) for path in job.inputs.get("localisation", [])]
+    check_together(dumps, job.config["networks"])
+    if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
+        job.log.warning(
+            f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
+            f"{ENOUGH_GROUPS}; raise splits.reference_batches"
+        )
+    progress = Progress(job.log, len(dumps), "networks")
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in WRITES}
+    for done, dump in enumerate(dumps, 1):
+        with threadpool_limits(1):  # more threads would add in another order
+            sums = add_minibatches(dump)
+            parts[WRITES[0]].append(score_table(dump, sums))
+            parts[WRITES[1]].append(token_table(dump, sums))
+            parts[WRITES[2]].append(map_table(dump, sums))
+        progress.update(done)
+    for name, own in parts.items():
+        columns = list(COLUMNS[name])
+        table = pd.concat(own, ignore_index=True) if own else pd.DataFrame(columns=columns)
+        write_table(job.output(name.removesuffix(".parquet")), table[columns])
+
+
+def add_minibatches(dump: LocalisationDump) -> Sums:
+    """Add up a dump's minibatches by jackknife group."""
+    sizes, layers, tokens = dump.batch_sizes, len(dump.layers), dump.tokens
+    groups = group_of(len(sizes) - 1, len(sizes)) + 1
+    cross = np.zeros((groups, layers, tokens, tokens))
+    own = np.zeros((groups, layers, tokens))
+    patches = np.zeros((groups, tokens, tokens))
+    for minibatch in range(len(sizes)):
+        group = group_of(minibatch, len(sizes))
+        cross[group] += dump.cross(minibatch)
+        own[group] += dump.own_tokens(minibatch)
+        patches[group] += dump.patches(minibatch)
+    return Sums(leave_one_out(cross), leave_one_out(own), leave_one_out(patches))
+
+
+def cka_maps(sums: Sums, replicate: int = 0) -> np.ndarray:
+    """CKA of every token with every patch [layers, tokens, patches]."""
+    patches = np.diagonal(sums.patches[replicate])
+    return cka(sums.cross[replicate], sums.own[replicate], patches)
+
+
+def baseline(sums: Sums, replicate: int = 0) -> np.ndarray:
+    """CKA of every patch with every patch: of a network that only copies pixels."""
+    patches = sums.patches[replicate]
+    return cka(patches, np.diagonal(patches), np.diagonal(patches))
+
+
+def scored_maps(sums: Sums, replicate: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The maps that are scored, by the name of the score."""
+    maps = cka_maps(sums, replicate)
+    yield "cka", maps
+    yield "less_baseline", maps - baseline(sums, replicate)
+    rest = scores.without_image(sums.cross[replicate], sums.own[replicate], sums.patches[replicate])
+    yield "deconfounded", cka(*rest)
+
+
+def score_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
+    """localisation.parquet of one network: means over tokens, for all images and jackknifed."""
+    facts = {key: [layer[key] for layer in dump.layers] for key in ("name", "block", "depth")}
+    facts |= {"layer": [layer["index"] for layer in dump.layers]}
+    parts = []
+    for replicate in range(len(sums.cross)):
+        for score, maps in scored_maps(sums, replicate):
+            for where, chosen in _places(dump.grid).items():
+                columns = _scores(maps, dump.grid, chosen)
+                part = pd.DataFrame(facts | columns)
+                parts.append(part.assign(where=where, score=score, left_out=replicate + ALL))
+    return pd.concat(parts, ignore_index=True).assign(**_keys(dump))
+
+
+def _places(grid: tuple[int, int]) -> dict[str, np.ndarray]:
+    return {"interior": scores.interior(grid), "all": np.ones(grid[0] * grid[1], bool)}
+
+
+def _scores(maps: np.ndarray, grid: tuple[int, int], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Every score of the layers' maps [layers, tokens, patches], means over chosen tokens."""
+    rank = scores.ranks(maps)[:, chosen]
+    is_first = np.where(np.isfinite(rank), rank == 1, np.nan)
+    edge = scores.border(grid)
+    return {
+        "z": scores.mean_of_finite(scores.z_scores(maps)[:, chosen]),
+        "rank_1_share": scores.mean_of_finite(is_first),
+        "token_correlation": scores.token_correlation(maps, chosen),
+        "border_cka": scores.corner_means(maps, grid, edge),
+        "interior_cka": scores.corner_means(maps, grid, ~edge),
+    }
+
+
+def token_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
+    """localisation_tokens.parquet of one network: z and rank of every token, all images."""
+    maps = cka_maps(sums)
+    z, rank = scores.z_scores(maps), scores.ranks(maps)
+    row, column = (index.ravel() for index in np.indices(dump.grid))
+    place = {"token": np.arange(dump.tokens), "row": row, "column": column}
+    place["is_interior"] = scores.interior(dump.grid)
+    parts = [
+        pd.DataFrame(place | {"z": z[index], "rank": rank[index]}).assign(
+            layer=layer["index"], **{key: layer[key] for key in LAYER}
+        )
+        for index, layer in enumerate(dump.layers)
+    ]
+    return pd.concat(parts, ignore_index=True).assign(patches=dump.tokens, **_keys(dump))
+
+
+def map_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
+    """localisation_maps.parquet of one network: the maps of the layers that figures show.
+
+    Token -1 is the class token, which has no patch of its own and so no baseline.
+    """
+    pixels = baseline(sums)
+    maps = {token: rows for token, rows in enumerate(np.moveaxis(cka_maps(sums), 1, 0))}
+    if dump.has_cls:
+        maps = {-1: cls_maps(dump, sums)} | maps
+    parts = [
+        pd.DataFrame({"patch": np.arange(dump.tokens), "cka": rows[layer]}).assign(
+            token=token,
+            baseline=pixels[token] if token >= 0 else np.nan,
+            **{key: dump.layers[layer][key] for key in LAYER},
+        )
+        for layer in drawn_layers(dump.layers)
+        for token, rows in maps.items()
+    ]
+    return pd.concat(parts, ignore_index=True).assign(**_keys(dump))
+
+
+def cls_maps(dump: LocalisationDump, sums: Sums) -> np.ndarray:
+    """CKA of the class token with every patch [layers, patches], all images."""
+    minibatches = range(len(dump.batch_sizes))
+    cross = np.sum([dump.cross_cls(minibatch) for minibatch in minibatches], axis=0)
+    own = np.sum([dump.own_cls(minibatch) for minibatch in minibatches], axis=0)
+    return cka(cross, own, np.diagonal(sums.patches[0]))
+
+
+def _keys(dump: LocalisationDump) -> dict[str, str]:
+    return dict(zip(Network._fields, dump.network, strict=True))
+
+
+def drawn_layers(layers: list[dict[str, Any]]) -> list[int]:
+    """Places of the layers that figures show, in order, each once.
+
+    Of a network with one grid throughout: the last two block outputs and the final norm. Of one
+    whose map shrinks: its middle unit, the first unit of its last stage, and the last unit.
+    """
+    blocks = [place for place, layer in enumerate(layers) if layer["kind"] == "residual"]
+    last = layers[blocks[-1]]["positions"]
+    stage = [place for place in blocks if layers[place]["positions"] == last]
+    if stage == blocks:
+        return sorted({*blocks[-2:], len(layers) - 1})
+    return sorted({blocks[len(blocks) // 2], stage[0], blocks[-1]})
+
+
+if __name__ == "__main__":
+    run(main)

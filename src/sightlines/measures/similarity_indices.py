@@ -1,0 +1,250 @@
+"""Second opinions: similarity of block outputs by six indices, from the same Grams as CKA.
+
+Source: Davari et al. 2023 and Cui et al. 2022 on where linear CKA misleads; the indices and their
+sources are in `indices`. Indices made of HSICs are ratios of sums over minibatches, as CKA is; the
+others are means over minibatches. Beside each value stands the one for shuffled images: the same
+layers, the second one's images permuted inside their minibatch, so that nothing is shared.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from sightlines import seeds
+from sightlines.dumps.reading import GramDump, check_together
+from sightlines.files import write_table
+from sightlines.measures import hsic, indices
+from sightlines.measures.similarity import cka
+from sightlines.stage import Job, Progress, run
+
+READS = ("gram", "pixels")
+WRITES = ("similarity_indices.parquet",)
+PIXELS = "pixels/f000/s0"
+PROCRUSTES_MINIBATCHES = 4
+"""Procrustes costs n³ a pair and minibatch, so it is a mean over the first four."""
+BUDGET_BYTES = 128 * 2**20
+COLUMNS = [
+    *(f"{key}_{side}" for side in "ab" for key in ("model", "fraction", "seed", "layer")),
+    *("index", "value", "shuffled"),
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One network's block outputs among all that are read.
+
+    Attributes:
+        dump: Its Grams.
+        layers: Their places in the network's layer table.
+        places: Their places among the block outputs of all networks.
+    """
+
+    dump: GramDump
+    layers: np.ndarray
+    places: np.ndarray
+
+
+Pair = tuple[Side, Side, bool]
+"""Two networks; whether only equal blocks are compared, or each block with each."""
+
+
+@dataclass
+class Sums:
+    """What is added up over minibatches, for all L block outputs together.
+
+    Attributes:
+        whole: Kernel -> inner products of U-centred Grams; ``linear`` has the pixels before all.
+        shuffled: The same, the second's images shuffled.
+        scale: Kernel -> squared norms of the Grams.
+        means: ``procrustes``, ``neighbours`` -> [2, L, L]: sums of the index, also shuffled.
+        counts: How many minibatches each of `means` has.
+    """
+
+    whole: dict[str, np.ndarray] = field(default_factory=dict)
+    shuffled: dict[str, np.ndarray] = field(default_factory=dict)
+    scale: dict[str, np.ndarray] = field(default_factory=dict)
+    means: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add_kernel(self, name: str, packed: np.ndarray, order: np.ndarray) -> None:
+        """Add one minibatch's inner products of packed kernels [layers, n(n+1)/2]."""
+        layers = len(packed)
+        for sums in (self.whole, self.shuffled):
+            sums.setdefault(name, np.zeros((layers, layers)))
+        means, squares = hsic.centring_means(packed, len(order))
+        self.scale[name] = self.scale.get(name, 0) + squares
+        for rows in hsic.row_groups(len(order), 2 * layers, BUDGET_BYTES):
+            vectors = hsic.centred_rows(packed, means, rows)
+            self.whole[name] += vectors @ vectors.T
+            self.shuffled[name] += vectors @ hsic.shuffled_rows(packed, means, rows, order).T
+
+    def add_mean(self, name: str, both: np.ndarray) -> None:
+        """Add one minibatch's index, as it is and shuffled, [2, L, L]."""
+        self.means[name] = self.means.get(name, 0) + both
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+
+def main(job: Job) -> None:
+    """Read block outputs of all Gram dumps once, write one table."""
+    dumps = [GramDump(path) for path in job.inputs["gram"]]
+    pixels = GramDump(job.input("pixels"))
+    check_together([*dumps, pixels], [*job.config["networks"], PIXELS])
+    skipless = skipless_models(job.config)
+    sides = place([dump for dump in dumps if dump.network.model not in skipless])
+    pairs = choose_pairs(sides)
+    progress = Progress(job.log, len(pixels.batch_sizes), "minibatches")
+    sums = add_up(sides, pixels, pairs, job.config.get("seed", 0), progress)
+    write_table(job.output("similarity_indices"), pair_table(pairs, sums))
+
+
+def skipless_models(config: dict[str, Any]) -> set[str]:
+    """Models that lack the skip connections of a block: they have an experiment of their own."""
+    architectures = config.get("architectures", {})
+    return {m for m, settings in architectures.items() if settings.get("skipless_block", -1) >= 0}
+
+
+def place(dumps: Sequence[GramDump]) -> list[Side]:
+    """Number the block outputs of all networks, one network after the other."""
+    sides, begin = [], 0
+    for dump in dumps:
+        layers = np.array([r["index"] for r in dump.layers if r["kind"] == "residual"], int)
+        sides.append(Side(dump, layers, np.arange(begin, begin + len(layers))))
+        begin += len(layers)
+    return sides
+
+
+def choose_pairs(sides: Sequence[Side]) -> list[Pair]:
+    """Which networks are compared, of each model and fraction the first one.
+
+    Every full and every untrained network with itself, every full network with every other, and
+    each network of a model with its full one, block by block.
+    """
+    full, untrained = (
+        {s.dump.network.model: s for s in reversed(sides) if s.dump.network.fraction == fraction}
+        for fraction in ("f100", "f000")
+    )
+    firsts = [s for s in sides if s in [*full.values(), *untrained.values()]]
+    pairs = [(side, side, False) for side in firsts]
+    trained = [s for s in firsts if s.dump.network.fraction == "f100"]
+    pairs += [(a, b, False) for a, b in itertools.combinations(trained, 2)]
+    for side in sides:
+        reference = full.get(side.dump.network.model)
+        if reference is not None and reference is not side:
+            pairs.append((reference, side, True))
+    return pairs
+
+
+def add_up(
+    sides: Sequence[Side],
+    pixels: GramDump,
+    pairs: Sequence[Pair],
+    seed: int,
+    progress: Progress | None = None,
+) -> Sums:
+    """Go through the minibatches; memory does not grow with their number."""
+    sums = Sums()
+    wanted = list(_wanted(pairs))
+    for minibatch, images in enumerate(pixels.batch_sizes):
+        order = seeds.generator(seed, "similarity_indices shuffled", minibatch).permutation(images)
+        blocks = [side.dump.packed(minibatch)[side.layers] for side in sides]
+        packed = np.concatenate([pixels.packed(minibatch), *blocks]).astype(np.float64)
+        with threadpool_limits(1):  # more threads would add in another order
+            _add_minibatch(sums, packed, order, wanted, minibatch < PROCRUSTES_MINIBATCHES)
+        if progress is not None:
+            progress.update(minibatch + 1)
+    return sums
+
+
+def _wanted(pairs: Sequence[Pair]) -> Iterator[tuple[int, int]]:
+    """Places of all layers to be compared, each pair once, the lower place first."""
+    both = set()
+    for a, b, matching in pairs:
+        for _, _, i, j in _cells(a, b, matching):
+            both.add((min(i, j), max(i, j)))
+    yield from sorted(both)
+
+
+def _add_minibatch(
+    sums: Sums,
+    packed: np.ndarray,
+    order: np.ndarray,
+    wanted: Sequence[tuple[int, int]],
+    also_procrustes: bool,
+) -> None:
+    sums.add_kernel("linear", packed, order)
+    grams = indices.unpack(packed[1:], len(order))
+    sums.add_kernel("rbf", indices.pack(indices.rbf(grams)), order)
+    values, vectors = indices.decompose(grams)
+    reduced = indices.without_top(grams, values, vectors)
+    sums.add_kernel("without_top", indices.pack(reduced), order)
+    chosen = indices.neighbours(grams, indices.neighbour_count(len(order)))
+    moved = chosen[:, order][:, :, order]
+    both = [indices.overlap(chosen, chosen), indices.overlap(chosen, moved)]
+    sums.add_mean("neighbours", np.stack(both))
+    if also_procrustes:
+        roots = indices.square_roots(values, vectors)
+        sums.add_mean("procrustes", _procrustes(roots, grams, order, wanted))
+
+
+def _procrustes(
+    roots: np.ndarray, grams: np.ndarray, order: np.ndarray, wanted: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    both = np.full((2, len(grams), len(grams)), np.nan)
+    for i, j in wanted:
+        both[0, i, j] = both[0, j, i] = indices.procrustes(roots[i], grams[j])
+        moved = grams[j][order][:, order]
+        both[1, i, j] = both[1, j, i] = indices.procrustes(roots[i], moved)
+    return both
+
+
+def matrices(sums: Sums) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Index -> its values and shuffled values for all layers [L, L]; NaN where undefined."""
+    whole, shuffled = dict(sums.whole), dict(sums.shuffled)
+    pixelled, moved = whole["linear"], shuffled["linear"]
+    whole["linear"], shuffled["linear"] = pixelled[1:, 1:], moved[1:, 1:]
+    whole["deconfounded"] = indices.deconfound(pixelled, pixelled)
+    shuffled["deconfounded"] = indices.deconfound(moved, pixelled)
+    linear = sums.scale["linear"][1:]
+    found = {}
+    for name in ("linear", "deconfounded", "without_top", "rbf"):
+        scale = sums.scale["rbf"] if name == "rbf" else linear
+        own = np.diagonal(whole[name])
+        own = np.where(own > hsic.CONSTANT**2 * scale, own, np.nan)
+        found[name] = (cka(whole[name], own, own), cka(shuffled[name], own, own))
+    constant = np.diagonal(whole["linear"]) <= hsic.CONSTANT**2 * linear
+    for name in ("procrustes", "neighbours"):
+        both = sums.means[name] / sums.counts[name]
+        both[:, constant] = both[:, :, constant] = np.nan
+        found[name] = (both[0], both[1])
+    return found
+
+
+def pair_table(pairs: Sequence[Pair], sums: Sums) -> pd.DataFrame:
+    """similarity_indices.parquet: every index of every pair of block outputs compared."""
+    found, parts = matrices(sums), []
+    for a, b, matching in pairs:
+        cells = np.array(list(_cells(a, b, matching)), int).reshape(-1, 4)
+        for index, (value, shuffled) in found.items():
+            at = (cells[:, 2], cells[:, 3])
+            values = (index, value[at], shuffled[at])
+            row = (*a.dump.network, cells[:, 0], *b.dump.network, cells[:, 1], *values)
+            parts.append(pd.DataFrame(dict(zip(COLUMNS, row, strict=True))))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def _cells(a: Side, b: Side, matching: bool) -> Iterator[tuple[int, int, int, int]]:
+    """Layer of `a`, layer of `b`, and their places, for all cells that a pair compares."""
+    rows = zip(a.layers.tolist(), a.places.tolist(), strict=True)
+    columns = list(zip(b.layers.tolist(), b.places.tolist(), strict=True))
+    for (layer_a, place_a), row in itertools.product(rows, columns):
+        if not matching or layer_a == row[0]:
+            yield layer_a, row[0], place_a, row[1]
+
+
+if __name__ == "__main__":
+    run(main)
