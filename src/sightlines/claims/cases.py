@@ -1,0 +1,151 @@
+"""Cases out of networks: one reading a seed, the untrained networks' values beside them."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sightlines.claims.claim import Case, Criterion, NotMeasured, Reading
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import Values
+from sightlines.networks import Network
+
+Read = Callable[..., list[Reading]]
+"""From the evidence and one network of every model of a case: the claim's readings."""
+
+
+def each(evidence: Evidence, models: Iterable[str], read: Read) -> list[Case]:
+    """One case a model; see `gather`."""
+    return gather(evidence, [(model,) for model in models], read)
+
+
+def each_pair(
+    evidence: Evidence, first: Iterable[str], second: Iterable[str], read: Read
+) -> list[Case]:
+    """One case a model of the first with one of the second; see `gather`."""
+    return gather(evidence, itertools.product(first, second), read)
+
+
+def gather(
+    evidence: Evidence, groups: Iterable[Sequence[str]], read: Read, learned: slice = slice(None)
+) -> list[Case]:
+    """One case a group of models, without those of which the tables lack something.
+
+    Args:
+        evidence: The tables.
+        groups: The models of each case.
+        read: Reads networks of one group: of each seed of the first model, and untrained.
+        learned: Those of a group that must have learned.
+
+    Raises:
+        NotMeasured: no group has all that is needed.
+    """
+    return measured(partial(_of_models, evidence, g, read, learned) for g in groups)
+
+
+def measured(makers: Iterable[Callable[[], Case]]) -> list[Case]:
+    """The cases of which the tables lack nothing.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    cases, missing = [], NotMeasured("no network of the runs is what this claim is about")
+    for make in makers:
+        try:
+            cases.append(make())
+        except NotMeasured as reason:
+            missing = reason
+    if not cases:
+        raise missing
+    return cases
+
+
+def _of_models(evidence: Evidence, models: Sequence[str], read: Read, learned: slice) -> Case:
+    seeds = [
+        [network, *(evidence.same_seed(m, network) for m in models[1:])]
+        for network in evidence.full(models[0])
+    ]
+    label = " × ".join(evidence.label(m) for m in models)
+    bare = [evidence.untrained(m) for m in models]
+    return of_seeds(evidence, label, seeds, read, bare, learned)
+
+
+def of_seeds(
+    evidence: Evidence,
+    label: str,
+    seeds: Iterable[Sequence[Network]],
+    read: Read,
+    untrained: Sequence[Network | None] = (),
+    learned: slice = slice(None),
+) -> Case:
+    """One case of given networks, without seeds of which the tables lack something.
+
+    Args:
+        evidence: The tables.
+        label: The case's.
+        seeds: For every seed what `read` is given.
+        read: Reads the networks of one seed.
+        untrained: What it is given for the control; none, or None among them, is no control.
+        learned: Those of a seed that must have learned.
+
+    Raises:
+        NotMeasured: no seed has all that is needed.
+    """
+    readings, slugs = [], []
+    missing = NotMeasured(f"needs {label} on f100 among the runs")
+    for networks in seeds:
+        try:
+            readings.append(read(evidence, *networks))
+        except NotMeasured as reason:
+            missing = reason
+            continue
+        slugs += [n.slug for n in networks[learned]]
+    if not readings:
+        raise missing
+    control = _control(evidence, untrained, read)
+    return Case(label, list(dict.fromkeys(slugs)), readings, control)
+
+
+def _control(
+    evidence: Evidence, untrained: Sequence[Network | None], read: Read
+) -> list[float] | None:
+    """Values of the untrained networks; None where they are missing or all undefined."""
+    if not untrained or None in untrained:
+        return None
+    try:
+        values = [reading.value for reading in read(evidence, *untrained)]
+    except NotMeasured:
+        return None
+    return values if np.isfinite(values).any() else None
+
+
+def pooled_twins(evidence: Evidence) -> list[tuple[str, str]]:
+    """ViTs with a class token, and those that differ by mean pooling alone.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    settings = evidence.config["architectures"]
+
+    def rest(model: str) -> dict[str, Any]:
+        return {k: v for k, v in settings[model].items() if k != "pool"}
+
+    gaps = evidence.models("vit", "gap")
+    found = [(cls, gap) for cls in evidence.vits() for gap in gaps if rest(cls) == rest(gap)]
+    if not found:
+        raise NotMeasured("needs a ViT with pool gap and one with pool cls that are alike else")
+    return found
+
+
+def stand(criteria: Sequence[Criterion], values: Iterable[Values]) -> bool:
+    """Whether another index's values fulfil all criteria.
+
+    Raises:
+        NotMeasured: one of them is undefined.
+    """
+    found = [float(value) for value in values]
+    if not np.isfinite(found).all():
+        raise NotMeasured("this index is undefined here")
+    return all(c.admits(value) for c, value in zip(criteria, found, strict=True))

@@ -1,0 +1,160 @@
+"""What a claim of the paper is, and what is read off the tables to judge it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from sightlines.measures.jackknife import standard_error
+
+if TYPE_CHECKING:
+    from sightlines.claims.evidence import Evidence
+
+CONFIDENCE = 0.95
+"""Of every interval."""
+
+
+class NotMeasured(Exception):
+    """What a claim needs is not among the results: its message says what to add to the config."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A statistic of one network, or of one pair: its value and its interval over images.
+
+    Attributes:
+        value: From all images.
+        low: Lower end of the interval; equal to `value` where the statistic has no sampling error.
+        high: Its upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def plus(self, constant: float) -> "Reading":
+        """The reading of the statistic plus a constant."""
+        return Reading(self.value + constant, self.low + constant, self.high + constant)
+
+
+def from_replicates(replicates: Any) -> Reading:
+    """A reading with its jackknife interval.
+
+    Args:
+        replicates: [1 + groups] values in the order of `measures.jackknife.leave_one_out`.
+
+    Returns:
+        value ± t · standard error, with groups - 1 degrees of freedom; an interval without ends
+        (NaN) where the error cannot be estimated.
+    """
+    values = np.asarray(replicates, np.float64)
+    error = float(standard_error(values))
+    half = stdtrit(len(values) - 2, (1 + CONFIDENCE) / 2) * error if len(values) > 2 else np.nan
+    return Reading(float(values[0]), float(values[0] - half), float(values[0] + half))
+
+
+def from_shares(terms: Sequence[tuple[float, float, int]]) -> Reading:
+    """A weighted sum of shares of images (accuracies), with its binomial interval.
+
+    Args:
+        terms: (weight, share, images) each; taken as independent, which is wider than a paired
+            interval where the images are the same.
+    """
+    value = sum(weight * share for weight, share, _ in terms)
+    variance = sum(w**2 * max(p * (1 - p), 1 / n) / n for w, p, n in terms)
+    half = 1.959964 * variance**0.5
+    return Reading(value, value - half, value + half)
+
+
+def exactly(value: float) -> Reading:
+    """A reading without sampling error, or whose error nothing here estimates."""
+    return Reading(value, value, value)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One inequality of a claim: the statistic must be at least, or at most, the threshold.
+
+    Attributes:
+        name: The statistic, as tables and the report call it.
+        sense: ">=" or "<=".
+        threshold: Set before any result was seen.
+    """
+
+    name: str
+    sense: str
+    threshold: float
+
+    def outcome(self, low: float, high: float) -> str:
+        """Of an interval: "holds", "fails", or "unclear" where it covers the threshold."""
+        worst, best = (low, high) if self.sense == ">=" else (-high, -low)
+        bar = self.threshold if self.sense == ">=" else -self.threshold
+        if not (np.isfinite(worst) and np.isfinite(best)):
+            return "unclear"
+        return "holds" if worst >= bar else "fails" if best < bar else "unclear"
+
+    def admits(self, value: float) -> bool:
+        """Whether a value fulfils it."""
+        return self.outcome(value, value) == "holds"
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.sense == '>=' else '≤'} {self.threshold:g}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One architecture, or one combination of them, for which a claim must hold.
+
+    Attributes:
+        label: As readers know it, such as "ViT-S × ResNet".
+        networks: Slugs of the trained networks behind it; each must have learned.
+        readings: One list a seed, in the order of the claim's criteria.
+        control: The same statistics of the untrained networks, None for one that says nothing
+            of them; None in all where there are none.
+    """
+
+    label: str
+    networks: list[str]
+    readings: list[list[Reading]]
+    control: Sequence[float | None] | None = None
+
+
+Cases = Callable[["Evidence"], list[Case]]
+Opinion = Callable[["Evidence", str], bool]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A falsifiable sentence of the paper, declared before there are results.
+
+    Attributes:
+        id: As in docs/protocols.md, such as "C1".
+        figure: The paper's figure.
+        statement: In one sentence.
+        statistic: What is computed, in words.
+        criteria: All must hold.
+        reason: Why these thresholds.
+        paper_value: What the paper's figure or text says.
+        source: How that value is known: "[text]" or "[fig]".
+        tier: "A" at any scale, "B" for pretrained or large networks, "C" about data at scale.
+        controls: What it is held against, in words.
+        drawn: Our figure that shows it.
+        cases: Reads the cases off the tables.
+        opinion: For claims about similarity: whether it stands under another index.
+    """
+
+    id: str
+    figure: str
+    statement: str
+    statistic: str
+    criteria: tuple[Criterion, ...]
+    reason: str
+    paper_value: str
+    source: str
+    tier: str
+    controls: str
+    drawn: str
+    cases: Cases
+    opinion: Opinion | None = None

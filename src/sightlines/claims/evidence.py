@@ -1,0 +1,223 @@
+"""What claims are judged by: the tables, and the networks by the part they play."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightlines.claims.claim import NotMeasured
+from sightlines.figures.selecting import label, needed_accuracy, networks, rows_of
+from sightlines.files import TensorReader
+from sightlines.measures.jackknife import ALL
+from sightlines.networks import Network, per_cent
+from sightlines.tables import read_checked
+
+FULL, UNTRAINED = "f100", "f000"
+
+
+class Evidence:
+    """Tables of one experiment, read when first asked for.
+
+    Attributes:
+        config: `networks`, `labels`, `families`, `architectures`, `tasks`.
+        networks: All networks of the runs, in the config's order.
+    """
+
+    def __init__(self, config: dict[str, Any], paths: Mapping[str, Path]) -> None:
+        """Judge by the files at `paths`, table name -> file."""
+        self.config = config
+        self.networks = networks(config)
+        self._paths = dict(paths)
+        self._read: dict[str, Any] = {}
+
+    # -- tables --------------------------------------------------------------------------
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table by its file name.
+
+        Raises:
+            NotMeasured: the experiment has none of that name.
+        """
+        if name not in self._read:
+            self._read[name] = read_checked(self._path(name), name)
+        return self._read[name]
+
+    def _path(self, name: str) -> Path:
+        if name not in self._paths:
+            raise NotMeasured(f"{name} was not measured: see `figures` and `splits` in the config")
+        return self._paths[name]
+
+    def rows(self, name: str, network: Network, **values: Any) -> pd.DataFrame:
+        """One network's rows of a table in which the columns have these values.
+
+        Raises:
+            NotMeasured: there are none.
+        """
+        found = rows_of(self.table(name), network)
+        for column, value in values.items():
+            found = found[found[column] == value]
+        if found.empty:
+            which = ", ".join(f"{k} {v}" for k, v in values.items())
+            raise NotMeasured(f"{name} has nothing for {network.slug} ({which})")
+        return found
+
+    def replicates(
+        self, name: str, network: Network, column: str, by: list[str], **values: Any
+    ) -> pd.DataFrame:
+        """A column of a table as [left_out, …]: row -1 (all images) first, then 0, 1, ….
+
+        Args:
+            name: The table.
+            network: Whose rows.
+            column: The statistic.
+            by: Columns that tell its rows apart, which become the frame's columns, sorted.
+            values: What other columns must hold.
+        """
+        rows = self.rows(name, network, **values)
+        frame = rows.pivot_table(index="left_out", columns=by, values=column, dropna=False)
+        return frame.sort_index()
+
+    def cka(self, a: Network, b: Network) -> np.ndarray:
+        """Linear CKA with its jackknife replicates [1 + groups, layers of a, layers of b].
+
+        Raises:
+            NotMeasured: the two are not among the judged pairs.
+        """
+        name = "cka_replicates.safetensors"
+        if name not in self._read:
+            self._read[name] = TensorReader(self._path(name))
+        reader = self._read[name]
+        if (pair := f"{a.slug}|{b.slug}") in reader:
+            return np.asarray(reader[pair], np.float64)
+        if (pair := f"{b.slug}|{a.slug}") in reader:
+            return np.asarray(reader[pair], np.float64).transpose(0, 2, 1)
+        raise NotMeasured(f"there is no CKA of {a.slug} with {b.slug}")
+
+    def opinion(self, index: str, a: Network, b: Network) -> np.ndarray:
+        """Another index of similarity between block outputs [blocks of a, blocks of b].
+
+        Raises:
+            NotMeasured: it was not computed for this pair.
+        """
+        table = self.table("similarity_indices.parquet")
+        table = table[table["index"] == index]
+        for one, other, flip in ((a, b, False), (b, a, True)):
+            pair = rows_of(rows_of(table, one, "_a"), other, "_b")
+            if not pair.empty:
+                matrix = pair.pivot(index="layer_a", columns="layer_b", values="value").to_numpy()
+                return matrix.T if flip else matrix
+        raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
+
+    def layers(self, model: str) -> pd.DataFrame:
+        """A model's rows of layers.csv, in order."""
+        table = self.table("layers.csv")
+        return table[table["model"] == model].sort_values("layer", ignore_index=True)
+
+    def blocks(self, model: str) -> np.ndarray:
+        """Numbers of the layers that are block outputs."""
+        own = self.layers(model)
+        return own.loc[own["kind"] == "residual", "layer"].to_numpy()
+
+    # -- networks ------------------------------------------------------------------------
+
+    def models(self, family: str = "", pool: str = "") -> list[str]:
+        """Models with a network on f100, of that family and pool, without skipless variants.
+
+        Raises:
+            NotMeasured: there is none.
+        """
+        settings = self.config["architectures"]
+        found = [
+            m
+            for m in dict.fromkeys(n.model for n in self.networks if n.fraction == FULL)
+            if family in ("", settings[m]["family"])
+            and pool in ("", settings[m].get("pool", ""))
+            and settings[m].get("skipless_block", -1) < 0
+        ]
+        if not found:
+            what = " ".join(part for part in (family or "model", pool and f"with pool {pool}"))
+            raise NotMeasured(f"needs a {what.strip()} trained on {FULL} among the runs")
+        return found
+
+    def vits(self) -> list[str]:
+        """Models that are ViTs with a class token."""
+        return self.models("vit", "cls")
+
+    def resnets(self) -> list[str]:
+        """Models that are ResNets."""
+        return self.models("resnet")
+
+    def skipless(self) -> list[tuple[str, str]]:
+        """Each ViT without skips in a block, and its twin that has them all.
+
+        Raises:
+            NotMeasured: there is none.
+        """
+        settings = self.config["architectures"]
+        bare = {m: _intact(s) for m, s in settings.items()}
+        pairs = [
+            (m, twin)
+            for m in dict.fromkeys(n.model for n in self.networks if n.fraction == FULL)
+            for twin in bare
+            if settings[m].get("skipless_block", -1) >= 0
+            and settings[twin].get("skipless_block", -1) < 0
+            and bare[m] == bare[twin]
+            and any(n[:2] == (twin, FULL) for n in self.networks)
+        ]
+        if not pairs:
+            raise NotMeasured(f"needs a ViT with a skipless_block and its intact twin on {FULL}")
+        return pairs
+
+    def by_size(self, models: list[str]) -> list[str]:
+        """Models from few parameters to many."""
+        accuracy = self.table("accuracy.csv")
+        size = accuracy.groupby("model")["parameters"].max()
+        return sorted(models, key=lambda m: size[m])
+
+    def full(self, model: str) -> list[Network]:
+        """A model's networks on all images, one a seed."""
+        return [n for n in self.networks if n[:2] == (model, FULL)]
+
+    def same_seed(self, model: str, like: Network) -> Network:
+        """A model's network on f100 with the seed of another network, or else its first."""
+        own = self.full(model)
+        return next((n for n in own if n.seed == like.seed), own[0])
+
+    def untrained(self, model: str) -> Network | None:
+        """A model's untrained network, if there is one."""
+        return next((n for n in self.networks if n[:2] == (model, UNTRAINED)), None)
+
+    def fractions(self, model: str) -> list[str]:
+        """Fractions below 100 % on which a model is trained, smallest first."""
+        own = {n.fraction for n in self.networks if n.model == model}
+        return sorted((f for f in own if 0 < per_cent(f) < 100), key=per_cent)
+
+    def on(self, model: str, fraction: str) -> list[Network]:
+        """A model's networks on one fraction."""
+        return [n for n in self.networks if n[:2] == (model, fraction)]
+
+    def accuracy(self, network: Network) -> tuple[float, float, int]:
+        """Test accuracy, chance, and number of test images."""
+        row = self.rows("accuracy.csv", network).iloc[0]
+        return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
+
+    def learned(self, slug: str) -> bool:
+        """Whether a network reached what a claim may be judged by (three times chance)."""
+        accuracy, chance, _ = self.accuracy(Network.parse(slug))
+        return accuracy >= needed_accuracy(chance)
+
+    def label(self, model: str) -> str:
+        """The model's name for readers."""
+        return label(self.config, model)
+
+
+def _intact(settings: dict[str, Any]) -> dict[str, Any]:
+    """A model's settings but for its missing skips."""
+    return {k: v for k, v in settings.items() if k not in ("skipless_block", "skipless")}
+
+
+def all_images(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows that rest on all images."""
+    return frame[frame["left_out"] == ALL]

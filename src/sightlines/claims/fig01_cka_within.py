@@ -1,0 +1,169 @@
+"""Claims C1 to C3: how alike the layers of one network are (paper, Figure 1)."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sightlines.claims.claim import Case, Claim, Criterion, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import Values, low_high, mid_ratio, split_contrast
+from sightlines.networks import Network
+
+READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
+
+Statistic = Callable[[np.ndarray, np.ndarray], Values]
+"""From maps [..., layers, layers] of a ViT and of a ResNet to one number each [...]."""
+
+
+def _compare(evidence: Evidence, statistics: list[Statistic]) -> list[Case]:
+    """One case a ViT and ResNet: each statistic over all sub-layers, then over block outputs."""
+    return [
+        Case(
+            f"{evidence.label(vit)} × {evidence.label(resnet)}",
+            _slugs(_pairs(evidence, vit, resnet)),
+            [
+                [from_replicates(v) for v in _values(evidence, *pair, statistics)]
+                for pair in _pairs(evidence, vit, resnet)
+            ],
+            _control(evidence, vit, resnet, statistics),
+        )
+        for vit in evidence.vits()
+        for resnet in evidence.resnets()
+    ]
+
+
+def _pairs(evidence: Evidence, vit: str, resnet: str) -> list[tuple[Network, Network]]:
+    return [(network, evidence.same_seed(resnet, network)) for network in evidence.full(vit)]
+
+
+def _slugs(pairs: list[tuple[Network, Network]]) -> list[str]:
+    return list(dict.fromkeys(network.slug for pair in pairs for network in pair))
+
+
+def _values(
+    evidence: Evidence, vit: Network, resnet: Network, statistics: list[Statistic]
+) -> list[np.ndarray]:
+    a, b = (evidence.cka(n, n) for n in (vit, resnet))
+    a_blocks, b_blocks = (_blocks(evidence, n, m) for n, m in ((vit, a), (resnet, b)))
+    return [s(x, y) for s in statistics for x, y in ((a, b), (a_blocks, b_blocks))]
+
+
+def _blocks(evidence: Evidence, network: Network, maps: np.ndarray) -> np.ndarray:
+    chosen = evidence.blocks(network.model)
+    return maps[..., chosen, :][..., chosen]
+
+
+def _control(
+    evidence: Evidence, vit: str, resnet: str, statistics: list[Statistic]
+) -> list[float] | None:
+    pair = evidence.untrained(vit), evidence.untrained(resnet)
+    if pair[0] is None or pair[1] is None:
+        return None
+    return [float(v[0]) for v in _values(evidence, pair[0], pair[1], statistics)]
+
+
+def _stands(evidence: Evidence, index: str, statistics: list[Statistic]) -> bool:
+    """Whether every statistic has its sign for every pair under another index, block outputs."""
+    return all(
+        statistic(evidence.opinion(index, a, a), evidence.opinion(index, b, b)) > 0
+        for vit in evidence.vits()
+        for resnet in evidence.resnets()
+        for a, b in _pairs(evidence, vit, resnet)[:1]
+        for statistic in statistics
+    )
+
+
+def _uniformity(vit: np.ndarray, resnet: np.ndarray) -> Values:
+    return low_high(vit) - low_high(resnet)
+
+
+def _contrast(vit: np.ndarray, resnet: np.ndarray) -> Values:
+    return split_contrast(resnet) - split_contrast(vit)
+
+
+def _halves(vit: np.ndarray, resnet: np.ndarray) -> Values:
+    return mid_ratio(vit) - mid_ratio(resnet)
+
+
+def _grid(evidence: Evidence) -> list[Case]:
+    return [
+        Case(
+            evidence.label(vit),
+            [n.slug for n in evidence.full(vit)],
+            [[from_replicates(_grid_share(evidence, n))] for n in evidence.full(vit)],
+            _grid_control(evidence, vit),
+        )
+        for vit in evidence.vits()
+    ]
+
+
+def _grid_control(evidence: Evidence, vit: str) -> list[float] | None:
+    untrained = evidence.untrained(vit)
+    return [float(_grid_share(evidence, untrained)[0])] if untrained else None
+
+
+def _grid_share(evidence: Evidence, network: Network) -> np.ndarray:
+    """Share of blocks whose output is more like the next output than like its attention."""
+    layers, maps = evidence.layers(network.model), evidence.cka(network, network)
+    outs = layers.loc[layers["kind"] == "residual"].set_index("block")["layer"]
+    attn = layers.loc[layers["kind"] == "attn"].set_index("block")["layer"]
+    above = [maps[:, outs[i], outs[i + 1]] - maps[:, outs[i], attn[i + 1]] for i in outs.index[:-1]]
+    return (np.array(above) > 0).mean(axis=0)
+
+
+CLAIMS = (
+    Claim(
+        id="C1",
+        figure="Figure 1",
+        statement="A ViT's lowest and highest layers are more alike than a ResNet's.",
+        statistic="LH = mean CKA of the lowest with the highest quarter of depth, ViT minus ResNet",
+        criteria=(
+            Criterion("LH(ViT) − LH(ResNet), all sub-layers", ">=", 0.0),
+            Criterion("LH(ViT) − LH(ResNet), block outputs", ">=", 0.0),
+        ),
+        reason="the paper claims an order, not a size: zero, with the whole interval",
+        paper_value=".42, .38 against .29, .33 (all sub-layers)",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks; another index of similarity",
+        drawn="fig01_cka_within",
+        cases=lambda evidence: _compare(evidence, [_uniformity]),
+        opinion=lambda evidence, index: _stands(evidence, index, [_uniformity]),
+    ),
+    Claim(
+        id="C2",
+        figure="Figure 1",
+        statement="A ResNet falls into a lower and an upper part that differ; a ViT does less so.",
+        statistic="best two-part contrast (within − across), ResNet minus ViT; and the ratio of "
+        "CKA across to within the halves, ViT minus ResNet",
+        criteria=(
+            Criterion("contrast(ResNet) − contrast(ViT), all sub-layers", ">=", 0.0),
+            Criterion("contrast(ResNet) − contrast(ViT), block outputs", ">=", 0.0),
+            Criterion("halves(ViT) − halves(ResNet), all sub-layers", ">=", 0.0),
+            Criterion("halves(ViT) − halves(ResNet), block outputs", ">=", 0.0),
+        ),
+        reason="the paper claims an order; its own margin is thin for ResNet-152",
+        paper_value="contrast .30, .20 against .17, .16; ratio .83, .79 against .61, .74",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks; another index of similarity",
+        drawn="fig01_cka_within",
+        cases=lambda evidence: _compare(evidence, [_contrast, _halves]),
+        opinion=lambda evidence, index: _stands(evidence, index, [_contrast, _halves]),
+    ),
+    Claim(
+        id="C3",
+        figure="Figure 1",
+        statement="A ViT's map is a grid: block outputs are more like each other than like the "
+        "branches between them.",
+        statistic="share of blocks i with CKA(out i, out i+1) > CKA(out i, attention i+1)",
+        criteria=(Criterion("share of blocks", ">=", 0.8),),
+        reason="a grid that most blocks show is seen; four in five leaves room for the first block",
+        paper_value="a grid is seen in every ViT",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig01_cka_within",
+        cases=_grid,
+    ),
+)

@@ -1,0 +1,101 @@
+"""Claims C6 to C8: how far heads look in low and in high blocks (paper, Figures 3 and C.6)."""
+
+import numpy as np
+
+from sightlines.claims.cases import each
+from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import spearman
+from sightlines.networks import Network
+
+READS = ("attention_replicates.parquet", "accuracy.csv")
+
+EDGE = 2
+"""Blocks at the bottom, and at the top, that the paper's panels show."""
+
+
+def reach(evidence: Evidence, network: Network) -> np.ndarray:
+    """Mean attention distance over that of uniform attention [1 + groups, blocks, heads].
+
+    Raises:
+        NotMeasured: it has so few blocks that the lowest two are among the highest two.
+    """
+    table = "attention_replicates.parquet"
+    frame = evidence.replicates(table, network, "relative", ["block", "head"])
+    blocks = frame.columns.get_level_values("block").nunique()
+    if blocks < 2 * EDGE:
+        raise NotMeasured(
+            f"needs a ViT of at least {2 * EDGE} blocks; {network.model} has {blocks}"
+        )
+    return frame.to_numpy().reshape(len(frame), blocks, -1)
+
+
+def most_local(evidence: Evidence, network: Network) -> np.ndarray:
+    """Relative distance of the most local head of the lowest two blocks [1 + groups]."""
+    return np.asarray(reach(evidence, network)[:, :EDGE].min(axis=(1, 2)))
+
+
+def _lowest(evidence: Evidence, network: Network) -> list[Reading]:
+    most_global = reach(evidence, network)[:, :EDGE].max(axis=(1, 2))
+    return [from_replicates(v) for v in (most_local(evidence, network), most_global)]
+
+
+def _highest(evidence: Evidence, network: Network) -> list[Reading]:
+    return [from_replicates(reach(evidence, network)[:, -EDGE:].min(axis=(1, 2)))]
+
+
+def _trend(evidence: Evidence, network: Network) -> list[Reading]:
+    return [from_replicates(spearman(reach(evidence, network).mean(axis=2)))]
+
+
+CLAIMS = (
+    Claim(
+        id="C6",
+        figure="Figure 3",
+        statement="A ViT's lowest blocks hold both local and global heads.",
+        statistic="mean attention distance over that of uniform attention: smallest and largest of "
+        "the heads of the lowest two blocks",
+        criteria=(
+            Criterion("most local head", "<=", 0.5),
+            Criterion("most global head", ">=", 0.8),
+        ),
+        reason="half of uniform attention's reach is local, four fifths is nearly uniform; the "
+        "paper's heads are well beyond both",
+        paper_value="smallest .20, .06; largest .88–.99",
+        source="[fig]",
+        tier="B",
+        controls="untrained networks",
+        drawn="fig03_attention_distance",
+        cases=lambda evidence: each(evidence, evidence.vits(), _lowest),
+    ),
+    Claim(
+        id="C7",
+        figure="Figure 3",
+        statement="All heads of a ViT's highest blocks look globally.",
+        statistic="mean attention distance over that of uniform attention: smallest of the heads "
+        "of the last two blocks",
+        criteria=(Criterion("most local head", ">=", 0.85),),
+        reason="a little below the smallest of the paper's, .91",
+        paper_value="at least .91",
+        source="[fig]",
+        tier="B",
+        controls="untrained networks",
+        drawn="fig03_attention_distance",
+        cases=lambda evidence: each(evidence, evidence.vits(), _highest),
+    ),
+    Claim(
+        id="C8",
+        figure="Figure 3",
+        statement="Heads look further the higher their block.",
+        statistic="Spearman correlation of a block's number and the mean attention distance of its "
+        "heads",
+        criteria=(Criterion("Spearman(block, distance)", ">=", 0.6),),
+        reason="a trend that some neighbouring blocks may break",
+        paper_value="a rise (in the ViT paper)",
+        source="[other]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig03_attention_distance",
+        cases=lambda evidence: each(evidence, evidence.vits(), _trend),
+    ),
+)

@@ -1,0 +1,91 @@
+"""Claims C9 and C10: whether local heads need much data (paper, Figures 4 and C.5)."""
+
+import numpy as np
+
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.fig03_attention_distance import most_local
+from sightlines.networks import Network, per_cent
+
+READS = ("attention_replicates.parquet", "accuracy.csv")
+
+
+def _loss(evidence: Evidence, less: Network) -> np.ndarray:
+    """How much further the most local head looks with less data, same seed [1 + groups]."""
+    full = evidence.same_seed(less.model, less)
+    return most_local(evidence, less) - most_local(evidence, full)
+
+
+def _slugs(evidence: Evidence, *less: Network) -> list[str]:
+    return [n.slug for own in less for n in (own, evidence.same_seed(own.model, own))]
+
+
+def _large(evidence: Evidence) -> list[Case]:
+    large = evidence.by_size(evidence.vits())[-1]
+    fractions = evidence.fractions(large)
+    if not fractions:
+        raise NotMeasured(f"needs the largest ViT, {large}, on a fraction below f100 as well")
+    seeds = evidence.on(large, fractions[0])
+    readings = [[from_replicates(_loss(evidence, less))] for less in seeds]
+    slugs = list(dict.fromkeys(slug for less in seeds for slug in _slugs(evidence, less)))
+    return [Case(_label(evidence, [large], fractions[0]), slugs, readings)]
+
+
+def _small(evidence: Evidence) -> list[Case]:
+    models = evidence.by_size(evidence.vits())
+    small, large = models[0], models[-1]
+    shared = [f for f in evidence.fractions(large) if f in evidence.fractions(small)]
+    if small == large or not shared:
+        raise NotMeasured("needs ViTs of two sizes on f100 and on the same smaller fraction")
+    readings, slugs = [], []
+    for less in evidence.on(large, shared[0]):
+        others = evidence.on(small, shared[0])
+        other = next((n for n in others if n.seed == less.seed), others[0])
+        of_large, of_small = _loss(evidence, less), _loss(evidence, other)
+        readings.append([from_replicates(v) for v in (of_large / 2 - of_small, of_large)])
+        slugs += _slugs(evidence, other, less)
+    label = _label(evidence, [small, large], shared[0])
+    return [Case(label, list(dict.fromkeys(slugs)), readings)]
+
+
+def _label(evidence: Evidence, models: list[str], fraction: str) -> str:
+    names = " × ".join(evidence.label(model) for model in models)
+    return f"{names}, {per_cent(fraction)} % of the images"
+
+
+CLAIMS = (
+    Claim(
+        id="C9",
+        figure="Figure 4",
+        statement="With less data a large ViT's lowest blocks do not learn local heads.",
+        statistic="smallest relative attention distance of the heads of the lowest two blocks, "
+        "largest ViT: on its smallest fraction minus on all images",
+        criteria=(Criterion("rise of the most local head", ">=", 0.2),),
+        reason="a fifth of uniform attention's reach; the paper's heads move by .5 or more",
+        paper_value=".7–.8 against at most .22",
+        source="[fig]",
+        tier="C",
+        controls="none: untrained networks have no data; the recipe is that of all images",
+        drawn="fig04_attention_distance_less_data",
+        cases=_large,
+    ),
+    Claim(
+        id="C10",
+        figure="Figure C.5",
+        statement="A small ViT loses its local heads with less data much less than a large one.",
+        statistic="the same rise of the most local head: half of the largest ViT's minus the "
+        "smallest ViT's; and the largest ViT's",
+        criteria=(
+            Criterion("half the rise of the large − rise of the small ViT", ">=", 0.0),
+            Criterion("rise of the large ViT", ">=", 0.0),
+        ),
+        reason="much smaller is taken as at most half; a large ViT that loses nothing leaves "
+        "nothing to be smaller than",
+        paper_value="B/32 is still local",
+        source="[text]",
+        tier="C",
+        controls="none: untrained networks have no data",
+        drawn="fig04_attention_distance_less_data",
+        cases=_small,
+    ),
+)

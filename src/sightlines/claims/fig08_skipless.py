@@ -1,0 +1,159 @@
+"""Claims C17, C17b and C18: what the missing skips of a block do to a ViT (paper, Figure 8)."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sightlines.claims.cases import gather, stand
+from sightlines.claims.claim import (
+    Case,
+    Claim,
+    Criterion,
+    NotMeasured,
+    Reading,
+    from_replicates,
+    from_shares,
+)
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import Values, cut_ratio
+from sightlines.networks import Network
+
+READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
+
+PARTS: dict[str, Callable[[int, int], bool]] = {
+    "first": lambda block, blocks: 3 * block < blocks,
+    "middle": lambda block, blocks: blocks <= 3 * block < 2 * blocks,
+    "middle or late": lambda block, blocks: blocks <= 3 * block,
+}
+"""Whether a block, counted from 0, lies in a third of so many blocks, or in two."""
+ACROSS = Criterion("across ÷ within", "<=", 0.35)
+OF_INTACT = Criterion("of the intact ViT's", "<=", 0.5)
+
+
+def _lacking(evidence: Evidence, part: str) -> list[tuple[str, str]]:
+    """ViTs without both skips of a block in that part of the depth, and their intact twins.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    settings = evidence.config["architectures"]
+    found = [
+        (model, twin)
+        for model, twin in evidence.skipless()
+        if settings[model].get("skipless", "both") == "both"
+        and PARTS[part](settings[model]["skipless_block"], settings[model]["depth"])
+    ]
+    if not found:
+        raise NotMeasured(f"needs a ViT with a {part} skipless_block that lacks both skips")
+    return found
+
+
+def _block(evidence: Evidence, network: Network) -> int:
+    return int(evidence.config["architectures"][network.model]["skipless_block"])
+
+
+def _ratios(evidence: Evidence, network: Network, twin: Network) -> list[Values]:
+    """CKA across over within a cut below the block [1 + groups], and its share of the twin's."""
+    layers = evidence.layers(network.model)
+    first = layers.loc[layers["block"] == _block(evidence, network), "layer"].min()
+    low = layers["layer"].to_numpy() < first
+    own, intact = (cut_ratio(evidence.cka(n, n), low) for n in (network, twin))
+    return [own, _share(own, intact)]
+
+
+def _share(own: Values, intact: Values) -> Values:
+    return np.divide(own, intact, out=np.full(np.shape(own), np.nan), where=intact > 0)
+
+
+def _partition(evidence: Evidence, network: Network, twin: Network) -> list[Reading]:
+    return [from_replicates(v) for v in _ratios(evidence, network, twin)]
+
+
+def _whole(evidence: Evidence, network: Network, twin: Network) -> list[Reading]:
+    return [from_replicates(_ratios(evidence, network, twin)[0])]
+
+
+def _drop(evidence: Evidence, network: Network, twin: Network) -> list[Reading]:
+    """Test accuracy of the intact twin minus the network's, in points, once a criterion."""
+    own, _, images = evidence.accuracy(network)
+    intact, _, twin_images = evidence.accuracy(twin)
+    reading = from_shares([(100.0, intact, twin_images), (-100.0, own, images)])
+    return [reading, reading]
+
+
+def _cost(evidence: Evidence) -> list[Case]:
+    """Only the twin must have learned: a network that did not is the collapse to be seen."""
+    return gather(evidence, _lacking(evidence, "middle"), _drop, learned=slice(1, None))
+
+
+def _stands(evidence: Evidence, index: str) -> bool:
+    """Whether both ratios stand on block outputs under another index, first seed."""
+    return all(
+        stand((ACROSS, OF_INTACT), _block_ratios(evidence, index, model, twin))
+        for model, twin in _lacking(evidence, "middle or late")
+    )
+
+
+def _block_ratios(evidence: Evidence, index: str, model: str, twin: str) -> list[Values]:
+    network = evidence.full(model)[0]
+    intact = evidence.same_seed(twin, network)
+    maps = [evidence.opinion(index, n, n) for n in (network, intact)]
+    low = np.arange(len(maps[0])) < _block(evidence, network)
+    ratios = [cut_ratio(m, low) for m in maps]
+    return [ratios[0], _share(*ratios)]
+
+
+CLAIMS = (
+    Claim(
+        id="C17",
+        figure="Figure 8",
+        statement="Without the skips of a middle or late block, the layers below and above it have "
+        "little in common.",
+        statistic="mean CKA across the cut below the block over the mean of the means within both "
+        "parts, all sub-layers; and this ratio over that of the intact ViT at the same cut",
+        criteria=(ACROSS, OF_INTACT),
+        reason="a third of what is within is a partition to the eye; at most half of the intact "
+        "ViT's, since its layers differ across any cut as well",
+        paper_value=".09 ÷ .50 (block 7), .08 ÷ .61 (block 10)",
+        source="[fig]",
+        tier="A",
+        controls="the intact ViT; untrained networks; another index of similarity",
+        drawn="fig08_skipless",
+        cases=lambda evidence: gather(evidence, _lacking(evidence, "middle or late"), _partition),
+        opinion=_stands,
+    ),
+    Claim(
+        id="C17b",
+        figure="Figure 8",
+        statement="Without the skips of one of the first blocks, there is no such partition.",
+        statistic="mean CKA across the cut below the block over the mean of the means within both "
+        "parts, all sub-layers; a block of the first third",
+        criteria=(Criterion("across ÷ within", ">=", 0.5),),
+        reason="half of what is within is no partition; the paper's value is a little above",
+        paper_value=".35 ÷ .61 (block 1)",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig08_skipless",
+        cases=lambda evidence: gather(evidence, _lacking(evidence, "first"), _whole),
+    ),
+    Claim(
+        id="C18",
+        figure="Figure 8",
+        statement="Without the skips of a middle block accuracy falls a little and does not "
+        "collapse.",
+        statistic="test accuracy of the intact ViT minus that of the ViT without the skips of a "
+        "block of the middle third, in points",
+        criteria=(
+            Criterion("fall in points", ">=", 1.0),
+            Criterion("fall in points", "<=", 8.0),
+        ),
+        reason="from a quarter of the paper's fall to twice it",
+        paper_value="4 %",
+        source="[text]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig08_skipless",
+        cases=_cost,
+    ),
+)

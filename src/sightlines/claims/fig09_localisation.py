@@ -1,0 +1,147 @@
+"""Claims C19 to C21: whether last tokens are about their own patch (paper, Figures 9 and D.3)."""
+
+import numpy as np
+
+from sightlines.claims.cases import each, each_pair
+from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.networks import Network
+
+READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
+
+
+def by_block(evidence: Evidence, network: Network, column: str) -> dict[int, np.ndarray]:
+    """A score of the interior tokens of every block's output [1 + groups], by block, in order.
+
+    The final norm counts as block -1.
+    """
+    own = {"where": "interior", "score": "cka"}
+    frame = evidence.replicates("localisation.parquet", network, column, ["block"], **own)
+    return {int(block): frame[block].to_numpy() for block in frame.columns}
+
+
+def final(evidence: Evidence, network: Network, column: str) -> np.ndarray:
+    """A score of the interior tokens after the last block [1 + groups]."""
+    return list(by_block(evidence, network, column).values())[-1]
+
+
+def _localised(evidence: Evidence, vit: Network) -> list[Reading]:
+    return [from_replicates(final(evidence, vit, column)) for column in ("rank_1_share", "z")]
+
+
+def _less_in_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    values = (
+        final(evidence, vit, "z") / 2 - final(evidence, resnet, "z"),
+        final(evidence, resnet, "token_correlation"),
+        final(evidence, vit, "token_correlation"),
+    )
+    return [from_replicates(v) for v in values]
+
+
+def _earlier(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    z = by_block(evidence, resnet, "z")
+    earlier = np.mean([z[block] for block in _earlier_units(evidence, resnet.model)], axis=0)
+    return [
+        from_replicates(earlier - final(evidence, resnet, "z")),
+        from_replicates(final(evidence, vit, "z") - earlier),
+    ]
+
+
+def _earlier_units(evidence: Evidence, resnet: str) -> list[int]:
+    """Middle unit and first unit of the last stage (where a projection begins it).
+
+    Raises:
+        NotMeasured: both are the final unit.
+    """
+    layers = evidence.layers(resnet)
+    units = layers.loc[layers["kind"] == "residual", "block"].tolist()
+    begins = layers.loc[layers["name"].str.endswith(".proj_conv"), "block"].tolist()
+    found = {units[len(units) // 2], *begins[-1:]} - {units[-1]}
+    if not found:
+        raise NotMeasured(f"needs a ResNet with more units than {resnet}")
+    return sorted(found)
+
+
+def _corner(evidence: Evidence, vit: Network) -> list[Reading]:
+    border, interior = (final(evidence, vit, f"{part}_cka") for part in ("border", "interior"))
+    return [from_replicates(border - interior)]
+
+
+CLAIMS = (
+    Claim(
+        id="C19",
+        figure="Figure 9",
+        statement="After the last block, a ViT's tokens are still about their own patches.",
+        statistic="CKA of a token with the pixels of every patch, interior tokens: share whose own "
+        "patch ranks first, and mean z of the own patch among all",
+        criteria=(
+            Criterion("own patch first", ">=", 0.75),
+            Criterion("z of the own patch", ">=", 3.0),
+        ),
+        reason="three of four tokens, and three standard deviations: below nearly all of the "
+        "paper's interior tokens, above chance",
+        paper_value="own patch first for 5 of 6; z 4–8",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig09_localisation",
+        cases=lambda evidence: each(evidence, evidence.vits(), _localised),
+    ),
+    Claim(
+        id="C20",
+        figure="Figure 9",
+        statement="A ResNet's last locations are not: they are all about the same patches.",
+        statistic="mean z of the own patch, half the ViT's minus the ResNet's; mean correlation of "
+        "the maps of two tokens, ResNet and ViT",
+        criteria=(
+            Criterion("half of z(ViT) − z(ResNet)", ">=", 0.0),
+            Criterion("correlation of tokens, ResNet", ">=", 0.6),
+            Criterion("correlation of tokens, ViT", "<=", 0.2),
+        ),
+        reason="less than half the ViT's z; correlations on either side of the gap between the "
+        "paper's two values",
+        paper_value="z .7 against 4.9; correlation .84 against −.11",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig09_localisation",
+        cases=lambda evidence: each_pair(
+            evidence, evidence.vits(), evidence.resnets(), _less_in_resnet
+        ),
+    ),
+    Claim(
+        id="C20b",
+        figure="Figure D.3",
+        statement="Earlier layers of a ResNet are better localised than its last, but less than a "
+        "ViT's last.",
+        statistic="mean z of the own patch: mean of the ResNet's middle unit and the first unit of "
+        "its last stage, minus its final unit's; the ViT's last block's minus that mean",
+        criteria=(
+            Criterion("z, earlier − final unit of the ResNet", ">=", 0.0),
+            Criterion("z, ViT − earlier units of the ResNet", ">=", 0.0),
+        ),
+        reason="the paper claims an order, of these two units",
+        paper_value="seen in the maps",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="figD_localisation_layers",
+        cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _earlier),
+    ),
+    Claim(
+        id="C21",
+        figure="Figure 9",
+        statement="A ViT's corner tokens are more like patches of the border than of the interior.",
+        statistic="mean CKA of the corner tokens after the last block with border patches but "
+        "their own, minus with interior patches",
+        criteria=(Criterion("border − interior", ">=", 0.0),),
+        reason="the paper claims an order; border patches resemble each other in pixels already, "
+        "so only the untrained control says whether it is learned",
+        paper_value="seen in the maps",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig09_localisation",
+        cases=lambda evidence: each(evidence, evidence.vits(), _corner),
+    ),
+)

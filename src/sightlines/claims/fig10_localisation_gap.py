@@ -1,0 +1,40 @@
+"""Claim C22: a ViT trained to classify mean tokens loses localisation (paper, Figure 10)."""
+
+from sightlines.claims.cases import gather, pooled_twins
+from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.fig09_localisation import final
+from sightlines.networks import Network
+
+READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
+
+
+def _loss(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
+    values = (
+        final(evidence, cls, "z") - final(evidence, gap, "z"),
+        final(evidence, gap, "token_correlation"),
+    )
+    return [from_replicates(v) for v in values]
+
+
+CLAIMS = (
+    Claim(
+        id="C22",
+        figure="Figure 10",
+        statement="A ViT that classifies the mean of its tokens does not keep them about their own "
+        "patches.",
+        statistic="interior tokens after the last block: mean z of the own patch, class-token ViT "
+        "minus its mean-pooled twin; mean correlation of the maps of two tokens of the twin",
+        criteria=(
+            Criterion("z(CLS) − z(GAP)", ">=", 2.0),
+            Criterion("correlation of tokens, GAP", ">=", 0.6),
+        ),
+        reason="half of the paper's difference; the correlation as for a ResNet (C20)",
+        paper_value="z .1 against 4.2; correlation .93",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig10_localisation_gap",
+        cases=lambda evidence: gather(evidence, pooled_twins(evidence), _loss),
+    ),
+)

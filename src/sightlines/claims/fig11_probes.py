@@ -1,0 +1,112 @@
+"""Claims C23 to C25: what single tokens and pooled tokens know of the class (paper, Figure 11)."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sightlines.claims.cases import gather, pooled_twins
+from sightlines.claims.claim import Case, Claim, Criterion, Reading
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.probing import at, difference, final_tokens, last
+from sightlines.networks import Network
+
+READS = ("probes.parquet", "token_probes.parquet", "accuracy.csv")
+HALF = np.array([0.5])
+
+
+def _tokens(evidence: Evidence) -> list[Case]:
+    trios = [(*t, resnet) for t in pooled_twins(evidence) for resnet in evidence.resnets()]
+    return gather(evidence, trios, _halves)
+
+
+def _halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
+    """Half of the others' accuracy above chance, less the class-token ViT's."""
+    own, images, chance = final_tokens(evidence, cls)
+    readings = []
+    for other in (gap, resnet):
+        rival, rival_images, _ = final_tokens(evidence, other)
+        half = difference((0.5, rival, rival_images), (-1.0, own, images))
+        readings.append(half.plus(0.5 * chance))
+    return readings
+
+
+def _parity(evidence: Evidence) -> list[Case]:
+    """Without a control: untrained networks are equal at chance."""
+    cases = gather(evidence, pooled_twins(evidence), _native)
+    return [replace(case, control=None) for case in cases]
+
+
+def _native(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
+    """The class token's accuracy less that of the mean of the tokens, once a criterion."""
+    return [difference(last(evidence, cls, "cls"), last(evidence, gap, "mean", -1.0))] * 2
+
+
+def _first_token(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
+    return [
+        difference(last(evidence, gap, "mean"), last(evidence, gap, "first", -1.0)),
+        difference(at(evidence, gap, "mean", HALF), at(evidence, gap, "first", HALF, -1.0)),
+        difference(last(evidence, cls, "cls"), last(evidence, cls, "all", -1.0)),
+    ]
+
+
+CLAIMS = (
+    Claim(
+        id="C23",
+        figure="Figure 11a",
+        statement="After the last block, single tokens of a ViT with a class token know half as "
+        "much of the class as those of a pooled ViT or of a ResNet, or less.",
+        statistic="mean accuracy over tokens of each token's own probe, above chance: half of the "
+        "other network's, less the ViT's",
+        criteria=(
+            Criterion("½ GAP ViT − CLS ViT", ">=", 0.0),
+            Criterion("½ ResNet − CLS ViT", ">=", 0.0),
+        ),
+        reason="the paper's factor is five to seven; above chance, since with few classes chance "
+        "is a large part of any accuracy",
+        paper_value="6–10 % against 57–58 % and 44–52 %",
+        source="[text]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig11_token_probes",
+        cases=_tokens,
+    ),
+    Claim(
+        id="C24",
+        figure="Figure 11b",
+        statement="Read out by its own aggregation, a ViT with a class token and a pooled ViT end "
+        "equally well.",
+        statistic="probe accuracy at the last layer: class token of the one less mean of the "
+        "tokens of the other",
+        criteria=(
+            Criterion("CLS;CLS − GAP;GAP", ">=", -0.03),
+            Criterion("CLS;CLS − GAP;GAP", "<=", 0.03),
+        ),
+        reason="three points: what the paper's two curves differ by at most",
+        paper_value="about equal",
+        source="[fig]",
+        tier="A",
+        controls="none: untrained networks are equal at chance",
+        drawn="fig11_token_probes",
+        cases=_parity,
+    ),
+    Claim(
+        id="C25",
+        figure="Figure 11b",
+        statement="In a pooled ViT one token knows at the end what all know together, but not half "
+        "way; the pooled tokens of a ViT with a class token end below its class token.",
+        statistic="probe accuracy: mean of tokens less first token, at the last layer and at half "
+        "depth (pooled ViT); class token less mean of all tokens, at the last layer",
+        criteria=(
+            Criterion("GAP;GAP − GAP;first token, last layer", "<=", 0.03),
+            Criterion("GAP;GAP − GAP;first token, half depth", ">=", 0.10),
+            Criterion("CLS;CLS − CLS;GAP, last layer", ">=", 0.0),
+        ),
+        reason="almost equal is three points, poor is ten below",
+        paper_value="almost equal at the end, poor before; CLS;GAP plateaus",
+        source="[text]",
+        tier="A",
+        controls="untrained networks",
+        drawn="fig11_token_probes",
+        cases=lambda evidence: gather(evidence, pooled_twins(evidence), _first_token),
+    ),
+)

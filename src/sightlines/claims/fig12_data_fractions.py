@@ -1,0 +1,181 @@
+"""Claims C26 and C27: which blocks need how much data (paper, Figure 12)."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sightlines.claims.cases import measured, of_seeds, stand
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import Values, spearman
+from sightlines.networks import Network
+
+READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
+
+FEWEST = 4
+"""Blocks below which a rank correlation says nothing."""
+
+
+def _own_blocks(evidence: Evidence, network: Network, full: Network) -> np.ndarray:
+    """CKA of each block with the same block of the network on all images [1 + groups, blocks]."""
+    blocks = evidence.blocks(network.model)
+    return evidence.cka(network, full)[:, blocks, blocks]
+
+
+def _with_less_data(evidence: Evidence) -> list[str]:
+    found = [m for m in evidence.vits() if evidence.fractions(m)]
+    if not found:
+        raise NotMeasured("needs a ViT trained on f100 and on a smaller fraction")
+    return found
+
+
+def _ordered(evidence: Evidence) -> list[str]:
+    """ViTs with two networks or more to hold against the one on all images."""
+    vits = _with_less_data(evidence)
+    found = [m for m in vits if len(evidence.fractions(m)) + len(evidence.full(m)) > 2]
+    if not found:
+        raise NotMeasured("needs two fractions of a ViT below f100, or a second seed on f100")
+    return found
+
+
+def _seeds(evidence: Evidence, vit: str) -> list[list[Network]]:
+    """For every seed: on all images, then on each fraction, smallest first."""
+    first, *others = evidence.fractions(vit)
+    return [
+        [evidence.same_seed(vit, n), n, *(_like(n, evidence.on(vit, f)) for f in others)]
+        for n in evidence.on(vit, first)
+    ]
+
+
+def _like(network: Network, others: list[Network]) -> Network:
+    """The one with the same seed, or else the first."""
+    return next((n for n in others if n.seed == network.seed), others[0])
+
+
+def _second(evidence: Evidence, full: Network) -> list[Network]:
+    """Another seed on all images, if there is one."""
+    return [n for n in evidence.full(full.model) if n != full][:1]
+
+
+def _order(less: list[np.ndarray], second: list[np.ndarray]) -> list[Values]:
+    """Fall with depth of the weakest fraction, and smallest rise to the next fraction.
+
+    Args:
+        less: By fraction, similarity of each block with itself on all images [..., blocks].
+        second: The same of a second seed on all images, to which the last rise is.
+    """
+    if less[0].shape[-1] < FEWEST:
+        raise NotMeasured(f"needs a ViT with {FEWEST} blocks or more")
+    falls = [spearman(curve) for curve in less]
+    means = [curve.mean(axis=-1) for curve in (*less, *second)]
+    return [np.max(falls, axis=0), np.min(np.diff(means, axis=0), axis=0)]
+
+
+def _read(evidence: Evidence, full: Network, *less: Network) -> list[Reading]:
+    of_less, of_second = (
+        [_own_blocks(evidence, n, full) for n in networks]
+        for networks in (less, _second(evidence, full))
+    )
+    return [from_replicates(v) for v in _order(of_less, of_second)]
+
+
+def _fractions(evidence: Evidence) -> list[Case]:
+    return measured(partial(_of_vit, evidence, vit) for vit in _ordered(evidence))
+
+
+def _of_vit(evidence: Evidence, vit: str) -> Case:
+    seeds = _seeds(evidence, vit)
+    case = of_seeds(evidence, evidence.label(vit), seeds, _read)
+    bare = evidence.untrained(vit)
+    if bare is None:
+        return case
+    fall = float(spearman(_own_blocks(evidence, bare, seeds[0][0]))[0])
+    return replace(case, control=[fall, None])
+
+
+def _sizes(evidence: Evidence) -> list[Case]:
+    models = evidence.by_size(_with_less_data(evidence))
+    if len(models) < 2:
+        raise NotMeasured("needs two sizes of ViT trained on f100 and on a smaller fraction")
+    small, large = models[0], models[-1]
+    shared = [f for f in evidence.fractions(small) if f in evidence.fractions(large)]
+    if not shared:
+        raise NotMeasured(f"{small} and {large} have no smaller fraction in common")
+    return measured(partial(_of_fraction, evidence, small, large, f) for f in shared)
+
+
+def _of_fraction(evidence: Evidence, small: str, large: str, fraction: str) -> Case:
+    seeds = []
+    for less in evidence.on(large, fraction):
+        other = _like(less, evidence.on(small, fraction))
+        seeds.append(
+            [n for own in (other, less) for n in (own, evidence.same_seed(own.model, own))]
+        )
+    bare = [n for m in (small, large) for n in (evidence.untrained(m), evidence.full(m)[0])]
+    label = f"{evidence.label(small)} × {evidence.label(large)}, {fraction}"
+    return of_seeds(evidence, label, seeds, _upper_halves, bare)
+
+
+def _upper_halves(evidence: Evidence, *networks: Network) -> list[Reading]:
+    """Small ViT's upper half minus large ViT's: for each a network, and one on all images."""
+    small, small_full, large, large_full = networks
+    pairs = (small, small_full), (large, large_full)
+    curves = [_own_blocks(evidence, n, full) for n, full in pairs]
+    halves = [curve[:, curve.shape[1] // 2 :].mean(axis=1) for curve in curves]
+    return [from_replicates(halves[0] - halves[1])]
+
+
+def _stands(evidence: Evidence, index: str) -> bool:
+    """Whether it holds of every ViT's first seed under another index."""
+    for vit in _ordered(evidence):
+        full, *less = _seeds(evidence, vit)[0]
+        of_less, of_second = (
+            [np.diagonal(evidence.opinion(index, n, full)) for n in networks]
+            for networks in (less, _second(evidence, full))
+        )
+        if not stand(ORDER, _order(of_less, of_second)):
+            return False
+    return True
+
+
+ORDER = (
+    Criterion("Spearman(block, CKA)", "<=", -0.8),
+    Criterion("rise of mean CKA with the fraction", ">=", 0.0),
+)
+CLAIMS = (
+    Claim(
+        id="C26",
+        figure="Figure 12",
+        statement="Trained on fewer images, a ViT's lower blocks come closer to the fully trained "
+        "network than its higher ones; more images bring all of them closer.",
+        statistic="Spearman correlation of block index and CKA(fraction, all images), weakest "
+        "fraction; rise of the mean CKA from each fraction to the next (last to a second seed on "
+        "all images), smallest",
+        criteria=ORDER,
+        reason="-.8 lets neighbouring blocks swap but no trend turn; the rise is an order",
+        paper_value=".97 → .05 (L/16, 10 %); .94 → .59 (B/32, 3 %)",
+        source="[fig]",
+        tier="C",
+        controls="untrained network against the fully trained one; second seed in the figure",
+        drawn="fig12_data_fractions",
+        cases=_fractions,
+        opinion=_stands,
+    ),
+    Claim(
+        id="C27",
+        figure="Figure 12",
+        statement="With equally few images, a larger ViT's upper blocks are further from their "
+        "fully trained form than a smaller one's.",
+        statistic="mean CKA(fraction, all images) over the upper half of the blocks, small ViT "
+        "minus large ViT",
+        criteria=(Criterion("upper half, small − large", ">=", 0.0),),
+        reason="the paper claims an order",
+        paper_value="at most .2 (L/16) against at least .6 (B/32)",
+        source="[fig]",
+        tier="C",
+        controls="untrained networks",
+        drawn="fig12_data_fractions",
+        cases=_sizes,
+    ),
+)

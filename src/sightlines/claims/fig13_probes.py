@@ -1,0 +1,143 @@
+"""Claims C28 to C30: how linear probes rise with depth (paper, Figures 13, F.1 and F.2)."""
+
+from functools import partial
+
+from sightlines.claims.cases import each_pair, measured, of_seeds
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.probing import MIDDLE, at, difference, last
+from sightlines.networks import Network
+
+READS = ("probes.parquet", "accuracy.csv")
+POOL = "mean"
+"""Features are pooled over tokens or positions, as in the paper's Figure 13."""
+
+
+def _gaps(evidence: Evidence, more: Network, less: Network, dataset: str = "") -> list[Reading]:
+    """Gap at mid depth, and that less three times the gap at the last layer."""
+
+    def middle(network: Network, weight: float) -> tuple[float, float, int]:
+        return at(evidence, network, POOL, MIDDLE, weight, dataset)
+
+    def end(network: Network, weight: float) -> tuple[float, float, int]:
+        return last(evidence, network, POOL, weight, dataset)
+
+    gap = difference(middle(more, 1.0), middle(less, -1.0))
+    return [gap, difference(middle(more, 1.0), middle(less, -1.0), end(more, -3.0), end(less, 3.0))]
+
+
+def _more_and_less(evidence: Evidence) -> list[list[Network]]:
+    """For every seed: the largest ViT on all images, and on its smallest fraction.
+
+    Raises:
+        NotMeasured: no ViT is trained on a fraction.
+    """
+    models = [m for m in evidence.by_size(evidence.vits()) if evidence.fractions(m)]
+    if not models:
+        raise NotMeasured("needs a ViT trained on f100 and on a smaller fraction")
+    large = models[-1]
+    fewest = evidence.fractions(large)[0]
+    return [[evidence.same_seed(large, n), n] for n in evidence.on(large, fewest)]
+
+
+def _data(evidence: Evidence) -> list[Case]:
+    seeds = _more_and_less(evidence)
+    return [of_seeds(evidence, evidence.label(seeds[0][0].model), seeds, _gaps)]
+
+
+def _largest(evidence: Evidence) -> str:
+    return evidence.by_size(evidence.vits())[-1]
+
+
+def _ahead(evidence: Evidence, vit: Network, resnet: Network, dataset: str = "") -> list[Reading]:
+    return [
+        difference(
+            at(evidence, vit, POOL, MIDDLE, 1.0, dataset),
+            at(evidence, resnet, POOL, MIDDLE, -1.0, dataset),
+        ),
+        difference(
+            last(evidence, vit, POOL, 1.0, dataset), last(evidence, resnet, POOL, -1.0, dataset)
+        ),
+    ]
+
+
+def _elsewhere(evidence: Evidence) -> list[Case]:
+    tasks = evidence.config.get("tasks", {})
+    if not tasks:
+        raise NotMeasured("needs tasks under transfer, whose images the networks are probed on")
+    resnets = evidence.resnets()
+    return measured(partial(_on_task, evidence, r, task) for task in tasks for r in resnets)
+
+
+def _on_task(evidence: Evidence, resnet: str, task: str) -> Case:
+    large, seeds = _largest(evidence), []
+    for pair in _more_and_less(evidence):
+        vit = evidence.same_seed(large, pair[1])
+        seeds.append([*pair, vit, evidence.same_seed(resnet, vit)])
+
+    def read(evidence: Evidence, *networks: Network) -> list[Reading]:
+        more, less, vit, other = networks
+        return _gaps(evidence, more, less, task) + _ahead(evidence, vit, other, task)
+
+    label = f"{evidence.label(large)} × {evidence.label(resnet)} on {task}"
+    return of_seeds(evidence, label, seeds, read)
+
+
+_MORE_DATA = (
+    Criterion("gap at mid depth, all − fewest images", ">=", 0.0),
+    Criterion("gap at mid depth − 3 × gap at the last layer", ">=", 0.0),
+)
+_AHEAD = (
+    Criterion("ViT − ResNet at mid depth", ">=", 0.0),
+    Criterion("ViT − ResNet at the last layer", ">=", 0.0),
+)
+CLAIMS = (
+    Claim(
+        id="C28",
+        figure="Figure 13a",
+        statement="More training data helps a large ViT's middle layers most: there the gap is at "
+        "least three times that at the end.",
+        statistic="accuracy of probes on pooled tokens, all images minus the smallest fraction: "
+        "mean over depth .5 to .8, and that less three times the last layer's",
+        criteria=_MORE_DATA,
+        reason="the paper's gaps are 18–30 points in the middle and 2.5–9 at the end; an analogue: "
+        "our networks differ in the share of one dataset, the paper's in the dataset",
+        paper_value="about 30 points in the middle layers",
+        source="[text]",
+        tier="C",
+        controls="none: an untrained network has no training data",
+        drawn="fig13_probes_by_depth",
+        cases=_data,
+    ),
+    Claim(
+        id="C29",
+        figure="Figure 13b",
+        statement="A large ViT's middle layers are better than a ResNet's, and its end is as good.",
+        statistic="accuracy of probes on pooled tokens, ViT minus ResNet: mean over depth .5 to "
+        ".8, and at the last layer",
+        criteria=_AHEAD,
+        reason="an order; at small scale it likely turns around (small ViTs lag behind ResNets)",
+        paper_value="42–48 % against 27 % at half depth",
+        source="[fig]",
+        tier="C",
+        controls="untrained networks",
+        drawn="fig13_probes_by_depth",
+        cases=lambda evidence: each_pair(
+            evidence, [_largest(evidence)], evidence.resnets(), _ahead
+        ),
+    ),
+    Claim(
+        id="C30",
+        figure="Figures F.1 and F.2",
+        statement="What holds of probes on the training dataset holds on other datasets.",
+        statistic="those of C28 and C29 on the images of every task under transfer",
+        criteria=(*_MORE_DATA, *_AHEAD),
+        reason="those of C28 and C29",
+        paper_value="same conclusions on CIFAR-10 and CIFAR-100",
+        source="[text]",
+        tier="C",
+        controls="see C28 and C29",
+        drawn="figF_probes_other_datasets",
+        cases=_elsewhere,
+    ),
+)

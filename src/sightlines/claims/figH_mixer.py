@@ -1,0 +1,60 @@
+"""Claim C32: what an MLP-Mixer's representations look like (paper, Figures H.1 and H.2)."""
+
+from itertools import product
+
+from sightlines.claims.cases import gather, stand
+from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import Values, mean_all, split_contrast, split_depth
+from sightlines.networks import Network
+
+READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
+
+
+def _read(evidence: Evidence, mixer: Network, vit: Network, resnet: Network) -> list[Reading]:
+    own = evidence.cka(mixer, mixer)
+    ahead = mean_all(evidence.cka(mixer, vit)) - mean_all(evidence.cka(mixer, resnet))
+    return [from_replicates(v) for v in (split_contrast(own), split_depth(own), ahead)]
+
+
+def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
+    return list(product(evidence.models("mixer"), evidence.vits(), evidence.resnets()))
+
+
+def _stands(evidence: Evidence, index: str) -> bool:
+    """Whether under another index block outputs of the Mixer are more like the ViT's."""
+    return all(stand((AHEAD,), [_ahead(evidence, index, *trio)]) for trio in _trios(evidence))
+
+
+def _ahead(evidence: Evidence, index: str, *models: str) -> Values:
+    mixer, vit, resnet = (evidence.full(m)[0] for m in models)
+    with_vit, with_resnet = (mean_all(evidence.opinion(index, mixer, n)) for n in (vit, resnet))
+    return with_vit - with_resnet
+
+
+AHEAD = Criterion("CKA(Mixer, ViT) − CKA(Mixer, ResNet)", ">=", 0.0)
+
+CLAIMS = (
+    Claim(
+        id="C32",
+        figure="Figures H.1 and H.2",
+        statement="A Mixer's layers fall into a small lower and a large upper part, and are more "
+        "like a ViT's than like a ResNet's.",
+        statistic="within the Mixer: best two-part contrast (within − across) and the depth of "
+        "that cut; mean CKA of all its layers with the ViT's, minus with the ResNet's",
+        criteria=(
+            Criterion("contrast(Mixer)", ">=", 0.2),
+            Criterion("depth of the cut", "<=", 0.5),
+            AHEAD,
+        ),
+        reason="a contrast of .2 is the least that the paper shows as two parts (ResNet-152); "
+        "small means less than half of the depth",
+        paper_value="distinct blocks, a small one first; more like ViT",
+        source="[text]",
+        tier="B",
+        controls="untrained networks; another index of similarity (the last part)",
+        drawn="figH_mixer",
+        cases=lambda evidence: gather(evidence, _trios(evidence), _read),
+        opinion=_stands,
+    ),
+)

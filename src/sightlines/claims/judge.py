@@ -1,0 +1,112 @@
+"""Command: holds an experiment's tables against every claim of the paper.
+
+Claims lie one file a figure of the paper in this folder: each declares READS, the tables that it is
+judged by, and CLAIMS. Their thresholds were set before there were results, and no result changes
+them.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from sightlines import registry
+from sightlines.claims.claim import Claim, NotMeasured
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.verdict import NOT_RUN, Verdict, judge
+from sightlines.files import write_table
+from sightlines.stage import Job, run
+from sightlines.tables import COLUMNS
+
+INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
+
+
+def main(job: Job) -> None:
+    """Judge all claims and write both tables of verdicts."""
+    evidence = Evidence(job.config, {p.name: p for p in job.inputs.get("tables", [])})
+    verdicts = [judge(claim, evidence) for claim in all_claims()]
+    for verdict in verdicts:
+        job.log.info(f"{verdict.claim.id}: {verdict.word}, {verdict.because}")
+    write_table(job.output("claims"), claim_table(verdicts, evidence))
+    write_table(job.output("claim_cases"), case_table(verdicts))
+
+
+def all_claims() -> list[Claim]:
+    """Every declared claim, in the paper's order: C1, C2, …, C16b, …, V1, V2."""
+    found = [c for name in registry.members("claims") for c in registry.load("claims", name).CLAIMS]
+    return sorted(found, key=lambda claim: _order(claim.id))
+
+
+def _order(identity: str) -> tuple[str, int, str]:
+    digits = "".join(c for c in identity if c.isdigit())
+    return identity[0], int(digits), identity[1 + len(digits) :]
+
+
+def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
+    """claims.csv: one row a claim, with the reading that decided it."""
+    rows = []
+    for verdict in verdicts:
+        claim, line = verdict.claim, verdict.deciding
+        drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
+        rows.append(
+            {
+                "claim": claim.id,
+                "figure": claim.figure,
+                "tier": claim.tier,
+                "statement": claim.statement,
+                "verdict": verdict.word,
+                "because": verdict.because,
+                "statistic": claim.statistic,
+                "deciding": f"{line.case}: {line.criterion.name}" if line else "",
+                "value": line.value if line else None,
+                "low": line.low if line else None,
+                "high": line.high if line else None,
+                "threshold": "; ".join(f"{c.name} {c}" for c in claim.criteria),
+                "reason": claim.reason,
+                "control": line.control if line else None,
+                "controls": claim.controls,
+                "paper_value": claim.paper_value,
+                "source": claim.source,
+                "stands_under": _opinions(claim, verdict, evidence),
+                "drawn": drawn,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
+    """Under which indices of similarity a claim stands: by its values, on block outputs."""
+    if claim.opinion is None or verdict.word == NOT_RUN:
+        return ""
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for index in INDICES:
+        try:
+            found[bool(claim.opinion(evidence, index))].append(index)
+        except NotMeasured:
+            continue
+    yes, no = (", ".join(found[stands]) for stands in (True, False))
+    return "; ".join(part for part in (yes, no and f"not under {no}") if part)
+
+
+def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
+    """claim_cases.csv: one row a claim, case and criterion."""
+    rows: list[dict[str, Any]] = [
+        {
+            "claim": verdict.claim.id,
+            "case": line.case,
+            "criterion": line.criterion.name,
+            "value": line.value,
+            "low": line.low,
+            "high": line.high,
+            "threshold": str(line.criterion),
+            "outcome": line.outcome,
+            "control": line.control,
+            "control_passes": None if line.control is None else line.criterion.admits(line.control),
+        }
+        for verdict in verdicts
+        for line in verdict.lines
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS["claim_cases.csv"]))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,108 @@
+"""Statistics of CKA maps that claims are about (docs/protocols.md, "Statistics").
+
+All take maps [..., layers, layers] and give [...], so that jackknife replicates go through at once;
+undefined cells (NaN: a constant layer) are left out of every mean.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+Values = Any
+"""An array [...], or numpy's number where there is one map."""
+
+SPLITS = (0.15, 0.85)
+"""Depths between which a map may be cut in two."""
+
+
+def depths(layers: int) -> np.ndarray:
+    """Depth of each of so many layers, from 0 to 1."""
+    return np.arange(layers) / max(layers - 1, 1)
+
+
+def mean_over(maps: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Values:
+    """Mean of the cells in these rows and columns (boolean masks)."""
+    cells = maps[..., rows, :][..., columns]
+    return _nanmean(cells.reshape(*cells.shape[:-2], -1))
+
+
+def mean_all(maps: np.ndarray) -> Values:
+    """Mean of all cells [...]."""
+    return _nanmean(maps.reshape(*maps.shape[:-2], -1))
+
+
+def _nanmean(values: np.ndarray) -> Values:
+    finite = np.isfinite(values)
+    count = finite.sum(axis=-1)
+    total = np.where(finite, values, 0).sum(axis=-1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def low_high(maps: np.ndarray) -> Values:
+    """LH: mean similarity of the lowest quarter of depth to the highest."""
+    depth = depths(maps.shape[-1])
+    return mean_over(maps, depth < 0.25, depth >= 0.75)
+
+
+def _within(maps: np.ndarray, first: np.ndarray) -> Values:
+    """Mean of off-diagonal cells within the layers of a mask."""
+    cut = maps[..., first, :][..., first]
+    cells = cut[..., ~np.eye(cut.shape[-1], dtype=bool)]
+    return _nanmean(cells)
+
+
+def split_contrast(maps: np.ndarray) -> Values:
+    """Largest, over cuts in two, of mean(within low, within high) minus mean(across)."""
+    contrasts, _ = _contrasts(maps)
+    return contrasts.max(axis=0) if len(contrasts) else np.full(maps.shape[:-2], np.nan)
+
+
+def split_depth(maps: np.ndarray) -> Values:
+    """Depth of the first layer above the cut with the largest contrast."""
+    contrasts, cuts = _contrasts(maps)
+    return cuts[contrasts.argmax(axis=0)] if len(cuts) else np.full(maps.shape[:-2], np.nan)
+
+
+def _contrasts(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Contrast [cuts, ...] of every cut, and the depth of the layer above it [cuts]."""
+    layers = maps.shape[-1]
+    depth = depths(layers)
+    cuts = [c for c in range(2, layers - 1) if SPLITS[0] <= depth[c] <= SPLITS[1]]
+    found = []
+    for cut in cuts:
+        low = np.arange(layers) < cut
+        within = (_within(maps, low) + _within(maps, ~low)) / 2
+        found.append(within - mean_over(maps, low, ~low))
+    return np.array(found), depth[cuts]
+
+
+def mid_ratio(maps: np.ndarray) -> Values:
+    """Cut at half depth: mean across the halves over the mean of the two means within them."""
+    low = depths(maps.shape[-1]) < 0.5
+    return cut_ratio(maps, low)
+
+
+def cut_ratio(maps: np.ndarray, low: np.ndarray) -> Values:
+    """Partition ratio: mean across a cut over the mean of the two means within."""
+    within = (_within(maps, low) + _within(maps, ~low)) / 2
+    return mean_over(maps, low, ~low) / within
+
+
+def alignment(maps: np.ndarray) -> np.ndarray:
+    """For each column the depth of the row most similar to it [..., columns]; NaN without one."""
+    filled = np.where(np.isfinite(maps), maps, -np.inf)
+    best = filled.argmax(axis=-2) / max(maps.shape[-2] - 1, 1)
+    return np.where(np.isfinite(filled.max(axis=-2)), best, np.nan)
+
+
+def spearman(values: np.ndarray, against: np.ndarray | None = None) -> Values:
+    """Rank correlation along the last axis with `against` (by default the order) [...]."""
+    ranks = rankdata(values, axis=-1)
+    other = np.arange(values.shape[-1]) if against is None else against
+    other = np.broadcast_to(rankdata(other, axis=-1), ranks.shape)
+    a = ranks - ranks.mean(axis=-1, keepdims=True)
+    b = other - other.mean(axis=-1, keepdims=True)
+    scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    product = (a * b).sum(axis=-1)
+    return np.divide(product, scale, out=np.full(product.shape, np.nan), where=scale > 0)

@@ -1,0 +1,126 @@
+"""From readings to a verdict: one rule for all claims.
+
+A claim must hold for every architecture it is about. For one architecture the interval runs over
+its seeds, from the lowest end of their intervals to the highest (the paper shows one run a model).
+
+* reproduced: every criterion holds for every architecture, with its whole interval.
+* not reproduced: for some architecture a criterion fails with its whole interval.
+* inconclusive: an interval covers a threshold or is undefined, or a network learned too little.
+* uninformative: it would be reproduced, but all untrained networks that there are pass as well.
+* not run: something is not among the results.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured
+
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+INCONCLUSIVE, UNINFORMATIVE, NOT_RUN = "inconclusive", "uninformative", "not run"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, UNINFORMATIVE, NOT_RUN)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One criterion of one case, over its seeds.
+
+    Attributes:
+        case: Its label.
+        criterion: The inequality.
+        value: Mean over seeds.
+        low: Lowest end over seeds.
+        high: Highest end over seeds.
+        outcome: "holds", "fails", "unclear", or "learned too little".
+        control: Value of the untrained networks; None without any.
+    """
+
+    case: str
+    criterion: Criterion
+    value: float
+    low: float
+    high: float
+    outcome: str
+    control: float | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim's verdict, why, and the lines that it rests on."""
+
+    claim: Claim
+    word: str
+    because: str
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def deciding(self) -> Line | None:
+        """The line that decided: the first of the worst outcome."""
+        order = ("fails", "learned too little", "unclear", "holds")
+        return min(self.lines, key=lambda line: order.index(line.outcome), default=None)
+
+
+def judge(claim: Claim, evidence: Any) -> Verdict:
+    """Judge one claim."""
+    try:
+        cases = [case for case in claim.cases(evidence) if case.readings]
+        lines = [line for case in cases for line in _lines(claim, case, evidence.learned)]
+    except NotMeasured as missing:
+        return Verdict(claim, NOT_RUN, str(missing))
+    if not cases:
+        return Verdict(claim, NOT_RUN, "no network of the runs is what this claim is about")
+    word, because = _decide(claim, cases, lines)
+    return Verdict(claim, word, because, lines)
+
+
+def _lines(claim: Claim, case: Case, learned: Callable[[str], bool]) -> list[Line]:
+    poor = [slug for slug in case.networks if not learned(slug)]
+    lines = []
+    for index, criterion in enumerate(claim.criteria):
+        readings = [seed[index] for seed in case.readings]
+        low, high = min(r.low for r in readings), max(r.high for r in readings)
+        if any(r.low != r.low or r.high != r.high for r in readings):
+            low = high = float("nan")
+        value = sum(r.value for r in readings) / len(readings)
+        outcome = "learned too little" if poor else criterion.outcome(low, high)
+        control = None if case.control is None else case.control[index]
+        lines.append(Line(case.label, criterion, value, low, high, outcome, control))
+    return lines
+
+
+def _decide(claim: Claim, cases: list[Case], lines: list[Line]) -> tuple[str, str]:
+    by_case = {case.label: [line for line in lines if line.case == case.label] for case in cases}
+    failing = _named(by_case, "fails")
+    holding = [c for c, own in by_case.items() if all(line.outcome == "holds" for line in own)]
+    if failing:
+        also = f"; holds for {', '.join(holding)}" if holding else ""
+        return NOT_REPRODUCED, f"fails for {'; '.join(failing)}{also}"
+    if poor := _named(by_case, "learned too little", name_criterion=False):
+        return INCONCLUSIVE, f"learned too little: {'; '.join(poor)}"
+    if wide := _named(by_case, "unclear"):
+        return INCONCLUSIVE, f"the interval covers a threshold or is undefined: {'; '.join(wide)}"
+    passing = [case.label for case in cases if _control_passes(claim, case)]
+    bare = [case.label for case in cases if case.control is None]
+    if passing and len(passing) + len(bare) == len(cases):
+        return UNINFORMATIVE, "the untrained networks pass as well"
+    if passing:
+        return REPRODUCED, f"holds throughout; untrained, {', '.join(passing)} pass as well"
+    without = f"; no untrained control for {', '.join(bare)}" if bare else ""
+    return REPRODUCED, f"holds for {', '.join(holding)}{without}"
+
+
+def _named(by_case: dict[str, list[Line]], outcome: str, name_criterion: bool = True) -> list[str]:
+    named = []
+    for case, lines in by_case.items():
+        found = [line.criterion.name for line in lines if line.outcome == outcome]
+        if found:
+            named.append(f"{case} ({', '.join(found)})" if name_criterion else case)
+    return named
+
+
+def _control_passes(claim: Claim, case: Case) -> bool:
+    if case.control is None:
+        return False
+    pairs = zip(claim.criteria, case.control, strict=True)
+    passes = [criterion.admits(value) for criterion, value in pairs if value is not None]
+    return bool(passes) and all(passes)
