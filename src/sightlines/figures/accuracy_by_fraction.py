@@ -21,6 +21,16 @@ CAPTION = (
     "above three times chance (dashed), below which its representations say little, and for ViTs "
     "that lose more than ResNets when images are few."
 )
+EXPLAINS = (
+    "Did the networks learn, and how much do they need? Every network is scored on test images "
+    "that it has never seen, and drawn over the number of images that it was trained on. A network "
+    "near the line of chance has little to say about what training does; a steep line is a model "
+    "that needs many images."
+)
+DIFFERS = (
+    "The paper reports the accuracy of few of its networks; here every network of the other "
+    "figures is scored, the untrained ones too."
+)
 READS = ("accuracy.csv",)
 NEEDS = ("trained",)
 

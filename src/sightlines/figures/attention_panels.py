@@ -1,6 +1,6 @@
-"""Panels of attention distance, shared by Figures 3 and 4."""
+"""Panels of attention distance for Figures 3 and 4, and which ViTs they and Figure 5 show."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,20 @@ from sightlines.figures.style import BLACK, BLUE, ORANGE, SKY, VERMILLION
 
 LOW = ((BLUE, "o"), (SKY, "s"))
 HIGH = ((ORANGE, "^"), (VERMILLION, "D"))
+NAMES = ("lowest block", "second lowest", "second highest", "highest block")
+
+
+def plain_vits(config: dict[str, Any], models: Sequence[str]) -> list[str]:
+    """The models with all their skip connections; with a class token, where there are such.
+
+    Args:
+        config: With or without `architectures`, the settings of each model.
+        models: Models with attention.
+    """
+    settings = config.get("architectures", {})
+    whole = [m for m in models if settings.get(m, {}).get("skipless_block", -1) < 0]
+    with_class_token = [m for m in whole if settings.get(m, {}).get("pool", "cls") == "cls"]
+    return with_class_token or whole
 
 
 def uniform_px(rows: pd.DataFrame) -> float:
@@ -47,9 +61,8 @@ def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:
         axes: Where to draw.
         rows: One network's rows of ``attention_distance.csv``.
     """
-    low, high = extreme_blocks(rows["block"].tolist())
-    looks = [*zip(low, LOW, strict=False), *zip(high, HIGH[-len(high) :], strict=False)]
-    for block, (colour, marker) in looks:
+    for block, place in _places(rows).items():
+        colour, marker = (*LOW, *HIGH)[place]
         heads = rows[rows["block"] == block].sort_values("distance_px", ignore_index=True)
         rank = heads.index.to_numpy() + 1
         mean, spread = heads["distance_px"], heads["distance_std_px"].fillna(0)
@@ -57,6 +70,13 @@ def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(rank, mean, color=colour, marker=marker, label=f"block {block}")
     axes.axhline(uniform_px(rows), color=BLACK, linestyle="--", linewidth=0.9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+
+
+def _places(rows: pd.DataFrame) -> dict[int, int]:
+    """Block -> its place among NAMES; fewer than four where there are fewer blocks."""
+    low, high = extreme_blocks(rows["block"].tolist())
+    places = [*range(len(low)), *range(len(NAMES) - len(high), len(NAMES))]
+    return dict(zip([*low, *high], places, strict=True))
 
 
 def add_relative_axis(axes: Axes, uniform: float, with_label: bool) -> None:
@@ -75,12 +95,13 @@ def add_relative_axis(axes: Axes, uniform: float, with_label: bool) -> None:
         right.set_ylabel("relative to uniform\n(no unit)")
 
 
-def handles() -> list[Any]:
-    """Legend entries of what `draw_extreme_blocks` draws."""
-    names = ("lowest block", "second lowest", "second highest", "highest block")
+def handles(tables: Iterable[pd.DataFrame]) -> list[Any]:
+    """Legend entries of what `draw_extreme_blocks` draws for these networks."""
+    looks = (*LOW, *HIGH)
+    drawn = sorted({place for rows in tables for place in _places(rows).values()})
     blocks = [
-        Line2D([], [], color=colour, marker=marker, label=name)
-        for name, (colour, marker) in zip(names, (*LOW, *HIGH), strict=True)
+        Line2D([], [], color=looks[place][0], marker=looks[place][1], label=NAMES[place])
+        for place in drawn
     ]
     return [
         *blocks,

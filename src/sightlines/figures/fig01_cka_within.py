@@ -13,14 +13,14 @@ from sightlines.figures.selecting import (
     full_network,
     label,
     layer_rows,
-    trained_models,
+    main_models,
     untrained_network,
 )
 from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
 from sightlines.stage import run
 
 TITLE = "Similarity of layers within a network"
-PAPER = "Figure 1"
+PAPER = "Figures 1 and B.1"
 CAPTION = (
     "Linear CKA between all pairs of layers of one network (one column a network; origin at the "
     "lower left, small ticks where a block begins). Look for: a ViT that stays similar from its "
@@ -32,6 +32,17 @@ CAPTION = (
 )
 READS = ("cka.parquet", "layers.csv")
 NEEDS = ("trained",)
+EXPLAINS = (
+    "Do the layers of one network compute similar or different things? Every pair of layers is "
+    "compared by CKA, which asks whether the two see the same images as alike. A map that is "
+    "bright throughout means that representations change little with depth; bright squares along "
+    "the diagonal with dark between them mean stages."
+)
+DIFFERS = (
+    "The paper's top row shows no untrained network, and its maps have no common colour scale. "
+    "Block outputs are shown apart, since which layers are drawn decides much of what such a map "
+    "looks like."
+)
 
 ROWS = ("all sub-layers", "block outputs", "untrained, all sub-layers")
 
@@ -44,7 +55,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         tables: ``cka.parquet`` and ``layers.csv``.
         config: `networks`, `labels`, `families`.
     """
-    models = trained_models(config)
+    models = main_models(config)
     bands, columns = wrap_columns(len(models), 4)
     side = min(2.3, (WIDTH_IN - 1.6) / columns - 0.1)
     lines = 3 if any(untrained_network(config, m) for m in models) else 2

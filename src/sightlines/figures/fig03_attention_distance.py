@@ -37,6 +37,17 @@ CAPTION = (
 )
 READS = ("attention_distance.csv",)
 NEEDS = ("trained", "attention")
+EXPLAINS = (
+    "Attention could look anywhere from the first block on, so does it, or does it learn to look "
+    "nearby first as a convolution must? For every head we average the distance in pixels between "
+    "each patch and the patches that it attends to, weighted by attention, over all reference "
+    "images. A head far below the dashed line is local, one near it looks everywhere, and a block "
+    "whose line climbs from low to high has heads of both kinds."
+)
+DIFFERS = (
+    "The paper shows ViT-L/16 and ViT-H/14 pretrained on JFT-300M; ours are small ViTs on our own "
+    "images. We add the untrained network, every block, and the attention that goes to CLS."
+)
 
 HEIGHTS = (1.5, 1.5, 1.5, 0.9)
 
@@ -54,7 +65,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["attention_distance.csv"]
     found = {m: _rows(table, full_network(config, m)) for m in trained_models(config)}
-    trained = {m: rows for m, rows in found.items() if rows is not None}
+    vits = {m: rows for m, rows in found.items() if rows is not None}
+    trained = {m: vits[m] for m in panels.plain_vits(config, list(vits))}
     if not trained:
         raise ResultError("attention_distance.csv has no trained network of this experiment")
     bare = {m: _rows(table, untrained_network(config, m)) for m in trained}
@@ -74,7 +86,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place in range(len(trained), bands * columns):
         for axes in grid[place // columns * 4 : place // columns * 4 + 4, place % columns]:
             axes.set_axis_off()
-    figure.legend(handles=_handles(), loc="outside lower center", ncols=2 + (columns > 1))
+    figure.legend(handles=_handles(trained), loc="outside lower center", ncols=2 + (columns > 1))
     return figure
 
 
@@ -137,10 +149,10 @@ def _draw_prefix_mass(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame | No
     axes.plot(mean.index, mean, color=BLUE, marker="")
 
 
-def _handles() -> list[Any]:
+def _handles(trained: dict[str, pd.DataFrame]) -> list[Any]:
     hollow: dict[str, Any] = {"linestyle": "", "markersize": 3.5, "marker": "o"}
     return [
-        *panels.handles(),
+        *panels.handles(trained.values()),
         Line2D([], [], color=BLUE, marker="o", markersize=2, label="all heads and their mean"),
         Line2D([], [], color=GREY, markerfacecolor="none", label="all heads, untrained", **hollow),
         Line2D([], [], color=BLACK, linestyle=":", label="mean without CLS share"),

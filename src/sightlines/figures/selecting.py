@@ -56,6 +56,37 @@ def trained_models(config: dict[str, Any]) -> list[str]:
     return found
 
 
+def settings(config: dict[str, Any], model: str) -> dict[str, Any]:
+    """The model's architecture as the config has it; empty where it is not told."""
+    return dict(config.get("architectures", {}).get(model, {}))
+
+
+def plain_models(config: dict[str, Any]) -> list[str]:
+    """Models trained on all images whose blocks have all their skips.
+
+    Raises:
+        ResultError: there is none.
+    """
+    trained = trained_models(config)
+    return [m for m in trained if settings(config, m).get("skipless_block", -1) < 0] or trained
+
+
+def main_models(config: dict[str, Any]) -> list[str]:
+    """Models of the paper's main figures: ViTs with a class token, ResNets and the like.
+
+    Pooled ViTs stand in only where no ViT has a class token; Mixers have figures of their own.
+
+    Raises:
+        ResultError: no model is trained on all images.
+    """
+    plain = plain_models(config)
+    pools = {m: settings(config, m).get("pool") for m in plain}
+    left_out = {m for m in plain if config["families"].get(m) == "mixer"}
+    if "cls" in pools.values():
+        left_out |= {m for m in plain if pools[m] == "gap"}
+    return [m for m in plain if m not in left_out] or plain
+
+
 def needed_accuracy(chance: float) -> float:
     """The accuracy below which a network has learned too little: three times chance.
 

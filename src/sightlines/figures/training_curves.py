@@ -29,6 +29,13 @@ CAPTION = (
     "flattened at the end, since what an unfinished network shows speaks for its training budget, "
     "and for the gap between thin and thick lines, which grows as the share of images shrinks."
 )
+EXPLAINS = (
+    "Had the networks finished learning when they were measured? Loss and accuracy are followed "
+    "during training on the images that are learned from and on images held out. A thick line that "
+    "still falls or climbs at the right edge is a network stopped early; a thick line far from the "
+    "thin one has learned its images by heart."
+)
+DIFFERS = "The paper shows no training curves."
 READS = ("curves.csv",)
 NEEDS = ("trained",)
 

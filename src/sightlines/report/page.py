@@ -13,6 +13,7 @@ from sightlines import registry
 from sightlines.errors import ResultError
 from sightlines.files import atomic, read_json
 from sightlines.report.controls import control_parts
+from sightlines.report.differences import GENERAL
 from sightlines.report.parts import (
     accuracy_table,
     dataset_facts,
@@ -23,12 +24,15 @@ from sightlines.report.parts import (
 )
 from sightlines.report.records import provenance, read_records
 from sightlines.report.template import CSS, PAGE
+from sightlines.report.verdicts import verdict_part
 from sightlines.stage import Job, run
 from sightlines.tables import read_checked
 
 SHOWN = (
     "accuracy.csv",
     "attention_distance.csv",
+    "claim_cases.csv",
+    "claims.csv",
     "cka.parquet",
     "cka_degenerate.csv",
     "cka_shuffled.parquet",
@@ -82,6 +86,8 @@ def render(
         "accuracy": accuracy_table(config, accuracy, tests),
         "controls": control_parts(config, tables),
         "figures": figures,
+        "verdicts": verdict_part(tables, [figure["name"] for figure in figures]),
+        "differences": [*GENERAL, *((f["title"], f["differs"]) for f in figures if f["differs"])],
         "layers": layer_table(config, tables.get("layers.csv")),
         "provenance": provenance(records, config.get("config", {})),
         "css": Markup(CSS),
@@ -93,10 +99,12 @@ def render(
 
 def _sections(page: dict[str, Any]) -> list[tuple[str, str]]:
     names = {
+        "verdicts": "Claims",
         "run": "What was run",
         "accuracy": "Accuracy",
         "controls": "Controls",
         "figures": "Figures",
+        "differences": "Differences",
         "layers": "Layers",
         "provenance": "Provenance",
     }
@@ -112,6 +120,11 @@ def read_figures(names: list[str], paths: list[Path]) -> list[dict[str, Any]]:
     if len(names) != len(paths):
         raise ResultError(f"the report got {len(paths)} SVG files for {len(names)} figures")
     return [_figure(name, path) for name, path in zip(names, paths, strict=True)]
+
+
+def _joined(text: str | tuple[str, ...]) -> str:
+    """One paragraph from a text, or from its sentences."""
+    return text if isinstance(text, str) else " ".join(text)
 
 
 def _figure(name: str, path: Path) -> dict[str, Any]:
@@ -132,6 +145,8 @@ def _figure(name: str, path: Path) -> dict[str, Any]:
         "title": declared["TITLE"],
         "paper": f"after the paper’s {paper}" if paper.startswith("Figure") else "",
         "caption": declared["CAPTION"],
+        "explains": _joined(declared.get("EXPLAINS", "")),
+        "differs": _joined(declared.get("DIFFERS", "")),
         "alt": f"{declared['TITLE']}. {declared['CAPTION'].split('Look for:')[0].strip()}",
         "source": "data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
         "width": px[0],

@@ -24,6 +24,9 @@ PAGE = """\
 </table>
 </div>
 {%- endmacro -%}
+{%- macro badge(verdict, text) -%}
+<span class="verdict {{ verdict | replace(' ', '-') }}">{{ text }}</span>
+{%- endmacro -%}
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -46,7 +49,52 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </nav>
 </header>
 <main>
-{#- The claims' verdicts belong here, before everything else. -#}
+{%- if verdicts %}
+<section id="verdicts">
+<h2>The paper’s claims on these networks</h2>
+<ul class="counts">
+{%- for word, mark, count, meaning in verdicts.counts %}
+<li>{{ badge(word, mark ~ " " ~ count ~ " " ~ word) }} <span class="note">{{ meaning }}</span></li>
+{%- endfor %}
+</ul>
+<div class="scroll" role="region" tabindex="0" aria-label="every claim with its verdict">
+<table class="claims">
+<thead><tr>
+{%- for head in ("Claim", "What the paper says", "Verdict", "Measured", "Why") %}
+<th scope="col" class="words">{{ head }}</th>
+{%- endfor %}
+</tr></thead>
+<tbody>
+{%- for row in verdicts.rows %}
+<tr>
+<td class="words">
+{%- if row.drawn %}<a href="#{{ row.drawn }}">{{ row.claim }}</a>
+{%- else %}{{ row.claim }}{% endif %}
+<br><span class="note">{{ row.figure }}</span></td>
+<td class="words">{{ row.statement }}<br><span class="note">Paper: {{ row.paper }}</span></td>
+<td class="words">{{ badge(row.verdict, row.mark ~ " " ~ row.verdict) }}</td>
+<td class="words">{{ row.measured or "–" }}
+{%- if row.needed %}<br><span class="note">Needed: {{ row.needed }}</span>{% endif %}
+{%- if row.control %}<br><span class="note">Untrained: {{ row.control }}</span>{% endif %}</td>
+<td class="words">{{ row.because }}
+{%- if row.opinions %}
+<br><span class="note">Block outputs, all indices: stands {{ row.opinions }}</span>
+{%- endif %}</td>
+</tr>
+{%- endfor %}
+</tbody>
+</table>
+</div>
+<p class="note">Thresholds stand in the claims’ source files and were set before there were
+results. Measured is the reading that decided, with its 95 % interval; the paper’s values marked
+[fig] were read off its plots.</p>
+{%- if verdicts.cases %}
+<details><summary>Every reading behind the verdicts</summary>
+{{ table(verdicts.cases, verdicts.cases_head, "every reading behind the verdicts") }}
+</details>
+{%- endif %}
+</section>
+{%- endif %}
 <section id="run">
 <h2>What was run</h2>
 <dl>
@@ -83,6 +131,9 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 <figure id="{{ figure.name }}">
 <h3>{{ figure.title }}
 {%- if figure.paper %} <span class="paper">{{ figure.paper }}</span>{% endif %}</h3>
+{%- if figure.explains %}
+<p>{{ figure.explains }}</p>
+{%- endif %}
 <div class="scroll" role="region" tabindex="0" aria-label="{{ figure.title }}">
 <img src="{{ figure.source }}" alt="{{ figure.alt }}"
  width="{{ figure.width }}" height="{{ figure.height }}" style="max-width: {{ figure.most }}px; \
@@ -91,6 +142,14 @@ min-width: {{ figure.least }}px">
 <figcaption>{{ figure.caption }}</figcaption>
 </figure>
 {%- endfor %}
+</section>
+<section id="differences">
+<h2>Where this differs from the paper, and why</h2>
+<dl>
+{%- for name, text in differences %}
+<dt>{{ name }}</dt><dd>{{ text }}</dd>
+{%- endfor %}
+</dl>
 </section>
 {%- if layers %}
 <section id="layers">
@@ -122,10 +181,10 @@ from run to run: it holds times, memory and hardware.</p>
 
 CSS = """\
 :root { --ink: #1b1f24; --soft: #57606a; --line: #d5d9de; --page: #ffffff; --shade: #f3f5f7;
-  --link: #0072b2; --warn: #9a3d00; --warn-page: #fdf0e7; }
+  --link: #0072b2; --good: #00664a; --warn: #9a3d00; --warn-page: #fdf0e7; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e7ea; --soft: #a3abb5; --line: #3a414a; --page: #16191d; --shade: #20252b;
-    --link: #6bbcec; --warn: #ffb27d; --warn-page: #35241a; } }
+    --link: #6bbcec; --good: #5fd3ae; --warn: #ffb27d; --warn-page: #35241a; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0 auto; max-width: 74rem; padding: 1rem clamp(0.8rem, 3vw, 2.5rem) 4rem;
@@ -156,6 +215,17 @@ th { color: var(--soft); font-weight: 600; vertical-align: bottom; background: v
 .words { text-align: left; }
 tr.control td { color: var(--soft); }
 tr.flagged td { color: var(--warn); background: var(--warn-page); }
+.counts { list-style: none; padding: 0; margin: 0 0 1rem; }
+.counts li { margin: 0.25rem 0; }
+.verdict { display: inline-block; white-space: nowrap; font-weight: 600; padding: 0.05rem 0.5rem;
+  border: 1px solid currentColor; border-radius: 0.3rem; color: var(--soft); }
+.verdict.reproduced { color: var(--good); }
+.verdict.not-reproduced { color: var(--warn); }
+.claims { min-width: 60rem; }
+.claims td { white-space: normal; vertical-align: top; }
+.claims td:nth-child(2) { min-width: 17rem; }
+.claims td:nth-child(4) { min-width: 14rem; }
+.claims td:nth-child(5) { min-width: 14rem; }
 figure { margin: 0 0 2.6rem; }
 figure img { display: block; width: 100%; height: auto; background: #ffffff; }
 figcaption { margin-top: 0.6rem; font-size: 0.95rem; }

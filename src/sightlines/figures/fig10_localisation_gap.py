@@ -1,0 +1,71 @@
+"""Figure 10: the same ViT trained with a class token and with global average pooling."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sightlines.figures import localisation_panels as panels
+from sightlines.figures.drawing import command
+from sightlines.figures.localisation_selecting import plain_models, settings
+from sightlines.figures.selecting import Tables
+from sightlines.figures.style import styled
+from sightlines.stage import run
+
+TITLE = "Localisation with a class token and with average pooling"
+PAPER = "Figure 10"
+CAPTION = (
+    "As Figure 9, for ViTs that are classified by their class token (CLS) and by the mean of their "
+    "tokens (GAP). Look for: own patches that stand out less with GAP (lower z, larger rank), and "
+    "maps that are alike for all tokens (a correlation of maps near 1). Equally sharp own patches "
+    "would contradict the paper's reading that the way of pooling decides localisation."
+)
+EXPLAINS = (
+    "Does the way a ViT is read out decide whether its tokens keep their place?",
+    "Two ViTs that differ in their read-out alone are compared as in Figure 9: CKA of each token "
+    "of the final block with the pixels of every patch.",
+    "If only the network with the class token has single bright own patches, averaging over tokens "
+    "has made them all alike.",
+)
+DIFFERS = (
+    "Both networks share one recipe, where the paper's GAP network was trained with a learning "
+    "rate of its own; the untrained networks and the pixels stand beside them."
+)
+READS = ("localisation.parquet", "localisation_tokens.parquet", "localisation_maps.parquet")
+NEEDS = ("gap",)
+
+TWINS_SHARE = ("patch_px", "width", "depth", "heads")
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One row a model, trained and untrained, and one for the pixels.
+
+    Args:
+        tables: The three tables of localisation.
+        config: `networks`, `labels`, `families`, `architectures`.
+    """
+    figure = panels.draw_final_blocks(tables, config, shown_models(config))
+    panels.explain_grey(figure, tables["localisation_maps.parquet"])
+    return figure
+
+
+def shown_models(config: dict[str, Any]) -> list[str]:
+    """Each GAP ViT after the CLS ViTs of its size; after all CLS ViTs if none has it."""
+    vits = [m for m in plain_models(config) if config["families"][m] == "vit"]
+    pool = {m: settings(config, m).get("pool", "cls") for m in vits}
+    chosen: list[str] = []
+    for model in (m for m in vits if pool[m] == "gap"):
+        others = [m for m in vits if pool[m] == "cls"]
+        twins = [m for m in others if _size(config, m) == _size(config, model)]
+        chosen += [*(twins or others), model]
+    return list(dict.fromkeys(chosen)) or vits
+
+
+def _size(config: dict[str, Any], model: str) -> list[Any]:
+    return [settings(config, model).get(key) for key in TWINS_SHARE]
+
+
+main = command(READS, draw)
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,169 @@
+"""Figure 13: at which depth the class can be read off, with more and less data, and by model."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sightlines.errors import ResultError
+from sightlines.figures import probe_panels as panels
+from sightlines.figures.drawing import command
+from sightlines.figures.maps import wrapped
+from sightlines.figures.selecting import (
+    Tables,
+    full_network,
+    label,
+    models,
+    plain_models,
+    untrained_network,
+)
+from sightlines.figures.style import (
+    WIDTH_IN,
+    fraction_label,
+    fraction_look,
+    model_look,
+    styled,
+    wrap_columns,
+)
+from sightlines.networks import Network
+from sightlines.stage import run
+
+TITLE = "Linear probes by depth"
+PAPER = "Figure 13"
+CAPTION = (
+    "Test accuracy (%) of linear probes on the mean of patch tokens or map places, by normalised "
+    "depth (0: first block, 1: last layer). (a): one model trained on all images and on fewer; "
+    "(b): models trained on all images; thin lines are other seeds. Upper row of each pair: probes "
+    "on all training images of the config; lower: on few of each class, mean of the draws, bands "
+    "from lowest to highest draw. Look for: in (a) a gap between more and less data that is wider "
+    "in the middle than at the end; in (b) a large ViT above the ResNets in the middle. Gaps that "
+    "are widest at the end, or ResNets that lead throughout, would contradict the paper."
+)
+EXPLAINS = (
+    "How deep must one look into a network before the class of an image can be read off by a "
+    "straight cut, and does more training data help the middle or the end?",
+    "After every block tokens are averaged, and a linear classifier in closed form is fitted to "
+    "them and scored on test images.",
+    "Curves that rise early belong to networks whose middle layers are already useful; read gaps "
+    "between curves at the same depth, and hold each against its dotted untrained network.",
+)
+DIFFERS = (
+    "The paper compares 300 million with 1.3 million training images, under different recipes; "
+    "ours are shares of one dataset with one recipe and equal steps. Its probes have 10 images a "
+    "class; those on all training images are added."
+)
+READS = ("probes.parquet",)
+NEEDS = ("trained", "probes")
+
+POOL = "mean"
+ROW_IN = 1.75
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """Panels (a), one a model with less data, then (b); two rows each.
+
+    Args:
+        tables: ``probes.parquet``.
+        config: `networks`, `labels`, `families`, `architectures`.
+
+    Raises:
+        ResultError: the table has no trained network of this experiment.
+    """
+    table = tables["probes.parquet"]
+    table = table[(table["dataset"] == "") & (table["pool"] == POOL)]
+    shown = [m for m in plain_models(config) if _has(table, full_network(config, m))]
+    if not shown:
+        raise ResultError("probes.parquet has no trained network of this experiment")
+    split = [m for m in shown if any(_has(table, n) for n in panels.less_data(config, m))]
+    numbers = panels.few_shots(table)
+    bands, columns = wrap_columns(len(split) + 1, 3)
+    width = WIDTH_IN if columns > 1 else 4.2
+    height = bands * (len(numbers) * ROW_IN + 0.3) + 0.9
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(bands * len(numbers), columns, squeeze=False, sharex=True, sharey=True)
+    for place, model in enumerate([*split, None]):
+        band, column = divmod(place, columns)
+        stack = grid[band * len(numbers) : (band + 1) * len(numbers), column]
+        name = "(b) models compared" if model is None else f"(a) {label(config, model)}"
+        stack[0].set_title(wrapped(name, 1.9), fontweight="bold")
+        for axes, shots in zip(stack, numbers, strict=True):
+            if model is None:
+                draw_models(axes, table, config, shown, shots)
+            else:
+                draw_fractions(axes, table, config, model, shots)
+            panels.finish(axes, float(table["chance"].iloc[0]))
+            if column == 0:
+                axes.set_ylabel(f"{panels.shots_name(shots)}\naccuracy (%)")
+        stack[-1].set_xlabel("normalised depth")
+        stack[-1].tick_params(labelbottom=True)
+    for place in range(len(split) + 1, bands * columns):
+        band, column = divmod(place, columns)
+        for axes in grid[band * len(numbers) : (band + 1) * len(numbers), column]:
+            axes.set_axis_off()
+    grid[0, 0].set_ylim(panels.limits([table]))
+    _add_legend(figure, config, shown, split)
+    return figure
+
+
+def _has(table: pd.DataFrame, network: Network | None) -> bool:
+    return network is not None and not panels.curve(table, network, POOL).empty
+
+
+def draw_models(
+    axes: Axes,
+    table: pd.DataFrame,
+    config: dict[str, Any],
+    shown: list[str],
+    shots: int,
+    dataset: str = "",
+) -> None:
+    """Every model on all images, its other seeds thin, its untrained network dotted."""
+    for model in shown:
+        look = model_look(models(config), model)
+        network, bare = full_network(config, model), untrained_network(config, model)
+        if bare is not None:
+            values = panels.curve(table, bare, POOL, shots, dataset)
+            panels.draw_bare(axes, values, look["color"])
+        if network is None:
+            continue
+        for other in panels.other_seeds(config, network):
+            values = panels.curve(table, other, POOL, shots, dataset)
+            panels.draw_curve(axes, values, color=look["color"], linewidth=0.6)
+        values = panels.curve(table, network, POOL, shots, dataset)
+        panels.draw_curve(axes, values, shots != panels.WHOLE, **look)
+
+
+def draw_fractions(
+    axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: str, shots: int
+) -> None:
+    """One model on all images and on fewer, its untrained network dotted."""
+    bare, full = untrained_network(config, model), full_network(config, model)
+    if bare is not None:
+        panels.draw_bare(axes, panels.curve(table, bare, POOL, shots), "0.3")
+    for network in (*panels.less_data(config, model), full):
+        if network is not None:
+            values = panels.curve(table, network, POOL, shots)
+            look = fraction_look(network.fraction)
+            panels.draw_curve(axes, values, shots != panels.WHOLE, **look)
+
+
+def _add_legend(figure: Figure, config: dict[str, Any], shown: list[str], split: list[str]) -> None:
+    fractions = {n.fraction for m in split for n in panels.less_data(config, m)}
+    handles = [
+        panels.handle(f"(a) {fraction_label(f)}", **fraction_look(f))
+        for f in [*sorted(fractions), *(["f100"] if split else [])]
+    ]
+    handles += [
+        panels.handle(f"(b) {label(config, m)}", **model_look(models(config), m)) for m in shown
+    ]
+    bare = any(untrained_network(config, m) for m in shown)
+    handles += panels.control_handles(bare)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+
+
+main = command(READS, draw)
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,187 @@
+"""Curves of linear probes by depth: shared by Figures 11, 13, D.4 and F."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from sightlines.figures.selecting import (
+    full_network,
+    networks,
+    plain_models,
+    rows_of,
+    settings,
+    untrained_network,
+)
+from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
+from sightlines.networks import Network, per_cent
+
+NORM = "norm"
+"""Name of the norm after the last block: a point with a hollow marker."""
+WHOLE = 0
+"""Value of the column `shots` for probes on all training images."""
+POOLING = {
+    ("cls", "cls"): ("CLS; CLS token", BLUE, "o"),
+    ("cls", "mean"): ("CLS; GAP (except CLS)", SKY, "s"),
+    ("cls", "all"): ("CLS; GAP (with CLS)", GREEN, "D"),
+    ("gap", "first"): ("GAP; first token", ORANGE, "v"),
+    ("gap", "mean"): ("GAP; GAP", VERMILLION, "^"),
+}
+"""(how the ViT is read out in training, what the probe is fitted to): name, colour, marker."""
+OWN_READ_OUT = (("cls", "cls"), ("gap", "mean"))
+TWIN_IGNORES = ("pool",)
+
+
+def curve(
+    table: pd.DataFrame, network: Network, pool: str, shots: int = WHOLE, dataset: str = ""
+) -> pd.DataFrame:
+    """Accuracy in % by depth: mean, and lowest and highest draw; empty where not probed.
+
+    Args:
+        table: ``probes.parquet``.
+        network: Whose probes.
+        pool: What they are fitted to: ``cls``, ``mean``, ``all``, ``first``.
+        shots: Images of each class, or WHOLE.
+        dataset: Another task's name; empty: the experiment's own images.
+    """
+    wanted = (table["pool"] == pool) & (table["dataset"] == dataset) & (table["shots"] == shots)
+    grouped = rows_of(table[wanted], network).groupby(["depth", "name"])["accuracy"]
+    return _spread(grouped.mean(), grouped.min(), grouped.max())
+
+
+def token_curve(table: pd.DataFrame, network: Network, shots: int = WHOLE) -> pd.DataFrame:
+    """Accuracy in % by depth: mean over patch tokens, and their 10th and 90th percentile."""
+    own = rows_of(table, network)
+    own = own[(own["row"] >= 0) & (own["shots"] == shots)]
+    tokens = own.groupby(["depth", "name", "token"], as_index=False)["accuracy"].mean()
+    grouped = tokens.groupby(["depth", "name"])["accuracy"]
+    return _spread(grouped.mean(), grouped.quantile(0.1), grouped.quantile(0.9))
+
+
+def _spread(mean: pd.Series, low: pd.Series, high: pd.Series) -> pd.DataFrame:
+    found = 100 * pd.DataFrame({"mean": mean, "low": low, "high": high})
+    return found.reset_index().sort_values("depth", ignore_index=True)
+
+
+def draw_curve(axes: Axes, values: pd.DataFrame, band: bool = False, **look: Any) -> None:
+    """One line; the final norm has a hollow marker."""
+    if values.empty:
+        return
+    (line,) = axes.plot(values["depth"], values["mean"], **look)
+    if band:
+        x, low, high = values["depth"], values["low"], values["high"]
+        axes.fill_between(x, low, high, color=line.get_color(), alpha=0.18, lw=0)
+    end = values[values["name"] == NORM]
+    if look.get("marker") and len(end):
+        axes.plot(end["depth"], end["mean"], **(look | {"markerfacecolor": "white"}))
+
+
+def draw_bare(axes: Axes, values: pd.DataFrame, colour: str) -> None:
+    """The line of an untrained network: the control of the trained one of that colour."""
+    draw_curve(axes, values, color=colour, linestyle=":", linewidth=1.0, marker="")
+
+
+def finish(axes: Axes, chance: float) -> None:
+    """Axes by depth and per cent, with the line of chance."""
+    axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=(0, (1, 1)))
+    axes.set(xlim=(-0.03, 1.03), xticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.set_xticklabels(["0", ".25", ".5", ".75", "1"])
+    axes.grid(axis="y")
+
+
+def limits(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Per cent from 0 to just above the best probe."""
+    best = max(float(t["accuracy"].max()) for t in tables)
+    return 0.0, min(100 * best * 1.06, 101)
+
+
+def contrasted(config: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """ViTs with a class token, pooled ViTs, ResNets: what Figure 11 sets against each other.
+
+    Of the ViTs with a class token those that a pooled one shares its architecture with; all where
+    there is none.
+    """
+    plain = plain_models(config)
+    pools = {m: _pool(config, m) for m in plain if config["families"][m] == "vit"}
+    cls = [m for m in pools if pools[m] == "cls"]
+    gap = [m for m in pools if pools[m] == "gap"]
+    twins = [m for m in cls if any(_bare(config, m) == _bare(config, g) for g in gap)]
+    return twins or cls, gap, [m for m in plain if config["families"][m] == "resnet"]
+
+
+def _pool(config: dict[str, Any], model: str) -> str:
+    return str(settings(config, model).get("pool", "cls"))
+
+
+def _bare(config: dict[str, Any], model: str) -> dict[str, Any]:
+    return {k: v for k, v in settings(config, model).items() if k not in TWIN_IGNORES}
+
+
+def draw_pooling(
+    axes: Axes, table: pd.DataFrame, config: dict[str, Any], shots: int, dataset: str = ""
+) -> set[tuple[str, str]]:
+    """The curves of POOLING, of the first ViT of each kind; returns which there were.
+
+    Where the probe sees what the ViT is read out by, its untrained network stands beside it.
+    """
+    cls, gap, _ = contrasted(config)
+    drawn = set()
+    for (kind, pool), (_, colour, marker) in POOLING.items():
+        model = next(iter(cls if kind == "cls" else gap), None)
+        network = full_network(config, model) if model else None
+        values = curve(table, network, pool, shots, dataset) if network else pd.DataFrame()
+        if not values.empty:
+            draw_curve(axes, values, shots != WHOLE, color=colour, marker=marker)
+            drawn.add((kind, pool))
+            bare = untrained_network(config, str(model))
+            if bare is not None and (kind, pool) in OWN_READ_OUT:
+                draw_bare(axes, curve(table, bare, pool, shots, dataset), colour)
+    return drawn
+
+
+def pooling_handles(drawn: set[tuple[str, str]], before: str) -> list[Line2D]:
+    """Legend entries of `draw_pooling`; `before` is the panel's letter."""
+    return [
+        Line2D([], [], label=before + name, color=colour, marker=marker)
+        for key, (name, colour, marker) in POOLING.items()
+        if key in drawn
+    ]
+
+
+def handle(text: str, **look: Any) -> Line2D:
+    """One legend entry."""
+    return Line2D([], [], label=text, **look)
+
+
+def control_handles(bare: bool) -> list[Line2D]:
+    """Legend entries of the untrained networks, of chance and of the final norm."""
+    own = [handle("untrained", color=BLACK, linestyle=":", linewidth=1.0)] if bare else []
+    norm = {"color": BLACK, "marker": "o", "linestyle": "", "markerfacecolor": "white"}
+    chance = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (1, 1))}
+    return [*own, handle("chance", **chance), handle("final norm", **norm)]
+
+
+def other_seeds(config: dict[str, Any], network: Network) -> list[Network]:
+    """Networks that differ from one in their seed alone."""
+    return [n for n in networks(config) if n[:2] == network[:2] and n != network]
+
+
+def less_data(config: dict[str, Any], model: str) -> list[Network]:
+    """A model's networks on smaller fractions, first seeds, from few images to many."""
+    first: dict[str, Network] = {}
+    for network in networks(config):
+        if network.model == model and 0 < per_cent(network.fraction) < 100:
+            first.setdefault(network.fraction, network)
+    return [first[f] for f in sorted(first, key=per_cent)]
+
+
+def few_shots(table: pd.DataFrame) -> list[int]:
+    """Values of the column `shots`: WHOLE, then numbers of shots."""
+    return sorted(int(s) for s in table["shots"].unique())
+
+
+def shots_name(shots: int) -> str:
+    """What probes on so many images are called."""
+    return f"probe fitted to {shots} a class" if shots else "probe fitted to all images"

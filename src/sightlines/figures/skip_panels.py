@@ -1,0 +1,133 @@
+"""Lines of skip connections against branches, block by block: shared by Figures 7, E.1 and E.2."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from sightlines.errors import ResultError
+from sightlines.figures.selecting import networks, rows_of, trained_models
+from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
+from sightlines.measures.jackknife import ALL
+from sightlines.networks import Network
+
+BRANCHES = {
+    "attn": ("self-attention", BLUE, "o"),
+    "mixing": ("token mixing", GREEN, "D"),
+    "mlp": ("MLP", VERMILLION, "^"),
+    "unit": ("ResNet unit", BLACK, "s"),
+}
+"""Branch -> what it is called, colour, marker."""
+
+
+def token_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[str]:
+    """Models on all images that have tokens and whose blocks all have their skip connections.
+
+    Raises:
+        ResultError: there is none.
+    """
+    of_tokens = set(ratios.loc[ratios["branch"] != "unit", "model"])
+    whole = [m for m in trained_models(config) if m in of_tokens and not _lacks_skip(config, m)]
+    if not whole:
+        raise ResultError(
+            "skip_ratios.parquet has no network on all images that has tokens and all skip "
+            "connections: leave this figure out of `figures`"
+        )
+    return whole
+
+
+def convolutional_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[str]:
+    """Models on all images that consist of units over maps."""
+    of_units = set(ratios.loc[ratios["branch"] == "unit", "model"])
+    return [m for m in trained_models(config) if m in of_units]
+
+
+def _lacks_skip(config: dict[str, Any], model: str) -> bool:
+    return config.get("architectures", {}).get(model, {}).get("skipless_block", -1) >= 0
+
+
+def with_fraction(
+    ratios: pd.DataFrame, config: dict[str, Any], model: str, fraction: str
+) -> list[Network]:
+    """The model's networks of a fraction that the table has, in the config's order."""
+    own = [n for n in networks(config) if (n.model, n.fraction) == (model, fraction)]
+    return [n for n in own if not rows_of(ratios, n).empty]
+
+
+def lines(ratios: pd.DataFrame, network: Network, value: str) -> dict[tuple[str, str], Any]:
+    """(branch, tokens) -> a column's values by block, of all images; blocks without it are NaN."""
+    own = rows_of(ratios, network)
+    own = own[own["left_out"] == ALL]
+    found = {}
+    for branch in BRANCHES:
+        for tokens in ("spatial", "cls"):
+            rows = own[(own["branch"] == branch) & (own["tokens"] == tokens)]
+            if len(rows):
+                blocks = np.arange(own["block"].max() + 1)
+                found[branch, tokens] = rows.set_index("block")[value].reindex(blocks)
+    return found
+
+
+def draw_lines(axes: Axes, ratios: pd.DataFrame, nets: list[Network], value: str) -> None:
+    """One line a branch and kind of token; the second and later seeds thin.
+
+    Args:
+        axes: Where to draw.
+        ratios: ``skip_ratios.parquet``.
+        nets: Networks of one model and fraction.
+        value: The column that is drawn: ``ratio`` or ``cosine``.
+    """
+    for place, network in enumerate(nets):
+        for (branch, tokens), own in lines(ratios, network, value).items():
+            look = _look(branch, tokens)
+            if place:
+                look |= {"marker": "", "linewidth": 0.6, "alpha": 0.7}
+            axes.plot(own.index, own.to_numpy(), **look)
+    axes.set_xlabel("block index")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.grid(axis="y")
+
+
+def _look(branch: str, tokens: str) -> dict[str, Any]:
+    _, colour, marker = BRANCHES[branch]
+    if tokens == "cls":
+        return {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
+    return {"color": colour, "marker": marker, "linestyle": "-"}
+
+
+def handles(ratios: pd.DataFrame, seeds: bool) -> list[Line2D]:
+    """Legend entries of what `draw_lines` draws, by branch."""
+    pairs = set(zip(ratios["branch"], ratios["tokens"], strict=True))
+    found = []
+    for branch, (name, _, _) in BRANCHES.items():
+        for tokens, words in (("spatial", "patches"), ("cls", "CLS")):
+            if (branch, tokens) in pairs:
+                text = f"{name}, {words}" if branch != "unit" else name
+                found.append(Line2D([], [], label=text, **_look(branch, tokens)))
+    if seeds:
+        found.append(Line2D([], [], color=GREY, linewidth=0.6, label="other seeds: thin"))
+    return found
+
+
+def is_zero(ratios: pd.DataFrame, network: Network) -> bool:
+    """Whether every branch of the network is 0 for all images, so that it has no ratio."""
+    return bool(rows_of(ratios, network)["ratio"].isna().all())
+
+
+def token_matrix(tokens: pd.DataFrame, network: Network, branch: str) -> np.ndarray:
+    """Norm ratios of one branch [blocks, tokens]; NaN in blocks that lack it."""
+    own = rows_of(tokens, network)
+    own = own[own["branch"] == branch]
+    if own.empty:
+        return np.empty((0, 0))
+    matrix = np.full((own["block"].max() + 1, own["token"].max() + 1), np.nan)
+    matrix[own["block"].to_numpy(), own["token"].to_numpy()] = own["ratio"].to_numpy()
+    return matrix
+
+
+def has_cls(ratios: pd.DataFrame, model: str) -> bool:
+    """Whether the model has a class token."""
+    return bool(((ratios["model"] == model) & (ratios["tokens"] == "cls")).any())
