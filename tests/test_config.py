@@ -33,10 +33,15 @@ def change(config, path, value):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
-def test_every_shipped_experiment_is_sound_and_draws_every_figure(path):
+def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(path):
     experiment = Experiment.open(path)
     assert experiment.name == path.stem
-    assert experiment.figures == list(registry.members("figures"))
+    left_out = set(registry.members("figures")) - set(experiment.figures)
+    needs = {n for f in left_out for n in registry.declarations("figures", f)["NEEDS"]}
+    if path.stem in ("cifar10", "cifar10_small"):
+        assert not left_out
+    assert {"fig01_cka_within", "fig03_attention_distance"} <= set(experiment.figures)
+    assert not left_out or needs & {"gap", "mixer", "probes", "skipless", "transfer", "two_sizes"}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ def smoke(here: Path, path: str, value) -> object:
     return opened(here, yaml.safe_dump(config))
 
 
+def with_task(here: Path, change: dict) -> object:
+    """The smoke experiment with one other task, some of whose keys are changed."""
+    task = {"dataset": {"kind": "textures"}, "domain": "out", "finetune": ["resnet"]}
+    return smoke(here, "transfer", {"textures": task | change})
+
+
 def schema(message):
     return case("schema", ConfigError, "{here}/mine.yaml:\n  " + message + MANUAL)
 
@@ -133,6 +139,49 @@ def grids_that_differ(here):
 )
 def image_folder_outside_of_data_root(here):
     return smoke(here, "dataset", {"kind": "imagefolder", "folder": "../photos", "size_px": 32})
+
+
+@schema("transfer.textures.dataset: unknown key 'n_tran', nearest is 'n_train'")
+def unknown_key_of_a_task_s_images(here):
+    return with_task(here, {"dataset": {"kind": "textures", "n_tran": 100}})
+
+
+@schema("transfer.textures.train.steps: 0 is less than the minimum of 1 (unit: steps)")
+def task_that_trains_for_no_step(here):
+    return with_task(here, {"train": {"steps": 0}})
+
+
+@impossible(
+    "transfer.textures.finetune: 'vti' is not among the models trained on f100 with all skips"
+)
+def task_that_tunes_a_model_that_is_not_there(here):
+    return with_task(here, {"finetune": ["resnet", "vti"]})
+
+
+@impossible("transfer.textures: its images have 48 px, the experiment's own 32")
+def task_of_images_of_another_size(here):
+    return with_task(here, {"dataset": {"kind": "textures", "size_px": 48}})
+
+
+@impossible("transfer.textures.dataset is used twice: give each task its own images")
+def task_of_the_experiment_s_own_images(here):
+    return with_task(here, {"dataset": {"kind": "shapes"}})
+
+
+@impossible("transfer.textures.train: resnet has warmup_steps 2, which must be below steps 2")
+def task_that_never_leaves_the_warm_up(here):
+    return with_task(here, {"train": {"steps": 2}})
+
+
+@impossible("models.vit_small: skipless_block 2: with depth 2 the blocks are 0 to 1")
+def skipless_block_that_is_not_there(here):
+    return smoke(here, "models.vit_small.skipless_block", 2)
+
+
+@impossible("figures: figG1_finetuning needs a task under transfer with models to finetune "
+            "among the runs")  # fmt: skip
+def figure_without_its_task(here):
+    return opened(here, yaml.safe_dump(SMOKE | {"figures": ["figG1_finetuning"]}))
 
 
 @impossible("figures: fig04_attention_distance_less_data needs a model with attention trained on "

@@ -9,7 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 
 from sightlines.datasets import imagefolder, prepare
-from sightlines.dumps import features
+from sightlines.dumps import features, labelled
 from sightlines.errors import DiskError, TrainingError
 from sightlines.files import write_json
 from sightlines.measures import accuracy
@@ -21,6 +21,7 @@ from tests.dumps import making_experiments as experiments
 
 METRICS = {"train_images": 7, "steps": 3, "parameters": 11, "accuracy_train": 0.5}
 METRICS |= {"accuracy_validation": 0.3, "accuracy_test": 0.3, "loss_test": 2.1, "chance": 0.1}
+METRICS |= {"confusion": [[3, 7], [5, 11]]}
 AGAIN = "Free some space or mend the folder's permissions, then run the same command again."
 
 
@@ -84,7 +85,7 @@ def disk_that_fills_up_under_a_scratch_file(here, monkeypatch):
     inputs = {"dataset": dataset, "probes": probes}
     inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
     config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
-    broken(monkeypatch, features, "_write_at", errno.ENOSPC)
+    broken(monkeypatch, labelled, "_fill", errno.ENOSPC)
     return job(features.main, config, inputs, {"dump": here / "dump.safetensors"})
 
 

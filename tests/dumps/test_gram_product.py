@@ -84,8 +84,9 @@ def test_what_is_not_finite_stays_so(value):
 
 
 def test_bfloat16_is_summed_in_float32():
+    """In bfloat16 the error would be 4e-3; float32's own over 4,001 features is near 1e-6."""
     x = torch.randn(11, 4001, generator=torch.Generator().manual_seed(6)).bfloat16()
-    assert relative_error(centred_gram(x), x) < 1e-6
+    assert relative_error(centred_gram(x), x) < 5e-6
 
 
 def test_autocast_does_not_touch_the_products():

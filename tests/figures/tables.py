@@ -1,10 +1,22 @@
 """Synthetic tables as the measures write them, plausible enough to look at."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 
+from sightlines.figures.selecting import main_models, settings
 from sightlines.networks import Network, per_cent
 from sightlines.seeds import generator
+from tests.figures import (
+    attention_tables,
+    indices_tables,
+    localisation_tables,
+    probe_tables,
+    receptive_field_tables,
+    skip_tables,
+    verdict_tables,
+)
 
 IMAGES = 7919
 CHANCE = 0.1
@@ -15,23 +27,71 @@ def config(
     resnets=("resnet_thin",),
     fractions=("f000", "f003", "f030", "f100"),
     seeds=("s0", "s1"),
+    pooled=(),
+    mixers=(),
+    skipless=(),
 ):
-    models = [*vits, *resnets]
-    slugs = [f"{m}/{f}/{s}" for m in models for f in fractions for s in seeds]
+    """ViTs and ResNets on every fraction with every seed; the others untrained and on all images.
+
+    ViTs without skips have no untrained network.
+    """
+    models = [*vits, *pooled, *resnets, *mixers, *skipless]
+    slugs = [f"{m}/{f}/{s}" for m in (*vits, *resnets) for f in fractions for s in seeds]
+    ends = [f for f in fractions if f in ("f000", "f100")]
+    slugs += [f"{m}/{f}/{seeds[0]}" for m in (*pooled, *mixers) for f in ends]
+    slugs += [f"{m}/f100/{seeds[0]}" for m in skipless]
+    own = {m: _vit(place) for place, m in enumerate(vits)}
+    own |= {m: _vit() | {"pool": "gap"} for m in pooled}
+    own |= {m: {"family": "resnet"} for m in resnets} | {m: {"family": "mixer"} for m in mixers}
+    own |= {m: _vit() | {"skipless_block": 2 + i} for i, m in enumerate(skipless)}
     return {
         "experiment": "synthetic",
         "networks": slugs,
         "labels": {
             m: m.replace("_", " ").replace("vit", "ViT").replace("res", "Res") for m in models
         },
-        "families": {m: "vit" if m in vits else "resnet" for m in models},
+        "families": {m: own[m]["family"] for m in models},
+        "architectures": {m: own[m] for m in models},
     }
+
+
+def _vit(place=0):
+    own = {"family": "vit", "patch_px": 4, "width": 48 * (1 + place), "depth": 5, "heads": 6}
+    return own | {"pool": "cls", "skipless_block": -1, "skipless": "both"}
+
+
+def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
+    """Every architecture that a figure may ask for."""
+    return config(
+        fractions=fractions,
+        seeds=seeds,
+        pooled=("vit_gap",),
+        mixers=("mixer",),
+        skipless=("no_skip_2",),
+    )
+
+
+def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
+    """The config with the networks of some families, as a kind of dump has them."""
+    kept = {m for m, f in config["families"].items() if f in families}
+    if not has_skipless:
+        kept -= {m for m in kept if settings(config, m).get("skipless_block", -1) >= 0}
+    slugs = [s for s in config["networks"] if s.split("/")[0] in kept]
+    return config | {"networks": slugs}
+
+
+def main(config):
+    """The config with the models of the main figures alone."""
+    kept = main_models(config)
+    return config | {"networks": [s for s in config["networks"] if s.split("/")[0] in kept]}
 
 
 def layers(config, blocks=5):
     rows = []
     for place, (model, family) in enumerate(config["families"].items()):
-        own = _vit_layers(blocks + 2 * place) if family == "vit" else _resnet_layers(blocks)
+        own = _resnet_layers(blocks) if family == "resnet" else _token_layers(family, blocks)
+        if settings(config, model).get("width", 48) > 48:
+            own = _token_layers(family, blocks + 2 * place)
         for i, (name, kind, block) in enumerate(own):
             depth = i / (len(own) - 1)
             rows.append((model, i, name, kind, block, depth, 11 * (i + 1)))
@@ -39,10 +99,11 @@ def layers(config, blocks=5):
     return pd.DataFrame(rows, columns=columns)
 
 
-def _vit_layers(blocks):
-    kinds = {"norm1": "norm", "attn": "attn", "norm2": "norm", "mlp_hidden": "mlp_hidden"}
+def _token_layers(family, blocks):
+    mixing = "mixing" if family == "mixer" else "attn"
+    kinds = {"norm1": "norm", mixing: mixing, "norm2": "norm", "mlp_hidden": "mlp_hidden"}
     kinds |= {"mlp": "mlp", "out": "residual"}
-    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)]
+    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family == "vit")]
     own += [(f"block{b:02}.{n}", k, b) for b in range(blocks) for n, k in kinds.items()]
     return [*own, ("norm", "norm", -1)]
 
@@ -167,9 +228,9 @@ def accuracy(config):
         test -= 0.03 * list(config["families"]).index(n.model) * bool(share)
         steps = 1000 if share else 0
         counts = (int(IMAGES * share), steps, 100_003)
-        rows.append((*n, *counts, test + 0.2, test + 0.01, test, 1.7, CHANCE, test / CHANCE))
+        rows.append((*n, *counts, test + 0.2, test + 0.01, test, 1.7, CHANCE, test / CHANCE, 1013))
     columns = "model fraction seed train_images steps parameters accuracy_train"
-    columns += " accuracy_validation accuracy_test loss_test chance times_chance"
+    columns += " accuracy_validation accuracy_test loss_test chance times_chance test_images"
     return pd.DataFrame(rows, columns=columns.split())
 
 
@@ -187,16 +248,45 @@ def history(config):
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def all_tables(config, degenerate=None):
-    """Every table, keyed by file name as the figures read them."""
-    own_layers = layers(config)
-    return {
-        "layers.csv": own_layers,
-        "cka.parquet": cka(config, own_layers, degenerate),
-        "cka_shuffled.parquet": cka_shuffled(config, own_layers),
-        "cka_degenerate.csv": cka_degenerate(),
-        "attention_distance.csv": attention_distance(config),
-        "data_fractions.csv": data_fractions(config, own_layers),
-        "accuracy.csv": accuracy(config),
-        "curves.csv": history(config),
+def all_tables(config, degenerate=None, names=None):
+    """Every table, or those of `names`, keyed by file name as the figures and the report read them.
+
+    `degenerate` = (model, layer) has no CKA when trained.
+    """
+    own_layers, plain = layers(config), only(config)
+    vits, with_heads = only(config, ("vit",)), only(config, ("vit", "resnet"))
+    localised = functools.cache(lambda: localisation_tables.localisation_tables(plain))
+    makers = {
+        "layers.csv": lambda: own_layers,
+        "cka.parquet": lambda: cka(config, own_layers, degenerate),
+        "cka_shuffled.parquet": lambda: cka_shuffled(config, own_layers),
+        "cka_degenerate.csv": cka_degenerate,
+        "attention_distance.csv": lambda: attention_distance(vits),
+        "attention_replicates.parquet": lambda: verdict_tables.attention_replicates(
+            attention_distance(vits)
+        ),
+        "attention_offsets.parquet": lambda: attention_tables.attention_offsets(vits),
+        "head_subsets.parquet": lambda: attention_tables.head_subsets(with_heads),
+        "receptive_fields.parquet": lambda: receptive_field_tables.receptive_fields(main(config)),
+        "receptive_field_maps.parquet": lambda: receptive_field_tables.receptive_field_maps(
+            main(config)
+        ),
+        "skip_ratios.parquet": lambda: skip_tables.skip_ratios(plain),
+        "skip_tokens.parquet": lambda: skip_tables.skip_tokens(plain),
+        "localisation.parquet": lambda: localised()["localisation.parquet"],
+        "localisation_tokens.parquet": lambda: localised()["localisation_tokens.parquet"],
+        "localisation_maps.parquet": lambda: localised()["localisation_maps.parquet"],
+        "probes.parquet": lambda: probe_tables.probes(plain, ("", *verdict_tables.TASKS)),
+        "token_probes.parquet": lambda: probe_tables.token_probes(plain),
+        "similarity_indices.parquet": lambda: indices_tables.similarity_indices(config),
+        "diagnostics.csv": lambda: indices_tables.layer_diagnostics(config),
+        "estimator.csv": lambda: verdict_tables.estimator(config),
+        "finetuning.parquet": lambda: verdict_tables.finetuning(plain),
+        "tuned_accuracy.csv": lambda: verdict_tables.tuned_accuracy(plain),
+        "data_fractions.csv": lambda: data_fractions(config, own_layers),
+        "accuracy.csv": lambda: accuracy(config),
+        "curves.csv": lambda: history(config),
+        "claims.csv": verdict_tables.claims,
+        "claim_cases.csv": verdict_tables.claim_cases,
     }
+    return {name: makers[name]() for name in names or makers}

@@ -3,6 +3,10 @@ import pytest
 from tests.figures import tables as synthetic
 from tests.report.synthetic_records import HOSTILE, record
 
+DRAWN = ("accuracy_by_fraction", "fig01_cka_within", "fig06_receptive_fields", "figG1_finetuning")
+"""Figures that are really drawn; the others are empty pictures, to save time."""
+EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="504pt" height="288pt"></svg>\n'
+
 
 @pytest.fixture(scope="session")
 def page_parts(tmp_path_factory):
@@ -16,15 +20,18 @@ def page_parts(tmp_path_factory):
     tables = synthetic.all_tables(config, degenerate=("vit_small", 7))
     hostile = [("vit_small", "f100", "s0", 7, "block00.out", "constant <output>")]
     tables["cka_degenerate.csv"] = synthetic.cka_degenerate(hostile)
+    tables["claims.csv"].loc[0, ["statement", "because", "deciding"]] = HOSTILE
+    tables["claim_cases.csv"].loc[0, "case"] = HOSTILE
     folder = tmp_path_factory.mktemp("figures")
     small = synthetic.config(vits=("vit_small",), fractions=("f003", "f100"), seeds=("s0",))
-    drawn_from = synthetic.all_tables(small)
     for name in names:
-        style.save(
-            registry.load("figures", name).draw(drawn_from, small),
-            folder / f"{name}.svg",
-            folder / f"{name}.png",
-        )
+        path = folder / f"{name}.svg"
+        if name not in DRAWN:
+            path.write_text(EMPTY)
+            continue
+        module = registry.load("figures", name)
+        drawn = module.draw(synthetic.all_tables(small, names=module.READS), small)
+        style.save(drawn, path, path.with_suffix(".png"))
     train = {"steps": 1009, "batch_size": 128, "learning_rate": 0.001, "flip": True}
     models = {
         model: {"family": family, "depth": 5, "train": train | {"clip_norm": place}}

@@ -63,11 +63,13 @@ def test_the_page_is_whole_and_asks_no_other_host(html):
 
 def test_every_figure_is_in_with_its_caption(html, page_parts):
     found = read(html)
-    assert found.tags.count("img") == len(page_parts[0]["figures"]) == 7
+    assert found.tags.count("img") == len(page_parts[0]["figures"]) >= 27
     text = " ".join(" ".join(found.text).split())
     for figure in page_parts[3]:
         assert figure["caption"] in text
         assert figure["title"] in text
+        assert figure["explains"] in text and figure["explains"][-1] in ".?"
+        assert figure["differs"] in text
 
 
 def test_what_users_write_is_escaped_everywhere(html):

@@ -69,13 +69,13 @@ COMPUTE = {
 CLASSES, SIZE_PX, TRAIN, TEST = 5, 8, 101, 53
 
 
-def write_dataset(folder: Path) -> Path:
+def write_dataset(folder: Path, classes=CLASSES, size_px=SIZE_PX, seed=11) -> Path:
     """A dataset that can be learnt: the mean colour of an image tells its class."""
-    draw = np.random.default_rng(11)
+    draw = np.random.default_rng(seed)
     hashes = {}
     for split, count in (("train", TRAIN), ("test", TEST)):
-        labels = draw.integers(CLASSES, size=count)
-        images = draw.integers(0, 120, size=(count, SIZE_PX, SIZE_PX, 3))
+        labels = draw.integers(classes, size=count)
+        images = draw.integers(0, 120, size=(count, size_px, size_px, 3))
         images = (images + 27 * labels[:, None, None, None]).astype(np.uint8)
         for name, array in (("images", images), ("labels", labels.astype(np.int64))):
             path = folder / f"{split}_{name}.npy"
@@ -84,8 +84,8 @@ def write_dataset(folder: Path) -> Path:
     facts = {
         "kind": "shapes",
         "storage": "arrays",
-        "classes": [f"class{i}" for i in range(CLASSES)],
-        "size_px": SIZE_PX,
+        "classes": [f"class{i}" for i in range(classes)],
+        "size_px": size_px,
         "mean": [0.4, 0.45, 0.5],
         "std": [0.2, 0.21, 0.22],
         "counts": {"train": TRAIN, "test": TEST},

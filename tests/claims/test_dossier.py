@@ -1,0 +1,44 @@
+"""What the claims declare fits each other, the figures and the measures; see test_judge.py too."""
+
+from collections import Counter
+
+import pytest
+
+from sightlines import registry
+from sightlines.claims.judge import all_claims
+
+CLAIMS = all_claims()
+IDS = [*(f"C{n}" for n in range(1, 33)), "C16b", "C17b", "C20b", "V1", "V2"]
+NOT_MEASURED = {"layers.csv"}
+"""Tables that are no measure's own."""
+
+FROM_ELSEWHERE = {"C8": ["[other]"]}
+"""Claims that the paper only cites."""
+
+
+def test_every_claim_of_the_dossier_is_declared_once():
+    assert Counter(own.id for own in CLAIMS) == Counter(IDS)
+
+
+def test_every_table_that_claims_read_is_written_by_a_measure():
+    written = {t for m in registry.members("measures") for t in registry.load("measures", m).WRITES}
+    for name in registry.members("claims"):
+        reads = registry.declarations("claims", name)["READS"]
+        assert set(reads) <= written | NOT_MEASURED, name
+        assert len(set(reads)) == len(reads), name
+
+
+@pytest.mark.parametrize("own", CLAIMS, ids=lambda own: own.id)
+def test_claims_say_one_sentence_and_where_it_is_from(own):
+    assert ". " not in own.statement, "one sentence"
+    assert own.statement[0].isupper() and own.statement.endswith(".")
+    for text in (own.figure, own.statistic, own.reason, own.paper_value, own.controls):
+        assert text.strip() == text != ""
+    assert own.source in ("[text]", "[fig]", *FROM_ELSEWHERE.get(own.id, ()))
+    assert own.drawn in registry.members("figures")
+    assert all(c.name.strip() == c.name != "" for c in own.criteria)
+
+
+def test_claims_stand_in_files_that_declare_them():
+    for name in registry.members("claims"):
+        assert registry.load("claims", name).CLAIMS, name

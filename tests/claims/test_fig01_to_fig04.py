@@ -1,0 +1,303 @@
+"""Claims C1 to C10 on made-up maps of CKA and attention distances."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sightlines.claims.fig02_cka_across import match, top_third
+from sightlines.claims.statistics import depths
+from tests.claims.making_evidence import (
+    GROUPS,
+    RESNET,
+    SLUGS,
+    TRAINED,
+    VIT,
+    check_words,
+    claim,
+    make_evidence,
+    of,
+    replicates,
+    resnet_layers,
+    values,
+    verdict,
+    vit_layers,
+    with_replicates,
+)
+
+LAYERS = pd.concat([vit_layers(), resnet_layers()])
+VIT_KINDS, RESNET_KINDS = vit_layers()["kind"], resnet_layers()["kind"]
+
+
+def grid_map():
+    """Alike all over, but for branches, which are like nothing."""
+    branch = VIT_KINDS.isin(["attn", "mlp", "mlp_hidden"]).to_numpy()
+    return np.where(branch[:, None] | branch, 0.3, 0.8)
+
+
+def two_parts(layers):
+    low = np.arange(layers) < layers // 2
+    return np.where(low[:, None] == low, 0.8, 0.2)
+
+
+def within(is_shown, wide=False):
+    """Maps of the ViT and of the ResNet that show what Figure 1 is said to show, or do not."""
+    flat = np.full((len(RESNET_KINDS),) * 2, 0.8)
+    good = grid_map(), two_parts(len(RESNET_KINDS))
+    bad = two_parts(len(VIT_KINDS)), flat
+    one, other = (good, bad) if is_shown else (bad, good)
+    return [jittered(a, b) if wide else replicates(a) for a, b in zip(one, other, strict=True)]
+
+
+def jittered(one, other):
+    """Replicates of one map that turn into another's with every second group."""
+    return np.stack([one, *(other if group % 2 else one for group in range(GROUPS))])
+
+
+def figure_1(trained, untrained, wide):
+    maps = [*within(trained, wide), *within(untrained)]
+    own = {f"{s}|{s}": m for s, m in zip(SLUGS, maps, strict=True)}
+    return {"cka_replicates.safetensors": own, "layers.csv": LAYERS}
+
+
+@pytest.mark.parametrize("identity", ["C1", "C2", "C3"])
+def test_figure_1(tmp_path, identity):
+    check_words(tmp_path, identity, figure_1)
+
+
+def test_c1_is_the_difference_of_the_lowest_with_the_highest_quarter(tmp_path):
+    found = values(verdict("C1", make_evidence(tmp_path, figure_1(True, False, False))))
+    quarter = grid_map()[:10][:, -10:]
+    assert found == pytest.approx([quarter.mean() - 0.2, 0.8 - 0.2], abs=1e-6)
+
+
+def across(is_shown, wide=False):
+    """CKA of ViT and ResNet layers: layer j is like ViT depth .4 j; or like the ViT's top."""
+    row, column = depths(len(VIT_KINDS))[:, None], depths(len(RESNET_KINDS))
+    good, bad = (0.9 - np.abs(row - place) for place in (0.4 * column, 1 - 0.1 * column))
+    one, other = (good, bad) if is_shown else (bad, good)
+    return jittered(one, other) if wide else replicates(one)
+
+
+def figure_2(trained, untrained, wide):
+    maps = {
+        "vit/f100/s0|resnet/f100/s0": across(trained, wide),
+        "vit/f000/s0|resnet/f000/s0": across(untrained),
+    }
+    return {"cka_replicates.safetensors": maps, "layers.csv": LAYERS}
+
+
+@pytest.mark.parametrize("identity", ["C4", "C5"])
+def test_figure_2(tmp_path, identity):
+    check_words(tmp_path, identity, figure_2)
+
+
+def test_c4_reads_a_pair_that_was_stored_the_other_way_round(tmp_path):
+    maps = {"resnet/f100/s0|vit/f100/s0": across(True).transpose(0, 2, 1)}
+    tables = {"cka_replicates.safetensors": maps, "layers.csv": LAYERS}
+    assert verdict("C4", make_evidence(tmp_path, tables, slugs=TRAINED)).word == "reproduced"
+
+
+def slow_match(m):
+    rows, columns = m.shape
+    lower, upper, below = [], [], []
+    for j in range(columns):
+        finite = [i for i in range(rows) if np.isfinite(m[i, j])]
+        if not finite:
+            continue
+        a = max(finite, key=lambda i: m[i, j]) / (rows - 1)
+        own = j / (columns - 1)
+        (lower if own < 0.5 else upper).append(a)
+        if j:
+            below.append(a < own)
+    return [np.median(lower), np.median(upper), np.mean(below)]
+
+
+def slow_top_third(m):
+    rows, columns = m.shape
+    gaps = []
+    for half in (lambda d: d < 0.5, lambda d: d >= 0.5):
+        thirds = [[], [], []]
+        for i in range(rows):
+            for j in range(columns):
+                if half(j / (columns - 1)):
+                    thirds[min(int(3 * i / (rows - 1)), 2)].append(m[i, j])
+        low, middle, top = (np.nanmean(cells) for cells in thirds)
+        gaps.append(max(low, middle) - top)
+    return [min(gaps)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_match_and_top_third_are_their_slow_twins(seed):
+    m = np.random.default_rng(seed).normal(size=(11, 7))
+    assert match(m) == pytest.approx(slow_match(m))
+    assert top_third(m) == pytest.approx(slow_top_third(m))
+    assert match(m[None])[2] == pytest.approx([slow_match(m)[2]])
+    m[4], m[:, 2] = np.nan, np.nan
+    assert match(m) == pytest.approx(slow_match(m))
+    assert top_third(m) == pytest.approx(slow_top_third(m))
+
+
+def test_a_map_without_any_value_matches_nothing(tmp_path):
+    maps = {"vit/f100/s0|resnet/f100/s0": np.full_like(across(True), np.nan)}
+    tables = {"cka_replicates.safetensors": maps, "layers.csv": LAYERS}
+    evidence = make_evidence(tmp_path, tables, slugs=TRAINED)
+    for identity in ("C4", "C5"):
+        assert verdict(identity, evidence).word == "inconclusive"
+
+
+def test_matches_do_not_change_with_the_scale_of_similarity():
+    m = across(True)
+    assert match(2 * m - 0.3)[0] == pytest.approx(match(m)[0])
+
+
+def blocks_under(index, matrix):
+    row, column = np.indices(matrix.shape)
+    own = {"index": index, "value": matrix.ravel()}
+    own |= {"layer_a": row.ravel(), "layer_b": column.ravel()}
+    own |= {f"{k}_a": v for k, v in of("vit/f100/s0").items()}
+    return pd.DataFrame(own | {f"{k}_b": v for k, v in of("resnet/f100/s0").items()})
+
+
+@pytest.mark.parametrize("identity", ["C4", "C5"])
+def test_opinions_are_of_block_outputs(tmp_path, identity):
+    row, column = depths(7)[:, None], depths(6)
+    good, bad = (0.9 - np.abs(row - place) for place in (0.4 * column, 1 + 0 * column))
+    empty = np.full_like(good, np.nan)
+    given = {"rbf": good, "procrustes": bad, "neighbours": empty}
+    table = pd.concat([blocks_under(index, m) for index, m in given.items()])
+    evidence = make_evidence(tmp_path, {"similarity_indices.parquet": table})
+    opinion = claim(identity).opinion
+    assert opinion(evidence, "rbf")
+    assert not opinion(evidence, "procrustes")
+    for index in ("neighbours", "linear"):
+        with pytest.raises(Exception, match=r"undefined|no linear"):
+            opinion(evidence, index)
+
+
+LOCAL = [[0.2, 0.5, 0.7, 0.95]] * 2
+MIXED_TO_GLOBAL = np.array([*LOCAL, [0.8] * 4, [0.85] * 4, [0.9] * 4, [0.95] * 4])
+GLOBAL_TO_LOCAL = np.array([[0.7] * 4] * 2 + [[0.6] * 4] * 2 + [[0.3] * 4] * 2)
+
+
+def heads(slug, relative, spread=0.0):
+    rows = [
+        of(slug) | {"block": block, "head": head, "relative": value}
+        for (block, head), value in np.ndenumerate(relative)
+    ]
+    return with_replicates(rows, "relative", spread)
+
+
+def figure_3(trained, untrained, wide):
+    shown, not_shown = MIXED_TO_GLOBAL, GLOBAL_TO_LOCAL
+    own = heads("vit/f100/s0", shown if trained else not_shown, 0.2 * wide)
+    if wide:
+        own = own.sample(frac=1, random_state=0)
+    bare = heads("vit/f000/s0", shown if untrained else not_shown)
+    return {"attention_replicates.parquet": pd.concat([own, bare])}
+
+
+@pytest.mark.parametrize("identity", ["C6", "C7"])
+def test_figure_3(tmp_path, identity):
+    check_words(tmp_path, identity, figure_3)
+
+
+def figure_3_trend(trained, untrained, wide):
+    tables = figure_3(trained, untrained, False)
+    if wide:
+        table = tables["attention_replicates.parquet"]
+        turned = (table["left_out"] % 2 == 1) & (table["fraction"] == "f100")
+        table.loc[turned, "relative"] *= -1
+    return tables
+
+
+def test_c8(tmp_path):
+    check_words(tmp_path, "C8", figure_3_trend)
+
+
+def test_c6_to_c8_read_the_blocks_that_they_name(tmp_path):
+    evidence = make_evidence(tmp_path, figure_3(True, False, False))
+    assert values(verdict("C6", evidence)) == pytest.approx([0.2, 0.95])
+    assert values(verdict("C7", evidence)) == pytest.approx([0.9])
+    assert values(verdict("C8", evidence)) == pytest.approx([0.9856], abs=1e-3)
+
+
+def test_local_heads_alone_are_no_mix(tmp_path):
+    relative = MIXED_TO_GLOBAL.copy()
+    relative[:2] = 0.3
+    evidence = make_evidence(
+        tmp_path, {"attention_replicates.parquet": heads(TRAINED[0], relative)}, slugs=TRAINED
+    )
+    assert verdict("C6", evidence).because == "fails for VIT (most global head)"
+
+
+def test_a_vit_of_three_blocks_has_no_lowest_and_highest_blocks(tmp_path):
+    tables = {"attention_replicates.parquet": heads(TRAINED[0], MIXED_TO_GLOBAL[:3])}
+    evidence = make_evidence(tmp_path, tables, slugs=TRAINED)
+    for identity in ("C6", "C7", "C8"):
+        found = verdict(identity, evidence)
+        assert found.word == "not run" and "at least 4 blocks" in found.because
+
+
+def test_every_vit_must_show_it(tmp_path):
+    models = {"vit": VIT, "vit_other": VIT, "resnet": RESNET}
+    slugs = [*TRAINED, "vit_other/f100/s0"]
+    tables = {"attention_replicates.parquet": pd.concat(
+        [heads("vit/f100/s0", MIXED_TO_GLOBAL), heads("vit_other/f100/s0", GLOBAL_TO_LOCAL)]
+    )}  # fmt: skip
+    found = verdict("C6", make_evidence(tmp_path, tables, slugs, models))
+    assert found.word == "not reproduced"
+    assert found.because.endswith("VIT_OTHER (most local head, most global head); holds for VIT")
+
+
+SIZES = {"small": 10, "large": 1000}
+TWO_SIZES = {"large": VIT | {"width": 48}, "small": VIT}
+FRACTIONS = [f"{m}/{f}/s0" for m in TWO_SIZES for f in ("f010", "f030", "f100")]
+
+
+def less_data(large, small, spread=0.0, fractions=FRACTIONS):
+    """Most local heads at .2 on all images, and at .2 plus these rises on 10 %."""
+    parts = []
+    for slug in fractions:
+        own = of(slug)
+        rise = {"large": large, "small": small}[own["model"]]
+        relative = MIXED_TO_GLOBAL.copy()
+        relative[:2, 0] += {"f010": rise, "f030": -0.1, "f100": 0.0}[own["fraction"]]
+        parts.append(heads(slug, relative, spread if own["fraction"] == "f010" else 0.0))
+    return {"attention_replicates.parquet": pd.concat(parts)}
+
+
+def c9(trained, untrained, wide):
+    return less_data(0.3 if trained else 0.1, 0.0, 0.05 * wide)
+
+
+def c10(trained, untrained, wide):
+    return less_data(0.3, 0.05 if trained else 0.25, 0.05 * wide)
+
+
+@pytest.mark.parametrize(("identity", "tables"), [("C9", c9), ("C10", c10)])
+def test_figure_4(tmp_path, identity, tables):
+    more = {"slugs": FRACTIONS, "models": TWO_SIZES, "sizes": SIZES}
+    check_words(tmp_path, identity, tables, has_control=False, **more)
+
+
+def test_figure_4_compares_the_smallest_fraction_with_the_same_seed(tmp_path):
+    evidence = make_evidence(tmp_path, less_data(0.3, 0.1), FRACTIONS, TWO_SIZES, sizes=SIZES)
+    assert values(verdict("C9", evidence)) == pytest.approx([0.3])
+    assert values(verdict("C10", evidence)) == pytest.approx([0.15 - 0.1, 0.3])
+    label = verdict("C10", evidence).lines[0].case
+    assert label == "SMALL × LARGE, 10 % of the images"
+
+
+def test_c10_means_nothing_where_the_large_vit_loses_nothing(tmp_path):
+    evidence = make_evidence(tmp_path, less_data(-0.1, -0.3), FRACTIONS, TWO_SIZES, sizes=SIZES)
+    assert verdict("C10", evidence).because.startswith("fails for SMALL × LARGE")
+
+
+def test_figure_4_needs_the_largest_vit_on_less(tmp_path):
+    slugs = ["large/f100/s0", "small/f010/s0", "small/f100/s0"]
+    tables = less_data(0.3, 0.1, fractions=slugs)
+    evidence = make_evidence(tmp_path, tables, slugs, TWO_SIZES, sizes=SIZES)
+    assert "largest ViT, large" in verdict("C9", evidence).because
+    assert "two sizes" in verdict("C10", evidence).because
+    alone = make_evidence(tmp_path, tables, slugs[1:], TWO_SIZES, sizes=SIZES)
+    assert verdict("C10", alone).word == "not run"

@@ -1,0 +1,308 @@
+"""Claims C17 to C22 on made-up ViTs without skips, and on made-up localisation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sightlines.claims.claim import NotMeasured
+from tests.claims.making_evidence import (
+    CHANCE,
+    GAP,
+    GROUPS,
+    RESNET,
+    SLUGS,
+    TRAINED,
+    VIT,
+    check_words,
+    claim,
+    make_evidence,
+    of,
+    replicates,
+    resnet_layers,
+    values,
+    verdict,
+    vit_layers,
+    with_replicates,
+)
+
+NAMES = ("lacking", "vit")
+BOTH = [f"{m}/{f}/s0" for f in ("f100", "f000") for m in NAMES]
+LAYERS = pd.concat([vit_layers(model=model) for model in NAMES])
+COUNT = len(LAYERS) // 2
+
+
+def lacking(block, which="both"):
+    return {"lacking": VIT | {"skipless_block": block, "skipless": which}, "vit": VIT}
+
+
+def parted(first, across, within=0.6):
+    """A map in two parts, cut before layer `first`."""
+    low = np.arange(COUNT) < first
+    return np.where(low[:, None] == low, within, across)
+
+
+def figure_8(block, shown, not_shown):
+    """Maps whose ratio at the cut below a block is one or the other; the intact ViT's is 1."""
+    first = 2 + 6 * block
+
+    def tables(trained, untrained, wide):
+        ratios = [shown if is_shown else not_shown for is_shown in (trained, untrained)]
+        own, bare = (parted(first, 0.6 * ratio) for ratio in ratios)
+        other = np.stack([own, *(parted(first, 0.6 * (g % 2)) for g in range(GROUPS))])
+        maps = {
+            "lacking/f100/s0|lacking/f100/s0": other if wide else replicates(own),
+            "lacking/f000/s0|lacking/f000/s0": replicates(bare),
+        }
+        for slug in ("vit/f100/s0", "vit/f000/s0"):
+            maps[f"{slug}|{slug}"] = replicates(parted(first, 0.6))
+        return {"cka_replicates.safetensors": maps, "layers.csv": LAYERS}
+
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("identity", "block", "shown", "not_shown"),
+    [("C17", 3, 0.2, 0.6), ("C17", 2, 0.2, 0.6), ("C17b", 1, 0.6, 0.4)],
+)
+def test_figure_8(tmp_path, identity, block, shown, not_shown):
+    tables = figure_8(block, shown, not_shown)
+    check_words(tmp_path, identity, tables, slugs=BOTH, models=lacking(block))
+
+
+def test_c17_cuts_below_the_block_and_holds_it_against_the_intact_twin(tmp_path):
+    tables = figure_8(3, 0.2, 0.6)(True, False, False)
+    intact = parted(20, 0.6)
+    intact[0, 30] = 0.0
+    tables["cka_replicates.safetensors"]["vit/f100/s0|vit/f100/s0"] = replicates(intact)
+    found = values(verdict("C17", make_evidence(tmp_path, tables, BOTH, lacking(3))))
+    ratio = (20 * 19 - 1) / (20 * 19)
+    assert found == pytest.approx([0.2, 0.2 / ratio], abs=1e-4)
+
+
+def test_a_partition_that_the_intact_vit_has_as_well_is_not_of_the_skips(tmp_path):
+    tables = figure_8(3, 0.2, 0.6)(True, False, False)
+    maps = tables["cka_replicates.safetensors"]
+    maps["vit/f100/s0|vit/f100/s0"] = maps["lacking/f100/s0|lacking/f100/s0"]
+    found = verdict("C17", make_evidence(tmp_path, tables, BOTH, lacking(3)))
+    assert found.because == "fails for LACKING × VIT (of the intact ViT's)"
+
+
+@pytest.mark.parametrize(
+    ("identity", "block", "which"),
+    [
+        ("C17", 1, "both"),
+        ("C17b", 2, "both"),
+        ("C18", 1, "both"),
+        ("C18", 4, "both"),
+        ("C17", 3, "attn"),
+        ("C18", 3, "mlp"),
+    ],
+)
+def test_only_blocks_of_that_part_without_both_skips_count(tmp_path, identity, block, which):
+    tables = figure_8(block, 0.2, 0.6)(True, False, False)
+    found = verdict(identity, make_evidence(tmp_path, tables, BOTH, lacking(block, which)))
+    assert found.word == "not run" and "lacks both skips" in found.because
+
+
+def test_a_skipless_vit_without_its_twin_is_not_judged(tmp_path):
+    models = lacking(3) | {"vit": VIT | {"width": 48}}
+    tables = figure_8(3, 0.2, 0.6)(True, False, False)
+    found = verdict("C17", make_evidence(tmp_path, tables, BOTH, models))
+    assert found.word == "not run" and "intact twin" in found.because
+
+
+def accuracies(lacking_one, intact=0.6):
+    return {"lacking/f100/s0": lacking_one, "vit/f100/s0": intact}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "word"),
+    [
+        (0.55, "inconclusive"),
+        (0.56, "inconclusive"),
+        (0.62, "inconclusive"),
+        (0.68, "not reproduced"),
+        (0.45, "not reproduced"),
+        (CHANCE, "not reproduced"),
+    ],
+)
+def test_c18_with_1000_images(tmp_path, accuracy, word):
+    evidence = make_evidence(
+        tmp_path, {}, BOTH, lacking(3), accuracy={"vit/f100/s0": 0.66} | accuracies(accuracy)
+    )
+    found = verdict("C18", evidence)
+    assert values(found) == pytest.approx([100 * (0.6 - accuracy)] * 2)
+    assert found.word == word
+
+
+def c18(folder, accuracy, intact=0.6, images=100_000):
+    evidence = make_evidence(folder, {}, BOTH, lacking(3), accuracy=accuracies(accuracy, intact))
+    evidence.table("accuracy.csv")["test_images"] = images
+    return verdict("C18", evidence)
+
+
+def test_c18_with_many_images(tmp_path):
+    assert c18(tmp_path, 0.56).word == "reproduced"
+    assert c18(tmp_path, 0.60).word == "not reproduced"
+    assert c18(tmp_path, 0.51).word == "not reproduced"
+    assert c18(tmp_path, 0.56, images=500).word == "inconclusive"
+
+
+def test_c18_a_collapse_is_an_answer_but_a_poor_twin_is_none(tmp_path):
+    assert c18(tmp_path, CHANCE).because == "fails for LACKING × VIT (fall in points)"
+    assert c18(tmp_path, 0.2, intact=0.25).because == "learned too little: LACKING × VIT"
+
+
+def test_c17_says_nothing_of_a_network_that_did_not_learn(tmp_path):
+    tables = figure_8(3, 0.2, 0.6)(True, False, False)
+    poor = {"lacking/f100/s0": CHANCE}
+    evidence = make_evidence(tmp_path, tables, BOTH, lacking(3), accuracy=poor)
+    assert verdict("C17", evidence).because.startswith("learned too little")
+
+
+def test_c17_under_another_index(tmp_path):
+    frames = []
+    for index, across in (("rbf", 0.1), ("procrustes", 0.5)):
+        for model, similarity in (("lacking", across), ("vit", 0.6)):
+            low = np.arange(6) < 3
+            matrix = np.where(low[:, None] == low, 0.6, similarity)
+            row, column = np.indices(matrix.shape)
+            own = {"index": index, "value": matrix.ravel()}
+            own |= {"layer_a": row.ravel(), "layer_b": column.ravel()}
+            for side in "ab":
+                own |= {f"{k}_{side}": v for k, v in of(f"{model}/f100/s0").items()}
+            frames.append(pd.DataFrame(own))
+    tables = {"similarity_indices.parquet": pd.concat(frames)}
+    evidence = make_evidence(tmp_path, tables, BOTH, lacking(3))
+    opinion = claim("C17").opinion
+    assert opinion(evidence, "rbf") and not opinion(evidence, "procrustes")
+    with pytest.raises(NotMeasured):
+        opinion(evidence, "neighbours")
+
+
+SCORES = ("z", "rank_1_share", "token_correlation", "border_cka", "interior_cka")
+LOCALISED = {"z": 5.0, "rank_1_share": 0.9, "token_correlation": 0.1}
+LOCALISED |= {"border_cka": 0.3, "interior_cka": 0.1}
+BLURRED = {"z": 0.5, "rank_1_share": 0.1, "token_correlation": 0.8}
+BLURRED |= {"border_cka": 0.1, "interior_cka": 0.1001}
+MOST = {"z": 2.0}
+
+
+def localised(slug, *by_block, spread=0.0, blocks=6, norm=False):
+    """Scores of the last blocks; of the norm, of other tokens and of other scores, others."""
+    rows = []
+    places = [*range(blocks - len(by_block), blocks), *([-1] if norm else [])]
+    for block, scores in zip(places, [*by_block, BLURRED], strict=False):
+        for where, score in (("interior", "cka"), ("all", "cka"), ("interior", "less_baseline")):
+            shown = scores if (where, score) == ("interior", "cka") else dict.fromkeys(SCORES, 9.0)
+            rows.append(of(slug) | {"block": block, "where": where, "score": score} | shown)
+    table = with_replicates(rows, "z", spread)
+    signs = replicates(0.0, spread / 10)
+    for column in set(SCORES) - {"z", "interior_cka"}:
+        table[column] += signs[table["left_out"] + 1]
+    return table
+
+
+BARE_RESNET = localised("resnet/f000/s0", BLURRED, BLURRED)
+
+
+def figure_9(trained, untrained, wide):
+    parts = [BARE_RESNET]
+    for slug, is_shown in zip(SLUGS[::2], (trained, untrained), strict=True):
+        scores = LOCALISED if is_shown else BLURRED
+        spread = 1.0 * (wide and slug == SLUGS[0])
+        parts.append(localised(slug, BLURRED, scores, spread=spread, norm=True))
+    earlier = BLURRED | {"z": 2.0}
+    parts.append(localised("resnet/f100/s0", earlier, earlier, earlier, BLURRED))
+    layers = pd.concat([vit_layers(), resnet_layers()])
+    return {"localisation.parquet": pd.concat(parts), "layers.csv": layers}
+
+
+@pytest.mark.parametrize("identity", ["C19", "C20", "C21"])
+def test_figure_9(tmp_path, identity):
+    check_words(tmp_path, identity, figure_9)
+
+
+def test_c19_and_c20_are_what_they_say(tmp_path):
+    evidence = make_evidence(tmp_path, figure_9(True, False, False))
+    assert values(verdict("C19", evidence)) == pytest.approx([0.9, 5.0])
+    assert values(verdict("C20", evidence)) == pytest.approx([2.5 - 0.5, 0.8, 0.1])
+    assert values(verdict("C21", evidence)) == pytest.approx([0.2])
+
+
+def units(first, second, third, last):
+    """A ResNet of six units in three stages: its middle unit is 3, its last stage begins at 4."""
+    return [BLURRED | {"z": z} for z in (first, second, third, last)]
+
+
+def figure_d3(trained, untrained, wide):
+    parts = []
+    for vit, resnet, is_shown in zip(SLUGS[::2], SLUGS[1::2], (trained, untrained), strict=True):
+        spread = 1.0 * (wide and vit == SLUGS[0])
+        parts.append(localised(vit, LOCALISED, spread=spread))
+        by_unit = units(9, 2.5, 1.5, 0.5 if is_shown else 3.0)
+        parts.append(localised(resnet, *by_unit))
+    layers = pd.concat([vit_layers(), resnet_layers()])
+    return {"localisation.parquet": pd.concat(parts), "layers.csv": layers}
+
+
+def test_c20b(tmp_path):
+    check_words(tmp_path, "C20b", figure_d3)
+
+
+def test_c20b_reads_the_middle_unit_and_the_first_of_the_last_stage(tmp_path):
+    evidence = make_evidence(tmp_path, figure_d3(True, False, False))
+    assert values(verdict("C20b", evidence)) == pytest.approx([2.0 - 0.5, 5.0 - 2.0])
+
+
+def test_a_resnet_of_one_unit_has_none_before_its_last(tmp_path):
+    parts = [localised(TRAINED[0], LOCALISED), localised(TRAINED[1], BLURRED, blocks=1)]
+    layers = pd.concat([vit_layers(), resnet_layers(units=1)])
+    tables = {"localisation.parquet": pd.concat(parts), "layers.csv": layers}
+    found = verdict("C20b", make_evidence(tmp_path, tables, TRAINED))
+    assert found.word == "not run" and "more units" in found.because
+
+
+def test_scores_that_are_undefined_leave_c19_open(tmp_path):
+    table = localised(TRAINED[0], LOCALISED | {"z": np.nan})
+    found = verdict("C19", make_evidence(tmp_path, {"localisation.parquet": table}, TRAINED))
+    assert found.word == "inconclusive" and "z of the own patch" in found.because
+
+
+POOLS = {"vit": VIT, "gap": GAP}
+POOLED = [f"{m}/{f}/s0" for f in ("f100", "f000") for m in POOLS]
+
+
+def figure_10(trained, untrained, wide):
+    parts = []
+    for cls, gap, is_shown in zip(POOLED[::2], POOLED[1::2], (trained, untrained), strict=True):
+        spread = 1.0 * (wide and cls == POOLED[0])
+        parts.append(localised(cls, LOCALISED, spread=spread))
+        parts.append(localised(gap, BLURRED if is_shown else LOCALISED))
+    return {"localisation.parquet": pd.concat(parts)}
+
+
+def test_c22(tmp_path):
+    check_words(tmp_path, "C22", figure_10, slugs=POOLED, models=POOLS)
+
+
+def test_c22_needs_a_twin(tmp_path):
+    models = POOLS | {"gap": GAP | {"width": 48}}
+    tables = figure_10(True, False, False)
+    found = verdict("C22", make_evidence(tmp_path, tables, POOLED, models))
+    assert found.word == "not run" and "alike else" in found.because
+    alone = verdict("C22", make_evidence(tmp_path, tables, POOLED[:1], {"vit": VIT}))
+    assert alone.because == "needs a vit with pool gap trained on f100 among the runs"
+
+
+def test_a_missing_resnet_is_named(tmp_path):
+    table = localised(TRAINED[0], LOCALISED)
+    tables = {"localisation.parquet": table}
+    found = verdict("C20", make_evidence(tmp_path, tables, TRAINED[:1], {"vit": VIT}))
+    assert found.because == "needs a resnet trained on f100 among the runs"
+
+
+def test_without_untrained_networks_there_is_no_control(tmp_path):
+    models = {"vit": VIT, "resnet": RESNET}
+    evidence = make_evidence(tmp_path, figure_9(True, False, False), TRAINED, models)
+    assert "no untrained control for VIT" in verdict("C19", evidence).because

@@ -1,0 +1,192 @@
+"""Claims C26 and C27 on made-up networks of fewer images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sightlines.claims.claim import NotMeasured
+from sightlines.claims.statistics import spearman
+from tests.claims.making_evidence import (
+    GROUPS,
+    VIT,
+    check_words,
+    claim,
+    make_evidence,
+    of,
+    replicates,
+    values,
+    verdict,
+    vit_layers,
+)
+
+LESS = [f"vit/{f}/s0" for f in ("f003", "f010", "f100", "f000")]
+FALLING, LEVEL = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.3]), np.full(6, 0.5)
+TURNED = FALLING[::-1]
+MAPS = "cka_replicates.safetensors"
+
+
+def own_blocks(by_block, spread=0.0, seed="s0", fraction="f010", model="vit"):
+    """CKA of blocks with themselves on all images: 0 between all other layers."""
+    kinds = vit_layers()["kind"]
+    blocks = np.flatnonzero(kinds == "residual")
+    matrix = np.zeros((len(kinds), len(kinds)))
+    matrix[blocks, blocks] = by_block
+    found = replicates(matrix)
+    found[1:, blocks, blocks] += spread * np.array([1, -1] * (GROUPS // 2))[:, None]
+    return {f"{model}/{fraction}/{seed}|{model}/f100/s0": found}
+
+
+def figure_12(trained, untrained, wide):
+    maps = own_blocks(FALLING if trained else TURNED, 0.1 * wide, fraction="f003")
+    maps |= own_blocks(FALLING + 0.05, fraction="f010")
+    maps |= own_blocks(FALLING if untrained else TURNED, fraction="f000")
+    return {MAPS: maps, "layers.csv": vit_layers()}
+
+
+def test_c26(tmp_path):
+    check_words(tmp_path, "C26", figure_12, slugs=LESS, models={"vit": VIT})
+
+
+def c26(tmp_path, maps, slugs=LESS):
+    tables = {MAPS: maps, "layers.csv": vit_layers()}
+    return verdict("C26", make_evidence(tmp_path, tables, slugs, {"vit": VIT}))
+
+
+def test_c26_is_of_the_weakest_fraction_and_the_smallest_rise(tmp_path):
+    swapped = np.array([0.9, 0.8, 0.6, 0.7, 0.5, 0.4])
+    maps = own_blocks(FALLING, fraction="f003") | own_blocks(swapped) | own_blocks(TURNED, 0, "s1")
+    found = c26(tmp_path, maps, LESS[:3])
+    rise = swapped.mean() - FALLING.mean()
+    assert values(found) == pytest.approx([float(spearman(swapped)), rise], abs=1e-6)
+    assert found.word == "reproduced" and "no untrained control" in found.because
+
+
+def test_c26_takes_a_second_seed_on_all_images_as_the_last_fraction(tmp_path):
+    slugs = ["vit/f010/s0", "vit/f100/s0", "vit/f100/s1"]
+    higher, lower = (own_blocks(LEVEL + x, 0, "s1", "f100") for x in (0.3, -0.3))
+    assert c26(tmp_path / "a", own_blocks(FALLING) | higher, slugs).word == "reproduced"
+    assert c26(tmp_path / "b", own_blocks(FALLING) | lower, slugs).word == "not reproduced"
+    alone = c26(tmp_path / "c", own_blocks(FALLING), slugs[:2])
+    assert alone.word == "not run" and "second seed" in alone.because
+
+
+@pytest.mark.parametrize("fraction", ["f003", "f010"])
+def test_a_fraction_that_is_undefined_leaves_c26_open(tmp_path, fraction):
+    maps = {
+        name: whole
+        for f in ("f003", "f010")
+        for name, whole in own_blocks(FALLING if f == "f003" else FALLING + 0.1, 0, "s0", f).items()
+    }
+    maps[f"vit/{fraction}/s0|vit/f100/s0"][:] = np.nan
+    found = c26(tmp_path, maps, LESS[:3])
+    assert found.word == "inconclusive" and "Spearman" in found.because
+
+
+def test_blocks_that_are_all_alike_have_no_trend(tmp_path):
+    found = c26(tmp_path, own_blocks(LEVEL, 0, "s0", "f003") | own_blocks(LEVEL), LESS[:3])
+    assert found.word == "inconclusive" and np.isnan(found.lines[0].value)
+
+
+def test_three_blocks_have_no_trend(tmp_path):
+    blocks = [13, 19, 25]
+    layers = vit_layers()
+    layers.loc[(layers["kind"] == "residual") & ~layers["layer"].isin(blocks), "kind"] = "mlp"
+    tables = figure_12(True, False, False) | {"layers.csv": layers}
+    found = verdict("C26", make_evidence(tmp_path, tables, LESS, {"vit": VIT}))
+    assert found.word == "not run" and "4 blocks" in found.because
+
+
+def test_c26_reads_every_seed_that_has_fewer_images(tmp_path):
+    slugs = [f"vit/{f}/{s}" for f in ("f003", "f010", "f100") for s in ("s0", "s1")]
+    maps = own_blocks(FALLING, fraction="f003") | own_blocks(FALLING + 0.02)
+    for fraction, curve in (("f003", TURNED), ("f010", TURNED)):
+        own = own_blocks(curve)["vit/f010/s0|vit/f100/s0"]
+        maps[f"vit/{fraction}/s1|vit/f100/s1"] = own
+    maps |= {"vit/f100/s0|vit/f100/s1": own_blocks(LEVEL + 0.4)["vit/f010/s0|vit/f100/s0"]}
+    line = c26(tmp_path, maps, slugs).lines[0]
+    assert (line.low, line.high) == pytest.approx((-1.0, 1.0))
+
+
+def opinions(by_fraction, index="rbf"):
+    """Other similarities of the same blocks, which are all that such a pair has."""
+    rows = [
+        {f"{k}_a": v for k, v in of("vit/f100/s0").items()}
+        | {f"{k}_b": v for k, v in of(slug).items()}
+        | {"layer_a": 7 + 6 * block, "layer_b": 7 + 6 * block, "index": index, "value": value}
+        for slug, curve in by_fraction.items()
+        for block, value in enumerate(curve)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_c26_under_another_index(tmp_path):
+    def stands(first, second, index="rbf"):
+        table = opinions(dict(zip(LESS, (first, second), strict=False)))
+        tables = {"similarity_indices.parquet": table, "layers.csv": vit_layers()}
+        evidence = make_evidence(tmp_path, tables, LESS, {"vit": VIT})
+        return claim("C26").opinion(evidence, index)
+
+    assert stands(FALLING, FALLING + 0.1)
+    assert not stands(FALLING, TURNED + 0.1)
+    assert not stands(FALLING, FALLING - 0.1)
+    with pytest.raises(NotMeasured):
+        stands(FALLING, FALLING * np.nan)
+    with pytest.raises(NotMeasured):
+        stands(FALLING, FALLING, "procrustes")
+
+
+SIZES = {"vit": VIT, "large": VIT | {"width": 48}}
+SIZED = [f"{m}/{f}/s0" for f in ("f100", "f010", "f000") for m in SIZES]
+PARAMETERS = {"vit": 1000, "large": 2000}
+SMALL, LARGE = np.array([0.9, 0.9, 0.9, 0.7, 0.7, 0.6]), np.array([0.9, 0.9, 0.9, 0.3, 0.2, 0.2])
+
+
+def sizes(trained, untrained, wide):
+    maps = {}
+    for fraction, is_shown in (("f010", trained), ("f000", untrained)):
+        first, second = (SMALL, LARGE) if is_shown else (LARGE, SMALL)
+        spread = 0.2 * (wide and fraction == "f010")
+        maps |= own_blocks(first, spread, "s0", fraction)
+        maps |= own_blocks(second, 0, "s0", fraction, "large")
+    return {MAPS: maps, "layers.csv": pd.concat([vit_layers(), vit_layers(model="large")])}
+
+
+def test_c27(tmp_path):
+    check_words(tmp_path, "C27", sizes, slugs=SIZED, models=SIZES, sizes=PARAMETERS)
+
+
+def test_c27_is_the_difference_over_the_upper_halves(tmp_path):
+    tables = sizes(True, False, False)
+    found = verdict("C27", make_evidence(tmp_path, tables, SIZED, SIZES, sizes=PARAMETERS))
+    assert values(found) == pytest.approx([2 / 3 - 0.7 / 3], abs=1e-6)
+    assert found.lines[0].control == pytest.approx(0.7 / 3 - 2 / 3, abs=1e-6)
+
+
+def test_a_block_that_is_undefined_leaves_c27_open(tmp_path):
+    tables = sizes(True, False, False)
+    tables[MAPS]["large/f010/s0|large/f100/s0"][:, 31, 31] = np.nan
+    evidence = make_evidence(tmp_path, tables, SIZED, SIZES, sizes=PARAMETERS)
+    assert verdict("C27", evidence).word == "inconclusive"
+
+
+def test_c27_judges_each_fraction_that_both_sizes_have(tmp_path):
+    slugs = [*SIZED, "vit/f030/s0", "large/f030/s0", "large/f003/s0"]
+    tables = sizes(True, False, False)
+    tables[MAPS] |= own_blocks(LARGE, 0, "s0", "f030") | own_blocks(SMALL, 0, "s0", "f030", "large")
+    found = verdict("C27", make_evidence(tmp_path, tables, slugs, SIZES, sizes=PARAMETERS))
+    assert [line.case for line in found.lines] == ["VIT × LARGE, f010", "VIT × LARGE, f030"]
+    assert found.because.startswith("fails for VIT × LARGE, f030")
+
+
+@pytest.mark.parametrize(
+    ("slugs", "why"),
+    [
+        (SIZED[:3], "two sizes"),
+        ([*SIZED[:3], "large/f030/s0"], "no smaller fraction in common"),
+        (SIZED[:2], "on a smaller fraction"),
+    ],
+)
+def test_c27_not_run(tmp_path, slugs, why):
+    tables = sizes(True, False, False)
+    found = verdict("C27", make_evidence(tmp_path, tables, slugs, SIZES, sizes=PARAMETERS))
+    assert found.word == "not run" and why in found.because

@@ -1,0 +1,212 @@
+"""Claims C31, C32, V1 and V2 on made-up tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sightlines.claims.claim import NotMeasured
+from tests.claims.making_evidence import (
+    RESNET,
+    TRAINED,
+    VIT,
+    check_words,
+    claim,
+    make_evidence,
+    of,
+    replicates,
+    resnet_layers,
+    values,
+    verdict,
+    vit_layers,
+    with_replicates,
+)
+
+KEPT, INSIDE, OUTSIDE = [0.97, 0.95, 0.8, 0.7, 0.6, 0.5], [0.96, 0.94, 0.9, 0.9, 0.7, 0.6], 0.2
+TASKS = {"toys": "in", "cars": "in", "weeds": "out"}
+
+
+def tuned(slug, task, by_block, spread=0.0):
+    rows = [
+        of(slug) | {"task": task, "domain": TASKS[task], "block": block, "cka": float(value)}
+        for block, value in enumerate(by_block)
+    ]
+    return with_replicates(rows, "cka", spread)
+
+
+def figure_g1(trained, untrained, wide, slug=TRAINED[0]):
+    outside = np.array(INSIDE) - OUTSIDE
+    parts = [
+        tuned(slug, "toys", KEPT, 0.1 * wide),
+        tuned(slug, "cars", INSIDE),
+        tuned(slug, "weeds", outside if trained else outside[::-1]),
+        tuned(TRAINED[1], "toys", KEPT[::-1]),
+    ]
+    return {"finetuning.parquet": pd.concat(parts)}
+
+
+def test_c31(tmp_path):
+    check_words(tmp_path, "C31", figure_g1, has_control=False)
+
+
+def test_c31_is_of_the_task_that_shows_it_least_and_of_all_blocks(tmp_path):
+    found = verdict("C31", make_evidence(tmp_path, figure_g1(True, False, False)))
+    low, change = np.mean(INSIDE[:2]), np.mean(INSIDE[:2]) - np.mean(INSIDE[4:])
+    domains = (np.mean(KEPT) + np.mean(INSIDE)) / 2 - (np.mean(INSIDE) - OUTSIDE)
+    assert values(found) == pytest.approx([low, change, domains])
+    assert {line.case for line in found.lines} == {"VIT"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_block_that_is_undefined_leaves_c31_open(tmp_path, task):
+    tables = figure_g1(True, False, False)
+    table = tables["finetuning.parquet"]
+    one = (table["task"] == task) & (table["block"] == 5) & (table["model"] == "vit")
+    tables["finetuning.parquet"] = table.assign(cka=table["cka"].mask(one))
+    found = verdict("C31", make_evidence(tmp_path, tables))
+    assert found.word == "inconclusive" and "lowest − highest" in found.because
+
+
+def test_c31_needs_both_domains_and_a_vit(tmp_path):
+    table = figure_g1(True, False, False)["finetuning.parquet"]
+    for name, part, why in (
+        ("in", table[table["domain"] == "in"], "domain in and out"),
+        ("resnet", table[table["model"] == "resnet"], "finetunes"),
+        ("none", table[:0], "finetunes"),
+    ):
+        found = verdict("C31", make_evidence(tmp_path / name, {"finetuning.parquet": part}))
+        assert found.word == "not run" and why in found.because
+
+
+def test_a_vit_that_is_tuned_on_one_domain_does_not_keep_the_other_from_speaking(tmp_path):
+    models = {"vit": VIT, "other": VIT, "resnet": RESNET}
+    slugs = ["other/f100/s0", *TRAINED]
+    extra = tuned(slugs[0], "toys", KEPT)
+    tables = {"finetuning.parquet": pd.concat([extra, *figure_g1(True, False, False).values()])}
+    found = verdict("C31", make_evidence(tmp_path, tables, slugs, models))
+    assert found.word == "reproduced" and {line.case for line in found.lines} == {"VIT"}
+
+
+def test_skipless_vits_are_not_judged_by_c31(tmp_path):
+    models = {"vit": VIT, "lacking": VIT | {"skipless_block": 3}, "resnet": RESNET}
+    slugs = [*TRAINED, "lacking/f100/s0"]
+    extra = [tuned(slugs[2], task, KEPT[::-1]) for task in TASKS]
+    tables = {"finetuning.parquet": pd.concat([*figure_g1(True, False, False).values(), *extra])}
+    assert verdict("C31", make_evidence(tmp_path, tables, slugs, models)).word == "reproduced"
+
+
+MODELS = {"mixer": {"family": "mixer"}, "vit": VIT, "resnet": RESNET}
+ALL = [f"{m}/{f}/s0" for f in ("f100", "f000") for m in MODELS]
+LAYERS = pd.concat([vit_layers(model="mixer"), vit_layers(), resnet_layers()])
+COUNT, UNITS = len(vit_layers()), len(resnet_layers())
+MAPS = "cka_replicates.safetensors"
+
+
+def parted(first, within=0.8, across=0.3):
+    low = np.arange(COUNT) < first
+    return np.where(low[:, None] == low, within, across)
+
+
+def figure_h(trained, untrained, wide):
+    maps = {}
+    for (mixer, vit, resnet), is_shown in ((ALL[:3], trained), (ALL[3:], untrained)):
+        own = replicates(parted(10 if is_shown else 30))
+        if wide and mixer == ALL[0]:
+            own[1::2] = 0.5
+        maps[f"{mixer}|{mixer}"] = own
+        maps[f"{mixer}|{vit}"] = replicates(np.full((COUNT, COUNT), 0.5))
+        maps[f"{resnet}|{mixer}"] = replicates(np.full((UNITS, COUNT), 0.3 if is_shown else 0.6))
+    return {MAPS: maps, "layers.csv": LAYERS}
+
+
+def test_c32(tmp_path):
+    check_words(tmp_path, "C32", figure_h, slugs=ALL, models=MODELS)
+
+
+def test_c32_is_what_it_says(tmp_path):
+    found = verdict("C32", make_evidence(tmp_path, figure_h(True, False, False), ALL, MODELS))
+    assert values(found) == pytest.approx([0.5, 10 / (COUNT - 1), 0.2], abs=1e-6)
+    controls = [line.control for line in found.lines]
+    assert controls == pytest.approx([0.5, 30 / (COUNT - 1), -0.1], abs=1e-6)
+
+
+@pytest.mark.parametrize("pair", [(ALL[0], ALL[0]), (ALL[0], ALL[1]), (ALL[2], ALL[0])])
+def test_a_map_that_is_undefined_leaves_c32_open(tmp_path, pair):
+    tables = figure_h(True, False, False)
+    tables[MAPS]["|".join(pair)][:] = np.nan
+    assert verdict("C32", make_evidence(tmp_path, tables, ALL, MODELS)).word == "inconclusive"
+
+
+@pytest.mark.parametrize("missing", MODELS)
+def test_c32_needs_a_mixer_a_vit_and_a_resnet(tmp_path, missing):
+    slugs = [s for s in ALL if not s.startswith(missing)]
+    found = verdict("C32", make_evidence(tmp_path, figure_h(True, False, False), slugs, MODELS))
+    assert found.word == "not run" and missing in found.because
+
+
+def opinions(with_vit, with_resnet):
+    """Another similarity of three blocks of the Mixer with two of each other network."""
+    rows = [
+        {f"{k}_a": v for k, v in of(ALL[0]).items()}
+        | {f"{k}_b": v for k, v in of(other).items()}
+        | {"layer_a": a, "layer_b": b, "index": "rbf", "value": value}
+        for other, value in ((ALL[1], with_vit), (ALL[2], with_resnet))
+        for a in range(3)
+        for b in range(2)
+    ]
+    return {"similarity_indices.parquet": pd.DataFrame(rows)}
+
+
+def test_c32_under_another_index(tmp_path):
+    def stands(with_vit, with_resnet, index="rbf"):
+        evidence = make_evidence(tmp_path, opinions(with_vit, with_resnet), ALL, MODELS)
+        return claim("C32").opinion(evidence, index)
+
+    assert stands(0.5, 0.4) and not stands(0.4, 0.5)
+    for values_and_index in ((np.nan, 0.5), (0.5, np.nan), (0.5, 0.4, "procrustes")):
+        with pytest.raises(NotMeasured):
+            stands(*values_and_index)
+
+
+def estimates(slug, check, *found):
+    return pd.DataFrame([of(slug) | {"check": check, "value": value} for value in found])
+
+
+def v1(trained, untrained, wide):
+    return {"estimator.csv": estimates(TRAINED[0], "batch_size", 0.001, 0.01 if trained else 0.03)}
+
+
+def v2(trained, untrained, wide):
+    return {"estimator.csv": estimates(TRAINED[0], "image_source", 0.99, 0.96 if trained else 0.9)}
+
+
+@pytest.mark.parametrize(("identity", "tables", "worst"), [("V1", v1, 0.01), ("V2", v2, 0.96)])
+def test_estimator(tmp_path, identity, tables, worst):
+    def made(*shown, slugs=TRAINED, **more):
+        return verdict(identity, make_evidence(tmp_path, tables(*shown), slugs, **more))
+
+    found = made(True, True, False)
+    assert found.word == "reproduced" and values(found) == [worst]
+    assert found.lines[0].control is None
+    assert made(False, False, False).word == "not reproduced"
+    assert made(True, False, False, accuracy={TRAINED[0]: 0.1}).word == "inconclusive"
+    assert verdict(identity, make_evidence(tmp_path, {}, TRAINED)).word == "not run"
+
+
+@pytest.mark.parametrize(("identity", "check"), [("V1", "batch_size"), ("V2", "image_source")])
+def test_an_estimate_that_is_undefined_does_not_pass(tmp_path, identity, check):
+    for values_found in ((np.nan, 0.0 if identity == "V1" else 1.0), (np.nan,)):
+        tables = {"estimator.csv": estimates(TRAINED[0], check, *values_found)}
+        assert verdict(identity, make_evidence(tmp_path, tables)).word == "inconclusive"
+
+
+def test_checks_that_were_not_made_are_named(tmp_path):
+    one, other = (make_evidence(tmp_path / n, t(1, 1, 0)) for n, t in (("1", v1), ("2", v2)))
+    assert verdict("V2", one).because == "needs a task of domain in under transfer"
+    assert verdict("V1", other).because == "needs larger batches"
+
+
+def test_every_model_is_a_case_of_v1(tmp_path):
+    parts = [estimates(TRAINED[0], "batch_size", 0.01), estimates(TRAINED[1], "batch_size", 0.1)]
+    table = pd.concat(parts)
+    found = verdict("V1", make_evidence(tmp_path, {"estimator.csv": table}))
+    assert found.because == "fails for RESNET (largest change); holds for VIT"

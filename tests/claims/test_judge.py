@@ -1,0 +1,155 @@
+"""All claims together: what they declare, their order, opinions, and the tables of verdicts."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sightlines import registry
+from sightlines.claims.cases import each, each_pair
+from sightlines.claims.claim import Case, NotMeasured, exactly
+from sightlines.claims.judge import INDICES, all_claims, case_table, claim_table, main
+from sightlines.claims.verdict import VERDICTS, Verdict, judge
+from sightlines.files import read_table
+from sightlines.stage import Job
+from sightlines.tables import COLUMNS
+from tests.claims.making_evidence import RESNET, SLUGS, TRAINED, VIT, claim, make_evidence
+
+CLAIMS = all_claims()
+
+
+@pytest.mark.parametrize("own", CLAIMS, ids=lambda own: own.id)
+def test_every_claim_says_all_about_itself(own):
+    texts = (own.figure, own.statement, own.statistic, own.reason, own.paper_value, own.controls)
+    assert all(texts) and own.criteria
+    assert own.statement.endswith(".") and own.tier in ("A", "B", "C")
+    assert own.drawn in registry.members("figures")
+    assert own.source in ("[text]", "[fig]", "[other]")
+    assert all(criterion.sense in (">=", "<=") for criterion in own.criteria)
+
+
+def test_claims_are_in_the_papers_order_and_none_is_missing():
+    found = [own.id for own in CLAIMS]
+    numbered = [f"C{number}" for number in range(1, 33)]
+    extra = {"C16": "C16b", "C17": "C17b", "C20": "C20b"}
+    expected = [one for n in numbered for one in (n, extra.get(n)) if one] + ["V1", "V2"]
+    assert found == expected
+
+
+def test_claims_about_similarity_have_opinions():
+    having = {own.id for own in CLAIMS if own.opinion}
+    assert having >= {"C1", "C2", "C4", "C5", "C17", "C26", "C32"}
+
+
+def test_every_table_that_claims_read_is_known():
+    for name in registry.members("claims"):
+        reads = registry.declarations("claims", name)["READS"]
+        assert "accuracy.csv" in reads, name
+        assert {r for r in reads if not r.endswith(".safetensors")} <= set(COLUMNS), name
+
+
+def made(opinion):
+    return replace(claim("C4"), opinion=opinion)
+
+
+def stands_under(tmp_path, opinion, word="reproduced"):
+    evidence = make_evidence(tmp_path, {})
+    table = claim_table([Verdict(made(opinion), word, "")], evidence)
+    return table["stands_under"].item()
+
+
+def test_opinions_are_listed_by_whether_the_claim_stands(tmp_path):
+    def opinion(_, index):
+        if index == "neighbours":
+            raise NotMeasured("not here")
+        return index in ("linear", "rbf")
+
+    found = stands_under(tmp_path, opinion)
+    assert found == "linear, rbf; not under deconfounded, without_top, procrustes"
+    assert stands_under(tmp_path, lambda *_: True) == ", ".join(INDICES)
+    assert stands_under(tmp_path, lambda *_: False) == f"not under {', '.join(INDICES)}"
+    assert stands_under(tmp_path, opinion, "not run") == ""
+    assert stands_under(tmp_path, None) == ""
+
+
+def test_tables_of_verdicts(tmp_path):
+    evidence = make_evidence(tmp_path, {})
+    evidence.config["figures"] = ["fig02_cka_across"]
+    cases = [
+        Case("A", ["vit/f100/s0"], [[exactly(0.1), exactly(0.7), exactly(1.0)]], [0.2, 0.2, np.nan])
+    ]
+    own = replace(claim("C4"), cases=lambda _: cases, opinion=None)
+    absent = judge(claim("C6"), evidence)
+    verdicts = [judge(own, evidence), absent]
+    table, lines = claim_table(verdicts, evidence), case_table(verdicts)
+    assert set(COLUMNS["claims.csv"]) <= set(table) and list(lines) == list(
+        COLUMNS["claim_cases.csv"]
+    )
+    first, second = table.to_dict("records")
+    assert first["verdict"] == "not reproduced" and first["value"] == 0.7
+    assert first["deciding"] == "A: median match of the upper half"
+    assert first["drawn"] == "fig02_cka_across" and second["drawn"] == ""
+    assert second["verdict"] == "not run" and np.isnan(second["value"])
+    assert lines["outcome"].tolist() == ["holds", "fails", "holds"]
+    assert lines["control_passes"].tolist() == [True, True, False]
+
+
+def test_the_command_writes_a_verdict_for_every_claim_even_of_nothing(tmp_path):
+    evidence = make_evidence(tmp_path, {}, SLUGS[2:])
+    job = Job(
+        name="claims",
+        source=tmp_path,
+        config=evidence.config,
+        inputs={"tables": [tmp_path / "accuracy.csv"]},
+        outputs={n: [tmp_path / f"out/{n}.csv"] for n in ("claims", "claim_cases")},
+        log=logging.getLogger("test"),
+    )
+    main(job)
+    table = read_table(tmp_path / "out/claims.csv")
+    assert table["claim"].tolist() == [own.id for own in CLAIMS]
+    assert set(table["verdict"]) <= set(VERDICTS)
+    assert set(table["verdict"]) == {"not run"}
+    assert table["because"].str.len().min() > 10
+
+
+def reading(evidence, *networks):
+    """1 for each network, but the table has nothing for s1 of the ViT and the untrained ResNet."""
+    if any(n.slug in ("vit/f100/s1", "resnet/f000/s0") for n in networks):
+        raise NotMeasured(f"nothing for {networks[0].slug}")
+    return [exactly(float(len(networks)))]
+
+
+def test_cases_leave_out_seeds_and_controls_that_are_not_measured(tmp_path):
+    slugs = [*SLUGS, "vit/f100/s1", "vit/f100/s2"]
+    evidence = make_evidence(tmp_path, {}, slugs)
+    (alone,) = each(evidence, ["vit"], reading)
+    assert alone.networks == ["vit/f100/s0", "vit/f100/s2"] and alone.control == [1.0]
+    (pair,) = each_pair(evidence, ["vit"], ["resnet"], reading)
+    assert pair.label == "VIT × RESNET" and pair.control is None
+    assert pair.networks == ["vit/f100/s0", "resnet/f100/s0", "vit/f100/s2"]
+    assert pair.readings == [[exactly(2.0)]] * 2
+
+
+def test_models_of_which_nothing_is_measured_are_left_out_unless_they_are_all(tmp_path):
+    models = {"vit": VIT, "other": VIT, "resnet": RESNET}
+    evidence = make_evidence(tmp_path, {}, ["vit/f100/s1", "other/f100/s0"], models)
+    assert [case.label for case in each(evidence, ["vit", "other"], reading)] == ["OTHER"]
+    with pytest.raises(NotMeasured, match="nothing for vit/f100/s1"):
+        each(evidence, ["vit"], reading)
+    with pytest.raises(NotMeasured):
+        each(evidence, [], reading)
+
+
+def test_controls_that_are_undefined_throughout_are_none(tmp_path):
+    evidence = make_evidence(tmp_path, {}, [*TRAINED, "vit/f000/s0"])
+
+    def read(_, network):
+        return [exactly(1.0), exactly(np.nan if network.fraction == "f000" else 1.0)]
+
+    (half,) = each(evidence, ["vit"], read)
+    assert half.control[0] == 1.0 and np.isnan(half.control[1])
+    (none,) = each(evidence, ["vit"], lambda *networks: read(*networks)[1:])
+    assert none.control is None
+    (without,) = each(evidence, ["resnet"], read)
+    assert without.control is None

@@ -1,0 +1,189 @@
+"""Statistics of CKA maps against slow twins written from the dossier's words (§16)."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from sightlines.claims import statistics
+
+LAYERS = (4, 5, 11, 13)
+
+
+def a_map(layers, seed=0, columns=None):
+    """Symmetric, with a diagonal of 1; or a rectangle."""
+    random = np.random.default_rng(seed)
+    if columns:
+        return random.uniform(-0.1, 1, (layers, columns))
+    values = random.uniform(-0.1, 1, (layers, layers))
+    values = (values + values.T) / 2
+    np.fill_diagonal(values, 1)
+    return values
+
+
+def mean(cells):
+    found = [cell for cell in cells if np.isfinite(cell)]
+    return sum(found) / len(found) if found else np.nan
+
+
+def depth(layer, layers):
+    return layer / (layers - 1)
+
+
+def slow_low_high(m):
+    n = len(m)
+    low = [i for i in range(n) if depth(i, n) < 0.25]
+    high = [j for j in range(n) if depth(j, n) >= 0.75]
+    return mean(m[i, j] for i in low for j in high)
+
+
+def slow_parts(m, cut):
+    """Mean within the layers below a cut, within those above, and across."""
+    n = len(m)
+    below = mean(m[i, j] for i in range(cut) for j in range(cut) if i != j)
+    above = mean(m[i, j] for i in range(cut, n) for j in range(cut, n) if i != j)
+    across = mean(m[i, j] for i in range(cut) for j in range(cut, n))
+    return below, above, across
+
+
+def slow_split(m):
+    """Largest contrast and the depth of its cut."""
+    best = (-np.inf, np.nan)
+    for cut in range(2, len(m) - 1):
+        if 0.15 <= depth(cut, len(m)) <= 0.85:
+            below, above, across = slow_parts(m, cut)
+            best = max(best, ((below + above) / 2 - across, depth(cut, len(m))))
+    return best
+
+
+def slow_cut_ratio(m, cut):
+    below, above, across = slow_parts(m, cut)
+    return across / ((below + above) / 2)
+
+
+def slow_alignment(m):
+    found = []
+    for column in m.T:
+        best = None
+        for row, value in enumerate(column):
+            if np.isfinite(value) and (best is None or value > column[best]):
+                best = row
+        found.append(np.nan if best is None else depth(best, len(column)))
+    return found
+
+
+def slow_spearman(values, against):
+    def ranks(numbers):
+        return [
+            1 + sum(b < a for b in numbers) + (sum(b == a for b in numbers) - 1) / 2
+            for a in numbers
+        ]
+
+    a, b = ranks(values), ranks(against)
+    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+    top = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
+    bottom = sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b)
+    return top / bottom**0.5
+
+
+def holed(m):
+    """With one layer undefined."""
+    m = m.copy()
+    m[3], m[:, 3] = np.nan, np.nan
+    return m
+
+
+MAPS = [*(a_map(n, seed) for n in LAYERS for seed in range(3)), holed(a_map(11)), holed(a_map(13))]
+
+
+@pytest.mark.parametrize("m", MAPS)
+def test_statistics_are_their_slow_twins(m):
+    contrast, cut = slow_split(m)
+    if np.isfinite(contrast):
+        assert statistics.split_contrast(m) == pytest.approx(contrast)
+        assert statistics.split_depth(m) == pytest.approx(cut)
+    half = next(i for i in range(len(m)) if depth(i, len(m)) >= 0.5)
+    assert statistics.low_high(m) == pytest.approx(slow_low_high(m), nan_ok=True)
+    assert statistics.mid_ratio(m) == pytest.approx(slow_cut_ratio(m, half))
+    assert statistics.mean_all(m) == pytest.approx(mean(m.ravel()))
+    assert statistics.alignment(m) == pytest.approx(slow_alignment(m), nan_ok=True)
+    low = np.arange(len(m)) < 2
+    assert statistics.cut_ratio(m, low) == pytest.approx(slow_cut_ratio(m, 2))
+
+
+def test_alignment_reads_rows_for_each_column():
+    m = a_map(7, 3, columns=5)
+    assert statistics.alignment(m) == pytest.approx(slow_alignment(m))
+    assert statistics.alignment(m).shape == (5,)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_spearman_is_its_slow_twin_and_scipy_with_and_without_ties(seed):
+    random = np.random.default_rng(seed)
+    values, against = random.integers(0, 5, (2, 9)).astype(float)
+    found = statistics.spearman(values, against)
+    assert found == pytest.approx(slow_spearman(values, against))
+    assert found == pytest.approx(spearmanr(values, against).statistic)
+    assert statistics.spearman(values) == pytest.approx(slow_spearman(values, range(9)))
+
+
+def test_replicates_go_through_at_once():
+    stack = np.stack([a_map(11, seed) for seed in range(4)])
+    for name in ("low_high", "split_contrast", "split_depth", "mid_ratio", "mean_all", "alignment"):
+        function = getattr(statistics, name)
+        assert function(stack) == pytest.approx(np.stack([function(m) for m in stack])), name
+    rows = stack[:, 0]
+    one = np.stack([statistics.spearman(row, np.arange(11)) for row in rows])
+    assert statistics.spearman(rows, np.arange(11)) == pytest.approx(one)
+    pairs = zip(rows, stack[:, 1], strict=True)
+    each = np.stack([statistics.spearman(a, b) for a, b in pairs])
+    assert statistics.spearman(rows, stack[:, 1]) == pytest.approx(each)
+
+
+def blocks(layers, cut, within, across):
+    low = np.arange(layers) < cut
+    return np.where(low[:, None] == low, within, across)
+
+
+def test_closed_forms():
+    m = blocks(12, 7, 0.8, 0.2)
+    assert statistics.split_contrast(m) == pytest.approx(0.6)
+    assert statistics.split_depth(m) == pytest.approx(7 / 11)
+    assert statistics.cut_ratio(m, np.arange(12) < 7) == pytest.approx(0.25)
+    assert statistics.mid_ratio(blocks(12, 6, 0.8, 0.2)) == pytest.approx(0.25)
+    assert statistics.low_high(m) == pytest.approx(0.2)
+    assert statistics.alignment(np.eye(5)) == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    rising = np.arange(5.0) ** 3
+    assert statistics.spearman(rising) == pytest.approx(1)
+    assert statistics.spearman(-rising) == pytest.approx(-1)
+
+
+def test_negative_control_a_uniform_map_has_no_contrast():
+    m = np.full((12, 12), 0.5)
+    assert statistics.split_contrast(m) == pytest.approx(0)
+    assert statistics.mid_ratio(m) == pytest.approx(1)
+
+
+def test_nothing_depends_on_the_scale_of_similarity_that_is_a_ratio_or_an_order():
+    m = a_map(11)
+    low = np.arange(11) < 4
+    assert statistics.cut_ratio(3 * m, low) == pytest.approx(statistics.cut_ratio(m, low))
+    assert statistics.alignment(3 * m - 1) == pytest.approx(statistics.alignment(m))
+    assert statistics.spearman(np.exp(m[0])) == pytest.approx(statistics.spearman(m[0]))
+
+
+def test_undefined_cells_are_left_out_and_undefined_maps_stay_undefined():
+    nothing = np.full((2, 9, 9), np.nan)
+    for name in ("low_high", "split_contrast", "mid_ratio", "mean_all"):
+        assert np.isnan(getattr(statistics, name)(nothing)).all(), name
+    assert np.isnan(statistics.alignment(nothing)).all()
+    assert np.isnan(statistics.spearman(np.full(4, 2.0)))
+    assert np.isnan(statistics.spearman(np.array([1, np.nan, 3, 4])))
+
+
+def test_too_few_layers_have_no_cut():
+    assert np.isnan(statistics.split_contrast(np.ones((3, 3))))
+    assert np.isnan(statistics.split_depth(np.ones((3, 3))))
+
+
+def test_a_part_of_one_layer_has_no_similarity_within():
+    assert np.isnan(statistics.cut_ratio(a_map(6), np.arange(6) < 1))

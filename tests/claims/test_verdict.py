@@ -1,0 +1,240 @@
+"""Every word of a verdict, and what leads to it, with made-up claims."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sightlines.claims.claim import (
+    Case,
+    Claim,
+    Criterion,
+    NotMeasured,
+    Reading,
+    exactly,
+    from_replicates,
+    from_shares,
+)
+from sightlines.claims.verdict import VERDICTS, judge
+
+AT_LEAST = Criterion("x", ">=", 1.0)
+AT_MOST = Criterion("y", "<=", 0.5)
+
+
+def made(cases, criteria=(AT_LEAST,)):
+    words = {"figure", "statement", "statistic", "reason", "paper_value", "source", "tier"}
+    words |= {"controls", "drawn"}
+    return Claim(id="C0", criteria=criteria, cases=cases, **dict.fromkeys(words, ""))
+
+
+def given(*cases, criteria=(AT_LEAST,), poor=()):
+    """The verdict over cases; networks in `poor` learned too little."""
+    evidence = SimpleNamespace(learned=lambda slug: slug not in poor)
+    return judge(made(lambda _: list(cases), criteria), evidence)
+
+
+def case(*readings, label="A", control=None, networks=("a",)):
+    """One criterion, one reading a seed: (low, high), or a number."""
+    seeds = [r if isinstance(r, tuple) else (r, r) for r in readings]
+    own = [[Reading((low + high) / 2, low, high)] for low, high in seeds]
+    return Case(label, list(networks), own, control)
+
+
+def test_reproduced():
+    verdict = given(case((1.1, 1.3)), case((1.0, 2.0), label="B", control=[0.2]))
+    assert verdict.word == "reproduced"
+    assert "A, B" in verdict.because and "no untrained control for A" in verdict.because
+    assert [line.outcome for line in verdict.lines] == ["holds", "holds"]
+
+
+def test_one_architecture_that_fails_is_enough():
+    verdict = given(case((1.1, 1.3)), case((0.7, 0.99), label="B"))
+    assert verdict.word == "not reproduced"
+    assert verdict.because == "fails for B (x); holds for A"
+    assert verdict.deciding.case == "B"
+
+
+def test_inconclusive_where_an_interval_covers_the_threshold():
+    verdict = given(case((1.1, 1.3)), case((0.9, 1.2), label="B"))
+    assert verdict.word == "inconclusive" and "B (x)" in verdict.because
+    assert "A" not in verdict.because.split(": ")[1]
+    assert verdict.deciding.case == "B"
+
+
+def test_failing_outweighs_an_unclear_criterion_of_the_same_case():
+    own = Case("A", ["a"], [[Reading(1.0, 0.5, 1.5), Reading(0.8, 0.7, 0.9)]])
+    verdict = given(own, criteria=(AT_LEAST, AT_MOST))
+    assert verdict.word == "not reproduced" and verdict.because == "fails for A (y)"
+
+
+def test_the_interval_runs_over_seeds():
+    verdict = given(case((1.1, 1.2), (1.4, 1.9)))
+    (line,) = verdict.lines
+    assert (line.low, line.high, line.value) == pytest.approx((1.1, 1.9, (1.15 + 1.65) / 2))
+    assert given(case((1.1, 1.2), (0.8, 0.9))).word == "inconclusive"
+    assert given(case((0.1, 0.2), (0.8, 0.9))).word == "not reproduced"
+
+
+def test_uninformative_where_the_untrained_networks_pass():
+    assert given(case(1.5, control=[1.2])).word == "uninformative"
+    both = given(case(1.5, control=[1.2]), case(1.5, label="B", control=[1.0]))
+    assert both.word == "uninformative"
+
+
+def test_a_control_that_fails_one_criterion_does_not_pass():
+    own = Case("A", ["a"], [[exactly(2.0), exactly(0.0)]], [2.0, 0.6])
+    assert given(own, criteria=(AT_LEAST, AT_MOST)).word == "reproduced"
+
+
+def test_a_control_is_only_asked_what_can_be_said_of_it():
+    own = [[exactly(2.0), exactly(0.0)]]
+    silent = Case("A", ["a"], own, [None, None])
+    assert given(silent, criteria=(AT_LEAST, AT_MOST)).word == "reproduced"
+    half = Case("A", ["a"], own, [None, 0.0])
+    assert given(half, criteria=(AT_LEAST, AT_MOST)).word == "uninformative"
+
+
+def test_an_undefined_control_does_not_pass():
+    assert given(case(1.5, control=[np.nan])).word == "reproduced"
+    assert given(case(1.5, control=[np.inf])).word == "reproduced"
+
+
+def test_some_untrained_architectures_that_pass_are_named():
+    verdict = given(case(1.5, control=[1.2]), case(1.5, label="B", control=[0.2]))
+    assert verdict.word == "reproduced" and "untrained, A pass" in verdict.because
+
+
+def test_a_case_without_control_does_not_make_another_control_that_passes_informative():
+    verdict = given(case(1.5, control=[1.2]), case(1.5, label="B"))
+    assert verdict.word == "uninformative"
+
+
+def test_a_control_that_passes_does_not_change_what_is_not_reproduced():
+    assert given(case(0.5, control=[1.2])).word == "not reproduced"
+    assert given(case((0.5, 1.5), control=[1.2])).word == "inconclusive"
+
+
+def test_networks_that_learned_too_little_cannot_speak():
+    for value in (0.5, 1.5):
+        verdict = given(case(value, networks=("a", "b")), poor=("b",))
+        assert verdict.word == "inconclusive" and verdict.because == "learned too little: A"
+        assert [line.outcome for line in verdict.lines] == ["learned too little"]
+
+
+def test_an_architecture_that_fails_speaks_also_beside_one_that_learned_too_little():
+    verdict = given(case(0.5), case(1.5, label="B", networks=("b",)), poor=("b",))
+    assert verdict.word == "not reproduced"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sense", [">=", "<="])
+def test_what_is_not_finite_never_passes_and_never_fails(bad, sense):
+    criterion = Criterion("x", sense, 1.0)
+    assert criterion.outcome(bad, bad) == "unclear"
+    assert criterion.outcome(0.5, bad) == criterion.outcome(bad, 1.5) == "unclear"
+    assert not criterion.admits(bad)
+    for seeds in ([[exactly(bad)]], [[exactly(bad)], [exactly(2.0)]], [[exactly(0.5)]] * 0):
+        verdict = given(Case("A", ["a"], seeds), criteria=(criterion,))
+        assert verdict.word in ("inconclusive", "not run")
+
+
+def test_one_undefined_seed_leaves_the_case_unclear():
+    verdict = given(Case("A", ["a"], [[exactly(2.0)], [Reading(2.0, np.nan, np.nan)]]))
+    assert verdict.word == "inconclusive" and np.isnan(verdict.lines[0].low)
+    value_only = given(Case("A", ["a"], [[exactly(2.0)], [exactly(np.nan)]]))
+    assert value_only.word == "inconclusive" and np.isnan(value_only.lines[0].value)
+
+
+def test_not_run():
+    def missing(_):
+        raise NotMeasured("needs a ViT")
+
+    verdict = judge(made(missing), SimpleNamespace(learned=lambda _: True))
+    assert (verdict.word, verdict.because, verdict.deciding) == ("not run", "needs a ViT", None)
+    assert given().word == "not run"
+    assert given(Case("A", ["a"], [])).word == "not run"
+
+
+def test_not_run_where_accuracies_are_missing():
+    def learned(slug):
+        raise NotMeasured(f"no accuracy of {slug}")
+
+    verdict = judge(made(lambda _: [case(1.5)]), SimpleNamespace(learned=learned))
+    assert verdict.word == "not run" and "no accuracy of a" in verdict.because
+
+
+def test_every_word_is_one_of_the_five():
+    found = {
+        given(case(1.5)).word,
+        given(case(0.5)).word,
+        given(case((0.5, 1.5))).word,
+        given(case(1.5, control=[1.5])).word,
+        given().word,
+    }
+    assert found == set(VERDICTS)
+
+
+@pytest.mark.parametrize(
+    ("sense", "low", "high", "outcome"),
+    [
+        (">=", 1.0, 2.0, "holds"),
+        (">=", 0.99, 2.0, "unclear"),
+        (">=", 0.5, 1.0, "unclear"),
+        (">=", 0.5, 0.99, "fails"),
+        ("<=", 0.5, 1.0, "holds"),
+        ("<=", 0.5, 1.01, "unclear"),
+        ("<=", 1.0, 2.0, "unclear"),
+        ("<=", 1.01, 2.0, "fails"),
+    ],
+)
+def test_criterion(sense, low, high, outcome):
+    assert Criterion("x", sense, 1.0).outcome(low, high) == outcome
+
+
+def test_replicates_give_students_interval_around_the_value():
+    values = np.array([3.0, 2.9, 3.2, 3.1, 2.8])
+    reading = from_replicates(values)
+    left_out, groups = values[1:], 4
+    error = np.sqrt((groups - 1) / groups * np.sum((left_out - left_out.mean()) ** 2))
+    half = stats.t.ppf(0.975, groups - 1) * error
+    assert (reading.value, reading.low, reading.high) == pytest.approx((3, 3 - half, 3 + half))
+
+
+def test_the_interval_of_a_mean_is_the_textbooks():
+    groups = np.array([1.0, 4.0, 2.0, 7.0, 5.0])
+    means = [groups.mean(), *(np.delete(groups, g).mean() for g in range(5))]
+    error = groups.std(ddof=1) / np.sqrt(5)
+    low, high = stats.t.interval(0.95, 4, groups.mean(), error)
+    reading = from_replicates(means)
+    assert (reading.low, reading.high) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [1.0, np.nan, 1.0, 1.0], [np.nan, 1, 1, 1]])
+def test_an_interval_that_cannot_be_estimated_has_no_ends(values):
+    reading = from_replicates(values)
+    assert np.isnan(reading.low) and np.isnan(reading.high)
+    assert AT_LEAST.outcome(reading.low, reading.high) == "unclear"
+
+
+def test_replicates_that_agree_have_no_width():
+    assert from_replicates([2.0] * 6) == exactly(2.0)
+
+
+def test_shares_have_the_binomial_interval():
+    reading = from_shares([(1.0, 0.6, 400), (-1.0, 0.5, 100)])
+    error = np.sqrt(0.6 * 0.4 / 400 + 0.5 * 0.5 / 100)
+    assert reading.value == pytest.approx(0.1)
+    assert reading.high - reading.low == pytest.approx(2 * stats.norm.ppf(0.975) * error)
+    points = from_shares([(100.0, 0.6, 400), (-100.0, 0.5, 100)])
+    assert points.high - points.low == pytest.approx(100 * (reading.high - reading.low))
+
+
+def test_shares_of_all_or_no_images_still_have_an_interval():
+    for share in (0.0, 1.0):
+        reading = from_shares([(1.0, share, 100)])
+        assert reading.low < share < reading.high
+
+
+def test_a_reading_moves_with_its_interval():
+    assert Reading(1.0, 0.0, 2.0).plus(3.0) == Reading(4.0, 3.0, 5.0)

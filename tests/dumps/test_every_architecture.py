@@ -1,0 +1,144 @@
+"""Every kind of dump takes every architecture that the planner gives it, and says what it saw."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines import files, registry
+from sightlines.dumps import features, gram
+from sightlines.dumps.reading import GramDump
+from sightlines.models import building
+from sightlines.models.layers import capture
+from tests.dumps import making_experiments as making
+from tests.dumps.test_dump_commands import shown
+
+REFERENCE = [13, 9]
+GAP = making.VIT | {"pool": "gap"}
+MIXER = {"family": "mixer", "patch_px": 4, "width": 12, "depth": 2, "token_ratio": 0.5}
+MIXER |= {"mlp_ratio": 2, "drop_path": 0.1}
+BARE = {which: making.VIT | {"skipless_block": 1, "skipless": which} for which in ("both", "mlp")}
+NETS = {"vit": making.VIT, "gap": GAP, "resnet": making.RESNET, "mixer": MIXER}
+NETS |= {f"bare_{which}": net for which, net in BARE.items()}
+SECTIONS = {
+    "receptive_field": {"images": 3, "channels": 2, "depths": 2},
+    "probes": {"token_depths": 2, "token_train": 9, "token_held_out": 4, "token_test": 3},
+    "seed": 7,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    dataset = making.make_dataset(tmp_path / "data")
+    making.make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
+    making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
+    return dataset
+
+
+def dump(kind, name, folder, experiment):
+    """Run one dump of one network; returns the network and the file."""
+    here = folder / name
+    model = making.make_network(here, NETS[name], experiment)
+    splits = folder / f"{registry.declarations('dumps', kind)['SPLITS']}.safetensors"
+    job = making.make_job(here, experiment, splits, here / f"{kind}.safetensors")
+    job = dataclasses.replace(job, config=job.config | SECTIONS)
+    registry.load("dumps", kind).main(job)
+    return model.eval(), here / f"{kind}.safetensors"
+
+
+def taken():
+    """(kind of dump, network): those that `Experiment.dumped` would choose."""
+    for kind in registry.members("dumps"):
+        declared = registry.declarations("dumps", kind)
+        for name, net in NETS.items():
+            has_attention = registry.declarations("models", net["family"]).get("ATTENTION", False)
+            if declared.get("FAMILIES") and not has_attention:
+                continue
+            if name.startswith("bare") and declared["NETWORKS"] != "all":
+                continue
+            yield kind, name
+
+
+@pytest.mark.parametrize(("kind", "name"), list(taken()))
+def test_every_kind_of_dump_takes_every_architecture(tmp_path, experiment, kind, name):
+    _, path = dump(kind, name, tmp_path, experiment)
+    reader = files.TensorReader(path)
+    assert reader.meta["network"] == ["vit", "f000", "s0"] and reader.names()
+    for tensor in reader.names():
+        values = np.asarray(reader[tensor])
+        assert values.size and np.isfinite(values).all(), tensor
+
+
+def seen_by_hooks(model, layers, images):
+    kept = {}
+    with torch.inference_mode(), capture(model, layers, lambda i, x: kept.update({i: x.clone()})):
+        model(images)
+    return [kept[index] for index in range(len(layers))]
+
+
+@pytest.mark.parametrize("name", ["mixer", "gap", "bare_both", "bare_mlp"])
+def test_grams_are_those_of_the_layers(tmp_path, experiment, name):
+    model, path = dump("gram", name, tmp_path, experiment)
+    found, layers = GramDump(path), building.layers_of(NETS[name]["family"], model)
+    assert [row["name"] for row in found.layers] == [layer.name for layer in layers]
+    assert [row["kind"] for row in found.layers] == [layer.kind for layer in layers]
+    reference = files.TensorReader(tmp_path / "reference.safetensors")["reference"]
+    images = shown(experiment, "test", np.asarray(reference)[: REFERENCE[0]])
+    packed = found.packed(0)
+    for index, value in enumerate(seen_by_hooks(model, layers, images)):
+        x = value.flatten(1).double().numpy()
+        assert found.layers[index]["features"] == x.shape[1]
+        x -= x.mean(0)
+        expected = (x @ x.T)[np.triu_indices(len(x))]
+        atol = 1e-5 * max(np.abs(expected).max(), 1e-6)
+        np.testing.assert_allclose(packed[index], expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("name", ["mixer", "gap"])
+def test_features_of_networks_without_class_token(tmp_path, experiment, name):
+    model, path = dump("features", name, tmp_path, experiment)
+    reader = files.TensorReader(path)
+    layers = features.probed_layers(building.layers_of(NETS[name]["family"], model))
+    names = ["block00.out", "block01.out", "norm"]
+    assert [layer.name for layer in layers] == names == reader.meta["layers"]
+    tensors = {f"{pool}.{layer}" for pool in ("mean", "first") for layer in names}
+    assert set(reader.names()) == tensors | {"labels", "subset"}
+    splits = files.TensorReader(tmp_path / "probes.safetensors")
+    images = shown(experiment, "test", np.asarray(splits["probe_test"]))
+    for layer, value in zip(names, seen_by_hooks(model, layers, images), strict=True):
+        assert value.shape == (3, 4, 12)
+        np.testing.assert_allclose(reader[f"mean.{layer}"][16:], value.mean(1), atol=1e-5)
+        np.testing.assert_allclose(reader[f"first.{layer}"][16:], value[:, 0], atol=1e-5)
+
+
+def test_grams_of_an_intact_and_a_skipless_vit_differ_from_that_block_on(tmp_path, experiment):
+    """Same weights: what comes before the block is the same to the bit."""
+    whole, cut = (
+        GramDump(dump("gram", name, tmp_path, experiment)[1]) for name in ("vit", "bare_both")
+    )
+    assert whole.layers == cut.layers
+    same = [np.array_equal(a, b) for a, b in zip(whole.packed(0), cut.packed(0), strict=True)]
+    names = [row["name"] for row in whole.layers]
+    first = names.index("block01.norm2")
+    assert all(same[:first]) and not any(same[first:])
+
+
+def test_dumps_of_a_mixer_are_the_same_bytes_twice(tmp_path, experiment):
+    for kind in ("gram", "features"):
+        first = dump(kind, "mixer", tmp_path, experiment)[1].read_bytes()
+        assert dump(kind, "mixer", tmp_path, experiment)[1].read_bytes() == first
+
+
+def test_the_predicted_size_of_a_mixers_dump_is_the_size_written(tmp_path, experiment):
+    _, path = dump("gram", "mixer", tmp_path, experiment)
+    meta = files.TensorReader(path).meta
+    shapes = gram.gram_shapes(REFERENCE, len(meta["layers"]))
+    assert path.stat().st_size == files.safetensors_bytes(shapes, meta)

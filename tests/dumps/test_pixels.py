@@ -1,0 +1,138 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines import files, registry
+from sightlines.dumps import gram, pixels
+from sightlines.dumps.reading import GramDump, check_together
+from sightlines.errors import DiskError, ResultError
+from sightlines.stage import Job
+from tests.dumps.making_experiments import (
+    COMPUTE,
+    RESNET,
+    VIT,
+    make_dataset,
+    make_job,
+    make_network,
+    make_reference,
+)
+
+REFERENCE = [13, 13, 5]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    yield
+    torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    dataset = make_dataset(tmp_path / "data")
+    return dataset, make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
+
+
+def pixel_job(experiment, output):
+    dataset, reference = experiment
+    return Job(
+        "dump/pixels",
+        {"compute": COMPUTE},
+        {"dataset": [dataset], "reference": [reference]},
+        {"dump": [output]},
+        output.parent,
+        logging.getLogger("test"),
+    )
+
+
+def test_it_is_no_dump_of_networks():
+    assert "pixels" not in registry.members("dumps")
+
+
+def test_each_minibatch_has_the_gram_of_its_centred_pixels(tmp_path, experiment):
+    dataset, reference = experiment
+    pixels.main(pixel_job(experiment, tmp_path / "pixels.safetensors"))
+    found = GramDump(tmp_path / "pixels.safetensors")
+    assert found.network.slug == "pixels/f000/s0" and found.batch_sizes == REFERENCE
+    assert [row["features"] for row in found.layers] == [3 * 8 * 8]
+    images = np.load(dataset.parent / "test_images.npy")
+    splits = files.TensorReader(reference)
+    assert found.reference_sha256 == splits.meta["reference_sha256"]
+    begin = 0
+    for minibatch, n in enumerate(REFERENCE):
+        x = images[splits["reference"][begin : begin + n]].reshape(n, -1).astype(np.float64)
+        x = (x / 255 - 0.5) / 0.25
+        x -= x.mean(0)
+        expected = (x @ x.T)[np.triu_indices(n)]
+        np.testing.assert_allclose(
+            found.packed(minibatch)[0], expected, rtol=0, atol=1e-5 * np.abs(expected).max()
+        )
+        begin += n
+
+
+def test_it_goes_together_with_the_networks_grams_and_is_the_same_bytes_again(tmp_path, experiment):
+    paths = [tmp_path / f"{turn}.safetensors" for turn in "ab"]
+    for path in paths:
+        pixels.main(pixel_job(experiment, path))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    make_network(tmp_path / "vit", VIT, experiment[0])
+    gram.main(make_job(tmp_path / "vit", *experiment, tmp_path / "gram.safetensors"))
+    both = [GramDump(tmp_path / "gram.safetensors"), GramDump(paths[0])]
+    check_together(both, ["vit/f000/s0", "pixels/f000/s0"])
+
+
+def test_pixels_have_no_sizes_of_activations(tmp_path, experiment):
+    pixels.main(pixel_job(experiment, tmp_path / "p"))
+    with pytest.raises(ResultError, match=r"largest\.000 should be \(1,\), found nothing. Delete"):
+        GramDump(tmp_path / "p").largest(0)
+    with pytest.raises(ResultError, match=r"median\.001 should be \(1,\), found nothing. Delete"):
+        GramDump(tmp_path / "p").median(1)
+
+
+def test_too_little_disk_is_said_first(tmp_path, experiment, monkeypatch):
+    usage = files.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DiskError, match=r"the pixel Grams .* needs"):
+        pixels.main(pixel_job(experiment, tmp_path / "p"))
+
+
+@pytest.mark.parametrize("config", [VIT, RESNET], ids=["vit", "resnet"])
+def test_gram_dumps_say_how_large_activations_are(tmp_path, experiment, config):
+    from sightlines.datasets.reading import normalise
+    from sightlines.dumps.network import Shown
+    from sightlines.models.layers import capture
+
+    make_network(tmp_path / "net", config, experiment[0])
+    job = make_job(tmp_path / "net", *experiment, tmp_path / "gram.safetensors")
+    gram.main(job)
+    found = GramDump(tmp_path / "gram.safetensors")
+    shown = Shown.open(job, "reference")
+    images = np.load(experiment[0].parent / "test_images.npy").transpose(0, 3, 1, 2)
+    for minibatch, indices in enumerate(shown.reference_minibatches()):
+        kept = {}
+        batch = torch.from_numpy(np.ascontiguousarray(images[indices]))
+        with (
+            torch.inference_mode(),
+            capture(shown.model, shown.layers, lambda i, x, kept=kept: kept.update({i: x.clone()})),
+        ):
+            shown.model(normalise(batch, [0.5] * 3, [0.25] * 3))
+        for index in range(len(shown.layers)):
+            sizes = kept[index].abs().double().numpy()
+            assert found.largest(minibatch)[index] == pytest.approx(sizes.max(), rel=1e-5)
+            nonzero = sizes[sizes > 0]
+            expected = np.median(nonzero) if nonzero.size else 0
+            assert found.median(minibatch)[index] == pytest.approx(expected, rel=0.05)
+
+
+def test_the_median_of_many_activations_meets_all_features_and_no_zeros():
+    width = 3 * 64
+    scales = torch.arange(1, width + 1, dtype=torch.float32)
+    x = torch.randn(2048, width, generator=torch.Generator().manual_seed(1)).sign() * scales
+    assert x.numel() > 4 * gram.SAMPLED
+    largest, median = gram.activation_sizes(x)
+    assert largest == width and median == pytest.approx((width + 1) / 2, rel=0.02)
+    assert gram.activation_sizes(torch.relu(x))[1] == pytest.approx((width + 1) / 2, rel=0.05)
+    assert gram.activation_sizes(torch.zeros(5, 7)) == (0, 0)
+    assert gram.activation_sizes(torch.full((5, 7), -3.0)) == (3, 3)

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+
+from sightlines.errors import ResultError
+from sightlines.figures import fig06_receptive_field_curves as curves
+from sightlines.figures import fig06_receptive_fields as fields
+from sightlines.figures import style
+from tests.figures import receptive_field_tables as synthetic
+from tests.figures import tables as others
+
+CONFIG = others.config(fractions=("f000", "f010", "f100"))
+ALONE = others.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
+
+
+def all_tables(config):
+    return {
+        "receptive_fields.parquet": synthetic.receptive_fields(config),
+        "receptive_field_maps.parquet": synthetic.receptive_field_maps(config),
+    }
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return all_tables(CONFIG)
+
+
+def drawn_maps(figure):
+    return [axes for axes in figure.axes if axes.images]
+
+
+def test_maps_of_all_models_trained_and_untrained_by_depth(tables):
+    figure = fields.draw(tables, CONFIG)
+    maps = drawn_maps(figure)
+    assert len(maps) == 3 * 2 * 4
+    titles = [axes.get_title() for axes in maps]
+    assert titles[:4] == ["first layer", "attention 0", "attention 2", "attention 4"]
+    assert titles[-4:] == ["first layer", "unit 0", "unit 2", "unit 4"]
+    assert figure.get_figwidth() == style.WIDTH_IN
+
+
+def test_a_map_shows_the_table_s_values_as_an_image_is_seen_and_dark_is_large(tables):
+    axes = drawn_maps(fields.draw(tables, CONFIG))[2]
+    image = axes.images[0]
+    table = tables["receptive_field_maps.parquet"]
+    row = table.query(
+        "model == 'vit_small' and fraction == 'f100' and seed == 's0' "
+        "and name == 'block02.attn_out' and row == 3 and column == 11"
+    )
+    assert image.get_array()[3, 11] == row["gradient"].item()
+    assert image.origin == "upper" and list(image.get_extent()) == [0, 16, 16, 0]
+    assert image.get_clim() == (0.0, 1.0)
+    assert sum(image.cmap(image.norm(0.9))[:3]) < sum(image.cmap(image.norm(0.1))[:3])
+
+
+def test_the_own_patch_is_outlined(tables):
+    maps = drawn_maps(fields.draw(tables, CONFIG))
+    (vit,), (resnet,) = maps[1].patches, maps[-1].patches
+    assert (vit.get_xy(), vit.get_width(), vit.get_height()) == ((8.0, 8.0), 4, 4)
+    assert resnet.get_xy() == (6.5, 6.5)
+
+
+def test_a_layer_without_a_gradient_says_so(tables):
+    changed = {name: table.copy() for name, table in tables.items()}
+    for name, column in (("receptive_fields", "side_px"), ("receptive_field_maps", "gradient")):
+        table = changed[f"{name}.parquet"]
+        table.loc[table["name"] == "block02.out", column] = np.nan
+    maps = drawn_maps(fields.draw(changed, CONFIG))
+    assert maps[-2].get_xlabel() == "zero" and maps[-2].images[0].get_array().mask.all()
+    assert maps[-1].get_xlabel() == "side 12 px"
+
+
+def test_maps_work_for_one_model_without_untrained_control():
+    assert len(drawn_maps(fields.draw(all_tables(ALONE), ALONE))) == 4
+
+
+def test_models_with_different_numbers_of_layers_leave_empty_places(tables):
+    fewer = dict(tables)
+    for name, table in tables.items():
+        fewer[name] = table[(table["model"] != "resnet_thin") | (table["block"] != 2)]
+    assert len(drawn_maps(fields.draw(fewer, CONFIG))) == 3 * 2 * 4 - 2
+
+
+def lines(axes):
+    return {
+        (line.get_linestyle(), line.get_color(), line.get_marker()): line for line in axes.lines
+    }
+
+
+def test_curves_show_the_table_s_values(tables):
+    figure = curves.draw(tables, CONFIG)
+    left, right, *below = figure.axes
+    assert len(below) == 3 and len(left.lines) == len(right.lines) == 6
+    own = tables["receptive_fields.parquet"].query(
+        "model == 'vit_small' and fraction == 'f100' and seed == 's0' and left_out == -1"
+    )
+    sums = own.query("variant == 'post' and branch in ['embed', 'mlp']").sort_values("block")
+    trained = lines(right)["-", style.BLUE, "o"]
+    np.testing.assert_allclose(trained.get_ydata(), 100 - 100 * sums["window_share"])
+    np.testing.assert_allclose(trained.get_xdata(), [curves.FIRST, 0, 0.5, 1])
+    before = own.query("variant == 'pre' and branch == 'attn'").sort_values("block")
+    dashed = lines(below[0])["--", style.BLUE, "o"]
+    np.testing.assert_allclose(dashed.get_ydata(), 100 * before["window_share"])
+
+
+def test_bands_are_jackknife_standard_errors(tables):
+    """Left out: 0, .01, .02, .03 above; sqrt(3/4 · Σ(d - .015)²) = .0193649."""
+    left = curves.draw(tables, CONFIG).axes[1]
+    band = left.collections[1].get_paths()[0].vertices
+    heights = band[:, 1][np.isclose(band[:, 0], 1.0)]
+    assert heights.max() - heights.min() == pytest.approx(2 * 1.93649, rel=1e-3)
+
+
+def test_curves_work_for_one_model_without_untrained_control():
+    figure = curves.draw(all_tables(ALONE), ALONE)
+    assert len(figure.axes) == 3 and len(figure.axes[0].lines) == 2
+
+
+def test_a_mixer_is_named(tables):
+    mixer = others.config(vits=("mixer",), resnets=(), fractions=("f000", "f100"), seeds=("s0",))
+    mixer["families"] = {"mixer": "mixer"}
+    own = all_tables(mixer)
+    assert drawn_maps(fields.draw(own, mixer))[1].get_title() == "mixing 0"
+    figure = curves.draw(own, mixer)
+    texts = {t.get_text() for sub in figure.subfigs for g in sub.legends for t in g.get_texts()}
+    assert {"mixing", "MLP", "untrained", "branch before it"} <= texts
+
+
+@pytest.mark.parametrize("figure", [fields, curves])
+def test_two_renders_are_equal_byte_for_byte(figure, tables, tmp_path):
+    for turn in "ab":
+        style.save(figure.draw(tables, CONFIG), tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
+    for ending in ("svg", "png"):
+        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("figure", [fields, curves])
+def test_tables_without_a_trained_network_are_refused(figure, tables):
+    bare = {name: table[table["fraction"] != "f100"] for name, table in tables.items()}
+    with pytest.raises(ResultError, match="no receptive fields of a network on all images"):
+        figure.draw(bare, CONFIG)

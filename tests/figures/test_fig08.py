@@ -1,0 +1,184 @@
+"""Figures of network variants: 8 (no skips), G.2 (sizes), H (Mixer), and who is drawn where."""
+
+import numpy as np
+import pytest
+
+from sightlines.errors import ResultError
+from sightlines.figures import (
+    fig01_cka_within,
+    fig02_cka_across,
+    fig08_skipless,
+    figG2_across_sizes,
+    figH_mixer,
+    selecting,
+    style,
+)
+from tests.figures import tables as synthetic
+
+VIT = {"family": "vit", "width": 48, "pool": "cls", "skipless_block": -1, "skipless": "both"}
+ARCHITECTURES = {
+    "late": VIT | {"skipless_block": 3},
+    "attention": VIT | {"skipless_block": 2, "skipless": "attn"},
+    "mlp": VIT | {"skipless_block": 2, "skipless": "mlp"},
+    "small": VIT,
+    "early": VIT | {"skipless_block": 1},
+    "large": VIT | {"width": 64},
+    "gap": VIT | {"pool": "gap"},
+    "resnet": {"family": "resnet"},
+    "mixer": {"family": "mixer", "width": 48},
+}
+CONFIG = synthetic.config(
+    vits=[m for m in ARCHITECTURES if m not in ("resnet", "mixer")],
+    resnets=("resnet", "mixer"),
+    fractions=("f000", "f100"),
+    seeds=("s0",),
+)
+CONFIG["architectures"] = ARCHITECTURES
+CONFIG["families"]["mixer"] = "mixer"
+FIGURES = (fig08_skipless, figG2_across_sizes, figH_mixer)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return synthetic.all_tables(CONFIG)
+
+
+def titles(figure):
+    return [a.get_title().replace("\n", " ") for a in figure.axes if a.get_title()]
+
+
+def panels(figure):
+    return [a for a in figure.axes if a.images]
+
+
+def only(*models):
+    """The same experiment with these models only."""
+    slugs = [s for s in CONFIG["networks"] if s.split("/")[0] in models]
+    return CONFIG | {"networks": slugs}
+
+
+# -- who is drawn ----------------------------------------------------------------------------
+
+
+def test_plain_models_have_all_their_skips():
+    assert selecting.plain_models(CONFIG) == ["small", "large", "gap", "resnet", "mixer"]
+    without = {k: v for k, v in CONFIG.items() if k != "architectures"}
+    assert selecting.plain_models(without) == list(CONFIG["families"])
+    assert selecting.plain_models(only("late", "early")) == ["late", "early"]
+
+
+def test_main_models_leave_out_pooled_vits_and_mixers_unless_they_are_all_there_is():
+    assert selecting.main_models(CONFIG) == ["small", "large", "resnet"]
+    assert selecting.main_models(only("gap", "resnet")) == ["gap", "resnet"]
+    assert selecting.main_models(only("mixer")) == ["mixer"]
+
+
+def test_figures_1_and_2_draw_no_variant(tables):
+    labels = {CONFIG["labels"][m] for m in ("small", "large", "resnet")}
+    assert set(titles(fig01_cka_within.draw(tables, CONFIG))) == labels
+    assert fig02_cka_across.model_pairs(CONFIG) == [("small", "resnet"), ("large", "resnet")]
+
+
+# -- figure 8 --------------------------------------------------------------------------------
+
+
+def test_panels_are_the_twin_then_blocks_from_early_to_late_then_one_skip_each(tables):
+    figure = fig08_skipless.draw(tables, CONFIG)
+    accuracy = tables["accuracy.csv"].query("fraction == 'f100'").set_index("model")
+    shown = {
+        m: f"test accuracy {100 * value:.1f} %" for m, value in accuracy["accuracy_test"].items()
+    }
+    assert titles(figure) == [
+        f"small, intact {shown['small']}",
+        f"block 1 without skips {shown['early']}",
+        f"block 3 without skips {shown['late']}",
+        f"block 2 without attention skip {shown['attention']}",
+        f"block 2 without MLP skip {shown['mlp']}",
+    ]
+    assert {a.images[0].get_clim() for a in panels(figure)} == {(0.0, 1.0)}
+    assert figure.get_figwidth() == style.WIDTH_IN
+
+
+def test_the_cut_lies_below_the_first_layer_of_the_block(tables):
+    figure = fig08_skipless.draw(tables, CONFIG)
+    own = tables["layers.csv"].query("model == 'early'").set_index("name")
+    cut = own.loc["block01.norm1", "layer"] - 0.5
+    intact, early = panels(figure)[:2]
+    assert not intact.lines
+    horizontal, vertical = early.lines
+    assert set(horizontal.get_ydata()) == set(vertical.get_xdata()) == {cut}
+
+
+def test_maps_hold_the_tables_values(tables):
+    early = panels(fig08_skipless.draw(tables, CONFIG))[1]
+    cell = tables["cka.parquet"].query(
+        "model_a == model_b == 'early' and fraction_a == fraction_b == 'f100'"
+        " and layer_a == 2 and layer_b == 9"
+    )
+    assert early.images[0].get_array()[2, 9] == cell["cka"].item()
+
+
+def test_a_network_without_twin_map_or_accuracy_is_still_drawn(tables):
+    config = only("early", "large")
+    assert "large" not in " ".join(titles(fig08_skipless.draw(tables, config)))
+    bare = dict(tables)
+    bare["accuracy.csv"] = tables["accuracy.csv"][:0]
+    assert titles(fig08_skipless.draw(bare, config)) == ["block 1 without skips"]
+    bare["cka.parquet"] = tables["cka.parquet"].query("model_a != 'early' and model_b != 'early'")
+    figure = fig08_skipless.draw(bare, config)
+    assert not panels(figure)
+    assert "not in cka.parquet" in {t.get_text() for a in figure.axes for t in a.texts}
+
+
+# -- figures G.2 and H -------------------------------------------------------------------------
+
+
+def test_sizes_of_one_family_are_paired_and_nothing_else(tables):
+    figure = figG2_across_sizes.draw(tables, CONFIG)
+    assert len(panels(figure)) == 3
+    first = panels(figure)[0]
+    assert first.get_ylabel().startswith("large") and first.get_xlabel().startswith("small")
+    best = first.lines[0].get_ydata()
+    matrix = first.images[0].get_array()
+    columns = np.arange(len(best))
+    assert (matrix[best.astype(int), columns] == matrix.max(axis=0)).all()
+
+
+def test_three_sizes_are_three_pairs():
+    sizes = synthetic.config(vits=("a", "b", "c"), resnets=(), fractions=("f100",), seeds=("s0",))
+    figure = figG2_across_sizes.draw(synthetic.all_tables(sizes), sizes)
+    axes = [(a.get_ylabel()[0], a.get_xlabel()[0]) for a in panels(figure)[::2]]
+    assert axes == [("b", "a"), ("c", "a"), ("c", "b")]
+
+
+def test_mixer_comes_first_with_itself_then_beside_the_others(tables):
+    figure = figH_mixer.draw(tables, CONFIG)
+    rows = [panels(figure)[start : start + 3] for start in range(0, 12, 3)]
+    assert all(a.get_ylabel().startswith("mixer") for row in rows for a in row)
+    others = [row[0].get_xlabel().split(":")[0] for row in rows]
+    assert others == [CONFIG["labels"][m] for m in ("mixer", "small", "large", "resnet")]
+    assert not any(a.lines for a in rows[0]) and all(a.lines for row in rows[1:] for a in row)
+
+
+@pytest.mark.parametrize("module", FIGURES)
+def test_nothing_to_draw_is_said_so(module, tables):
+    with pytest.raises(ResultError):
+        module.draw(tables, only("small", "resnet"))
+
+
+@pytest.mark.parametrize("module", FIGURES)
+def test_two_renders_are_equal_byte_for_byte(module, tables, tmp_path):
+    for turn in "ab":
+        figure = module.draw(tables, only("early", "small", "large", "mixer"))
+        style.save(figure, tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
+    for ending in ("svg", "png"):
+        first, second = ((tmp_path / f"{turn}.{ending}").read_bytes() for turn in "ab")
+        assert first == second
+
+
+def test_a_layer_that_does_not_vary_has_no_best_match():
+    pair = only("small", "large")
+    own = {"cka.parquet": synthetic.cka(pair, synthetic.layers(pair), ("small", 7))}
+    own["layers.csv"] = synthetic.layers(pair)
+    best = panels(figG2_across_sizes.draw(own, pair))[0].lines[0].get_ydata()
+    assert np.isnan(best[7]) and np.isfinite(np.delete(best, 7)).all()

@@ -1,0 +1,170 @@
+"""Whether CKA depends on its estimation: smaller minibatches and other images, against the twin."""
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+
+from sightlines.dumps.reading import GramDump
+from sightlines.errors import ResultError
+from sightlines.files import read_table, write_tensors
+from sightlines.measures import estimator
+from sightlines.networks import Network
+from sightlines.stage import Job
+from sightlines.tables import COLUMNS
+from tests.measures.making_dumps import pack_features, random_minibatches, write_gram
+from tests.reference.cka_song import cka_song
+
+WIDTHS = [5, 3, 4]
+SIZES = [32] * 4
+
+
+@pytest.fixture(scope="module")
+def data():
+    return random_minibatches(1, SIZES, WIDTHS)
+
+
+def cut(minibatches, parts):
+    """The same images in minibatches of a half or a quarter, centred anew."""
+    return [
+        [x[begin:end] for x in layers]
+        for layers in minibatches
+        for bounds in [np.linspace(0, len(layers[0]), parts + 1).astype(int).tolist()]
+        for begin, end in itertools.pairwise(bounds)
+    ]
+
+
+def by_loops(minibatches):
+    """CKA of all layers with each other, by the textbook twin."""
+    layers = range(len(minibatches[0]))
+    return np.array(
+        [
+            [cka_song([m[i] for m in minibatches], [m[j] for m in minibatches]) for j in layers]
+            for i in layers
+        ]
+    )
+
+
+def test_the_block_of_a_packed_gram_is_the_gram_of_those_images():
+    x = np.random.default_rng(4).standard_normal((11, 3)).astype(np.float32)
+    x -= x.mean(0)
+    gram = x.astype(np.float64) @ x.astype(np.float64).T
+    found = estimator._block(pack_features(x)[None], 11, 3, 8)[0]
+    np.testing.assert_allclose(found, gram[3:8, 3:8][np.triu_indices(5)], atol=1e-5)
+    np.testing.assert_array_equal(
+        estimator._block(pack_features(x)[None], 11, 0, 11)[0], pack_features(x)
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_cut_minibatches_agree_with_the_twin_on_the_images_themselves(data, tmp_path, parts):
+    """Centring is by part: a block of the Gram serves though the whole minibatch was centred."""
+    found = estimator.within(write_gram(tmp_path / "a", data), parts)
+    np.testing.assert_allclose(found, by_loops(cut(data, parts)), atol=1e-5)
+    np.testing.assert_allclose(np.diag(found), 1, atol=1e-12)
+
+
+def test_odd_minibatches_are_cut_where_they_must(tmp_path):
+    ragged = random_minibatches(2, [19, 19, 7], WIDTHS)
+    found = estimator.within(write_gram(tmp_path / "a", ragged), 2)
+    parts = [m for m in cut(ragged, 2) if len(m[0]) >= 4]
+    assert sorted(len(m[0]) for m in parts) == [4, 9, 9, 10, 10], "three images are too few"
+    np.testing.assert_allclose(found, by_loops(parts), atol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 6e-8])
+def test_a_layer_that_does_not_vary_has_no_similarity(tmp_path, data, noise):
+    """Neither where its Gram is zero, nor where it is rounding alone."""
+    dump = write_gram(tmp_path / "a", data)
+    grams = {f"gram.{i:03d}": np.array(dump.packed(i)) for i in range(len(SIZES))}
+    for gram in grams.values():
+        draws = np.random.default_rng(6).standard_normal(gram.shape[1])
+        gram[1] = 5 * (1 + noise * draws) * bool(noise)
+    write_tensors(tmp_path / "b", grams, dump.meta)
+    found = estimator.within(GramDump(tmp_path / "b"), 2)
+    assert np.isnan(found[1]).all() and np.isnan(found[:, 1]).all()
+    assert np.isfinite(found[[0, 2]][:, [0, 2]]).all()
+
+
+# -- the command -----------------------------------------------------------------------
+
+
+def run_main(folder, own, others=()):
+    """`own` is {slug: data}; `others` a list of (task, slug, data)."""
+    gram, other = [], []
+    for slug, minibatches in own.items():
+        gram.append(folder / "dumps" / f"{slug}.safetensors")
+        write_gram(gram[-1], minibatches, Network.parse(slug))
+    for task, slug, minibatches in others:
+        other.append(folder / "transfer" / task / "gram" / f"{slug}.safetensors")
+        write_gram(other[-1], minibatches, Network.parse(slug), reference="task's")
+    config = {"networks": list(own), "tasks": {"near": "in"}, "seed": 0}
+    inputs = {"gram": gram, "other_gram": other}
+    job = Job(
+        "estimator",
+        config,
+        inputs,
+        {"estimator": [folder / "estimator.csv"]},
+        folder,
+        logging.getLogger("test"),
+    )
+    estimator.main(job)
+    return read_table(folder / "estimator.csv")
+
+
+def test_smaller_minibatches_give_the_largest_change_of_any_pair(data, tmp_path):
+    table = run_main(tmp_path, {"vit/f100/s0": data})
+    assert list(table.columns) == list(COLUMNS["estimator.csv"])
+    assert table["check"].tolist() == ["batch_size"] * 2
+    assert table["source"].tolist() == ["16 images", "8 images"]
+    whole = by_loops(data)
+    for value, parts in zip(table["value"], (2, 4), strict=True):
+        change = np.abs(by_loops(cut(data, parts)) - whole)
+        assert value == pytest.approx(change.max(), abs=1e-5) and value > 1e-3
+
+
+def test_parts_that_are_too_small_are_left_out(tmp_path):
+    table = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [16] * 4, WIDTHS)})
+    assert table["source"].tolist() == ["8 images"]
+    none = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [8] * 4, WIDTHS)})
+    assert none.empty and list(none.columns) == list(COLUMNS["estimator.csv"])
+
+
+def test_the_first_network_on_all_images_of_each_model_is_taken(data, tmp_path):
+    slugs = ("vit/f000/s0", "vit/f100/s2", "vit/f100/s0", "resnet/f010/s0", "resnet/f100/s0")
+    table = run_main(tmp_path, dict.fromkeys(slugs, data))
+    found = table[["model", "fraction", "seed"]].drop_duplicates().to_numpy().tolist()
+    assert found == [["vit", "f100", "s2"], ["resnet", "f100", "s0"]]
+
+
+def test_other_images_give_the_correlation_of_the_maps(data, tmp_path):
+    unlike = random_minibatches(8, [24] * 3, WIDTHS)
+    others = [("near", "vit/f100/s0", unlike), ("near", "resnet/f100/s0", data)]
+    table = run_main(tmp_path, {"vit/f100/s0": data, "resnet/f100/s0": data}, others)
+    rows = table[table["check"] == "image_source"]
+    assert rows["model"].tolist() == ["vit", "resnet"] and set(rows["source"]) == {"near"}
+    off = ~np.eye(3, dtype=bool)
+    expected = np.corrcoef(by_loops(data)[off], by_loops(unlike)[off])[0, 1]
+    assert rows["value"].iloc[0] == pytest.approx(expected, abs=1e-3)
+    assert rows["value"].iloc[1] == pytest.approx(1, abs=1e-9), "the same images: the same map"
+
+
+def test_other_images_shown_to_another_network_are_ignored(data, tmp_path):
+    table = run_main(tmp_path, {"vit/f100/s0": data}, [("near", "gap/f100/s0", data)])
+    assert set(table["check"]) == {"batch_size"}
+
+
+def test_undefined_layers_leave_the_others_to_speak(data, tmp_path):
+    dead = [[x if i != 1 else np.zeros_like(x) for i, x in enumerate(m)] for m in data]
+    table = run_main(tmp_path, {"vit/f100/s0": dead}, [("near", "vit/f100/s0", data)])
+    assert np.isfinite(table[table["check"] == "batch_size"]["value"]).all()
+    assert np.isnan(table[table["check"] == "image_source"]["value"]).all(), "one pair is left"
+
+
+def test_a_dump_of_another_network_is_refused(data, tmp_path):
+    path = tmp_path / "transfer" / "near" / "gram" / "vit" / "f100" / "s0.safetensors"
+    write_gram(path, data, ("vit", "f100", "s1"))
+    own = write_gram(tmp_path / "own", data)
+    with pytest.raises(ResultError, match=r"expected dumps of vit/f100/s0"):
+        estimator._images(own, estimator.within(own, 1), "near", path)

@@ -1,0 +1,319 @@
+import logging
+import math
+
+import numpy as np
+import pytest
+
+from sightlines.dumps.localisation_reading import LocalisationDump
+from sightlines.errors import ResultError
+from sightlines.files import read_table, write_tensors
+from sightlines.measures import localisation
+from sightlines.measures import localisation_scores as scores
+from sightlines.stage import Job
+from sightlines.tables import COLUMNS
+from tests.reference.cka_song import cka_song, hsic_song
+
+GRID = (3, 4)
+TOKENS = 12
+SIZES = [13, 13, 13, 13, 13, 13, 13, 13, 6]
+
+
+def rng(seed):
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def features(seed, sizes=SIZES, width=5):
+    """Minibatches [n, tokens, width] of independent numbers."""
+    return [rng([seed, b]).standard_normal((n, TOKENS, width)) for b, n in enumerate(sizes)]
+
+
+def weighted(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return len(x) * (len(x) - 3) * hsic_song(x @ x.T, y @ y.T)
+
+
+def write_dump(path, layers, patches, network=("vit", "f100", "s0"), cls=None, grid=GRID):
+    """A dump of layers, each a list over minibatches of [n, tokens, width], in loops."""
+    names = [f"block{i:02d}.out" for i in range(len(layers))]
+    rows = [
+        {"index": 3 * i, "name": name, "kind": "residual", "block": i, "depth": i / 7}
+        | {"positions": list(grid)}
+        for i, name in enumerate(names)
+    ]
+    meta = {"network": list(network), "reference_sha256": "r", "grid": list(grid)}
+    meta |= {"batch_sizes": [len(x) for x in patches], "layers": rows}
+    meta["prefix_tokens"] = 0 if cls is None else 1
+    tensors = {}
+    for b, pixels in enumerate(patches):
+        cells = range(pixels.shape[1])
+        own = [[weighted(x[b][:, t], x[b][:, t]) for t in cells] for x in layers]
+        cross = [
+            [[weighted(x[b][:, t], pixels[:, u]) for u in cells] for t in cells] for x in layers
+        ]
+        both = [[weighted(pixels[:, t], pixels[:, u]) for u in cells] for t in cells]
+        tensors |= {f"cross.{b:03d}": cross, f"own_tokens.{b:03d}": own, f"patches.{b:03d}": both}
+        if cls is not None:
+            tensors[f"cross_cls.{b:03d}"] = [
+                [weighted(x[b], pixels[:, u]) for u in cells] for x in cls
+            ]
+            tensors[f"own_cls.{b:03d}"] = [weighted(x[b], x[b]) for x in cls]
+    write_tensors(path, {name: np.array(values) for name, values in tensors.items()}, meta)
+    return LocalisationDump(path)
+
+
+def run_main(tmp_path, paths, networks, log=None):
+    outputs = {w.split(".")[0]: [tmp_path / w] for w in localisation.WRITES}
+    log = log or logging.getLogger("test")
+    job = Job("m", {"networks": networks}, {"localisation": paths}, outputs, tmp_path, log)
+    localisation.main(job)
+    return {name: read_table(path) for name, (path,) in outputs.items()}
+
+
+def chosen(table, score="cka", where="interior", left_out=-1):
+    rows = table[(table["score"] == score) & (table["where"] == where)]
+    return rows[rows["left_out"] == left_out].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Two layers: tokens that mix their patch, their neighbours and noise; class tokens."""
+    folder = tmp_path_factory.mktemp("mixed")
+    patches = features(1)
+    for x in patches:
+        x += 0.5 * rng(99).standard_normal((1, 1, 5)) * x.mean(1, keepdims=True) * 6
+    noise = features(2)
+    layers = [
+        [
+            0.5 * x + np.roll(x, 1, axis=1) * 0.3 + 0.4 * e
+            for x, e in zip(patches, noise, strict=True)
+        ],
+        [x.mean(1, keepdims=True) + 0.3 * e for x, e in zip(patches, noise, strict=True)],
+    ]
+    cls = [[x[:, :, :2].mean(1) for x in layer] for layer in layers]
+    dump = write_dump(folder / "d", layers, patches, cls=cls)
+    return dump, layers, patches, cls
+
+
+def test_maps_agree_with_the_twin_also_with_a_ragged_last_minibatch(mixed):
+    dump, layers, patches, cls = mixed
+    table = localisation.map_table(dump, localisation.add_minibatches(dump))
+    assert len(table) == 2 * (TOKENS + 1) * TOKENS
+    for row in table.iloc[::11].itertuples():
+        layer = int(row.name[5:7])
+        pixels = [x[:, row.patch] for x in patches]
+        if row.token < 0:
+            assert row.cka == pytest.approx(cka_song(cls[layer], pixels), abs=1e-9)
+            assert math.isnan(row.baseline)
+            continue
+        token = [x[:, row.token] for x in layers[layer]]
+        assert row.cka == pytest.approx(cka_song(token, pixels), abs=1e-9)
+        own = [x[:, row.token] for x in patches]
+        assert row.baseline == pytest.approx(cka_song(own, pixels), abs=1e-9)
+
+
+def test_scores_agree_with_their_definitions_in_loops(mixed, tmp_path):
+    dump, layers, patches, _ = mixed
+    tables = run_main(tmp_path, [dump.path], ["vit/f100/s0"])
+    inside = [5, 6]
+    for layer, x in enumerate(layers):
+        m = np.array(
+            [
+                [cka_song([y[:, t] for y in x], [y[:, u] for y in patches]) for u in range(TOKENS)]
+                for t in range(TOKENS)
+            ]
+        )
+        z = [(m[t, t] - m[t].mean()) / m[t].std() for t in range(TOKENS)]
+        rank = [1 + sum(m[t, u] > m[t, t] for u in range(TOKENS)) for t in range(TOKENS)]
+        tokens = tables["localisation_tokens"].query(f"layer == {3 * layer}")
+        np.testing.assert_allclose(tokens["z"], z, rtol=1e-6)
+        assert tokens["rank"].tolist() == rank and set(tokens["patches"]) == {TOKENS}
+        assert tokens.loc[tokens["is_interior"], "token"].tolist() == inside
+        for where, chosen_tokens in (("interior", inside), ("all", list(range(TOKENS)))):
+            row = chosen(tables["localisation"], where=where).iloc[layer]
+            assert row["z"] == pytest.approx(np.mean([z[t] for t in chosen_tokens]), rel=1e-6)
+            share = np.mean([rank[t] == 1 for t in chosen_tokens])
+            assert row["rank_1_share"] == pytest.approx(share)
+            r = [
+                np.corrcoef(m[a], m[b])[0, 1]
+                for a in chosen_tokens
+                for b in chosen_tokens
+                if a != b
+            ]
+            assert row["token_correlation"] == pytest.approx(np.mean(r), rel=1e-6)
+            corners = [0, 3, 8, 11]
+            others = [[u for u in range(TOKENS) if u not in inside and u != t] for t in corners]
+            border = np.mean([m[t, o].mean() for t, o in zip(corners, others, strict=True)])
+            assert row["border_cka"] == pytest.approx(border, rel=1e-6)
+            assert row["interior_cka"] == pytest.approx(m[np.ix_(corners, inside)].mean(), rel=1e-6)
+
+
+def test_rows_of_the_jackknife_leave_out_one_minibatch_after_another(mixed):
+    dump, layers, patches, _ = mixed
+    sums = localisation.add_minibatches(dump)
+    table = localisation.score_table(dump, sums)
+    assert sorted(set(table["left_out"])) == list(range(-1, len(SIZES)))
+    for left_out in (0, 4, 8):
+        kept = [b for b in range(len(SIZES)) if b != left_out]
+        token = [layers[0][b][:, 5] for b in kept]
+        expected = cka_song(token, [patches[b][:, 7] for b in kept])
+        assert localisation.cka_maps(sums, left_out + 1)[0, 5, 7] == pytest.approx(expected)
+    z = chosen(table, left_out=3)["z"]
+    maps = localisation.cka_maps(sums, 4)
+    np.testing.assert_allclose(z, scores.z_scores(maps)[:, [5, 6]].mean(1))
+
+
+def test_independent_patches_seen_by_their_own_token_are_the_identity(tmp_path):
+    patches = features(3, [90] * 3)
+    dump = write_dump(tmp_path / "d", [patches], patches)
+    sums = localisation.add_minibatches(dump)
+    maps = localisation.cka_maps(sums)
+    np.testing.assert_allclose(maps[0], localisation.baseline(sums), atol=1e-12)
+    np.testing.assert_allclose(maps[0], np.eye(TOKENS), atol=0.07)
+    row = chosen(localisation.score_table(dump, sums)).iloc[0]
+    assert row["z"] == pytest.approx(math.sqrt(TOKENS - 1), abs=0.1)
+    assert row["rank_1_share"] == 1
+    assert row["token_correlation"] == pytest.approx(-1 / (TOKENS - 1), abs=0.02)
+    less = chosen(localisation.score_table(dump, sums), "less_baseline").iloc[0]
+    assert abs(less["border_cka"]) < 1e-12
+
+
+def test_scores_do_not_change_when_features_are_turned_scaled_and_moved(mixed, tmp_path):
+    dump, layers, patches, _ = mixed
+    turn, _ = np.linalg.qr(rng(4).standard_normal((5, 5)))
+    turned = [[7 * x @ turn + 3 for x in layer] for layer in layers]
+    other = write_dump(tmp_path / "d", turned, patches)
+    a, b = (localisation.score_table(d, localisation.add_minibatches(d)) for d in (dump, other))
+    numbers = ["z", "rank_1_share", "token_correlation", "border_cka", "interior_cka"]
+    np.testing.assert_allclose(a[numbers], b[numbers], rtol=1e-6, atol=1e-9)
+
+
+def test_tokens_that_know_nothing_of_the_image_have_no_place(tmp_path):
+    dump = write_dump(tmp_path / "d", [features(5), features(6)], features(7))
+    table = localisation.score_table(dump, localisation.add_minibatches(dump))
+    for score in ("cka", "deconfounded"):
+        rows = chosen(table, score, "all")
+        assert rows["z"].abs().max() < 0.8 and rows["rank_1_share"].max() < 0.4
+
+
+def test_tokens_that_all_say_the_same_have_maps_that_correlate(tmp_path):
+    patches = features(8)
+    same = [np.repeat(x[:, 5:6], TOKENS, axis=1) for x in patches]
+    dump = write_dump(tmp_path / "d", [same], patches)
+    table = localisation.score_table(dump, localisation.add_minibatches(dump))
+    assert chosen(table).iloc[0]["token_correlation"] == pytest.approx(1)
+    assert chosen(table, where="all").iloc[0]["rank_1_share"] < 0.4
+
+
+def test_deconfounded_regresses_the_whole_image_out_of_every_gram(mixed):
+    dump, layers, patches, _ = mixed
+    sums = localisation.add_minibatches(dump)
+    found = dict(localisation.scored_maps(sums, 0))["deconfounded"]
+
+    def vectors(minibatches):
+        """U-centred Grams of all minibatches, one after the other, by the textbook."""
+        parts = []
+        for x in minibatches:
+            x = (x - x.mean(0)).reshape(len(x), -1)
+            n, k = len(x), x @ x.T
+            np.fill_diagonal(k, 0)
+            rows, total = k.sum(1), k.sum()
+            k = k - rows[:, None] / (n - 2) - rows / (n - 2) + total / ((n - 1) * (n - 2))
+            np.fill_diagonal(k, 0)
+            parts.append(k.ravel())
+        return np.concatenate(parts)
+
+    image = vectors(patches)
+
+    def residual(vector):
+        return vector - image * (vector @ image) / (image @ image)
+
+    for token, patch in ((0, 0), (5, 6), (7, 7)):
+        a = residual(vectors([x[:, token] for x in layers[0]]))
+        b = residual(vectors([x[:, patch] for x in patches]))
+        expected = a @ b / math.sqrt((a @ a) * (b @ b))
+        assert found[0, token, patch] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_patch_that_does_not_vary_is_left_out(tmp_path):
+    patches = features(9)
+    for x in patches:
+        x[:, 4] = 0
+    dump = write_dump(tmp_path / "d", [features(10), patches], patches)
+    tables = run_main(tmp_path, [dump.path], ["vit/f100/s0"])
+    tokens = tables["localisation_tokens"]
+    undefined = tokens[tokens["z"].isna()]
+    assert undefined["token"].tolist() == [4, 4] and undefined["rank"].isna().all()
+    table = chosen(tables["localisation"], where="all")
+    assert table.notna().all(axis=None)
+    maps = tables["localisation_maps"]
+    assert maps.loc[maps["patch"] == 4, "cka"].isna().all()
+    assert maps.loc[(maps["patch"] != 4) & (maps["token"] != 4), "cka"].notna().all()
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (1, 2), (2, 2), (3, 3)])
+def test_small_grids_have_scores_or_none(tmp_path, grid):
+    cells = grid[0] * grid[1]
+    patches = [x[:, :cells] for x in features(11)]
+    dump = write_dump(tmp_path / "d", [patches], patches, grid=grid)
+    row = chosen(localisation.score_table(dump, localisation.add_minibatches(dump))).iloc[0]
+    assert math.isnan(row["z"]) == (cells == 1)
+    assert row["rank_1_share"] == 1
+    assert math.isnan(row["interior_cka"]) == (grid != (3, 3))
+
+
+def test_interior_border_and_corners():
+    assert np.flatnonzero(scores.interior((3, 4))).tolist() == [5, 6]
+    assert scores.interior((2, 5)).all() and scores.border((2, 5)).all()
+    assert scores.corners((3, 4)) == [0, 3, 8, 11] and scores.corners((1, 3)) == [0, 2]
+
+
+def test_tied_patches_do_not_push_the_own_patch_down():
+    maps = np.array([[[1.0, 1, 0], [1, 0, 0], [2, 1, 3]]])
+    assert scores.ranks(maps).tolist() == [[1, 2, 1]]
+    assert np.isnan(scores.z_scores(np.ones((1, 3, 3)))).all()
+
+
+def rows(sides, norm):
+    found = [{"kind": "residual", "positions": [side, side]} for side in sides]
+    return found + [{"kind": "norm", "positions": [sides[-1]] * 2}] * norm
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        (rows([8] * 6, 1), [4, 5, 6]),
+        (rows([8], 1), [0, 1]),
+        (rows([8, 8], 0), [0, 1]),
+        (rows([32, 32, 16, 16, 8, 8], 0), [3, 4, 5]),
+        (rows([56] * 3 + [28] * 4 + [14] * 6 + [7] * 3, 0), [8, 13, 15]),
+        (rows([16, 8], 0), [1]),
+    ],
+)
+def test_drawn_layers(layers, expected):
+    assert localisation.drawn_layers(layers) == expected
+
+
+def test_tables_have_their_columns_and_two_runs_are_the_same_bytes(mixed, tmp_path, caplog):
+    dump = mixed[0]
+    tables = run_main(tmp_path, [dump.path], ["vit/f100/s0"])
+    first = [(tmp_path / name).read_bytes() for name in localisation.WRITES]
+    run_main(tmp_path, [dump.path], ["vit/f100/s0"])
+    assert [(tmp_path / name).read_bytes() for name in localisation.WRITES] == first
+    for name, table in tables.items():
+        assert list(table.columns) == list(COLUMNS[f"{name}.parquet"])
+        assert set(table["model"]) == {"vit"}
+    assert "minibatches" not in caplog.text
+
+
+def test_few_minibatches_are_warned_about(tmp_path, caplog):
+    patches = features(12, [5, 5])
+    dump = write_dump(tmp_path / "d", [patches], patches)
+    run_main(tmp_path, [dump.path], ["vit/f100/s0"])
+    assert "only 2 minibatches" in caplog.text
+
+
+def test_no_networks_make_empty_tables_and_wrong_ones_are_refused(mixed, tmp_path):
+    tables = run_main(tmp_path, [], [])
+    assert all(table.empty for table in tables.values())
+    with pytest.raises(ResultError, match="expected dumps of resnet/f100/s0"):
+        run_main(tmp_path, [mixed[0].path], ["resnet/f100/s0"])
