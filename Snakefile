@@ -6,6 +6,7 @@
 #   results/<experiment>/data/{reference,probes}.safetensors  images shown to trained networks
 #   results/<experiment>/models/<model>/<fraction>/<seed>/  weights, history, metrics, card
 #   results/<experiment>/dumps/<kind>/<model>/<fraction>/<seed>.safetensors
+#   results/<experiment>/transfer/<task>/…                 the same for other tasks
 #   results/<experiment>/tables/<table>                     tidy, one row an observation
 #   results/<experiment>/figures/<figure>.{svg,png}
 #   results/<experiment>/report.html
@@ -26,6 +27,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/dump.smk"
+include: "workflow/rules/transfer.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/report.smk"

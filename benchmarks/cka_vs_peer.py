@@ -47,8 +47,9 @@ def ours(shown, minibatches, folder):
         shapes = gram_shapes(sizes, len(each.layers))
         path = Path(folder) / f"{index}.safetensors"
         with TensorWriter(path, shapes, meta) as writer:
-            for name, images in zip(shapes, minibatches, strict=True):
-                writer.write(name, minibatch_grams(each, images))
+            for place, images in enumerate(minibatches):
+                for name, values in minibatch_grams(each, images)._asdict().items():
+                    writer.write(f"{name}.{place:03d}", values)
         dumps.append(GramDump(path))
     return cka.pair_table(dumps, cka.add_hsic(dumps, 0))
 
@@ -204,7 +205,7 @@ def our_trap(shown, minibatches):
 
     sums = 0.0
     for images in minibatches:
-        vectors = hsic.centred(minibatch_grams(shown, images), len(images))
+        vectors = hsic.centred(minibatch_grams(shown, images).gram, len(images))
         sums = sums + vectors @ vectors.T
     return sums[0, 1] / np.sqrt(sums[0, 0] * sums[1, 1])
 

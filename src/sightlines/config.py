@@ -110,7 +110,20 @@ def _resolve(schema: dict[str, Any], config: Config) -> dict[str, Any]:
     models = config.get("models")
     named = models if isinstance(models, dict) else {}
     properties["models"]["properties"] = {n: _choose(generic, m) for n, m in named.items()}
+    task = properties["transfer"].pop("additionalProperties")
+    task["properties"]["train"] = partial | {"default": {}}
+    tasks = config.get("transfer")
+    properties["transfer"]["properties"] = {
+        name: _with_dataset(task, chosen)
+        for name, chosen in (tasks if isinstance(tasks, dict) else {}).items()
+    }
     return schema
+
+
+def _with_dataset(task: dict[str, Any], chosen: Any) -> dict[str, Any]:
+    dataset = chosen.get("dataset") if isinstance(chosen, dict) else None
+    choice = _choose(task["properties"]["dataset"], dataset)
+    return task | {"properties": task["properties"] | {"dataset": choice}}
 
 
 def _choose(node: dict[str, Any], value: Any) -> dict[str, Any]:

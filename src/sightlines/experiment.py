@@ -11,21 +11,23 @@ from typing import Any
 
 from sightlines import registry
 from sightlines.config import Config, load, networks
-from sightlines.errors import ConfigError
-from sightlines.networks import Network, per_cent
+from sightlines.networks import Network
+from sightlines.requirements import FULL, UNTRAINED, check, unmet_needs
 from sightlines.sharing.code_digest import code_digest
 from sightlines.stage import EXECUTION
-from sightlines.training import schedule
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
-ALWAYS_MEASURED = ("accuracy", "curves")
-FULL, UNTRAINED = "f100", "f000"
+TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_metrics")
+"""What measures read of other tasks: features on their images, Grams on their images, and Grams
+and scores of the networks that were trained further on them."""
+ALWAYS_MEASURED = ("accuracy", "curves", "estimator")
 SPLIT_KEYS = {
     "training": ("validation",),
     "reference": ("reference_batches", "reference_batch_size"),
     "probes": ("probe_train", "probe_held_out", "probe_test"),
 }
 """Keys of `splits` that each of its parts uses."""
+CLAIMS = ("claims.csv", "claim_cases.csv")
 
 
 class Experiment:
@@ -45,7 +47,7 @@ class Experiment:
         self.config = config
         check(config)
         self.networks = networks(config)
-        possible = [f for f in registry.members("figures") if not unmet_needs(f, config)]
+        possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
         self.figures = possible if config["figures"] == "auto" else config["figures"]
         self.measures = self._needed_measures()
 
@@ -63,16 +65,34 @@ class Experiment:
         return f"results/{self.name}"
 
     @property
-    def data_folder(self) -> str:
-        """The dataset variant's folder below `data/`."""
-        dataset = self.config["dataset"]
-        return f"data/{registry.load('datasets', dataset['kind']).variant(dataset)}"
+    def tasks(self) -> list[str]:
+        """Names of the other tasks, in the config's order."""
+        return list(self.config["transfer"])
 
-    def data_files(self) -> list[str]:
-        """All files of the dataset variant; `dataset.json` is the first."""
-        files = registry.declarations("datasets", self.config["dataset"]["kind"])["FILES"]
+    def dataset(self, task: str = "") -> dict[str, Any]:
+        """Settings of a task's dataset; of the experiment's own where `task` is empty."""
+        return self.config["transfer"][task]["dataset"] if task else self.config["dataset"]
+
+    @property
+    def data_folder(self) -> str:
+        """The folder of the experiment's own dataset variant below `data/`."""
+        return variant_folder(self.dataset())
+
+    def data_files(self, task: str = "") -> list[str]:
+        """All files of a task's dataset variant; `dataset.json` is the first."""
+        dataset = self.dataset(task)
+        files = registry.declarations("datasets", dataset["kind"])["FILES"]
         ordered = sorted(files, key=lambda name: name != "dataset.json")
-        return [f"{self.data_folder}/{name}" for name in ordered]
+        return [f"{variant_folder(dataset)}/{name}" for name in ordered]
+
+    def task_folder(self, task: str) -> str:
+        """Where what belongs to another task lies."""
+        return f"{self.folder}/transfer/{task}"
+
+    @property
+    def pixels(self) -> str:
+        """Grams of the reference images themselves."""
+        return f"{self.folder}/dumps/pixels.safetensors"
 
     def dump(self, kind: str, network: Network) -> str:
         """One network's dump."""
@@ -81,10 +101,52 @@ class Experiment:
     # -- what a job reads ----------------------------------------------------------------
 
     def dumped(self, kind: str) -> list[Network]:
-        """Networks that have a dump of this kind."""
-        if kind == "attention":
-            return [n for n in self.networks if self._family(n.model).get("ATTENTION")]
-        return self.networks
+        """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES."""
+        declared = registry.declarations("dumps", kind)
+        flag = declared.get("FAMILIES", "")
+        chosen = self._choose(declared["NETWORKS"])
+        return [n for n in chosen if not flag or self._family(n.model).get(flag)]
+
+    def _choose(self, which: str) -> list[Network]:
+        """Networks by a word of the dumps.
+
+        Args:
+            which: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones
+                on all images and the untrained; ``first_seed``, of those each model's first;
+                ``main``, of those the ones in the paper's main figures, which leave out Mixers,
+                and pooled ViTs where there are others.
+        """
+        if which == "all":
+            return self.networks
+        models = self.config["models"]
+        plain = [n for n in self.networks if models[n.model].get("skipless_block", -1) < 0]
+        if which == "plain":
+            return plain
+        compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
+        if which == "compared":
+            return compared
+        first = _first_seeds(compared)
+        if which == "first_seed":
+            return first
+        has_cls = any(models[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
+        main = [
+            n
+            for n in first
+            if models[n.model]["family"] != "mixer"
+            and not (has_cls and models[n.model].get("pool") == "gap")
+        ]
+        return main or first
+
+    def tuned(self, task: str) -> list[Network]:
+        """Networks that are trained further on a task."""
+        models = self.config["transfer"][task]["finetune"]
+        return [n for n in self._choose("first_seed") if n.fraction == FULL and n.model in models]
+
+    def shown_other(self, task: str) -> list[Network]:
+        """Networks that are shown a task's images as another set of reference images."""
+        if self.config["transfer"][task]["domain"] == "out":
+            return []
+        return [n for n in self._choose("first_seed") if n.fraction == FULL]
 
     def inputs(self, folder: str, name: str) -> dict[str, list[str]]:
         """What a measure or a figure reads, by the names in its READS."""
@@ -99,15 +161,37 @@ class Experiment:
     def _paths(self, read: str) -> list[str]:
         if read in MODEL_FILES:
             return [f"{self.folder}/models/{n.slug}/{read}" for n in self.networks]
-        if read.endswith((".csv", ".parquet")):
+        if read.endswith((".csv", ".parquet")) or read in _table_makers():
             return [f"{self.folder}/tables/{read}"]
+        if read == "pixels":
+            return [self.pixels]
+        if read in TRANSFER_READS:
+            return [path for task in self.tasks for path in self._transferred(task, read)]
         return [self.dump(read, n) for n in self.dumped(read)]
+
+    def _transferred(self, task: str, read: str) -> list[str]:
+        here = self.task_folder(task)
+        if read == "transfer_features":
+            wanted = self.config["splits"]["probe_test"]
+            shown = _first_seeds(self.dumped("features")) if wanted else []
+            return [f"{here}/features/{n.slug}.safetensors" for n in shown]
+        if read == "other_gram":
+            shown = self.shown_other(task)
+            return [f"{here}/gram/{n.slug}.safetensors" for n in shown]
+        if read == "tuned_gram":
+            return [f"{here}/tuned_gram/{n.slug}.safetensors" for n in self.tuned(task)]
+        return [f"{here}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
 
     def feature_dumps(self) -> list[str]:
         """Labelled features for linear probes, where the config asks for them."""
         if not self.config["splits"]["probe_test"]:
             return []
-        return [self.dump("features", n) for n in self.networks]
+        return [self.dump("features", n) for n in self.dumped("features")]
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """The tables of verdicts, by their names without ending."""
+        return {Path(table).stem: f"{self.folder}/tables/{table}" for table in CLAIMS}
 
     def tables(self) -> list[str]:
         """All tables of the experiment."""
@@ -115,9 +199,9 @@ class Experiment:
 
     # -- what a job depends on besides its inputs -------------------------------------------
 
-    def slice_data(self, fingerprint: str) -> dict[str, Any]:
-        """Config values that the dataset depends on."""
-        return {"dataset": self.config["dataset"], "source": fingerprint}
+    def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
+        """Config values that a dataset depends on."""
+        return {"dataset": self.dataset(task), "source": fingerprint}
 
     def slice_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
@@ -134,18 +218,46 @@ class Experiment:
             "compute": self._compute(),
         }
 
-    def slice_dump(self, network: Network) -> dict[str, Any]:
-        """Config values that one network's dumps depend on."""
+    def slice_tune(self, task: str, network: Network) -> dict[str, Any]:
+        """Config values that a network trained further on a task depends on."""
+        own = self.slice_train(network)
+        recipe = own["model"]["train"] | self.config["transfer"][task]["train"]
+        return own | {"task": task, "model": own["model"] | {"train": recipe}}
+
+    def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
+        """Config values that one network's dump depends on."""
+        uses = registry.declarations("dumps", kind).get("USES", ())
         return {
             "network": list(network),
             "compute": self._compute(),
+            "seed": self.config["seed"],
+            **{key: self.config[key] for key in uses},
         }
+
+    def slice_pixels(self) -> dict[str, Any]:
+        """Config values that the Grams of the images depend on."""
+        return {"compute": self._compute(), "seed": self.config["seed"]}
 
     def slice_measure(self, name: str) -> dict[str, Any]:
         """Config values that a measure depends on: the networks that it reads, in order."""
-        kinds = [r for r in registry.declarations("measures", name)["READS"] if "." not in r]
-        chosen = self.dumped(kinds[0]) if kinds else self.networks
-        return {"networks": [n.slug for n in chosen], "seed": self.config["seed"]}
+        declared = registry.declarations("measures", name)
+        kinds = [r for r in declared["READS"] if r in registry.members("dumps")]
+        dumped = {kind: [n.slug for n in self.dumped(kind)] for kind in kinds}
+        cut: dict[str, Any] = {
+            "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
+            "dumped": dumped,
+            "seed": self.config["seed"],
+            "architectures": self._architectures(),
+            **{key: self.config[key] for key in declared.get("USES", ())},
+        }
+        if set(declared["READS"]) & set(TRANSFER_READS):
+            cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
+        return cut
+
+    def slice_claims(self) -> dict[str, Any]:
+        """Config values that verdicts depend on."""
+        tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
+        return self.slice_draw() | {"tasks": tasks, "figures": self.figures}
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""
@@ -156,6 +268,14 @@ class Experiment:
             "networks": [n.slug for n in self.networks],
             "labels": {m: models[m].get("label", m.replace("_", " ")) for m in used},
             "families": {m: models[m]["family"] for m in used},
+            "architectures": self._architectures(),
+        }
+
+    def _architectures(self) -> dict[str, Any]:
+        used = dict.fromkeys(n.model for n in self.networks)
+        return {
+            m: {k: v for k, v in self.config["models"][m].items() if k not in ("label", "train")}
+            for m in used
         }
 
     def slice_report(self) -> dict[str, Any]:
@@ -164,13 +284,16 @@ class Experiment:
         config["compute"] = self._compute()
         return self.slice_draw() | {"figures": self.figures, "config": config}
 
-    def code(self, module: str, network: Network | None = None) -> str:
+    def code(self, module: str, network: Network | None = None, task: str = "") -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""
         modules = [f"sightlines.{module}"]
         if module.startswith("report."):
             modules += [f"sightlines.figures.{figure}" for figure in self.figures]
+            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
+        if module.startswith("claims."):
+            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
         if module.startswith("datasets."):
-            modules.append(f"sightlines.datasets.{self.config['dataset']['kind']}")
+            modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
         if network is not None:
             modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
         return code_digest(*modules)
@@ -200,8 +323,28 @@ class Experiment:
             want(measure)
         for figure in self.figures:
             for read in registry.declarations("figures", figure)["READS"]:
-                want(makers[read])
+                if read in makers:
+                    want(makers[read])
+        if self.config["figures"] == "auto":
+            for claims in registry.members("claims"):
+                for read in registry.declarations("claims", claims)["READS"]:
+                    maker = makers.get(read)
+                    if maker and not unmet_needs("measures", maker, self.config):
+                        want(maker)
         return wanted
+
+
+def variant_folder(dataset: dict[str, Any]) -> str:
+    """The folder of a dataset variant below `data/`."""
+    return f"data/{registry.load('datasets', dataset['kind']).variant(dataset)}"
+
+
+def _first_seeds(networks: list[Network]) -> list[Network]:
+    """Of each model and fraction the network that comes first."""
+    first: dict[tuple[str, str], Network] = {}
+    for network in networks:
+        first.setdefault((network.model, network.fraction), network)
+    return list(first.values())
 
 
 def as_json(value: Any) -> str:
@@ -217,108 +360,3 @@ def _table_makers() -> dict[str, str]:
         for measure in registry.members("measures")
         for table in registry.declarations("measures", measure)["WRITES"]
     }
-
-
-# -- checks that need more than the schema -------------------------------------------------
-
-
-def check(config: Config) -> None:
-    """Check what no schema can: names that refer to others, sizes that must fit.
-
-    Raises:
-        ConfigError: listing all offences at once.
-    """
-    offences = [*_check_runs(config), *_check_sizes(config), *_check_figures(config)]
-    if offences:
-        raise ConfigError("the config cannot work:\n  " + "\n  ".join(offences))
-
-
-def _check_runs(config: Config) -> list[str]:
-    known = ", ".join(sorted(config["models"]))
-    offences = [
-        f"runs: model {name!r} is not among models ({known})" for name in _unknown_models(config)
-    ]
-    splits = config["splits"]
-    partial = [splits[f"probe_{part}"] > 0 for part in ("train", "held_out", "test")]
-    if any(partial) and not all(partial):
-        offences.append("splits: probe_train, probe_held_out and probe_test go together, or are 0")
-    for name, model in config["models"].items():
-        recipe = model["train"]
-        if recipe["warmup_steps"] >= recipe["steps"]:
-            offences.append(
-                f"models.{name}: warmup_steps {recipe['warmup_steps']} must be below "
-                f"steps {recipe['steps']}"
-            )
-    return offences
-
-
-def _check_sizes(config: Config) -> list[str]:
-    offences, grids = [], {}
-    dataset = config["dataset"]
-    try:
-        size_px, _ = registry.load("datasets", dataset["kind"]).check(dataset)
-    except ConfigError as error:
-        return [f"dataset: {error}"]
-    used = {m for run in config["runs"] for m in run["models"]} & set(config["models"])
-    for name in sorted(used):
-        model = config["models"][name]
-        try:
-            grids[name] = registry.load("models", model["family"]).check(model, size_px)
-            schedule.check(model["train"], size_px)
-        except ConfigError as error:
-            offences.append(f"models.{name}: {error}")
-    if config["compare_grids"] and len(set(grids.values())) > 1:
-        listed = ", ".join(f"{name} {h} × {w}" for name, (h, w) in grids.items())
-        offences.append(
-            f"token grids and last maps differ ({listed}), so their positions cannot be compared: "
-            "change patch_px, units or stem, or set compare_grids: false"
-        )
-    return offences
-
-
-def _check_figures(config: Config) -> list[str]:
-    if config["figures"] == "auto" or _unknown_models(config):
-        return []
-    offences = []
-    for name in config["figures"]:
-        if name not in registry.members("figures"):
-            offences.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
-        elif unmet := unmet_needs(name, config):
-            offences.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
-    return offences
-
-
-def _unknown_models(config: Config) -> list[str]:
-    named = {m for run in config["runs"] for m in run["models"]}
-    return sorted(named - set(config["models"]))
-
-
-def unmet_needs(figure: str, config: Config) -> list[str]:
-    """What a figure needs among the runs and does not find, in words."""
-    if _unknown_models(config):
-        return ["networks of known models"]
-    nets = networks(config)
-    trained = [n for n in nets if n.fraction != UNTRAINED]
-    full = {n.model for n in trained if n.fraction == FULL}
-    families = {m: config["models"][m]["family"] for m in full}
-    attention = {
-        m for m, f in families.items() if registry.declarations("models", f).get("ATTENTION")
-    }
-    less = {n.model for n in trained if per_cent(n.fraction) < 100}
-    tests = {
-        "trained": (bool(full), f"a model trained on {FULL}"),
-        "two_models": (len(full) > 1, f"two models trained on {FULL}"),
-        "two_families": (len(set(families.values())) > 1, f"two families trained on {FULL}"),
-        "attention": (bool(attention), f"a model with attention trained on {FULL}"),
-        "less_data": (
-            bool(less & attention),
-            f"a model with attention trained on {FULL} and on less",
-        ),
-        "two_fractions": (bool(less & full), f"a model trained on {FULL} and on less"),
-        "second_seed": (
-            any(len({n.seed for n in trained if n[:2] == (m, FULL)}) > 1 for m in full),
-            f"two seeds of one model on {FULL}",
-        ),
-    }
-    needs = registry.declarations("figures", figure)["NEEDS"]
-    return [tests[need][1] for need in needs if not tests[need][0]]

@@ -27,9 +27,9 @@ One file in this folder is one experiment; its results lie in `results/<its name
 
 | file | what |
 |---|---|
-| `default.yaml` | the embedded images, thin networks, about 10 minutes on 2 cores |
+| `default.yaml` | embedded images, thin networks, no download |
 | `smoke.yaml` | the same path in about two minutes, for tests |
-| `cifar10_small.yaml` | real CIFAR-10 images, small networks, at most 30 minutes on 2 cores |
+| `cifar10_small.yaml` | every measurement on real CIFAR-10, at most 60 minutes on 2 cores |
 | `cifar10.yaml` | the full experiment, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
 
@@ -68,7 +68,7 @@ def _section(key: str, node: dict[str, Any]) -> Iterator[str]:
             yield from ("", f"### `{select}: {name}`", "")
             yield from _table(settings, required) if settings else ["No keys of its own."]
         return
-    inner = node.get("items", node)
+    inner = node.get("items") or node.get("additionalProperties") or node
     yield from _table(inner["properties"], inner.get("required", ()))
 
 

@@ -1,4 +1,4 @@
-"""Finds the files that make up sightlines: one file is one dataset, family, dump, measure, figure.
+"""Finds the files that make up sightlines: one is a dataset, family, dump, measure, figure, claims.
 
 What a file declares (`SETTINGS`, `READS`, `WRITES`, …) is a literal at its top level and is read
 from its source without importing it, so that Snakemake can plan in a second without torch,
@@ -19,6 +19,7 @@ MARKS = {
     "models": "SETTINGS",
     "dumps": "KIND",
     "measures": "WRITES",
+    "claims": "READS",
     "figures": "READS",
 }
 """The declaration that makes a file of a folder a member of its registry."""

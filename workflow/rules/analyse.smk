@@ -1,4 +1,4 @@
-"""Tables: one rule a measure, made from what the measure's file declares."""
+"""Tables: one rule a measure, made from what the measure's file declares; then the verdicts."""
 
 for measure in registry.members("measures"):
     reads = EXPERIMENT.inputs("measures", measure)
@@ -22,3 +22,20 @@ for measure in registry.members("measures"):
         shell:
             "python -m {params.module} --config {params.cfg:q} --code {params.code}"
             " {params.reads} {params.writes} --log {log:q}"
+
+
+rule judge_claims:
+    """Hold the tables against the paper's claims."""
+    input:
+        tables=EXPERIMENT.tables(),
+    output:
+        **EXPERIMENT.claims,
+    log:
+        f"{R}/logs/claims.log",
+    params:
+        cfg=lambda w: as_json(EXPERIMENT.slice_claims()),
+        code=EXPERIMENT.code("claims.judge"),
+        writes=named("--output", EXPERIMENT.claims),
+    shell:
+        "python -m sightlines.claims.judge --config {params.cfg:q} --code {params.code}"
+        " --input tables {input.tables:q} {params.writes} --log {log:q}"

@@ -55,9 +55,9 @@ def open_experiment():
         stop(f"{type(error).__name__}: {error}")
 
 
-def fingerprint():
-    """Identity of the images' source as it is now: edited photographs change it."""
-    dataset = EXPERIMENT.config["dataset"]
+def fingerprint(task=""):
+    """Identity of a task's images as they are now: edited photographs change it."""
+    dataset = EXPERIMENT.dataset(task)
     try:
         return registry.load("datasets", dataset["kind"]).fingerprint(
             dataset, Path(SOURCES)

@@ -20,7 +20,7 @@ for kind in registry.members("dumps"):
         resources:
             gpu=GPU,
         params:
-            cfg=lambda w: as_json(EXPERIMENT.slice_dump(network(w))),
+            cfg=lambda w, kind=kind: as_json(EXPERIMENT.slice_dump(kind, network(w))),
             code=lambda w, kind=kind: EXPERIMENT.code(f"dumps.{kind}", network(w)),
             module=f"sightlines.dumps.{kind}",
             splits=splits,
@@ -29,3 +29,23 @@ for kind in registry.members("dumps"):
             " --input dataset {input.dataset:q}"
             " --input {params.splits} {input.splits:q} --input weights {input.weights:q}"
             " --input card {input.card:q} --output dump {output:q} --log {log:q}"
+
+
+rule dump_pixels:
+    """Gram matrices of the reference images themselves."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
+        reference=f"{R}/data/reference.safetensors",
+    output:
+        EXPERIMENT.pixels,
+    log:
+        f"{R}/logs/dump/pixels.log",
+    threads: THREADS
+    params:
+        cfg=lambda w: as_json(EXPERIMENT.slice_pixels()),
+        code=EXPERIMENT.code("dumps.pixels"),
+    shell:
+        "python -m sightlines.dumps.pixels --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --input reference {input.reference:q}"
+        " --output dump {output:q} --log {log:q}"

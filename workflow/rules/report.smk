@@ -6,7 +6,7 @@ rule write_report:
     input:
         figures=expand("{r}/figures/{figure}.svg", r=R, figure=EXPERIMENT.figures),
         pictures=expand("{r}/figures/{figure}.png", r=R, figure=EXPERIMENT.figures),
-        tables=EXPERIMENT.tables(),
+        tables=[*EXPERIMENT.tables(), *EXPERIMENT.claims.values()],
         dataset=EXPERIMENT.data_files()[0],
     output:
         f"{R}/report.html",
