@@ -51,12 +51,12 @@ def follow_parent(poll_s: float = 1.0, grace_s: float = 20.0) -> None:
     # SIGTERM unwinds: half-written files are removed, locks are freed.
     signal.signal(signal.SIGTERM, _leave)
     parent = os.environ.get(PARENT, "")
-    started = _start_time(parent)
+    started = start_time(parent)
     if started is None:
         return
 
     def watch() -> None:
-        while _start_time(parent) == started:
+        while start_time(parent) == started:
             time.sleep(poll_s)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)
@@ -69,7 +69,7 @@ def _leave(*_: object) -> None:
     raise SystemExit("stopped: the run that this job belongs to has ended")
 
 
-def _start_time(process: str) -> str | None:
+def start_time(process: str) -> str | None:
     """When a process started, in ticks; None where it is not alive or not to be seen."""
     try:
         fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()

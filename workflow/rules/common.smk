@@ -100,6 +100,12 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )
 
+# Jobs on this machine share one warm process; a container or another machine has none of it.
+if not workflow.is_main_process or workflow.deployment_settings.deployment_method:
+    os.environ.update(SIGHTLINES_WARM="0")
+else:
+    os.environ.setdefault("SIGHTLINES_WARM", "1")
+
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 
