@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines import registry
+from sightlines.architectures import lacks_skips
 from sightlines.config import Config, load, networks
 from sightlines.networks import Network
 from sightlines.requirements import FULL, UNTRAINED, check, unmet_needs
@@ -119,7 +120,7 @@ class Experiment:
         if which == "all":
             return self.networks
         models = self.config["models"]
-        plain = [n for n in self.networks if models[n.model].get("skipless_block", -1) < 0]
+        plain = [n for n in self.networks if not lacks_skips(models[n.model])]
         if which == "plain":
             return plain
         compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]

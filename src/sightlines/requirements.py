@@ -1,6 +1,7 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
 from sightlines import registry
+from sightlines.architectures import lacks_skips
 from sightlines.config import Config, networks
 from sightlines.errors import ConfigError
 from sightlines.networks import per_cent
@@ -107,7 +108,7 @@ def _check_tuning(task: Config, config: Config) -> list[str]:
     size_px = _size_px(task["dataset"])
     offences = []
     for model in task["finetune"]:
-        if model not in known or _lacks_skips(config["models"][model]):
+        if model not in known or lacks_skips(config["models"][model]):
             offences.append(
                 f".finetune: {model!r} is not among the models trained on {FULL} with all skips"
             )
@@ -124,10 +125,6 @@ def _check_tuning(task: Config, config: Config) -> list[str]:
         except ConfigError as error:
             offences.append(f".train: {model}: {error}")
     return offences
-
-
-def _lacks_skips(model: Config) -> bool:
-    return model.get("skipless_block", -1) >= 0
 
 
 def _check_figures(config: Config) -> list[str]:
@@ -161,7 +158,7 @@ def _needs(config: Config) -> dict[str, tuple[bool, str]]:
     nets, models = networks(config), config["models"]
     trained = [n for n in nets if n.fraction != UNTRAINED]
     every = {n.model for n in trained if n.fraction == FULL}
-    full = {m for m in every if not _lacks_skips(models[m])}
+    full = {m for m in every if not lacks_skips(models[m])}
     family = {m: models[m]["family"] for m in full}
     attention = {
         m for m, f in family.items() if registry.declarations("models", f).get("ATTENTION")

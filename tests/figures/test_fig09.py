@@ -10,7 +10,8 @@ from sightlines.figures import (
     figD_localisation_layers,
     style,
 )
-from sightlines.figures.localisation_selecting import plain_models, shown_tokens
+from sightlines.figures.localisation_selecting import shown_tokens
+from sightlines.figures.selecting import plain_models
 from tests.figures import tables as synthetic
 from tests.figures.localisation_tables import localisation_tables
 

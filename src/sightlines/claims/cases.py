@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from sightlines.architectures import POOL, twins
 from sightlines.claims.claim import Case, Criterion, NotMeasured, Reading
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values
@@ -127,13 +127,10 @@ def pooled_twins(evidence: Evidence) -> list[tuple[str, str]]:
     Raises:
         NotMeasured: there is none.
     """
-    settings = evidence.config["architectures"]
-
-    def rest(model: str) -> dict[str, Any]:
-        return {k: v for k, v in settings[model].items() if k != "pool"}
-
-    gaps = evidence.models("vit", "gap")
-    found = [(cls, gap) for cls in evidence.vits() for gap in gaps if rest(cls) == rest(gap)]
+    settings, gaps = evidence.config["architectures"], evidence.models("vit", "gap")
+    found = [
+        (cls, gap) for cls in evidence.vits() for gap in twins(settings, cls, POOL) if gap in gaps
+    ]
     if not found:
         raise NotMeasured("needs a ViT with pool gap and one with pool cls that are alike else")
     return found

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sightlines.architectures import SKIPS, lacks_skips, twins
 from sightlines.claims.claim import NotMeasured
 from sightlines.figures.selecting import label, needed_accuracy, networks, rows_of
 from sightlines.files import TensorReader
-from sightlines.measures.jackknife import ALL
 from sightlines.networks import Network, per_cent
 from sightlines.tables import read_checked
 
@@ -134,7 +134,7 @@ class Evidence:
             for m in dict.fromkeys(n.model for n in self.networks if n.fraction == FULL)
             if family in ("", settings[m]["family"])
             and pool in ("", settings[m].get("pool", ""))
-            and settings[m].get("skipless_block", -1) < 0
+            and not lacks_skips(settings[m])
         ]
         if not found:
             what = " ".join(part for part in (family or "model", pool and f"with pool {pool}"))
@@ -156,15 +156,11 @@ class Evidence:
             NotMeasured: there is none.
         """
         settings = self.config["architectures"]
-        bare = {m: _intact(s) for m, s in settings.items()}
         pairs = [
             (m, twin)
             for m in dict.fromkeys(n.model for n in self.networks if n.fraction == FULL)
-            for twin in bare
-            if settings[m].get("skipless_block", -1) >= 0
-            and settings[twin].get("skipless_block", -1) < 0
-            and bare[m] == bare[twin]
-            and any(n[:2] == (twin, FULL) for n in self.networks)
+            for twin in twins(settings, m, SKIPS)
+            if lacks_skips(settings[m]) and not lacks_skips(settings[twin]) and self.full(twin)
         ]
         if not pairs:
             raise NotMeasured(f"needs a ViT with a skipless_block and its intact twin on {FULL}")
@@ -211,13 +207,3 @@ class Evidence:
     def label(self, model: str) -> str:
         """The model's name for readers."""
         return label(self.config, model)
-
-
-def _intact(settings: dict[str, Any]) -> dict[str, Any]:
-    """A model's settings but for its missing skips."""
-    return {k: v for k, v in settings.items() if k not in ("skipless_block", "skipless")}
-
-
-def all_images(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows that rest on all images."""
-    return frame[frame["left_out"] == ALL]

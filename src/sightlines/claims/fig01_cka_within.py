@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sightlines.claims.claim import Case, Claim, Criterion, from_replicates
+from sightlines.claims.cases import each, each_pair
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values, low_high, mid_ratio, split_contrast
 from sightlines.networks import Network
@@ -17,27 +18,11 @@ Statistic = Callable[[np.ndarray, np.ndarray], Values]
 
 def _compare(evidence: Evidence, statistics: list[Statistic]) -> list[Case]:
     """One case a ViT and ResNet: each statistic over all sub-layers, then over block outputs."""
-    return [
-        Case(
-            f"{evidence.label(vit)} × {evidence.label(resnet)}",
-            _slugs(_pairs(evidence, vit, resnet)),
-            [
-                [from_replicates(v) for v in _values(evidence, *pair, statistics)]
-                for pair in _pairs(evidence, vit, resnet)
-            ],
-            _control(evidence, vit, resnet, statistics),
-        )
-        for vit in evidence.vits()
-        for resnet in evidence.resnets()
-    ]
 
+    def read(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+        return [from_replicates(v) for v in _values(evidence, vit, resnet, statistics)]
 
-def _pairs(evidence: Evidence, vit: str, resnet: str) -> list[tuple[Network, Network]]:
-    return [(network, evidence.same_seed(resnet, network)) for network in evidence.full(vit)]
-
-
-def _slugs(pairs: list[tuple[Network, Network]]) -> list[str]:
-    return list(dict.fromkeys(network.slug for pair in pairs for network in pair))
+    return each_pair(evidence, evidence.vits(), evidence.resnets(), read)
 
 
 def _values(
@@ -53,22 +38,14 @@ def _blocks(evidence: Evidence, network: Network, maps: np.ndarray) -> np.ndarra
     return maps[..., chosen, :][..., chosen]
 
 
-def _control(
-    evidence: Evidence, vit: str, resnet: str, statistics: list[Statistic]
-) -> list[float] | None:
-    pair = evidence.untrained(vit), evidence.untrained(resnet)
-    if pair[0] is None or pair[1] is None:
-        return None
-    return [float(v[0]) for v in _values(evidence, pair[0], pair[1], statistics)]
-
-
 def _stands(evidence: Evidence, index: str, statistics: list[Statistic]) -> bool:
     """Whether every statistic has its sign for every pair under another index, block outputs."""
     return all(
         statistic(evidence.opinion(index, a, a), evidence.opinion(index, b, b)) > 0
         for vit in evidence.vits()
         for resnet in evidence.resnets()
-        for a, b in _pairs(evidence, vit, resnet)[:1]
+        for a in evidence.full(vit)[:1]
+        for b in [evidence.same_seed(resnet, a)]
         for statistic in statistics
     )
 
@@ -86,20 +63,7 @@ def _halves(vit: np.ndarray, resnet: np.ndarray) -> Values:
 
 
 def _grid(evidence: Evidence) -> list[Case]:
-    return [
-        Case(
-            evidence.label(vit),
-            [n.slug for n in evidence.full(vit)],
-            [[from_replicates(_grid_share(evidence, n))] for n in evidence.full(vit)],
-            _grid_control(evidence, vit),
-        )
-        for vit in evidence.vits()
-    ]
-
-
-def _grid_control(evidence: Evidence, vit: str) -> list[float] | None:
-    untrained = evidence.untrained(vit)
-    return [float(_grid_share(evidence, untrained)[0])] if untrained else None
+    return each(evidence, evidence.vits(), lambda e, n: [from_replicates(_grid_share(e, n))])
 
 
 def _grid_share(evidence: Evidence, network: Network) -> np.ndarray:

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.datasets.store import SPLITS, name_variant
-from sightlines.errors import ConfigError
+from sightlines.datasets.store import SPLITS, check_counts, name_variant
 
 SETTINGS = {
     "n_train": {
@@ -121,12 +120,7 @@ def check(settings: Mapping[str, Any]) -> tuple[int, int]:
     Raises:
         ConfigError: fewer images than classes.
     """
-    for key in ("n_train", "n_test"):
-        if settings[key] < CLASSES:
-            raise ConfigError(
-                f"dataset.{key} is {settings[key]}, but shapes has {CLASSES} classes: "
-                f"raise it to at least {CLASSES}"
-            )
+    check_counts("shapes", settings, CLASSES)
     return settings["size_px"], CLASSES
 
 

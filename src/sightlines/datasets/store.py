@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from sightlines.errors import ResultError
+from sightlines.errors import ConfigError, ResultError
 from sightlines.files import TensorReader, read_json, read_npy, read_table, sha256, write_json
 from sightlines.networks import per_cent
 
@@ -28,6 +28,20 @@ def name_variant(kind: str, settings: Mapping[str, Any]) -> str:
     own = {key: value for key, value in settings.items() if key != "kind"}
     digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     return f"{kind}-{digest[:8]}"
+
+
+def check_counts(kind: str, settings: Mapping[str, Any], classes: int) -> None:
+    """Check that a generated dataset has an image of every class in every split.
+
+    Raises:
+        ConfigError: fewer images than classes.
+    """
+    for key in (f"n_{split}" for split in SPLITS):
+        if settings[key] < classes:
+            raise ConfigError(
+                f"dataset.{key} is {settings[key]}, but {kind} has {classes} classes: "
+                f"raise it to at least {classes}"
+            )
 
 
 def write_dataset(out: Path, names: Sequence[str], facts: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from sightlines.architectures import lacks_skips
 from sightlines.errors import ResultError
 from sightlines.figures.selecting import extreme_blocks
 from sightlines.figures.style import BLACK, BLUE, ORANGE, SKY, VERMILLION
@@ -26,7 +27,7 @@ def plain_vits(config: dict[str, Any], models: Sequence[str]) -> list[str]:
         models: Models with attention.
     """
     settings = config.get("architectures", {})
-    whole = [m for m in models if settings.get(m, {}).get("skipless_block", -1) < 0]
+    whole = [m for m in models if not lacks_skips(settings.get(m, {}))]
     with_class_token = [m for m in whole if settings.get(m, {}).get("pool", "cls") == "cls"]
     return with_class_token or whole
 

@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from sightlines.architectures import lacks_skips
 from sightlines.figures.drawing import command
 from sightlines.figures.selecting import (
     Tables,
     full_network,
     label,
     rows_of,
+    settings,
     trained_models,
     untrained_network,
 )
@@ -61,7 +63,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         config: `networks`, `labels`, `architectures`.
     """
     table = tables["diagnostics.csv"]
-    models = [m for m in trained_models(config) if not _is_skipless(config, m)]
+    models = [m for m in trained_models(config) if not lacks_skips(settings(config, m))]
     figure = Figure(figsize=(WIDTH_IN, 5.0), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True)
     for axes, (column, (text, scale)) in zip(grid.flat, PANELS.items(), strict=True):
@@ -78,10 +80,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         handles=_handles(config, models), loc="outside lower center", ncols=min(6, len(models) + 2)
     )
     return figure
-
-
-def _is_skipless(config: dict[str, Any], model: str) -> bool:
-    return config.get("architectures", {}).get(model, {}).get("skipless_block", -1) >= 0
 
 
 def _log_axis(axes: Axes) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sightlines.architectures import SKIPS, skipless_block, twins
 from sightlines.errors import ResultError
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
@@ -93,7 +94,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 
 def _block(config: dict[str, Any], model: str) -> int:
-    return int(settings(config, model).get("skipless_block", -1))
+    return skipless_block(settings(config, model))
 
 
 def _which(config: dict[str, Any], model: str) -> str:
@@ -102,14 +103,9 @@ def _which(config: dict[str, Any], model: str) -> str:
 
 def _twins(config: dict[str, Any], lacking: list[str]) -> list[str]:
     """Intact models of the same architecture."""
-
-    def bare(model: str) -> dict[str, Any]:
-        own = settings(config, model)
-        return {k: v for k, v in own.items() if k not in ("skipless_block", "skipless")}
-
-    wanted = [bare(m) for m in lacking]
+    architectures = config.get("architectures", {})
     intact = [m for m in trained_models(config) if _block(config, m) < 0]
-    return [m for m in intact if bare(m) in wanted]
+    return [m for m in intact if {*twins(architectures, m, SKIPS)} & {*lacking}]
 
 
 def _title(tables: Tables, config: dict[str, Any], model: str) -> str:

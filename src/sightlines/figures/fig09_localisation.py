@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.localisation_selecting import plain_models, settings
-from sightlines.figures.selecting import Tables
+from sightlines.figures.selecting import Tables, plain_models, settings
 from sightlines.figures.style import styled
 from sightlines.stage import run
 

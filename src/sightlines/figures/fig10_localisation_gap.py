@@ -4,10 +4,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from sightlines.architectures import POOL, twins
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.localisation_selecting import plain_models, settings
-from sightlines.figures.selecting import Tables
+from sightlines.figures.selecting import Tables, plain_models, settings
 from sightlines.figures.style import styled
 from sightlines.stage import run
 
@@ -33,8 +33,6 @@ DIFFERS = (
 READS = ("localisation.parquet", "localisation_tokens.parquet", "localisation_maps.parquet")
 NEEDS = ("gap",)
 
-TWINS_SHARE = ("patch_px", "width", "depth", "heads")
-
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
@@ -50,19 +48,15 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 
 def shown_models(config: dict[str, Any]) -> list[str]:
-    """Each GAP ViT after the CLS ViTs of its size; after all CLS ViTs if none has it."""
+    """Each GAP ViT after its twins with a class token; after all CLS ViTs if none has it."""
     vits = [m for m in plain_models(config) if config["families"][m] == "vit"]
     pool = {m: settings(config, m).get("pool", "cls") for m in vits}
     chosen: list[str] = []
     for model in (m for m in vits if pool[m] == "gap"):
         others = [m for m in vits if pool[m] == "cls"]
-        twins = [m for m in others if _size(config, m) == _size(config, model)]
-        chosen += [*(twins or others), model]
+        alike = twins(config.get("architectures", {}), model, POOL)
+        chosen += [*([m for m in others if m in alike] or others), model]
     return list(dict.fromkeys(chosen)) or vits
-
-
-def _size(config: dict[str, Any], model: str) -> list[Any]:
-    return [settings(config, model).get(key) for key in TWINS_SHARE]
 
 
 main = command(READS, draw)

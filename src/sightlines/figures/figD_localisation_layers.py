@@ -11,19 +11,14 @@ from sightlines.errors import ResultError
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
-from sightlines.figures.localisation_selecting import (
-    CLS,
-    Heatmaps,
-    heatmaps,
-    plain_models,
-    shown_tokens,
-)
+from sightlines.figures.localisation_selecting import CLS, Heatmaps, heatmaps, shown_tokens
 from sightlines.figures.selecting import (
     Tables,
     full_network,
     label,
     models,
     networks,
+    plain_models,
     rows_of,
     untrained_network,
 )

@@ -9,7 +9,6 @@ from sightlines.figures.selecting import (
     Tables,
     full_network,
     rows_of,
-    trained_models,
     untrained_network,
 )
 from sightlines.measures.jackknife import ALL
@@ -38,22 +37,6 @@ class Heatmaps:
     baseline: dict[int, np.ndarray]
     z: dict[int, float]
     rank: dict[int, float]
-
-
-def is_plain(config: dict[str, Any], model: str) -> bool:
-    """Whether the model has all of its skip connections."""
-    return settings(config, model).get("skipless_block", -1) < 0
-
-
-def settings(config: dict[str, Any], model: str) -> dict[str, Any]:
-    """The model's settings in the experiment's config."""
-    return dict(config.get("architectures", {}).get(model, {}))
-
-
-def plain_models(config: dict[str, Any]) -> list[str]:
-    """Trained models with all of their skip connections; all trained ones if there is none."""
-    models = trained_models(config)
-    return [m for m in models if is_plain(config, m)] or models
 
 
 def layer_names(tables: Tables, network: Network) -> list[str]:

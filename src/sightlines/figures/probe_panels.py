@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from sightlines.architectures import POOL, twins
 from sightlines.figures.selecting import (
     full_network,
     networks,
@@ -31,7 +32,6 @@ POOLING = {
 }
 """(how the ViT is read out in training, what the probe is fitted to): name, colour, marker."""
 OWN_READ_OUT = (("cls", "cls"), ("gap", "mean"))
-TWIN_IGNORES = ("pool",)
 
 
 def curve(
@@ -107,16 +107,13 @@ def contrasted(config: dict[str, Any]) -> tuple[list[str], list[str], list[str]]
     pools = {m: _pool(config, m) for m in plain if config["families"][m] == "vit"}
     cls = [m for m in pools if pools[m] == "cls"]
     gap = [m for m in pools if pools[m] == "gap"]
-    twins = [m for m in cls if any(_bare(config, m) == _bare(config, g) for g in gap)]
-    return twins or cls, gap, [m for m in plain if config["families"][m] == "resnet"]
+    architectures = config.get("architectures", {})
+    alike = [m for m in cls if {*twins(architectures, m, POOL)} & {*gap}]
+    return alike or cls, gap, [m for m in plain if config["families"][m] == "resnet"]
 
 
 def _pool(config: dict[str, Any], model: str) -> str:
     return str(settings(config, model).get("pool", "cls"))
-
-
-def _bare(config: dict[str, Any], model: str) -> dict[str, Any]:
-    return {k: v for k, v in settings(config, model).items() if k not in TWIN_IGNORES}
 
 
 def draw_pooling(

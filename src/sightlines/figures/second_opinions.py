@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from sightlines.architectures import lacks_skips
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
 from sightlines.figures.selecting import (
@@ -15,6 +16,7 @@ from sightlines.figures.selecting import (
     full_network,
     label,
     rows_of,
+    settings,
     trained_models,
     untrained_network,
 )
@@ -97,7 +99,7 @@ def shown_networks(config: dict[str, Any]) -> list[tuple[str, Network]]:
     """Row labels and networks: of each model with all its skips the full, the untrained one."""
     rows = []
     for model in trained_models(config):
-        if config.get("architectures", {}).get(model, {}).get("skipless_block", -1) >= 0:
+        if lacks_skips(settings(config, model)):
             continue
         full, untrained = full_network(config, model), untrained_network(config, model)
         rows += [(label(config, model), full)] if full else []

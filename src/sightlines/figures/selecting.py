@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sightlines.architectures import lacks_skips
 from sightlines.errors import ResultError
 from sightlines.networks import Network, per_cent
 
@@ -68,7 +69,7 @@ def plain_models(config: dict[str, Any]) -> list[str]:
         ResultError: there is none.
     """
     trained = trained_models(config)
-    return [m for m in trained if settings(config, m).get("skipless_block", -1) < 0] or trained
+    return [m for m in trained if not lacks_skips(settings(config, m))] or trained
 
 
 def main_models(config: dict[str, Any]) -> list[str]:

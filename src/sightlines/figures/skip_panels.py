@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from sightlines.architectures import lacks_skips
 from sightlines.errors import ResultError
-from sightlines.figures.selecting import networks, rows_of, trained_models
+from sightlines.figures.selecting import networks, rows_of, settings, trained_models
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
 from sightlines.measures.jackknife import ALL
 from sightlines.networks import Network
@@ -30,7 +31,9 @@ def token_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[str]:
         ResultError: there is none.
     """
     of_tokens = set(ratios.loc[ratios["branch"] != "unit", "model"])
-    whole = [m for m in trained_models(config) if m in of_tokens and not _lacks_skip(config, m)]
+    whole = [
+        m for m in trained_models(config) if m in of_tokens and not lacks_skips(settings(config, m))
+    ]
     if not whole:
         raise ResultError(
             "skip_ratios.parquet has no network on all images that has tokens and all skip "
@@ -43,10 +46,6 @@ def convolutional_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[s
     """Models on all images that consist of units over maps."""
     of_units = set(ratios.loc[ratios["branch"] == "unit", "model"])
     return [m for m in trained_models(config) if m in of_units]
-
-
-def _lacks_skip(config: dict[str, Any], model: str) -> bool:
-    return config.get("architectures", {}).get(model, {}).get("skipless_block", -1) >= 0
 
 
 def with_fraction(

@@ -16,6 +16,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from sightlines import seeds
+from sightlines.architectures import lacks_skips
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.files import write_table
 from sightlines.measures import hsic, indices
@@ -105,7 +106,7 @@ def main(job: Job) -> None:
 def skipless_models(config: dict[str, Any]) -> set[str]:
     """Models that lack the skip connections of a block: they have an experiment of their own."""
     architectures = config.get("architectures", {})
-    return {m for m, settings in architectures.items() if settings.get("skipless_block", -1) >= 0}
+    return {m for m, settings in architectures.items() if lacks_skips(settings)}
 
 
 def place(dumps: Sequence[GramDump]) -> list[Side]:
