@@ -38,7 +38,7 @@ def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(pa
     assert experiment.name == path.stem
     left_out = set(registry.members("figures")) - set(experiment.figures)
     needs = {n for f in left_out for n in registry.declarations("figures", f)["NEEDS"]}
-    if path.stem in ("cifar10", "cifar10_small"):
+    if path.stem in ("default", "cifar10", "cifar10_small"):
         assert not left_out
     assert {"fig01_cka_within", "fig03_attention_distance"} <= set(experiment.figures)
     assert not left_out or needs & {"gap", "mixer", "probes", "skipless", "transfer", "two_sizes"}
@@ -82,6 +82,15 @@ def test_schema_offences_name_the_key_and_the_cure(smoke, path, value, message):
         ("splits.probe_train", 0, "probe_train, probe_held_out and probe_test go together"),
         ("train.crop_padding_px", 32, "crop_padding_px 32 reflects more than there is"),
         ("train.warmup_steps", 99, "warmup_steps 99 must be below steps"),
+        ("splits.validation", 15991, "splits.validation asks for 15991 .* at most 15990"),
+        ("splits.probe_held_out", 201, "splits.probe_held_out asks for 201 .* at most 200"),
+        ("splits.probe_test", 4001, "splits.probe_test asks for 4001 .*dataset shapes"),
+        ("splits.reference_batches", 126, "reference_batch_size asks for 4032 .* at most 4000"),
+        (
+            "transfer",
+            {"other": {"dataset": {"kind": "textures", "n_test": 29}, "domain": "out"}},
+            r"transfer.other: splits.probe_test asks for 30 .*dataset textures has at most 29",
+        ),
     ],
 )
 def test_what_no_schema_sees_is_checked_too(smoke, path, value, message):

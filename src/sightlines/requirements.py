@@ -19,6 +19,7 @@ def check(config: Config) -> None:
     offences = [
         *_check_runs(config),
         *_check_sizes(config),
+        *_check_splits(config["dataset"], config["splits"]),
         *_check_transfer(config),
         *_check_figures(config),
     ]
@@ -69,11 +70,40 @@ def _check_sizes(config: Config) -> list[str]:
     return offences
 
 
+def _check_splits(dataset: Config, splits: Config) -> list[str]:
+    """Offences of sizes that ask for more images than there are, where that is known by now."""
+    module = registry.load("datasets", dataset["kind"])
+    counts = module.counts(dataset)
+    if not counts or _size_px(dataset) is None:
+        return []
+    train, test, validation = counts["train"], counts["test"], splits["validation"]
+    wanted = {
+        "validation": (validation, train - module.check(dataset)[1]),
+        "reference_batches × reference_batch_size": (
+            splits["reference_batches"] * splits["reference_batch_size"],
+            test,
+        ),
+        "probe_train": (splits["probe_train"], train - validation),
+        "probe_held_out": (splits["probe_held_out"], validation),
+        "probe_test": (splits["probe_test"], test),
+    }
+    return [
+        f"splits.{key} asks for {count} images, but dataset {dataset['kind']} has at most "
+        f"{limit} for it"
+        for key, (count, limit) in wanted.items()
+        if count > limit
+    ]
+
+
 def _check_transfer(config: Config) -> list[str]:
     """Offences of the other tasks: their images must be new and fit, their recipes must work."""
     offences, seen = [], [config["dataset"]]
     for name, task in config["transfer"].items():
-        found = [*_check_images(task["dataset"], seen), *_check_tuning(task, config)]
+        found = [
+            *_check_images(task["dataset"], seen),
+            *_check_tuning(task, config),
+            *(f": {offence}" for offence in _check_splits(task["dataset"], config["splits"])),
+        ]
         offences += [f"transfer.{name}{offence}" for offence in found]
         seen.append(task["dataset"])
     return offences

@@ -67,6 +67,11 @@ def check(settings: Mapping[str, Any]) -> tuple[int, int]:
     return settings["size_px"], 0
 
 
+def counts(_settings: Mapping[str, Any]) -> dict[str, int]:
+    """Images of each split: not known before the folder is read."""
+    return {}
+
+
 def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
     """Digest of the names and contents of all photographs as they are now.
 

@@ -71,6 +71,11 @@ def check(settings: Mapping[str, Any]) -> tuple[int, int]:
     return settings["size_px"], CLASSES
 
 
+def counts(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Images of each split, as far as the settings tell."""
+    return {split: settings[f"n_{split}"] for split in SPLITS}
+
+
 def fingerprint(_settings: Mapping[str, Any], _source: Path) -> str:
     """Identity of the source: none, the images are generated."""
     return ""
