@@ -6,6 +6,7 @@ import pytest
 
 from sightlines.claims.claim import NotMeasured
 from tests.claims.making_evidence import (
+    GROUPS,
     RESNET,
     TRAINED,
     VIT,
@@ -41,7 +42,30 @@ def figure_g1(trained, untrained, wide, slug=TRAINED[0]):
         tuned(slug, "weeds", outside if trained else outside[::-1]),
         tuned(TRAINED[1], "toys", KEPT[::-1]),
     ]
-    return {"finetuning.parquet": pd.concat(parts)}
+    return {"finetuning.parquet": pd.concat(parts), "tuned_accuracy.csv": scores(slug)}
+
+
+def scores(*slugs, **accuracy):
+    """Accuracies of tuned networks by task, .6 unless told."""
+    rows = [
+        of(slug) | {"task": t, "domain": d, "accuracy": accuracy.get(t, 0.6), "chance": 0.1}
+        for slug in slugs
+        for t, d in TASKS.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_tuned_network_that_did_not_learn_says_nothing(tmp_path):
+    tables = figure_g1(True, False, False)
+    tables["tuned_accuracy.csv"] = scores(TRAINED[0], weeds=0.2)
+    found = verdict("C31", make_evidence(tmp_path, tables))
+    assert found.word == "not run" and "tuned on weeds reached 20.0% (needed: 30%)" in found.because
+
+
+def test_a_tuning_that_changed_nothing_is_no_change(tmp_path):
+    same = pd.concat([tuned(TRAINED[0], task, [1.0] * 6) for task in TASKS])
+    tables = {"finetuning.parquet": same, "tuned_accuracy.csv": scores(TRAINED[0])}
+    assert verdict("C31", make_evidence(tmp_path, tables)).word == "inconclusive"
 
 
 def test_c31(tmp_path):
@@ -73,7 +97,8 @@ def test_c31_needs_both_domains_and_a_vit(tmp_path):
         ("resnet", table[table["model"] == "resnet"], "finetunes"),
         ("none", table[:0], "finetunes"),
     ):
-        found = verdict("C31", make_evidence(tmp_path / name, {"finetuning.parquet": part}))
+        tables = {"finetuning.parquet": part, "tuned_accuracy.csv": scores(*TRAINED)}
+        found = verdict("C31", make_evidence(tmp_path / name, tables))
         assert found.word == "not run" and why in found.because
 
 
@@ -81,7 +106,9 @@ def test_a_vit_that_is_tuned_on_one_domain_does_not_keep_the_other_from_speaking
     models = {"vit": VIT, "other": VIT, "resnet": RESNET}
     slugs = ["other/f100/s0", *TRAINED]
     extra = tuned(slugs[0], "toys", KEPT)
-    tables = {"finetuning.parquet": pd.concat([extra, *figure_g1(True, False, False).values()])}
+    tables = figure_g1(True, False, False)
+    tables["finetuning.parquet"] = pd.concat([extra, tables["finetuning.parquet"]])
+    tables["tuned_accuracy.csv"] = scores(slugs[0], TRAINED[0])
     found = verdict("C31", make_evidence(tmp_path, tables, slugs, models))
     assert found.word == "reproduced" and {line.case for line in found.lines} == {"VIT"}
 
@@ -90,7 +117,8 @@ def test_skipless_vits_are_not_judged_by_c31(tmp_path):
     models = {"vit": VIT, "lacking": VIT | {"skipless_block": 3}, "resnet": RESNET}
     slugs = [*TRAINED, "lacking/f100/s0"]
     extra = [tuned(slugs[2], task, KEPT[::-1]) for task in TASKS]
-    tables = {"finetuning.parquet": pd.concat([*figure_g1(True, False, False).values(), *extra])}
+    tables = figure_g1(True, False, False)
+    tables["finetuning.parquet"] = pd.concat([tables["finetuning.parquet"], *extra])
     assert verdict("C31", make_evidence(tmp_path, tables, slugs, models)).word == "reproduced"
 
 
@@ -168,7 +196,13 @@ def test_c32_under_another_index(tmp_path):
 
 
 def estimates(slug, check, *found):
-    return pd.DataFrame([of(slug) | {"check": check, "value": value} for value in found])
+    return pd.DataFrame(
+        [
+            of(slug) | {"check": check, "source": source, "value": value, "left_out": left_out}
+            for source, value in enumerate(found)
+            for left_out in range(-1, GROUPS)
+        ]
+    )
 
 
 def v1(trained, untrained, wide):

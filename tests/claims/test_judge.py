@@ -23,7 +23,7 @@ CLAIMS = all_claims()
 def test_every_claim_says_all_about_itself(own):
     texts = (own.figure, own.statement, own.statistic, own.reason, own.paper_value, own.controls)
     assert all(texts) and own.criteria
-    assert own.statement.endswith(".") and own.tier in ("A", "B", "C")
+    assert own.statement.endswith(".") and own.tier in ("A", "A/B", "B", "C")
     assert own.drawn in registry.members("figures")
     assert own.source in ("[text]", "[fig]", "[other]")
     assert all(criterion.sense in (">=", "<=") for criterion in own.criteria)
@@ -39,7 +39,7 @@ def test_claims_are_in_the_papers_order_and_none_is_missing():
 
 def test_claims_about_similarity_have_opinions():
     having = {own.id for own in CLAIMS if own.opinion}
-    assert having >= {"C1", "C2", "C4", "C5", "C17", "C26", "C32"}
+    assert having >= {"C1", "C2", "C4", "C5", "C17", "C17b", "C19", "C22", "C26", "C27", "C32"}
 
 
 def test_every_table_that_claims_read_is_known():
@@ -72,13 +72,17 @@ def test_opinions_are_listed_by_whether_the_claim_stands(tmp_path):
     assert stands_under(tmp_path, opinion, "not run") == ""
     assert stands_under(tmp_path, None) == ""
 
+    def nothing(*_):
+        raise NotMeasured("no such pair")
+
+    assert stands_under(tmp_path, nothing) == "no index available"
+
 
 def test_tables_of_verdicts(tmp_path):
     evidence = make_evidence(tmp_path, {})
     evidence.config["figures"] = ["fig02_cka_across"]
-    cases = [
-        Case("A", ["vit/f100/s0"], [[exactly(0.1), exactly(0.7), exactly(1.0)]], [0.2, 0.2, np.nan])
-    ]
+    untrained = [exactly(value) for value in (0.2, 0.2, np.nan)]
+    cases = [Case("A", ["vit/f100/s0"], [[exactly(0.1), exactly(0.7), exactly(1.0)]], untrained)]
     own = replace(claim("C4"), cases=lambda _: cases, opinion=None)
     absent = judge(claim("C6"), evidence)
     verdicts = [judge(own, evidence), absent]
@@ -124,17 +128,31 @@ def test_cases_leave_out_seeds_and_controls_that_are_not_measured(tmp_path):
     slugs = [*SLUGS, "vit/f100/s1", "vit/f100/s2"]
     evidence = make_evidence(tmp_path, {}, slugs)
     (alone,) = each(evidence, ["vit"], reading)
-    assert alone.networks == ["vit/f100/s0", "vit/f100/s2"] and alone.control == [1.0]
+    assert alone.networks == ["vit/f100/s0", "vit/f100/s2"] and alone.control == [exactly(1.0)]
     (pair,) = each_pair(evidence, ["vit"], ["resnet"], reading)
     assert pair.label == "VIT × RESNET" and pair.control is None
     assert pair.networks == ["vit/f100/s0", "resnet/f100/s0", "vit/f100/s2"]
     assert pair.readings == [[exactly(2.0)]] * 2
+    assert alone.missing == pair.missing == ("nothing for vit/f100/s1",)
+
+
+def test_every_seed_of_every_model_is_read(tmp_path):
+    slugs = ["vit/f100/s0", "resnet/f100/s0", "resnet/f100/s1", "resnet/f100/s2"]
+    seen = []
+
+    def read(_, *networks):
+        seen.append([n.slug for n in networks])
+        return [exactly(1.0)]
+
+    each_pair(make_evidence(tmp_path, {}, slugs), ["vit"], ["resnet"], read)
+    assert seen == [["vit/f100/s0", f"resnet/f100/s{seed}"] for seed in range(3)]
 
 
 def test_models_of_which_nothing_is_measured_are_left_out_unless_they_are_all(tmp_path):
     models = {"vit": VIT, "other": VIT, "resnet": RESNET}
     evidence = make_evidence(tmp_path, {}, ["vit/f100/s1", "other/f100/s0"], models)
-    assert [case.label for case in each(evidence, ["vit", "other"], reading)] == ["OTHER"]
+    (other,) = each(evidence, ["vit", "other"], reading)
+    assert other.label == "OTHER" and other.missing == ("nothing for vit/f100/s1",)
     with pytest.raises(NotMeasured, match="nothing for vit/f100/s1"):
         each(evidence, ["vit"], reading)
     with pytest.raises(NotMeasured):
@@ -148,7 +166,7 @@ def test_controls_that_are_undefined_throughout_are_none(tmp_path):
         return [exactly(1.0), exactly(np.nan if network.fraction == "f000" else 1.0)]
 
     (half,) = each(evidence, ["vit"], read)
-    assert half.control[0] == 1.0 and np.isnan(half.control[1])
+    assert half.control[0] == exactly(1.0) and np.isnan(half.control[1].value)
     (none,) = each(evidence, ["vit"], lambda *networks: read(*networks)[1:])
     assert none.control is None
     (without,) = each(evidence, ["resnet"], read)

@@ -13,10 +13,13 @@ from sightlines.claims.claim import (
     NotMeasured,
     Reading,
     exactly,
+    from_draws,
     from_replicates,
     from_shares,
 )
+from sightlines.claims.statistics import resampled
 from sightlines.claims.verdict import VERDICTS, judge
+from sightlines.measures.jackknife import leave_one_out
 
 AT_LEAST = Criterion("x", ">=", 1.0)
 AT_MOST = Criterion("y", "<=", 0.5)
@@ -38,7 +41,11 @@ def case(*readings, label="A", control=None, networks=("a",)):
     """One criterion, one reading a seed: (low, high), or a number."""
     seeds = [r if isinstance(r, tuple) else (r, r) for r in readings]
     own = [[Reading((low + high) / 2, low, high)] for low, high in seeds]
-    return Case(label, list(networks), own, control)
+    return Case(label, list(networks), own, untrained(control))
+
+
+def untrained(control):
+    return control and [None if value is None else exactly(value) for value in control]
 
 
 def test_reproduced():
@@ -83,7 +90,7 @@ def test_uninformative_where_the_untrained_networks_pass():
 
 
 def test_a_control_that_fails_one_criterion_does_not_pass():
-    own = Case("A", ["a"], [[exactly(2.0), exactly(0.0)]], [2.0, 0.6])
+    own = Case("A", ["a"], [[exactly(2.0), exactly(0.0)]], untrained([2.0, 0.6]))
     assert given(own, criteria=(AT_LEAST, AT_MOST)).word == "reproduced"
 
 
@@ -91,7 +98,7 @@ def test_a_control_is_only_asked_what_can_be_said_of_it():
     own = [[exactly(2.0), exactly(0.0)]]
     silent = Case("A", ["a"], own, [None, None])
     assert given(silent, criteria=(AT_LEAST, AT_MOST)).word == "reproduced"
-    half = Case("A", ["a"], own, [None, 0.0])
+    half = Case("A", ["a"], own, untrained([None, 0.0]))
     assert given(half, criteria=(AT_LEAST, AT_MOST)).word == "uninformative"
 
 
@@ -100,9 +107,34 @@ def test_an_undefined_control_does_not_pass():
     assert given(case(1.5, control=[np.inf])).word == "reproduced"
 
 
-def test_some_untrained_architectures_that_pass_are_named():
-    verdict = given(case(1.5, control=[1.2]), case(1.5, label="B", control=[0.2]))
+def test_untrained_architectures_that_pass_are_named_and_half_of_them_are_enough():
+    fails = [case(1.5, label=label, control=[0.2]) for label in "BC"]
+    passes = [case(1.5, label=label, control=[1.2]) for label in "AD"]
+    verdict = given(passes[0], *fails)
     assert verdict.word == "reproduced" and "untrained, A pass" in verdict.because
+    verdict = given(*passes, *fails)
+    assert verdict.word == "uninformative" and verdict.because.endswith("for A, D")
+
+
+def test_a_control_passes_with_its_whole_interval_only():
+    own = [[exactly(2.0)]]
+    wide = given(Case("A", ["a"], own, [Reading(1.2, 0.9, 1.5)]))
+    assert wide.word == "reproduced" and wide.lines[0].control_passes is False
+    sure = given(Case("A", ["a"], own, [Reading(1.2, 1.1, 1.3)]))
+    assert sure.word == "uninformative" and sure.lines[0].control_passes is True
+
+
+def test_what_was_not_measured_is_told():
+    own = Case("A", ["a"], [[exactly(2.0)]], missing=("nothing for B",))
+    assert given(own).because.endswith("; in part not measured: nothing for B")
+
+
+@pytest.mark.parametrize("sense", [">=", "<="])
+def test_equality_is_no_order(sense):
+    order, least = Criterion("x", sense, 0.0), Criterion("x", sense, 1.0)
+    assert order.outcome(0.0, 0.0) == "unclear" and least.outcome(1.0, 1.0) == "holds"
+    more = 1e-9 if sense == ">=" else -1e-9
+    assert order.outcome(more, more) == "holds" and order.outcome(-more, -more) == "fails"
 
 
 def test_a_case_without_control_does_not_make_another_control_that_passes_informative():
@@ -215,6 +247,38 @@ def test_an_interval_that_cannot_be_estimated_has_no_ends(values):
     reading = from_replicates(values)
     assert np.isnan(reading.low) and np.isnan(reading.high)
     assert AT_LEAST.outcome(reading.low, reading.high) == "unclear"
+
+
+def test_draws_of_a_smooth_statistic_have_the_jackknifes_interval():
+    generator = np.random.default_rng(0)
+    parts = generator.normal(size=(10, 3))
+    means = leave_one_out(parts) / np.array([10, *[9] * 10])[:, None]
+    for column in range(3):
+        jackknifed = from_replicates(means[:, column])
+        drawn = from_draws(resampled(means)[:, column])
+        assert drawn.value == jackknifed.value
+        assert drawn.high - drawn.low == pytest.approx(jackknifed.high - jackknifed.low, rel=0.15)
+
+
+def test_a_statistic_with_steps_is_open_where_its_smooth_input_is():
+    """A share that no single left-out group changes, though one of its terms hardly is above 0."""
+    generator = np.random.default_rng(1)
+    margins = np.array([1.0, 1.0, 1.0, -1.0, 0.0]) + 0.05 * generator.normal(size=(10, 5))
+    margins[:, 4] += 0.02 - margins[:, 4].mean()
+    means = leave_one_out(margins) / np.array([10, *[9] * 10])[:, None]
+
+    def share(values):
+        return (values > 0).mean(axis=-1)
+
+    assert len(set(share(means))) == 1 and from_replicates(share(means)) == exactly(0.8)
+    reading = from_draws(share(resampled(means)))
+    assert (reading.value, reading.low, reading.high) == pytest.approx((0.8, 0.6, 0.8))
+
+
+def test_draws_without_groups_are_undefined_and_the_same_each_time():
+    assert np.isnan(from_draws(resampled(np.array([1.0, 1.0]))).low)
+    values = np.random.default_rng(2).normal(size=(6, 2))
+    np.testing.assert_array_equal(resampled(values), resampled(values))
 
 
 def test_replicates_that_agree_have_no_width():

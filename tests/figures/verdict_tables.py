@@ -55,8 +55,8 @@ def estimator(config):
     for slug in config["networks"]:
         if "/f100/" in slug:
             network = Network.parse(slug)
-            rows += [(*network, "batch_size", f"{n} images", 0.3 / n) for n in (128, 64)]
-            rows += [(*network, "image_source", "near", 0.97)]
+            rows += [(*network, "batch_size", f"{n} images", 0.3 / n, -1) for n in (128, 64)]
+            rows += [(*network, "image_source", "near", 0.97, -1)]
     return pd.DataFrame(rows, columns=COLUMNS["estimator.csv"])
 
 

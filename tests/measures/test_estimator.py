@@ -60,14 +60,14 @@ def test_the_block_of_a_packed_gram_is_the_gram_of_those_images():
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_cut_minibatches_agree_with_the_twin_on_the_images_themselves(data, tmp_path, parts):
     """Centring is by part: a block of the Gram serves though the whole minibatch was centred."""
-    found = estimator.within(write_gram(tmp_path / "a", data), parts)
+    found = estimator.within(write_gram(tmp_path / "a", data), parts)[0]
     np.testing.assert_allclose(found, by_loops(cut(data, parts)), atol=1e-5)
     np.testing.assert_allclose(np.diag(found), 1, atol=1e-12)
 
 
 def test_odd_minibatches_are_cut_where_they_must(tmp_path):
     ragged = random_minibatches(2, [19, 19, 7], WIDTHS)
-    found = estimator.within(write_gram(tmp_path / "a", ragged), 2)
+    found = estimator.within(write_gram(tmp_path / "a", ragged), 2)[0]
     parts = [m for m in cut(ragged, 2) if len(m[0]) >= 4]
     assert sorted(len(m[0]) for m in parts) == [4, 9, 9, 10, 10], "three images are too few"
     np.testing.assert_allclose(found, by_loops(parts), atol=1e-5)
@@ -82,7 +82,7 @@ def test_a_layer_that_does_not_vary_has_no_similarity(tmp_path, data, noise):
         draws = np.random.default_rng(6).standard_normal(gram.shape[1])
         gram[1] = 5 * (1 + noise * draws) * bool(noise)
     write_tensors(tmp_path / "b", grams, dump.meta)
-    found = estimator.within(GramDump(tmp_path / "b"), 2)
+    found = estimator.within(GramDump(tmp_path / "b"), 2)[0]
     assert np.isnan(found[1]).all() and np.isnan(found[:, 1]).all()
     assert np.isfinite(found[[0, 2]][:, [0, 2]]).all()
 
@@ -90,7 +90,7 @@ def test_a_layer_that_does_not_vary_has_no_similarity(tmp_path, data, noise):
 # -- the command -----------------------------------------------------------------------
 
 
-def run_main(folder, own, others=()):
+def run_main(folder, own, others=(), whole=True):
     """`own` is {slug: data}; `others` a list of (task, slug, data)."""
     gram, other = [], []
     for slug, minibatches in own.items():
@@ -110,7 +110,8 @@ def run_main(folder, own, others=()):
         logging.getLogger("test"),
     )
     estimator.main(job)
-    return read_table(folder / "estimator.csv")
+    table = read_table(folder / "estimator.csv")
+    return table[table["left_out"] == -1].reset_index(drop=True) if whole else table
 
 
 def test_smaller_minibatches_give_the_largest_change_of_any_pair(data, tmp_path):
@@ -129,6 +130,16 @@ def test_parts_that_are_too_small_are_left_out(tmp_path):
     assert table["source"].tolist() == ["8 images"]
     none = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [8] * 4, WIDTHS)})
     assert none.empty and list(none.columns) == list(COLUMNS["estimator.csv"])
+
+
+def test_replicates_leave_out_one_minibatch(data, tmp_path):
+    dump = write_gram(tmp_path / "a", data)
+    found = estimator.within(dump, 2)
+    assert len(found) == 1 + len(SIZES)
+    rest = write_gram(tmp_path / "b", data[:1] + data[2:])
+    np.testing.assert_allclose(found[2], estimator.within(rest, 2)[0], atol=1e-6)
+    table = run_main(tmp_path, {"vit/f100/s0": data}, whole=False)
+    assert table["left_out"].tolist() == [-1, 0, 1, 2, 3] * 2
 
 
 def test_the_first_network_on_all_images_of_each_model_is_taken(data, tmp_path):

@@ -72,6 +72,7 @@ def test_columns_and_pairs_are_those_promised(table):
         **dict.fromkeys([*squares, (full, resnet)], 4),
         **{(full, bare): 2, (full, "vit/f010/s0"): 2, (full, "vit/f100/s1"): 2},
         (resnet, bare_resnet): 2,
+        **{(s, s): 4 for s in ("vit_skipless/f100/s0", "vit_skipless/f000/s0")},
     }
     assert set(table["layer_a"]) == set(table["layer_b"]) == {1, 3}
     matching = table[(slugs(table, "a") == full) & (slugs(table, "b") == bare)]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -51,22 +52,27 @@ def measured(makers: Iterable[Callable[[], Case]]) -> list[Case]:
     Raises:
         NotMeasured: there is none.
     """
-    cases, missing = [], NotMeasured("no network of the runs is what this claim is about")
+    cases: list[Case] = []
+    missing: dict[str, None] = {}
     for make in makers:
         try:
             cases.append(make())
         except NotMeasured as reason:
-            missing = reason
+            missing[str(reason)] = None
     if not cases:
-        raise missing
-    return cases
+        raise NotMeasured(
+            "; ".join(missing) or "no network of the runs is what this claim is about"
+        )
+    first, *others = cases
+    return [replace(first, missing=(*first.missing, *missing)), *others]
 
 
 def _of_models(evidence: Evidence, models: Sequence[str], read: Read, learned: slice) -> Case:
-    seeds = [
-        [network, *(evidence.same_seed(m, network) for m in models[1:])]
-        for network in evidence.full(models[0])
-    ]
+    own = [network for model in models for network in evidence.full(model)]
+    first = {
+        seed: next(n for n in own if n.seed == seed) for seed in dict.fromkeys(n.seed for n in own)
+    }
+    seeds = [[evidence.same_seed(m, network) for m in models] for network in first.values()]
     label = " × ".join(evidence.label(m) for m in models)
     bare = [evidence.untrained(m) for m in models]
     return of_seeds(evidence, label, seeds, read, bare, learned)
@@ -94,31 +100,31 @@ def of_seeds(
         NotMeasured: no seed has all that is needed.
     """
     readings, slugs = [], []
-    missing = NotMeasured(f"needs {label} on f100 among the runs")
+    missing: dict[str, None] = {}
     for networks in seeds:
         try:
             readings.append(read(evidence, *networks))
         except NotMeasured as reason:
-            missing = reason
+            missing[str(reason)] = None
             continue
         slugs += [n.slug for n in networks[learned]]
     if not readings:
-        raise missing
+        raise NotMeasured("; ".join(missing) or f"needs {label} on f100 among the runs")
     control = _control(evidence, untrained, read)
-    return Case(label, list(dict.fromkeys(slugs)), readings, control)
+    return Case(label, list(dict.fromkeys(slugs)), readings, control, tuple(missing))
 
 
 def _control(
     evidence: Evidence, untrained: Sequence[Network | None], read: Read
-) -> list[float] | None:
-    """Values of the untrained networks; None where they are missing or all undefined."""
+) -> list[Reading] | None:
+    """Readings of the untrained networks; None where they are missing or all undefined."""
     if not untrained or None in untrained:
         return None
     try:
-        values = [reading.value for reading in read(evidence, *untrained)]
+        readings = read(evidence, *untrained)
     except NotMeasured:
         return None
-    return values if np.isfinite(values).any() else None
+    return readings if np.isfinite([reading.value for reading in readings]).any() else None
 
 
 def pooled_twins(evidence: Evidence) -> list[tuple[str, str]]:

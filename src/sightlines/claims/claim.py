@@ -55,6 +55,22 @@ def from_replicates(replicates: Any) -> Reading:
     return Reading(float(values[0]), float(values[0] - half), float(values[0] + half))
 
 
+def from_draws(draws: Any) -> Reading:
+    """A reading with its percentile interval.
+
+    Args:
+        draws: [1 + draws] values of a statistic of what `statistics.resampled` gives.
+
+    Returns:
+        The value and the interval that holds CONFIDENCE of the draws and the value; without ends
+        (NaN) where a draw is undefined.
+    """
+    value, *drawn = np.asarray(draws, np.float64)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile([*drawn, value], [tail, 1 - tail])
+    return Reading(float(value), float(min(low, value)), float(max(high, value)))
+
+
 def from_shares(terms: Sequence[tuple[float, float, int]]) -> Reading:
     """A weighted sum of shares of images (accuracies), with its binomial interval.
 
@@ -88,10 +104,13 @@ class Criterion:
     threshold: float
 
     def outcome(self, low: float, high: float) -> str:
-        """Of an interval: "holds", "fails", or "unclear" where it covers the threshold."""
+        """Of an interval: "holds", "fails", or "unclear" where it covers the threshold.
+
+        A threshold of 0 is an order, which equality (nothing changed) does not show.
+        """
         worst, best = (low, high) if self.sense == ">=" else (-high, -low)
         bar = self.threshold if self.sense == ">=" else -self.threshold
-        if not (np.isfinite(worst) and np.isfinite(best)):
+        if not (np.isfinite(worst) and np.isfinite(best)) or (worst == bar == 0):
             return "unclear"
         return "holds" if worst >= bar else "fails" if best < bar else "unclear"
 
@@ -113,12 +132,14 @@ class Case:
         readings: One list a seed, in the order of the claim's criteria.
         control: The same statistics of the untrained networks, None for one that says nothing
             of them; None in all where there are none.
+        missing: Seeds, or other cases, of which the results lack something, with what that is.
     """
 
     label: str
     networks: list[str]
     readings: list[list[Reading]]
-    control: Sequence[float | None] | None = None
+    control: Sequence[Reading | None] | None = None
+    missing: tuple[str, ...] = ()
 
 
 Cases = Callable[["Evidence"], list[Case]]
@@ -138,7 +159,8 @@ class Claim:
         reason: Why these thresholds.
         paper_value: What the paper's figure or text says.
         source: How that value is known: "[text]" or "[fig]".
-        tier: "A" at any scale, "B" for pretrained or large networks, "C" about data at scale.
+        tier: "A" at any scale, "B" for pretrained or large networks, "C" about data at scale; "A/B"
+            where the paper's dossier leaves it open.
         controls: What it is held against, in words.
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.

@@ -5,22 +5,23 @@ from collections.abc import Callable
 import numpy as np
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, exactly
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import Values
 from sightlines.networks import Network
 
 READS = ("estimator.csv", "accuracy.csv")
 
 
-def _cases(evidence: Evidence, check: str, worst: Callable[[np.ndarray], float]) -> list[Case]:
+def _cases(evidence: Evidence, check: str, worst: Callable[..., Values]) -> list[Case]:
     table = evidence.table("estimator.csv")
     if not (table["check"] == check).any():
         what = "a task of domain in under transfer" if check == "image_source" else "larger batches"
         raise NotMeasured(f"needs {what}")
 
     def read(evidence: Evidence, network: Network) -> list[Reading]:
-        rows = evidence.rows("estimator.csv", network, check=check)
-        return [exactly(float(worst(rows["value"].to_numpy(np.float64))))]
+        frame = evidence.replicates("estimator.csv", network, "value", ["source"], check=check)
+        return [from_replicates(worst(frame.to_numpy(), axis=1))]
 
     return each(evidence, evidence.models(), read)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from sightlines.claims.cases import each, each_pair
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import Values, low_high, mid_ratio, split_contrast
+from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled, split_contrast
 from sightlines.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
@@ -63,12 +63,13 @@ def _halves(vit: np.ndarray, resnet: np.ndarray) -> Values:
 
 
 def _grid(evidence: Evidence) -> list[Case]:
-    return each(evidence, evidence.vits(), lambda e, n: [from_replicates(_grid_share(e, n))])
+    return each(evidence, evidence.vits(), lambda e, n: [from_draws(_grid_share(e, n))])
 
 
 def _grid_share(evidence: Evidence, network: Network) -> np.ndarray:
     """Share of blocks whose output is more like the next output than like its attention."""
-    layers, maps = evidence.layers(network.model), evidence.cka(network, network)
+    layers = evidence.layers(network.model)
+    maps = resampled(evidence.cka(network, network))
     outs = layers.loc[layers["kind"] == "residual"].set_index("block")["layer"]
     attn = layers.loc[layers["kind"] == "attn"].set_index("block")["layer"]
     above = [maps[:, outs[i], outs[i + 1]] - maps[:, outs[i], attn[i + 1]] for i in outs.index[:-1]]

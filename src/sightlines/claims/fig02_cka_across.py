@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sightlines.claims.cases import each_pair, stand
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import Values, alignment, depths, mean_over
+from sightlines.claims.statistics import Values, alignment, depths, mean_over, resampled
 from sightlines.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
@@ -59,7 +59,7 @@ def top_third(maps: np.ndarray) -> list[Values]:
 
 def _reading(statistics: Statistics) -> Callable[..., list[Reading]]:
     def read(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
-        return [from_replicates(v) for v in statistics(evidence.cka(vit, resnet))]
+        return [from_draws(v) for v in statistics(resampled(evidence.cka(vit, resnet)))]
 
     return read
 
@@ -96,7 +96,7 @@ CLAIMS = (
         "below it",
         paper_value="medians .11 and .28 (L/16), .08 and .27 (H/14)",
         source="[fig]",
-        tier="B",
+        tier="A/B",
         controls="untrained networks; another index of similarity",
         drawn="fig02_cka_across",
         cases=lambda evidence: each_pair(

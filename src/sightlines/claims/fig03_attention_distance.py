@@ -3,9 +3,16 @@
 import numpy as np
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.claim import (
+    Claim,
+    Criterion,
+    NotMeasured,
+    Reading,
+    from_draws,
+    from_replicates,
+)
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import spearman
+from sightlines.claims.statistics import resampled, spearman
 from sightlines.networks import Network
 
 READS = ("attention_replicates.parquet", "accuracy.csv")
@@ -45,7 +52,7 @@ def _highest(evidence: Evidence, network: Network) -> list[Reading]:
 
 
 def _trend(evidence: Evidence, network: Network) -> list[Reading]:
-    return [from_replicates(spearman(reach(evidence, network).mean(axis=2)))]
+    return [from_draws(spearman(resampled(reach(evidence, network).mean(axis=2))))]
 
 
 CLAIMS = (
@@ -93,7 +100,7 @@ CLAIMS = (
         reason="a trend that some neighbouring blocks may break",
         paper_value="a rise (in the ViT paper)",
         source="[other]",
-        tier="A",
+        tier="A/B",
         controls="untrained networks",
         drawn="fig03_attention_distance",
         cases=lambda evidence: each(evidence, evidence.vits(), _trend),

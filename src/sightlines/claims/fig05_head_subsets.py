@@ -3,9 +3,9 @@
 import numpy as np
 
 from sightlines.claims.cases import each_pair
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_draws
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import spearman
+from sightlines.claims.statistics import resampled, spearman
 from sightlines.networks import Network
 
 READS = ("head_subsets.parquet", "accuracy.csv")
@@ -38,11 +38,10 @@ def _windows(evidence: Evidence, vit: Network, resnet: Network, column: str) -> 
 
 def _fall(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
     """Of the unit that shows it least: rank correlation, and most global over most local."""
-    cka = _windows(evidence, vit, resnet, "cka")
-    distance = _windows(evidence, vit, resnet, "relative")
+    cka, distance = (resampled(_windows(evidence, vit, resnet, c)) for c in ("cka", "relative"))
     local, global_ = cka[..., 0], cka[..., -1]
     share = np.where(local > 0, global_ / np.where(local > 0, local, 1), np.nan)
-    return [from_replicates(v.max(axis=1)) for v in (spearman(cka, distance), share)]
+    return [from_draws(v.max(axis=1)) for v in (spearman(cka, distance), share)]
 
 
 CLAIMS = (

@@ -3,9 +3,16 @@
 import numpy as np
 
 from sightlines.claims.cases import each, each_pair
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.claim import (
+    Claim,
+    Criterion,
+    NotMeasured,
+    Reading,
+    from_draws,
+    from_replicates,
+)
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import spearman
+from sightlines.claims.statistics import resampled, spearman
 from sightlines.networks import Network
 
 READS = ("receptive_fields.parquet", "accuracy.csv")
@@ -39,15 +46,22 @@ def _at_half(depth: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _growth(evidence: Evidence, resnet: Network) -> list[Reading]:
     """Rank correlation of side and depth; 0 where all sides are equal, as in untrained ResNets."""
-    depth, side = _course(evidence, resnet, "side_px", "unit")
+    depth, sides = _course(evidence, resnet, "side_px", "unit")
+    side = resampled(sides)
     is_constant = (side == side[:, :1]).all(axis=1)
-    return [from_replicates(np.where(is_constant, 0.0, spearman(side, depth)))]
+    return [from_draws(np.where(is_constant, 0.0, spearman(side, depth)))]
 
 
 def _spread(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
     """Gradient outside the own patch: mid over last value of both, and ViT − ResNet at first."""
     depth, inside = _course(evidence, vit, "own_patch_share", "mlp")
     unit_depth, unit_inside = _course(evidence, resnet, "window_share", "unit")
+    sides = [evidence.rows(READS[0], n)["patch_px"].iloc[0] for n in (vit, resnet)]
+    if sides[0] != sides[1]:
+        raise NotMeasured(
+            f"needs token grids of one size: {vit.model} has patches of {sides[0]:g} px, "
+            f"{resnet.model} cells of {sides[1]:g} px in its last map"
+        )
     own, other = 1 - inside, 1 - unit_inside
     shares = [
         _divide(_at_half(d, values), values[:, -1])
@@ -100,7 +114,7 @@ CLAIMS = (
         "interpolated between measured blocks, so that both networks are read at the same depth",
         paper_value="ViT global midway; ResNet ⅓ of the image midway, nearly all at the end",
         source="[fig]",
-        tier="A",
+        tier="A/B",
         controls="untrained networks",
         drawn="fig06_receptive_field_curves",
         cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _spread),

@@ -1,49 +1,98 @@
 """Claims C19 to C21: whether last tokens are about their own patch (paper, Figures 9 and D.3)."""
 
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+
 import numpy as np
 
-from sightlines.claims.cases import each, each_pair
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
+from sightlines.claims.cases import each, each_pair, stand
+from sightlines.claims.claim import Claim, Criterion, NotMeasured, Opinion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.networks import Network
 
 READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
 
 
-def by_block(evidence: Evidence, network: Network, column: str) -> dict[int, np.ndarray]:
+SCORES = {"linear": "cka", "deconfounded": "deconfounded"}
+"""Index of similarity -> the score of localisation.parquet that rests on it."""
+
+
+def by_block(
+    evidence: Evidence, network: Network, column: str, score: str = "cka"
+) -> dict[int, np.ndarray]:
     """A score of the interior tokens of every block's output [1 + groups], by block, in order.
 
     The final norm counts as block -1.
     """
-    own = {"where": "interior", "score": "cka"}
+    own = {"where": "interior", "score": score}
     frame = evidence.replicates("localisation.parquet", network, column, ["block"], **own)
     return {int(block): frame[block].to_numpy() for block in frame.columns}
 
 
-def final(evidence: Evidence, network: Network, column: str) -> np.ndarray:
+def final(evidence: Evidence, network: Network, column: str, score: str = "cka") -> np.ndarray:
     """A score of the interior tokens after the last block [1 + groups]."""
-    return list(by_block(evidence, network, column).values())[-1]
+    return list(by_block(evidence, network, column, score).values())[-1]
 
 
-def _localised(evidence: Evidence, vit: Network) -> list[Reading]:
-    return [from_replicates(final(evidence, vit, column)) for column in ("rank_1_share", "z")]
+def stands(
+    criteria: Sequence[Criterion],
+    groups: Callable[[Evidence], Iterable[Sequence[str]]],
+    read: Callable[..., list[Reading]],
+) -> Opinion:
+    """A second opinion: by CKA from which the pixels' own similarity is regressed out, first seed.
+
+    Args:
+        criteria: The claim's.
+        groups: Models of every case.
+        read: Reads the networks of one, by a score.
+    """
+
+    def opinion(evidence: Evidence, index: str) -> bool:
+        if index not in SCORES:
+            raise NotMeasured("maps of tokens and patches are measured by linear CKA alone")
+        for first, *others in groups(evidence):
+            network = evidence.full(first)[0]
+            chosen = [network, *(evidence.same_seed(m, network) for m in others)]
+            readings = read(evidence, *chosen, score=SCORES[index])
+            if not stand(criteria, [reading.value for reading in readings]):
+                return False
+        return True
+
+    return opinion
 
 
-def _less_in_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+def _vits(evidence: Evidence) -> list[tuple[str]]:
+    return [(vit,) for vit in evidence.vits()]
+
+
+def _pairs(evidence: Evidence) -> list[tuple[str, str]]:
+    return list(product(evidence.vits(), evidence.resnets()))
+
+
+def _localised(evidence: Evidence, vit: Network, score: str = "cka") -> list[Reading]:
+    columns = ("rank_1_share", "z")
+    return [from_replicates(final(evidence, vit, column, score)) for column in columns]
+
+
+def _less_in_resnet(
+    evidence: Evidence, vit: Network, resnet: Network, score: str = "cka"
+) -> list[Reading]:
     values = (
-        final(evidence, vit, "z") / 2 - final(evidence, resnet, "z"),
-        final(evidence, resnet, "token_correlation"),
-        final(evidence, vit, "token_correlation"),
+        final(evidence, vit, "z", score) / 2 - final(evidence, resnet, "z", score),
+        final(evidence, resnet, "token_correlation", score),
+        final(evidence, vit, "token_correlation", score),
     )
     return [from_replicates(v) for v in values]
 
 
-def _earlier(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
-    z = by_block(evidence, resnet, "z")
+def _earlier(
+    evidence: Evidence, vit: Network, resnet: Network, score: str = "cka"
+) -> list[Reading]:
+    z = by_block(evidence, resnet, "z", score)
     earlier = np.mean([z[block] for block in _earlier_units(evidence, resnet.model)], axis=0)
     return [
-        from_replicates(earlier - final(evidence, resnet, "z")),
-        from_replicates(final(evidence, vit, "z") - earlier),
+        from_replicates(earlier - final(evidence, resnet, "z", score)),
+        from_replicates(final(evidence, vit, "z", score) - earlier),
     ]
 
 
@@ -62,11 +111,27 @@ def _earlier_units(evidence: Evidence, resnet: str) -> list[int]:
     return sorted(found)
 
 
-def _corner(evidence: Evidence, vit: Network) -> list[Reading]:
-    border, interior = (final(evidence, vit, f"{part}_cka") for part in ("border", "interior"))
+def _corner(evidence: Evidence, vit: Network, score: str = "cka") -> list[Reading]:
+    border, interior = (
+        final(evidence, vit, f"{part}_cka", score) for part in ("border", "interior")
+    )
     return [from_replicates(border - interior)]
 
 
+LOCALISED = (
+    Criterion("own patch first", ">=", 0.75),
+    Criterion("z of the own patch", ">=", 3.0),
+)
+LESS_IN_RESNET = (
+    Criterion("half of z(ViT) − z(ResNet)", ">=", 0.0),
+    Criterion("correlation of tokens, ResNet", ">=", 0.6),
+    Criterion("correlation of tokens, ViT", "<=", 0.2),
+)
+EARLIER = (
+    Criterion("z, earlier − final unit of the ResNet", ">=", 0.0),
+    Criterion("z, ViT − earlier units of the ResNet", ">=", 0.0),
+)
+CORNER = (Criterion("border − interior", ">=", 0.0),)
 CLAIMS = (
     Claim(
         id="C19",
@@ -74,18 +139,16 @@ CLAIMS = (
         statement="After the last block, a ViT's tokens are still about their own patches.",
         statistic="CKA of a token with the pixels of every patch, interior tokens: share whose own "
         "patch ranks first, and mean z of the own patch among all",
-        criteria=(
-            Criterion("own patch first", ">=", 0.75),
-            Criterion("z of the own patch", ">=", 3.0),
-        ),
+        criteria=LOCALISED,
         reason="three of four tokens, and three standard deviations: below nearly all of the "
         "paper's interior tokens, above chance",
         paper_value="own patch first for 5 of 6; z 4–8",
         source="[fig]",
         tier="A",
-        controls="untrained networks",
+        controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
         cases=lambda evidence: each(evidence, evidence.vits(), _localised),
+        opinion=stands(LOCALISED, _vits, _localised),
     ),
     Claim(
         id="C20",
@@ -93,21 +156,18 @@ CLAIMS = (
         statement="A ResNet's last locations are not: they are all about the same patches.",
         statistic="mean z of the own patch, half the ViT's minus the ResNet's; mean correlation of "
         "the maps of two tokens, ResNet and ViT",
-        criteria=(
-            Criterion("half of z(ViT) − z(ResNet)", ">=", 0.0),
-            Criterion("correlation of tokens, ResNet", ">=", 0.6),
-            Criterion("correlation of tokens, ViT", "<=", 0.2),
-        ),
+        criteria=LESS_IN_RESNET,
         reason="less than half the ViT's z; correlations on either side of the gap between the "
         "paper's two values",
         paper_value="z .7 against 4.9; correlation .84 against −.11",
         source="[fig]",
         tier="A",
-        controls="untrained networks",
+        controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
         cases=lambda evidence: each_pair(
             evidence, evidence.vits(), evidence.resnets(), _less_in_resnet
         ),
+        opinion=stands(LESS_IN_RESNET, _pairs, _less_in_resnet),
     ),
     Claim(
         id="C20b",
@@ -116,17 +176,15 @@ CLAIMS = (
         "ViT's last.",
         statistic="mean z of the own patch: mean of the ResNet's middle unit and the first unit of "
         "its last stage, minus its final unit's; the ViT's last block's minus that mean",
-        criteria=(
-            Criterion("z, earlier − final unit of the ResNet", ">=", 0.0),
-            Criterion("z, ViT − earlier units of the ResNet", ">=", 0.0),
-        ),
+        criteria=EARLIER,
         reason="the paper claims an order, of these two units",
         paper_value="seen in the maps",
         source="[fig]",
         tier="A",
-        controls="untrained networks",
+        controls="untrained networks; pixels regressed out",
         drawn="figD_localisation_layers",
         cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _earlier),
+        opinion=stands(EARLIER, _pairs, _earlier),
     ),
     Claim(
         id="C21",
@@ -134,14 +192,15 @@ CLAIMS = (
         statement="A ViT's corner tokens are more like patches of the border than of the interior.",
         statistic="mean CKA of the corner tokens after the last block with border patches but "
         "their own, minus with interior patches",
-        criteria=(Criterion("border − interior", ">=", 0.0),),
+        criteria=CORNER,
         reason="the paper claims an order; border patches resemble each other in pixels already, "
         "so only the untrained control says whether it is learned",
         paper_value="seen in the maps",
         source="[fig]",
         tier="A",
-        controls="untrained networks",
+        controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
         cases=lambda evidence: each(evidence, evidence.vits(), _corner),
+        opinion=stands(CORNER, _vits, _corner),
     ),
 )

@@ -1,17 +1,21 @@
 """Claim C31: what fine-tuning changes (paper, Figure G.1)."""
 
+import contextlib
+
 import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.figures.selecting import needed_accuracy
 from sightlines.networks import Network
 
-READS = ("finetuning.parquet", "accuracy.csv")
-TABLE = READS[0]
+READS = ("finetuning.parquet", "tuned_accuracy.csv", "accuracy.csv")
+TABLE, SCORES = READS[:2]
 
 
 def _change(evidence: Evidence, network: Network) -> list[Reading]:
+    _learned(evidence, network)
     tasks = evidence.rows(TABLE, network).groupby("domain")["task"].unique()
     if not {"in", "out"} <= set(tasks.index):
         raise NotMeasured("needs tasks under transfer of domain in and out, with finetune")
@@ -36,11 +40,29 @@ def _thirds(cka: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cases(evidence: Evidence) -> list[Case]:
-    tuned = set(evidence.table(TABLE)["model"])
+    tuned: set[str] = set()
+    with contextlib.suppress(NotMeasured):
+        tuned = set(evidence.table(TABLE)["model"])
     vits = [m for m in evidence.models("vit") if m in tuned]
     if not vits:
         raise NotMeasured("needs a ViT among the models that a task under transfer finetunes")
     return each(evidence, vits, _change)
+
+
+def _learned(evidence: Evidence, network: Network) -> None:
+    """Check that the tuned networks learned their tasks.
+
+    Raises:
+        NotMeasured: one did not: what it kept says nothing.
+    """
+    scores = evidence.rows(SCORES, network)
+    columns = (scores[c].tolist() for c in ("task", "accuracy", "chance"))
+    for task, accuracy, chance in zip(*columns, strict=True):
+        if accuracy < (needed := needed_accuracy(chance)):
+            raise NotMeasured(
+                f"{network.slug} tuned on {task} reached {accuracy:.1%} (needed: {needed:.0%}): "
+                "give the task's train more steps"
+            )
 
 
 CLAIMS = (

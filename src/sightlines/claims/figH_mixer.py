@@ -3,18 +3,19 @@
 from itertools import product
 
 from sightlines.claims.cases import gather, stand
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Claim, Criterion, Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import Values, mean_all, split_contrast, split_depth
+from sightlines.claims.statistics import Values, mean_all, resampled, split_contrast, split_depth
 from sightlines.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
 
 def _read(evidence: Evidence, mixer: Network, vit: Network, resnet: Network) -> list[Reading]:
-    own = evidence.cka(mixer, mixer)
+    own = resampled(evidence.cka(mixer, mixer))
     ahead = mean_all(evidence.cka(mixer, vit)) - mean_all(evidence.cka(mixer, resnet))
-    return [from_replicates(v) for v in (split_contrast(own), split_depth(own), ahead)]
+    parts = [from_draws(v) for v in (split_contrast(own), split_depth(own))]
+    return [*parts, from_replicates(ahead)]
 
 
 def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:

@@ -83,6 +83,8 @@ def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
             found[bool(claim.opinion(evidence, index))].append(index)
         except NotMeasured:
             continue
+    if not any(found.values()):
+        return "no index available"
     yes, no = (", ".join(found[stands]) for stands in (True, False))
     return "; ".join(part for part in (yes, no and f"not under {no}") if part)
 
@@ -100,7 +102,7 @@ def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
             "threshold": str(line.criterion),
             "outcome": line.outcome,
             "control": line.control,
-            "control_passes": None if line.control is None else line.criterion.admits(line.control),
+            "control_passes": line.control_passes,
         }
         for verdict in verdicts
         for line in verdict.lines

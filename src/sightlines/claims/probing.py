@@ -10,14 +10,24 @@ from sightlines.networks import Network
 MIDDLE = np.linspace(0.5, 0.8, 7)
 """Depths whose mean is the mid-depth accuracy (docs/protocols.md, "Statistics")."""
 
+NORM = "norm"
+"""Name of the final norm, which has the depth of the last block."""
+
 Share = tuple[float, float, int]
 """Weight, accuracy, test images."""
 
 
 def curve(
-    evidence: Evidence, network: Network, pool: str, dataset: str = ""
+    evidence: Evidence, network: Network, pool: str, dataset: str = "", blocks_only: bool = False
 ) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Depths and accuracies of a network's probes on all training images, by depth.
+
+    Args:
+        evidence: The tables.
+        network: Whose probes.
+        pool: What they are fitted to.
+        dataset: Another task's name; empty: the experiment's own images.
+        blocks_only: Without the final norm, which ResNets lack.
 
     Returns:
         depth [layers], accuracy [layers], test images, chance.
@@ -26,7 +36,8 @@ def curve(
         NotMeasured: there are none with that pooling.
     """
     rows = evidence.rows("probes.parquet", network, pool=pool, dataset=dataset, shots=0)
-    rows = rows.sort_values("depth")
+    rows = rows.sort_values("depth", kind="stable")
+    rows = rows[rows["name"] != NORM] if blocks_only else rows
     first = rows.iloc[0]
     return (
         rows["depth"].to_numpy(),
@@ -53,7 +64,7 @@ def at(
     dataset: str = "",
 ) -> Share:
     """Mean accuracy at some depths, by linear interpolation."""
-    depths, accuracy, images, _ = curve(evidence, network, pool, dataset)
+    depths, accuracy, images, _ = curve(evidence, network, pool, dataset, blocks_only=True)
     return weight, float(np.interp(depth, depths, accuracy).mean()), images
 
 

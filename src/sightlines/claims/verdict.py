@@ -6,7 +6,8 @@ its seeds, from the lowest end of their intervals to the highest (the paper show
 * reproduced: every criterion holds for every architecture, with its whole interval.
 * not reproduced: for some architecture a criterion fails with its whole interval.
 * inconclusive: an interval covers a threshold or is undefined, or a network learned too little.
-* uninformative: it would be reproduced, but all untrained networks that there are pass as well.
+* uninformative: it would be reproduced, but for half of the architectures or more the untrained
+  networks pass as well: their values fulfil every criterion with their whole intervals too.
 * not run: something is not among the results.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, UNINFORMATIVE, NOT_RUN = "inconclusive", "uninformative", "not run"
@@ -33,6 +34,7 @@ class Line:
         high: Highest end over seeds.
         outcome: "holds", "fails", "unclear", or "learned too little".
         control: Value of the untrained networks; None without any.
+        control_passes: Whether it fulfils the criterion with its whole interval.
     """
 
     case: str
@@ -42,6 +44,7 @@ class Line:
     high: float
     outcome: str
     control: float | None
+    control_passes: bool | None
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,14 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     try:
         cases = [case for case in claim.cases(evidence) if case.readings]
         lines = [line for case in cases for line in _lines(claim, case, evidence.learned)]
-    except NotMeasured as missing:
-        return Verdict(claim, NOT_RUN, str(missing))
+    except NotMeasured as reason:
+        return Verdict(claim, NOT_RUN, str(reason))
     if not cases:
         return Verdict(claim, NOT_RUN, "no network of the runs is what this claim is about")
-    word, because = _decide(claim, cases, lines)
+    word, because = _decide(cases, lines)
+    missing = dict.fromkeys(words for case in cases for words in case.missing)
+    if missing:
+        because += f"; in part not measured: {'; '.join(missing)}"
     return Verdict(claim, word, because, lines)
 
 
@@ -84,11 +90,12 @@ def _lines(claim: Claim, case: Case, learned: Callable[[str], bool]) -> list[Lin
         value = sum(r.value for r in readings) / len(readings)
         outcome = "learned too little" if poor else criterion.outcome(low, high)
         control = None if case.control is None else case.control[index]
-        lines.append(Line(case.label, criterion, value, low, high, outcome, control))
+        facts = (None, None) if control is None else (control.value, _passes(criterion, control))
+        lines.append(Line(case.label, criterion, value, low, high, outcome, *facts))
     return lines
 
 
-def _decide(claim: Claim, cases: list[Case], lines: list[Line]) -> tuple[str, str]:
+def _decide(cases: list[Case], lines: list[Line]) -> tuple[str, str]:
     by_case = {case.label: [line for line in lines if line.case == case.label] for case in cases}
     failing = _named(by_case, "fails")
     holding = [c for c, own in by_case.items() if all(line.outcome == "holds" for line in own)]
@@ -99,14 +106,14 @@ def _decide(claim: Claim, cases: list[Case], lines: list[Line]) -> tuple[str, st
         return INCONCLUSIVE, f"learned too little: {'; '.join(poor)}"
     if wide := _named(by_case, "unclear"):
         return INCONCLUSIVE, f"the interval covers a threshold or is undefined: {'; '.join(wide)}"
-    passing = [case.label for case in cases if _control_passes(claim, case)]
+    passing = [case for case, own in by_case.items() if _control_passes(own)]
     bare = [case.label for case in cases if case.control is None]
-    if passing and len(passing) + len(bare) == len(cases):
-        return UNINFORMATIVE, "the untrained networks pass as well"
-    if passing:
-        return REPRODUCED, f"holds throughout; untrained, {', '.join(passing)} pass as well"
+    if 2 * len(passing) >= len(cases) - len(bare) > 0:
+        which = "" if len(passing) == len(cases) else f" for {', '.join(passing)}"
+        return UNINFORMATIVE, f"the untrained networks pass as well{which}"
+    also = f"; untrained, {', '.join(passing)} pass as well" if passing else ""
     without = f"; no untrained control for {', '.join(bare)}" if bare else ""
-    return REPRODUCED, f"holds for {', '.join(holding)}{without}"
+    return REPRODUCED, f"holds for {', '.join(holding)}{also}{without}"
 
 
 def _named(by_case: dict[str, list[Line]], outcome: str, name_criterion: bool = True) -> list[str]:
@@ -118,9 +125,10 @@ def _named(by_case: dict[str, list[Line]], outcome: str, name_criterion: bool = 
     return named
 
 
-def _control_passes(claim: Claim, case: Case) -> bool:
-    if case.control is None:
-        return False
-    pairs = zip(claim.criteria, case.control, strict=True)
-    passes = [criterion.admits(value) for criterion, value in pairs if value is not None]
+def _passes(criterion: Criterion, control: Reading) -> bool:
+    return criterion.outcome(control.low, control.high) == "holds"
+
+
+def _control_passes(lines: list[Line]) -> bool:
+    passes = [line.control_passes for line in lines if line.control_passes is not None]
     return bool(passes) and all(passes)

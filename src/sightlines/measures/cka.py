@@ -22,6 +22,7 @@ from sightlines.files import TensorShapes, TensorWriter, write_table
 from sightlines.measures import hsic
 from sightlines.measures.jackknife import leave_one_out
 from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of, jackknife
+from sightlines.networks import Network
 from sightlines.stage import Job, Progress, run
 
 READS = ("gram",)
@@ -216,8 +217,22 @@ def write_replicates(path: Path, dumps: Sequence[GramDump], sums: Sums) -> None:
 def _judged_pairs(dumps: Sequence[GramDump]) -> Iterator[tuple[int, int]]:
     for a, b in itertools.combinations_with_replacement(range(len(dumps)), 2):
         one, other = dumps[a].network, dumps[b].network
-        if one.model == other.model or one[1:] == other[1:]:
+        if one.model == other.model or one[1:] == other[1:] or _stand_in(dumps, one, other):
             yield a, b
+
+
+def _stand_in(dumps: Sequence[GramDump], one: Network, other: Network) -> bool:
+    """Whether one is its model's first on all images, for a seed that this model lacks."""
+    if not one.fraction == other.fraction == "f100":
+        return False
+    seeds = {
+        model: [d.network.seed for d in dumps if d.network[:2] == (model, "f100")]
+        for model in (one.model, other.model)
+    }
+    return any(
+        own.seed == seeds[own.model][0] and theirs.seed not in seeds[own.model]
+        for own, theirs in ((one, other), (other, one))
+    )
 
 
 def _pair_name(a: GramDump, b: GramDump) -> str:

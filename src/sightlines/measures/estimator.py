@@ -16,7 +16,8 @@ from sightlines.dumps.reading import GramDump, check_together
 from sightlines.files import write_table
 from sightlines.measures import hsic
 from sightlines.measures.finetuning import task_of
-from sightlines.measures.similarity import cka
+from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.measures.similarity import cka, group_of
 from sightlines.networks import Network
 from sightlines.stage import Job, run
 
@@ -24,7 +25,7 @@ READS = ("gram", "other_gram")
 WRITES = ("estimator.csv",)
 PARTS = (2, 4)
 """Each minibatch is cut into so many, and its images are compared within those alone."""
-COLUMNS = [*Network._fields, "check", "source", "value"]
+COLUMNS = [*Network._fields, "check", "source", "value", "left_out"]
 
 
 def main(job: Job) -> None:
@@ -41,16 +42,21 @@ def main(job: Job) -> None:
         rows += _minibatches(dump, whole)
         for (task, slug), path in others:
             if slug == dump.network.slug:
-                rows.append(_images(dump, whole, task, path))
+                rows += _images(dump, whole, task, path)
     write_table(job.output("estimator"), pd.DataFrame(rows, columns=COLUMNS))
 
 
 def within(dump: GramDump, parts: int) -> np.ndarray:
-    """CKA of all layers with each other [layers, layers] from minibatches cut into `parts`."""
-    layers = len(dump.layers)
-    total, scale = np.zeros((layers, layers)), np.zeros(layers)
+    """CKA of all layers with each other from minibatches cut into `parts`.
+
+    Returns:
+        [1 + groups, layers, layers]: of all images, then with each group of minibatches left out.
+    """
+    layers, minibatches = len(dump.layers), len(dump.batch_sizes)
+    groups = group_of(minibatches - 1, minibatches) + 1
+    sums, scale = np.zeros((groups, layers, layers)), np.zeros(layers)
     for minibatch, images in enumerate(dump.batch_sizes):
-        packed = dump.packed(minibatch)
+        packed, total = dump.packed(minibatch), sums[group_of(minibatch, minibatches)]
         bounds = np.linspace(0, images, parts + 1).astype(int)
         for begin, end in itertools.pairwise(bounds.tolist()):
             if end - begin < hsic.MINIMUM_IMAGES:
@@ -61,8 +67,10 @@ def within(dump: GramDump, parts: int) -> np.ndarray:
                 vectors = hsic.centred_rows(part, means, range(end - begin - 1))
                 total += vectors @ vectors.T
                 scale += squares
-    own = np.where(np.diag(total) > hsic.CONSTANT**2 * scale, np.diag(total), np.nan)
-    return cka(total, own, own)
+    cross = leave_one_out(sums)
+    own = np.einsum("gll->gl", cross)
+    own = np.where(own[0] > hsic.CONSTANT**2 * scale, own, np.nan)
+    return cka(cross, own, own)
 
 
 def _block(packed: np.ndarray, images: int, begin: int, end: int) -> np.ndarray:
@@ -73,17 +81,13 @@ def _block(packed: np.ndarray, images: int, begin: int, end: int) -> np.ndarray:
 
 
 def _minibatches(dump: GramDump, whole: np.ndarray) -> list[tuple[Any, ...]]:
-    """Largest change of any pair of layers when minibatches are smaller."""
+    """Largest change of any pair of layers when minibatches are smaller, with its replicates."""
     size = min(dump.batch_sizes)
     return [
-        (
-            *dump.network,
-            "batch_size",
-            f"{size // parts} images",
-            _largest(within(dump, parts), whole),
-        )
+        (*dump.network, "batch_size", f"{size // parts} images", _largest(*maps), left_out)
         for parts in PARTS
         if size // parts >= 2 * hsic.MINIMUM_IMAGES
+        for left_out, maps in enumerate(zip(within(dump, parts), whole, strict=True), ALL)
     ]
 
 
@@ -92,15 +96,24 @@ def _largest(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.nanmax(change)) if np.isfinite(change).any() else float("nan")
 
 
-def _images(dump: GramDump, whole: np.ndarray, task: str, path: Path) -> tuple[Any, ...]:
-    """Correlation of the map with that of the same network shown another task's images."""
+def _images(dump: GramDump, whole: np.ndarray, task: str, path: Path) -> list[tuple[Any, ...]]:
+    """Correlation of the map with that of the same network shown another task's images.
+
+    A replicate leaves a group out of either: the sets of images are independent.
+    """
     other = GramDump(path)
     check_together([other], [dump.network.slug])
-    cells = ~np.eye(len(whole), dtype=bool)
-    a, b = whole[cells], within(other, 1)[cells]
-    defined = np.isfinite(a) & np.isfinite(b)
-    value = float(np.corrcoef(a[defined], b[defined])[0, 1]) if defined.sum() > 2 else float("nan")
-    return (*dump.network, "image_source", task, value)
+    shown = zip(whole, within(other, 1), strict=False)
+    return [
+        (*dump.network, "image_source", task, _correlation(*maps), left_out)
+        for left_out, maps in enumerate(shown, ALL)
+    ]
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Of the cells off the diagonal that both maps have."""
+    cells = ~np.eye(len(one), dtype=bool) & np.isfinite(one) & np.isfinite(other)
+    return float(np.corrcoef(one[cells], other[cells])[0, 1]) if cells.sum() > 2 else float("nan")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ layers, the second one's images permuted inside their minibatch, so that nothing
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,16 +95,15 @@ def main(job: Job) -> None:
     dumps = [GramDump(path) for path in job.inputs["gram"]]
     pixels = GramDump(job.input("pixels"))
     check_together([*dumps, pixels], [*job.config["networks"], PIXELS])
-    skipless = skipless_models(job.config)
-    sides = place([dump for dump in dumps if dump.network.model not in skipless])
-    pairs = choose_pairs(sides)
+    sides = place(dumps)
+    pairs = choose_pairs(sides, skipless_models(job.config))
     progress = Progress(job.log, len(pixels.batch_sizes), "minibatches")
     sums = add_up(sides, pixels, pairs, job.config.get("seed", 0), progress)
     write_table(job.output("similarity_indices"), pair_table(pairs, sums))
 
 
 def skipless_models(config: dict[str, Any]) -> set[str]:
-    """Models that lack the skip connections of a block: they have an experiment of their own."""
+    """Models that lack the skip connections of a block: compared within themselves alone."""
     architectures = config.get("architectures", {})
     return {m for m, settings in architectures.items() if lacks_skips(settings)}
 
@@ -119,11 +118,11 @@ def place(dumps: Sequence[GramDump]) -> list[Side]:
     return sides
 
 
-def choose_pairs(sides: Sequence[Side]) -> list[Pair]:
+def choose_pairs(sides: Sequence[Side], skipless: Collection[str] = ()) -> list[Pair]:
     """Which networks are compared, of each model and fraction the first one.
 
-    Every full and every untrained network with itself, every full network with every other, and
-    each network of a model with its full one, block by block.
+    Every full and every untrained network with itself; of models that have all their skips also
+    every full network with every other, and each network with its model's full one, block by block.
     """
     full, untrained = (
         {s.dump.network.model: s for s in reversed(sides) if s.dump.network.fraction == fraction}
@@ -131,9 +130,10 @@ def choose_pairs(sides: Sequence[Side]) -> list[Pair]:
     )
     firsts = [s for s in sides if s in [*full.values(), *untrained.values()]]
     pairs = [(side, side, False) for side in firsts]
-    trained = [s for s in firsts if s.dump.network.fraction == "f100"]
+    whole = [s for s in sides if s.dump.network.model not in skipless]
+    trained = [s for s in firsts if s.dump.network.fraction == "f100" and s in whole]
     pairs += [(a, b, False) for a, b in itertools.combinations(trained, 2)]
-    for side in sides:
+    for side in whole:
         reference = full.get(side.dump.network.model)
         if reference is not None and reference is not side:
             pairs.append((reference, side, True))

@@ -9,8 +9,10 @@ GENERAL = (
     ),
     (
         "Runs",
-        "The paper shows one training run a model. Verdicts here take all seeds of the config, and "
-        "an interval over the reference images; a claim must hold for every seed.",
+        "The paper shows one training run a model. Verdicts here have an interval over the "
+        "reference images and must hold for every seed that is measured: receptive fields, single "
+        "tokens' probes, other tasks and the checks of the estimator are measured on the first "
+        "seed alone.",
     ),
     (
         "Controls",

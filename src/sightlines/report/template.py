@@ -70,15 +70,16 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 <td class="words">
 {%- if row.drawn %}<a href="#{{ row.drawn }}">{{ row.claim }}</a>
 {%- else %}{{ row.claim }}{% endif %}
-<br><span class="note">{{ row.figure }}</span></td>
+<br><span class="note">{{ row.figure }}<br>tier {{ row.tier }}</span></td>
 <td class="words">{{ row.statement }}<br><span class="note">Paper: {{ row.paper }}</span></td>
 <td class="words">{{ badge(row.verdict, row.mark ~ " " ~ row.verdict) }}</td>
 <td class="words">{{ row.measured or "–" }}
-{%- if row.needed %}<br><span class="note">Needed: {{ row.needed }}</span>{% endif %}
+{%- if row.needed %}
+<br><span class="note">Needed: {{ row.needed }} ({{ row.reason }})</span>{% endif %}
 {%- if row.control %}<br><span class="note">Untrained: {{ row.control }}</span>{% endif %}</td>
 <td class="words">{{ row.because }}
 {%- if row.opinions %}
-<br><span class="note">Block outputs, all indices: stands {{ row.opinions }}</span>
+<br><span class="note">Other indices, block outputs: {{ row.opinions }}</span>
 {%- endif %}</td>
 </tr>
 {%- endfor %}

@@ -43,6 +43,8 @@ class ClaimRow(NamedTuple):
     control: str
     paper: str
     opinions: str
+    tier: str
+    reason: str
 
 
 def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dict[str, Any] | None:
@@ -89,12 +91,16 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
         control="" if pd.isna(row["control"]) else number(row["control"]),
         paper=f"{_text(row['paper_value'])} {_text(row['source'])}".strip(),
         opinions=_opinions(_text(row.get("stands_under"))),
+        tier=_text(row["tier"]),
+        reason=_text(row["reason"]),
     )
 
 
 def _opinions(indices: str) -> str:
-    """A sentence's end out of "rbf; not under procrustes", whose either half may be missing."""
-    return indices if not indices or indices.startswith("not ") else f"under {indices}"
+    """A sentence out of "rbf; not under procrustes", whose either half may be missing."""
+    if not indices or indices.startswith("no "):
+        return indices
+    return f"stands {indices if indices.startswith('not ') else f'under {indices}'}"
 
 
 def _text(value: Any) -> str:
