@@ -104,6 +104,73 @@ def test_damaged_safetensors_are_refused(tmp_path, damage):
         files.TensorReader(path)
 
 
+def rewrite_header(path, header):
+    """Put another header, an object or a text, before the file's data."""
+    blob = path.read_bytes()
+    data = blob[8 + int.from_bytes(blob[:8], "little") :]
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def header_of(**changes):
+    """Of two tensors of 3 and 5 numbers, one of which is changed."""
+    own = {"sightlines": "{}"}
+    a = {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}
+    b = {"dtype": "F32", "shape": [5], "data_offsets": [12, 32]}
+    return {"__metadata__": own, "a": a, "b": b | changes}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        header_of(shape=[-5], data_offsets=[12, -8]),
+        header_of(shape=[-1, -5]),
+        header_of(shape=[2**32, 2**32]),
+        header_of(shape=[2**32, 2**32], data_offsets=[32, 32]),
+        header_of(shape=[10**30]),
+        header_of(shape=[5.0]),
+        header_of(shape=[5, True]),
+        header_of(shape=[1] * 70 + [5]),
+        header_of(shape=["5"]),
+        header_of(shape="5"),
+        header_of(shape=5),
+        header_of(data_offsets=[12.0, 32.0]),
+        header_of(data_offsets=[0, 20]),
+        header_of(data_offsets=[8, 28]),
+        header_of(data_offsets=[16, 36]),
+        header_of(data_offsets=[12, 32, 52]),
+        header_of(dtype=["F32"]),
+        header_of(dtype="F128"),
+        dict(reversed(header_of().items())),
+        "[" * 100_000,
+        '{"__metadata__": {"sightlines": "' + "[" * 100_000 + '"}}',
+        '{"__metadata__": {"sightlines": "{}"}, "a": 1e999}',
+        '{"__metadata__": {"sightlines": "{}"}, "a": {"shape": [' + "9" * 5000 + "]}}",
+        "[]",
+    ],
+    ids=lambda header: str(header)[-60:],
+)
+def test_damaged_headers_are_refused(tmp_path, header):
+    path = tmp_path / "x.safetensors"
+    files.write_tensors(path, {"a": np.zeros(3, np.float32), "b": np.zeros(5, np.float32)}, {})
+    rewrite_header(path, header_of())
+    assert files.TensorReader(path).shape("b") == (5,)
+    rewrite_header(path, header)
+    with pytest.raises(ResultError, match=r"x\.safetensors.*Delete it and run snakemake again"):
+        files.TensorReader(path)
+
+
+def test_an_empty_tensor_of_a_shape_that_no_array_has_is_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    files.write_tensors(path, {"a": np.zeros(3, np.float32), "b": np.zeros(0, np.float32)}, {})
+    rewrite_header(path, header_of(shape=[0, 7], data_offsets=[12, 12]))
+    assert files.TensorReader(path)["b"].shape == (0, 7)
+    for side in (2**61, 10**30):
+        rewrite_header(path, header_of(shape=[0, side], data_offsets=[12, 12]))
+        with pytest.raises(ResultError, match="tensor 'b' has a shape that no array has"):
+            files.TensorReader(path)
+
+
 def test_arrays_of_objects_are_never_loaded(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
@@ -130,5 +197,7 @@ def test_json_refuses_what_is_not_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "a.json", {"loss": float("nan")})
     (tmp_path / "b.json").write_text('{"half": ')
-    with pytest.raises(ResultError, match=r"b\.json"):
-        files.read_json(tmp_path / "b.json")
+    (tmp_path / "c.json").write_text("[" * 100_000)
+    for name in ("b.json", "c.json"):
+        with pytest.raises(ResultError, match=name):
+            files.read_json(tmp_path / name)

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import struct
@@ -30,6 +31,8 @@ _DTYPES = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
+MOST_AXES = 32
+"""Of an array, in every version of NumPy."""
 _CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items()}
 
 
@@ -138,7 +141,7 @@ def read_json(path: Path) -> Any:
 
     try:
         return json.loads(Path(path).read_text(), parse_constant=refuse)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultError(
             f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
         ) from error
@@ -182,7 +185,7 @@ def _safetensors_header(shapes: TensorShapes, meta: Any) -> bytes:
 
 
 def _nbytes(code: str, shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * np.dtype(_DTYPES[code]).itemsize
+    return math.prod(int(side) for side in shape) * np.dtype(_DTYPES[code]).itemsize
 
 
 def safetensors_bytes(shapes: TensorShapes, meta: Any) -> int:
@@ -270,18 +273,14 @@ class TensorReader:
             self._begin, header = self._read_header(size)
             self.meta = _description(header)
             self._entries: dict[str, dict[str, Any]] = header
-            end = max((e["data_offsets"][1] for e in header.values()), default=0)
+            end = 0
+            for name, entry in header.items():
+                end = _checked_end(name, entry, end)
             if size != self._begin + end:
                 raise ValueError(f"it has {size} bytes instead of {self._begin + end}")
-            for name, entry in header.items():
-                begin, stop = entry["data_offsets"]
-                if entry["dtype"] not in _DTYPES:
-                    raise ValueError(f"tensor {name!r} has the unknown type {entry['dtype']!r}")
-                if stop - begin != _nbytes(entry["dtype"], tuple(entry["shape"])) or begin < 0:
-                    raise ValueError(f"tensor {name!r} does not fill its place")
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise self._unreadable("its header is not that of a safetensors file") from error
 
     def _read_header(self, size: int) -> tuple[int, dict[str, Any]]:
@@ -323,6 +322,31 @@ class TensorReader:
             return np.zeros(shape, dtype)
         offset = self._begin + entry["data_offsets"][0]
         return np.memmap(self.path, dtype, "r", offset, shape)
+
+
+def _checked_end(name: str, entry: dict[str, Any], begin: int) -> int:
+    """Where a tensor ends that must begin at `begin`, just behind the one before it.
+
+    Raises:
+        ValueError: its type is unknown, its shape impossible, or its place another one.
+    """
+    code, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if code not in _DTYPES:
+        raise ValueError(f"tensor {name!r} has the unknown type {code!r}")
+    if not all(_is_size(number) for number in [*shape, *place]):
+        raise ValueError(f"tensor {name!r} has a shape or a place that is not of whole numbers")
+    whole = _nbytes(code, tuple(max(side, 1) for side in shape))
+    if len(shape) > MOST_AXES or whole >= 2**63:
+        raise ValueError(f"tensor {name!r} has a shape that no array has")
+    end = begin + _nbytes(code, tuple(shape))
+    if place != [begin, end]:
+        raise ValueError(f"tensor {name!r} does not fill its place")
+    return end
+
+
+def _is_size(value: Any) -> bool:
+    """Whether it is a whole number from 0; JSON's true and 1.0 are none."""
+    return type(value) is int and value >= 0
 
 
 def _description(header: dict[str, Any]) -> Any:

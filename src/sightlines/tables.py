@@ -21,7 +21,7 @@ COLUMNS = {
     "attention_distance.csv": (
         *(*_NETWORK, "block", "head", "distance_px", "distance_std_px"),
         *("distance_renormalised_px", "relative", "relative_renormalised", "prefix_mass"),
-        *("entropy_nats", "uniform_px", "images"),
+        *("entropy_nats", "uniform_px", "images", "undefined_share"),
     ),
     "accuracy.csv": (
         *(*_NETWORK, "train_images", "steps", "parameters", "accuracy_train"),
@@ -64,7 +64,7 @@ COLUMNS = {
     ),
     "token_probes.parquet": (
         *(*_NETWORK, "name", "depth", "token", "row", "column", "shots", "draw", "accuracy"),
-        *("test_images", "chance"),
+        *("train_images", "test_images", "chance"),
     ),
     "similarity_indices.parquet": (
         *("model_a", "fraction_a", "seed_a", "layer_a", "model_b", "fraction_b", "seed_b"),
@@ -74,7 +74,7 @@ COLUMNS = {
         *(*_NETWORK, "layer", "name", "kind", "block", "depth", "top_share"),
         *("effective_dimensions", "largest_over_median", "influence", "influential_image"),
     ),
-    "estimator.csv": (*_NETWORK, "check", "source", "value"),
+    "estimator.csv": (*_NETWORK, "check", "source", "value", "left_out"),
     "finetuning.parquet": (*(*_NETWORK, "task", "domain", "block", "depth", "cka", "left_out"),),
     "tuned_accuracy.csv": (*_NETWORK, "task", "domain", "accuracy", "chance"),
     "claims.csv": (

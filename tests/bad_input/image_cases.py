@@ -27,12 +27,12 @@ def photograph(kind="PNG") -> bytes:
 
 
 def folder(here: Path, *classes: str) -> Path:
-    """Three photographs in each class."""
+    """Five photographs in each class."""
     root = here / "sources" / "mine"
-    for name in classes:
+    for c, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(5):
-            (root / name / f"{i}.png").write_bytes(photograph() + bytes([i]))
+            (root / name / f"{i}.png").write_bytes(photograph() + bytes([c, i]))
     return root
 
 
@@ -49,6 +49,12 @@ def prepared(here: Path):
     config = {"dataset": SETTINGS, "source": now}
     files = [here / "data" / name for name in imagefolder.FILES]
     return job(prepare.main, config, {}, {"files": files}, source)
+
+
+def copied(old: Path, new: Path) -> None:
+    """The same photograph once more."""
+    new.parent.mkdir(exist_ok=True)
+    new.write_bytes(old.read_bytes())
 
 
 def offence(*lines):
@@ -124,6 +130,40 @@ def name_with_a_line_break(here):
 @offence("train: lacks the class 'eel'")
 def val_with_a_class_that_train_lacks(here):
     folder(here, "train/cat", "train/dog", "val/cat", "val/dog", "val/eel")
+    return prepared(here)
+
+
+@offence("train: a link that leads out of the folder")
+def train_that_is_a_link_out(here):
+    root = folder(here, "val/cat", "val/dog")
+    (root / "train").symlink_to(folder(here, "../elsewhere/cat", "../elsewhere/dog").parent)
+    return prepared(here)
+
+
+@offence(
+    "val/cat/9.png: the same photograph as train/cat/0.png, in train and in val: "
+    "keep one of the two",
+    "val/dog/9.png: the same photograph as train/cat/1.png, under the classes 'cat' and 'dog' and "
+    "in train and in val: keep one of the two",
+)
+def photographs_to_train_on_and_to_test_on(here):
+    root = folder(here, "train/cat", "train/dog", "val/cat", "val/dog")
+    (root / "val" / "cat" / "9.png").symlink_to(root / "train" / "cat" / "0.png")
+    copied(root / "train" / "cat" / "1.png", root / "val" / "dog" / "9.png")
+    return prepared(here)
+
+
+@offence(
+    "dog: 3 copies of one photograph: add one that differs",
+    "eel/0.png: the same photograph as cat/0.png, under the classes 'cat' and 'eel': "
+    "keep one of the two",
+)
+def copies_under_two_classes_and_a_class_of_copies(here):
+    root = folder(here, "cat", "eel")
+    copied(root / "cat" / "0.png", root / "eel" / "0.png")
+    for i in range(3):
+        copied(root / "eel" / "1.png", root / "dog" / f"{i}.png")
+    (root / "eel" / "1.png").unlink()
     return prepared(here)
 
 

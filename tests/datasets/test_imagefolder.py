@@ -14,7 +14,14 @@ import torch
 from PIL import Image
 
 from sightlines import seeds
-from sightlines.datasets import file_hashes, imagefolder, photographs, prepare, reading
+from sightlines.datasets import (
+    file_hashes,
+    imagefolder,
+    imagefolder_manifest,
+    photographs,
+    prepare,
+    reading,
+)
 from sightlines.devices import Compute
 from sightlines.errors import ConfigError, DataError
 from sightlines.files import read_json
@@ -34,11 +41,11 @@ def picture(seed: int, size=(41, 31)) -> Image.Image:
     return Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
 
 
-def make_folder(root, classes=("cat", "dog"), count=5):
+def make_folder(root, classes=("cat", "dog"), count=5, first=0):
     for c, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(count):
-            picture(100 * c + i).save(root / name / f"{i}.png")
+            picture(first + 100 * c + i).save(root / name / f"{i}.png")
     return root
 
 
@@ -72,7 +79,7 @@ def test_folder_of_classes(tmp_path):
 
 def test_train_and_val(tmp_path):
     make_folder(tmp_path / "mine" / "train")
-    make_folder(tmp_path / "mine" / "val", count=3)
+    make_folder(tmp_path / "mine" / "val", count=3, first=1000)
     facts, table = run_prepare(tmp_path)
     assert facts["counts"] == {"train": 10, "test": 6}
     assert (table["path"].str.startswith("val/") == (table["split"] == "test")).all()
@@ -84,6 +91,60 @@ def test_adding_an_image_keeps_the_others_in_place(tmp_path):
     picture(999).save(tmp_path / "mine" / "cat" / "new.png")
     after = run_prepare(tmp_path)[1].set_index("path")["split"]
     assert (before != after[before.index]).sum() <= 1
+
+
+def split_by_path(tmp_path):
+    return run_prepare(tmp_path)[1].set_index("path")["split"]
+
+
+def test_copies_are_on_one_side_and_names_do_not_matter(tmp_path):
+    root = make_folder(tmp_path / "mine", count=10)
+    before = split_by_path(tmp_path)
+    assert before.value_counts().to_dict() == {"train": 14, "test": 6}
+    for path in sorted((root / "cat").iterdir()):
+        (root / "cat" / f"copy of {path.name}").write_bytes(path.read_bytes())
+    (root / "dog" / "0.png").rename(root / "dog" / "renamed.png")
+    after = split_by_path(tmp_path)
+    for path, split in after.items():
+        original = path.replace("copy of ", "").replace("renamed", "0")
+        assert split == before[original], path
+    assert (after == "test").sum() == 9
+
+
+def test_copies_in_one_class_and_split_are_no_offence(tmp_path):
+    root = make_folder(tmp_path / "mine" / "train")
+    make_folder(tmp_path / "mine" / "val", first=1000)
+    (root / "cat" / "9.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    assert run_prepare(tmp_path)[0]["counts"] == {"train": 11, "test": 10}
+
+
+def test_repeats_are_told_before_any_job_and_only_hashes_are_read(tmp_path, monkeypatch):
+    root = make_folder(tmp_path / "mine")
+    read = []
+    real = photographs.measure
+    monkeypatch.setattr(imagefolder_manifest, "measure", lambda x: read.append(1) or real(x))
+    imagefolder.fingerprint(SETTINGS, tmp_path)
+    assert not read
+    (root / "dog" / "0.png").unlink()
+    (root / "dog" / "0.png").symlink_to(root / "cat" / "0.png")
+    same = r"dog/0\.png: the same photograph as cat/0\.png, under the classes 'cat' and 'dog'"
+    with pytest.raises(DataError, match=same):
+        imagefolder.fingerprint(SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("names", [("train",), ("val",), ("train", "val")])
+def test_train_and_val_may_not_lead_out(tmp_path, names):
+    for i, name in enumerate(("train", "val")):
+        place = tmp_path / ("else" if name in names else "mine") / name
+        make_folder(place, first=1000 * i)
+        if name in names:
+            (tmp_path / "mine").mkdir(exist_ok=True)
+            (tmp_path / "mine" / name).symlink_to(place)
+    message = offences(tmp_path)
+    s = "s" if len(names) > 1 else ""
+    assert f"mine has {len(names)} offence{s}:" in message
+    for name in names:
+        assert f"{name}: a link that leads out of the folder" in message
 
 
 def exif_turned() -> bytes:
@@ -217,7 +278,7 @@ def test_long_listings_are_cut_and_counted(tmp_path):
 
 def test_splits_must_have_the_same_classes(tmp_path):
     make_folder(tmp_path / "mine" / "train", ("cat", "dog", "eel"))
-    make_folder(tmp_path / "mine" / "val", ("cat", "dog", "fox"))
+    make_folder(tmp_path / "mine" / "val", ("cat", "dog", "fox"), first=1000)
     message = offences(tmp_path)
     assert "val: lacks the class 'eel'" in message and "train: lacks the class 'fox'" in message
 

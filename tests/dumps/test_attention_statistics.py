@@ -5,7 +5,10 @@ import torch
 from sightlines.dumps.attention_statistics import AttentionStatistics, patch_distances, uniform_px
 from tests.reference.attention_loops import head_statistics
 
-NAMES = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")
+NAMES = (
+    *("distance_px", "distance_renormalised_px", "renormalised_share"),
+    *("prefix_mass", "entropy_nats"),
+)
 
 
 def random_attention(images, heads, tokens, seed=1):
@@ -26,6 +29,8 @@ def collect(attention, grid, patch_px, prefix, chunk):
 def test_agrees_with_loops_over_queries_and_keys(prefix, chunk):
     grid, patch_px = (3, 5), 7
     attention = random_attention(2, 3, prefix + 15)
+    if prefix:  # two queries of one head look at the class token alone
+        attention[1, 2, [prefix + 1, prefix + 13]] = torch.eye(prefix + 15)[0]
     found = collect(attention, grid, patch_px, prefix, chunk)
     offsets = np.zeros((3, 5, 9))
     for image in range(2):
@@ -74,7 +79,26 @@ def test_attention_to_prefix_tokens_alone_has_no_renormalised_distance():
     attention = torch.zeros(1, 1, 5, 5)
     attention[..., 0] = 1
     found = collect(attention, (2, 2), 4, 1, 5)
-    assert float(found.distance_px) == 0 and found.distance_renormalised_px.isnan().all()
+    assert float(found.distance_px) == 0 and found.is_finite
+    assert float(found.distance_renormalised_px) == float(found.renormalised_share) == 0
+
+
+def test_a_query_that_looks_at_prefix_tokens_alone_is_left_out_of_the_renormalised_mean():
+    attention = torch.zeros(1, 1, 5, 5)
+    attention[0, 0, 1:, 0] = 1
+    attention[0, 0, 1] = torch.tensor([0.5, 0, 0.5, 0, 0])  # patch 0 looks at its neighbour
+    found = collect(attention, (2, 2), 4, 1, 2)
+    assert float(found.distance_renormalised_px) == pytest.approx(4)
+    assert float(found.renormalised_share) == 0.25
+    assert float(found.distance_px) == pytest.approx(4 * 0.5 / 4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_attention_that_is_not_finite_is_known(value):
+    for key in (0, 1):
+        attention = torch.full((1, 1, 5, 5), 0.2)
+        attention[0, 0, 3, key] = value
+        assert not collect(attention, (2, 2), 4, 1, 2).is_finite
 
 
 def test_distances_are_between_patch_centres():

@@ -130,6 +130,19 @@ def test_attention_dump_agrees_with_loops(tmp_path, experiment):
     np.testing.assert_allclose(found.offset_mass(), offsets, atol=1e-6)
 
 
+def test_attention_that_saturates_on_the_class_token_is_no_divergence(tmp_path, experiment):
+    def saturate(state):
+        for block in range(2):
+            state[f"blocks.{block}.attn.qkv.weight"][:24] *= 1e4
+
+    _, path = dump("attention", tmp_path, experiment, VIT, change=saturate)
+    found = AttentionDump(path)
+    share = np.concatenate([found.per_image("renormalised_share", m) for m in (0, 1)])
+    assert {0.25, 0.5, 0.75} & set(share.ravel().tolist()) and share.max() == 1
+    reach = np.concatenate([found.per_image("distance_renormalised_px", m) for m in (0, 1)])
+    assert (reach[share == 0] == 0).all() and reach.max() > 0
+
+
 def test_attention_of_a_resnet_is_refused(tmp_path, experiment):
     with pytest.raises(ResultError, match="no dump"):
         dump("attention", tmp_path, experiment, RESNET)

@@ -8,7 +8,7 @@ from sightlines import files
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import features, token_features
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.dumps.labelled import probed_layers
+from sightlines.dumps.labelled import probe_depths, probed_layers
 from sightlines.errors import DiskError, ResultError
 from sightlines.models.building import layers_of
 from sightlines.models.layers import Layer, capture
@@ -76,6 +76,7 @@ def test_features_are_pooled_block_outputs(tmp_path, dataset, config):
     model, path = dump(tmp_path, dataset, "features", config)
     found, kept = LabelledDump(path), values(tmp_path, dataset, model, config)
     assert found.layers == list(kept) and found.meta["patches"] == 4
+    assert found.depths == ([0, 1 / 3, 2 / 3, 1] if config is STAGES else [0, 1, 1])
     last = next(reversed(kept.values())).shape[1:]
     for name, x in kept.items():
         if x.ndim == 3:
@@ -99,7 +100,7 @@ def test_token_features_are_the_tokens_of_some_of_the_images(tmp_path, dataset, 
     found, kept = LabelledDump(path), values(tmp_path, dataset, model, config)
     splits = files.TensorReader(tmp_path / "probes.safetensors")
     chosen = [
-        token_features.draw(np.arange(size), PROBES[limit], 0, name)
+        token_features.draw(np.arange(size), splits[name] % 3, PROBES[limit], 0, name)
         for size, limit, (name, _) in zip(
             SIZES, token_features.LIMITS, token_features.SUBSETS, strict=True
         )
@@ -116,8 +117,7 @@ def test_token_features_are_the_tokens_of_some_of_the_images(tmp_path, dataset, 
             x = np.array(cells)
         np.testing.assert_allclose(found.features(f"tokens.{name}"), x, atol=1e-5)
     assert found.meta["class_token"] == (config is VIT)
-    depths = {"cls": [0, 0.5, 1], "resnet": [0, 1]}["cls" if config is VIT else "resnet"]
-    assert found.meta["depths"] == depths
+    assert found.depths == ([0, 1, 1] if config is VIT else [0, 1])
     assert found.meta["grid"] == [2, 2]
 
 
@@ -130,13 +130,35 @@ def test_depths_are_spread_from_first_to_last_block_and_the_norm():
     assert [x.name for x in token_features.spread(layers[:1], 5)] == ["b0"]
 
 
+def test_a_block_is_as_deep_in_a_vit_as_in_a_resnet():
+    blocks = [Layer(f"b{i}", "residual", i, "m") for i in range(5)]
+    norm = Layer("norm", "norm", -1, "m")
+    assert probe_depths(blocks) == [0, 0.25, 0.5, 0.75, 1]
+    assert probe_depths([*blocks, norm]) == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert probe_depths([*blocks[:1], norm]) == [0, 1]
+
+
 def test_draws_are_seeded_by_the_subset_and_keep_the_order():
-    indices = np.arange(100, 200)
-    one = token_features.draw(indices, 20, 0, "probe_train")
+    indices, labels = np.arange(100, 200), np.repeat([0, 1, 2], [50, 30, 20])
+
+    def draw(limit, name="probe_train"):
+        return token_features.draw(indices, labels, limit, 0, name).tolist()
+
+    one = draw(20)
     assert len(set(one)) == 20 and (np.diff(one) > 0).all() and set(one) <= set(indices)
-    assert one.tolist() == token_features.draw(indices, 20, 0, "probe_train").tolist()
-    assert one.tolist() != token_features.draw(indices, 20, 0, "probe_test").tolist()
-    assert token_features.draw(indices, 500, 0, "probe_train").tolist() == indices.tolist()
+    assert one == draw(20)
+    assert one != draw(20, "probe_test")
+    assert draw(500) == indices.tolist()
+
+
+def test_draws_keep_the_shares_of_classes_of_unsorted_images():
+    rng = np.random.default_rng(4)
+    indices, labels = rng.permutation(300), rng.permutation(np.repeat([0, 1, 2], [150, 90, 60]))
+    for name in ("probe_train", "probe_test"):
+        chosen = token_features.draw(indices, labels, 30, 0, name)
+        kept = np.isin(indices, chosen)
+        assert np.bincount(labels[kept]).tolist() == [15, 9, 6]
+        assert chosen.tolist() == indices[kept].tolist()
 
 
 @pytest.mark.parametrize("kind", DUMPS)
@@ -208,7 +230,10 @@ def test_damaged_dumps_are_refused(tmp_path, dataset):
     rewrite(path, {"classes": 2})
     with pytest.raises(ResultError, match="labels beyond its 2 classes"):
         LabelledDump(path)
-    rewrite(path, {"classes": 3}, subset=np.repeat([0, 1], [11, 8]))
+    rewrite(path, {"classes": 3, "depths": [0.0]})
+    with pytest.raises(ResultError, match="it has 1 depths of 3 layers"):
+        LabelledDump(path)
+    rewrite(path, {"depths": [0.0, 1.0, 1.0]}, subset=np.repeat([0, 1], [11, 8]))
     with pytest.raises(ResultError, match="it lacks images to train"):
         LabelledDump(path)
     rewrite(path, subset=np.zeros(3, np.int64))

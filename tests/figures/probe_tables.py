@@ -31,8 +31,14 @@ def config(vits=("small", "large"), gaps=("gap",), resnets=("res",), extra=(), f
 
 
 def _layers(config, network, count=5):
-    names = [f"block{i:02d}.out" for i in range(count)]
-    return names + (["norm"] if config["families"][network.model] == "vit" else [])
+    """Name -> depth; a ViT's final norm is as deep as its last block."""
+    depths = {f"block{i:02d}.out": i / (count - 1) for i in range(count)}
+    return depths | ({"norm": 1.0} if config["families"][network.model] == "vit" else {})
+
+
+def _lift(name):
+    """What the final norm's probe knows more than that of the last block."""
+    return 0.03 * (name == "norm")
 
 
 def _accuracy(network, depth, shots):
@@ -47,17 +53,17 @@ def probes(config, datasets=("",), shots=(0, 10)):
         pools = {"cls": ("cls", "mean", "all", "first"), "gap": ("mean", "first")}.get(
             settings(config, network.model).get("pool"), ("mean",)
         )
-        names = _layers(config, network)
         for dataset in datasets:
-            for layer, name in enumerate(names):
-                depth = layer / (len(names) - 1)
+            for layer, (name, depth) in enumerate(_layers(config, network).items()):
                 for place, pool in enumerate(pools):
                     for count in shots:
                         for draw in range(3 if count else 1):
                             value = _accuracy(network, depth, count)
                             value += 0.01 * place + 0.02 * draw - 0.05 * bool(dataset)
+                            value += _lift(name)
                             key = (dataset, layer, name, depth, pool, count, draw, 1.0)
-                            rows.append((*network, *key, value, value, 1000, 500, CHANCE))
+                            images = (10 * count or 1000, 500)
+                            rows.append((*network, *key, value, value, *images, CHANCE))
     return pd.DataFrame(rows, columns=COLUMNS["probes.parquet"])
 
 
@@ -67,19 +73,19 @@ def token_probes(config, shots=(0, 10)):
         network = Network.parse(slug)
         if network.fraction == "f010" or network.seed != "s0":
             continue
-        names = _layers(config, network)
         cls = settings(config, network.model).get("pool") == "cls"
-        for layer in range(0, len(names), 2):
-            depth = layer / (len(names) - 1)
+        for layer, (name, depth) in enumerate(_layers(config, network).items()):
+            if layer in (1, 3):
+                continue
             noise = generator(4, slug, layer).normal(0, 0.02, SIDE**2)
             for token in range(-1 if cls else 0, SIDE**2):
                 row, column = divmod(token, SIDE) if token >= 0 else (-1, -1)
                 for count in shots:
                     for draw in range(3 if count else 1):
                         value = _accuracy(network, depth, count) + noise[token] + 0.01 * draw
-                        value = 0.9 if token < 0 else value
-                        key = (names[layer], depth, token, row, column, count, draw)
-                        rows.append((*network, *key, value, 500, CHANCE))
+                        value = 0.9 if token < 0 else value + _lift(name)
+                        key = (name, depth, token, row, column, count, draw)
+                        rows.append((*network, *key, value, 10 * count or 400, 500, CHANCE))
     return pd.DataFrame(rows, columns=COLUMNS["token_probes.parquet"])
 
 
@@ -91,8 +97,8 @@ def tables(config, datasets=("",)):
 
 
 def mean_of_tokens(table, slug, shots):
-    """Mean over patch tokens and draws by depth, in %."""
+    """Mean over patch tokens and draws of every layer, in %, in order of depth."""
     model, fraction, seed = slug.split("/")
     own = table[(table.model == model) & (table.fraction == fraction) & (table.seed == seed)]
     own = own[(own.row >= 0) & (own.shots == shots)]
-    return 100 * np.array([rows.accuracy.mean() for _, rows in own.groupby("depth")])
+    return 100 * np.array([rows.accuracy.mean() for _, rows in own.groupby("name")])

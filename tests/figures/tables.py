@@ -183,7 +183,7 @@ def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
                 mean = uniform * (1.0 - 0.7 * local + 0.02 * random.normal())
                 mass = 0.3 * share * block / blocks if prefix else 0.0
                 first = mean * (1 - mass)
-                rest = (mass, 2.0, uniform, 2560)
+                rest = (mass, 2.0, uniform, 2560, 0.0)
                 rows.append(
                     (
                         *network,
@@ -199,6 +199,7 @@ def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
                 )
     columns = "model fraction seed block head distance_px distance_std_px distance_renormalised_px"
     columns += " relative relative_renormalised prefix_mass entropy_nats uniform_px images"
+    columns += " undefined_share"
     return pd.DataFrame(rows, columns=columns.split())
 
 

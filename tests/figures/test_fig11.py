@@ -28,7 +28,8 @@ def made():
 
 
 def panel(figure, title):
-    (found,) = [a for a in figure.axes if a.get_title() == title]
+    """The panel whose title's first line is this one."""
+    (found,) = [a for a in figure.axes if a.get_title().split("\n")[0] == title]
     return found
 
 
@@ -44,10 +45,27 @@ def line_with(axes, **look):
         if line.get_color() == look["color"]
         and line.get_marker() == look["marker"]
         and line.get_linestyle() == look.get("linestyle", "-")
-        and line.get_markerfacecolor() != "white"
     ]
     assert len(found) == 1
     return found[0]
+
+
+def norm_with(axes, **look):
+    """The final norm's hollow marker of one colour and shape."""
+    (found,) = [
+        line
+        for line in axes.lines
+        if line.get_color() == look["color"]
+        and line.get_marker() == look["marker"]
+        and line.get_markerfacecolor() == "white"
+    ]
+    assert found.get_linestyle() == "None"
+    return found
+
+
+def blocks(rows):
+    """Rows of a probes' table without those of the final norm."""
+    return rows[rows.name != "norm"]
 
 
 @pytest.mark.parametrize("module", FIGURES)
@@ -64,11 +82,14 @@ def test_a_line_is_the_mean_of_the_tokens_without_the_class_token(made):
     figure = fig11_token_probes.draw(made, CONFIG)
     look = style.model_look(list(CONFIG["families"]), "small")
     for axes, shots in ((panel(figure, "(a) a probe per token"), 0), (figure.axes[2], 10)):
-        expected = mean_of_tokens(made["token_probes.parquet"], "small/f100/s0", shots)
-        np.testing.assert_allclose(line_with(axes, **look).get_ydata(), expected)
+        *expected, norm = mean_of_tokens(made["token_probes.parquet"], "small/f100/s0", shots)
+        drawn, end = line_with(axes, **look), norm_with(axes, **look)
+        np.testing.assert_allclose(drawn.get_ydata(), expected)
+        np.testing.assert_allclose(drawn.get_xdata(), [0, 0.5, 1])
+        np.testing.assert_allclose((*end.get_xdata(), *end.get_ydata()), (1, norm))
         bands = axes.collections
         assert len(bands) == 3
-    assert figure.axes[0].get_ylabel().startswith("probe fitted to all images")
+    assert figure.axes[0].get_ylabel().startswith("probe fitted to all its images")
     assert figure.axes[2].get_ylabel().startswith("probe fitted to 10 a class")
 
 
@@ -81,9 +102,22 @@ def test_pooled_curves_are_named_as_in_the_paper(made):
         model = {"cls": "small", "gap": "gap"}[kind]
         rows = own[(own.model == model) & (own.pool == pool) & (own.seed == "s0")]
         drawn = line_with(axes, color=colour, marker=marker)
-        np.testing.assert_allclose(drawn.get_ydata(), 100 * rows.accuracy)
-        np.testing.assert_allclose(drawn.get_xdata(), rows.depth)
+        np.testing.assert_allclose(drawn.get_ydata(), 100 * blocks(rows).accuracy)
+        np.testing.assert_allclose(drawn.get_xdata(), [0, 0.25, 0.5, 0.75, 1])
+        end = norm_with(axes, color=colour, marker=marker)
+        np.testing.assert_allclose(end.get_ydata(), 100 * rows[rows.name == "norm"].accuracy)
         assert f"(b) {name}" in legend(figure)
+
+
+def test_panels_say_how_many_images_their_own_probes_are_fitted_to(made):
+    titles = [axes.get_title() for axes in fig11_token_probes.draw(made, CONFIG).axes]
+    assert titles == [
+        "(a) a probe per token\n400 training images",
+        "(b) ViTs: pooled tokens\n1,000 training images",
+        *["100 training images"] * 2,
+    ]
+    figure = figD4_token_probe_maps.draw(made, CONFIG)
+    assert figure.get_supxlabel().endswith("each probe fitted to 400 training images")
 
 
 def test_the_class_token_vit_is_the_pooled_ones_twin():
@@ -135,14 +169,14 @@ def test_less_data_is_drawn_with_all_data_and_chance(made):
     own = table[(table.model == "large") & (table.pool == "mean") & (table.dataset == "")]
     own = own[(own.shots == 0) & (own.seed == "s0")]
     for fraction in ("f010", "f100"):
-        rows = own[own.fraction == fraction]
+        rows = blocks(own[own.fraction == fraction])
         drawn = line_with(axes, **style.fraction_look(fraction))
         np.testing.assert_allclose(drawn.get_ydata(), 100 * rows.accuracy)
     assert any(list(line.get_ydata()) == [10, 10] for line in axes.lines)
     assert "(a) 10 % of the images" in legend(figure)
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert [list(line.get_ydata()) for line in dotted] == [
-        pytest.approx(100 * own[own.fraction == "f000"].accuracy)
+        pytest.approx(100 * blocks(own[own.fraction == "f000"]).accuracy)
     ]
 
 
@@ -186,6 +220,6 @@ def test_other_datasets_are_rows_below_the_own(made):
         "model == 'large' and fraction == 'f010' and dataset == 'flowers' and pool == 'mean'"
         " and shots == 0"
     )
-    np.testing.assert_allclose(dashed.get_ydata(), 100 * rows.accuracy)
+    np.testing.assert_allclose(dashed.get_ydata(), 100 * blocks(rows).accuracy)
     with pytest.raises(ResultError, match="no trained network on another task"):
         figF_probes_other_datasets.draw(tables(CONFIG), CONFIG)

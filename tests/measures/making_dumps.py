@@ -57,8 +57,12 @@ def random_minibatches(seed, sizes, widths, shared=3):
 
 
 def write_attention(path, statistics, network=("vit", "f100", "s0"), uniform_px=16.5, sizes=None):
-    """Write an attention dump from {statistic: [[n, blocks, heads], …]}."""
+    """Write an attention dump from {statistic: [[n, blocks, heads], …]}.
+
+    Unless `statistics` says otherwise every query has a renormalised distance.
+    """
     first = statistics["distance_px"]
+    statistics = {"renormalised_share": [np.ones_like(x) for x in first]} | statistics
     blocks, heads = first[0].shape[1:]
     meta = {
         "network": list(network),

@@ -44,6 +44,27 @@ def test_means_and_spread_over_all_images_of_unequal_minibatches(tmp_path):
     assert row.relative == pytest.approx(row.distance_px / 11, rel=1e-7)
     assert row.relative_renormalised == pytest.approx(row.distance_renormalised_px / 11, rel=1e-7)
     assert row.images == 15 and row.uniform_px == 11
+    assert (table.undefined_share == 0).all()
+
+
+def test_queries_without_a_renormalised_distance_are_left_out_of_its_mean(tmp_path):
+    values = statistics(4, [7, 3])
+    rng = np.random.Generator(np.random.Philox(5))
+    shares = [rng.choice([0, 0.25, 1], x.shape) for x in values["distance_px"]]
+    for share in shares:
+        share[:, 1, 2] = 0
+    write_attention(tmp_path / "a", values | {"renormalised_share": shares}, uniform_px=11.0)
+    table = run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])
+    weights = np.concatenate(shares)
+    distances = np.concatenate(values["distance_renormalised_px"]).astype(np.float64)
+    for row in table[:-1].itertuples():
+        own = weights[:, row.block, row.head]
+        expected = np.average(distances[:, row.block, row.head], weights=own)
+        assert row.distance_renormalised_px == pytest.approx(expected, rel=1e-7)
+        assert row.undefined_share == pytest.approx(1 - own.mean(), rel=1e-7)
+    last = table.iloc[-1]
+    assert np.isnan([last.distance_renormalised_px, last.relative_renormalised]).all()
+    assert last.undefined_share == 1 and np.isfinite(last.relative)
 
 
 def test_networks_without_attention_leave_a_table_with_a_header(tmp_path):

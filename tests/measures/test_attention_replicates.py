@@ -20,7 +20,7 @@ def write_dump(path, seed, sizes):
     write_attention(path, values, uniform_px=11.0)
     mass = rng.uniform(0, 0.1, (2, 3, 3, 5)).astype(np.float32)
     reader = TensorReader(path)
-    tensors = {f"{n}.{i:03d}": x for n in NAMES for i, x in enumerate(values[n])}
+    tensors = {name: np.array(reader[name]) for name in reader.names()}
     write_tensors(path, tensors | {"offset_mass": mass}, reader.meta)
     return values["distance_px"], mass
 

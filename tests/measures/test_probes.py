@@ -33,6 +33,7 @@ def random_tokens(labels, prefix, seed=2, width=WIDTH):
 
 def describe(network, layers, meta):
     known = {"network": list(network), "layers": layers, "patches": PATCHES, "classes": CLASSES}
+    known |= {"depths": [0.0, 0.75, 1.0][: len(layers)]}
     return known | {"splits_sha256": {"probe_test": "x"}} | (meta or {})
 
 
@@ -57,7 +58,7 @@ def write_token_features(path, labels, tokens, prefix=1, network=("vit", "f100",
     layers = [f"block{i:02d}.out" for i in range(len(tokens))]
     tensors = {f"tokens.{name}": x for name, x in zip(layers, tokens, strict=True)}
     tensors |= {"labels": labels, "subset": np.repeat(np.arange(3), SIZES)}
-    own = {"grid": [2, 2], "class_token": prefix > 0, "depths": [0.0, 0.75][: len(layers)]}
+    own = {"grid": [2, 2], "class_token": prefix > 0}
     write_tensors(path, tensors, describe(network, layers, own | (meta or {})))
     return path
 
@@ -105,7 +106,11 @@ def test_the_table_is_that_of_slow_probes(tmp_path):
         expected = slow_probe(*parts)
         assert (row.penalty, row.held_out_accuracy, row.accuracy) == pytest.approx(expected)
         assert (row.train_images, row.test_images, row.chance) == (60, 90, 1 / 3)
-    assert set(table.depth) == {0.0, 1.0} and set(table.dataset) == {""}
+    assert dict(zip(table.name, table.depth, strict=True)) == {
+        "block00.out": 0.0,
+        "block01.out": 0.75,
+    }
+    assert set(table.dataset) == {""}
     few = table[table.shots == 4]
     assert set(few.draw) == {0, 1} and set(few.train_images) == {12}
 
@@ -187,6 +192,9 @@ def test_every_token_has_its_own_probe_and_place(tmp_path, prefix):
     tokens = [random_tokens(labels, prefix, seed) for seed in (2, 3)]
     path = write_token_features(tmp_path / "a", labels, tokens, prefix)
     table = run_main(token_probes, tmp_path, {"token_features": [path]}, name="token_probes")
+    assert list(table.columns) == list(COLUMNS["token_probes.parquet"])
+    images = {(row.shots, row.train_images, row.test_images) for row in table.itertuples()}
+    assert images == {(0, 60, 90), (4, 12, 90)}
     whole = table[(table.shots == 0) & (table.name == "block01.out")]
     places = [(-1, -1, -1)] * prefix + [(0, 0, 0), (1, 0, 1), (2, 1, 0), (3, 1, 1)]
     assert list(zip(whole.token, whole.row, whole.column, strict=True)) == places

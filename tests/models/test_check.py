@@ -1,7 +1,7 @@
 import pytest
 
 from sightlines.errors import ConfigError
-from sightlines.models import resnet, vit
+from sightlines.models import mixer, resnet, vit
 from tests.models.nets import RESNET, VIT
 
 
@@ -9,7 +9,9 @@ from tests.models.nets import RESNET, VIT
     ("change", "size_px", "message"),
     [
         ({"patch_px": 6}, 32, r"patch_px 6 does not divide the images of 32 px.* 4 px"),
-        ({"patch_px": 40}, 32, r"patch_px 40 .* 32 px"),
+        ({"patch_px": 40}, 32, r"patch_px 40 .* 32 px: nearest that does is 16 px"),
+        ({"patch_px": 32}, 32, r"patch_px 32 makes a single patch of .* 32 px.* at most 16"),
+        ({"patch_px": 31}, 31, r"patch_px 31 makes a single patch .* at most 1"),
         (
             {"width": 100, "heads": 3},
             32,
@@ -21,6 +23,13 @@ from tests.models.nets import RESNET, VIT
 def test_impossible_vit(change, size_px, message):
     with pytest.raises(ConfigError, match=message):
         vit.check(VIT | change, size_px)
+
+
+def test_a_mixer_of_one_patch_is_refused():
+    settings = {"patch_px": 32, "width": 12, "depth": 1, "token_ratio": 1, "mlp_ratio": 1}
+    with pytest.raises(ConfigError, match="patch_px 32 makes a single patch"):
+        mixer.check(settings, 32)
+    assert mixer.check(settings | {"patch_px": 16}, 32) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ def head_statistics(attention, grid, patch_px, prefix):
         prefix: Number of prefix tokens.
     """
     height, width = grid
-    out = {"distance_px": 0.0, "distance_renormalised_px": 0.0}
+    out = {"distance_px": 0.0, "renormalised_share": 0.0}
     out |= {"prefix_mass": 0.0, "entropy_nats": 0.0}
+    renormalised = []
     offsets = np.zeros((2 * height - 1, 2 * width - 1))
     patches = height * width
     for qy in range(height):
@@ -30,7 +31,10 @@ def head_statistics(attention, grid, patch_px, prefix):
                     mass += weight
                     offsets[ky - qy + height - 1, kx - qx + width - 1] += weight / patches
             out["distance_px"] += reach / patches
-            out["distance_renormalised_px"] += reach / mass / patches
+            if mass > 0:
+                renormalised.append(reach / mass)
             out["prefix_mass"] += sum(float(p) for p in row[:prefix]) / patches
             out["entropy_nats"] -= sum(float(p) * math.log(p) for p in row if p > 0) / patches
+    out["renormalised_share"] = len(renormalised) / patches
+    out["distance_renormalised_px"] = sum(renormalised) / max(len(renormalised), 1)
     return out | {"offset_mass": offsets}

@@ -17,12 +17,14 @@ from sightlines.files import sha256, write_json
 
 CACHE = Path(".cache/sightlines/hashes")
 SETTLED_NS = 2_000_000_000
+UNREADABLE = "unreadable"
+"""In the place of a hash."""
 
 Stamp = tuple[int, int, int]
 
 
 def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
-    """Hash of each file below `root`, in order; ``unreadable`` where it cannot be read."""
+    """Hash of each file below `root`, in order; UNREADABLE where it cannot be read."""
     memory = CACHE / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.json"
     known = _recall(memory)
     now = time.time_ns()
@@ -35,7 +37,7 @@ def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
     kept = {
         path: [*stamp, digest]
         for path, stamp, digest in zip(paths, stamps, result, strict=True)
-        if digest != "unreadable" and now - max(stamp[1:]) > SETTLED_NS
+        if digest != UNREADABLE and now - max(stamp[1:]) > SETTLED_NS
     }
     if kept != known:
         write_json(memory, kept)
@@ -62,4 +64,4 @@ def _hash(path: Path) -> str:
     try:
         return sha256(path)
     except OSError:
-        return "unreadable"
+        return UNREADABLE

@@ -1,9 +1,11 @@
 """`imagefolder`: your own photographs, one folder a class; streamed, never copied.
 
 `<folder>/<class>/*`, or `<folder>/{train,val}/<class>/*`, where `val` serves as the test images.
-Without `val`, a stratified share of each class does: the images whose paths have the smallest
-hashes, so that adding one moves few others. Every photograph is decoded once here; what is wrong is
-listed in one error. `manifest.parquet` has each one's hash and is what DVC tracks.
+Without `val`, a stratified share of each class does: the images whose contents have the smallest
+hashes, so that adding one moves few others and copies of one stay together. Every photograph is
+decoded once here; what is wrong is listed in one error, also a photograph that is there twice, in
+train and in val or under two classes. `manifest.parquet` has each one's hash and is what DVC
+tracks.
 """
 
 import hashlib
@@ -76,25 +78,27 @@ def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
     """Digest of the names and contents of all photographs as they are now.
 
     Raises:
-        DataError: the folder is missing; or, if a look at the names alone finds something wrong,
-            all that is wrong with it and its images, listed: a job that failed for it would lose
-            the dataset of before.
+        DataError: the folder is missing; or, if a look at names and hashes alone finds something
+            wrong, all that is wrong with it and its images, listed: a job that failed for it would
+            lose the dataset of before.
     """
     import logging
 
-    from sightlines.datasets.file_hashes import hash_files
-    from sightlines.datasets.imagefolder_manifest import make_manifest
+    from sightlines.datasets.file_hashes import UNREADABLE, hash_files
+    from sightlines.datasets.imagefolder_manifest import make_manifest, repeats
     from sightlines.datasets.imagefolder_scan import raise_offences, scan
 
     check(settings)
     root = source / settings["folder"]
     listing = scan(root)
-    if listing.offences:
+    paths = [image[2] for image in listing.images]
+    hashes = [] if listing.offences else hash_files(root, paths)
+    readable = [p for p in zip(listing.images, hashes, strict=False) if p[1] != UNREADABLE]
+    if listing.offences or repeats(readable):
         log = logging.getLogger("sightlines")
         _, offences = make_manifest(listing, settings["test_share"], log)
         raise_offences(root, listing.offences + offences)
-    paths = [image[2] for image in listing.images]
-    lines = [f"{p}\0{h}\n" for p, h in zip(paths, hash_files(root, paths), strict=True)]
+    lines = [f"{p}\0{h}\n" for p, h in zip(paths, hashes, strict=True)]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -12,6 +12,8 @@ from sightlines.datasets.imagefolder_scan import Listing
 from sightlines.datasets.photographs import Unreadable, measure, quiet_pillow
 from sightlines.stage import Progress
 
+Image = tuple[str, str, str]
+"""Split (empty: not divided yet), class, path."""
 COLUMNS = ("path", "split", "label", "width_px", "height_px", "mode", "bytes", "sha256")
 
 
@@ -25,23 +27,56 @@ def make_manifest(listing: Listing, test_share: float, log: Any) -> tuple[Any, l
 
     Returns:
         One row an image, sorted by path, with the columns COLUMNS (width and height in px after
-        EXIF rotation); and one line for every image that cannot be read.
+        EXIF rotation); and one line for every image that cannot be read or is there once too often.
     """
     import pandas as pd
 
     labels = {name: i for i, name in enumerate(sorted({image[1] for image in listing.images}))}
-    splits = _assign_splits(listing, test_share)
     paths = [image[2] for image in listing.images]
     rows, offences = [], []
+    readable: list[tuple[Image, str]] = []
     progress = Progress(log, len(paths), "photographs")
     found = _examine_all(listing.root, paths)
-    for done, ((_, name, path), facts) in enumerate(zip(listing.images, found, strict=True), 1):
+    for done, (image, facts) in enumerate(zip(listing.images, found, strict=True), 1):
+        split, name, path = image
         if isinstance(facts, str):
             offences.append(f"{path}: {facts}")
         else:
-            rows.append((path, splits[path], labels[name], *facts))
+            rows.append((path, split, labels[name], *facts))
+            readable.append((image, facts[-1]))
         progress.update(done)
-    return pd.DataFrame(rows, columns=list(COLUMNS)), offences
+    offences += repeats(readable)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    if not listing.has_val:
+        table["split"] = assign_splits(table["label"], table["sha256"], test_share)
+    return table, offences
+
+
+def repeats(images: Iterable[tuple[Image, str]]) -> list[str]:
+    """One line for every photograph that is there again, in another split or under another class.
+
+    Copies in one class and split are none; but where images are not divided yet a class needs two
+    that differ.
+
+    Args:
+        images: (split, class, path) of each, sorted by path, and the SHA-256 of its content.
+    """
+    first: dict[str, Image] = {}
+    contents: dict[str, list[str]] = defaultdict(list)
+    offences = []
+    for (split, name, path), sha256 in images:
+        other_split, other_name, other = first.setdefault(sha256, (split, name, path))
+        where = [f"under the classes {other_name!r} and {name!r}"] * (name != other_name)
+        where += ["in train and in val"] * (split != other_split)
+        if where:
+            same = f"the same photograph as {other}, {' and '.join(where)}"
+            offences.append(f"{path}: {same}: keep one of the two")
+        if not split:
+            contents[name].append(sha256)
+    for name, found in contents.items():
+        if len(found) > 1 == len(set(found)):
+            offences.append(f"{name}: {len(found)} copies of one photograph: add one that differs")
+    return offences
 
 
 def _examine_all(root: Path, paths: list[str]) -> Iterable[tuple[int, int, str, int, str] | str]:
@@ -64,16 +99,23 @@ def _examine(path: Path) -> tuple[int, int, str, int, str] | str:
     return width, height, mode, len(content), hashlib.sha256(content).hexdigest()
 
 
-def _assign_splits(listing: Listing, test_share: float) -> dict[str, str]:
-    """``train`` or ``test`` for every path."""
-    if listing.has_val:
-        return {path: split for split, _, path in listing.images}
-    by_class = defaultdict(list)
-    for _, name, path in listing.images:
-        by_class[name].append(path)
-    splits: dict[str, str] = {}
-    for paths in by_class.values():
-        ordered = sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest())
-        tests = min(max(round(test_share * len(paths)), 1), max(len(paths) - 1, 0))
-        splits |= {path: "test" if i < tests else "train" for i, path in enumerate(ordered)}
-    return splits
+def assign_splits(labels: Iterable[int], hashes: Iterable[str], test_share: float) -> list[str]:
+    """``train`` or ``test`` for every image: a class's smallest hashes are tests.
+
+    Copies of one photograph have one hash and fall on one side; they count once.
+    """
+    pairs = list(zip(labels, hashes, strict=True))
+    by_class = defaultdict(set)
+    for label, sha256 in pairs:
+        by_class[label].add(sha256)
+    tests = {
+        (label, sha256)
+        for label, found in by_class.items()
+        for sha256 in sorted(found)[: _count_tests(len(found), test_share)]
+    }
+    return ["test" if pair in tests else "train" for pair in pairs]
+
+
+def _count_tests(images: int, test_share: float) -> int:
+    """The share's, but one at least, and one fewer than there are at most."""
+    return min(max(round(test_share * images), 1), images - 1)

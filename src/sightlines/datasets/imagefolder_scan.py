@@ -22,6 +22,7 @@ SIDE_ENDINGS = frozenset(
     ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .html .ini .db .log".split()
 )
 LISTED = 50
+OUTSIDE = "a link that leads out of the folder"
 
 
 @dataclass
@@ -73,13 +74,16 @@ def scan(root: Path) -> Listing:
             f"there is no image folder {root}: set dataset.folder to a folder below data_root "
             "(or below SIGHTLINES_DATA), with one folder of images per class"
         )
-    top = {entry.name for entry in _entries(root) if entry.is_dir()}
-    listing = Listing(root, has_val={"train", "val"} <= top)
+    top = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
+    listing = Listing(root, has_val=top.keys() >= {"train", "val"})
     if listing.has_val:
-        others = sorted(top - {"train", "val"})
+        others = sorted(top.keys() - {"train", "val"})
         listing.offences += [f"{name}: a folder beside train and val" for name in others]
-        _scan_split(listing, "train", "train")
-        _scan_split(listing, "val", "test")
+        for name, split in (("train", "train"), ("val", "test")):
+            if _is_outside(root, top[name]):
+                listing.offences.append(f"{name}: {OUTSIDE}")
+            else:
+                _scan_split(listing, name, split)
         _compare_splits(listing)
     else:
         _scan_split(listing, "", "")
@@ -112,7 +116,7 @@ def _scan_split(listing: Listing, folder: str, split: str) -> None:
         place = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir():
             if _is_outside(listing.root, entry):
-                listing.offences.append(f"{place}: a link that leads out of the folder")
+                listing.offences.append(f"{place}: {OUTSIDE}")
                 continue
             names.append(entry.name)
             _scan_class(listing, place, split, entry.name)
@@ -157,7 +161,7 @@ def _offence(root: Path, entry: os.DirEntry[str]) -> str | None:
     if entry.is_symlink() and not Path(entry.path).exists():
         return "a link that leads nowhere"
     if _is_outside(root, entry):
-        return "a link that leads out of the folder"
+        return OUTSIDE
     mode = entry.stat().st_mode
     if stat.S_ISDIR(mode):
         return "a folder inside a class"
@@ -171,6 +175,8 @@ def _is_outside(root: Path, entry: os.DirEntry[str]) -> bool:
 
 
 def _compare_splits(listing: Listing) -> None:
+    if len(listing.classes) < 2:  # one of them is a link that leads out
+        return
     keys = {split: {_key(n) for n in listing.classes[split]} for split in ("train", "test")}
     for split, other, place in (("train", "test", "val"), ("test", "train", "train")):
         for name in listing.classes[split]:
@@ -188,7 +194,7 @@ def _check_classes(listing: Listing) -> None:
     for group in alike.values():
         if len(group) > 1:
             listing.offences.append(f"two names for one class: {', '.join(map(repr, group))}")
-    if len(alike) < 2:
+    if listing.classes and len(alike) < 2:
         listing.offences.append(f"{len(alike)} classes: at least two folders of images are needed")
     if not listing.has_val:
         for name, count in sorted(Counter(image[1] for image in listing.images).items()):

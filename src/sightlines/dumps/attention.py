@@ -1,8 +1,10 @@
 """Attention statistics of every head of a ViT over the reference images.
 
 Source: Raghu et al. 2021, section 4, Figures 3 and 4. One file a network; per minibatch tensors
-`distance_px.<minibatch>`, `distance_renormalised_px.…`, `prefix_mass.…`, `entropy_nats.…`
-[images, blocks, heads], and once `offset_mass` [blocks, heads, 2h-1, 2w-1]; float32.
+`distance_px.<minibatch>`, `distance_renormalised_px.…`, `renormalised_share.…`, `prefix_mass.…`,
+`entropy_nats.…` [images, blocks, heads], and once `offset_mass` [blocks, heads, 2h-1, 2w-1], all
+float32. A query that attends to prefix tokens alone has no renormalised distance and is left out of
+it; the share of those that have one stands beside it.
 """
 
 from typing import Any
@@ -22,7 +24,10 @@ NETWORKS = "plain"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
-STATISTICS = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")
+STATISTICS = (
+    *("distance_px", "distance_renormalised_px", "renormalised_share"),
+    *("prefix_mass", "entropy_nats"),
+)
 CHUNK_BYTES = 32 * 2**20
 """Attention probabilities held at once."""
 
@@ -108,10 +113,10 @@ def minibatch_attention(
     with torch.inference_mode(), capture_attention(shown.model, take, chunk):
         shown.model(images)
     for index, block in enumerate(blocks):
-        if not torch.isfinite(block.distance_renormalised_px + block.entropy_nats).all():
+        if not block.is_finite:
             raise ResultError(
-                f"attention of block {index} of {shown.network.slug} is not finite, or lies on "
-                "prefix tokens alone: its training has diverged; lower train.learning_rate"
+                f"attention of block {index} of {shown.network.slug} is not finite: its training "
+                "has diverged; lower train.learning_rate"
             )
     return blocks
 

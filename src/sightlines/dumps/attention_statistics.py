@@ -1,7 +1,5 @@
 """How far attention reaches, how much goes to prefix tokens, and how spread it is."""
 
-import math
-
 import torch
 
 
@@ -14,7 +12,8 @@ class AttentionStatistics:
     Attributes:
         distance_px: [images, heads], Σ_j A_ij d_ij averaged over query patches i; the attention
             that goes to prefix tokens counts nothing (Raghu et al. 2021, Figure 3).
-        distance_renormalised_px: The same with A_ij divided by query i's attention to patches.
+        renormalised_share: [images, heads], share of query patches that attend to any patch; less
+            than 1 where softmax leaves some query exactly 0 for all patches.
         prefix_mass: [images, heads], attention to prefix tokens averaged over query patches.
         entropy_nats: [images, heads], -Σ A log A over all keys, prefix tokens too, averaged
             over query patches.
@@ -31,11 +30,26 @@ class AttentionStatistics:
         self._distances = patch_distances(grid, patch_px)
         self._offsets = offset_cells(grid)
         self.distance_px = torch.zeros(images, heads, dtype=torch.float64)
-        self.distance_renormalised_px = torch.zeros_like(self.distance_px)
+        self.renormalised_share = torch.zeros_like(self.distance_px)
+        self._renormalised_px = torch.zeros_like(self.distance_px)
         self.prefix_mass = torch.zeros_like(self.distance_px)
         self.entropy_nats = torch.zeros_like(self.distance_px)
         cells = (2 * grid[0] - 1, 2 * grid[1] - 1)
         self.offset_mass = torch.zeros(heads, *cells, dtype=torch.float64)
+
+    @property
+    def distance_renormalised_px(self) -> torch.Tensor:
+        """[images, heads], `distance_px` with A_ij divided by query i's attention to patches.
+
+        Averaged over the queries of `renormalised_share`; 0 where there is none.
+        """
+        share = self.renormalised_share
+        return torch.where(share > 0, self._renormalised_px / share, 0)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all attention so far was."""
+        return bool(torch.isfinite(self.distance_px + self.prefix_mass + self.entropy_nats).all())
 
     def add(self, attention: torch.Tensor, first_query: int) -> None:
         """Take in some queries.
@@ -55,9 +69,10 @@ class AttentionStatistics:
         mass = to_patches.sum(-1)
         distances = self._distances[rows].to(attention)
         reach = torch.einsum("nhqk,qk->nhq", to_patches, distances)
-        renormalised = torch.where(mass > 0, reach / mass, math.nan)
+        renormalised = torch.where(mass > 0, reach / mass, 0)
         self.distance_px += self._mean(reach)
-        self.distance_renormalised_px += self._mean(renormalised)
+        self._renormalised_px += self._mean(renormalised)
+        self.renormalised_share += self._mean(mass > 0)
         self.prefix_mass += self._mean(attention[..., : self._prefix].sum(-1))
         self.entropy_nats += self._mean(torch.special.entr(attention).sum(-1))
         self._add_offsets(to_patches, rows)

@@ -36,8 +36,7 @@ def main(job: Job) -> None:
     layers = probed_layers(shown.layers)
     prefix = prefix_tokens(shown.model) if hasattr(shown.model, "num_prefix_tokens") else 0
     chosen = [(split, np.asarray(shown.splits[name])) for name, split in SUBSETS]
-    meta = describe_labelled(shown, chosen) | {
-        "layers": [layer.name for layer in layers],
+    meta = describe_labelled(shown, chosen, layers) | {
         "patches": int(np.prod(shown.card["grid"])),
     }
     sizes = shown.layer_shapes(layers)

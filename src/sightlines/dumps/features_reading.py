@@ -38,6 +38,7 @@ class LabelledDump:
     Attributes:
         network: Whose representations these are.
         layers: Names of the layers, in order of depth.
+        depths: Normalised depth of each (`dumps.labelled.probe_depths`).
         classes: Number of classes of the dataset.
         labels: Class of each image [images].
     """
@@ -53,11 +54,14 @@ class LabelledDump:
         try:
             self.network = Network(*self._reader.meta["network"])
             self.layers: list[str] = list(self._reader.meta["layers"])
+            self.depths: list[float] = list(self._reader.meta["depths"])
             self.classes = int(self._reader.meta["classes"])
             self.labels = np.array(self._reader["labels"])
             self._subset = np.array(self._reader["subset"])
         except (KeyError, TypeError) as error:
             raise self._wrong(f"its description lacks {error}") from error
+        if len(self.depths) != len(self.layers):
+            raise self._wrong(f"it has {len(self.depths)} depths of {len(self.layers)} layers")
         if self.labels.shape != self._subset.shape or not np.isin(self._subset, range(3)).all():
             raise self._wrong("its labels and subsets do not fit each other")
         if not all((self._subset == subset).any() for subset in range(3)):

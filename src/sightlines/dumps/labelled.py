@@ -41,14 +41,29 @@ def probed_layers(layers: list[Layer]) -> list[Layer]:
     return [layer for layer in layers if layer.kind == "residual"] + last
 
 
+def probe_depths(layers: list[Layer]) -> list[float]:
+    """Normalised depth of every layer of `probed_layers`, alike in all families.
+
+    Block k of B, counted from 1, is at (k-1)/(B-1). A norm after the last block is at 1 too: it is
+    no block of its own, so that a ViT's blocks are as deep as those of a ResNet, which has none.
+    """
+    blocks = sum(layer.kind == "residual" for layer in layers)
+    depths = [k / max(blocks - 1, 1) for k in range(blocks)]
+    return depths + [1.0] * (len(layers) - blocks)
+
+
 def last_shape(layers: list[Layer], sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """Shape of the last block's representation of one image."""
     return next(s for layer, s in zip(layers[::-1], sizes[::-1], strict=True) if layer.block >= 0)
 
 
-def describe_labelled(shown: Shown, chosen: Chosen) -> dict[str, Any]:
-    """What every dump of labelled images says about its origin."""
+def describe_labelled(shown: Shown, chosen: Chosen, layers: list[Layer]) -> dict[str, Any]:
+    """What every dump of labelled images says about its origin, and about the layers it keeps."""
+    probed = probed_layers(shown.layers)
+    depths = dict(zip(probed, probe_depths(probed), strict=True))
     return {
+        "layers": [layer.name for layer in layers],
+        "depths": [depths[layer] for layer in layers],
         "network": list(shown.network),
         "classes": len(shown.splits.meta["classes"]),
         "images": sum(len(indices) for _, indices in chosen),

@@ -54,6 +54,8 @@ def cell_positions(rows: int, columns: int, grid: tuple[int, int]) -> Tensor:
 
     Cell i takes the rows from ⌊i·rows/grid rows⌋ up to those of the next, and columns alike. Where
     the grid does not divide the map, cells with fewer positions are filled with rows·columns.
+    A ResNet's position is centred on the first pixel of its stride, half a stride before the middle
+    of its patch (docs/protocols.md, "Localisation").
     """
     place = torch.arange(rows * columns).reshape(rows, columns)
     upper, left = _edges(rows, grid[0]), _edges(columns, grid[1])

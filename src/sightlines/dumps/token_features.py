@@ -9,6 +9,7 @@ held-out, 2 test) are int64 [images].
 import numpy as np
 
 from sightlines import seeds
+from sightlines.datasets.split import choose_stratified
 from sightlines.dumps.labelled import (
     SUBSETS,
     describe_labelled,
@@ -36,16 +37,14 @@ def main(job: Job) -> None:
     """Stream some of the labelled images through the network and keep all tokens of few layers."""
     shown = Shown.open(job, SPLITS)
     settings, seed = job.config["probes"], job.config["seed"]
-    probed = probed_layers(shown.layers)
-    layers = spread(probed, settings["token_depths"])
+    layers = spread(probed_layers(shown.layers), settings["token_depths"])
     prefix = prefix_tokens(shown.model) if hasattr(shown.model, "num_prefix_tokens") else 0
-    chosen = [
-        (split, draw(np.asarray(shown.splits[name]), settings[limit], seed, name))
-        for (name, split), limit in zip(SUBSETS, LIMITS, strict=True)
-    ]
-    meta = describe_labelled(shown, chosen) | {
-        "layers": [layer.name for layer in layers],
-        "depths": [probed.index(layer) / max(len(probed) - 1, 1) for layer in layers],
+    chosen = []
+    for (name, split), limit in zip(SUBSETS, LIMITS, strict=True):
+        indices = np.asarray(shown.splits[name])
+        labels = shown.images.labels(split)[indices]
+        chosen.append((split, draw(indices, labels, settings[limit], seed, name)))
+    meta = describe_labelled(shown, chosen, layers) | {
         "grid": list(shown.card["grid"]),
         "class_token": prefix > 0,
     }
@@ -64,10 +63,19 @@ def spread(layers: list[Layer], count: int) -> list[Layer]:
     return [blocks[i] for i in picked] + [layer for layer in layers if layer.block < 0]
 
 
-def draw(indices: np.ndarray, limit: int, seed: int, name: str) -> np.ndarray:
-    """At most `limit` of the images, drawn from their own seed, in the order that they had."""
-    order = seeds.generator(seed, "token probes", name).permutation(len(indices))
-    return indices[np.sort(order[:limit])]
+def draw(indices: np.ndarray, labels: np.ndarray, limit: int, seed: int, name: str) -> np.ndarray:
+    """At most `limit` of the images, with the shares of their classes, in the order that they had.
+
+    Args:
+        indices: Images of one subset.
+        labels: Class of each.
+        limit: Of images.
+        seed: The experiment's root seed.
+        name: Of the subset, which the draw is named after.
+    """
+    rng, count = seeds.generator(seed, "token probes", name), min(limit, len(indices))
+    places = np.arange(len(indices), dtype=np.int64)
+    return indices[choose_stratified(labels.astype(np.int64), places, count, rng)]
 
 
 def token_shapes(layers: list[Layer], sizes: list[Shape], prefix: int, images: int) -> TensorShapes:

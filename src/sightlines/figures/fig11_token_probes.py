@@ -23,11 +23,14 @@ from sightlines.stage import run
 TITLE = "Linear probes on single tokens and on pooled ones"
 PAPER = "Figure 11"
 CAPTION = (
-    "Test accuracy (%) of linear probes by normalised depth (0: first block, 1: last layer). Left: "
-    "every patch token, or place of a ResNet's map, has a probe of its own; lines are means over "
-    "tokens, bands their 10th to 90th percentile. Right: the ViTs' tokens are pooled; before the "
-    "semicolon how the ViT is read out in training, behind it what the probe sees. Top: probes on "
-    "all training images; bottom: on few of each class, mean of the draws (bands on the right: "
+    "Test accuracy (%) of linear probes by normalised depth (0: first block, 1: last block, and "
+    "hollow markers the norm after it). Left: every patch token, or place of a ResNet's map, has a "
+    "probe of its own; lines are means over tokens, bands their 10th to 90th percentile. Right: "
+    "the ViTs' tokens are pooled; before the semicolon how the ViT is read out in training, behind "
+    "it what the probe sees. The number of images that probes are fitted to stands above each "
+    "panel. Top: all that are drawn for them, `probes.token_train` on the left, since every "
+    "token's probe costs as much as a pooled one, `splits.probe_train` on the right; so compare "
+    "heights within a panel. Bottom: few of each class, mean of the draws (bands on the right: "
     "lowest to highest draw). Look for: after the last block, tokens of the CLS ViT far below "
     "those of the GAP ViT and the ResNet; CLS; CLS token and GAP; GAP ending together; GAP; first "
     "token catching up with GAP; GAP at the end alone. Tokens of all networks that end alike would "
@@ -43,10 +46,13 @@ EXPLAINS = (
 )
 DIFFERS = (
     "The paper's probes have 10 images for each of 1,000 classes of ImageNet; ours are fitted to "
-    "all labelled images of the config as well (top), and the untrained networks stand beside them."
+    "all images that the config gives them as well (top), and the untrained networks stand beside "
+    "them."
 )
 READS = ("probes.parquet", "token_probes.parquet")
 NEEDS = ("gap", "resnet", "probes")
+
+NAMES = ("(a) a probe per token", "(b) ViTs: pooled tokens")
 
 
 @styled
@@ -77,8 +83,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for axes in line:
             panels.finish(axes, float(own["chance"].iloc[0]))
         line[0].set_ylabel(f"{panels.shots_name(shots)}\naccuracy (%)")
-    grid[0, 0].set(title="(a) a probe per token", ylim=panels.limits([own, tokens]))
-    grid[0, 1].set_title("(b) ViTs: pooled tokens")
+        for axes, table in zip(line, (tokens, own), strict=True):
+            axes.set_title(panels.training_images(table, shots))
+    for axes, name in zip(grid[0], NAMES, strict=True):
+        axes.set_title(f"{name}\n{axes.get_title()}")
+    grid[0, 0].set_ylim(panels.limits([own, tokens]))
     for axes in grid[-1]:
         axes.set_xlabel("normalised depth")
     _add_legend(figure, config, shown, drawn)

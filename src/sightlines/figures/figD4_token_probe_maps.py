@@ -113,13 +113,14 @@ def _draw_map(axes: Axes, accuracy: np.ndarray, name: str) -> None:
 
 
 def _uncertainty(table: pd.DataFrame) -> str:
-    """Chance, and the binomial standard error of one token's accuracy at the mean of all."""
+    """Chance, standard error of one token's accuracy at the mean of all, numbers of images."""
     mean, images = float(table["accuracy"].mean()), int(table["test_images"].iloc[0])
     error = 100 * (mean * (1 - mean) / images) ** 0.5
     chance = 100 * float(table["chance"].iloc[0])
     return (
         f"each panel: own scale, lowest–highest accuracy; chance {chance:.3g} %; "
-        f"standard error of one token ± {error:.1f} points ({images:,} test images)"
+        f"standard error of one token ± {error:.1f} points ({images:,} test images)\n"
+        f"each probe fitted to {panels.training_images(table, panels.WHOLE)}"
     )
 
 

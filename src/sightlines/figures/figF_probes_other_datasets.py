@@ -25,13 +25,13 @@ from sightlines.stage import run
 TITLE = "Linear probes on other datasets"
 PAPER = "Figures F.1–F.3"
 CAPTION = (
-    "Test accuracy (%) of linear probes by normalised depth; one row a dataset, the first the "
-    "networks' own. The networks are not trained further: only the probes see the other images. "
-    "Left (F.1): ViTs trained on all images (solid) and on the fewest (dashed). Middle (F.2): "
-    "models trained on all images, untrained ones dotted. Right (F.3): ways of pooling, as in "
-    "Figure 11. Probes are fitted to all labelled images of the config. Look for: the same order "
-    "of curves in every row as in the first. Rows that turn the order around would contradict the "
-    "paper."
+    "Test accuracy (%) of linear probes by normalised depth (0: first block, 1: last block, and "
+    "hollow markers the norm after it); one row a dataset, the first the networks' own. The "
+    "networks are not trained further: only the probes see the other images. Left (F.1): ViTs "
+    "trained on all images (solid) and on the fewest (dashed). Middle (F.2): models trained on all "
+    "images, untrained ones dotted. Right (F.3): ways of pooling, as in Figure 11. Probes are "
+    "fitted to all labelled images of the config. Look for: the same order of curves in every row "
+    "as in the first. Rows that turn the order around would contradict the paper."
 )
 EXPLAINS = (
     "Do the conclusions from linear probes hold only for the images that the networks were trained "

@@ -20,7 +20,7 @@ from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERM
 from sightlines.networks import Network, per_cent
 
 NORM = "norm"
-"""Name of the norm after the last block: a point with a hollow marker."""
+"""Name of the norm after the last block: a hollow marker at depth 1, where that block is too."""
 WHOLE = 0
 """Value of the column `shots` for probes on all training images."""
 POOLING = {
@@ -62,20 +62,21 @@ def token_curve(table: pd.DataFrame, network: Network, shots: int = WHOLE) -> pd
 
 def _spread(mean: pd.Series, low: pd.Series, high: pd.Series) -> pd.DataFrame:
     found = 100 * pd.DataFrame({"mean": mean, "low": low, "high": high})
-    return found.reset_index().sort_values("depth", ignore_index=True)
+    return found.reset_index().sort_values("depth", kind="stable", ignore_index=True)
 
 
 def draw_curve(axes: Axes, values: pd.DataFrame, band: bool = False, **look: Any) -> None:
-    """One line; the final norm has a hollow marker."""
+    """One line over the blocks; the final norm has a hollow marker of its own."""
     if values.empty:
         return
-    (line,) = axes.plot(values["depth"], values["mean"], **look)
+    blocks, end = values[values["name"] != NORM], values[values["name"] == NORM]
+    (line,) = axes.plot(blocks["depth"], blocks["mean"], **look)
     if band:
-        x, low, high = values["depth"], values["low"], values["high"]
+        x, low, high = blocks["depth"], blocks["low"], blocks["high"]
         axes.fill_between(x, low, high, color=line.get_color(), alpha=0.18, lw=0)
-    end = values[values["name"] == NORM]
     if look.get("marker") and len(end):
-        axes.plot(end["depth"], end["mean"], **(look | {"markerfacecolor": "white"}))
+        hollow = {"markerfacecolor": "white", "linestyle": ""}
+        axes.plot(end["depth"], end["mean"], **(look | hollow))
 
 
 def draw_bare(axes: Axes, values: pd.DataFrame, colour: str) -> None:
@@ -179,6 +180,20 @@ def few_shots(table: pd.DataFrame) -> list[int]:
     return sorted(int(s) for s in table["shots"].unique())
 
 
+def training_images(table: pd.DataFrame, shots: int) -> str:
+    """How many images the probes of a table are fitted to, such as ``1,000 training images``.
+
+    Args:
+        table: ``probes.parquet`` or ``token_probes.parquet``, of one dataset.
+        shots: Images of each class, or WHOLE.
+    """
+    counts = table.loc[table["shots"] == shots, "train_images"]
+    if counts.empty:
+        return "no training images"
+    ends = dict.fromkeys((int(counts.min()), int(counts.max())))
+    return f"{'–'.join(f'{count:,}' for count in ends)} training images"
+
+
 def shots_name(shots: int) -> str:
     """What probes on so many images are called."""
-    return f"probe fitted to {shots} a class" if shots else "probe fitted to all images"
+    return f"probe fitted to {shots} a class" if shots else "probe fitted to all its images"

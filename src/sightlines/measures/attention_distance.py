@@ -2,7 +2,8 @@
 
 Source: Raghu et al. 2021, section 4, Figures 3 and 4: prefix tokens (CLS, registers) dropped as
 queries and as keys without renormalising; the renormalised variant stands beside it, since
-otherwise a head that looks at CLS seems local.
+otherwise a head that looks at CLS seems local. Queries whose attention lies on prefix tokens alone
+have no renormalised distance: they are left out of it, and `undefined_share` is their share.
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ WRITES = ("attention_distance.csv",)
 COLUMNS = [
     *("model", "fraction", "seed", "block", "head", "distance_px", "distance_std_px"),
     *("distance_renormalised_px", "relative", "relative_renormalised", "prefix_mass"),
-    *("entropy_nats", "uniform_px", "images"),
+    *("entropy_nats", "uniform_px", "images", "undefined_share"),
 ]
 
 
@@ -39,7 +40,7 @@ def head_table(dump: AttentionDump) -> pd.DataFrame:
     `distance_std_px` is the sample standard deviation over images of the primary distance.
     """
     distance, spread = _mean_and_std(dump, "distance_px")
-    renormalised, _ = _mean_and_std(dump, "distance_renormalised_px")
+    renormalised, share = _mean_of_defined(dump)
     block, head = np.indices(distance.shape)
     columns = {
         **dict(zip(Network._fields, dump.network, strict=True)),
@@ -54,8 +55,26 @@ def head_table(dump: AttentionDump) -> pd.DataFrame:
         "entropy_nats": _mean_and_std(dump, "entropy_nats")[0].ravel(),
         "uniform_px": dump.uniform_px,
         "images": sum(dump.batch_sizes),
+        "undefined_share": 1 - share.ravel(),
     }
     return pd.DataFrame(columns)[COLUMNS]
+
+
+def _mean_of_defined(dump: AttentionDump) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over images and queries that attend to any patch, and the share of these queries.
+
+    NaN for a head none of whose queries does.
+    """
+    sums, shares = np.zeros((2, dump.blocks, dump.heads))
+    for minibatch in range(len(dump.batch_sizes)):
+        distance, share = (
+            dump.per_image(name, minibatch).astype(np.float64)
+            for name in ("distance_renormalised_px", "renormalised_share")
+        )
+        sums += (distance * share).sum(axis=0)
+        shares += share.sum(axis=0)
+    mean = np.divide(sums, shares, out=np.full_like(sums, np.nan), where=shares > 0)
+    return mean, shares / sum(dump.batch_sizes)
 
 
 def _mean_and_std(dump: AttentionDump, statistic: str) -> tuple[np.ndarray, np.ndarray]:

@@ -67,14 +67,13 @@ def probe_network(
 ) -> list[dict[str, Any]]:
     """Rows of one network's probes on one dataset."""
     chosen = supports(dump.train_labels, settings, seed, dataset)
-    last = max(len(dump.layers) - 1, 1)
     rows = []
-    for layer, name in enumerate(dump.layers):
+    for layer, (name, depth) in enumerate(zip(dump.layers, dump.depths, strict=True)):
         place = dump.network._asdict() | {
             "dataset": dataset,
             "layer": layer,
             "name": name,
-            "depth": layer / last,
+            "depth": depth,
         }
         for pool in POOLS:
             features = pooled(dump, name, pool)

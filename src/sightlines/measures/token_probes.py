@@ -21,7 +21,7 @@ USES = ("probes",)
 NEEDS = ("probes",)
 COLUMNS = [
     *(*Network._fields, "name", "depth", "token", "row", "column", "shots", "draw"),
-    *("accuracy", "test_images", "chance"),
+    *("accuracy", "train_images", "test_images", "chance"),
 ]
 CLASS_TOKEN = -1
 """Value of the columns `token`, `row` and `column` for the class token."""
@@ -50,7 +50,7 @@ def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> lis
     first = CLASS_TOKEN if dump.meta["class_token"] else 0
     chosen = supports(dump.train_labels, settings, seed, "")
     rows = []
-    for name, depth in zip(dump.layers, dump.meta["depths"], strict=True):
+    for name, depth in zip(dump.layers, dump.depths, strict=True):
         features = dump.features(f"tokens.{name}")
         for index in range(features.shape[1]):
             token = first + index

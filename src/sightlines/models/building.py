@@ -31,14 +31,18 @@ def build(model_config: dict[str, Any], size_px: int, classes: int, seed: int) -
         return family.build(architecture(model_config), size_px, classes)
 
 
-def with_new_head(model: nn.Module, classes: int, seed: int) -> nn.Module:
-    """The same network with a fresh last layer, drawn from `seed`, for other classes.
+def with_new_head(model: nn.Module, classes: int) -> nn.Module:
+    """The same network with a last layer for other classes whose weight and bias are 0.
 
-    Torch's global random state is as before afterwards.
+    As for fine-tuning in Dosovitskiy et al. 2021, section 3.2: nothing random reaches the trained
+    weights, and no network starts with a head that suits it better. Torch's global random state is
+    as before afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
         model.reset_classifier(classes)  # type: ignore[operator]
+    head: nn.Module = model.get_classifier()  # type: ignore[operator]
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
     return model
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SETTINGS = {
     "patch_px": {
-        "description": "Side of a square patch; must divide the side of the images.",
+        "description": "Side of a square patch; must divide the side of the images, and be less.",
         "unit": "px",
         "type": "integer",
         "minimum": 1,
@@ -56,7 +56,8 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     """Rows and columns of the token grid.
 
     Raises:
-        ConfigError: the patch does not divide the image, or an MLP has no hidden feature.
+        ConfigError: the patch does not divide the image or is all of it, or an MLP has no hidden
+            feature.
     """
     grid = vit.check({**settings, "heads": 1}, size_px)
     if int(settings["width"] * settings["token_ratio"]) < 1:

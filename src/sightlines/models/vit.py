@@ -19,7 +19,7 @@ ATTENTION = True
 
 SETTINGS = {
     "patch_px": {
-        "description": "Side of a square patch; must divide the side of the images.",
+        "description": "Side of a square patch; must divide the side of the images, and be less.",
         "unit": "px",
         "type": "integer",
         "minimum": 1,
@@ -89,12 +89,17 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     """Rows and columns of the token grid.
 
     Raises:
-        ConfigError: the patch does not divide the image, the heads do not divide the width, the
-            MLP has no hidden feature, or there is no block `skipless_block`.
+        ConfigError: the patch does not divide the image or is all of it, the heads do not divide
+            the width, the MLP has no hidden feature, or there is no block `skipless_block`.
     """
     patch_px, width, heads = settings["patch_px"], settings["width"], settings["heads"]
+    near = _nearest(patch_px, _divisors(size_px)[:-1] or [1])
+    if size_px == patch_px:
+        raise ConfigError(
+            f"patch_px {patch_px} makes a single patch of an image of {size_px} px, but attention "
+            f"and localisation are between patches: use a smaller patch_px, at most {near}"
+        )
     if size_px % patch_px:
-        near = _nearest(patch_px, _divisors(size_px))
         raise ConfigError(
             f"patch_px {patch_px} does not divide the images of {size_px} px: nearest that does "
             f"is {near} px (or change the image size)"
@@ -120,7 +125,11 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
 
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
-    """A ViT with fresh weights, drawn from torch's global generator."""
+    """A ViT with fresh weights, drawn from torch's global generator.
+
+    They are scaled by the layers' widths, as in the Flax code of the paper's networks; timm's own
+    initialisation (standard deviation .02) is made for wide layers, and thin ViTs hardly leave it.
+    """
     vision_transformer = timm_module("models.vision_transformer")
     is_gap = settings["pool"] == "gap"
     model = vision_transformer.VisionTransformer(
@@ -135,6 +144,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         class_token=not is_gap,
         global_pool="avg" if is_gap else "token",
         fc_norm=False,
+        weight_init="jax",
         pos_drop_rate=settings["dropout"],
         proj_drop_rate=settings["dropout"],
         drop_path_rate=settings["drop_path"],

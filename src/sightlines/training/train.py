@@ -3,7 +3,7 @@
 Writes its weights, history, metrics and card. Fraction f000 is the untrained network: the same
 files without a step. Interrupted jobs go on from their last checkpoint. With the inputs `start`
 and `start_card` a trained network is trained further on other images (paper, appendix G): all
-weights are free, the last layer is a new one.
+weights are free, the last layer is a new one that starts at 0.
 """
 
 from importlib import metadata
@@ -100,9 +100,7 @@ def _start(job: Job, image_set: ImageSet) -> nn.Module | None:
             f"{job.input('dataset')} has {image_set.size_px} px"
         )
     image_set.facts |= {"mean": card["mean"], "std": card["std"]}
-    network = Network(*job.config["network"])
-    seed = seeds.derive(job.config["seed"], "new head", job.config["task"], *network)
-    return building.with_new_head(model, len(image_set.classes), seed)
+    return building.with_new_head(model, len(image_set.classes))
 
 
 def _build(config: dict[str, Any], network: Network, image_set: Any) -> nn.Module:
