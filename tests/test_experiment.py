@@ -17,7 +17,9 @@ from tests.workflow.conftest import snakemake
 
 RAW = yaml.safe_load("""
 dataset: {kind: shapes}
-splits: {probe_train: 60, probe_held_out: 30, probe_test: 30}
+splits:
+  {validation: 100, reference_batches: 4, reference_batch_size: 32,
+   probe_train: 60, probe_held_out: 30, probe_test: 30}
 models:
   vit: {family: vit, patch_px: 4, width: 24, depth: 3, heads: 3}
   bare: {family: vit, patch_px: 4, width: 24, depth: 3, heads: 3, skipless_block: 1}
@@ -220,7 +222,8 @@ def test_measures_read_the_tasks_files(experiment):
 
 
 def test_without_probe_images_no_features_are_read():
-    alone = opened(changed(splits={}))
+    sizes = {k: v for k, v in RAW["splits"].items() if not k.startswith("probe_")}
+    alone = opened(changed(splits=sizes))
     assert alone.inputs("measures", "probes")["transfer_features"] == []
     assert alone.feature_dumps() == []
     assert not {"probes", "token_probes"} & set(alone.measures)

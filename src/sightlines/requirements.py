@@ -89,9 +89,9 @@ def _check_splits(dataset: Config, splits: Config) -> list[str]:
     }
     return [
         f"splits.{key} asks for {count} images, but dataset {dataset['kind']} has at most "
-        f"{limit} for it"
+        f"{max(limit, 0)} for it"
         for key, (count, limit) in wanted.items()
-        if count > limit
+        if count > max(limit, 0)
     ]
 
 
