@@ -42,6 +42,8 @@ DIFFERS = (
 READS = ("finetuning.parquet", "tuned_accuracy.csv")
 NEEDS = ("tuned",)
 LINES = {"in": "-", "out": "--"}
+LEGEND_LINE = 0.09
+"""Room below the curves for one line of the legend, in units of the axis."""
 DOMAINS = {"in": "in domain", "out": "out of domain"}
 
 
@@ -74,7 +76,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     low = table.loc[table["left_out"] == ALL, "cka"].min()
-    grid[0, 0].set_ylim(min(0.5, float(low) - 0.05), 1.02)
+    span = 1.02 - min(0.5, float(low) - 0.05)
+    grid[0, 0].set_ylim(1.02 - span * (1 + LEGEND_LINE * len(tasks)), 1.02)
     return figure
 
 
