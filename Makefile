@@ -1,5 +1,6 @@
 # make run    environment, then the whole default experiment; prints where the report is
 # make test   environment, then linters, type checker and all tests
+# make verify holds results against their records, computes nothing
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -12,11 +13,14 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test setup lock check
+.PHONY: run test verify setup lock check
 
 run: setup
 	snakemake --configfile $(CONFIG)
 	@echo "The report: results/$(basename $(notdir $(CONFIG)))/report.html"
+
+verify: setup
+	$(BIN)/python -m sightlines.sharing.verify $(basename $(notdir $(CONFIG)))
 
 setup: $(VENV)/ready
 

@@ -13,9 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sightlines import seeds
+from sightlines import file_hashes, seeds
 from sightlines.datasets import (
-    file_hashes,
     imagefolder,
     imagefolder_manifest,
     photographs,

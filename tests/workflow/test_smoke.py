@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -163,6 +165,22 @@ def test_a_changed_value_reruns_what_it_touches_and_nothing_else(smoke, tmp_path
     jobs = planned(snakemake(smoke, "--configfile", config, "-n"))
     jobs.pop("all", None)
     assert jobs == expected(Experiment.open(config))
+
+
+def test_every_result_is_as_recorded_until_one_is_altered(copied):
+    def verify():
+        command = [sys.executable, "-m", "sightlines.sharing.verify", "smoke"]
+        return subprocess.run(command, cwd=copied, capture_output=True, text=True)
+
+    done = verify()
+    assert done.returncode == 0 and ", 0 differ\n" in done.stdout, done.stdout + done.stderr
+    table = copied / "results/smoke/tables/attention_distance.csv"
+    table.write_text(table.read_text().replace("0.", "1.", 1))
+    done = verify()
+    lines = done.stdout.splitlines()
+    altered = "smoke: results/smoke/tables/attention_distance.csv is not what measure/attention"
+    assert done.returncode == 1 and any(line.startswith(altered) for line in lines)
+    assert any("was made from another version of results/smoke/tables/att" in x for x in lines)
 
 
 def test_a_damaged_dump_is_named_and_nothing_half_written_is_left(copied):

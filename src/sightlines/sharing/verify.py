@@ -1,0 +1,162 @@
+"""Check every result of an experiment against its record; nothing is computed again.
+
+    make verify                                    # the default experiment
+    python -m sightlines.sharing.verify cifar10    # another, or several
+
+Each job left a record of its inputs' and outputs' hashes. A file that is not what its record says,
+or that was made from another version of an input, is listed with the job that makes it, and the
+command ends with status 1. Records may come from somebody else: they are read as data, and
+one that names a file outside `results/` and `data/` is refused.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sightlines.errors import ResultError
+from sightlines.file_hashes import UNREADABLE, hash_files
+from sightlines.files import read_json
+
+LARGEST_RECORD_BYTES = 16_000_000
+BY_THE_WAY = ("logs", "records")
+"""Folders of an experiment whose files have no record."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a job said of its files.
+
+    Attributes:
+        job: Such as ``train/vit_small/f100/s0``.
+        inputs: Hash by path.
+        outputs: Hash by path.
+    """
+
+    job: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+@dataclass
+class Findings:
+    """What does not fit together.
+
+    Attributes:
+        checked: Number of files that were compared.
+        jobs: Number of records.
+        differing: One line a file that is not as recorded, or was made from other inputs.
+        unknown: Files of the experiment that no record names.
+        missing: Recorded files that are not here.
+    """
+
+    checked: int = 0
+    jobs: int = 0
+    differing: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def verify(experiment: str) -> Findings:
+    """Hold the files below ``results/<experiment>`` against their records.
+
+    Raises:
+        ResultError: there are no records, or one is damaged or names files elsewhere.
+    """
+    folder = Path("results", experiment)
+    records = list(read_records(folder))
+    if not records:
+        raise ResultError(
+            f"{folder} has no records: run the experiment, or pull its results, and try again"
+        )
+    named = dict.fromkeys(p for r in records for p in (*r.outputs, *r.inputs))
+    here = [path for path in named if Path(path).is_file()]
+    hashes = dict(zip(here, hash_files(Path(), here), strict=True))
+    found = Findings(checked=len(here), jobs=len(records))
+    for record in records:
+        found.differing += _compare(record, hashes)
+    found.missing = [path for path in named if path not in hashes]
+    found.unknown = [path for path in _files(folder) if path not in named]
+    return found
+
+
+def _compare(record: Record, hashes: dict[str, str]) -> Iterator[str]:
+    """Lines about a job's outputs; of those that are whole, about inputs that changed since."""
+    is_whole = False
+    for path, recorded in record.outputs.items():
+        found = hashes.get(path)
+        if found == UNREADABLE:
+            yield f"{path} cannot be read ({record.job})"
+        elif found not in (None, recorded):
+            yield f"{path} is not what {record.job} wrote"
+        is_whole |= found == recorded
+    if is_whole:
+        for path, recorded in record.inputs.items():
+            if hashes.get(path, recorded) != recorded:
+                yield f"{record.job} was made from another version of {path}"
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """The checked records of an experiment, in the order of their paths.
+
+    Raises:
+        ResultError: one is damaged, too large, or names a file outside `results/` and `data/`.
+    """
+    for path in sorted((folder / "records").rglob("*.json")):
+        if path.stat().st_size > LARGEST_RECORD_BYTES:
+            raise ResultError(f"{path} is too large for a record: delete it and run its job again")
+        text = read_json(path)
+        if not isinstance(text, dict):
+            raise ResultError(f"{path} is no record: delete it and run its job again")
+        groups = [_checked(path, text.get(key)) for key in ("inputs", "outputs")]
+        yield Record(str(text.get("job", path.stem)), *groups)
+
+
+def _checked(record: Path, group: Any) -> dict[str, str]:
+    if not isinstance(group, dict) or not all(isinstance(h, str) for h in group.values()):
+        raise ResultError(f"{record} is no record: delete it and run its job again")
+    for name in group:
+        parts = PurePosixPath(name).parts
+        if parts[:1] not in (("results",), ("data",)) or ".." in parts or "\0" in name:
+            raise ResultError(
+                f"{record} names {name!r}, which is outside results/ and data/: do not use these "
+                "results, or delete the record and run its job again"
+            )
+    return group
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.relative_to(folder).parts[0] not in BY_THE_WAY:
+            yield path.as_posix()
+
+
+def main(experiments: Sequence[str]) -> int:
+    """Verify experiments, say what was found, and give the exit status."""
+    status = 0
+    for name in experiments:
+        try:
+            found = verify(name)
+        except ResultError as error:
+            print(f"ResultError: {error}", file=sys.stderr)
+            status = 1
+            continue
+        for line in found.differing:
+            print(f"{name}: {line}")
+        for path in found.unknown:
+            print(f"{name}: {path} has no record")
+        bad = len(found.differing) + len(found.unknown)
+        rest = f"; {len(found.missing)} recorded files are not here" if found.missing else ""
+        print(f"{name}: {found.checked} files of {found.jobs} jobs compared, {bad} differ{rest}")
+        if bad:
+            print(f"{name}: delete what differs and run snakemake again, or pull it again")
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Check results against their records.")
+    parser.add_argument("experiments", nargs="*", default=["default"])
+    sys.exit(main(parser.parse_args().experiments))
