@@ -70,12 +70,31 @@ def test_a_second_run_has_nothing_to_do(smoke):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_one_core_and_processes_of_their_own_give_the_same_bytes(smoke, tmp_path):
-    done = snakemake(tmp_path, "--configfile", SMOKE, "--cores", "1", SIGHTLINES_WARM="0")
+def test_one_core_and_two_give_the_same_bytes(smoke, tmp_path):
+    done = snakemake(tmp_path, "--configfile", SMOKE, "--cores", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     one, two = results(tmp_path), results(smoke)
     assert one.keys() == two.keys()
     assert [name for name in one if one[name] != two[name]] == []
+
+
+def test_jobs_in_processes_of_their_own_give_the_same_bytes(copied):
+    """Without the warm process: a dump of each library's use, a table, a figure."""
+    before = results(copied)
+    network = "vit_small/f100/s0.safetensors"
+    again = [
+        *(f"smoke/dumps/{kind}/{network}" for kind in ("gram", "attention", "features", "skips")),
+        "smoke/tables/probes.parquet",
+        "smoke/figures/fig01_cka_within.svg",
+    ]
+    targets = [f"results/{path}" for path in again]
+    for path in targets:
+        (copied / path).unlink()
+    done = snakemake(copied, *targets, "--force", "--configfile", SMOKE, SIGHTLINES_WARM="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list((copied / ".cache/sightlines").glob("warm-*"))
+    after = results(copied)
+    assert [path for path in again if after[path] != before[path]] == []
 
 
 def follow(experiment, networks=(), part="", names=()):

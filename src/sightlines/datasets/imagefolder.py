@@ -84,9 +84,9 @@ def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
     """
     import logging
 
-    from sightlines.file_hashes import UNREADABLE, hash_files
     from sightlines.datasets.imagefolder_manifest import make_manifest, repeats
     from sightlines.datasets.imagefolder_scan import raise_offences, scan
+    from sightlines.file_hashes import UNREADABLE, hash_files
 
     check(settings)
     root = source / settings["folder"]
