@@ -39,7 +39,7 @@ CLAIMS = (
         source="[text]",
         tier="A",
         controls="none: a statement about the estimator",
-        drawn="fig01_cka_within",
+        drawn="figA_estimator",
         cases=lambda evidence: _cases(evidence, "batch_size", np.max),
     ),
     Claim(
@@ -54,7 +54,7 @@ CLAIMS = (
         source="[text]",
         tier="A",
         controls="none: a statement about the images",
-        drawn="fig01_cka_within",
+        drawn="figA_estimator",
         cases=lambda evidence: _cases(evidence, "image_source", np.min),
     ),
 )

@@ -1,0 +1,104 @@
+"""Appendix A: whether CKA depends on the minibatch, and on which images are shown."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sightlines.errors import ResultError
+from sightlines.figures.drawing import command
+from sightlines.figures.selecting import Tables, full_network, label, rows_of, trained_models
+from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
+from sightlines.measures.jackknife import ALL, standard_error
+from sightlines.stage import run
+
+TITLE = "How much similarity depends on its estimation"
+PAPER = "Appendix A"
+CAPTION = (
+    "For each network on all images (first seed). Left: the largest change of any entry of its CKA "
+    "map when the same images are compared within smaller minibatches. Right: correlation of the "
+    "map's entries with those on another task's images. Bars: jackknife standard error over "
+    "minibatches; grey lines: what claims V1 and V2 ask for. Look for: changes below the line, and "
+    "correlations above it. Larger changes would say that CKA measures the minibatch, lower "
+    "correlations that it measures the images, rather than the network."
+)
+EXPLAINS = (
+    "Would the maps look the same had we taken other minibatches, or other images?",
+    "Each network's similarity map is computed again from halved and quartered minibatches of the "
+    "same images, and from images of another dataset, and compared entry by entry.",
+    "Where a point is on the wrong side of its grey line, the figures on similarity have to be "
+    "read with that much doubt.",
+)
+DIFFERS = (
+    "The paper says in words that minibatches of 128 instead of 1,024 and images of JFT instead of "
+    "ImageNet make no difference; here both are measured, for smaller minibatches."
+)
+READS = ("estimator.csv",)
+NEEDS = ("trained",)
+
+PANELS = {
+    "batch_size": ("(a) smaller minibatches", "largest change of CKA (no unit)", 0.02),
+    "image_source": ("(b) other images", "correlation of maps (no unit)", 0.95),
+}
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One panel a check: a group of points for each size of minibatch, or source of images.
+
+    Args:
+        tables: ``estimator.csv``.
+        config: `networks`, `labels`.
+
+    Raises:
+        ResultError: nothing was checked.
+    """
+    table = tables["estimator.csv"]
+    checks = [check for check in PANELS if (table["check"] == check).any()]
+    if not checks:
+        raise ResultError(
+            "estimator.csv is empty: the reference minibatches are too small to be cut, and no "
+            "task gives other images; leave this figure out of `figures`"
+        )
+    shown = [m for m in trained_models(config) if (table["model"] == m).any()]
+    figure = Figure(figsize=(WIDTH_IN * len(checks) / 2, 2.9), layout="constrained")
+    for axes, check in zip(figure.subplots(1, len(checks), squeeze=False)[0], checks, strict=True):
+        title, text, needed = PANELS[check]
+        axes.set_title(title)
+        axes.set_ylabel(text)
+        axes.axhline(needed, color=GREY, linewidth=1)
+        axes.grid(axis="y")
+        _draw_groups(axes, table[table["check"] == check], config, shown)
+        if check == "batch_size":
+            axes.set_ylim(bottom=0)
+    handles = [
+        Line2D([], [], label=label(config, m), **(model_look(shown, m) | {"linestyle": ""}))
+        for m in shown
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(shown)))
+    return figure
+
+
+def _draw_groups(axes: Axes, rows: pd.DataFrame, config: dict[str, Any], shown: list[str]) -> None:
+    """The networks' points side by side above each source's name."""
+    sources = list(dict.fromkeys(rows["source"]))
+    step = 0.7 / max(len(shown), 1)
+    for place, model in enumerate(shown):
+        network = full_network(config, model)
+        own = rows_of(rows, network) if network else rows[:0]
+        values = own.pivot_table(index="left_out", columns="source", values="value").sort_index()
+        if values.empty:
+            continue
+        x = [sources.index(s) + (place - (len(shown) - 1) / 2) * step for s in values.columns]
+        look = model_look(shown, model) | {"linestyle": ""}
+        axes.errorbar(x, values.loc[ALL], standard_error(values.to_numpy()), capsize=1.8, **look)
+    axes.set_xticks(range(len(sources)), [str(s).replace("_", " ") for s in sources])
+    axes.set_xlim(-0.5, len(sources) - 0.5)
+
+
+main = command(READS, draw)
+
+if __name__ == "__main__":
+    run(main)
