@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.errors import ResultError
 from sightlines.figures.drawing import command
 from sightlines.figures.selecting import Tables, full_network, label, rows_of, trained_models
 from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
@@ -39,8 +38,8 @@ READS = ("estimator.csv",)
 NEEDS = ("trained",)
 
 PANELS = {
-    "batch_size": ("(a) smaller minibatches", "largest change of CKA (no unit)", 0.02),
-    "image_source": ("(b) other images", "correlation of maps (no unit)", 0.95),
+    "batch_size": ("smaller minibatches", "largest change of CKA (no unit)", "minibatch", 0.02),
+    "image_source": ("other images", "correlation of maps (no unit)", "task shown", 0.95),
 }
 
 
@@ -53,21 +52,20 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         config: `networks`, `labels`.
 
     Raises:
-        ResultError: nothing was checked.
+        ResultError: no network is trained on all images.
     """
-    table = tables["estimator.csv"]
+    table, shown = tables["estimator.csv"], trained_models(config)
     checks = [check for check in PANELS if (table["check"] == check).any()]
+    columns = max(len(checks), 1)
+    figure = Figure(figsize=(WIDTH_IN * max(columns, 1.2) / 2, 2.9), layout="constrained")
+    grid = figure.subplots(1, columns, squeeze=False)[0]
     if not checks:
-        raise ResultError(
-            "estimator.csv is empty: the reference minibatches are too small to be cut, and no "
-            "task gives other images; leave this figure out of `figures`"
-        )
-    shown = [m for m in trained_models(config) if (table["model"] == m).any()]
-    figure = Figure(figsize=(WIDTH_IN * len(checks) / 2, 2.9), layout="constrained")
-    for axes, check in zip(figure.subplots(1, len(checks), squeeze=False)[0], checks, strict=True):
-        title, text, needed = PANELS[check]
-        axes.set_title(title)
-        axes.set_ylabel(text)
+        text = "the minibatches are too small to be cut,\nand no task gives other images"
+        grid[0].set(xticks=[], yticks=[], ylabel=" / ".join(p[1] for p in PANELS.values()))
+        grid[0].text(0.5, 0.5, text, ha="center", va="center", transform=grid[0].transAxes)
+    for axes, check in zip(grid, checks, strict=False):
+        title, text, across, needed = PANELS[check]
+        axes.set(title=title, ylabel=text, xlabel=across)
         axes.axhline(needed, color=GREY, linewidth=1)
         axes.grid(axis="y")
         _draw_groups(axes, table[table["check"] == check], config, shown)
