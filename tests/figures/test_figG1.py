@@ -54,7 +54,9 @@ def test_low_and_undefined_values_stay_in_sight():
     table.loc[table.block == 4, "cka"] = 0.1
     table.loc[table.block == 3, "cka"] = np.nan
     axes = figG1_finetuning.draw(TABLES | {"finetuning.parquet": table}, CONFIG).axes[0]
-    assert axes.get_ylim()[0] == pytest.approx(0.05) and axes.get_ylim()[1] >= 1
+    low, high = axes.get_ylim()
+    assert -0.3 < low <= 0.05, "below the lowest point there is room for the legend alone"
+    assert high >= 1
 
 
 def test_one_model_of_one_block_is_drawn():
