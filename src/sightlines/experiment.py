@@ -12,8 +12,8 @@ from typing import Any
 from sightlines import registry
 from sightlines.architectures import lacks_skips
 from sightlines.config import Config, load, networks
-from sightlines.networks import Network
-from sightlines.requirements import FULL, UNTRAINED, check, unmet_needs
+from sightlines.networks import FULL, UNTRAINED, Network
+from sightlines.requirements import check, unmet_needs
 from sightlines.sharing.code_digest import code_digest
 from sightlines.stage import EXECUTION
 

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+FULL, UNTRAINED = "f100", "f000"
+"""Fractions: all training images, and none."""
+
 
 class Network(NamedTuple):
     """One network of an experiment, for example ``vit_small/f100/s0``."""

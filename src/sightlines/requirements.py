@@ -4,10 +4,8 @@ from sightlines import registry
 from sightlines.architectures import lacks_skips
 from sightlines.config import Config, networks
 from sightlines.errors import ConfigError
-from sightlines.networks import per_cent
+from sightlines.networks import FULL, UNTRAINED, per_cent
 from sightlines.training import schedule
-
-FULL, UNTRAINED = "f100", "f000"
 
 
 def check(config: Config) -> None:

@@ -11,10 +11,8 @@ from sightlines.architectures import SKIPS, lacks_skips, twins
 from sightlines.claims.claim import NotMeasured
 from sightlines.figures.selecting import label, needed_accuracy, networks, rows_of
 from sightlines.files import TensorReader
-from sightlines.networks import Network, per_cent
+from sightlines.networks import FULL, UNTRAINED, Network, per_cent
 from sightlines.tables import read_checked
-
-FULL, UNTRAINED = "f100", "f000"
 
 
 class Evidence:

@@ -104,7 +104,12 @@ def _of_vit(evidence: Evidence, vit: str) -> Case:
     return replace(case, control=[min(falls, key=lambda fall: fall.value), None])
 
 
-def _sizes(evidence: Evidence) -> list[Case]:
+def _two_sizes(evidence: Evidence) -> tuple[str, str, list[str]]:
+    """The smallest and the largest ViT, and the smaller fractions that both are trained on.
+
+    Raises:
+        NotMeasured: there are no two, or no such fraction.
+    """
     models = evidence.by_size(_with_less_data(evidence))
     if len(models) < 2:
         raise NotMeasured("needs two sizes of ViT trained on f100 and on a smaller fraction")
@@ -112,6 +117,11 @@ def _sizes(evidence: Evidence) -> list[Case]:
     shared = [f for f in evidence.fractions(small) if f in evidence.fractions(large)]
     if not shared:
         raise NotMeasured(f"{small} and {large} have no smaller fraction in common")
+    return small, large, shared
+
+
+def _sizes(evidence: Evidence) -> list[Case]:
+    small, large, shared = _two_sizes(evidence)
     return measured(partial(_of_fraction, evidence, small, large, f) for f in shared)
 
 
@@ -138,9 +148,8 @@ def _upper_halves(evidence: Evidence, *networks: Network) -> list[Reading]:
 
 def _sizes_stand(evidence: Evidence, index: str) -> bool:
     """Whether the small ViT's upper half stays ahead of the large one's under another index."""
-    models = evidence.by_size(_with_less_data(evidence))
-    small, large = models[0], models[-1]
-    for fraction in (f for f in evidence.fractions(small) if f in evidence.fractions(large)):
+    small, large, shared = _two_sizes(evidence)
+    for fraction in shared:
         halves = []
         for model in (small, large):
             less = evidence.on(model, fraction)[0]

@@ -22,7 +22,7 @@ from sightlines.files import TensorShapes, TensorWriter, write_table
 from sightlines.measures import hsic
 from sightlines.measures.jackknife import leave_one_out
 from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of, jackknife
-from sightlines.networks import Network
+from sightlines.networks import FULL, Network
 from sightlines.stage import Job, Progress, run
 
 READS = ("gram",)
@@ -223,10 +223,10 @@ def _judged_pairs(dumps: Sequence[GramDump]) -> Iterator[tuple[int, int]]:
 
 def _stand_in(dumps: Sequence[GramDump], one: Network, other: Network) -> bool:
     """Whether one is its model's first on all images, for a seed that this model lacks."""
-    if not one.fraction == other.fraction == "f100":
+    if not one.fraction == other.fraction == FULL:
         return False
     seeds = {
-        model: [d.network.seed for d in dumps if d.network[:2] == (model, "f100")]
+        model: [d.network.seed for d in dumps if d.network[:2] == (model, FULL)]
         for model in (one.model, other.model)
     }
     return any(

@@ -18,7 +18,7 @@ from sightlines.measures import hsic
 from sightlines.measures.finetuning import task_of
 from sightlines.measures.jackknife import ALL, leave_one_out
 from sightlines.measures.similarity import cka, group_of
-from sightlines.networks import Network
+from sightlines.networks import FULL, Network
 from sightlines.stage import Job, run
 
 READS = ("gram", "other_gram")
@@ -33,7 +33,7 @@ def main(job: Job) -> None:
     first: dict[str, GramDump] = {}
     for slug, path in zip(job.config["networks"], job.inputs["gram"], strict=True):
         network = Network.parse(slug)
-        if network.fraction == "f100" and network.model not in first:
+        if network.fraction == FULL and network.model not in first:
             first[network.model] = GramDump(path)
     others = [(task_of(p.with_suffix("")), p) for p in job.inputs.get("other_gram", [])]
     rows = []

@@ -21,6 +21,7 @@ from sightlines.dumps.reading import GramDump, check_together
 from sightlines.files import write_table
 from sightlines.measures import hsic, indices
 from sightlines.measures.similarity import cka
+from sightlines.networks import FULL, UNTRAINED
 from sightlines.stage import Job, Progress, run
 
 READS = ("gram", "pixels")
@@ -126,12 +127,12 @@ def choose_pairs(sides: Sequence[Side], skipless: Collection[str] = ()) -> list[
     """
     full, untrained = (
         {s.dump.network.model: s for s in reversed(sides) if s.dump.network.fraction == fraction}
-        for fraction in ("f100", "f000")
+        for fraction in (FULL, UNTRAINED)
     )
     firsts = [s for s in sides if s in [*full.values(), *untrained.values()]]
     pairs = [(side, side, False) for side in firsts]
     whole = [s for s in sides if s.dump.network.model not in skipless]
-    trained = [s for s in firsts if s.dump.network.fraction == "f100" and s in whole]
+    trained = [s for s in firsts if s.dump.network.fraction == FULL and s in whole]
     pairs += [(a, b, False) for a, b in itertools.combinations(trained, 2)]
     for side in whole:
         reference = full.get(side.dump.network.model)
