@@ -6,6 +6,8 @@ from typing import Any
 from sightlines.errors import ResultError
 from sightlines.files import read_table
 
+NORM = "norm"
+"""Name of the final norm, which is at depth 1, as the last block is; ResNets have none."""
 _NETWORK = ("model", "fraction", "seed")
 COLUMNS = {
     "layers.csv": ("model", "layer", "name", "kind", "block", "depth", "features"),

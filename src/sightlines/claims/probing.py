@@ -6,12 +6,10 @@ import pandas as pd
 from sightlines.claims.claim import NotMeasured, Reading, from_shares
 from sightlines.claims.evidence import Evidence
 from sightlines.networks import Network
+from sightlines.tables import NORM
 
 MIDDLE = np.linspace(0.5, 0.8, 7)
 """Depths whose mean is the mid-depth accuracy (docs/protocols.md, "Statistics")."""
-
-NORM = "norm"
-"""Name of the final norm, which has the depth of the last block."""
 
 Share = tuple[float, float, int]
 """Weight, accuracy, test images."""
@@ -75,7 +73,7 @@ def final_tokens(evidence: Evidence, network: Network) -> tuple[float, int, floa
         NotMeasured: the network's tokens were not probed.
     """
     rows = evidence.rows("token_probes.parquet", network, shots=0)
-    rows = rows[(rows["row"] >= 0) & (rows["name"] != "norm")]
+    rows = rows[(rows["row"] >= 0) & (rows["name"] != NORM)]
     if rows.empty:
         raise NotMeasured(f"no tokens of {network.slug} were probed after its last block")
     deepest: pd.DataFrame = rows[rows["depth"] == rows["depth"].max()]

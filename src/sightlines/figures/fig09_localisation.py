@@ -45,9 +45,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         tables: The three tables of localisation.
         config: `networks`, `labels`, `families`, `architectures`.
     """
-    figure = panels.draw_final_blocks(tables, config, shown_models(config))
-    panels.explain_grey(figure, tables["localisation_maps.parquet"])
-    return figure
+    return panels.draw_final_blocks(tables, config, shown_models(config))
 
 
 def shown_models(config: dict[str, Any]) -> list[str]:

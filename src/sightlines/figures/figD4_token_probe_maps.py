@@ -22,6 +22,7 @@ from sightlines.figures.selecting import (
 from sightlines.figures.style import WIDTH_IN, styled
 from sightlines.networks import Network
 from sightlines.stage import run
+from sightlines.tables import NORM
 
 TITLE = "Linear probes on single tokens, by place"
 PAPER = "Figure D.4"
@@ -79,7 +80,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             axes.set_axis_off()
         for axes, (name, accuracy) in zip(line, found.items(), strict=False):
             _draw_map(axes, accuracy, name)
-        blocks = [name for name in bare[model] if name != panels.NORM]
+        blocks = [name for name in bare[model] if name != NORM]
         if blocks:
             _draw_map(line[-1], bare[model][blocks[-1]], f"untrained\n{blocks[-1]}")
         line[0].text(

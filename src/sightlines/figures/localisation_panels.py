@@ -141,6 +141,7 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
         draw_row(line, copy, shown_tokens(copy.grid), "own pixels")
         name_axes(line[0], copy.grid)
     _explain(figure, len(lines), tables, config, [model for model, *_ in lines])
+    explain_grey(figure, tables["localisation_maps.parquet"])
     return figure
 
 

@@ -18,9 +18,8 @@ from sightlines.figures.selecting import (
 )
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
 from sightlines.networks import Network, per_cent
+from sightlines.tables import NORM
 
-NORM = "norm"
-"""Name of the norm after the last block: a hollow marker at depth 1, where that block is too."""
 WHOLE = 0
 """Value of the column `shots` for probes on all training images."""
 POOLING = {
