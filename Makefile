@@ -1,6 +1,9 @@
 # make run    environment, then the whole default experiment; prints where the report is
 # make test   environment, then linters, type checker and all tests
+# make share  hands results to DVC and git, pushes them, says what a colleague types
+# make pull   fetches shared results; WHAT="report figures tables" fetches a few MB
 # make verify holds results against their records, computes nothing
+# make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -11,16 +14,29 @@ BIN := $(VENV)/bin
 # uv links packages from its cache into .venv: several GB of CUDA libraries exist once.
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
+# Where Python may not keep its bytecode, every start would compile a thousand modules: 2 to 5 s.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test verify setup lock check
+EXPERIMENT = $(basename $(notdir $(CONFIG)))
+
+.PHONY: run test share pull reproduce verify setup lock check
 
 run: setup
 	snakemake --configfile $(CONFIG)
-	@echo "The report: results/$(basename $(notdir $(CONFIG)))/report.html"
+	@echo "The report: results/$(EXPERIMENT)/report.html"
+
+share: setup
+	@$(BIN)/python -m sightlines.sharing.share $(CONFIG) $(if $(STALE),--stale)
+
+pull: setup
+	@$(BIN)/python -m sightlines.sharing.pull $(EXPERIMENT) $(WHAT) $(if $(FORCE),--force)
+
+reproduce: setup
+	@$(BIN)/python -m sightlines.sharing.reproduce $(RESULT) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
 
 verify: setup
-	$(BIN)/python -m sightlines.sharing.verify $(basename $(notdir $(CONFIG)))
+	@$(BIN)/python -m sightlines.sharing.verify $(EXPERIMENT)
 
 setup: $(VENV)/ready
 
@@ -31,7 +47,7 @@ $(VENV)/ready: requirements.lock pyproject.toml Makefile
 	@test "$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" || \
 	  { $(BIN)/python -m ensurepip >/dev/null 2>&1; sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock && \
 	    $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(VENV)/uv.lock; }
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet $(COMPILE) --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 

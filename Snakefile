@@ -38,9 +38,21 @@ rule all:
     default_target: True
     input:
         f"{R}/report.html",
-        EXPERIMENT.feature_dumps(),
+        EXPERIMENT.tables(),
+        EXPERIMENT.claims.values(),
+        expand(
+            "{r}/figures/{figure}.{end}",
+            r=R,
+            figure=EXPERIMENT.figures,
+            end=["svg", "png"],
+        ),
 
 
 onsuccess:
+    session.end(EXPERIMENT.name)
     if Path(R, "report.html").exists():
         print(f"The report: {R}/report.html")
+
+
+onerror:
+    session.end(EXPERIMENT.name)

@@ -3,9 +3,11 @@
 SightlinesError            everything below; a message says what, where and the cure
 ├── ConfigError            a config file asks for something that cannot be
 ├── DataError              an archive, an image folder or an image is not what it should be
+│   └── MissingSourceError the images are not on this machine
 ├── WeightsError           a weight file does not fit its model or is damaged
 ├── ResultError            a file of an earlier stage is missing, damaged or of another experiment
 ├── DiskError              too little room, or a folder that cannot be written
+├── ShareError             results cannot be shared or pulled: stale, no remote, a changed host key
 └── TrainingError          training cannot go on (a loss is not finite, a lock is held)
 """
 
@@ -22,6 +24,10 @@ class DataError(SightlinesError):
     """An archive, an image folder or an image is not what it should be."""
 
 
+class MissingSourceError(DataError):
+    """The images that a dataset is made from are not on this machine."""
+
+
 class WeightsError(SightlinesError):
     """A weight file does not fit its model, or is damaged."""
 
@@ -36,3 +42,7 @@ class DiskError(SightlinesError):
 
 class TrainingError(SightlinesError):
     """Training cannot go on."""
+
+
+class ShareError(SightlinesError):
+    """Results cannot be shared or pulled."""

@@ -183,12 +183,6 @@ class Experiment:
             return [f"{here}/tuned_gram/{n.slug}.safetensors" for n in self.tuned(task)]
         return [f"{here}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
 
-    def feature_dumps(self) -> list[str]:
-        """Labelled features for linear probes, where the config asks for them."""
-        if not self.config["splits"]["probe_test"]:
-            return []
-        return [self.dump("features", n) for n in self.dumped("features")]
-
     @property
     def claims(self) -> dict[str, str]:
         """The tables of verdicts, by their names without ending."""

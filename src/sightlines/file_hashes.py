@@ -34,7 +34,9 @@ def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
         fresh = pool.map(lambda i: _hash(root / paths[i]), stale)
         hashes = {paths[i]: digest for i, digest in zip(stale, fresh, strict=True)}
     result = [hashes.get(path) or known[path][3] for path in paths]
-    kept = {
+    asked = set(paths)
+    kept = {p: known[p] for p in known if p not in asked and (root / p).is_file()}
+    kept |= {
         path: [*stamp, digest]
         for path, stamp, digest in zip(paths, stamps, result, strict=True)
         if digest != UNREADABLE and now - max(stamp[1:]) > SETTLED_NS

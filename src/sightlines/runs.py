@@ -7,13 +7,23 @@ that no other is alive. And every job watches the Snakemake that started it.
 
 import contextlib
 import fcntl
+import getpass
+import json
 import os
+import shlex
 import signal
+import socket
+import sys
 import threading
 import time
 from pathlib import Path
 
+from sightlines.errors import SightlinesError
+from sightlines.files import write_json
+
 ALIVE = Path(".cache/sightlines/snakemake.alive")
+CALLS = Path(".cache/sightlines/calls")
+"""One small file for each Snakemake at work in this folder: who started it, when, and how."""
 LOCKS = Path(".snakemake/locks")
 PARENT = "SIGHTLINES_PARENT"
 
@@ -39,7 +49,62 @@ def enter() -> str:
             lock.unlink(missing_ok=True)
             freed = str(LOCKS)
     fcntl.flock(handle, fcntl.LOCK_SH)
+    with contextlib.suppress(OSError, SightlinesError):
+        _sign_in()
     return freed
+
+
+def _sign_in() -> None:
+    """Leave a note of this call, and remove those of calls that have ended."""
+    for note, call in _notes():
+        if call.get("host") == socket.gethostname() and not _is_alive(call):
+            note.unlink(missing_ok=True)
+    process = str(os.getpid())
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    call = {
+        "process": process,
+        "started": start_time(process) or "",
+        "since": time.strftime("%Y-%m-%d %H:%M"),
+        "user": user,
+        "host": socket.gethostname(),
+        "command": shlex.join(["snakemake", *sys.argv[1:]]),
+    }
+    write_json(CALLS / f"{socket.gethostname()}-{process}.json", call)
+
+
+def _notes() -> list[tuple[Path, dict[str, str]]]:
+    notes = []
+    for path in sorted(CALLS.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_text())
+            notes.append((path, found if isinstance(found, dict) else {}))
+    return notes
+
+
+def _is_alive(call: dict[str, str]) -> bool:
+    return start_time(str(call.get("process", ""))) == call.get("started", "")
+
+
+def who_else() -> str:
+    """What to say when another Snakemake works on the same files in this folder."""
+    here = socket.gethostname()
+    others = [
+        f"  process {call.get('process')} of {call.get('user')} on {call.get('host')} since "
+        f"{call.get('since')}: {call.get('command')}"
+        for _, call in _notes()
+        if call.get("process") != str(os.getpid()) and (call.get("host") != here or _is_alive(call))
+    ]
+    return "\n".join(
+        [
+            "Another snakemake is at work on the same results in this folder:",
+            *(others or ["  (it left no note of who started it)"]),
+            "Wait until it ends, or stop it, and give the same command again; nothing is lost. "
+            "Another experiment can run beside it.",
+        ]
+    )
 
 
 def follow_parent(poll_s: float = 1.0, grace_s: float = 20.0) -> None:

@@ -24,6 +24,25 @@ def snakemake(folder, *arguments, **environment):
     )
 
 
+def tool(folder, name, *arguments, **environment):
+    """Call a program of this environment in a clone, on the clone's own code."""
+    program = Path(sys.executable).with_name(name)
+    command = [program, *arguments] if program.exists() else [name, *arguments]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(folder) / "src"), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def ok(done):
+    """What a program said; fails where it ended badly."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 def results(folder):
     """Relative path -> bytes of every result that must be reproducible."""
     left_out = ("logs", "records", "report.html")
@@ -68,4 +87,46 @@ def copied(smoke, tmp_path):
     folder = tmp_path / "copy"
     for name in ("results", "data", ".snakemake"):
         shutil.copytree(smoke / name, folder / name, symlinks=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared(smoke, tmp_path_factory):
+    """A git repository with the finished smoke experiment, shared by `make share`.
+
+    Its remote is the folder `store` beside it.
+    """
+    folder = tmp_path_factory.mktemp("shared") / "origin"
+    shutil.copytree(smoke, folder, symlinks=True, ignore=shutil.ignore_patterns(".cache"))
+    identity = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
+    ok(tool(folder, "git", "init", "--quiet", "--initial-branch", "main"))
+    ok(tool(folder, "git", "add", "--all"))
+    ok(tool(folder, "git", *identity, "commit", "--quiet", "--message", "Code"))
+    ok(tool(folder, "dvc", "remote", "add", "--default", "store", str(folder.parent / "store")))
+    said = ok(share(folder))
+    assert "make pull CONFIG=workflow/config/smoke.yaml" in said
+    ok(tool(folder, "git", *identity, "commit", "--quiet", "--all", "--message", "Results"))
+    return folder
+
+
+def share(folder, *options):
+    """What `make share` runs for the smoke experiment."""
+    arguments = ("-m", "sightlines.sharing.share", "workflow/config/smoke.yaml", *options)
+    return tool(folder, "python", *arguments)
+
+
+def pull(folder, *what):
+    """What `make pull` runs for the smoke experiment."""
+    return tool(folder, "python", "-m", "sightlines.sharing.pull", "smoke", *what)
+
+
+def plan(folder, *options):
+    """What `snakemake -n` says in a clone."""
+    config = "workflow/config/smoke.yaml"
+    return tool(folder, "snakemake", "-n", "--configfile", config, *options)
+
+
+def clone_of(origin, folder):
+    """A fresh clone of a repository."""
+    ok(tool(origin, "git", "clone", "--quiet", str(origin), str(folder)))
     return folder

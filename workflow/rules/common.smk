@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sightlines import registry, runs
 from sightlines.config import source_folder
-from sightlines.errors import SightlinesError
+from sightlines.errors import MissingSourceError, SightlinesError
 from sightlines.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.hardware import count_gpus
 from sightlines.networks import Network
+from sightlines.sharing import session
+from sightlines.sharing.provenance import recorded_source
 
 
 def stop(message):
@@ -49,20 +51,29 @@ def open_experiment():
     """The checked experiment; what is wrong with it is said without a traceback."""
     path = choose_config()
     os.environ.update(SIGHTLINES_CONFIG=str(path.absolute()))
+    overrides = dict(workflow.config_settings.config)
+    overrides.pop("recompute", None)
     try:
-        return Experiment.open(path, workflow.config_settings.config)
+        return Experiment.open(path, overrides)
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
 
 
 def fingerprint(task=""):
-    """Identity of a task's images as they are now: edited photographs change it."""
+    """Identity of a task's images as they are now: edited photographs change it.
+
+    Where the photographs are not, but what was made of them is recorded, it is as recorded.
+    """
     dataset = EXPERIMENT.dataset(task)
     try:
         return registry.load("datasets", dataset["kind"]).fingerprint(
             dataset, Path(SOURCES)
         )
     except SightlinesError as error:
+        made = EXPERIMENT.data_files(task)[0]
+        if isinstance(error, MissingSourceError):
+            if recorded := recorded_source(EXPERIMENT.name, made, dataset):
+                return recorded
         stop(f"{type(error).__name__}: {error}")
 
 
@@ -83,6 +94,14 @@ if workflow.is_main_process and (freed := runs.enter()):
     print(f"Freed the lock of a Snakemake that was killed ({freed}).", file=sys.stderr)
 
 EXPERIMENT = open_experiment()
+MAY_RECOMPUTE = bool(workflow.config_settings.config.get("recompute"))
+
+if workflow.is_main_process:
+    try:
+        session.begin(workflow, EXPERIMENT.name, MAY_RECOMPUTE)
+    except SightlinesError as error:
+        stop(f"{type(error).__name__}: {error}")
+
 SOURCES = source_folder(EXPERIMENT.config)
 R = EXPERIMENT.folder
 THREADS = EXPERIMENT.config["compute"]["threads"]

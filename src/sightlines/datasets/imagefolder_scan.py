@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sightlines.errors import DataError
+from sightlines.errors import DataError, MissingSourceError
 
 ENDINGS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm".split()
@@ -70,7 +70,7 @@ def scan(root: Path) -> Listing:
         DataError: the folder is missing or cannot be read.
     """
     if not root.is_dir():
-        raise DataError(
+        raise MissingSourceError(
             f"there is no image folder {root}: set dataset.folder to a folder below data_root "
             "(or below SIGHTLINES_DATA), with one folder of images per class"
         )

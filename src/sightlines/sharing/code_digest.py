@@ -6,14 +6,25 @@ the stages that use it, and a corrected comment reruns nothing.
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from sightlines.files import write_json
 from sightlines.registry import PACKAGE
 
 ROOT = PACKAGE.parent
+CACHE = Path(".cache/sightlines/code")
+"""What the digests of earlier runs were made of."""
+
+NEUTRAL = ("sightlines.errors", "sightlines.runs")
+"""Modules that carry every job and touch no result: what errors are called, what a killed run
+leaves behind. A corrected message must not train a network again."""
+
+_parts: dict[str, dict[str, str]] = {}
 
 
 def code_digest(*modules: str) -> str:
@@ -27,7 +38,7 @@ def code_digest(*modules: str) -> str:
     while waiting:
         name = waiting.pop()
         for part in _with_parents(name):
-            if part in sources:
+            if part in sources or part in NEUTRAL:
                 continue
             parsed = _parse(part)
             if parsed is None:
@@ -38,7 +49,38 @@ def code_digest(*modules: str) -> str:
     if missing:
         raise ModuleNotFoundError(f"not in the package: {missing}")
     text = "".join(f"{name}\0{sources[name]}\0" for name in sorted(sources))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    _remember(digest, sources)
+    return digest
+
+
+def _remember(digest: str, sources: dict[str, str]) -> None:
+    """Keep what a digest is made of, so that a later run can say which module changed."""
+    if digest in _parts:
+        return
+    _parts[digest] = {name: _brief(text) for name, text in sorted(sources.items())}
+
+
+@functools.cache
+def _brief(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def code_parts(digest: str) -> dict[str, str]:
+    """Digest of each module that a code digest was made of, here or in an earlier run; or none."""
+    if digest not in _parts:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((CACHE / f"{digest}.json").read_text())
+            return found if isinstance(found, dict) else {}
+    return _parts.get(digest, {})
+
+
+def keep_parts() -> None:
+    """Write what this run's code digests are made of, for later runs."""
+    for digest, parts in _parts.items():
+        path = CACHE / f"{digest}.json"
+        if not path.exists():
+            write_json(path, parts)
 
 
 def _with_parents(name: str) -> Iterator[str]:

@@ -13,12 +13,15 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sightlines.errors import ResultError
 from sightlines.file_hashes import UNREADABLE, hash_files
 from sightlines.files import read_json
+from sightlines.sharing.metrics import metrics_path
+from sightlines.sharing.paths import is_ours
+from sightlines.sharing.provenance import provenance_path, read_provenance
 
 LARGEST_RECORD_BYTES = 16_000_000
 BY_THE_WAY = ("logs", "records")
@@ -66,20 +69,37 @@ def verify(experiment: str) -> Findings:
         ResultError: there are no records, or one is damaged or names files elsewhere.
     """
     folder = Path("results", experiment)
-    records = list(read_records(folder))
-    if not records:
+    accounts = [*read_records(folder), *_shared_records(experiment)]
+    if not accounts:
         raise ResultError(
             f"{folder} has no records: run the experiment, or pull its results, and try again"
         )
-    named = dict.fromkeys(p for r in records for p in (*r.outputs, *r.inputs))
+    named = dict.fromkeys(p for r in accounts for p in (*r.outputs, *r.inputs))
     here = [path for path in named if Path(path).is_file()]
     hashes = dict(zip(here, hash_files(Path(), here), strict=True))
+    records = list(_fitting(accounts, hashes))
     found = Findings(checked=len(here), jobs=len(records))
     for record in records:
         found.differing += _compare(record, hashes)
-    found.missing = [path for path in named if path not in hashes]
-    found.unknown = [path for path in _files(folder) if path not in named]
+    ours = dict.fromkeys(p for r in records for p in (*r.outputs, *r.inputs))
+    found.missing = [path for path in ours if path not in hashes]
+    own = {provenance_path(experiment).as_posix(), metrics_path(experiment).as_posix()}
+    found.unknown = [path for path in _files(folder) if path not in named and path not in own]
     return found
+
+
+def _shared_records(experiment: str) -> Iterator[Record]:
+    for job in read_provenance(experiment).values():
+        yield Record(job.name, job.inputs, job.outputs)
+
+
+def _fitting(accounts: list[Record], hashes: dict[str, str]) -> Iterator[Record]:
+    """Of several accounts of one job, this folder's and the shared one, the one that fits."""
+    jobs: dict[str, list[Record]] = {}
+    for record in accounts:
+        jobs.setdefault(record.job, []).append(record)
+    for several in jobs.values():
+        yield min(several, key=lambda r: sum(hashes.get(p, h) != h for p, h in r.outputs.items()))
 
 
 def _compare(record: Record, hashes: dict[str, str]) -> Iterator[str]:
@@ -118,8 +138,7 @@ def _checked(record: Path, group: Any) -> dict[str, str]:
     if not isinstance(group, dict) or not all(isinstance(h, str) for h in group.values()):
         raise ResultError(f"{record} is no record: delete it and run its job again")
     for name in group:
-        parts = PurePosixPath(name).parts
-        if parts[:1] not in (("results",), ("data",)) or ".." in parts or "\0" in name:
+        if not is_ours(name):
             raise ResultError(
                 f"{record} names {name!r}, which is outside results/ and data/: do not use these "
                 "results, or delete the record and run its job again"
@@ -129,7 +148,8 @@ def _checked(record: Path, group: Any) -> dict[str, str]:
 
 def _files(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).parts[0] not in BY_THE_WAY:
+        in_part = path.relative_to(folder).parts[0]
+        if path.is_file() and in_part not in BY_THE_WAY and not path.name.startswith("."):
             yield path.as_posix()
 
 

@@ -1,0 +1,165 @@
+"""DVC's commands, and what of an experiment it versions."""
+
+import subprocess
+import sys
+from configparser import ConfigParser
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from sightlines.errors import ShareError
+from sightlines.files import atomic
+from sightlines.sharing.metrics import metrics_path
+from sightlines.sharing.provenance import provenance_path
+
+PIPELINE = Path("dvc.yaml")
+PIPELINE_LOCK = Path("dvc.lock")
+DATA = Path("data.dvc")
+PARTS = ("data", "models", "dumps", "transfer", "tables", "figures", "report.html")
+"""What lies in an experiment's folder, each of them pulled alone where one likes."""
+SETTINGS = (Path(".dvc/config"), Path(".dvc/config.local"))
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where shared results lie.
+
+    Attributes:
+        name: DVC's name of it.
+        url: Such as ``ssh://host/path``.
+        options: All its settings.
+    """
+
+    name: str
+    url: str
+    options: dict[str, str]
+
+
+def dvc(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Call DVC and wait for its end.
+
+    Raises:
+        ShareError: it failed, with what it said, unless `check` is false.
+    """
+    program = Path(sys.executable).with_name("dvc")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    if check and done.returncode:
+        raise ShareError(f"dvc {' '.join(arguments)}: {explain_failure(done)}")
+    return done
+
+
+def explain_failure(done: subprocess.CompletedProcess[str]) -> str:
+    """What DVC said, as one text with a cure where the cause is known."""
+    said = (done.stderr.strip() or done.stdout.strip()).replace("\n\n", "\n")
+    for sign, cure in CURES.items():
+        if sign in said:
+            return f"{said}\n{cure}"
+    return said
+
+
+CURES = {
+    "Unable to acquire lock": "Another dvc is at work in this folder: wait until it ends.",
+    "No space left": "The disk is full: free some space and give the same command again.",
+    "Permission denied": "Check the remote's user and key: dvc remote list, dvc remote modify.",
+    "missing cache files": "The remote lacks these files or gave damaged ones: whoever has them "
+    "whole runs `make share` again; see docs/sharing.md.",
+    "Checkout failed": "The remote lacks some files or gave damaged ones, which were dropped: "
+    "whoever has them whole runs `make share` again; see docs/sharing.md.",
+    "dvc-": "This remote needs another package: see docs/sharing.md.",
+}
+
+
+def default_remote() -> Remote | None:
+    """The remote that push and pull go to, if there is one.
+
+    Raises:
+        ShareError: DVC's settings name a default remote that does not exist.
+    """
+    parser = ConfigParser(interpolation=None)
+    parser.read([path for path in SETTINGS if path.is_file()])
+    name = parser.get("core", "remote", fallback="")
+    if not name:
+        return None
+    for section in parser.sections():
+        if section.strip("'\"") == f'remote "{name}':
+            options = dict(parser[section])
+            return Remote(name, options.get("url", ""), options)
+    raise ShareError(f"the default remote {name!r} has no url: dvc remote add -d {name} <url>")
+
+
+def require_repository() -> None:
+    """Check that this folder is the root of a git repository with DVC.
+
+    Raises:
+        ShareError: it is not.
+    """
+    if not Path(".git").exists():
+        raise ShareError(
+            "this folder is no git repository: results are shared as commits. Clone sightlines "
+            "with git, or `git init` here"
+        )
+    if not Path(".dvc").is_dir():
+        raise ShareError("DVC is not set up in this folder: run `dvc init`")
+
+
+def shared_parts(experiment: str) -> list[str]:
+    """Paths of an experiment that DVC's lock file names."""
+    try:
+        stages = YAML(typ="safe").load(PIPELINE_LOCK.read_text())["stages"]
+        return [str(out["path"]) for out in stages[experiment]["outs"]]
+    except (OSError, YAMLError, KeyError, TypeError):
+        return []
+
+
+def write_stage(experiment: str, config: Path) -> None:
+    """Declare an experiment's results in `dvc.yaml`: one stage, one output a folder.
+
+    Raises:
+        ShareError: `dvc.yaml` is damaged.
+    """
+    yaml = YAML()
+    yaml.width = 200
+    try:
+        text = PIPELINE.read_text() if PIPELINE.exists() else ""
+        pipeline: Any = yaml.load(text) or {}
+        stages = pipeline.setdefault("stages", {})
+        stages[experiment] = _stage(experiment, config)
+        plots = pipeline.setdefault("plots", [])
+        for plot in _plots(experiment):
+            if not any(set(plot) & set(known) for known in plots):
+                plots.append(plot)
+    except (YAMLError, AttributeError, TypeError) as error:
+        raise ShareError(f"{PIPELINE} is damaged: take it from git again ({error})") from error
+    buffer = StringIO()
+    yaml.dump(pipeline, buffer)
+    with atomic(PIPELINE) as handle:
+        handle.write(buffer.getvalue().encode())
+
+
+def _stage(experiment: str, config: Path) -> dict[str, Any]:
+    folder = Path("results", experiment)
+    kept = {"persist": True}  # DVC must not delete what Snakemake would only bring up to date
+    in_git = {"cache": False, "persist": True}
+    made = [part for part in PARTS if (folder / part).exists()]
+    return {
+        "cmd": f"snakemake --configfile {config.as_posix()}",
+        "deps": ["Snakefile", "workflow/rules", "src/sightlines"],
+        "params": [{config.as_posix(): None}],
+        "outs": [
+            *({(folder / part).as_posix(): dict(kept)} for part in made),
+            {provenance_path(experiment).as_posix(): dict(in_git)},
+        ],
+        "metrics": [{metrics_path(experiment).as_posix(): dict(in_git)}],
+    }
+
+
+def _plots(experiment: str) -> list[dict[str, Any]]:
+    tables = Path("results", experiment, "tables")
+    return [
+        {(tables / "accuracy.csv").as_posix(): {"x": "model", "y": "accuracy_test"}},
+        {(tables / "claims.csv").as_posix(): {"x": "claim", "y": "value"}},
+    ]

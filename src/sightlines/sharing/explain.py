@@ -1,0 +1,229 @@
+"""What must run and why, in words, above Snakemake's own table; and when not to begin at all.
+
+Snakemake says "Params have changed" and prints digests. Here the same decision is told as what
+somebody changed: a module, a key of the config, a result that is not as recorded.
+"""
+
+import ast
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sightlines.sharing.code_digest import code_parts
+from sightlines.sharing.snakemake_records import read_one, why_distrusted
+
+Codes = Mapping[str, Mapping[str, str]]
+MOST_NAMED = 3
+"""Of changed modules, keys and files, before the others are counted."""
+NOT_MADE = "not made yet"
+MISSING = "missing"
+FORCED = "asked for"
+
+
+@dataclass
+class Planned:
+    """One job that Snakemake is about to run.
+
+    Attributes:
+        rule: Its rule.
+        reasons: Why, in words, without what only follows from other jobs.
+        follows: Rules of the planned jobs that make its inputs.
+        outputs: What it makes.
+        missing: Of these, what is not here.
+    """
+
+    rule: str
+    reasons: list[str] = field(default_factory=list)
+    follows: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def planned_jobs(dag: Any, codes: Codes) -> list[Planned]:
+    """The jobs of a built Snakemake DAG that must run, each with its reasons, in running order."""
+    needed = set(dag.needrun_jobs())
+    ordered = [job for level in dag.toposorted() for job in level if job in needed]
+    return [_planned(dag, job, needed, codes) for job in ordered if not job.rule.norun]
+
+
+def _planned(dag: Any, job: Any, needed: set[Any], codes: Codes) -> Planned:
+    reason = dag.reason(job)
+    outputs = [str(path) for path in job.output]
+    missing = sorted(str(path) for path in reason.missing_output)
+    before = [other for other in dag.dependencies[job] if other in needed]
+    records = [record for path in outputs if (record := read_one(path))]
+    told = list(dict.fromkeys(_reasons(job, reason, records, codes)))
+    if missing and not told:
+        told = [MISSING if records else NOT_MADE]
+    return Planned(
+        rule=job.rule.name,
+        reasons=told,
+        follows=sorted({other.rule.name for other in before}),
+        outputs=outputs,
+        missing=missing,
+    )
+
+
+def _reasons(
+    job: Any,
+    reason: Any,
+    records: list[dict[str, Any]],
+    codes: Codes,
+) -> Iterator[str]:
+    if reason.forced:
+        yield FORCED
+    if reason.incomplete_output:
+        yield "it was stopped before its end"
+    distrusted = [why for record in records if (why := why_distrusted(record))]
+    if distrusted:
+        yield distrusted[0]
+        return
+    if reason.params_changed:
+        yield from _params(reason.params_changed, codes)
+    if reason.code_changed:
+        yield "the command of its rule changed"
+    if reason.input_changed:
+        yield _inputs(records, {str(path) for path in job.input})
+    if reason.updated_input:
+        yield f"changed: {_some(sorted(str(path) for path in reason.updated_input))}"
+    if reason.software_stack_changed:
+        yield "the software deployment changed"
+
+
+def _params(change: Any, codes: Codes) -> Iterator[str]:
+    old, new = ([_literal(text) for text in side] for side in (change.only_old, change.only_new))
+    old_cuts, new_cuts = ([cut for cut in map(_cut, side) if cut] for side in (old, new))
+    if old_cuts and new_cuts:
+        yield f"config changed: {_some(list(differences(old_cuts[0], new_cuts[0])))}"
+    old_codes, new_codes = ([c for c in side if _is_digest(c)] for side in (old, new))
+    if new_codes:
+        before = codes.get(old_codes[0]) if old_codes else None
+        yield changed_code(before, code_parts(new_codes[0]))
+    if not new_cuts and not new_codes:
+        yield "what it is called with changed"
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _cut(value: Any) -> dict[str, Any] | None:
+    try:
+        found = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")
+
+
+def changed_code(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    """Which modules changed, by their files."""
+    if not before:
+        return "its code changed"
+    files = [_file(m) for m in sorted({*before, *now}) if before.get(m) != now.get(m)]
+    return f"code changed: {_some(files)}" if files else "its code changed"
+
+
+def _file(module: str) -> str:
+    return f"src/{module.replace('.', '/')}.py"
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
+    """Keys whose values differ, as `train.steps 12 → 13`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            inner = f"{where}.{key}" if where else key
+            if key not in old:
+                yield f"{inner} added"
+            elif key not in new:
+                yield f"{inner} removed"
+            else:
+                yield from differences(old[key], new[key], inner)
+    elif old != new:
+        yield f"{where} {_brief(old)} → {_brief(new)}"
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+def _inputs(records: list[dict[str, Any]], now: set[str]) -> str:
+    before = {path for record in records for path in record.get("input") or ()}
+    parts = []
+    if now - before:
+        parts.append(f"also reads {_some(sorted(now - before))}")
+    if before - now:
+        parts.append(f"no longer reads {_some(sorted(before - now))}")
+    return "; ".join(parts) or "it reads other files"
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def table(planned: Iterable[Planned]) -> str:
+    """One line for each rule and reason, with the number of jobs."""
+    counts: dict[tuple[str, str], int] = {}
+    for job in planned:
+        why = "; ".join(job.reasons) or f"follows from {_some(job.follows)}"
+        counts[job.rule, why] = counts.get((job.rule, why), 0) + 1
+    if not counts:
+        return ""
+    if {why for _, why in counts} == {NOT_MADE}:
+        return f"Nothing of this is made yet: {sum(counts.values())} jobs."
+    width = max(len(rule) for rule, _ in counts)
+    lines = ["What must run, and why:"]
+    lines += [
+        f"  {rule:<{width}}  {count:>3} {'job ' if count == 1 else 'jobs'}  {why}"
+        for (rule, why), count in counts.items()
+    ]
+    return "\n".join(lines)
+
+
+class BeforeRunning(logging.Filter):
+    """Calls `act` once, when Snakemake has decided what to run and before it runs anything.
+
+    Snakemake has no hook at that point that a dry run reaches, too; but it logs its table of jobs
+    there, and a filter of its logger sees that. What `act` raises ends the call.
+    """
+
+    def __init__(
+        self, act: Callable[[], None], in_place_of: Mapping[str, Callable[[], str]]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            act: Called once.
+            in_place_of: Beginning of a message of Snakemake's -> what to say instead.
+        """
+        super().__init__()
+        self._act: Callable[[], None] | None = act
+        self._in_place_of = in_place_of
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Look at one record on its way to the terminal; all pass."""
+        event = getattr(record, "event", None)
+        if self._act is not None and getattr(event, "value", event) == "run_info":
+            act, self._act = self._act, None
+            act()
+        for beginning, say in self._in_place_of.items():
+            if isinstance(record.msg, str) and beginning in record.msg:
+                record.msg, record.args = say(), ()
+        return True
+
+
+def say(text: str) -> None:
+    """Print for a person, beside Snakemake's own lines."""
+    if text:
+        print(text, file=sys.stderr, flush=True)

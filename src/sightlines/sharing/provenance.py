@@ -1,0 +1,294 @@
+"""How every result of an experiment was made: `results/<experiment>/provenance.json`.
+
+Git tracks this one file, and DVC the results that it speaks of: one commit names code, config,
+results and how they came about. It gathers, for each job, Snakemake's record (what the next
+`snakemake` compares), the job's own record (hashes, versions, hardware, times), and the size and
+SHA-256 of each output. In another clone it comes from somebody else and is read as data.
+"""
+
+import ast
+import contextlib
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sightlines.errors import ResultError
+from sightlines.files import read_json, write_json
+from sightlines.sharing.code_digest import code_parts
+from sightlines.sharing.paths import is_ours
+from sightlines.sharing.snakemake_records import (
+    FORMAT,
+    Metadata,
+    read_all,
+    read_one,
+    why_distrusted,
+)
+from sightlines.stage import record_path
+
+VERSION = 1
+LARGEST_BYTES = 200_000_000
+KEPT = ("rule", "input", "log", "params", "starttime", "endtime", "container_img_url")
+KEPT_TOO = ("conda_env", "software_stack_hash")
+REPEATED = ("hardware", "packages", "python")
+"""Parts of a job's record that most jobs share."""
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """One job: what it read, what it wrote, and Snakemake's record of it.
+
+    Attributes:
+        name: Such as ``train/vit_small/f100/s0``.
+        log: Its log file, which names the job.
+        metadata: Snakemake's record, the same for each output.
+        inputs: SHA-256 of each input as it was read, by path.
+        outputs: SHA-256 of each output, by path; empty where it is not known.
+        sizes: Bytes of each output, by path.
+        record: The job's own record; empty where there is none.
+    """
+
+    name: str
+    log: str
+    metadata: Metadata
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    sizes: dict[str, int] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def provenance_path(experiment: str) -> Path:
+    """Where an experiment's provenance lies."""
+    return Path("results", experiment, "provenance.json")
+
+
+def local_jobs(experiment: str) -> dict[str, MadeBy]:
+    """Jobs that this folder's Snakemake knows, by their logs: the experiment's and its data's."""
+    grouped: dict[str, dict[str, Metadata]] = {}
+    for output, metadata in read_all((f"results/{experiment}/", "data/")).items():
+        logs = metadata.get("log")
+        if not why_distrusted(metadata) and isinstance(logs, list) and logs:
+            grouped.setdefault(logs[0], {})[output] = metadata
+    return {log: _local(log, outputs) for log, outputs in grouped.items()}
+
+
+def _local(log: str, outputs: dict[str, Metadata]) -> MadeBy:
+    record: dict[str, Any] = {}
+    path = record_path(Path(log))
+    if is_ours(log) and path.is_file():
+        try:
+            found = read_json(path)
+            record = found if isinstance(found, dict) else {}
+        except ResultError:
+            record = {}
+    written = _hashes(record.get("outputs"))
+    metadata = next(iter(outputs.values()))
+    return MadeBy(
+        name=str(record.get("job", Path(log).stem)),
+        log=log,
+        metadata=metadata,
+        inputs=_hashes(record.get("inputs")) | _checksums(metadata.get("input_checksums")),
+        outputs={output: written.get(output, "") for output in outputs},
+        record=record,
+    )
+
+
+def _hashes(group: Any) -> dict[str, str]:
+    return {k: v for k, v in group.items() if isinstance(v, str)} if isinstance(group, dict) else {}
+
+
+def _checksums(group: Any) -> dict[str, str]:
+    return {path: digest.removeprefix("sha256:") for path, digest in _hashes(group).items()}
+
+
+def recorded_source(experiment: str, output: str, dataset: dict[str, Any]) -> str:
+    """Identity of the images that a dataset's file was made from, where these settings made it.
+
+    Args:
+        experiment: Its provenance is asked where this folder's Snakemake knows nothing.
+        output: Such as ``data/<variant>/dataset.json``.
+        dataset: Its settings.
+    """
+    records = [read_one(output) or {}]
+    records += [
+        job.metadata for job in read_provenance(experiment).values() if output in job.outputs
+    ]
+    for record in records:
+        cut = _config(record) or {}
+        if cut.get("dataset") == dataset:
+            return str(cut.get("source", ""))
+    return ""
+
+
+def write_provenance(experiment: str) -> Path:
+    """Gather what is known of the experiment's results, and write it.
+
+    What was made elsewhere and is not here (it was not pulled) stays as it was recorded.
+    """
+    path = provenance_path(experiment)
+    jobs = dict(read_provenance(experiment)) if path.is_file() else {}
+    sizes = {output: size for job in jobs.values() for output, size in job.sizes.items()}
+    here = local_jobs(experiment)
+    made_here = {output for job in here.values() for output in job.outputs}
+    jobs = {log: job for log, job in jobs.items() if not made_here & set(job.outputs)} | here
+    read = {name for job in jobs.values() for name in job.inputs}
+    kept = [
+        job
+        for job in jobs.values()
+        if _is_whole(job)
+        and (job.log.startswith(f"results/{experiment}/") or read & set(job.outputs))
+    ]
+    tables: dict[str, dict[str, Any]] = {"shells": {}, "environments": {}}
+    written = {job.log: _as_json(job, tables, sizes) for job in kept}
+    earlier = read_codes(experiment) if path.is_file() else {}
+    codes = {d: code_parts(d) or earlier.get(d) for job in kept for d in _digests(job)}
+    write_json(
+        path,
+        {
+            "version": VERSION,
+            "snakemake_records": FORMAT,
+            "experiment": experiment,
+            "jobs": written,
+            "codes": {name: parts for name, parts in codes.items() if parts},
+            **tables,
+        },
+    )
+    return path
+
+
+def _is_whole(job: MadeBy) -> bool:
+    return all(job.outputs.values())
+
+
+def _digests(job: MadeBy) -> list[str]:
+    code = job.record.get("code")
+    return [code] if isinstance(code, str) and code else []
+
+
+def _as_json(
+    job: MadeBy, tables: dict[str, dict[str, Any]], earlier_sizes: dict[str, int]
+) -> dict[str, Any]:
+    metadata = {key: job.metadata.get(key) for key in (*KEPT, *KEPT_TOO)}
+    if sorted(job.inputs) == metadata["input"]:
+        metadata["input"] = None
+    here = {p: Path(p).stat().st_size for p in job.outputs if Path(p).is_file()}
+    sizes = earlier_sizes | here
+    environment = {key: job.record[key] for key in REPEATED if key in job.record}
+    left_out = [*REPEATED, "inputs", "outputs"]
+    if job.record.get("config") == _config(job.metadata):
+        left_out.append("config")
+    return {
+        "snakemake": metadata,
+        "shell": _filed(tables["shells"], job.metadata.get("code")),
+        "inputs": job.inputs,
+        "outputs": {path: [digest, sizes.get(path, 0)] for path, digest in job.outputs.items()},
+        "record": {k: v for k, v in job.record.items() if k not in left_out},
+        "environment": _filed(tables["environments"], environment),
+    }
+
+
+def _config(metadata: Metadata) -> Any:
+    """The slice of the config among a job's parameters."""
+    for text in metadata.get("params") or ():
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, RecursionError):
+            found = json.loads(ast.literal_eval(text))
+            if isinstance(found, dict):
+                return found
+    return None
+
+
+def _filed(table: dict[str, Any], value: Any) -> str:
+    key = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+    table[key] = value
+    return key
+
+
+def read_provenance(experiment: str) -> dict[str, MadeBy]:
+    """Jobs that the experiment's provenance names, by their logs; none without such a file.
+
+    Raises:
+        ResultError: it is damaged, too large, of an unknown version, or names files elsewhere.
+    """
+    found = _read(experiment)
+    return {} if found is None else {log: _job(experiment, log, found) for log in found["jobs"]}
+
+
+def read_codes(experiment: str) -> dict[str, dict[str, str]]:
+    """Digest of a job's code -> digest of each module of it."""
+    found = _read(experiment) or {}
+    codes = found.get("codes")
+    return {k: _hashes(v) for k, v in codes.items()} if isinstance(codes, dict) else {}
+
+
+def _read(experiment: str) -> dict[str, Any] | None:
+    path = provenance_path(experiment)
+    if not path.is_file():
+        return None
+    if path.stat().st_size > LARGEST_BYTES:
+        raise ResultError(f"{path} is too large for a provenance file: {_CURE}")
+    found = read_json(path)
+    tables = ("jobs", "shells", "environments")
+    if not isinstance(found, dict) or not all(isinstance(found.get(t), dict) for t in tables):
+        raise ResultError(f"{path} is no provenance file: {_CURE}")
+    if found.get("version") != VERSION or found.get("snakemake_records") != FORMAT:
+        raise ResultError(
+            f"{path} was written by another version of sightlines or Snakemake: use the versions "
+            f"of requirements.lock (`make setup`), or {_CURE}"
+        )
+    return found
+
+
+_CURE = "take it from git again, or delete it, and the results will be made anew"
+
+
+def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
+    path = provenance_path(experiment)
+    try:
+        entry = found["jobs"][log]
+        outputs = {str(k): (str(v[0]), int(v[1])) for k, v in entry["outputs"].items()}
+        inputs = {str(k): str(v) for k, v in entry["inputs"].items()}
+        record = dict(entry["record"])
+        metadata = {key: entry["snakemake"].get(key) for key in (*KEPT, *KEPT_TOO)}
+        metadata |= {
+            "code": found["shells"][entry["shell"]],
+            "input_checksums": {k: f"sha256:{v}" for k, v in inputs.items()},
+            "job_hash": int(hashlib.sha256(log.encode()).hexdigest()[:12], 16),
+        }
+        if metadata["input"] is None:
+            metadata["input"] = sorted(inputs)
+        if record:
+            record.setdefault("config", _config(metadata))
+        environment = dict(found["environments"][entry["environment"]])
+        _check_types(metadata)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ResultError(f"{path}: the entry of {log!r} is damaged: {_CURE}") from error
+    names = [log, *outputs, *inputs, *(metadata["input"] or [])]
+    strange = [name for name in names if not is_ours(name)]
+    strange += [p for p in outputs if not p.startswith((f"results/{experiment}/", "data/"))]
+    if "logs" not in Path(log).parts[2:3]:
+        strange.append(log)
+    if strange:
+        raise ResultError(
+            f"{path} names {strange[0]!r}, which is outside results/ and data/: do not use these "
+            "results"
+        )
+    hashes = {p: digest for p, (digest, _) in outputs.items()}
+    if record:
+        record |= {"inputs": inputs, "outputs": hashes, **environment}
+    sizes = {p: size for p, (_, size) in outputs.items()}
+    name = str(record.get("job", Path(log).stem))
+    return MadeBy(name, log, metadata, inputs, hashes, sizes, record)
+
+
+def _check_types(metadata: Metadata) -> None:
+    """Snakemake would stop with a traceback at a record of other types."""
+    texts = ("rule", "code", "container_img_url", "conda_env", "software_stack_hash")
+    if not all(isinstance(metadata[key], str | None) for key in texts):
+        raise TypeError("a text is none")
+    for key in ("input", "log", "params"):
+        found = metadata[key]
+        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            raise TypeError("a list of texts is none")
+    if not all(isinstance(metadata[k], int | float | None) for k in ("starttime", "endtime")):
+        raise TypeError("a time is none")

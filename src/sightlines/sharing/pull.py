@@ -1,0 +1,130 @@
+"""Fetch results that were shared.
+
+    make pull                                                   # the default experiment, whole
+    make pull WHAT="report figures tables"                      # a few MB, no weights
+    make pull CONFIG=workflow/config/cifar10.yaml WHAT=dumps    # of another experiment
+
+The next `snakemake` holds every pulled file against its record before it uses it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sightlines.errors import ShareError, SightlinesError
+from sightlines.sharing.dvc import (
+    DATA,
+    PARTS,
+    Remote,
+    default_remote,
+    dvc,
+    explain_failure,
+    require_repository,
+    shared_parts,
+)
+from sightlines.sharing.explain import say
+from sightlines.sharing.paths import refuse_leading_outside
+from sightlines.sharing.provenance import read_provenance
+from sightlines.sharing.remotes import prepare
+
+IMAGES = "images"
+"""The word for the datasets below `data/`, among the parts of an experiment."""
+SHORT = {"report": "report.html", "splits": "data"}
+
+
+def pull(experiment: str, what: list[str], force: bool) -> None:
+    """Pull an experiment, or parts of it.
+
+    Raises:
+        ShareError: it was not shared, a part is unknown, or the remote lacks or damages files.
+    """
+    require_repository()
+    remote = default_remote()
+    parts = shared_parts(experiment)
+    if remote is None or not parts:
+        print(_nothing_shared(experiment, remote, parts))
+        return
+    prepare(remote)
+    wanted = _targets(experiment, parts, what)
+    refuse_leading_outside(Path("results", experiment))
+    say(_sizes(experiment, wanted))
+    done = dvc("pull", *wanted, *(["--force"] if force else []), check=False)
+    if done.returncode:
+        said = done.stderr + done.stdout
+        if "--force" in said or "going to be removed" in said or "unsaved" in said:
+            raise ShareError(
+                "files here differ from the shared ones and would be lost. Share them first, or "
+                f"give them up: make pull FORCE=1\n{said.strip()}"
+            )
+        raise ShareError(f"dvc pull: {explain_failure(done)}")
+    print(done.stdout.strip())
+    report = Path("results", experiment, "report.html")
+    if report.exists():
+        print(f"The report: {report}")
+
+
+def _targets(experiment: str, parts: list[str], what: list[str]) -> list[str]:
+    if not what:
+        return [*parts_in_dvc(experiment, parts), str(DATA)]
+    known = {Path(part).name: part for part in parts_in_dvc(experiment, parts)}
+    targets = []
+    for word in what:
+        name = SHORT.get(word, word)
+        if name == IMAGES:
+            targets.append(str(DATA))
+        elif name in known:
+            targets.append(known[name])
+        else:
+            raise ShareError(
+                f"{experiment} has no shared part {word!r}; there are {', '.join([*known, IMAGES])}"
+            )
+    return targets
+
+
+def parts_in_dvc(experiment: str, parts: list[str]) -> list[str]:
+    """Of the parts that the lock file names, those that are not in git."""
+    return [p for p in parts if p in {f"results/{experiment}/{part}" for part in PARTS}]
+
+
+def _sizes(experiment: str, targets: list[str]) -> str:
+    """How many files and bytes are asked for, from their records."""
+    lines = []
+    jobs = read_provenance(experiment).values()
+    sizes = {path: size for job in jobs for path, size in job.sizes.items()}
+    for target in targets:
+        folder = "data" if target == str(DATA) else target
+        inside = [s for p, s in sizes.items() if p == folder or p.startswith(f"{folder}/")]
+        lines.append(f"  {folder}: {len(inside)} files, {sum(inside) / 1e6:,.1f} MB")
+    return "\n".join(["Asked for (what is here already is not fetched again):", *lines])
+
+
+def _nothing_shared(experiment: str, remote: Remote | None, parts: list[str]) -> str:
+    if parts:
+        return (
+            f"{experiment} was shared, but no remote is set in this clone, so nothing was pulled. "
+            "Set it: dvc remote add --default <name> <url>"
+        )
+    where = "" if remote else "no remote is set and "
+    return (
+        f"Nothing was pulled: {where}this commit names no shared results of {experiment}. "
+        f"To make them here: make run"
+    )
+
+
+def main() -> int:
+    """Read the arguments, pull, and give the exit status."""
+    parser = argparse.ArgumentParser(description="Pull an experiment's shared results.")
+    parser.add_argument("experiment")
+    parser.add_argument("what", nargs="*", help=f"parts: {', '.join((*PARTS, IMAGES))}")
+    parser.add_argument("--force", action="store_true", help="over files that differ")
+    arguments = parser.parse_args()
+    try:
+        pull(arguments.experiment, arguments.what, arguments.force)
+    except SightlinesError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""A remote is checked before anything goes to or comes from it.
+
+DVC's SSH does not look at host keys, so that anybody on the way could answer in the host's place.
+OpenSSH looks: it connects once before, with the user's own settings and known hosts.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sightlines.errors import ShareError
+from sightlines.sharing.dvc import Remote, dvc
+
+KNOWN_HOSTS = "SIGHTLINES_KNOWN_HOSTS"
+"""Environment variable: a file of known host keys in the place of the user's."""
+
+
+def prepare(remote: Remote) -> bool:
+    """Check that a remote can be trusted and reached, and have it verify what it gives.
+
+    Returns:
+        Whether DVC's shared settings were changed.
+
+    Raises:
+        ShareError: names the remote, what is wrong, and the cure.
+    """
+    if remote.url.startswith("ssh://"):
+        _check_host(remote)
+    if remote.options.get("verify") == "true":
+        return False
+    dvc("remote", "modify", "--project", remote.name, "verify", "true")
+    return True
+
+
+def _check_host(remote: Remote) -> None:
+    address = urlsplit(remote.url)
+    host = address.hostname or ""
+    if not host or host.startswith("-"):
+        raise ShareError(f"remote {remote.name}: {remote.url!r} names no host")
+    if shutil.which("sftp") is None:
+        raise ShareError(
+            "sftp is not installed (Debian: openssh-client): it checks the host's key, which DVC "
+            "does not do"
+        )
+    options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20"]
+    if known := os.environ.get(KNOWN_HOSTS):
+        options.append(f"UserKnownHostsFile={Path(known).absolute()}")
+    words = ["sftp", "-q", "-b", "-", *(word for option in options for word in ("-o", option))]
+    port = remote.options.get("port") or address.port
+    if port:
+        words += ["-P", str(port)]
+    if key := remote.options.get("keyfile"):
+        words += ["-i", str(Path(key).expanduser())]
+    user = remote.options.get("user") or address.username
+    words += ["--", f"{user}@{host}" if user else host]
+    done = subprocess.run(words, input="pwd\n", capture_output=True, text=True)
+    if done.returncode:
+        raise ShareError(_why(remote, host, done.stderr))
+
+
+def _why(remote: Remote, host: str, said: str) -> str:
+    begin = f"remote {remote.name} ({remote.url})"
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        return (
+            f"{begin}: the key of {host} is not the one that is known: somebody may answer in its "
+            "place. Nothing was sent. Ask who runs it; if the key was changed on purpose, remove "
+            f"the old one with `ssh-keygen -R {host}` and connect once with ssh"
+        )
+    if "Host key verification failed" in said:
+        return (
+            f"{begin}: the key of {host} is not known here. Nothing was sent. Connect once with "
+            "ssh, compare its fingerprint with the one that its owner names, and accept it"
+        )
+    if "Permission denied" in said:
+        return (
+            f"{begin}: {host} refuses this user or key. Set them with `dvc remote modify --local "
+            f"{remote.name} user …` and `… keyfile …`, or in ~/.ssh/config"
+        )
+    last = said.strip().splitlines()[-1:] or ["sftp failed"]
+    return f"{begin}: {host} cannot be reached: {last[0]}"

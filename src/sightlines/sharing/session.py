@@ -1,0 +1,73 @@
+"""What sharing does around one call of Snakemake: before it looks, before it runs, after it ran."""
+
+from pathlib import Path
+from typing import Any
+
+from sightlines import runs
+from sightlines.errors import SightlinesError
+from sightlines.sharing.adopt import Adoption, adopt
+from sightlines.sharing.code_digest import code_parts, keep_parts
+from sightlines.sharing.explain import BeforeRunning, planned_jobs, say, table
+from sightlines.sharing.metrics import write_metrics
+from sightlines.sharing.provenance import read_codes, write_provenance
+from sightlines.sharing.unpulled import HEAVY, advice, files_to_pull, is_shared, only_missing
+
+LOCKED = "Directory cannot be locked"
+TOUCHED = (
+    "--touch would declare results as made by today's code and config whatever made them. Run "
+    "snakemake without it: what is as recorded is not made again."
+)
+
+
+class Codes(dict[str, dict[str, str]]):
+    """Modules of code digests: those of earlier runs here, else those that came with results."""
+
+    def __missing__(self, digest: str) -> dict[str, str]:
+        return code_parts(digest)
+
+    def get(self, digest: str, default: Any = None) -> Any:
+        """As `dict.get`, with earlier runs asked too."""
+        return self[digest] or default
+
+
+def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
+    """Adopt what is here, and arrange that the plan is told before anything runs.
+
+    Raises:
+        ResultError: provenance or results are damaged or hostile.
+    """
+    adoption = adopt(experiment)
+    say(adoption.summary())
+
+    def look() -> None:
+        _before_running(workflow, experiment, adoption, may_recompute)
+
+    from snakemake.logging import logger
+
+    logger.addFilter(BeforeRunning(look, {LOCKED: runs.who_else}))
+
+
+def _before_running(
+    workflow: Any, experiment: str, adoption: Adoption, may_recompute: bool
+) -> None:
+    from snakemake.exceptions import WorkflowError
+
+    if workflow.touch:
+        raise WorkflowError(TOUCHED)
+    dag = workflow.dag
+    keep_parts()
+    say(table(planned_jobs(dag, Codes(read_codes(experiment)))))
+    idle = only_missing(dag, adoption.absent)
+    is_heavy = any(job.rule.name.startswith(HEAVY) for job in idle)
+    if is_heavy and not may_recompute and is_shared(experiment):
+        raise WorkflowError(advice(experiment, files_to_pull(dag, idle), adoption.absent))
+
+
+def end(experiment: str) -> None:
+    """Write down how the results were made; a failure is said and changes no result."""
+    try:
+        if Path("results", experiment).is_dir():
+            write_provenance(experiment)
+            write_metrics(experiment)
+    except SightlinesError as error:
+        say(f"{type(error).__name__}: {error}")

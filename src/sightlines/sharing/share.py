@@ -1,0 +1,173 @@
+"""Put an experiment's results where colleagues can pull them.
+
+    make share                                        # the default experiment
+    make share CONFIG=workflow/config/cifar10.yaml    # another
+    make share STALE=1                                # as they are, even if something is stale
+
+Checks that everything is up to date and as recorded, writes the provenance, hands data and results
+to DVC, stages pointers and provenance in git, pushes to the default remote, and prints what a
+colleague types. The commit is yours.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from sightlines.errors import ShareError, SightlinesError
+from sightlines.files import atomic
+from sightlines.sharing.dvc import (
+    DATA,
+    PIPELINE,
+    PIPELINE_LOCK,
+    Remote,
+    default_remote,
+    dvc,
+    require_repository,
+    shared_parts,
+    write_stage,
+)
+from sightlines.sharing.explain import say
+from sightlines.sharing.metrics import metrics_path, write_metrics
+from sightlines.sharing.provenance import provenance_path, write_provenance
+from sightlines.sharing.remotes import prepare
+from sightlines.sharing.verify import verify
+
+NOTHING = "Nothing to be done"
+
+
+def share(config: Path, stale: bool) -> None:
+    """Share the experiment of one config file.
+
+    Raises:
+        ShareError: something is stale, not whole or not as recorded, or the remote cannot be used.
+    """
+    experiment = config.stem
+    require_repository()
+    if config.is_absolute():
+        try:
+            config = config.resolve().relative_to(Path().resolve())
+        except ValueError:
+            raise ShareError(
+                f"{config} is outside this folder: colleagues would not get it"
+            ) from None
+    if not config.is_file():
+        raise ShareError(f"there is no config file {config}")
+    remote = default_remote()
+    is_changed = prepare(remote) if remote else False
+    _require_current(config, stale)
+    _require_whole(experiment, stale)
+    write_provenance(experiment)
+    write_metrics(experiment)
+    say("Handing data and results to DVC …")
+    _track_data()
+    write_stage(experiment, config)
+    dvc("commit", "--force", experiment)
+    _stage_in_git(experiment, config, is_changed)
+    if remote is None:
+        print(_without_remote(experiment))
+        return
+    say(f"Pushing to {remote.name} ({remote.url}) …")
+    pushed = dvc("push", experiment, str(DATA)).stdout.strip()
+    print(_for_colleagues(experiment, config, remote, pushed))
+
+
+def _require_current(config: Path, stale: bool) -> None:
+    """Ask Snakemake whether anything would run."""
+    program = Path(sys.executable).with_name("snakemake")
+    done = subprocess.run(
+        [program, "--dry-run", "--configfile", config], capture_output=True, text=True
+    )
+    said = done.stdout + done.stderr
+    if done.returncode == 0 and NOTHING in said:
+        return
+    begin = said.find("What must run")
+    table = said[begin : said.find("\n\n", begin)] if begin >= 0 else ""
+    if done.returncode == 0 and stale:
+        say(f"Shared as they are, though something is stale.\n{table}")
+        return
+    if done.returncode == 0:
+        reason = table or "the experiment has not run to its end"
+        raise ShareError(
+            f"results are not up to date, and nothing was shared.\n{reason}\n"
+            f"Run `snakemake --configfile {config}` first, or share them as they are: make share "
+            "STALE=1"
+        )
+    raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
+
+
+def _require_whole(experiment: str, stale: bool) -> None:
+    found = verify(experiment)
+    if found.missing and not stale:
+        raise ShareError(
+            f"{len(found.missing)} results are not here, such as {found.missing[0]}: pull them "
+            "first (make pull), or the shared version would lose them"
+        )
+    if found.differing and not stale:
+        raise ShareError(
+            f"{len(found.differing)} results are not as recorded: {found.differing[0]}. "
+            "Run snakemake again"
+        )
+
+
+def _track_data() -> None:
+    """Let DVC keep data/ itself; the pointer that the project ships with names hashes alone."""
+    if DATA.is_file():
+        text = DATA.read_text()
+        kept = "".join(line for line in text.splitlines(True) if line.strip() != "cache: false")
+        if kept != text:
+            with atomic(DATA) as handle:
+                handle.write(kept.encode())
+    dvc("add", "data")
+
+
+def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:
+    paths = [PIPELINE, PIPELINE_LOCK, DATA, Path(".gitignore"), config]
+    paths += [provenance_path(experiment), metrics_path(experiment)]
+    paths += [Path(".dvc/config")] if with_settings else []
+    here = [str(path) for path in paths if path.exists()]
+    done = subprocess.run(["git", "add", "--force", "--", *here], capture_output=True, text=True)
+    if done.returncode:
+        raise ShareError(f"git add: {done.stderr.strip()}")
+
+
+def _without_remote(experiment: str) -> str:
+    return (
+        f"{experiment}: DVC has the results and git the pointers, but no remote is set, so nothing "
+        "was pushed.\n"
+        "Set one, and share again:\n"
+        "  dvc remote add --default <name> ssh://user@host/path    (or a folder, or WebDAV)\n"
+        "  make share"
+    )
+
+
+def _for_colleagues(experiment: str, config: Path, remote: Remote, pushed: str) -> str:
+    folders = ", ".join(Path(part).name for part in shared_parts(experiment))
+    return "\n".join(
+        [
+            f"{experiment}: {pushed or 'everything was there'} ({remote.name}; {folders}).",
+            "Now commit and push what is staged:",
+            f'  git commit -m "Results of {experiment}" && git push',
+            "A colleague then types:",
+            "  git clone <this repository> && cd <its folder>",
+            f"  make pull CONFIG={config}",
+        ]
+    )
+
+
+def main() -> int:
+    """Read the arguments, share, and give the exit status."""
+    parser = argparse.ArgumentParser(description="Share an experiment's results.")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--stale", action="store_true", help="even if something is stale")
+    arguments = parser.parse_args()
+    try:
+        share(arguments.config, arguments.stale)
+    except SightlinesError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Nothing expensive starts because a file was not pulled: say what to pull instead."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sightlines.sharing.dvc import shared_parts
+
+HEAVY = ("train_", "finetune_", "dump_")
+"""Beginnings of the names of rules that run networks."""
+
+
+def is_shared(experiment: str) -> bool:
+    """Whether DVC names results of the experiment, so that they could be pulled."""
+    return bool(shared_parts(experiment))
+
+
+def only_missing(dag: Any, absent: Mapping[str, int]) -> set[Any]:
+    """Jobs that would run for no other reason than that recorded files are not here."""
+    needed = set(dag.needrun_jobs())
+    idle: set[Any] = set()
+    for level in dag.toposorted():
+        for job in level:
+            if job in needed and _is_only_missing(dag, job, needed - idle, absent):
+                idle.add(job)
+    return idle
+
+
+def _is_only_missing(dag: Any, job: Any, changing: set[Any], absent: Mapping[str, int]) -> bool:
+    reason = dag.reason(job)
+    missing = {str(path) for path in reason.missing_output}
+    others = (
+        reason.forced,
+        reason.incomplete_output,
+        reason.is_provenance_triggered(),
+        reason.updated_input,
+        any(before in changing for before in dag.dependencies[job]),
+    )
+    return bool(missing) and missing <= absent.keys() and not any(others)
+
+
+def files_to_pull(dag: Any, idle: Iterable[Any]) -> list[str]:
+    """Of what such jobs would make, the files that others, or the user, ask for."""
+    idle = set(idle)
+    needed = set(dag.needrun_jobs())
+    files: set[str] = set()
+    for job in idle:
+        consumers = [(c, wanted) for c, wanted in dag.depending[job].items() if c in needed]
+        missing = {str(path) for path in dag.reason(job).missing_output}
+        asked = {str(p) for c, wanted in consumers if c not in idle for p in wanted}
+        files |= missing & asked if consumers else missing
+    return sorted(files)
+
+
+def advice(experiment: str, files: list[str], absent: Mapping[str, int]) -> str:
+    """What to pull, how large it is, and how to do without."""
+    folders: dict[str, list[int]] = {}
+    for path in files:
+        parts = path.split("/")
+        folder = "images" if parts[0] == "data" else parts[2]
+        folders.setdefault(folder, []).append(absent[path])
+    lines = [
+        f"  {name}: {len(sizes)} files, {sum(sizes) / 1e6:,.1f} MB"
+        for name, sizes in sorted(folders.items())
+    ]
+    what = " ".join(sorted(folders))
+    config = f"CONFIG=workflow/config/{experiment}.yaml"
+    return "\n".join(
+        [
+            "Stopped before training or dumping anything again: these results were shared, and are "
+            "not here.",
+            *lines,
+            f'Pull them:         make pull {config} WHAT="{what}"',
+            "Or make them here: the same snakemake command with --config recompute=true",
+        ]
+    )

@@ -1,0 +1,154 @@
+"""Two clones: one shares, the other pulls and goes on without training."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from sightlines.experiment import Experiment
+from tests.workflow.conftest import ROOT, SMOKE, clone_of, ok, plan, pull, share, tool
+from tests.workflow.planning import follow, planned
+
+pytestmark = pytest.mark.workflow
+R = "results/smoke"
+CONFIG = "workflow/config/smoke.yaml"
+GIT = ("git", "-c", "user.name=B", "-c", "user.email=b@localhost")
+
+
+def run(folder, *options):
+    return tool(folder, "snakemake", "--configfile", CONFIG, *options)
+
+
+def edit(path, text="\n_ANOTHER = 1\n"):
+    path.write_text(path.read_text() + text)
+
+
+@pytest.fixture
+def clone(shared, tmp_path):
+    return clone_of(shared, tmp_path / "elsewhere" / "clone")
+
+
+def test_a_colleague_pulls_and_goes_on_without_training(clone, shared):
+    said = ok(pull(clone))
+    assert "The report: results/smoke/report.html" in said and "models: " in said
+    weights = sorted((clone / R / "models").rglob("*.safetensors"))
+    before = {path: path.read_bytes() for path in weights}
+    said = ok(run(clone))
+    assert "Nothing to be done" in said
+    assert (clone / R / "report.html").read_bytes() == (shared / R / "report.html").read_bytes()
+    edit(clone / "src/sightlines/measures/cka.py")
+    said = ok(run(clone))
+    experiment = Experiment.open(SMOKE)
+    tables = [path.rsplit("/")[-1] for path in experiment.outputs("cka").values()]
+    expected = follow(experiment, changed=tables, jobs=[("measure_cka", 1)])
+    assert planned_in(said) == expected
+    assert {path: path.read_bytes() for path in weights} == before
+    assert "Nothing to be done" in ok(run(clone))
+    assert ", 0 differ\n" in ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
+
+
+def planned_in(said):
+    """Rule -> jobs, of the table that a run prints before its jobs."""
+    table = said.split("Job stats:")[1].split("\n\n")[0]
+    found = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
+    return {rule: int(n) for rule, n in found.items() if rule not in ("total", "all")}
+
+
+def test_records_are_enough_to_verify_what_was_pulled(clone):
+    ok(pull(clone))
+    said = ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
+    assert ", 0 differ\n" in said and "not here" not in said
+
+
+def test_tables_and_figures_alone(clone):
+    ok(pull(clone, "report", "tables", "figures"))
+    assert not (clone / R / "models").exists() and not (clone / "data").exists()
+    assert planned(plan(clone)) == {}
+    edit(clone / "src/sightlines/figures/fig01_cka_within.py")
+    assert planned(plan(clone)) == {"draw_fig01_cka_within": 1, "write_report": 1}
+    edit(clone / "src/sightlines/measures/cka.py")
+    done = plan(clone)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    dumps = len(list(json.loads((clone / R / "provenance.json").read_text())["jobs"]))
+    assert dumps and re.search(r"  dumps: 6 files, [\d.]+ MB", said), said
+    assert 'WHAT="dumps"' in said and "models: " not in said
+    assert "train_network" in planned(plan(clone, "--config", "recompute=true"))
+    ok(pull(clone, "dumps"))
+    assert "measure_cka" in planned(plan(clone)) and "train_network" not in planned(plan(clone))
+
+
+def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(clone):
+    ok(pull(clone, "report", "tables", "figures"))
+    config = clone / CONFIG
+    config.write_text(config.read_text().replace("steps: 12", "steps: 13"))
+    assert planned(plan(clone))["train_network"] == 6
+
+
+def test_unknown_parts_are_named(clone):
+    done = pull(clone, "weights")
+    assert done.returncode == 1 and "models" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_nothing_stale_is_shared(clone):
+    ok(pull(clone))
+    edit(clone / "src/sightlines/measures/cka.py")
+    before = ok(tool(clone, *GIT, "status", "--porcelain", "--", "dvc.yaml", "dvc.lock", "results"))
+    done = share(clone)
+    assert done.returncode == 1 and "code changed: src/sightlines/measures/cka.py" in done.stderr
+    after = ok(tool(clone, *GIT, "status", "--porcelain", "--", "dvc.yaml", "dvc.lock", "results"))
+    assert before == after == ""
+    assert share(clone, "--stale").returncode == 0
+
+
+def test_what_is_not_whole_is_not_shared(clone):
+    ok(pull(clone, "report", "tables", "figures"))
+    done = share(clone)
+    assert done.returncode == 1 and "pull them" in done.stderr
+
+
+def test_without_a_remote_all_but_push_and_pull_works(shared, tmp_path):
+    copy = tmp_path / "alone"
+    shutil.copytree(shared, copy, symlinks=True, ignore=shutil.ignore_patterns(".cache"))
+    ok(tool(copy, "dvc", "remote", "remove", "store"))
+    assert "Nothing to be done" in ok(plan(copy))
+    said = ok(share(copy))
+    assert "no remote is set" in said and "dvc remote add" in said
+    assert "no remote is set" in ok(pull(copy))
+
+
+def test_a_fresh_clone_of_the_project_pulls_without_an_error(tmp_path):
+    """No remote of ours exists: nothing names an object that nobody has."""
+    folder = tmp_path / "fresh"
+    kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
+    shutil.copytree(ROOT, folder, ignore=kept)
+    shutil.rmtree(folder / ".dvc/cache", ignore_errors=True)
+    shutil.rmtree(folder / ".dvc/tmp", ignore_errors=True)
+    ok(tool(folder, "git", "init", "--quiet"))
+    assert "up to date" in ok(tool(folder, "dvc", "pull"))
+    assert "Nothing was pulled" in ok(pull(folder))
+
+
+def test_dvc_compares_two_commits(shared, tmp_path):
+    copy = tmp_path / "two"
+    shutil.copytree(shared, copy, symlinks=True, ignore=shutil.ignore_patterns(".cache"))
+    config = copy / CONFIG
+    config.write_text(config.read_text().replace("learning_rate", "learning_rate"))
+    config.write_text(
+        re.sub(r"(?m)^train:\n", "train:\n  learning_rate: 0.01\n", config.read_text())
+    )
+    ok(run(copy))
+    ok(share(copy))
+    ok(tool(copy, *GIT, "commit", "--quiet", "--all", "--message", "Another rate"))
+    metrics = ok(tool(copy, "dvc", "metrics", "diff", "HEAD~1", "HEAD"))
+    assert "accuracy_test" in metrics and "results/smoke/metrics.json" in metrics
+    params = ok(tool(copy, "dvc", "params", "diff", "HEAD~1", "HEAD"))
+    assert "train.learning_rate" in params and "0.01" in params
+    page = ok(tool(copy, "dvc", "plots", "diff", "HEAD~1", "HEAD", "--out", "plots"))
+    assert "plots" in page and (copy / "plots/index.html").stat().st_size > 1000
+    # Back to the first commit and forth: nothing is made again.
+    for commit in ("HEAD~1", "main"):
+        ok(tool(copy, *GIT, "checkout", "--quiet", commit))
+        ok(tool(copy, "dvc", "checkout", "--quiet"))
+        assert planned(plan(copy)) == {}
