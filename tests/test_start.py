@@ -42,7 +42,7 @@ def run_of(tmp_path):
     (tmp_path / "job.py").write_text(JOB)
     main = subprocess.Popen(["sleep", "600"])
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "OWN": "mine", "SIGHTLINES_WARM": "1"}
-    env[runs.PARENT] = str(main.pid)
+    env[runs.PARENT] = f"{runs.me().rpartition(':')[0]}:{main.pid}"
 
     def start(*arguments, wait=True, **more):
         command = [sys.executable, "-m", "sightlines.start", "job", *arguments]

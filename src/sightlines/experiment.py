@@ -213,6 +213,13 @@ class Experiment:
             "compute": self._compute(),
         }
 
+    def processes(self, network: Network, task: str = "") -> int:
+        """Processes that train a network together."""
+        if network.fraction == UNTRAINED:
+            return 1
+        cut = self.slice_tune(task, network) if task else self.slice_train(network)
+        return int(cut["model"]["train"]["processes"])
+
     def slice_tune(self, task: str, network: Network) -> dict[str, Any]:
         """Config values that a network trained further on a task depends on."""
         own = self.slice_train(network)

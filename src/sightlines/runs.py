@@ -107,6 +107,11 @@ def who_else() -> str:
     )
 
 
+def me() -> str:
+    """This process, as PARENT names it: its machine and its number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def follow_parent(poll_s: float = 1.0, grace_s: float = 20.0) -> None:
     """End this process when the Snakemake that started it is gone.
 
@@ -115,8 +120,8 @@ def follow_parent(poll_s: float = 1.0, grace_s: float = 20.0) -> None:
     """
     # SIGTERM unwinds: half-written files are removed, locks are freed.
     signal.signal(signal.SIGTERM, _leave)
-    parent = os.environ.get(PARENT, "")
-    started = start_time(parent)
+    host, _, parent = os.environ.get(PARENT, "").rpartition(":")
+    started = start_time(parent) if host == socket.gethostname() else None
     if started is None:
         return
 

@@ -74,8 +74,11 @@ def run(main: Callable[[Job], None]) -> None:
     arguments = _parser().parse_args()
     log_path: Path = arguments.log
     name = _name(log_path)
+    follows = os.environ.get("RANK", "0") != "0"
+    if follows:  # one of several processes of a job: the first speaks and writes for all
+        log_path = log_path.with_suffix(f".process{os.environ['RANK']}.log")
     try:
-        log = _logger(log_path, name)
+        log = _logger(log_path, name, logging.ERROR if follows else logging.INFO)
     except SightlinesError as error:
         sys.exit(f"[{name}] {type(error).__name__}: {error}")
     job = Job(
@@ -91,6 +94,8 @@ def run(main: Callable[[Job], None]) -> None:
     began, began_cpu = time.time(), time.process_time()
     try:
         main(job)
+        if follows:
+            return
         _write_record(job, arguments, log_path, began, began_cpu)
     except SightlinesError as error:
         log.error(f"{type(error).__name__}: {error} (log: {log_path})")
@@ -167,8 +172,10 @@ def _name(log_path: Path) -> str:
     return "/".join(parts[len(parts) - parts[::-1].index("logs") :])
 
 
-def _logger(path: Path, name: str) -> logging.Logger:
+def _logger(path: Path, name: str, spoken: int) -> logging.Logger:
     make_folder(path.parent)
+    if path.is_symlink():
+        path.unlink()  # it came with somebody's results: what it leads to is not ours to write
     logging.raiseExceptions = False  # a full disk is reported once, not at every line of the log
     log = logging.getLogger("sightlines")
     log.setLevel(logging.DEBUG)
@@ -183,7 +190,7 @@ def _logger(path: Path, name: str) -> logging.Logger:
         ) from error
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
-    to_terminal.setLevel(logging.INFO)
+    to_terminal.setLevel(spoken)
     to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
     log.addHandler(to_file)
     log.addHandler(to_terminal)

@@ -57,7 +57,7 @@ def run_module(arguments: list[str]) -> None:
 
 def _connect() -> socket.socket | None:
     """The warm process of this environment, started if need be; None where that is impossible."""
-    parent = os.environ.get(runs.PARENT, "")
+    parent = os.environ.get(runs.PARENT, "").rpartition(":")[2]
     same = {k: v for k, v in os.environ.items() if k not in _VOLATILE}
     key = hashlib.sha256(json.dumps([sys.executable, sorted(same.items())]).encode()).hexdigest()
     folder = FOLDER / f"warm-{parent}"

@@ -36,6 +36,7 @@ RECIPE = {
     "cutmix_alpha": 1.0,
     "mix_probability": 0.5,
     "shared_init": False,
+    "processes": 1,
     "evaluate_every_steps": 7,
 }
 VIT = {

@@ -107,6 +107,13 @@ R = EXPERIMENT.folder
 THREADS = EXPERIMENT.config["compute"]["threads"]
 GPUS = 0 if EXPERIMENT.config["compute"]["device"] == "cpu" else count_gpus()
 GPU = min(GPUS, 1)  # what a job that runs a network asks for
+# What a cluster is asked for: megabytes and minutes, one share more at each retry.
+TRAINING = dict(
+    mem_mb=lambda w, attempt: 8000 * attempt, runtime=lambda w, attempt: 720 * attempt
+)
+DUMPING = dict(
+    mem_mb=lambda w, attempt: 8000 * attempt, runtime=lambda w, attempt: 60 * attempt
+)
 NETWORK = "{model}/{fraction}/{seed}"
 MODEL = f"{R}/models/{NETWORK}"
 
@@ -114,7 +121,7 @@ MODEL = f"{R}/models/{NETWORK}"
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
     SIGHTLINES_DATA=SOURCES,
-    SIGHTLINES_PARENT=str(os.getpid()),
+    SIGHTLINES_PARENT=runs.me(),
     SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )

@@ -18,6 +18,7 @@ for kind in registry.members("dumps"):
             f"{R}/logs/dump/{kind}/{NETWORK}.log",
         threads: THREADS
         resources:
+            **DUMPING,
             gpu=GPU,
         params:
             cfg=lambda w, kind=kind: as_json(EXPERIMENT.slice_dump(kind, network(w))),

@@ -14,9 +14,10 @@ rule train_network:
         card=f"{MODEL}/card.json",
     log:
         f"{R}/logs/train/{NETWORK}.log",
-    threads: THREADS
+    threads: lambda w: THREADS * EXPERIMENT.processes(network(w))
     resources:
-        gpu=GPU,
+        **TRAINING,
+        gpu=lambda w: GPU * EXPERIMENT.processes(network(w)),
     params:
         cfg=lambda w: as_json(EXPERIMENT.slice_train(network(w))),
         code=lambda w: EXPERIMENT.code("training.train", network(w)),

@@ -76,6 +76,7 @@ for task in EXPERIMENT.tasks:
                 f"{R}/logs/transfer/{task}/{kind}/{NETWORK}.log",
             threads: THREADS
             resources:
+                **DUMPING,
                 gpu=GPU,
             params:
                 cfg=lambda w, kind=kind: as_json(
@@ -106,9 +107,10 @@ for task in EXPERIMENT.tasks:
             card=f"{T}/models/{NETWORK}/card.json",
         log:
             f"{R}/logs/transfer/{task}/finetune/{NETWORK}.log",
-        threads: THREADS
+        threads: lambda w, task=task: THREADS * EXPERIMENT.processes(network(w), task)
         resources:
-            gpu=GPU,
+            **TRAINING,
+            gpu=lambda w, task=task: GPU * EXPERIMENT.processes(network(w), task),
         params:
             cfg=lambda w, task=task: as_json(EXPERIMENT.slice_tune(task, network(w))),
             code=lambda w: EXPERIMENT.code("training.train", network(w)),
@@ -134,6 +136,7 @@ for task in EXPERIMENT.tasks:
             f"{R}/logs/transfer/{task}/tuned_gram/{NETWORK}.log",
         threads: THREADS
         resources:
+            **DUMPING,
             gpu=GPU,
         params:
             cfg=lambda w: as_json(EXPERIMENT.slice_dump("gram", network(w))),

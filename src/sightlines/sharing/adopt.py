@@ -109,7 +109,7 @@ class _Adopter:
         named = {p for job in self._jobs() for p in (*job.inputs, *job.outputs)}
         paths = sorted({*present, *(p for p in named if Path(p).is_file())})
         self.hashes = dict(zip(paths, hash_files(Path(), paths), strict=True))
-        self.strays = present - named
+        self.strays = present - {p for job in self._jobs() for p in job.outputs}
         self.recorded: dict[str, set[str]] = {}
         for job in self._jobs():
             for path, digest in job.outputs.items():

@@ -33,7 +33,8 @@ def run_training(
         log.info(f"taken up at step {training.step} of {plan.total}")
     else:
         training.record(evaluate)
-        folder.save(training.tensors(), training.facts())
+        if training.team.leads:
+            folder.save(training.tensors(), training.facts())
     order = Order(plan.root, plan.network, plan.images, plan.recipe["batch_size"])
     Loop(training, folder, evaluate, order, log).run()
 
@@ -63,7 +64,7 @@ class Loop:
         progress = Progress(self._log, plan.total * batch_size, "images")
         progress.start_at(training.step * batch_size)
         steps = range(training.step, plan.total)
-        indices = (self._order.batch(step) for step in steps)
+        indices = (training.team.mine(self._order.batch(step)) for step in steps)
         batches = plan.image_set.batches("train", indices, training.augmentation.margin_px)
         for step, images in zip(steps, batches, strict=True):
             self._take_step(step, images)
@@ -72,8 +73,11 @@ class Loop:
 
     def _take_step(self, step: int, images: Tensor) -> None:
         training, plan = self._training, self._training.plan
-        loss, right = training.loss(images, self._order.batch(step))
+        batch = self._order.batch(step)
+        images = training.team.gather(images, len(batch))
+        loss, right = training.loss(images, batch)
         norm = training.backward(loss)
+        loss, right = training.team.add(loss), training.team.add(right)
         self._watch.add(step, loss, norm, self._fail)
         training.meter.add(loss, right, len(images))
         training.update()
@@ -90,7 +94,7 @@ class Loop:
 
     def _save(self) -> None:
         training = self._training
-        if are_finite(training.parameters):
+        if training.team.leads and are_finite(training.parameters):
             self._folder.save(training.tensors(), training.facts())
             self._saved_step = training.step
         self._saved_at = time.monotonic()

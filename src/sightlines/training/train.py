@@ -6,6 +6,7 @@ and `start_card` a trained network is trained further on other images (paper, ap
 weights are free, the last layer is a new one that starts at 0.
 """
 
+import contextlib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sightlines.stage import Job, run
 from sightlines.training import schedule, state
 from sightlines.training.evaluation import Scores, evaluate
 from sightlines.training.loop import run_training
+from sightlines.training.team import rank, start_if_asked
 from sightlines.training.training import Plan, Training
 
 TRAIN_SCORED = 2000
@@ -39,6 +41,8 @@ def main(job: Job) -> None:
     config = job.config
     network = Network(*config["network"])
     recipe = config["model"]["train"]
+    if schedule.total_steps(recipe, network.fraction):
+        start_if_asked(recipe["processes"])
     compute = devices.prepare(config["compute"], recipe["precision"])
     job.notes |= compute.describe()
     splits = open_splits(job.input("splits"), job.input("dataset"))
@@ -56,11 +60,13 @@ def main(job: Job) -> None:
         checkpoint_every_s=float(config["compute"]["checkpoint_every_s"]),
     )
     folder = state.StateFolder(state.ROOT / _fingerprint(job, compute), job.log)
-    with folder.owned():
+    with folder.owned() if rank() == 0 else contextlib.nullcontext():
         training = Training(plan, start or _build(config, network, image_set))
         _train(job, training, folder, splits)
-        _write(job, training, splits)
-        folder.remove()
+        if training.team.leads:
+            _write(job, training, splits)
+            folder.remove()
+        training.team.leave()
 
 
 def _fingerprint(job: Job, compute: devices.Compute) -> str:

@@ -21,6 +21,7 @@ from sightlines.networks import Network
 from sightlines.training.augment import Augmentation
 from sightlines.training.recipe import AveragedWeights, make_optimizer, set_learning_rate
 from sightlines.training.schedule import Recipe, learning_rate
+from sightlines.training.team import Team
 
 HistoryRow = dict[str, Any]
 Evaluate = Callable[[nn.Module], tuple[float, float]]
@@ -55,9 +56,10 @@ class Plan:
 class Training:
     """A network in training: everything that changes from step to step."""
 
-    def __init__(self, plan: Plan, model: nn.Module) -> None:
+    def __init__(self, plan: Plan, model: nn.Module, team: Team | None = None) -> None:
         """Make `model` (on the processor, freshly built) ready for its first step."""
         self.plan = plan
+        self.team = team or Team(plan.compute.device)
         compute, recipe = plan.compute, plan.recipe
         self.model = model.to(compute.device).train()
         if compute.device.type == "cpu" and compute.dtype == torch.bfloat16:
@@ -87,7 +89,8 @@ class Training:
     def loss(self, images: Tensor, batch: np.ndarray) -> tuple[Tensor, Tensor]:
         """Loss of the present step, and the number of images got right.
 
-        Where mixup or CutMix is at work, right is the class that has the largest share.
+        Where mixup or CutMix is at work, right is the class that has the largest share. Of several
+        processes each has its own images' share of the loss and of the right ones.
 
         Args:
             images: uint8 [n, 3, rows, columns].
@@ -100,16 +103,21 @@ class Training:
         images = self.augmentation.change_pixels(images, generator)
         inputs = normalise(images, plan.image_set.mean, plan.image_set.std)
         inputs, targets = self.augmentation.mix(inputs, labels, generator)
+        mine = self.team.part(len(inputs))
+        inputs, targets = inputs[mine], targets[mine]
         with plan.compute.autocast():
             logits = self.forward(inputs)
         logits = logits.float()
         loss = cross_entropy(logits, targets, label_smoothing=plan.recipe["label_smoothing"])
+        if self.team.size > 1:
+            loss = loss * (len(inputs) / len(batch))
         main = targets if targets.ndim == 1 else targets.argmax(1)
         return loss, (logits.detach().argmax(1) == main).sum()
 
     def backward(self, loss: Tensor) -> Tensor:
         """Fill in the gradients, clip them, and return their norm (0 where it is not needed)."""
         self.scaler.scale(loss).backward()
+        self.team.add_gradients(self.parameters)
         clip_norm = self.plan.recipe["clip_norm"]
         if not clip_norm:
             return torch.zeros_like(loss)

@@ -1,0 +1,77 @@
+"""Several processes train one network: the same examples, and the same weights but for rounding."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines.files import TensorReader
+from sightlines.training.team import Team
+from tests.training.jobs import RESULTS, VIT, job_config
+
+STILL = VIT | {"dropout": 0.0, "drop_path": 0.0}
+
+
+def command(folder, name, config):
+    words = [sys.executable, "-m", "sightlines.training.train", "--config", json.dumps(config)]
+    words += ["--input", "dataset", str(folder / "data/dataset.json")]
+    words += ["--input", "splits", str(folder / "splits.safetensors")]
+    for key, file in RESULTS.items():
+        words += ["--output", key, f"results/x/{name}/{file}"]
+    return [*words, "--log", f"results/x/logs/{name}.log"]
+
+
+def weights(folder, name):
+    reader = TensorReader(folder / f"results/x/{name}/weights.safetensors")
+    return {key: np.array(reader[key]) for key in reader.names()}
+
+
+@pytest.mark.parametrize("batch_size", [16, 15])
+def test_two_processes_end_where_one_ends(workplace, batch_size):
+    """15 images: the two have shares of different size."""
+    for name, processes in (("one", 1), ("two", 2)):
+        config = job_config(STILL, batch_size=batch_size, precision="fp32", processes=processes)
+        done = subprocess.run(
+            command(workplace, name, config), cwd=workplace, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr.count("done in") == 1
+    one, two = weights(workplace, "one"), weights(workplace, "two")
+    assert one.keys() == two.keys()
+    start = weights_at_start(workplace, batch_size)
+    for key in one:
+        # Adam enlarges the rounding of small gradients; the weights themselves moved by far more.
+        np.testing.assert_allclose(one[key], two[key], rtol=0, atol=1e-4, err_msg=key)
+    assert max(np.abs(one[key] - start[key]).max() for key in one) > 1e-2
+    history = [(workplace / f"results/x/{n}/history.csv").read_text() for n in ("one", "two")]
+    assert history[0].count("\n") == history[1].count("\n") > 2
+    records = (workplace / "results/x/records").rglob("*.json")
+    assert sorted(path.stem for path in records) == ["one", "two"]
+
+
+def weights_at_start(folder, batch_size):
+    config = job_config(STILL, ("vit_small", "f000", "s0"), batch_size=batch_size, processes=2)
+    subprocess.run(command(folder, "none", config), cwd=folder, check=True, capture_output=True)
+    (folder / "results/x/records/none.json").unlink()
+    return weights(folder, "none")
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9])
+def test_parts_cover_the_minibatch_once(monkeypatch, n):
+    team = Team(torch.device("cpu"))
+    team.size = 4
+    seen = []
+    for rank in range(4):
+        team.rank = rank
+        seen += list(team.mine(np.arange(n)))
+    assert seen == list(range(n))
+
+
+def test_alone_nothing_is_changed():
+    team = Team(torch.device("cpu"))
+    images = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
+    assert team.gather(images, 3) is images and team.leads and os.environ.get("RANK") is None

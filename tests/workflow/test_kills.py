@@ -1,0 +1,122 @@
+"""SIGKILL of a job, of Snakemake, and of all at once, at random moments, again and again.
+
+Each time the same command goes on, and the end has the bytes of an undisturbed run. Together with
+tests/workflow/test_killed.py this makes 21 kills, 9 of them inside a training after a checkpoint.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, SMOKE, results, snakemake
+from tests.workflow.test_killed import long_training, states, trainers, wait_for
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+KINDS = ("job", "snakemake", "group")
+NETWORK = "vit_small/f100/s0"
+WEIGHTS = f"results/killed/models/{NETWORK}/weights.safetensors"
+
+
+def begin(folder, *arguments):
+    program = Path(sys.executable).with_name("snakemake")
+    with open(folder / "said.txt", "a") as said:
+        return subprocess.Popen(
+            [program, "--snakefile", ROOT / "Snakefile", *arguments],
+            cwd=folder,
+            start_new_session=True,
+            stdout=said,
+            stderr=said,
+        )
+
+
+def jobs_in(folder, main):
+    """Our processes that work in a folder, but Snakemake itself."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            place = (process / "cwd").readlink()
+        except OSError:
+            continue
+        if b"sightlines." in words and place == folder and int(process.name) != main.pid:
+            found.append(int(process.name))
+    return found
+
+
+def kill(kind, main, folder, draw):
+    """Kill, and wait until nothing of the run is left."""
+    if kind == "job" and (jobs := jobs_in(folder, main)):
+        os.kill(draw.choice(jobs), signal.SIGKILL)
+        main.wait(600)
+    elif kind == "group":
+        os.killpg(main.pid, signal.SIGKILL)
+    else:
+        os.kill(main.pid, signal.SIGKILL)
+    main.wait()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_smoke_experiment_killed_four_times(smoke, tmp_path, seed):
+    draw = random.Random(seed)
+    kinds = [KINDS[(seed + i) % 3] for i in range(4)]
+    for kind in kinds:
+        main = begin(tmp_path, "--configfile", SMOKE)
+        end = time.monotonic() + draw.uniform(4, 25)
+        while time.monotonic() < end and main.poll() is None:
+            time.sleep(0.05)
+        assert main.poll() is None, "the run ended before it was killed"
+        kill(kind, main, tmp_path, draw)
+    done = snakemake(tmp_path, "--configfile", SMOKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found, expected = results(tmp_path), results(smoke)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert not list((tmp_path / "results").rglob("*.part"))
+    done = snakemake(tmp_path, "--configfile", SMOKE)
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The weights of an undisturbed training."""
+    folder = tmp_path_factory.mktemp("calm")
+    done = snakemake(folder, WEIGHTS, "--configfile", slower(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return (folder / WEIGHTS).read_bytes()
+
+
+def slower(folder):
+    config = long_training(folder)
+    values = yaml.safe_load(config.read_text())
+    values["train"]["steps"] = 2500
+    config.write_text(yaml.safe_dump(values))
+    return config
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_training_killed_four_times_after_a_checkpoint(calm, tmp_path, seed):
+    draw = random.Random(seed)
+    config = slower(tmp_path)
+    for kind in [KINDS[(seed + i) % 3] for i in range(4)]:
+        before = states(tmp_path)
+        main = begin(tmp_path, WEIGHTS, "--configfile", config)
+        wait_for(lambda b=before: set(states(tmp_path)) - set(b) and trainers(tmp_path), "a step")
+        time.sleep(draw.uniform(0.1, 0.8))
+        assert main.poll() is None and trainers(tmp_path), "the training ended too soon"
+        if kind == "job":
+            os.kill(draw.choice(trainers(tmp_path)), signal.SIGKILL)
+            main.wait(600)
+        else:
+            kill(kind, main, tmp_path, draw)
+    done = snakemake(tmp_path, WEIGHTS, "--configfile", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "taken up at step" in (tmp_path / f"results/killed/logs/train/{NETWORK}.log").read_text()
+    assert (tmp_path / WEIGHTS).read_bytes() == calm
