@@ -86,6 +86,11 @@ class Experiment:
         ordered = sorted(files, key=lambda name: name != "dataset.json")
         return [f"{variant_folder(dataset)}/{name}" for name in ordered]
 
+    @property
+    def facts(self) -> str:
+        """What is said of the dataset, without its images."""
+        return f"{self.folder}/tables/dataset.json"
+
     def task_folder(self, task: str) -> str:
         """Where what belongs to another task lies."""
         return f"{self.folder}/transfer/{task}"

@@ -32,9 +32,13 @@ def weights(folder, name):
 
 @pytest.mark.parametrize("batch_size", [16, 15])
 def test_two_processes_end_where_one_ends(workplace, batch_size):
-    """15 images: the two have shares of different size."""
+    """15 images: the two have shares of different size.
+
+    With SGD: AdamW enlarges the rounding of gradients that are nothing else (key biases).
+    """
     for name, processes in (("one", 1), ("two", 2)):
-        config = job_config(STILL, batch_size=batch_size, precision="fp32", processes=processes)
+        recipe = {"optimizer": "sgd", "precision": "fp32", "processes": processes}
+        config = job_config(STILL, batch_size=batch_size, **recipe)
         done = subprocess.run(
             command(workplace, name, config), cwd=workplace, capture_output=True, text=True
         )
@@ -44,9 +48,8 @@ def test_two_processes_end_where_one_ends(workplace, batch_size):
     assert one.keys() == two.keys()
     start = weights_at_start(workplace, batch_size)
     for key in one:
-        # Adam enlarges the rounding of small gradients; the weights themselves moved by far more.
-        np.testing.assert_allclose(one[key], two[key], rtol=0, atol=1e-4, err_msg=key)
-    assert max(np.abs(one[key] - start[key]).max() for key in one) > 1e-2
+        np.testing.assert_allclose(one[key], two[key], rtol=0, atol=1e-5, err_msg=key)
+    assert max(np.abs(one[key] - start[key]).max() for key in one) > 1e-3
     history = [(workplace / f"results/x/{n}/history.csv").read_text() for n in ("one", "two")]
     assert history[0].count("\n") == history[1].count("\n") > 2
     records = (workplace / "results/x/records").rglob("*.json")

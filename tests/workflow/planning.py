@@ -73,7 +73,7 @@ def everything(experiment):
     """All jobs, but the last rule that asks for them."""
     jobs = follow(experiment, part="training")
     jobs |= follow(experiment, part="reference")
-    return jobs | {"prepare_dataset": 1}
+    return jobs | {"prepare_dataset": 1, "describe_dataset": 1}
 
 
 def every(experiment, model=""):

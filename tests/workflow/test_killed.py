@@ -18,10 +18,10 @@ NETWORK = "vit_small/f100/s0"
 WEIGHTS = f"results/killed/models/{NETWORK}/weights.safetensors"
 
 
-def long_training(folder):
+def long_training(folder, steps=700):
     config = yaml.safe_load(SMOKE.read_text())
     config["dataset"] |= {"n_train": 1000, "n_test": 400, "n_conflict": 0}
-    config["train"] |= {"steps": 700, "evaluate_every_steps": 700}
+    config["train"] |= {"steps": steps, "evaluate_every_steps": steps}
     config["compute"] = {"checkpoint_every_s": 0.2}
     (folder / "killed.yaml").write_text(yaml.safe_dump(config))
     return folder / "killed.yaml"

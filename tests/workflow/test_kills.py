@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.workflow.conftest import ROOT, SMOKE, results, snakemake
 from tests.workflow.test_killed import long_training, states, trainers, wait_for
@@ -88,23 +87,15 @@ def test_the_smoke_experiment_killed_four_times(smoke, tmp_path, seed):
 def calm(tmp_path_factory):
     """The weights of an undisturbed training."""
     folder = tmp_path_factory.mktemp("calm")
-    done = snakemake(folder, WEIGHTS, "--configfile", slower(folder))
+    done = snakemake(folder, WEIGHTS, "--configfile", long_training(folder, steps=2500))
     assert done.returncode == 0, done.stdout + done.stderr
     return (folder / WEIGHTS).read_bytes()
-
-
-def slower(folder):
-    config = long_training(folder)
-    values = yaml.safe_load(config.read_text())
-    values["train"]["steps"] = 2500
-    config.write_text(yaml.safe_dump(values))
-    return config
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_training_killed_four_times_after_a_checkpoint(calm, tmp_path, seed):
     draw = random.Random(seed)
-    config = slower(tmp_path)
+    config = long_training(tmp_path, steps=2500)
     for kind in [KINDS[(seed + i) % 3] for i in range(4)]:
         before = states(tmp_path)
         main = begin(tmp_path, WEIGHTS, "--configfile", config)

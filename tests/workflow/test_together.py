@@ -17,7 +17,7 @@ pytestmark = pytest.mark.workflow
 
 
 def test_two_on_one_checkout(tmp_path):
-    config = long_training(tmp_path)
+    config = long_training(tmp_path, steps=20_000)
     program = Path(sys.executable).with_name("snakemake")
     command = [program, WEIGHTS, "--snakefile", ROOT / "Snakefile", "--configfile", config]
     quiet = subprocess.DEVNULL
@@ -31,16 +31,17 @@ def test_two_on_one_checkout(tmp_path):
         assert "--unlock" not in said and trainers(tmp_path)
 
         values = yaml.safe_load(SMOKE.read_text())
-        values["train"]["steps"] = 2
-        values["dataset"] |= {"n_train": 900, "n_test": 200, "n_conflict": 0}
+        values["train"]["steps"] = 3
+        values["dataset"] |= {"n_train": 900, "n_test": 400, "n_conflict": 0}
         (tmp_path / "other.yaml").write_text(yaml.safe_dump(values))
         target = "results/other/models/vit_small/f100/s0/weights.safetensors"
         third = snakemake(tmp_path, target, "--configfile", tmp_path / "other.yaml")
         assert third.returncode == 0, third.stdout + third.stderr
         assert (tmp_path / target).exists() and trainers(tmp_path)
     finally:
-        os.kill(first.pid, signal.SIGTERM)
+        os.kill(first.pid, signal.SIGKILL)
         first.wait()
+        wait_for(lambda: not trainers(tmp_path), "the first to end")
 
 
 def test_touch_is_refused(smoke, tmp_path):

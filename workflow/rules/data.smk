@@ -16,6 +16,22 @@ rule prepare_dataset:
         " --output files {output:q} --log {log:q}"
 
 
+rule describe_dataset:
+    """What the report says of the images, which it does not need itself."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+    output:
+        EXPERIMENT.facts,
+    log:
+        f"{R}/logs/data/describe.log",
+    params:
+        cfg="{}",
+        code=EXPERIMENT.code("datasets.describe"),
+    shell:
+        "python -m sightlines.start sightlines.datasets.describe --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --output facts {output:q} --log {log:q}"
+
+
 rule split_training:
     """Fix the training, validation and test images, and the nested fractions."""
     input:

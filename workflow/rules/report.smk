@@ -7,7 +7,7 @@ rule write_report:
         figures=expand("{r}/figures/{figure}.svg", r=R, figure=EXPERIMENT.figures),
         pictures=expand("{r}/figures/{figure}.png", r=R, figure=EXPERIMENT.figures),
         tables=[*EXPERIMENT.tables(), *EXPERIMENT.claims.values()],
-        dataset=EXPERIMENT.data_files()[0],
+        dataset=EXPERIMENT.facts,
     output:
         f"{R}/report.html",
     log:

@@ -10,7 +10,7 @@ from sightlines.sharing.code_digest import code_parts, keep_parts
 from sightlines.sharing.explain import BeforeRunning, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
-from sightlines.sharing.unpulled import HEAVY, advice, files_to_pull, is_shared, only_missing
+from sightlines.sharing.unpulled import advice, files_to_pull, is_heavy, is_shared, only_missing
 
 LOCKED = "Directory cannot be locked"
 TOUCHED = (
@@ -50,17 +50,15 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 def _before_running(
     workflow: Any, experiment: str, adoption: Adoption, may_recompute: bool
 ) -> None:
-    from snakemake.exceptions import WorkflowError
-
     if workflow.touch:
-        raise WorkflowError(TOUCHED)
+        raise SystemExit(TOUCHED)
     dag = workflow.dag
     keep_parts()
     say(table(planned_jobs(dag, Codes(read_codes(experiment)))))
     idle = only_missing(dag, adoption.absent)
-    is_heavy = any(job.rule.name.startswith(HEAVY) for job in idle)
-    if is_heavy and not may_recompute and is_shared(experiment):
-        raise WorkflowError(advice(experiment, files_to_pull(dag, idle), adoption.absent))
+    costs = any(is_heavy(job.rule.name) for job in idle)
+    if costs and not may_recompute and is_shared(experiment):
+        raise SystemExit(advice(experiment, files_to_pull(dag, idle), adoption.absent))
 
 
 def end(experiment: str) -> None:

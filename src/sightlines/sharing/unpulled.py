@@ -7,6 +7,8 @@ from sightlines.sharing.dvc import shared_parts
 
 HEAVY = ("train_", "finetune_", "dump_")
 """Beginnings of the names of rules that run networks."""
+LIGHT = ("dump_pixels",)
+"""Those of them that run none."""
 
 
 def is_shared(experiment: str) -> bool:
@@ -14,8 +16,16 @@ def is_shared(experiment: str) -> bool:
     return bool(shared_parts(experiment))
 
 
+def is_heavy(rule: str) -> bool:
+    """Whether a rule runs networks."""
+    return rule.startswith(HEAVY) and rule not in LIGHT
+
+
 def only_missing(dag: Any, absent: Mapping[str, int]) -> set[Any]:
-    """Jobs that would run for no other reason than that recorded files are not here."""
+    """Jobs that would run for no other reason than that recorded files are not here.
+
+    Also what follows from such jobs: Snakemake trains again when images are made again.
+    """
     needed = set(dag.needrun_jobs())
     idle: set[Any] = set()
     for level in dag.toposorted():
@@ -35,7 +45,7 @@ def _is_only_missing(dag: Any, job: Any, changing: set[Any], absent: Mapping[str
         reason.updated_input,
         any(before in changing for before in dag.dependencies[job]),
     )
-    return bool(missing) and missing <= absent.keys() and not any(others)
+    return missing <= absent.keys() and not any(others)
 
 
 def files_to_pull(dag: Any, idle: Iterable[Any]) -> list[str]:
