@@ -206,6 +206,7 @@ def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
         lost.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     clone = clone_of(origin, tmp_path / "clone")
     done = fetch(clone)
+    print(done.stderr)
     assert done.returncode == 1 and "make share" in done.stderr, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     weights = clone / "results/smoke/models/resnet/f100/s0/weights.safetensors"

@@ -61,15 +61,18 @@ def explain_failure(done: subprocess.CompletedProcess[str]) -> str:
     return said
 
 
+LOST = (
+    "The remote lacks these files, or gave damaged ones, which were dropped. Whoever has them "
+    "whole runs `make share` again (a damaged object is first deleted in the remote)."
+)
 CURES = {
     "Unable to acquire lock": "Another dvc is at work in this folder: wait until it ends.",
     "No space left": "The disk is full: free some space and give the same command again.",
     "Permission denied": "Check the remote's user and key: dvc remote list, dvc remote modify.",
-    "missing cache files": "The remote lacks these files or gave damaged ones: whoever has them "
-    "whole runs `make share` again; see docs/sharing.md.",
-    "Checkout failed": "The remote lacks some files or gave damaged ones, which were dropped: "
-    "whoever has them whole runs `make share` again; see docs/sharing.md.",
-    "dvc-": "This remote needs another package: see docs/sharing.md.",
+    "missing cache files": LOST,
+    "failed to download": LOST,
+    "Checkout failed": LOST,
+    "is not installed": "This remote needs another package: see docs/sharing.md.",
 }
 
 

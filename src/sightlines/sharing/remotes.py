@@ -7,6 +7,7 @@ OpenSSH looks: it connects once before, with the user's own settings and known h
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +35,41 @@ def prepare(remote: Remote) -> bool:
     return True
 
 
+def look_for_losses(remote: Remote, targets: Iterable[str]) -> int:
+    """Let the next push send again what the remote lost.
+
+    DVC takes a folder's files for given where it finds the folder's listing: a file that the remote
+    lost would never be sent again. So listings of folders that are not whole are taken away.
+
+    Args:
+        remote: Where the results lie.
+        targets: Files of DVC, such as ``data.dvc``, or names of stages.
+
+    Returns:
+        Number of objects that are not there.
+    """
+    from dvc.repo import Repo
+    from dvc_data.hashfile.db import get_index
+
+    lost = 0
+    with Repo() as repo:
+        store = repo.cloud.get_remote_odb(remote.name)
+        get_index(store).clear()
+        outs = [
+            out for target in targets for stage in repo.stage.collect(target) for out in stage.outs
+        ]
+        for out in outs:
+            listing = out.get_obj() if out.use_cache and out.hash_info else None
+            if listing is None or not out.hash_info.isdir:
+                continue
+            names = {entry.value for _, _, entry in listing}
+            missing = names - set(store.oids_exist(sorted(names), jobs=4))
+            if missing and store.exists(out.hash_info.value):
+                store.delete(out.hash_info.value)
+            lost += len(missing)
+    return lost
+
+
 def _check_host(remote: Remote) -> None:
     address = urlsplit(remote.url)
     host = address.hostname or ""
@@ -47,7 +83,7 @@ def _check_host(remote: Remote) -> None:
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20"]
     if known := os.environ.get(KNOWN_HOSTS):
         options.append(f"UserKnownHostsFile={Path(known).absolute()}")
-    words = ["sftp", "-q", "-b", "-", *(word for option in options for word in ("-o", option))]
+    words = ["sftp", "-b", "-", *(word for option in options for word in ("-o", option))]
     port = remote.options.get("port") or address.port
     if port:
         words += ["-P", str(port)]

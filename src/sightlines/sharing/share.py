@@ -30,7 +30,7 @@ from sightlines.sharing.dvc import (
 from sightlines.sharing.explain import say
 from sightlines.sharing.metrics import metrics_path, write_metrics
 from sightlines.sharing.provenance import provenance_path, write_provenance
-from sightlines.sharing.remotes import prepare
+from sightlines.sharing.remotes import look_for_losses, prepare
 from sightlines.sharing.verify import verify
 
 NOTHING = "Nothing to be done"
@@ -68,6 +68,7 @@ def share(config: Path, stale: bool) -> None:
         print(_without_remote(experiment))
         return
     say(f"Pushing to {remote.name} ({remote.url}) …")
+    look_for_losses(remote, [experiment, str(DATA)])
     pushed = dvc("push", experiment, str(DATA)).stdout.strip()
     print(_for_colleagues(experiment, config, remote, pushed))
 
