@@ -22,7 +22,7 @@ LOGS = {
 }
 
 
-def make(path, reads, text):
+def make(path, reads, text, code="python -m x"):
     """As Snakemake and a job leave it: the file, Snakemake's record, the job's own."""
 
     file = Path(path)
@@ -33,7 +33,7 @@ def make(path, reads, text):
         "input": sorted(reads),
         "log": [LOGS[path]],
         "params": ["'0123456789abcdef'", repr(json.dumps({"seed": 0}))],
-        "code": "python -m x",
+        "code": code,
         "starttime": 1.0,
         "endtime": 2.0,
         "input_checksums": {p: f"sha256:{sha256(Path(p))}" for p in reads},
@@ -144,6 +144,25 @@ def test_a_version_made_here_stands_beside_the_shared_one(project):
     (project / TABLE).write_text("numbers")  # as `dvc checkout` would
     found = adopt("mine")
     assert (found.adopted, found.distrusted) == ([TABLE], {})
+
+
+def test_of_two_accounts_of_the_same_bytes_the_later_counts(project):
+    """Other code made the same table; then git put the earlier account back; then it ran again."""
+    provenance_file = project / "results/mine/provenance.json"
+    shared = provenance_file.read_bytes()
+
+    def code():
+        return snakemake_records.read_one(TABLE)["code"]
+
+    make(TABLE, [MODEL], "numbers", code="python -m y")
+    adopt("mine")
+    assert code() == "python -m y"
+    provenance_file.write_bytes(shared)
+    adopt("mine")
+    assert code() == "python -m x"
+    make(TABLE, [MODEL], "numbers", code="python -m y")
+    adopt("mine")
+    assert code() == "python -m y"
 
 
 def test_what_a_living_snakemake_makes_is_let_be(pulled):

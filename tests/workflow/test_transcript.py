@@ -79,7 +79,8 @@ def type_in(folder, command, server):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | server.environment()
     environment |= {"PYTHONPATH": str(folder / "src"), "PATH": path}
-    command = command.replace("make ", "make --no-print-directory --old-file=.venv/ready ")
+    options = "--no-print-directory --old-file=.venv/ready"
+    command = re.sub(r"(?<!\w)make ", f"make {options} ", command)
     done = subprocess.run(
         command, shell=True, cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -24,7 +24,12 @@ from pathlib import Path
 from sightlines.file_hashes import hash_files
 from sightlines.files import write_json
 from sightlines.sharing.paths import refuse_leading_outside
-from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
+from sightlines.sharing.provenance import (
+    MadeBy,
+    local_jobs,
+    provenance_path,
+    read_provenance,
+)
 from sightlines.sharing.snakemake_records import being_made, distrust, install
 from sightlines.stage import record_path
 
@@ -103,6 +108,7 @@ class _Adopter:
         self.experiment = experiment
         self.here = local_jobs(experiment)
         self.shared = read_provenance(experiment)
+        self.shared_since = _written(provenance_path(experiment))
         self.locked = being_made()
         present = {*_results(Path("results", experiment)), *self._present_data()}
         present -= {f"results/{experiment}/{name}" for name in NO_RESULTS}
@@ -149,10 +155,11 @@ class _Adopter:
     def _outputs(self) -> Iterator[tuple[set[str], list[MadeBy]]]:
         """Outputs that belong together, with the accounts of them.
 
-        First those that have hashes, and of these this folder's own.
+        First those that have hashes. Of two the one that came last: a job of this folder that ran
+        since `provenance.json` was written, or that file, where git has put it there since.
         """
         by_output: dict[str, list[MadeBy]] = {}
-        for job in sorted(self._jobs(), key=lambda job: not all(job.outputs.values())):
+        for job in sorted(self._jobs(), key=self._rank):
             for output in job.outputs:
                 by_output.setdefault(output, []).append(job)
         seen: set[str] = set()
@@ -161,6 +168,12 @@ class _Adopter:
                 together = {p for job in accounts for p in job.outputs}
                 seen |= together
                 yield together, accounts
+
+    def _rank(self, job: MadeBy) -> tuple[bool, int]:
+        if self.here.get(job.log) is not job:
+            return not all(job.outputs.values()), 1
+        is_older = _written(record_path(Path(job.log))) < self.shared_since
+        return not all(job.outputs.values()), 2 if is_older else 0
 
     def _choose(self, accounts: list[MadeBy]) -> tuple[MadeBy | None, str]:
         """The first account that fits the files; else why the last does not."""
@@ -234,6 +247,13 @@ class _Adopter:
         if any(is_disturbed(job) for job in trusted):
             for path in {p for job in trusted for p in (*job.outputs, *job.inputs)} & set(times):
                 _set_time(Path(path))
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _results(folder: Path) -> Iterator[str]:

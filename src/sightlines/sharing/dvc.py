@@ -118,6 +118,11 @@ def shared_parts(experiment: str) -> list[str]:
         return []
 
 
+def parts_in_dvc(experiment: str, parts: list[str]) -> list[str]:
+    """Of the parts that the lock file names, those that are not in git."""
+    return [p for p in parts if p in {f"results/{experiment}/{part}" for part in PARTS}]
+
+
 def write_stage(experiment: str, config: Path) -> None:
     """Declare an experiment's results in `dvc.yaml`: one stage, one output a folder.
 

@@ -19,6 +19,7 @@ from sightlines.sharing.dvc import (
     default_remote,
     dvc,
     explain_failure,
+    parts_in_dvc,
     require_repository,
     shared_parts,
 )
@@ -79,11 +80,6 @@ def _targets(experiment: str, parts: list[str], what: list[str]) -> list[str]:
                 f"{experiment} has no shared part {word!r}; there are {', '.join([*known, IMAGES])}"
             )
     return targets
-
-
-def parts_in_dvc(experiment: str, parts: list[str]) -> list[str]:
-    """Of the parts that the lock file names, those that are not in git."""
-    return [p for p in parts if p in {f"results/{experiment}/{part}" for part in PARTS}]
 
 
 def _sizes(experiment: str, targets: list[str]) -> str:

@@ -23,6 +23,7 @@ from sightlines.sharing.dvc import (
     Remote,
     default_remote,
     dvc,
+    parts_in_dvc,
     require_repository,
     shared_parts,
     write_stage,
@@ -143,7 +144,8 @@ def _without_remote(experiment: str) -> str:
 
 
 def _for_colleagues(experiment: str, config: Path, remote: Remote, pushed: str) -> str:
-    folders = ", ".join(Path(part).name for part in shared_parts(experiment))
+    parts = parts_in_dvc(experiment, shared_parts(experiment))
+    folders = ", ".join(Path(part).name for part in parts)
     return "\n".join(
         [
             f"{experiment}: {pushed or 'everything was there'} ({remote.name}; {folders}).",
