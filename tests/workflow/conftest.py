@@ -45,7 +45,7 @@ def ok(done):
 
 def results(folder):
     """Relative path -> bytes of every result that must be reproducible."""
-    left_out = ("logs", "records", "report.html")
+    left_out = ("logs", "records", "report.html", "provenance.json")
     found = {}
     for path in sorted((folder / "results").rglob("*")):
         parts = path.relative_to(folder / "results").parts

@@ -44,6 +44,7 @@ def test_the_smoke_experiment_on_slurm(smoke, cluster, with_plugin, tmp_path):
     shutil.rmtree(folder / "data")
     program = Path(sys.executable).with_name("snakemake")
     options = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE]
+    options += ["--resources", "gpu=2"]
     done = subprocess.run(
         [program, *options],
         cwd=folder,
@@ -56,6 +57,8 @@ def test_the_smoke_experiment_on_slurm(smoke, cluster, with_plugin, tmp_path):
     assert "slurm" in said.lower() and (folder / "results/smoke/report.html").exists()
     jobs = (cluster / "log/jobs.txt").read_text().splitlines()
     assert len(jobs) >= 80 and all("JobState=COMPLETED" in line for line in jobs)
+    shown = [line for line in jobs if "gres/gpu" in line]
+    assert len(shown) == 43  # networks trained and dumped, each with a GPU of its own
     assert len(list((folder / ".snakemake/slurm_logs").rglob("*.log"))) >= 80
     assert (folder / "results/smoke/records/train/vit_small/f100/s0.json").exists()
     found, expected = results(folder), results(smoke)

@@ -105,7 +105,13 @@ if workflow.is_main_process:
 SOURCES = source_folder(EXPERIMENT.config)
 R = EXPERIMENT.folder
 THREADS = EXPERIMENT.config["compute"]["threads"]
-GPUS = 0 if EXPERIMENT.config["compute"]["device"] == "cpu" else count_gpus()
+# A cluster's login node has no GPU: there `--resources gpu=N` says how many may be asked for.
+if EXPERIMENT.config["compute"]["device"] == "cpu":
+    GPUS = 0
+elif "gpu" in workflow.global_resources:
+    GPUS = workflow.global_resources["gpu"].value
+else:
+    GPUS = count_gpus()
 GPU = min(GPUS, 1)  # what a job that runs a network asks for
 # What a cluster is asked for: megabytes and minutes, one share more at each retry.
 TRAINING = dict(
