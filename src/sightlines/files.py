@@ -37,8 +37,13 @@ _CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items()}
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
+def atomic(path: Path, is_lasting: bool = True) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under `path` only when the block ends well.
+
+    Args:
+        path: Where it appears.
+        is_lasting: Wait until the disk has it. Not for what is soon made again: power that fails
+            may then leave an empty file, and waiting takes milliseconds a file.
 
     Raises:
         DiskError: the folder cannot be written, or the disk is full; nothing is left behind.
@@ -50,7 +55,8 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         with open(temporary, "wb") as handle:
             yield handle
             handle.flush()
-            os.fsync(handle.fileno())
+            if is_lasting:
+                os.fsync(handle.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -122,10 +128,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys; NaN and infinity are refused."""
+def write_json(path: Path, value: Any, is_lasting: bool = True) -> None:
+    """Write JSON with sorted keys; NaN and infinity are refused. See `atomic`."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    with atomic(path) as handle:
+    with atomic(path, is_lasting) as handle:
         handle.write(text.encode())
 
 

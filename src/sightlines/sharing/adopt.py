@@ -227,7 +227,7 @@ class _Adopter:
         for output in job.outputs:
             install(output, job.metadata)
         if job.record and job.log.startswith(f"results/{self.experiment}/"):
-            write_json(record_path(Path(job.log)), job.record)
+            write_json(record_path(Path(job.log)), job.record, is_lasting=False)
         self.found.adopted += [p for p in job.outputs if p in self.hashes]
 
     def _distrust(self, outputs: Iterable[str], why: str) -> None:

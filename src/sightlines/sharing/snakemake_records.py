@@ -66,7 +66,7 @@ def install(output: str, record: Metadata) -> None:
     INCOMPLETE.mkdir(parents=True, exist_ok=True)  # else Snakemake takes the folder for an old one
     blank = {"incomplete": False, "external_jobid": None, "job_hash": None}
     text = json.dumps(record | blank | {"record_format_version": FORMAT})
-    with atomic(record_path(METADATA, output)) as handle:
+    with atomic(record_path(METADATA, output), is_lasting=False) as handle:
         handle.write(text.encode())
     with contextlib.suppress(OSError):
         record_path(INCOMPLETE, output).unlink()
