@@ -75,6 +75,7 @@ def test_ssh_there_and_back(origin, tmp_path):
     assert "verify = true" in (clone / ".dvc/config").read_text()
 
 
+@pytest.mark.slow
 def test_webdav_there_and_back(origin, tmp_path):
     login = {"user": "lab", "password": "secret"}
     with webdav_server(tmp_path / "dav") as url:
@@ -148,6 +149,7 @@ def kill_when(process, is_time, seconds=120):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_push_that_was_killed_is_repeated(origin, tmp_path):
     store = tmp_path / "store"
     set_remote(origin, store)
@@ -161,6 +163,7 @@ def test_a_push_that_was_killed_is_repeated(origin, tmp_path):
     assert is_whole(clone, origin) and planned(plan(clone)) == {}
 
 
+@pytest.mark.slow
 def test_a_pull_that_was_killed_is_repeated(shared, tmp_path):
     clone = clone_of(shared, tmp_path / "clone")
     process = start(clone, "-m", "sightlines.sharing.pull", "smoke")
@@ -169,6 +172,7 @@ def test_a_pull_that_was_killed_is_repeated(shared, tmp_path):
     assert is_whole(clone, shared) and planned(plan(clone)) == {}
 
 
+@pytest.mark.slow
 def test_two_push_at_once(origin, tmp_path):
     store = tmp_path / "store"
     set_remote(origin, store)
@@ -191,6 +195,7 @@ def victim(origin, store):
     return next(p for p in objects(store) if p.parent.name + p.name == digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["corrupted", "missing"])
 def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
     store = tmp_path / "store"
@@ -218,6 +223,7 @@ def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
     assert is_whole(clone, origin) and planned(plan(clone)) == {}
 
 
+@pytest.mark.slow
 def test_a_full_remote(origin, tmp_path):
     with small_disk(tmp_path / "small", 1) as store:
         set_remote(origin, store / "store")
@@ -228,6 +234,7 @@ def test_a_full_remote(origin, tmp_path):
     assert planned(plan(origin)) == {}
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_while_pulling(shared, tmp_path):
     clone = clone_of(shared, tmp_path / "clone")
     with small_disk(tmp_path / "small", 3) as disk:
