@@ -6,6 +6,7 @@ stage uses, and which code it runs. Nothing here imports torch, pandas or matplo
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,24 @@ class Experiment:
     def tables(self) -> list[str]:
         """All tables of the experiment."""
         return [path for measure in self.measures for path in self.outputs(measure).values()]
+
+    def has(self, path: str) -> bool:
+        """Whether a path is one that this config still asks for, as far as its name tells.
+
+        Results of networks, tasks, tables and figures that it no longer has are none.
+        """
+        parts = Path(path).parts
+        if parts[:2] != ("results", self.name):
+            return True
+        slugs = ["/".join(parts[i : i + 3]).split(".")[0] for i in range(2, len(parts) - 2)]
+        named = [s for s in slugs if re.fullmatch(r"[^/]+/f\d{3}/s\d+", s)]
+        if named and not {n.slug for n in self.networks} & set(named):
+            return False
+        if parts[2] == "transfer" and parts[3] not in self.tasks:
+            return False
+        if parts[2] == "tables":
+            return path in {*self.tables(), *self.claims.values(), self.facts}
+        return parts[2] != "figures" or Path(path).stem in self.figures
 
     # -- what a job depends on besides its inputs -------------------------------------------
 

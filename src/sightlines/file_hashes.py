@@ -8,6 +8,7 @@ remembered: a second edit might leave the same times.
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,11 +60,13 @@ def _stamp(path: Path) -> Stamp:
         status = path.stat()
     except OSError:
         return (-1, 0, 0)
+    if not stat.S_ISREG(status.st_mode):
+        return (-1, 0, 0)
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _hash(path: Path) -> str:
     try:
-        return sha256(path)
+        return sha256(path) if path.is_file() else UNREADABLE
     except OSError:
         return UNREADABLE

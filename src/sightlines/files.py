@@ -49,7 +49,7 @@ def atomic(path: Path, is_lasting: bool = True) -> Iterator[IO[bytes]]:
         DiskError: the folder cannot be written, or the disk is full; nothing is left behind.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name[:150]}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as handle:

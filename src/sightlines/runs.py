@@ -45,13 +45,37 @@ def enter() -> str:
     freed = ""
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for lock in sorted(LOCKS.glob("*.lock")):
+        for lock in [] if _stranger_works_here() else sorted(LOCKS.glob("*.lock")):
             lock.unlink(missing_ok=True)
             freed = str(LOCKS)
     fcntl.flock(handle, fcntl.LOCK_SH)
     with contextlib.suppress(OSError, SightlinesError):
         _sign_in()
     return freed
+
+
+def _stranger_works_here() -> bool:
+    """Whether a Snakemake that is not one of ours, of another Snakefile, is at work here."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes()
+            here = (process / "cwd").readlink() == Path.cwd()
+            if b"snakemake" in words and here and process.name not in _own_family():
+                return True
+    return False
+
+
+def _own_family() -> set[str]:
+    """This process and those that it comes from (a shell, make, a test)."""
+    family, process = {str(os.getpid())}, str(os.getpid())
+    while process not in ("0", "1", ""):
+        try:
+            fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            break
+        process = fields[1]
+        family.add(process)
+    return family
 
 
 def _sign_in() -> None:

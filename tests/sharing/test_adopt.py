@@ -173,6 +173,87 @@ def test_what_a_living_snakemake_makes_is_let_be(pulled):
     assert adopt("mine").distrusted == {} and not is_distrusted(TABLE)
 
 
+def test_without_a_record_of_its_own_a_result_is_known_by_what_was_made_of_it(project):
+    """Records were deleted: what readers confirm is believed, what nobody confirms is not."""
+    shutil.rmtree(project / "results/mine/records")
+    (project / "results/mine/provenance.json").unlink()
+    found = adopt("mine")
+    assert list(found.distrusted) == [TABLE] and not is_distrusted(MODEL)
+    (project / MODEL).write_text("weightz")
+    assert {MODEL, TABLE} <= set(adopt("mine").distrusted)
+
+
+def test_deleted_records_come_back_from_the_shared_ones(project):
+    shutil.rmtree(project / "results/mine/records")
+    assert adopt("mine").distrusted == {}
+    assert (project / "results/mine/records/train/a.json").is_file()
+    (project / TABLE).write_text("numberz")
+    assert list(adopt("mine").distrusted) == [TABLE]
+    write_provenance("mine")
+    assert len(read_provenance("mine")) == 3
+
+
+def test_two_variants_of_a_dataset_do_not_hide_each_other(project):
+    """The same log, other settings: as after one edit of `dataset` and back."""
+    other = "data/y/images.npy"
+    LOGS[other] = LOGS[DATA]
+    try:
+        make(other, [], "other images")
+        adopt("mine")
+        (project / DATA).write_text("imagez")
+        assert DATA in adopt("mine").distrusted
+    finally:
+        del LOGS[other]
+
+
+def test_the_mark_counts_with_any_trigger(pulled):
+    (pulled / TABLE).write_text("numberz")
+    adopt("mine")
+    mark = snakemake_records.record_path(snakemake_records.INCOMPLETE, TABLE)
+    assert mark.exists()
+    written = snakemake_records.written_ns(TABLE)
+    adopt("mine")
+    assert snakemake_records.written_ns(TABLE) == written, "it is written once"
+    (pulled / TABLE).write_text("numbers")
+    adopt("mine")
+    assert not mark.exists()
+
+
+def test_a_job_that_ends_while_we_look_is_let_be(pulled, monkeypatch):
+    real = adopting.hash_files
+
+    def hash_slowly(root, paths):
+        found = real(root, paths)
+        make(TABLE, [MODEL], "fresh numbers")
+        return found
+
+    (pulled / TABLE).write_text("old numbers")
+    monkeypatch.setattr(adopting, "hash_files", hash_slowly)
+    adopt("mine")
+    assert not is_distrusted(TABLE)
+
+
+def test_records_of_another_snakefile_are_none_of_ours(project):
+    foreign = {"rule": "x", "input": [], "log": ["log/a.log"], "params": [], "code": "cp"}
+    snakemake_records.install("data/theirs.txt", foreign)
+    (project / "data/theirs.txt").write_text("x")
+    assert adopt("mine").distrusted == {}
+    assert snakemake_records.read_one("data/theirs.txt")["code"] == "cp"
+
+
+def test_strange_files_neither_stop_nor_hang(pulled):
+    os.mkfifo(pulled / "results/mine/tables/pipe")
+    (pulled / "results/mine/tables/zero").symlink_to("/dev/zero")
+    (Path(os.fsencode(pulled / "results/mine/tables").decode()) / "caf\udce9.csv").touch()
+    assert adopt("mine").distrusted == {}
+
+
+def test_a_renamed_experiment_is_told(pulled):
+    (pulled / "results/mine").rename(pulled / "results/yours")
+    with pytest.raises(ResultError, match="is of the experiment 'mine'"):
+        adopt("yours")
+
+
 def test_stopped_half_way_it_begins_again(pulled, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
@@ -247,6 +328,8 @@ def test_outputs_of_another_experiment_are_refused(pulled):
         lambda f: f["jobs"][LOGS[TABLE]]["snakemake"].update(rule=[]),
         lambda f: f["jobs"][LOGS[TABLE]]["snakemake"].update(starttime="now"),
         lambda f: f["jobs"][LOGS[TABLE]].update(record=3),
+        lambda f: f["jobs"][LOGS[TABLE]]["outputs"].update({TABLE: ["0" * 64, float("inf")]}),
+        lambda f: f["jobs"][LOGS[TABLE]]["snakemake"].update(log=["x"]),
         lambda f: f.update(jobs=[]),
         lambda f: f.pop("shells"),
         lambda f: f.update(version=99),
@@ -275,7 +358,7 @@ def test_a_huge_provenance_is_not_read(pulled, monkeypatch):
 def test_folders_that_lead_out_of_the_project_are_refused(pulled, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (pulled / "results/mine/records").symlink_to(outside)
-    with pytest.raises(ResultError, match="outside this project"):
+    with pytest.raises(ResultError, match="must not write there"):
         adopt("mine")
     assert list(outside.iterdir()) == []
 

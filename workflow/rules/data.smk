@@ -6,7 +6,7 @@ rule prepare_dataset:
     output:
         EXPERIMENT.data_files(),
     log:
-        f"{R}/logs/data/prepare.log",
+        f"{R}/logs/data/prepare/{Path(EXPERIMENT.data_folder).name}.log",
     threads: THREADS
     params:
         cfg=lambda w, cfg=as_json(EXPERIMENT.slice_data(fingerprint())): cfg,

@@ -10,7 +10,7 @@ for task in EXPERIMENT.tasks:
         output:
             files,
         log:
-            f"{R}/logs/transfer/{task}/prepare.log",
+            f"{R}/logs/transfer/{task}/prepare/{Path(files[0]).parent.name}.log",
         threads: THREADS
         params:
             cfg=lambda w, cfg=as_json(

@@ -17,24 +17,25 @@ Stopped half-way, it begins again at the next start.
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightlines.file_hashes import hash_files
 from sightlines.files import write_json
-from sightlines.sharing.paths import refuse_leading_outside
+from sightlines.sharing.paths import is_ours, refuse_links
 from sightlines.sharing.provenance import (
     MadeBy,
     local_jobs,
     provenance_path,
     read_provenance,
 )
-from sightlines.sharing.snakemake_records import being_made, distrust, install
+from sightlines.sharing.snakemake_records import being_made, distrust, install, written_ns
 from sightlines.stage import record_path
 
 LOCK = Path(".cache/sightlines/adopt.lock")
-ADOPTED_S = 1_000_000_000
+ADOPTED_S = 1_000_000_000.0
 """File time of adopted results: September 2001, older than whatever is made here."""
 BY_THE_WAY = ("logs", "records")
 """Folders of an experiment whose files are no results."""
@@ -82,7 +83,7 @@ def adopt(experiment: str) -> Adoption:
     """
     folder = Path("results", experiment)
     for place in (folder, Path("data")):
-        refuse_leading_outside(place)
+        refuse_links(place)
     with _alone():
         return _Adopter(experiment).run()
 
@@ -106,8 +107,11 @@ def _alone() -> Iterator[None]:
 class _Adopter:
     def __init__(self, experiment: str) -> None:
         self.experiment = experiment
+        self.began_ns = time.time_ns()
         self.here = local_jobs(experiment)
-        self.shared = read_provenance(experiment)
+        self.shared = list(read_provenance(experiment).values())
+        self.own = {id(job) for job in self.here}
+        self.current = {path: job for job in self.here for path in job.outputs}
         self.shared_since = _written(provenance_path(experiment))
         self.locked = being_made()
         present = {*_results(Path("results", experiment)), *self._present_data()}
@@ -117,14 +121,17 @@ class _Adopter:
         self.hashes = dict(zip(paths, hash_files(Path(), paths), strict=True))
         self.strays = present - {p for job in self._jobs() for p in job.outputs}
         self.recorded: dict[str, set[str]] = {}
+        self.read_as: dict[str, set[str]] = {}
         for job in self._jobs():
             for path, digest in job.outputs.items():
                 self.recorded.setdefault(path, set()).add(digest)
+            for path, digest in job.inputs.items():
+                self.read_as.setdefault(path, set()).add(digest)
         self.found = Adoption()
 
     def _jobs(self) -> Iterator[MadeBy]:
-        yield from self.here.values()
-        yield from self.shared.values()
+        yield from self.here
+        yield from self.shared
 
     def _present_data(self) -> Iterator[str]:
         """Files below data/ that some account names; other variants are none of our business."""
@@ -147,7 +154,7 @@ class _Adopter:
             if not self._is_known(job):
                 self._install(job)
         self._distrust(self.strays - self.locked, UNKNOWN)
-        for job in self.shared.values():
+        for job in self.shared:
             self.found.absent |= {p: s for p, s in job.sizes.items() if p not in self.hashes}
         self._settle_times(trusted)
         return self.found
@@ -170,7 +177,7 @@ class _Adopter:
                 yield together, accounts
 
     def _rank(self, job: MadeBy) -> tuple[bool, int]:
-        if self.here.get(job.log) is not job:
+        if id(job) not in self.own:
             return not all(job.outputs.values()), 1
         is_older = _written(record_path(Path(job.log))) < self.shared_since
         return not all(job.outputs.values()), 2 if is_older else 0
@@ -187,8 +194,12 @@ class _Adopter:
     def _wrong(self, job: MadeBy) -> str:
         """What speaks against an account; empty where nothing does."""
         for path, digest in job.outputs.items():
-            if digest and self.hashes.get(path, digest) != digest:
+            found = self.hashes.get(path, digest)
+            if digest and found != digest:
                 return "its content is not what its record says"
+            # Without a record of its own, it is known by what was made of it.
+            if found and not digest and found not in self.read_as.get(path, ()):
+                return UNKNOWN
         for path, digest in job.inputs.items():
             known = {self.hashes[path]} if path in self.hashes else self.recorded.get(path, set())
             if known and "" not in known and digest not in known:
@@ -214,39 +225,89 @@ class _Adopter:
         yield from chosen
 
     def _is_known(self, job: MadeBy) -> bool:
-        """Whether Snakemake's record of the job says just this."""
-        known = self.here.get(job.log)
-        if known is None or any(
-            known.outputs.get(p) not in ("", h) for p, h in job.outputs.items()
-        ):
-            return False
-        same = (known.metadata.get(key) == job.metadata.get(key) for key in COMPARED)
-        return known.inputs == job.inputs and all(same)
+        """Whether Snakemake's records of the job's outputs, and our own, say just this."""
+        if id(job) in self.own:
+            return True
+        for path, digest in job.outputs.items():
+            known = self.current.get(path)
+            if known is None or known.outputs[path] != digest or known.inputs != job.inputs:
+                return False
+            if any(known.metadata.get(key) != job.metadata.get(key) for key in COMPARED):
+                return False
+        return True
 
     def _install(self, job: MadeBy) -> None:
+        if self._is_new(job.outputs):
+            return
+        log = self._own_log(job)
         for output in job.outputs:
-            install(output, job.metadata)
-        if job.record and job.log.startswith(f"results/{self.experiment}/"):
-            write_json(record_path(Path(job.log)), job.record, is_lasting=False)
+            install(output, job.metadata | {"log": [log]})
+        if job.record:
+            write_json(record_path(Path(log)), job.record, is_lasting=False)
         self.found.adopted += [p for p in job.outputs if p in self.hashes]
 
+    def _own_log(self, job: MadeBy) -> str:
+        """The job's log; of data that another experiment prepared, one of this experiment's."""
+        if job.log.startswith(f"results/{self.experiment}/"):
+            return job.log
+        variant = Path(next(iter(job.outputs))).parts[1]
+        return f"results/{self.experiment}/logs/data/adopted/{variant}.log"
+
+    def _is_new(self, outputs: Iterable[str]) -> bool:
+        """Whether another Snakemake makes these, or has made them while we looked."""
+        locked = being_made()
+        return any(path in locked or written_ns(path) > self.began_ns for path in outputs)
+
     def _distrust(self, outputs: Iterable[str], why: str) -> None:
+        outputs = set(outputs)
+        if outputs and self._is_new(outputs):
+            return
         for output in outputs:
             distrust(output, why)
             if output in self.hashes:
                 self.found.distrusted[output] = why
 
     def _settle_times(self, trusted: list[MadeBy]) -> None:
-        """Let no verified input be newer than what was made of it."""
-        times = {path: Path(path).stat().st_mtime for path in self.hashes if Path(path).exists()}
+        """Let no verified input be newer than what was made of it.
+
+        Snakemake takes an input's own time, and an output's link's. Where links lead to a cache
+        outside the project, whose times are not ours to change, the links get a later one.
+        """
+        here = [path for path in self.hashes if Path(path).exists()]
+        read = {path: Path(path).stat().st_mtime for path in here}
+        made = {path: Path(path).lstat().st_mtime for path in here}
 
         def is_disturbed(job: MadeBy) -> bool:
-            made = [times[p] for p in job.outputs if p in times]
-            return any(times.get(p, 0) > min(made) for p in job.inputs) if made else False
+            oldest = min((made[p] for p in job.outputs if p in made), default=None)
+            return oldest is not None and any(read.get(p, 0) > oldest for p in job.inputs)
 
-        if any(is_disturbed(job) for job in trusted):
-            for path in {p for job in trusted for p in (*job.outputs, *job.inputs)} & set(times):
-                _set_time(Path(path))
+        if not any(is_disturbed(job) for job in trusted):
+            return
+        ours = {p for job in trusted for p in (*job.outputs, *job.inputs)} & set(read)
+        root = Path().resolve()
+        outside = [p for p in ours if not Path(p).resolve().is_relative_to(root)]
+        link_time = max((read[p] for p in outside), default=ADOPTED_S)
+        for path in ours:
+            _set_time(Path(path), None if path in outside else ADOPTED_S, link_time)
+
+
+def _results(folder: Path) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = [name for name in folders if name not in BY_THE_WAY]
+        for name in names:
+            path = Path(place, name).as_posix()
+            if not name.startswith(".") and is_ours(path) and Path(path).is_file():
+                yield path
+
+
+def _set_time(path: Path, time_s: float | None, link_time_s: float) -> None:
+    """Give a file the adopted time, and its link one; what is somebody else's keeps its own."""
+    with contextlib.suppress(OSError):
+        if path.is_symlink():
+            os.utime(path, (link_time_s, link_time_s), follow_symlinks=False)
+        if time_s is not None:
+            os.utime(path, (time_s, time_s))
 
 
 def _written(path: Path) -> int:
@@ -254,21 +315,3 @@ def _written(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _results(folder: Path) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        if Path(place) == folder:
-            folders[:] = [name for name in folders if name not in BY_THE_WAY]
-        yield from (Path(place, n).as_posix() for n in names if not n.startswith("."))
-
-
-def _set_time(path: Path) -> None:
-    """Give a file the adopted time; one that is somebody else's keeps its own."""
-    root = Path().resolve()
-    with contextlib.suppress(OSError):
-        if path.is_symlink():
-            os.utime(path, (ADOPTED_S, ADOPTED_S), follow_symlinks=False)
-            if not path.resolve().is_relative_to(root):
-                return
-        os.utime(path, (ADOPTED_S, ADOPTED_S))

@@ -1,11 +1,13 @@
 """DVC's commands, and what of an experiment it versions."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -32,11 +34,13 @@ class Remote:
         name: DVC's name of it.
         url: Such as ``ssh://host/path``.
         options: All its settings.
+        is_local: Whether only this clone's own settings name it.
     """
 
     name: str
     url: str
     options: dict[str, str]
+    is_local: bool = False
 
 
 def dvc(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -82,16 +86,23 @@ def default_remote() -> Remote | None:
     Raises:
         ShareError: DVC's settings name a default remote that does not exist.
     """
-    parser = ConfigParser(interpolation=None)
+    parser, project = ConfigParser(interpolation=None), ConfigParser(interpolation=None)
     parser.read([path for path in SETTINGS if path.is_file()])
+    project.read([path for path in SETTINGS[:1] if path.is_file()])
     name = parser.get("core", "remote", fallback="")
     if not name:
         return None
-    for section in parser.sections():
-        if section.strip("'\"") == f'remote "{name}':
-            options = dict(parser[section])
-            return Remote(name, options.get("url", ""), options)
-    raise ShareError(f"the default remote {name!r} has no url: dvc remote add -d {name} <url>")
+    remotes = {s.strip("'").removeprefix('remote "').rstrip('"'): s for s in parser.sections()}
+    if name not in remotes:
+        raise ShareError(f"the default remote {name!r} has no url: dvc remote add -d {name} <url>")
+    options = dict(parser[remotes[name]])
+    url = options.get("url", "")
+    if url.startswith("remote://"):  # a folder of another remote
+        other, _, path = url.removeprefix("remote://").partition("/")
+        base = dict(parser[remotes[other]]) if other in remotes else {}
+        url = f"{base.get('url', '')}/{path}"
+        options = base | {k: v for k, v in options.items() if k != "url"}
+    return Remote(name, url, options, remotes[name] not in project)
 
 
 def require_repository() -> None:
@@ -171,3 +182,42 @@ def _plots(experiment: str) -> list[dict[str, Any]]:
         {(tables / "accuracy.csv").as_posix(): {"x": "model", "y": "accuracy_test"}},
         {(tables / "claims.csv").as_posix(): {"x": "claim", "y": "value"}},
     ]
+
+
+def check_listings(targets: Iterable[str]) -> None:
+    """Read what DVC would put where, before it does: listings come from somebody else.
+
+    Args:
+        targets: Outputs, or files of DVC such as ``data.dvc``, that have been fetched.
+
+    Raises:
+        ShareError: a listing names a file outside its folder; nothing was written.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        for target in targets:
+            for out in _outs(repo, target):
+                if not (out.hash_info and out.hash_info.isdir):
+                    continue
+                path = Path(repo.cache.local.oid_to_path(out.hash_info.value))
+                if path.is_file():
+                    _check_listing(path, str(out))
+
+
+def _outs(repo: Any, target: str) -> Iterator[Any]:
+    for stage in repo.stage.collect(target) if target.endswith(".dvc") else repo.index.stages:
+        yield from (out for out in stage.outs if target.endswith(".dvc") or out.def_path == target)
+
+
+def _check_listing(path: Path, name: str) -> None:
+    try:
+        relative = [PurePosixPath(entry["relpath"]) for entry in json.loads(path.read_bytes())]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ShareError(f"the shared listing of {name} is damaged: nothing was pulled") from error
+    for entry in relative:
+        if entry.is_absolute() or not entry.parts or {"..", ".git"} & set(entry.parts):
+            raise ShareError(
+                f"the shared listing of {name} names {str(entry)!r}, which is outside of it: "
+                "do not use these results. Nothing was put in place"
+            )

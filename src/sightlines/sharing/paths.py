@@ -9,26 +9,36 @@ OURS = ("results", "data")
 """Folders whose files records may name."""
 
 
+LONGEST_NAME = 240
+"""Bytes of one part of a path."""
+
+
 def is_ours(name: str) -> bool:
-    """Whether a recorded name stays below `results/` or `data/`, as a name."""
-    parts = PurePosixPath(name).parts
-    return len(parts) > 1 and parts[0] in OURS and ".." not in parts and "\0" not in name
+    """Whether a recorded name stays below `results/` or `data/`, as a name that a file can have."""
+    try:
+        parts = [part.encode() for part in PurePosixPath(name).parts]
+    except UnicodeEncodeError:
+        return False
+    if len(parts) < 2 or parts[0].decode() not in OURS or len(name) > 4000:
+        return False
+    return b".." not in parts and "\0" not in name and max(map(len, parts)) <= LONGEST_NAME
 
 
-def refuse_leading_outside(folder: Path) -> None:
-    """Stop where a folder below `folder` is a link that leaves the project.
+def refuse_links(folder: Path) -> None:
+    """Stop where `folder` or one below it is a link: a job would write through it, anywhere.
 
-    A job would write through it. Links to files are harmless: results are renamed over them.
+    Links to files are harmless, since results are renamed over them; `results` and `data`
+    themselves may be links, which only the owner of a checkout makes.
 
     Raises:
         ResultError: names the link.
     """
-    root = Path().resolve()
+    linked = [folder] if folder.is_symlink() and len(folder.parts) > 1 else []
     for place, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(place, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise ResultError(
-                    f"{path} is a link to {path.resolve()}, outside this project: results that "
-                    "come from somebody else must not write there. Remove the link."
-                )
+        linked += [path for name in folders if (path := Path(place, name)).is_symlink()]
+    if linked:
+        raise ResultError(
+            f"{linked[0]} is a link to {linked[0].resolve()}: results that come from somebody else "
+            "must not write there. Put a folder in its place; `results` or `data` as a whole may "
+            "be a link."
+        )

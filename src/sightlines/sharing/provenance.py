@@ -10,6 +10,7 @@ import ast
 import contextlib
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ VERSION = 1
 LARGEST_BYTES = 200_000_000
 KEPT = ("rule", "input", "log", "params", "starttime", "endtime", "container_img_url")
 KEPT_TOO = ("conda_env", "software_stack_hash")
+LONGEST_PARAM = 10_000_000
+DAMAGED = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What reading somebody else's JSON may end in."""
 REPEATED = ("hardware", "packages", "python")
 """Parts of a job's record that most jobs share."""
 
@@ -63,33 +76,47 @@ def provenance_path(experiment: str) -> Path:
     return Path("results", experiment, "provenance.json")
 
 
-def local_jobs(experiment: str) -> dict[str, MadeBy]:
-    """Jobs that this folder's Snakemake knows, by their logs: the experiment's and its data's."""
+def local_jobs(experiment: str) -> list[MadeBy]:
+    """Jobs that this folder's Snakemake knows: the experiment's and its data's.
+
+    Metadata that are not of a job of ours (another Snakefile may be at home here) are left out.
+    """
     grouped: dict[str, dict[str, Metadata]] = {}
     for output, metadata in read_all((f"results/{experiment}/", "data/")).items():
         logs = metadata.get("log")
-        if not why_distrusted(metadata) and isinstance(logs, list) and logs:
-            grouped.setdefault(logs[0], {})[output] = metadata
-    return {log: _local(log, outputs) for log, outputs in grouped.items()}
+        is_list = isinstance(logs, list) and len(logs) == 1 and isinstance(logs[0], str)
+        if logs and is_list and is_log(logs[0]) and not why_distrusted(metadata):
+            # Two variants of a dataset, or a rule before and after a change, share a log.
+            same = json.dumps([metadata.get(key) for key in ("log", "rule", "params", "input")])
+            grouped.setdefault(same, {})[output] = metadata
+    return [_local(outputs) for outputs in grouped.values()]
 
 
-def _local(log: str, outputs: dict[str, Metadata]) -> MadeBy:
+def is_log(name: str) -> bool:
+    """Whether a name is that of a log of ours: ``results/<experiment>/logs/….log``."""
+    parts = Path(name).parts
+    return is_ours(name) and len(parts) > 3 and parts[0] == "results" and parts[2] == "logs"
+
+
+def _local(outputs: dict[str, Metadata]) -> MadeBy:
+    metadata = next(iter(outputs.values()))
+    log = str((metadata.get("log") or [""])[0])
     record: dict[str, Any] = {}
     path = record_path(Path(log))
-    if is_ours(log) and path.is_file():
-        try:
+    if path.is_file() and path.stat().st_size < LARGEST_BYTES:
+        with contextlib.suppress(ResultError):
             found = read_json(path)
             record = found if isinstance(found, dict) else {}
-        except ResultError:
-            record = {}
     written = _hashes(record.get("outputs"))
-    metadata = next(iter(outputs.values()))
+    if not outputs.keys() & written.keys():
+        record, written = {}, {}  # of another job with this log
+    known = {path: meta for path, meta in outputs.items() if path in written or not written}
     return MadeBy(
         name=str(record.get("job", Path(log).stem)),
         log=log,
         metadata=metadata,
         inputs=_hashes(record.get("inputs")) | _checksums(metadata.get("input_checksums")),
-        outputs={output: written.get(output, "") for output in outputs},
+        outputs={output: written.get(output, "") for output in known},
         record=record,
     )
 
@@ -121,23 +148,29 @@ def recorded_source(experiment: str, output: str, dataset: dict[str, Any]) -> st
     return ""
 
 
-def write_provenance(experiment: str) -> Path:
+def write_provenance(experiment: str, is_current: Callable[[str], bool] | None = None) -> Path:
     """Gather what is known of the experiment's results, and write it.
 
     What was made elsewhere and is not here (it was not pulled) stays as it was recorded.
+
+    Args:
+        experiment: Its name.
+        is_current: Whether the experiment still has an output, if not all count; what it no longer
+            has, and what is not here, is left out.
     """
     path = provenance_path(experiment)
     jobs = dict(read_provenance(experiment)) if path.is_file() else {}
     sizes = {output: size for job in jobs.values() for output, size in job.sizes.items()}
-    here = local_jobs(experiment)
-    made_here = {output for job in here.values() for output in job.outputs}
-    jobs = {log: job for log, job in jobs.items() if not made_here & set(job.outputs)} | here
+    here = [job for job in local_jobs(experiment) if _is_whole(job) and _is_here(job)]
+    made_here = {output for job in here for output in job.outputs}
+    jobs = {log: job for log, job in jobs.items() if not made_here & set(job.outputs)}
+    jobs |= {job.log: job for job in here}
     read = {name for job in jobs.values() for name in job.inputs}
     kept = [
         job
         for job in jobs.values()
-        if _is_whole(job)
-        and (job.log.startswith(f"results/{experiment}/") or read & set(job.outputs))
+        if (job.log.startswith(f"results/{experiment}/") or read & set(job.outputs))
+        and any(is_current is None or is_current(p) or Path(p).is_file() for p in job.outputs)
     ]
     tables: dict[str, dict[str, Any]] = {"shells": {}, "environments": {}}
     written = {job.log: _as_json(job, tables, sizes) for job in kept}
@@ -155,6 +188,11 @@ def write_provenance(experiment: str) -> Path:
         },
     )
     return path
+
+
+def _is_here(job: MadeBy) -> bool:
+    """Whether any of its outputs is: a job of an earlier config leaves only Snakemake's records."""
+    return any(Path(path).is_file() for path in job.outputs)
 
 
 def _is_whole(job: MadeBy) -> bool:
@@ -191,8 +229,8 @@ def _as_json(
 def _config(metadata: Metadata) -> Any:
     """The slice of the config among a job's parameters."""
     for text in metadata.get("params") or ():
-        with contextlib.suppress(ValueError, SyntaxError, TypeError, RecursionError):
-            found = json.loads(ast.literal_eval(text))
+        with contextlib.suppress(SyntaxError, *DAMAGED):
+            found = json.loads(ast.literal_eval(text)) if len(text) < LONGEST_PARAM else None
             if isinstance(found, dict):
                 return found
     return None
@@ -244,6 +282,11 @@ _CURE = "take it from git again, or delete it, and the results will be made anew
 
 def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
     path = provenance_path(experiment)
+    if found.get("experiment") != experiment:
+        raise ResultError(
+            f"{path} is of the experiment {found.get('experiment')!r}: give folder and config that "
+            "name again, or delete this file, and the results will be made anew"
+        )
     try:
         entry = found["jobs"][log]
         outputs = {str(k): (str(v[0]), int(v[1])) for k, v in entry["outputs"].items()}
@@ -261,12 +304,13 @@ def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
             record.setdefault("config", _config(metadata))
         environment = dict(found["environments"][entry["environment"]])
         _check_types(metadata)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        json.dumps(record, allow_nan=False).encode()
+    except DAMAGED as error:
         raise ResultError(f"{path}: the entry of {log!r} is damaged: {_CURE}") from error
     names = [log, *outputs, *inputs, *(metadata["input"] or [])]
     strange = [name for name in names if not is_ours(name)]
     strange += [p for p in outputs if not p.startswith((f"results/{experiment}/", "data/"))]
-    if "logs" not in Path(log).parts[2:3]:
+    if not is_log(log) or metadata["log"] != [log]:
         strange.append(log)
     if strange:
         raise ResultError(

@@ -16,6 +16,7 @@ from sightlines.sharing.dvc import (
     DATA,
     PARTS,
     Remote,
+    check_listings,
     default_remote,
     dvc,
     explain_failure,
@@ -24,7 +25,7 @@ from sightlines.sharing.dvc import (
     shared_parts,
 )
 from sightlines.sharing.explain import say
-from sightlines.sharing.paths import refuse_leading_outside
+from sightlines.sharing.paths import refuse_links
 from sightlines.sharing.provenance import read_provenance
 from sightlines.sharing.remotes import prepare
 
@@ -47,9 +48,14 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
         return
     prepare(remote)
     wanted = _targets(experiment, parts, what)
-    refuse_leading_outside(Path("results", experiment))
+    for folder in (Path("results", experiment), Path("data")):
+        refuse_links(folder)
     say(_sizes(experiment, wanted))
-    done = dvc("pull", *wanted, *(["--force"] if force else []), check=False)
+    fetched = dvc("fetch", *wanted, check=False)
+    check_listings(wanted)  # also of what came before something failed
+    done = dvc("checkout", *wanted, *(["--force"] if force else []), check=False)
+    if fetched.returncode:
+        raise ShareError(f"dvc fetch: {explain_failure(fetched)}")
     if done.returncode:
         said = done.stderr + done.stdout
         if "--force" in said or "going to be removed" in said or "unsaved" in said:
@@ -57,8 +63,8 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
                 "files here differ from the shared ones and would be lost. Share them first, or "
                 f"give them up: make pull FORCE=1\n{said.strip()}"
             )
-        raise ShareError(f"dvc pull: {explain_failure(done)}")
-    print(done.stdout.strip())
+        raise ShareError(f"dvc checkout: {explain_failure(done)}")
+    print(f"{fetched.stdout.strip()}\n{done.stdout.strip()}".strip())
     report = Path("results", experiment, "report.html")
     if report.exists():
         print(f"The report: {report}")

@@ -29,10 +29,23 @@ def prepare(remote: Remote) -> bool:
     """
     if remote.url.startswith("ssh://"):
         _check_host(remote)
+    _open(remote)
     if remote.options.get("verify") == "true":
         return False
-    dvc("remote", "modify", "--project", remote.name, "verify", "true")
-    return True
+    level = "--local" if remote.is_local else "--project"
+    dvc("remote", "modify", level, remote.name, "verify", "true")
+    return not remote.is_local
+
+
+def _open(remote: Remote) -> None:
+    """Find out now whether DVC has what it needs for this kind of remote."""
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            repo.cloud.get_remote_odb(remote.name)
+    except Exception as error:  # each kind of remote has errors of its own
+        raise ShareError(f"remote {remote.name} ({remote.url}): {error}") from error
 
 
 def look_for_losses(remote: Remote, targets: Iterable[str]) -> int:
@@ -79,6 +92,11 @@ def _check_host(remote: Remote) -> None:
         raise ShareError(
             "sftp is not installed (Debian: openssh-client): it checks the host's key, which DVC "
             "does not do"
+        )
+    if remote.options.get("password"):
+        raise ShareError(
+            f"remote {remote.name}: log in with a key instead of a password, so that the host can "
+            "be checked first (dvc remote modify --local … keyfile …)"
         )
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20"]
     if known := os.environ.get(KNOWN_HOSTS):

@@ -57,10 +57,9 @@ def _find(result: str) -> MadeBy:
     parts = Path(result).parts
     if len(parts) < 3 or parts[0] != "results":
         raise ResultError(f"{result} is no result: name a file below results/<experiment>/")
-    for jobs in (local_jobs(parts[1]), read_provenance(parts[1])):
-        for job in jobs.values():
-            if result in job.outputs:
-                return job
+    for job in (*local_jobs(parts[1]), *read_provenance(parts[1]).values()):
+        if result in job.outputs:
+            return job
     raise ResultError(f"no record names {result}: run the experiment, or pull it")
 
 

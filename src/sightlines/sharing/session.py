@@ -10,7 +10,14 @@ from sightlines.sharing.code_digest import code_parts, keep_parts
 from sightlines.sharing.explain import BeforeRunning, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
-from sightlines.sharing.unpulled import advice, files_to_pull, is_heavy, is_shared, only_missing
+from sightlines.sharing.unpulled import (
+    advice,
+    committed,
+    files_to_pull,
+    is_heavy,
+    is_shared,
+    only_missing,
+)
 
 LOCKED = "Directory cannot be locked"
 TOUCHED = (
@@ -55,10 +62,13 @@ def _before_running(
     dag = workflow.dag
     keep_parts()
     say(table(planned_jobs(dag, Codes(read_codes(experiment)))))
-    idle = only_missing(dag, adoption.absent)
-    costs = any(is_heavy(job.rule.name) for job in idle)
-    if costs and not may_recompute and is_shared(experiment):
-        raise SystemExit(advice(experiment, files_to_pull(dag, idle), adoption.absent))
+    if may_recompute or not is_shared(experiment):
+        return
+    absent = committed(experiment, adoption.absent)
+    idle = only_missing(dag, absent)
+    files = files_to_pull(dag, idle)
+    if files and any(is_heavy(job.rule.name) for job in idle):
+        raise SystemExit(advice(experiment, files, absent))
 
 
 def end(experiment: str) -> None:

@@ -12,12 +12,15 @@ colleague types. The commit is yours.
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from sightlines.errors import ShareError, SightlinesError
+from sightlines.experiment import Experiment
 from sightlines.files import atomic
 from sightlines.sharing.dvc import (
     DATA,
+    PARTS,
     PIPELINE,
     PIPELINE_LOCK,
     Remote,
@@ -30,7 +33,11 @@ from sightlines.sharing.dvc import (
 )
 from sightlines.sharing.explain import say
 from sightlines.sharing.metrics import metrics_path, write_metrics
-from sightlines.sharing.provenance import provenance_path, write_provenance
+from sightlines.sharing.provenance import (
+    provenance_path,
+    read_provenance,
+    write_provenance,
+)
 from sightlines.sharing.remotes import look_for_losses, prepare
 from sightlines.sharing.verify import verify
 
@@ -57,11 +64,13 @@ def share(config: Path, stale: bool) -> None:
     remote = default_remote()
     is_changed = prepare(remote) if remote else False
     _require_current(config, stale)
-    _require_whole(experiment, stale)
-    write_provenance(experiment)
+    is_current = Experiment.open(config).has
+    _require_whole(experiment, is_current)
+    write_provenance(experiment, is_current)
     write_metrics(experiment)
+    _require_covered(experiment, is_current)
     say("Handing data and results to DVC …")
-    _track_data()
+    _track_data(experiment)
     write_stage(experiment, config)
     dvc("commit", "--force", experiment)
     _stage_in_git(experiment, config, is_changed)
@@ -98,29 +107,51 @@ def _require_current(config: Path, stale: bool) -> None:
     raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
 
 
-def _require_whole(experiment: str, stale: bool) -> None:
+def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
     found = verify(experiment)
-    if found.missing and not stale:
+    missing = [path for path in found.missing if is_current(path)]
+    if missing:
         raise ShareError(
-            f"{len(found.missing)} results are not here, such as {found.missing[0]}: pull them "
+            f"{len(missing)} results are not here, such as {missing[0]}: pull them "
             "first (make pull), or the shared version would lose them"
         )
-    if found.differing and not stale:
+    if found.differing:
         raise ShareError(
             f"{len(found.differing)} results are not as recorded: {found.differing[0]}. "
             "Run snakemake again"
         )
 
 
-def _track_data() -> None:
-    """Let DVC keep data/ itself; the pointer that the project ships with names hashes alone."""
-    if DATA.is_file():
-        text = DATA.read_text()
-        kept = "".join(line for line in text.splitlines(True) if line.strip() != "cache: false")
-        if kept != text:
+def _require_covered(experiment: str, is_current: Callable[[str], bool]) -> None:
+    """A colleague's clone believes only what the provenance names."""
+    named = {path for job in read_provenance(experiment).values() for path in job.outputs}
+    folder = Path("results", experiment)
+    files = (p for part in PARTS for p in (folder / part, *(folder / part).rglob("*")))
+    bare = [p for p in files if p.is_file() and is_current(str(p)) and str(p) not in named]
+    if bare:
+        raise ShareError(
+            f"{len(bare)} results have no record of how they were made, such as {bare[0]}: "
+            "delete them and run snakemake again"
+        )
+
+
+def _track_data(experiment: str) -> None:
+    """Let DVC keep the images that the experiment uses, beside those of others that it has.
+
+    The pointer that the project ships with names hashes alone.
+    """
+    jobs = read_provenance(experiment).values()
+    outputs = {Path(p).parts for job in jobs for p in job.outputs if p.startswith("data/")}
+    variants = sorted({f"data/{parts[1]}" for parts in outputs})
+    text = DATA.read_text() if DATA.is_file() else ""
+    kept = "".join(line for line in text.splitlines(True) if line.strip() != "cache: false")
+    if not text or kept != text:
+        if kept:
             with atomic(DATA) as handle:
                 handle.write(kept.encode())
-    dvc("add", "data")
+        dvc("add", "data")
+    elif variants:
+        dvc("add", *variants)
 
 
 def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:

@@ -73,8 +73,25 @@ def install(output: str, record: Metadata) -> None:
 
 
 def distrust(output: str, why: str) -> None:
-    """Make Snakemake run the job of `output` again, whatever it knew of it."""
+    """Make Snakemake run the job of `output` again, whatever it knew of it.
+
+    By a record of another rule's text, and by the mark of an output that is not complete, which
+    counts with any choice of `--rerun-triggers`.
+    """
+    mark = record_path(INCOMPLETE, output)
+    if why_distrusted(read_one(output) or {}) == why and mark.exists():
+        return
     install(output, {"code": f"{DISTRUSTED}{why}"})
+    with atomic(mark, is_lasting=False) as handle:
+        handle.write(b'{"external_jobid": null}')
+
+
+def written_ns(output: str) -> int:
+    """When Snakemake's record of an output was written; 0 without one."""
+    try:
+        return record_path(METADATA, output).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def why_distrusted(record: Metadata) -> str:

@@ -1,9 +1,12 @@
 """Nothing expensive starts because a file was not pulled: say what to pull instead."""
 
+import json
+import subprocess
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sightlines.sharing.dvc import shared_parts
+from sightlines.sharing.provenance import provenance_path
 
 HEAVY = ("train_", "finetune_", "dump_")
 """Beginnings of the names of rules that run networks."""
@@ -21,12 +24,24 @@ def is_heavy(rule: str) -> bool:
     return rule.startswith(HEAVY) and rule not in LIGHT
 
 
+def committed(experiment: str, absent: Mapping[str, int]) -> dict[str, int]:
+    """Of recorded files that are not here those that the last commit shares: they can be pulled."""
+    path = provenance_path(experiment).as_posix()
+    done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True)
+    try:
+        jobs = json.loads(done.stdout)["jobs"].values()
+        shared = {output for job in jobs for output in job["outputs"]}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return dict(absent)
+    return {path: size for path, size in absent.items() if path in shared}
+
+
 def only_missing(dag: Any, absent: Mapping[str, int]) -> set[Any]:
     """Jobs that would run for no other reason than that recorded files are not here.
 
     Also what follows from such jobs: Snakemake trains again when images are made again.
     """
-    needed = set(dag.needrun_jobs())
+    needed = {job for job in dag.needrun_jobs() if not job.rule.norun}
     idle: set[Any] = set()
     for level in dag.toposorted():
         for job in level:
@@ -38,12 +53,16 @@ def only_missing(dag: Any, absent: Mapping[str, int]) -> set[Any]:
 def _is_only_missing(dag: Any, job: Any, changing: set[Any], absent: Mapping[str, int]) -> bool:
     reason = dag.reason(job)
     missing = {str(path) for path in reason.missing_output}
+    records = dag.workflow.persistence
     others = (
         reason.forced,
         reason.incomplete_output,
         reason.is_provenance_triggered(),
         reason.updated_input,
         any(before in changing for before in dag.dependencies[job]),
+        # Snakemake does not ask these where a target's file is missing.
+        records.params_changed(job),
+        any(records.code_changed(job)),
     )
     return missing <= absent.keys() and not any(others)
 

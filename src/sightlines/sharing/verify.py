@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import ResultError
+from sightlines.errors import ResultError, SightlinesError
 from sightlines.file_hashes import UNREADABLE, hash_files
 from sightlines.files import read_json
 from sightlines.sharing.metrics import metrics_path
@@ -79,8 +79,12 @@ def verify(experiment: str) -> Findings:
     hashes = dict(zip(here, hash_files(Path(), here), strict=True))
     records = list(_fitting(accounts, hashes))
     found = Findings(checked=len(here), jobs=len(records))
+    accepted: dict[str, set[str]] = {}
+    for record in accounts:
+        for path, digest in record.outputs.items():
+            accepted.setdefault(path, set()).add(digest)
     for record in records:
-        found.differing += _compare(record, hashes)
+        found.differing += _compare(record, hashes, accepted)
     ours = dict.fromkeys(p for r in records for p in (*r.outputs, *r.inputs))
     found.missing = [path for path in ours if path not in hashes]
     own = {provenance_path(experiment).as_posix(), metrics_path(experiment).as_posix()}
@@ -102,14 +106,16 @@ def _fitting(accounts: list[Record], hashes: dict[str, str]) -> Iterator[Record]
         yield min(several, key=lambda r: sum(hashes.get(p, h) != h for p, h in r.outputs.items()))
 
 
-def _compare(record: Record, hashes: dict[str, str]) -> Iterator[str]:
+def _compare(
+    record: Record, hashes: dict[str, str], accepted: dict[str, set[str]]
+) -> Iterator[str]:
     """Lines about a job's outputs; of those that are whole, about inputs that changed since."""
     is_whole = False
     for path, recorded in record.outputs.items():
         found = hashes.get(path)
         if found == UNREADABLE:
             yield f"{path} cannot be read ({record.job})"
-        elif found not in (None, recorded):
+        elif found is not None and found not in accepted[path]:
             yield f"{path} is not what {record.job} wrote"
         is_whole |= found == recorded
     if is_whole:
@@ -125,6 +131,8 @@ def read_records(folder: Path) -> Iterator[Record]:
         ResultError: one is damaged, too large, or names a file outside `results/` and `data/`.
     """
     for path in sorted((folder / "records").rglob("*.json")):
+        if not path.is_file():
+            raise ResultError(f"{path} is a broken link or no file: remove it")
         if path.stat().st_size > LARGEST_RECORD_BYTES:
             raise ResultError(f"{path} is too large for a record: delete it and run its job again")
         text = read_json(path)
@@ -159,8 +167,8 @@ def main(experiments: Sequence[str]) -> int:
     for name in experiments:
         try:
             found = verify(name)
-        except ResultError as error:
-            print(f"ResultError: {error}", file=sys.stderr)
+        except SightlinesError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
             status = 1
             continue
         for line in found.differing:

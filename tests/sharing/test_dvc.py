@@ -1,0 +1,63 @@
+"""What DVC would put where, and which remote it goes to."""
+
+import json
+
+import pytest
+
+from sightlines.errors import ShareError
+from sightlines.sharing.dvc import _check_listing, default_remote, shared_parts
+
+
+@pytest.mark.parametrize("name", ["../../src/evil.py", "/etc/x", "a/../../b", "", ".git/hooks/x"])
+def test_a_listing_that_leaves_its_folder_is_refused(tmp_path, name):
+    path = tmp_path / "listing.dir"
+    path.write_text(json.dumps([{"md5": "0", "relpath": "a/b"}, {"md5": "0", "relpath": name}]))
+    with pytest.raises(ShareError, match="outside of it"):
+        _check_listing(path, "results/x/models")
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}x", '[{"md5": "0"}]', "[3]", "[" * 100_000])
+def test_a_damaged_listing_is_refused(tmp_path, text):
+    path = tmp_path / "listing.dir"
+    path.write_text(text)
+    with pytest.raises(ShareError, match="damaged"):
+        _check_listing(path, "results/x/models")
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+
+    def write(text, local=""):
+        (tmp_path / ".dvc/config").write_text(text)
+        (tmp_path / ".dvc/config.local").write_text(local)
+
+    return write
+
+
+def test_remotes_and_where_they_are_named(settings):
+    settings("")
+    assert default_remote() is None
+    settings("[core]\n    remote = a\n['remote \"a\"']\n    url = ssh://h/x\n    user = u\n")
+    remote = default_remote()
+    assert (remote.url, remote.options["user"], remote.is_local) == ("ssh://h/x", "u", False)
+    settings("", "[core]\n    remote = a\n['remote \"a\"']\n    url = /x\n")
+    assert default_remote().is_local
+    settings(
+        "[core]\n    remote = a\n['remote \"b\"']\n    url = ssh://h/x\n    user = u\n"
+        "['remote \"a\"']\n    url = remote://b/y\n"
+    )
+    assert default_remote().url == "ssh://h/x/y" and default_remote().options["user"] == "u"
+    settings("[core]\n    remote = gone\n")
+    with pytest.raises(ShareError, match="has no url"):
+        default_remote()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "stages: 3", "stages: {x: {}}", "stages: {x: {outs: [3]}}"]
+)
+def test_a_damaged_lock_file_names_nothing(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.lock").write_text(text)
+    assert shared_parts("x") == []
