@@ -57,8 +57,10 @@ def test_the_smoke_experiment_on_slurm(smoke, cluster, with_plugin, tmp_path):
     assert "slurm" in said.lower() and (folder / "results/smoke/report.html").exists()
     jobs = (cluster / "log/jobs.txt").read_text().splitlines()
     assert len(jobs) >= 80 and all("JobState=COMPLETED" in line for line in jobs)
-    shown = [line for line in jobs if "gres/gpu" in line]
-    assert len(shown) == 43  # networks trained and dumped, each with a GPU of its own
+    shown = subprocess.run(["scontrol", "show", "jobs"], capture_output=True, text=True).stdout
+    networks = 43  # trained or dumped, each with a GPU and more memory of its own
+    assert shown.count("TresPerJob=gres:gpu:1") == networks
+    assert sum("mem=8000M" in line for line in jobs) == networks
     assert len(list((folder / ".snakemake/slurm_logs").rglob("*.log"))) >= 80
     assert (folder / "results/smoke/records/train/vit_small/f100/s0.json").exists()
     found, expected = results(folder), results(smoke)
