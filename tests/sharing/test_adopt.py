@@ -377,3 +377,20 @@ def test_pickles_among_results_are_never_read(pulled):
     (pulled / "results/mine/models/evil.pkl").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     adopt("mine")
     assert not (pulled / "owned").exists()
+
+
+def test_links_into_a_cache_elsewhere_are_settled_once(pulled, tmp_path_factory):
+    """As DVC's `cache.type symlink` with a cache that clones share: its files keep their times."""
+    cache = tmp_path_factory.mktemp("cache")
+    for number, path in enumerate((TABLE, MODEL, DATA)):
+        kept = cache / str(number)
+        shutil.move(pulled / path, kept)
+        os.utime(kept, (1.5e9 + number, 1.5e9 + number))
+        (pulled / path).symlink_to(kept)
+    assert sorted(adopt("mine").adopted) == sorted(LOGS)
+    times = {path: (pulled / path).lstat().st_mtime for path in LOGS}
+    assert {p.stat().st_mtime for p in cache.iterdir()} == {1.5e9, 1.5e9 + 1, 1.5e9 + 2}
+    # Snakemake takes an input's own time and an output's link's: nothing is newer.
+    assert min(times.values()) >= 1.5e9 + 2
+    adopt("mine")
+    assert {path: (pulled / path).lstat().st_mtime for path in LOGS} == times
