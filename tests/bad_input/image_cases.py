@@ -10,7 +10,7 @@ from PIL import Image
 
 from sightlines.datasets import imagefolder, prepare
 from sightlines.dumps import gram
-from sightlines.errors import DataError
+from sightlines.errors import DataError, MissingSourceError
 from tests.bad_input.catalogue import case, job
 from tests.datasets.test_imagefolder import bomb
 from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_reference
@@ -169,7 +169,7 @@ def copies_under_two_classes_and_a_class_of_copies(here):
 
 @case(
     "images",
-    DataError,
+    MissingSourceError,
     "there is no image folder {here}/sources/mine: set dataset.folder to a folder below "
     "data_root (or below SIGHTLINES_DATA), with one folder of images per class",
 )

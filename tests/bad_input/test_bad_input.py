@@ -182,8 +182,9 @@ def test_a_disk_that_is_really_full(tmp_path, tiny_disk):
         ),
         (
             ("dataset", {"kind": "imagefolder", "folder": "mine", "size_px": 32}),
-            "DataError: there is no image folder sources/mine: set dataset.folder to a folder "
-            "below data_root (or below SIGHTLINES_DATA), with one folder of images per class",
+            "MissingSourceError: there is no image folder sources/mine: set dataset.folder to a "
+            "folder below data_root (or below SIGHTLINES_DATA), with one folder of images "
+            "per class",
         ),
     ],
     ids=["config", "no image folder"],

@@ -172,6 +172,8 @@ def write_provenance(experiment: str, is_current: Callable[[str], bool] | None =
         if (job.log.startswith(f"results/{experiment}/") or read & set(job.outputs))
         and any(is_current is None or is_current(p) or Path(p).is_file() for p in job.outputs)
     ]
+    if not kept and not path.is_file():
+        return path  # nothing was made
     tables: dict[str, dict[str, Any]] = {"shells": {}, "environments": {}}
     written = {job.log: _as_json(job, tables, sizes) for job in kept}
     earlier = read_codes(experiment) if path.is_file() else {}
