@@ -109,15 +109,16 @@ def shared(smoke, tmp_path_factory):
     return folder
 
 
-def share(folder, *options):
+def share(folder, *options, **environment):
     """What `make share` runs for the smoke experiment."""
     arguments = ("-m", "sightlines.sharing.share", "workflow/config/smoke.yaml", *options)
-    return tool(folder, "python", *arguments)
+    return tool(folder, "python", *arguments, **environment)
 
 
-def pull(folder, *what):
+def pull(folder, *what, **environment):
     """What `make pull` runs for the smoke experiment."""
-    return tool(folder, "python", "-m", "sightlines.sharing.pull", "smoke", *what)
+    arguments = ("-m", "sightlines.sharing.pull", "smoke", *what)
+    return tool(folder, "python", *arguments, **environment)
 
 
 def plan(folder, *options):

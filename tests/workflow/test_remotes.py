@@ -37,14 +37,6 @@ def commit(folder):
     ok(tool(folder, *GIT, "commit", "--quiet", "--all", "--message", "Remote"))
 
 
-def push(folder, **environment):
-    return tool(folder, "python", *SHARED, **environment)
-
-
-def fetch(folder, **environment):
-    return tool(folder, "python", "-m", "sightlines.sharing.pull", "smoke", **environment)
-
-
 def objects(store):
     return [p for p in Path(store).rglob("*") if p.is_file() and len(p.parent.name) == 2]
 
@@ -66,11 +58,11 @@ def local(server):
 def test_ssh_there_and_back(origin, tmp_path):
     with ssh_server(tmp_path / "sshd") as server:
         set_remote(origin, server.url(tmp_path / "store"), **local(server))
-        ok(push(origin, **server.environment()))
+        ok(share(origin, **server.environment()))
         commit(origin)
         clone = clone_of(origin, tmp_path / "clone")
         ok(tool(clone, "dvc", "remote", "modify", "--local", "lab", "keyfile", server.login_key))
-        ok(fetch(clone, **server.environment()))
+        ok(pull(clone, **server.environment()))
     assert is_whole(clone, origin) and planned(plan(clone)) == {}
     assert "verify = true" in (clone / ".dvc/config").read_text()
 
@@ -80,12 +72,12 @@ def test_webdav_there_and_back(origin, tmp_path):
     login = {"user": "lab", "password": "secret"}
     with webdav_server(tmp_path / "dav") as url:
         set_remote(origin, url, **login)
-        ok(push(origin))
+        ok(share(origin))
         commit(origin)
         clone = clone_of(origin, tmp_path / "clone")
         for name, value in login.items():
             ok(tool(clone, "dvc", "remote", "modify", "--local", "lab", name, value))
-        ok(fetch(clone))
+        ok(pull(clone))
     assert is_whole(clone, origin) and planned(plan(clone)) == {}
 
 
@@ -97,7 +89,7 @@ def test_a_changed_host_key_stops_both_ways(origin, tmp_path):
         set_remote(origin, server.url(tmp_path / "store"), **local(server))
         key(server.folder / "host")
         server.restart()
-        for done in (push(origin, **server.environment()), fetch(origin, **server.environment())):
+        for done in (share(origin, **server.environment()), pull(origin, **server.environment())):
             assert done.returncode == 1
             assert "is not the one that is known" in done.stderr and "ssh-keygen -R" in done.stderr
             assert "Traceback" not in done.stderr
@@ -108,7 +100,7 @@ def test_an_unknown_host_key_stops(origin, tmp_path):
     with ssh_server(tmp_path / "sshd") as server:
         set_remote(origin, server.url(tmp_path / "store"), **local(server))
         server.known_hosts.write_text("")
-        done = push(origin, **server.environment())
+        done = share(origin, **server.environment())
     assert done.returncode == 1 and "is not known here" in done.stderr
     assert not (tmp_path / "store").exists()
 
@@ -116,13 +108,13 @@ def test_an_unknown_host_key_stops(origin, tmp_path):
 def test_a_wrong_login_key_is_told(origin, tmp_path):
     with ssh_server(tmp_path / "sshd") as server:
         set_remote(origin, server.url(tmp_path / "store"), keyfile=key(tmp_path / "other"))
-        done = push(origin, **server.environment())
+        done = share(origin, **server.environment())
     assert done.returncode == 1 and "refuses this user or key" in done.stderr
 
 
 def test_a_host_that_is_down_is_told(origin, tmp_path):
     set_remote(origin, "ssh://127.0.0.1:9/nowhere")
-    done = push(origin)
+    done = share(origin)
     assert done.returncode == 1 and "cannot be reached" in done.stderr
 
 
@@ -156,10 +148,10 @@ def test_a_push_that_was_killed_is_repeated(origin, tmp_path):
     process = start(origin, *SHARED)
     kill_when(process, lambda: len(objects(store)) > 5)
     assert process.returncode == -signal.SIGKILL
-    ok(push(origin))
+    ok(share(origin))
     commit(origin)
     clone = clone_of(origin, tmp_path / "clone")
-    ok(fetch(clone))
+    ok(pull(clone))
     assert is_whole(clone, origin) and planned(plan(clone)) == {}
 
 
@@ -168,7 +160,7 @@ def test_a_pull_that_was_killed_is_repeated(shared, tmp_path):
     clone = clone_of(shared, tmp_path / "clone")
     process = start(clone, "-m", "sightlines.sharing.pull", "smoke")
     kill_when(process, lambda: len(objects(clone / ".dvc/cache")) > 5)
-    ok(fetch(clone))
+    ok(pull(clone))
     assert is_whole(clone, shared) and planned(plan(clone)) == {}
 
 
@@ -182,7 +174,7 @@ def test_two_push_at_once(origin, tmp_path):
     assert [process.wait(300) for process in both] == [0, 0]
     commit(origin)
     clone = clone_of(origin, tmp_path / "clone")
-    ok(fetch(clone))
+    ok(pull(clone))
     assert is_whole(clone, origin)
 
 
@@ -200,7 +192,7 @@ def victim(origin, store):
 def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
     store = tmp_path / "store"
     set_remote(origin, store)
-    ok(push(origin))
+    ok(share(origin))
     commit(origin)
     lost = victim(origin, store)
     content = lost.read_bytes()
@@ -210,7 +202,7 @@ def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
     else:
         lost.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     clone = clone_of(origin, tmp_path / "clone")
-    done = fetch(clone)
+    done = pull(clone)
     print(done.stderr)
     assert done.returncode == 1 and "make share" in done.stderr, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -218,8 +210,8 @@ def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
     assert not weights.exists()
     # Whoever has it whole gives it again.
     lost.unlink(missing_ok=True)
-    ok(push(origin))
-    ok(fetch(clone))
+    ok(share(origin))
+    ok(pull(clone))
     assert is_whole(clone, origin) and planned(plan(clone)) == {}
 
 
@@ -227,10 +219,10 @@ def test_an_object_that_the_remote_damaged_or_lost(origin, tmp_path, fault):
 def test_a_full_remote(origin, tmp_path):
     with small_disk(tmp_path / "small", 1) as store:
         set_remote(origin, store / "store")
-        done = push(origin)
+        done = share(origin)
         assert done.returncode == 1 and "full" in done.stderr and "Traceback" not in done.stderr
     set_remote(origin, tmp_path / "large")
-    ok(push(origin))
+    ok(share(origin))
     assert planned(plan(origin)) == {}
 
 
@@ -239,10 +231,10 @@ def test_a_disk_that_is_full_while_pulling(shared, tmp_path):
     clone = clone_of(shared, tmp_path / "clone")
     with small_disk(tmp_path / "small", 3) as disk:
         ok(tool(clone, "dvc", "cache", "dir", "--local", str(disk / "cache")))
-        done = fetch(clone)
+        done = pull(clone)
         assert done.returncode == 1 and "full" in done.stderr and "Traceback" not in done.stderr
     ok(tool(clone, "dvc", "cache", "dir", "--local", str(tmp_path / "cache")))
-    ok(fetch(clone))
+    ok(pull(clone))
     assert is_whole(clone, shared) and planned(plan(clone)) == {}
 
 
@@ -251,7 +243,7 @@ def test_files_of_ones_own_are_not_overwritten(shared, tmp_path):
     ok(pull(clone))
     table = clone / "results/smoke/tables/accuracy.csv"
     table.write_text(table.read_text() + "\n")
-    done = fetch(clone)
+    done = pull(clone)
     assert done.returncode == 1 and "FORCE=1" in done.stderr
     assert table.read_text().endswith("\n\n")
     ok(pull(clone, "--force"))

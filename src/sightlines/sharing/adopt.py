@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sightlines.file_hashes import hash_files
 from sightlines.files import write_json
-from sightlines.sharing.paths import is_ours, refuse_links
+from sightlines.sharing.paths import is_ours, refuse_links, result_files
 from sightlines.sharing.provenance import (
     MadeBy,
     local_jobs,
@@ -37,9 +37,6 @@ from sightlines.stage import record_path
 LOCK = Path(".cache/sightlines/adopt.lock")
 ADOPTED_S = 1_000_000_000.0
 """File time of adopted results: September 2001, older than whatever is made here."""
-BY_THE_WAY = ("logs", "records")
-"""Folders of an experiment whose files are no results."""
-NO_RESULTS = ("provenance.json", "metrics.json")
 COMPARED = ("rule", "input", "params", "code")
 """What Snakemake compares of its record, besides checksums."""
 LONGEST_CHAIN = 4
@@ -114,8 +111,7 @@ class _Adopter:
         self.current = {path: job for job in self.here for path in job.outputs}
         self.shared_since = _written(provenance_path(experiment))
         self.locked = being_made()
-        present = {*_results(Path("results", experiment)), *self._present_data()}
-        present -= {f"results/{experiment}/{name}" for name in NO_RESULTS}
+        present = {*filter(is_ours, result_files(experiment)), *self._present_data()}
         named = {p for job in self._jobs() for p in (*job.inputs, *job.outputs)}
         paths = sorted({*present, *(p for p in named if Path(p).is_file())})
         self.hashes = dict(zip(paths, hash_files(Path(), paths), strict=True))
@@ -285,20 +281,10 @@ class _Adopter:
             return
         ours = {p for job in trusted for p in (*job.outputs, *job.inputs)} & set(read)
         root = Path().resolve()
-        outside = [p for p in ours if not Path(p).resolve().is_relative_to(root)]
+        outside = {p for p in ours if not Path(p).resolve().is_relative_to(root)}
         link_time = max((read[p] for p in outside), default=ADOPTED_S)
         for path in ours:
             _set_time(Path(path), None if path in outside else ADOPTED_S, link_time)
-
-
-def _results(folder: Path) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        if Path(place) == folder:
-            folders[:] = [name for name in folders if name not in BY_THE_WAY]
-        for name in names:
-            path = Path(place, name).as_posix()
-            if not name.startswith(".") and is_ours(path) and Path(path).is_file():
-                yield path
 
 
 def _set_time(path: Path, time_s: float | None, link_time_s: float) -> None:

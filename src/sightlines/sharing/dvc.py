@@ -10,8 +10,7 @@ from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from sightlines.errors import ShareError
 from sightlines.files import atomic
@@ -123,9 +122,9 @@ def require_repository() -> None:
 def shared_parts(experiment: str) -> list[str]:
     """Paths of an experiment that DVC's lock file names."""
     try:
-        stages = YAML(typ="safe").load(PIPELINE_LOCK.read_text())["stages"]
+        stages = yaml.safe_load(PIPELINE_LOCK.read_text())["stages"]
         return [str(out["path"]) for out in stages[experiment]["outs"]]
-    except (OSError, YAMLError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
         return []
 
 
@@ -140,11 +139,14 @@ def write_stage(experiment: str, config: Path) -> None:
     Raises:
         ShareError: `dvc.yaml` is damaged.
     """
-    yaml = YAML()
-    yaml.width = 200
+    from ruamel.yaml import YAML  # it keeps comments; a start of Snakemake does not need it
+    from ruamel.yaml.error import YAMLError
+
+    format_ = YAML()
+    format_.width = 200
     try:
         text = PIPELINE.read_text() if PIPELINE.exists() else ""
-        pipeline: Any = yaml.load(text) or {}
+        pipeline: Any = format_.load(text) or {}
         stages = pipeline.setdefault("stages", {})
         stages[experiment] = _stage(experiment, config)
         plots = pipeline.setdefault("plots", [])
@@ -154,7 +156,7 @@ def write_stage(experiment: str, config: Path) -> None:
     except (YAMLError, AttributeError, TypeError) as error:
         raise ShareError(f"{PIPELINE} is damaged: take it from git again ({error})") from error
     buffer = StringIO()
-    yaml.dump(pipeline, buffer)
+    format_.dump(pipeline, buffer)
     with atomic(PIPELINE) as handle:
         handle.write(buffer.getvalue().encode())
 

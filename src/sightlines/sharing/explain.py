@@ -15,7 +15,8 @@ from typing import Any
 from sightlines.sharing.code_digest import code_parts
 from sightlines.sharing.snakemake_records import read_one, why_distrusted
 
-Codes = Mapping[str, Mapping[str, str]]
+Codes = Callable[[str], Mapping[str, str]]
+"""Digest of a job's code -> digest of each module of it; nothing where it is not known."""
 MOST_NAMED = 3
 """Of changed modules, keys and files, before the others are counted."""
 NOT_MADE = "not made yet"
@@ -31,15 +32,11 @@ class Planned:
         rule: Its rule.
         reasons: Why, in words, without what only follows from other jobs.
         follows: Rules of the planned jobs that make its inputs.
-        outputs: What it makes.
-        missing: Of these, what is not here.
     """
 
     rule: str
     reasons: list[str] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
 
 
 def planned_jobs(dag: Any, codes: Codes) -> list[Planned]:
@@ -52,18 +49,15 @@ def planned_jobs(dag: Any, codes: Codes) -> list[Planned]:
 def _planned(dag: Any, job: Any, needed: set[Any], codes: Codes) -> Planned:
     reason = dag.reason(job)
     outputs = [str(path) for path in job.output]
-    missing = sorted(str(path) for path in reason.missing_output)
     before = [other for other in dag.dependencies[job] if other in needed]
     records = [record for path in outputs if (record := read_one(path))]
     told = list(dict.fromkeys(_reasons(job, reason, records, codes)))
-    if missing and not told:
+    if reason.missing_output and not told:
         told = [MISSING if records else NOT_MADE]
     return Planned(
         rule=job.rule.name,
         reasons=told,
         follows=sorted({other.rule.name for other in before}),
-        outputs=outputs,
-        missing=missing,
     )
 
 
@@ -100,7 +94,7 @@ def _params(change: Any, codes: Codes) -> Iterator[str]:
         yield f"config changed: {_some(list(differences(old_cuts[0], new_cuts[0])))}"
     old_codes, new_codes = ([c for c in side if _is_digest(c)] for side in (old, new))
     if new_codes:
-        before = codes.get(old_codes[0]) if old_codes else None
+        before = codes(old_codes[0]) if old_codes else {}
         yield changed_code(before, code_parts(new_codes[0]))
     if not new_cuts and not new_codes:
         yield "what it is called with changed"
@@ -125,7 +119,7 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")
 
 
-def changed_code(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     """Which modules changed, by their files."""
     if not before:
         return "its code changed"

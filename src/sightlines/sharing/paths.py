@@ -1,6 +1,7 @@
 """Names that come from somebody else: only files of this project's data and results are touched."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from sightlines.errors import ResultError
@@ -22,6 +23,23 @@ def is_ours(name: str) -> bool:
     if len(parts) < 2 or parts[0].decode() not in OURS or len(name) > 4000:
         return False
     return b".." not in parts and "\0" not in name and max(map(len, parts)) <= LONGEST_NAME
+
+
+BY_THE_WAY = ("logs", "records")
+"""Folders of an experiment whose files are no results."""
+ABOUT = ("provenance.json", "metrics.json")
+"""Files beside the results, about them."""
+
+
+def result_files(experiment: str) -> Iterator[str]:
+    """Paths of all results of an experiment that are here."""
+    folder = Path("results", experiment)
+    for place, folders, names in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = [name for name in folders if name not in BY_THE_WAY]
+            names = [name for name in names if name not in ABOUT]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path.as_posix() for path in paths if path.is_file())
 
 
 def refuse_links(folder: Path) -> None:

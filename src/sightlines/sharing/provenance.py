@@ -30,8 +30,18 @@ from sightlines.stage import record_path
 
 VERSION = 1
 LARGEST_BYTES = 200_000_000
-KEPT = ("rule", "input", "log", "params", "starttime", "endtime", "container_img_url")
-KEPT_TOO = ("conda_env", "software_stack_hash")
+KEPT = (
+    "rule",
+    "input",
+    "log",
+    "params",
+    "starttime",
+    "endtime",
+    "container_img_url",
+    "conda_env",
+    "software_stack_hash",
+)
+"""Of Snakemake's record; its code and checksums are kept in a shorter form."""
 LONGEST_PARAM = 10_000_000
 DAMAGED = (
     KeyError,
@@ -110,13 +120,12 @@ def _local(outputs: dict[str, Metadata]) -> MadeBy:
     written = _hashes(record.get("outputs"))
     if not outputs.keys() & written.keys():
         record, written = {}, {}  # of another job with this log
-    known = {path: meta for path, meta in outputs.items() if path in written or not written}
     return MadeBy(
         name=str(record.get("job", Path(log).stem)),
         log=log,
         metadata=metadata,
         inputs=_hashes(record.get("inputs")) | _checksums(metadata.get("input_checksums")),
-        outputs={output: written.get(output, "") for output in known},
+        outputs={path: written.get(path, "") for path in outputs if path in written or not written},
         record=record,
     )
 
@@ -209,7 +218,7 @@ def _digests(job: MadeBy) -> list[str]:
 def _as_json(
     job: MadeBy, tables: dict[str, dict[str, Any]], earlier_sizes: dict[str, int]
 ) -> dict[str, Any]:
-    metadata = {key: job.metadata.get(key) for key in (*KEPT, *KEPT_TOO)}
+    metadata = {key: job.metadata.get(key) for key in KEPT}
     if sorted(job.inputs) == metadata["input"]:
         metadata["input"] = None
     here = {p: Path(p).stat().st_size for p in job.outputs if Path(p).is_file()}
@@ -294,7 +303,7 @@ def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
         outputs = {str(k): (str(v[0]), int(v[1])) for k, v in entry["outputs"].items()}
         inputs = {str(k): str(v) for k, v in entry["inputs"].items()}
         record = dict(entry["record"])
-        metadata = {key: entry["snakemake"].get(key) for key in (*KEPT, *KEPT_TOO)}
+        metadata = {key: entry["snakemake"].get(key) for key in KEPT}
         metadata |= {
             "code": found["shells"][entry["shell"]],
             "input_checksums": {k: f"sha256:{v}" for k, v in inputs.items()},

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sightlines.errors import ShareError, SightlinesError
+from sightlines.errors import ShareError, exit_status
 from sightlines.sharing.dvc import (
     DATA,
     PARTS,
@@ -120,12 +120,7 @@ def main() -> int:
     parser.add_argument("what", nargs="*", help=f"parts: {', '.join((*PARTS, IMAGES))}")
     parser.add_argument("--force", action="store_true", help="over files that differ")
     arguments = parser.parse_args()
-    try:
-        pull(arguments.experiment, arguments.what, arguments.force)
-    except SightlinesError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: pull(arguments.experiment, arguments.what, arguments.force))
 
 
 if __name__ == "__main__":

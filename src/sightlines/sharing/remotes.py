@@ -48,7 +48,7 @@ def _open(remote: Remote) -> None:
         raise ShareError(f"remote {remote.name} ({remote.url}): {error}") from error
 
 
-def look_for_losses(remote: Remote, targets: Iterable[str]) -> int:
+def look_for_losses(remote: Remote, targets: Iterable[str]) -> None:
     """Let the next push send again what the remote lost.
 
     DVC takes a folder's files for given where it finds the folder's listing: a file that the remote
@@ -57,14 +57,10 @@ def look_for_losses(remote: Remote, targets: Iterable[str]) -> int:
     Args:
         remote: Where the results lie.
         targets: Files of DVC, such as ``data.dvc``, or names of stages.
-
-    Returns:
-        Number of objects that are not there.
     """
     from dvc.repo import Repo
     from dvc_data.hashfile.db import get_index
 
-    lost = 0
     with Repo() as repo:
         store = repo.cloud.get_remote_odb(remote.name)
         get_index(store).clear()
@@ -79,8 +75,6 @@ def look_for_losses(remote: Remote, targets: Iterable[str]) -> int:
             missing = names - set(store.oids_exist(sorted(names), jobs=4))
             if missing and store.exists(out.hash_info.value):
                 store.delete(out.hash_info.value)
-            lost += len(missing)
-    return lost
 
 
 def _check_host(remote: Remote) -> None:

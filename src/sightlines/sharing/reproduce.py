@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.errors import ResultError, SightlinesError
+from sightlines.errors import ResultError, exit_status
 from sightlines.files import read_json, read_npy, read_table, sha256
 from sightlines.sharing.explain import differences, say
 from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
@@ -173,12 +173,8 @@ def main() -> int:
     arguments = parser.parse_args()
     parts = Path(arguments.result).parts
     default = Path("workflow/config", f"{parts[1] if len(parts) > 1 else 'default'}.yaml")
-    try:
-        agrees = reproduce(arguments.result, arguments.config or default, arguments.tolerance)
-    except SightlinesError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0 if agrees else 1
+    config = arguments.config or default
+    return exit_status(lambda: reproduce(arguments.result, config, arguments.tolerance))
 
 
 if __name__ == "__main__":

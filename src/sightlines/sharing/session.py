@@ -26,17 +26,6 @@ TOUCHED = (
 )
 
 
-class Codes(dict[str, dict[str, str]]):
-    """Modules of code digests: those of earlier runs here, else those that came with results."""
-
-    def __missing__(self, digest: str) -> dict[str, str]:
-        return code_parts(digest)
-
-    def get(self, digest: str, default: Any = None) -> Any:
-        """As `dict.get`, with earlier runs asked too."""
-        return self[digest] or default
-
-
 def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
     """Adopt what is here, and arrange that the plan is told before anything runs.
 
@@ -61,7 +50,8 @@ def _before_running(
         raise SystemExit(TOUCHED)
     dag = workflow.dag
     keep_parts()
-    say(table(planned_jobs(dag, Codes(read_codes(experiment)))))
+    shared = read_codes(experiment)
+    say(table(planned_jobs(dag, lambda digest: shared.get(digest) or code_parts(digest))))
     if may_recompute or not is_shared(experiment):
         return
     absent = committed(experiment, adoption.absent)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sightlines.errors import ShareError, SightlinesError
+from sightlines.errors import ShareError, exit_status
 from sightlines.experiment import Experiment
 from sightlines.files import atomic
 from sightlines.sharing.dvc import (
@@ -195,12 +195,7 @@ def main() -> int:
     parser.add_argument("config", type=Path)
     parser.add_argument("--stale", action="store_true", help="even if something is stale")
     arguments = parser.parse_args()
-    try:
-        share(arguments.config, arguments.stale)
-    except SightlinesError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: share(arguments.config, arguments.stale))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,10 @@ from typing import Any
 from sightlines.errors import ResultError, SightlinesError
 from sightlines.file_hashes import UNREADABLE, hash_files
 from sightlines.files import read_json
-from sightlines.sharing.metrics import metrics_path
-from sightlines.sharing.paths import is_ours
-from sightlines.sharing.provenance import provenance_path, read_provenance
+from sightlines.sharing.paths import is_ours, result_files
+from sightlines.sharing.provenance import read_provenance
 
 LARGEST_RECORD_BYTES = 16_000_000
-BY_THE_WAY = ("logs", "records")
-"""Folders of an experiment whose files have no record."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,7 @@ def verify(experiment: str) -> Findings:
         found.differing += _compare(record, hashes, accepted)
     ours = dict.fromkeys(p for r in records for p in (*r.outputs, *r.inputs))
     found.missing = [path for path in ours if path not in hashes]
-    own = {provenance_path(experiment).as_posix(), metrics_path(experiment).as_posix()}
-    found.unknown = [path for path in _files(folder) if path not in named and path not in own]
+    found.unknown = [path for path in sorted(result_files(experiment)) if path not in named]
     return found
 
 
@@ -152,13 +148,6 @@ def _checked(record: Path, group: Any) -> dict[str, str]:
                 "results, or delete the record and run its job again"
             )
     return group
-
-
-def _files(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
-        in_part = path.relative_to(folder).parts[0]
-        if path.is_file() and in_part not in BY_THE_WAY and not path.name.startswith("."):
-            yield path.as_posix()
 
 
 def main(experiments: Sequence[str]) -> int:

@@ -56,8 +56,11 @@ class Team:
 
     def part(self, n: int) -> slice:
         """This process's part of a minibatch of n images."""
-        edges = [n * rank // self.size for rank in range(self.size + 1)]
+        edges = self._edges(n)
         return slice(edges[self.rank], edges[self.rank + 1])
+
+    def _edges(self, n: int) -> list[int]:
+        return [n * rank // self.size for rank in range(self.size + 1)]
 
     def mine(self, batch: np.ndarray) -> np.ndarray:
         """Of a minibatch's indices those that this process reads."""
@@ -77,8 +80,7 @@ class Team:
         padded[: len(images)] = images
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         torch.distributed.all_gather(parts, padded)
-        edges = [n * rank // self.size for rank in range(self.size + 1)]
-        sizes = np.diff(edges)
+        sizes = np.diff(self._edges(n))
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def add_gradients(self, parameters: list[Any]) -> None:
