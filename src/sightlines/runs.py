@@ -58,9 +58,11 @@ def _stranger_works_here() -> bool:
     """Whether a Snakemake that is not one of ours, of another Snakefile, is at work here."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            words = (process / "cmdline").read_bytes()
+            words = (process / "cmdline").read_text(errors="replace").split("\0")
+            # The program itself, or `python -m` of it: not an editor or a look at its log.
+            is_snakemake = "snakemake" in {Path(word).name for word in words[:3]}
             here = (process / "cwd").readlink() == Path.cwd()
-            if b"snakemake" in words and here and process.name not in _own_family():
+            if is_snakemake and here and process.name not in _own_family():
                 return True
     return False
 
