@@ -135,6 +135,20 @@ def test_the_class_token_stands_apart(tmp_path):
     assert set(table.tokens) == {"spatial"}
 
 
+@pytest.mark.parametrize(("has_cls", "numbers"), [(True, [0, 2, 3, 4]), (False, [2, 3, 4])])
+def test_registers_are_neither_class_token_nor_patches(tmp_path, has_cls, numbers):
+    values = random_values(VIT_BRANCHES)
+    meta = {"class_token": has_cls}
+    path = write_skips(tmp_path / "a", VIT_BRANCHES, values, prefix=2, meta=meta)
+    table, tokens = run_main(tmp_path, [path], ["vit/f100/s0"])
+    assert set(table.tokens) == ({"cls", "spatial"} if has_cls else {"spatial"})
+    own = table[(table.tokens == "spatial") & (table.left_out == -1)]
+    np.testing.assert_allclose(own.ratio.iloc[0], values[0][0][:, 2:].mean(), rtol=1e-12)
+    first = tokens[(tokens.block == 0) & (tokens.branch == "attn")]
+    assert first.token.tolist() == list(range(len(numbers)))
+    np.testing.assert_allclose(first.ratio, values[0][0].mean(0)[numbers], rtol=1e-12)
+
+
 def test_the_mean_is_of_ratios_and_not_the_ratio_of_means(tmp_path):
     """Two images of ‖z‖, ‖f‖ = (1, 1) and (9, 3): mean of ratios 2, ratio of means 2.5."""
     values = [(np.array([[1.0], [3.0]]), np.ones((2, 1)))]

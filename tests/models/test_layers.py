@@ -106,7 +106,7 @@ BY_HAND = {"vit": vit_by_hand, "resnet": resnet_by_hand}
 
 
 def test_every_family_is_tested():
-    elsewhere = {"mixer"}  # test_variants.py
+    elsewhere = {"mixer", "timm"}  # test_variants.py, test_timm_families.py
     assert {net["family"] for net in NETS.values()} | elsewhere == set(registry.members("models"))
 
 

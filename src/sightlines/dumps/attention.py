@@ -16,7 +16,12 @@ from sightlines.dumps.attention_statistics import AttentionStatistics, uniform_p
 from sightlines.dumps.network import Shown
 from sightlines.errors import ResultError
 from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.models.attention import attention_modules, capture_attention, prefix_tokens
+from sightlines.models.attention import (
+    attention_modules,
+    capture_attention,
+    check_attention,
+    prefix_tokens,
+)
 from sightlines.stage import Job, Progress, run
 
 KIND = "attention"
@@ -41,6 +46,8 @@ def main(job: Job) -> None:
     shapes = attention_shapes(meta)
     size = safetensors_bytes(shapes, meta)
     require_free_space(path.parent, size, f"the attention dump {path}")
+    for images in shown.pixels("test", [minibatches[0][:2]]):
+        check_attention(shown.model, images)
     progress = Progress(job.log, len(minibatches), "minibatches")
     total = sum(meta["batch_sizes"])
     offset_mass = np.zeros(shapes["offset_mass"][1])

@@ -20,7 +20,7 @@ from sightlines.dumps.labelled import (
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, pool, width_of
 from sightlines.files import TensorShapes
-from sightlines.models.attention import prefix_tokens
+from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer
 from sightlines.stage import Job, run
 
@@ -34,30 +34,30 @@ def main(job: Job) -> None:
     """Stream the labelled images through the network and keep its layers' pooled features."""
     shown = Shown.open(job, SPLITS)
     layers = probed_layers(shown.layers)
-    prefix = prefix_tokens(shown.model) if hasattr(shown.model, "num_prefix_tokens") else 0
+    prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
     chosen = [(split, np.asarray(shown.splits[name])) for name, split in SUBSETS]
     meta = describe_labelled(shown, chosen, layers) | {
         "patches": int(np.prod(shown.card["grid"])),
     }
     sizes = shown.layer_shapes(layers)
     last = last_shape(layers, sizes)
-    kept = feature_shapes(layers, sizes, prefix, meta["images"])
-    write_labelled(job, shown, layers, chosen, kept, meta, lambda x: pool(x, prefix, last))
+    kept = feature_shapes(layers, sizes, has_cls, meta["images"])
+    write_labelled(job, shown, layers, chosen, kept, meta, lambda x: pool(x, prefix, last, has_cls))
 
 
 def feature_shapes(
-    layers: list[Layer], sizes: list[Shape], prefix: int, images: int
+    layers: list[Layer], sizes: list[Shape], has_cls: bool, images: int
 ) -> TensorShapes:
     """The file's features, in order.
 
     Args:
         layers: Those that are kept.
         sizes: Shape of each one's representation of one image.
-        prefix: Tokens before the patches'.
+        has_cls: Whether there is a class token.
         images: How many there are.
     """
     last = last_shape(layers, sizes)
-    pools = ("cls", "mean", "first") if prefix else ("mean", "first")
+    pools = ("cls", "mean", "first") if has_cls else ("mean", "first")
     return {
         f"{each}.{layer.name}": ("F32", (images, width_of(size, last)))
         for layer, size in zip(layers, sizes, strict=True)

@@ -17,7 +17,7 @@ from sightlines.dumps.localisation_hsic import centred_pairs, token_patch_hsic
 from sightlines.dumps.network import Shown
 from sightlines.errors import ConfigError, ResultError
 from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.models.attention import prefix_tokens
+from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, capture, layer_table
 from sightlines.stage import Job, Progress, run
 
@@ -55,7 +55,7 @@ def localised_layers(layers: list[Layer]) -> list[Layer]:
 
 
 def describe_tokens(shown: Shown, layers: list[Layer]) -> dict[str, Any]:
-    """The dump's own facts: rows of its layers, the grid, and how many tokens precede patches.
+    """The dump's own facts: rows of its layers, the grid, and which tokens precede patches.
 
     Raises:
         ConfigError: a minibatch is too small for the estimator.
@@ -70,10 +70,10 @@ def describe_tokens(shown: Shown, layers: list[Layer]) -> dict[str, Any]:
     rows = {row["name"]: row for row in layer_table(shown.layers)}
     shapes = shown.layer_shapes(layers)
     positions = [list(shape[1:]) if len(shape) == 3 else grid for shape in shapes]
-    has_prefix = hasattr(shown.model, "num_prefix_tokens")
     return {
         "grid": grid,
-        "prefix_tokens": prefix_tokens(shown.model) if has_prefix else 0,
+        "prefix_tokens": prefix_tokens(shown.model),
+        "class_token": has_class_token(shown.model),
         "layers": [
             rows[layer.name] | {"positions": own}
             for layer, own in zip(layers, positions, strict=True)
@@ -89,7 +89,7 @@ def localisation_shapes(meta: dict[str, Any]) -> TensorShapes:
         "own_tokens": (layers, tokens),
         "patches": (tokens, tokens),
     }
-    if meta["prefix_tokens"]:
+    if meta["class_token"]:
         own |= {"cross_cls": (layers, tokens), "own_cls": (layers,)}
     return {
         f"{name}.{index:03d}": ("F64", shape)
@@ -115,13 +115,13 @@ def minibatch_hsic(
     Raises:
         ResultError: a layer's activations are not finite, or so large that their HSIC is not.
     """
-    grid, prefix = (meta["grid"][0], meta["grid"][1]), meta["prefix_tokens"]
+    grid, has_cls = (meta["grid"][0], meta["grid"][1]), meta["class_token"]
     patches = centred_pairs(images, grid)
     sums: dict[str, list[torch.Tensor]] = {"cross": [], "own_tokens": []}
-    sums |= {"cross_cls": [], "own_cls": []} if prefix else {}
+    sums |= {"cross_cls": [], "own_cls": []} if has_cls else {}
 
     def keep(index: int, activations: torch.Tensor) -> None:
-        maps, cls = as_maps(activations, grid, prefix)
+        maps, cls = as_maps(activations, grid, meta["prefix_tokens"], has_cls)
         cross, own = token_patch_hsic(maps, grid, patches)
         if not (torch.isfinite(cross).all() and torch.isfinite(own).all()):
             raise ResultError(
@@ -145,14 +145,15 @@ def minibatch_hsic(
 
 
 def as_maps(
-    activations: torch.Tensor, grid: tuple[int, int], prefix: int
+    activations: torch.Tensor, grid: tuple[int, int], prefix: int, has_cls: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Patch tokens as a map, and the class token as a map of one position.
 
     Args:
         activations: Tokens [n, tokens, D], or maps [n, D, rows, columns].
         grid: Rows and columns of patches.
-        prefix: Tokens before the patches' (CLS, registers); the first is the class token.
+        prefix: Tokens before the patches' (CLS, registers).
+        has_cls: Whether the first of the prefix tokens, if any, is the class token.
 
     Returns:
         [n, D, rows, columns], and [n, D, 1, 1] or None.
@@ -160,7 +161,7 @@ def as_maps(
     if activations.dim() == 4:
         return activations, None
     maps = activations[:, prefix:].transpose(1, 2).unflatten(2, grid)
-    return maps, activations[:, 0, :, None, None] if prefix else None
+    return maps, activations[:, 0, :, None, None] if prefix and has_cls else None
 
 
 if __name__ == "__main__":

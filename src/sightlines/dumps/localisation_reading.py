@@ -22,7 +22,7 @@ class LocalisationDump(Dump):
         self.grid: tuple[int, int] = (self.meta["grid"][0], self.meta["grid"][1])
         self.tokens = self.grid[0] * self.grid[1]
         self.layers: list[dict[str, Any]] = self.meta["layers"]
-        self.has_cls = bool(self.meta["prefix_tokens"])
+        self.has_cls = bool(self.meta.get("class_token", self.meta["prefix_tokens"]))
         if not self.layers or not self.batch_sizes or not self.tokens:
             raise self._wrong("it has no layers, no minibatches or no tokens")
 

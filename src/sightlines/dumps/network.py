@@ -10,10 +10,11 @@ import torch
 
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.store import open_splits
+from sightlines.datasets.views import View
 from sightlines.devices import Compute, prepare
 from sightlines.errors import ResultError
 from sightlines.files import TensorReader
-from sightlines.models.building import layers_of, load_network
+from sightlines.models.building import layers_of, load_network, placed
 from sightlines.models.layers import Layer, capture, layer_table
 from sightlines.networks import Network
 from sightlines.stage import Job
@@ -64,7 +65,7 @@ class Shown:
                 "snakemake again to train the network anew."
             )
         images = open_dataset(job.input("dataset"), job.source, compute)
-        if images.size_px != card["size_px"]:
+        if images.size_px != card["size_px"] and "crop_share" not in card:
             raise ResultError(
                 f"{job.input('card')} is of a network for images of {card['size_px']} px, but "
                 f"{job.input('dataset')} has {images.size_px} px: run snakemake to retrain it"
@@ -72,7 +73,8 @@ class Shown:
         layers = layers_of(card["family"], model)
         network = Network(*job.config["network"])
         indices = open_splits(job.input(splits), job.input("dataset"))
-        model = model.to(compute.device).float().eval()
+        model = model.float().eval()
+        model = placed(model, compute.device) if "timm" in card else model.to(compute.device)
         return cls(network, model, card, layers, compute, images, indices)
 
     def reference_minibatches(self) -> list[np.ndarray]:
@@ -83,7 +85,8 @@ class Shown:
 
     def pixels(self, split: str, minibatches: list[np.ndarray]) -> Iterator[torch.Tensor]:
         """Normalised float32 images [n, 3, height, width], minibatch after minibatch."""
-        for images in self.images.batches(split, minibatches):
+        view = View.of(self.card)
+        for images in self.images.batches(split, minibatches, view=view):
             yield normalise(images, self.card["mean"], self.card["std"])
 
     def layer_shapes(self, layers: list[Layer]) -> list[tuple[int, ...]]:

@@ -45,7 +45,9 @@ def to_last_grid(maps: torch.Tensor, last: Shape) -> torch.Tensor:
     return cells.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
 
 
-def pool(activations: torch.Tensor, prefix: int, last: Shape) -> dict[str, torch.Tensor]:
+def pool(
+    activations: torch.Tensor, prefix: int, last: Shape, has_cls: bool = True
+) -> dict[str, torch.Tensor]:
     """Vectors that stand for an image [n, D].
 
     ``mean``: over patch tokens, or over the places of the last map's grid; ``first``: the first
@@ -53,21 +55,24 @@ def pool(activations: torch.Tensor, prefix: int, last: Shape) -> dict[str, torch
 
     Args:
         activations: Tokens [n, tokens, D], or maps [n, C, rows, columns].
-        prefix: Tokens before the patches' (CLS, registers); the first is the class token.
+        prefix: Tokens before the patches' (CLS, registers).
         last: Shape of the last block's representation of one image.
+        has_cls: Whether the first of the prefix tokens, if any, is the class token.
     """
     if activations.dim() == 4:
         return {"mean": to_last_grid(activations, last).mean((2, 3))}
     pooled = {"mean": activations[:, prefix:].mean(1), "first": activations[:, prefix]}
-    return {"cls": activations[:, 0]} | pooled if prefix else pooled
+    return {"cls": activations[:, 0]} | pooled if prefix and has_cls else pooled
 
 
-def places(activations: torch.Tensor, prefix: int, last: Shape) -> torch.Tensor:
+def places(
+    activations: torch.Tensor, prefix: int, last: Shape, has_cls: bool = True
+) -> torch.Tensor:
     """One vector a place [n, places, D]: patch tokens or cells of the last map, row after row.
 
-    A class token comes first; other prefix tokens are left out.
+    A class token comes first; other prefix tokens are left out. Arguments are those of `pool`.
     """
     if activations.dim() == 4:
         return to_last_grid(activations, last).flatten(2).transpose(1, 2)
     patches = activations[:, prefix:]
-    return torch.cat([activations[:, :1], patches], dim=1) if prefix else patches
+    return torch.cat([activations[:, :1], patches], dim=1) if prefix and has_cls else patches

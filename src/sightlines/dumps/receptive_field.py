@@ -61,7 +61,8 @@ def find_targets(shown: Shown, settings: dict[str, Any]) -> list[Target]:
     """
     watched = watched_layers(shown.layers, settings["depths"])
     shapes = shown.layer_shapes([w.layer for w in watched])
-    facts = (shown.card["grid"], shown.card["size_px"], settings["channels"])
+    card = shown.card
+    facts = (card["grid"], card["size_px"], settings["channels"], card.get("centres", "start"))
     return [target_of(w, shape, *facts) for w, shape in zip(watched, shapes, strict=True)]
 
 

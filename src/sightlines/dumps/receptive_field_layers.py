@@ -14,7 +14,11 @@ from sightlines.models.layers import Layer
 from sightlines.seeds import generator
 
 BRANCHES = ("attn", "mixing", "mlp")
-"""Kinds of layers that are added to the stream of tokens; any other block has one branch: unit."""
+"""Kinds of layers that are added to the stream of tokens."""
+MIXING = ("attn", "mixing")
+"""Kinds of which such a block has one; any other block has one branch: unit."""
+PROJECTION = ("proj_conv", "proj_norm")
+"""Layers on a unit's shortcut, of which some networks compute the branch first."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def watched_layers(layers: Sequence[Layer], depths: int) -> list[Watched]:
     """The first layer, then branches and sums of `depths` blocks, the first and the last included.
 
     The sum after a block's last branch is the block's output; the sum after an earlier one is what
-    enters the norm that follows.
+    enters the norm that follows. A block of which nothing else is known has its output alone.
     """
     blocks = sorted({layer.block for layer in layers if layer.block >= 0})
     places = np.linspace(0, len(blocks) - 1, max(min(depths, len(blocks)), 2))
@@ -75,7 +79,8 @@ def watched_layers(layers: Sequence[Layer], depths: int) -> list[Watched]:
         depth = int(place) / max(len(blocks) - 1, 1)
         own = [layer for layer in layers if layer.block == block]
         for branch, pre, post in _branches(own):
-            found.append(Watched(pre, block, depth, "pre", branch))
+            if pre is not post:
+                found.append(Watched(pre, block, depth, "pre", branch))
             found.append(Watched(post, block, depth, "post", branch))
     return found
 
@@ -83,8 +88,9 @@ def watched_layers(layers: Sequence[Layer], depths: int) -> list[Watched]:
 def _branches(own: list[Layer]) -> list[tuple[str, Layer, Layer]]:
     """Name, last layer before the addition, and sum after it, of each branch of one block."""
     output = next(layer for layer in own if layer.kind == "residual")
-    if not any(layer.kind in BRANCHES for layer in own):
-        return [("unit", own[own.index(output) - 1], output)]
+    if not any(layer.kind in MIXING for layer in own):
+        inner = [x for x in own if x is not output and x.name.partition(".")[2] not in PROJECTION]
+        return [("unit", inner[-1] if inner else output, output)]
     found = []
     for index, layer in enumerate(own):
         if layer.kind in BRANCHES:
@@ -95,20 +101,25 @@ def _branches(own: list[Layer]) -> list[tuple[str, Layer, Layer]]:
 
 
 def _entering(branch: Layer, norm: Layer) -> Layer:
-    return Layer(f"{branch.name}_out", "residual", norm.block, norm.module, "input")
+    return Layer(f"{branch.name}_out", "residual", norm.block, norm.module, "input", norm.layout)
 
 
-def centre_of(shape: Sequence[int], grid: Sequence[int], size_px: int) -> Centre:
+def centre_of(
+    shape: Sequence[int], grid: Sequence[int], size_px: int, centres: str = "start"
+) -> Centre:
     """The centre location of one layer, and the pixels under it.
 
-    A patch's middle is the middle of its pixels. Location i of a map is centred on pixel
-    i · stride, because strided convolutions here are padded alike on both sides.
+    A patch's middle is the middle of its pixels.
 
     Args:
         shape: Of the layer's value for one image: [tokens, width], prefix tokens first, or
             [channels, rows, columns].
         grid: Rows and columns of patches, or of the network's last map.
         size_px: Side of the images.
+        centres: Where location i of a map is centred: ``start``, on pixel i · stride, where strided
+            convolutions are padded alike on both sides; ``end``, on pixel i · stride + stride - 1,
+            where they are padded last (TensorFlow's "same"); ``middle``, in the middle of its cell,
+            where cells tile the image.
 
     Raises:
         ResultError: there are fewer tokens than patches, or the value is neither of the two.
@@ -116,8 +127,8 @@ def centre_of(shape: Sequence[int], grid: Sequence[int], size_px: int) -> Centre
     patch_px = size_px / grid[0]
     if len(shape) == 3:
         row, column = shape[1] // 2, shape[2] // 2
-        y = row * _stride(size_px, shape[1]) + 0.5
-        x = column * _stride(size_px, shape[2]) + 0.5
+        y = _middle_px(row, shape[1], size_px, centres)
+        x = _middle_px(column, shape[2], size_px, centres)
         return Centre(-1, row, column, y, x, *_cell(y, x, patch_px), patch_px)
     prefix = shape[0] - grid[0] * grid[1] if len(shape) == 2 else -1
     if prefix < 0:
@@ -129,6 +140,14 @@ def centre_of(shape: Sequence[int], grid: Sequence[int], size_px: int) -> Centre
     y, x = (row + 0.5) * patch_px, (column + 0.5) * patch_px
     token = prefix + row * grid[1] + column
     return Centre(token, row, column, y, x, *_cell(y, x, patch_px), patch_px)
+
+
+def _middle_px(place: int, side: int, size_px: int, centres: str) -> float:
+    """Middle of one of `side` locations along an axis, in px from the image's edge."""
+    if centres == "middle":
+        return (place + 0.5) * size_px / side
+    stride = _stride(size_px, side)
+    return place * stride + (stride - 0.5 if centres == "end" else 0.5)
 
 
 def _stride(size_px: int, side: int) -> int:
@@ -169,9 +188,14 @@ class Target:
 
 
 def target_of(
-    watched: Watched, shape: Sequence[int], grid: Sequence[int], size_px: int, channels: int
+    watched: Watched,
+    shape: Sequence[int],
+    grid: Sequence[int],
+    size_px: int,
+    channels: int,
+    centres: str = "start",
 ) -> Target:
     """Centre and channels of one layer; arguments as in `centre_of` and `chosen_channels`."""
     count = shape[0] if len(shape) == 3 else shape[-1]
-    centre = centre_of(shape, grid, size_px)
+    centre = centre_of(shape, grid, size_px, centres)
     return Target(watched, centre, chosen_channels(watched.block, count, channels))

@@ -23,7 +23,7 @@ from sightlines.dumps.skips_branches import (
 from sightlines.dumps.skips_reading import STATISTICS
 from sightlines.errors import ResultError
 from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.models.attention import prefix_tokens
+from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.stage import Job, Progress, run
 
 KIND = "skips"
@@ -70,10 +70,10 @@ def describe_branches(shown: Shown, branches: list[Branch], blocks: int) -> dict
     grey = torch.zeros(2, 3, size, size, device=shown.compute.device)
     with torch.inference_mode(), capture_branches(shown.model, branches, note):
         shown.model(grey)
-    has_prefix = hasattr(shown.model, "num_prefix_tokens")
     return {
         "blocks": blocks,
-        "prefix_tokens": prefix_tokens(shown.model) if has_prefix else 0,
+        "prefix_tokens": prefix_tokens(shown.model),
+        "class_token": has_class_token(shown.model),
         "branches": [
             {"block": branch.block, "branch": branch.name, "tokens": tokens[index]}
             for index, branch in enumerate(branches)

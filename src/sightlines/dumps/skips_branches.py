@@ -6,6 +6,7 @@ branch after layer scale and stochastic depth.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightlines.models.layers import with_channels_first
+from sightlines.models.timm_blocks import blocks
+from sightlines.models.timm_matching import below, is_there, joined, known_block
+from sightlines.models.timm_table import Block
+
 OnBranch = Callable[[int, Tensor, Tensor], None]
 """Called with the branch's index, z and f(z)."""
 BUDGET = 2**24
 """Activations of a branch of which norms are taken at once."""
-TOKEN_BLOCK = ("norm1", "drop_path1", "norm2", "drop_path2")
-"""Parts of a block of a ViT or Mixer; `attn` is a ViT's only."""
-RESNET_UNIT = ("conv3", "norm3", "drop_path", "act3", "downsample")
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Branch:
 
     Attributes:
         block: Index of its block or unit, counted over the whole network.
-        name: ``attn``, ``mlp``, ``mixing`` (a Mixer's over tokens), ``unit`` (a ResNet's).
+        name: ``attn``, ``mlp``, ``mixing`` (a Mixer's over tokens), ``unit`` (a convolutional
+            network's).
         skip: Path of the module at which z is found.
         when: Whether z is that module's ``output`` or its ``input``.
         long: Path of the module whose output is f(z).
+        layout: Of z and f(z), as in `models.layers.Layer`.
     """
 
     block: int
@@ -40,6 +45,7 @@ class Branch:
     skip: str
     when: str
     long: str
+    layout: str = ""
 
 
 def find_branches(model: nn.Module) -> tuple[list[Branch], int]:
@@ -48,35 +54,28 @@ def find_branches(model: nn.Module) -> tuple[list[Branch], int]:
     A block that is built without one of its skips says in `skips` which it has.
 
     Returns:
-        The branches, and the number of blocks or units.
+        The branches, and the number of blocks or units; none of a model that is not known.
     """
-    found: list[Branch] = []
-    blocks = 0
-    for path, module in model.named_modules():
-        own = _branches_of(module, path, blocks)
-        kept = getattr(module, "skips", [branch.name for branch in own])
-        found += [branch for branch in own if branch.name in kept]
-        blocks += bool(own)
-    return found, blocks
+    try:
+        known = [(path, block, known_block(block)) for path, block in blocks(model)]
+    except LookupError:
+        return [], 0
+    found = [_branches_of(*each, index) for index, each in enumerate(known)]
+    return list(itertools.chain(*found)), len(known)
 
 
-def _branches_of(module: Any, path: str, block: int) -> list[Branch]:
-    """Branches of one module: two of a transformer's or Mixer's block, one of a unit, else none."""
-    if _has(module, TOKEN_BLOCK):
-        first = "attn" if hasattr(module, "attn") else "mixing"
-        return [
-            Branch(block, first, path, "input", f"{path}.drop_path1"),
-            Branch(block, "mlp", f"{path}.norm2", "input", f"{path}.drop_path2"),
-        ]
-    if _has(module, RESNET_UNIT):
-        if module.downsample is None:
-            return [Branch(block, "unit", path, "input", f"{path}.drop_path")]
-        return [Branch(block, "unit", f"{path}.downsample", "output", f"{path}.drop_path")]
-    return []
-
-
-def _has(module: nn.Module, parts: tuple[str, ...]) -> bool:
-    return all(hasattr(module, part) for part in parts)
+def _branches_of(path: str, block: nn.Module, known: Block, index: int) -> list[Branch]:
+    """Branches of one block: two of a transformer's or Mixer's, one of a unit, or none."""
+    kept = getattr(block, "skips", [each.name for each in known.additions])
+    found = []
+    for each in known.additions:
+        if each.name in kept and is_there(block, each.needs):
+            has_skip = is_there(block, each.skip)
+            skip = joined(path, below(block, each.skip)) if has_skip else path
+            when = each.when if has_skip else "input"
+            long = joined(path, below(block, each.long))
+            found.append(Branch(index, each.name, skip, when, long, each.layout))
+    return found
 
 
 @contextlib.contextmanager
@@ -85,30 +84,37 @@ def capture_branches(
 ) -> Iterator[None]:
     """Hand every branch's z and f(z) to `on_branch` while the block runs forward passes.
 
-    The tensors come with the minibatch first, at the moment at which f(z) exists: whoever wants to
-    keep them must reduce or clone them there.
+    The tensors come with the minibatch first, maps with channels first, at the moment at which both
+    exist and before they are added: whoever wants to keep them must reduce or clone them there.
 
     Raises:
         LookupError: no forward pass reached a branch.
     """
     modules = dict(model.named_modules())
-    waiting: dict[int, Tensor] = {}
+    waiting: dict[int, dict[str, Tensor]] = {}
     seen: set[int] = set()
     handles = []
+
+    def receive(index: int, which: str, value: Tensor) -> None:
+        both = waiting.setdefault(index, {})
+        both[which] = with_channels_first(value, branches[index].layout)
+        if len(both) == 2:
+            seen.add(index)
+            del waiting[index]
+            on_branch(index, both["skip"], both["long"])
 
     def watch(index: int, branch: Branch) -> None:
         def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:
             del module
-            waiting[index] = arguments[0]
+            receive(index, "skip", arguments[0])
 
         def after(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
             del module, arguments
-            waiting[index] = output
+            receive(index, "skip", output)
 
         def add(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
             del module, arguments
-            seen.add(index)
-            on_branch(index, waiting.pop(index), output)
+            receive(index, "long", output)
 
         skip, long = modules[branch.skip], modules[branch.long]
         if branch.when == "input":

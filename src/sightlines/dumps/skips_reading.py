@@ -15,13 +15,15 @@ class SkipsDump(Dump):
 
     Attributes:
         blocks: Number of blocks or units, with those that lack a skip connection.
-        prefix_tokens: Tokens before the patches' (CLS, registers); the first is the class token.
+        prefix_tokens: Tokens before the patches' (CLS, registers).
+        has_cls: Whether the first of them is the class token.
         branches: Rows of block, branch (``attn``, ``mlp``, ``mixing``, ``unit``) and tokens.
     """
 
     def _describe(self) -> None:
         self.blocks: int = self.meta["blocks"]
         self.prefix_tokens: int = self.meta["prefix_tokens"]
+        self.has_cls = bool(self.meta.get("class_token", self.prefix_tokens))
         self.branches: list[dict[str, Any]] = self.meta["branches"]
         if not self.branches or not self.batch_sizes:
             raise self._wrong("it has no branches or no minibatches")

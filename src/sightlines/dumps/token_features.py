@@ -7,6 +7,7 @@ held-out, 2 test) are int64 [images].
 """
 
 import numpy as np
+import torch
 
 from sightlines import seeds
 from sightlines.datasets.split import choose_stratified
@@ -20,7 +21,7 @@ from sightlines.dumps.labelled import (
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, places, width_of
 from sightlines.files import TensorShapes
-from sightlines.models.attention import prefix_tokens
+from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer
 from sightlines.stage import Job, run
 
@@ -38,7 +39,7 @@ def main(job: Job) -> None:
     shown = Shown.open(job, SPLITS)
     settings, seed = job.config["probes"], job.config["seed"]
     layers = spread(probed_layers(shown.layers), settings["token_depths"])
-    prefix = prefix_tokens(shown.model) if hasattr(shown.model, "num_prefix_tokens") else 0
+    prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
     chosen = []
     for (name, split), limit in zip(SUBSETS, LIMITS, strict=True):
         indices = np.asarray(shown.splits[name])
@@ -46,14 +47,16 @@ def main(job: Job) -> None:
         chosen.append((split, draw(indices, labels, settings[limit], seed, name)))
     meta = describe_labelled(shown, chosen, layers) | {
         "grid": list(shown.card["grid"]),
-        "class_token": prefix > 0,
+        "class_token": has_cls,
     }
     sizes = shown.layer_shapes(layers)
     last = last_shape(layers, sizes)
-    kept = token_shapes(layers, sizes, prefix, meta["images"])
-    write_labelled(
-        job, shown, layers, chosen, kept, meta, lambda x: {"tokens": places(x, prefix, last)}
-    )
+    kept = token_shapes(layers, sizes, prefix - has_cls, meta["images"])
+
+    def reduce(activations: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"tokens": places(activations, prefix, last, has_cls)}
+
+    write_labelled(job, shown, layers, chosen, kept, meta, reduce)
 
 
 def spread(layers: list[Layer], count: int) -> list[Layer]:
@@ -78,12 +81,21 @@ def draw(indices: np.ndarray, labels: np.ndarray, limit: int, seed: int, name: s
     return indices[choose_stratified(labels.astype(np.int64), places, count, rng)]
 
 
-def token_shapes(layers: list[Layer], sizes: list[Shape], prefix: int, images: int) -> TensorShapes:
-    """The file's features, in order; arguments are those of `features.feature_shapes`."""
+def token_shapes(
+    layers: list[Layer], sizes: list[Shape], left_out: int, images: int
+) -> TensorShapes:
+    """The file's features, in order.
+
+    Args:
+        layers: Those that are kept.
+        sizes: Shape of each one's representation of one image.
+        left_out: Prefix tokens that are not kept: all but the class token.
+        images: How many there are.
+    """
     last = last_shape(layers, sizes)
     found: dict[str, tuple[str, tuple[int, ...]]] = {}
     for layer, size in zip(layers, sizes, strict=True):
-        count = size[0] - max(prefix - 1, 0) if len(size) == 2 else last[1] * last[2]
+        count = size[0] - left_out if len(size) == 2 else last[1] * last[2]
         found[f"tokens.{layer.name}"] = ("F32", (images, count, width_of(size, last)))
     return found
 

@@ -84,7 +84,7 @@ def ratio_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
     parts = []
     for index, row in enumerate(dump.branches):
         own = {name: values[:, dump.places(index)] for name, values in means.items()}
-        for tokens, chosen in _kinds_of_tokens(dump.prefix_tokens, row["tokens"]).items():
+        for tokens, chosen in _kinds_of_tokens(dump, row["tokens"]).items():
             defined = own["ratio_images"][:, chosen].sum(axis=1)
             shown = images * len(range(*chosen.indices(row["tokens"])))
             columns = {
@@ -106,22 +106,25 @@ def _images(dump: SkipsDump) -> np.ndarray:
     return leave_one_out(groups)
 
 
-def _kinds_of_tokens(prefix: int, tokens: int) -> dict[str, slice]:
-    cls = {"cls": slice(0, 1)} if prefix else {}
-    return cls | {"spatial": slice(prefix, tokens)}
+def _kinds_of_tokens(dump: SkipsDump, tokens: int) -> dict[str, slice]:
+    cls = {"cls": slice(0, 1)} if dump.has_cls else {}
+    return cls | {"spatial": slice(dump.prefix_tokens, tokens)}
 
 
 def token_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
-    """skip_tokens.parquet of one network: every token, the class token first.
+    """skip_tokens.parquet of one network: the class token where there is one, then the patches.
 
-    The locations of convolutional maps are left out: they are many, and differ between stages.
+    The locations of convolutional maps are left out: they are many, and differ between stages. So
+    are registers and distillation tokens.
     """
     parts = []
     for index, row in enumerate(dump.branches):
         if row["branch"] == "unit":
             continue
-        columns = {name: means[name][0, dump.places(index)] for name in ("ratio", "cosine")}
-        part = pd.DataFrame(columns | {"token": np.arange(row["tokens"])})
+        kinds = _kinds_of_tokens(dump, row["tokens"]).values()
+        chosen = np.concatenate([np.arange(row["tokens"])[kind] for kind in kinds])
+        own = {name: means[name][0, dump.places(index)][chosen] for name in ("ratio", "cosine")}
+        part = pd.DataFrame(own | {"token": np.arange(len(chosen))})
         parts.append(part.assign(**_facts(dump, row)))
     empty = pd.DataFrame(columns=list(COLUMNS["skip_tokens.parquet"]))
     return pd.concat(parts, ignore_index=True) if parts else empty

@@ -5,6 +5,7 @@ Names and numbers follow Raghu et al. 2021, Figures 1 and 2 (6·blocks + 3 layer
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 KINDS = ("embed", "norm", "attn", "mixing", "mlp_hidden", "mlp", "residual", "conv")
+LAYOUTS = ("", "nhwc", "flat")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Layer:
         block: Index of its block (ViT) or unit (ResNet, counted over all stages); -1 outside.
         module: Dotted path of the module that is watched.
         when: Whether the layer's value is the ``output`` or the first ``input`` of that module.
+        layout: What the module gives: ``""``, tokens [n, tokens, width] or maps [n, channels, rows,
+            columns]; ``nhwc``, maps [n, rows, columns, channels]; ``flat``, a square map as
+            [n, rows·columns, channels], without prefix tokens.
     """
 
     name: str
@@ -32,10 +37,13 @@ class Layer:
     block: int
     module: str
     when: str = "output"
+    layout: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.when not in ("output", "input"):
             raise ValueError(f"layer {self.name!r}: unknown kind {self.kind!r} or {self.when!r}")
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layer {self.name!r}: unknown layout {self.layout!r}")
 
 
 def layer_table(layers: Sequence[Layer]) -> list[dict[str, Any]]:
@@ -61,12 +69,12 @@ def capture(
 
     `on_layer(index, value)` is called at the moment the value exists, before an operation in place
     can change it: whoever wants to keep it must reduce or clone it there. Values come with the
-    minibatch first: [n, tokens, width] or [n, channels, rows, columns]. All hooks are gone
-    when the block ends, however it ends.
+    minibatch first: [n, tokens, width] or [n, channels, rows, columns]; where the module lays out a
+    map in another way, as a view of it. All hooks are gone when the block ends, however it ends.
 
     Raises:
-        LookupError: a layer names a module that the model does not have, or no forward pass
-            reached it.
+        LookupError: a layer names a module that the model does not have, or that gives no tensor,
+            or no forward pass reached it.
     """
     modules = dict(model.named_modules())
     missing = [layer.module for layer in layers if layer.module not in modules]
@@ -75,8 +83,12 @@ def capture(
     fired = [False] * len(layers)
 
     def receive(index: int, value: "Tensor") -> None:
+        if not hasattr(value, "permute"):
+            raise LookupError(
+                f"layer {layers[index].name}: its module gives a {type(value).__name__}, no tensor"
+            )
         fired[index] = True
-        on_layer(index, value)
+        on_layer(index, with_channels_first(value, layers[index].layout))
 
     handles = []
     try:
@@ -90,6 +102,22 @@ def capture(
     if silent:
         seen_names = [layer.name for layer, seen in zip(layers, fired, strict=True) if seen]
         raise LookupError(f"no forward pass reached the layers {silent}; it reached {seen_names}")
+
+
+def with_channels_first(value: "Tensor", layout: str) -> "Tensor":
+    """A map [n, channels, rows, columns] as a view of a value laid out as `Layer.layout` says.
+
+    Tokens [n, tokens, width] stay as they are, with the layouts ``""`` and ``nhwc``.
+
+    Raises:
+        ValueError: a ``flat`` value whose map would not be square.
+    """
+    if layout == "flat":
+        side = math.isqrt(value.shape[1])
+        if side**2 != value.shape[1]:
+            raise ValueError(f"{value.shape[1]} locations are no square map")
+        return value.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    return value.permute(0, 3, 1, 2) if layout == "nhwc" and value.dim() == 4 else value
 
 
 def _watch(

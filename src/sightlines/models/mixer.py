@@ -77,13 +77,14 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         num_blocks=settings["depth"],
         embed_dim=settings["width"],
         mlp_ratio=(settings["token_ratio"], settings["mlp_ratio"]),
-        block_layer=_block_class(),
+        block_layer=block_class(),
         drop_path_rate=float(settings["drop_path"]),
     )
 
 
 @functools.cache
-def _block_class() -> Any:
+def block_class() -> Any:
+    """The class of the blocks, made when timm is there: planning an experiment does without it."""
     mlp_mixer = timm_module("models.mlp_mixer")
 
     class Block(mlp_mixer.MixerBlock):  # type: ignore[name-defined]
