@@ -21,6 +21,7 @@ from sightlines.datasets import (
     prepare,
     reading,
 )
+from sightlines.datasets.views import View
 from sightlines.devices import Compute
 from sightlines.errors import ConfigError, DataError
 from sightlines.files import read_json
@@ -184,7 +185,7 @@ def test_every_mode_becomes_rgb():
     }
     for name, (content, colour) in cases.items():
         with photographs.quiet_pillow():
-            square = photographs.decode(content, 5)
+            square = photographs.decode(content, View(5))
             photographs.measure(content)
         assert square.shape == (5, 5, 3) and square.dtype == np.uint8
         assert np.abs(square.astype(int) - colour).max() <= 1, name
@@ -193,7 +194,7 @@ def test_every_mode_becomes_rgb():
 def test_exif_rotation_is_applied():
     width, height, mode = photographs.measure(exif_turned())
     assert (width, height, mode) == (31, 41, "RGB")
-    upright = photographs.decode(exif_turned(), 31).astype(int)
+    upright = photographs.decode(exif_turned(), View(31)).astype(int)
     lying = Image.open(io.BytesIO(exif_turned())).convert("RGB")
     expected = np.asarray(lying.transpose(Image.Transpose.ROTATE_270))[5:36]
     np.testing.assert_array_equal(upright, expected)
@@ -201,9 +202,9 @@ def test_exif_rotation_is_applied():
 
 def test_decoding_scales_the_short_side_and_crops_the_centre():
     ramp = np.tile(np.arange(90, dtype=np.uint8), (30, 1))
-    square = photographs.decode(saved(Image.fromarray(ramp)), 15)
+    square = photographs.decode(saved(Image.fromarray(ramp)), View(15))
     np.testing.assert_allclose(square[7, :, 0], np.arange(30.5, 60, 2), atol=1.5)
-    assert photographs.decode(saved(Image.new("RGB", (20000, 1))), 15).shape == (15, 15, 3)
+    assert photographs.decode(saved(Image.new("RGB", (20000, 1))), View(15)).shape == (15, 15, 3)
 
 
 def bomb() -> bytes:
@@ -353,7 +354,7 @@ def test_workers_keep_the_order_and_give_the_same_bytes(tmp_path):
         assert one.dtype == torch.uint8 and one.shape == (len(indices), 3, 24, 24)
         assert torch.equal(one, two)
         for index, image in zip(indices, one, strict=True):
-            expected = photographs.decode((root / paths[index]).read_bytes(), 24)
+            expected = photographs.decode((root / paths[index]).read_bytes(), View(24))
             np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), expected)
     labels = open_set(tmp_path, 0).labels("train")
     np.testing.assert_array_equal(labels, table[table["split"] == "train"]["label"])

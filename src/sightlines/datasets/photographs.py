@@ -7,12 +7,15 @@ integer pixels have no agreed scale and are refused.
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+
+from sightlines.datasets.views import View
 
 MAX_PIXELS = 89_478_485
 """Largest image, in pixels: Pillow's own bound against decompression bombs."""
@@ -47,30 +50,25 @@ def measure(content: bytes) -> tuple[int, int, str]:
         return rgb.width, rgb.height, mode
 
 
-def decode(content: bytes, size_px: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The central square of a photograph, scaled to `size_px` (bicubic, antialiased).
+def decode(content: bytes, view: View) -> UInt8[np.ndarray, "size size 3"]:
+    """What a network sees of a photograph.
 
-    The same as scaling the short side and cropping the centre, without ever holding the scaled
-    long side. JPEGs far larger than that are decoded at a reduced scale of at least twice the
-    size.
+    The same as scaling the whole and cropping it, without ever holding the scaled whole. JPEGs far
+    larger than that are decoded at a reduced scale of at least twice the size.
 
     Raises:
         Unreadable: as `measure`.
     """
     from PIL import Image
 
+    size_px = view.size_px
     with _opened(content) as image:
         if image.format == "JPEG":
-            image.draft(image.mode, (2 * size_px, 2 * size_px))
+            side = 2 * math.ceil(size_px / view.crop_share)
+            image.draft(image.mode, (side, side))
         rgb = _to_rgb(image)
-        side = min(rgb.size)
-        left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-        square = rgb.resize(
-            (size_px, size_px),
-            Image.Resampling.BICUBIC,
-            box=(left, top, left + side, top + side),
-        )
-        return np.asarray(square)
+        how = Image.Resampling[view.interpolation.upper()]
+        return np.asarray(rgb.resize((size_px, size_px), how, box=view.box(*rgb.size)))
 
 
 @contextlib.contextmanager

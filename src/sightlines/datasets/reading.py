@@ -7,6 +7,7 @@ processes ahead of their use, each verified against the hash of its manifest.
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from sightlines.datasets.photographs import Unreadable, decode, quiet_pillow
 from sightlines.datasets.store import checked_file, read_dataset, read_labels, read_manifest
+from sightlines.datasets.views import View
 from sightlines.devices import Compute
-from sightlines.errors import DataError, ResultError
+from sightlines.errors import ConfigError, DataError, ResultError
 from sightlines.files import read_npy
 
 PREFETCH = 2
@@ -70,7 +73,11 @@ class ImageSet:
         return self._labels[split]
 
     def batches(
-        self, split: str, index_batches: Iterable[np.ndarray], margin_px: int = 0
+        self,
+        split: str,
+        index_batches: Iterable[np.ndarray],
+        margin_px: int = 0,
+        view: View | None = None,
     ) -> Iterator[UInt8[Tensor, "images 3 height width"]]:
         """Images on the device, one tensor for each array of indices, in order.
 
@@ -79,14 +86,18 @@ class ImageSet:
             index_batches: Indices into the split; may be endless.
             margin_px: Photographs come this much larger in width and height, for random
                 crops; arrays have no more to give and ignore it.
+            view: How a network sees them; the dataset's own size by default.
 
         Raises:
             DataError: a photograph is missing, was edited or cannot be read.
             ResultError: the prepared files are damaged.
         """
         if self.facts["storage"] == "arrays":
-            return self._select(split, index_batches)
-        return self._decode(split, index_batches, self.size_px + margin_px)
+            images = self._select(split, index_batches)
+            return (
+                images if view in (None, View(self.size_px)) else map(partial(scale, view), images)
+            )
+        return self._decode(split, index_batches, view or View(self.size_px + margin_px))
 
     def _select(self, split: str, index_batches: Iterable[np.ndarray]) -> Iterator[Tensor]:
         images = self._load(split)
@@ -109,12 +120,12 @@ class ImageSet:
         return self._resident[split]
 
     def _decode(
-        self, split: str, index_batches: Iterable[np.ndarray], size_px: int
+        self, split: str, index_batches: Iterable[np.ndarray], view: View
     ) -> Iterator[Tensor]:
         if split not in self._photographs:
             table = read_manifest(self.path, self.facts, split)
             self._photographs[split] = (table["path"].tolist(), table["sha256"].tolist())
-        files = _Photographs(self.source / self.facts["folder"], *self._photographs[split], size_px)
+        files = _Photographs(self.source / self.facts["folder"], *self._photographs[split], view)
         for pixels in _decode_ahead(files, index_batches, self.compute.workers):
             if isinstance(pixels, str):
                 raise DataError(pixels)
@@ -135,6 +146,24 @@ def open_dataset(dataset_json: Path, source: Path, compute: Compute) -> ImageSet
     return ImageSet(Path(dataset_json), read_dataset(dataset_json), Path(source), compute)
 
 
+def scale(
+    view: View, images: UInt8[Tensor, "images 3 rows columns"]
+) -> UInt8[Tensor, "images 3 height width"]:
+    """What a network sees of square images that lie in memory (torch's scaling, antialiased).
+
+    Raises:
+        ConfigError: torch cannot scale so.
+    """
+    if view.interpolation == "lanczos":
+        raise ConfigError("arrays cannot be scaled by lanczos: set interpolation to bicubic")
+    left, top, right, lower = (round(edge) for edge in view.box(*images.shape[2:]))
+    whole = images[..., max(top, 0) : lower, max(left, 0) : right].float()
+    smooth = {"antialias": True} if view.interpolation != "nearest" else {}
+    size = (view.size_px, view.size_px)
+    scaled = functional.interpolate(whole, size, mode=view.interpolation, **smooth)
+    return scaled.round().clamp(0, 255).to(torch.uint8)
+
+
 def normalise(
     images: UInt8[Tensor, "images 3 height width"], mean: Sequence[float], std: Sequence[float]
 ) -> Float32[Tensor, "images 3 height width"]:
@@ -152,10 +181,11 @@ class _Photographs(torch.utils.data.Dataset):
     root: Path
     paths: list[str]
     hashes: list[str]
-    size_px: int
+    view: View
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray | str:
-        batch = np.empty((len(indices), 3, self.size_px, self.size_px), np.uint8)
+        side = self.view.size_px
+        batch = np.empty((len(indices), 3, side, side), np.uint8)
         try:
             with quiet_pillow():
                 for row, index in zip(batch, indices, strict=True):
@@ -179,7 +209,7 @@ class _Photographs(torch.utils.data.Dataset):
                 "run snakemake again"
             )
         try:
-            return decode(content, self.size_px)
+            return decode(content, self.view)
         except Unreadable as error:
             raise DataError(
                 f"cannot decode the photograph {path}: {error}. Mend or remove it, then run "

@@ -1,6 +1,6 @@
 """How good a network is on some images: loss, accuracy, and what it takes for what."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from sightlines.datasets.reading import normalise
+from sightlines.datasets.views import View
 from sightlines.devices import Compute
 from sightlines.errors import TrainingError
 
@@ -29,6 +30,23 @@ class Scores:
     confusion: np.ndarray
 
 
+@dataclass(frozen=True)
+class Sight:
+    """How a network that was trained elsewhere sees these images, and what it answers.
+
+    Attributes:
+        view: Scaling and crop.
+        mean: Of each channel of [0, 1] pixels.
+        std: Likewise.
+        answers: The output that stands for each class of the images.
+    """
+
+    view: View
+    mean: Sequence[float]
+    std: Sequence[float]
+    answers: Sequence[int]
+
+
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
@@ -37,6 +55,8 @@ def evaluate(
     indices: np.ndarray,
     compute: Compute,
     batch_size: int,
+    sight: Sight | None = None,
+    on_images: Callable[[int], None] | None = None,
 ) -> Scores:
     """Score a network on images of one split, in float32 and without augmentation.
 
@@ -47,27 +67,37 @@ def evaluate(
         indices: Which of the split's images.
         compute: Where the network lies.
         batch_size: Images of one forward pass.
+        sight: Of a network that was trained elsewhere. It is right where the most probable of all
+            its outputs is the right one; the confusion then has a last column, for all others.
+        on_images: Told after each forward pass how many images it was about.
 
     Raises:
         TrainingError: a loss is not finite.
     """
     classes = len(image_set.classes)
+    columns = classes + (sight is not None)
+    view, mean, std = sight.view if sight else None, *_normalisation(sight or image_set)
+    answers = torch.tensor(sight.answers if sight else range(classes), device=compute.device)
     labels = image_set.labels(split)
     loss = torch.zeros((), dtype=torch.float64, device=compute.device)
-    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=compute.device)
+    confusion = torch.zeros(classes * columns, dtype=torch.int64, device=compute.device)
     was_training = model.training
     model.eval()
     batches = _cut(indices, batch_size)
     for batch, images in zip(
-        _cut(indices, batch_size), image_set.batches(split, batches), strict=True
+        _cut(indices, batch_size), image_set.batches(split, batches, view=view), strict=True
     ):
         truth = torch.from_numpy(labels[batch]).to(compute.device)
-        logits = model(normalise(images, image_set.mean, image_set.std))
-        loss += functional.cross_entropy(logits, truth, reduction="sum").double()
-        pairs = truth * classes + logits.argmax(1)
+        logits = model(normalise(images, mean, std))
+        loss += functional.cross_entropy(logits, answers[truth], reduction="sum").double()
+        places = torch.full((logits.shape[1],), classes, device=compute.device)
+        places[answers] = torch.arange(classes, device=compute.device)
+        pairs = truth * columns + places[logits.argmax(1)]
         confusion.scatter_add_(0, pairs, torch.ones_like(pairs))
+        if on_images:
+            on_images(len(batch))
     model.train(was_training)
-    counts = confusion.cpu().numpy().reshape(classes, classes)
+    counts = confusion.cpu().numpy().reshape(classes, columns)
     mean_loss = float(loss) / len(indices)
     if not np.isfinite(mean_loss):
         raise TrainingError(
@@ -75,6 +105,10 @@ def evaluate(
             "not finite. Lower train.learning_rate, or raise train.warmup_steps."
         )
     return Scores(mean_loss, float(counts.trace() / len(indices)), counts)
+
+
+def _normalisation(source: Any) -> tuple[Sequence[float], Sequence[float]]:
+    return source.mean, source.std
 
 
 def _cut(indices: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
