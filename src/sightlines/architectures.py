@@ -3,11 +3,42 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sightlines import registry
+
 SKIPS = ("skipless_block", "skipless")
 """Settings by which a ViT without the skips of one block differs from its intact twin."""
 
 POOL = ("pool",)
 """The setting by which ViTs with a class token and with average pooling differ (Figure 10)."""
+
+
+NOT_ARCHITECTURE = ("label", "train")
+"""Keys of a model's config that do not say what it is."""
+
+
+def described(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's settings as measures, claims and figures know them.
+
+    A family that stands for others, such as timm's models, says which of the paper's it belongs to,
+    whether it has attention, and how it pools.
+    """
+    settings = {key: value for key, value in model.items() if key not in NOT_ARCHITECTURE}
+    declared = registry.declarations("models", model["family"])
+    if "DESCRIBES" in declared:
+        found: dict[str, Any] = registry.load("models", model["family"]).described(settings)
+        return found
+    return settings
+
+
+def has_attention(model: Mapping[str, Any]) -> bool:
+    """Whether what the model's heads look at can be dumped."""
+    declared = registry.declarations("models", model["family"]).get("ATTENTION", False)
+    return bool(described(model).get("attention", declared))
+
+
+def is_imported(model: Mapping[str, Any]) -> bool:
+    """Whether a model's weights come from somebody else and are not trained here."""
+    return model.get("weights", "random") != "random"
 
 
 def skipless_block(settings: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines import registry
-from sightlines.architectures import lacks_skips
+from sightlines.architectures import described, has_attention, is_imported, lacks_skips
 from sightlines.config import Config, load, networks
 from sightlines.networks import FULL, UNTRAINED, Network
 from sightlines.requirements import check, unmet_needs
@@ -110,9 +110,15 @@ class Experiment:
     def dumped(self, kind: str) -> list[Network]:
         """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES."""
         declared = registry.declarations("dumps", kind)
-        flag = declared.get("FAMILIES", "")
         chosen = self._choose(declared["NETWORKS"])
-        return [n for n in chosen if not flag or self._family(n.model).get(flag)]
+        if declared.get("FAMILIES") != "ATTENTION":
+            return chosen
+        return [n for n in chosen if has_attention(self.config["models"][n.model])]
+
+    @property
+    def imported(self) -> list[str]:
+        """Models whose weights come from somebody else."""
+        return [m for m, settings in self.config["models"].items() if is_imported(settings)]
 
     def _choose(self, which: str) -> list[Network]:
         """Networks by a word of the dumps.
@@ -135,12 +141,13 @@ class Experiment:
         first = _first_seeds(compared)
         if which == "first_seed":
             return first
-        has_cls = any(models[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
+        known = self._architectures()
+        has_cls = any(known[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
         main = [
             n
             for n in first
-            if models[n.model]["family"] != "mixer"
-            and not (has_cls and models[n.model].get("pool") == "gap")
+            if known[n.model]["family"] != "mixer"
+            and not (has_cls and known[n.model].get("pool") == "gap")
         ]
         return main or first
 
@@ -237,9 +244,20 @@ class Experiment:
             "compute": self._compute(),
         }
 
+    def slice_import(self, network: Network, source: str) -> dict[str, Any]:
+        """Config values that a network with somebody else's weights depends on.
+
+        Args:
+            network: Which one.
+            source: Identity of the weights.
+        """
+        own = self.slice_train(network)
+        own["model"] = {k: v for k, v in own["model"].items() if k != "train"}
+        return own | {"source": "" if network.fraction == UNTRAINED else source}
+
     def processes(self, network: Network, task: str = "") -> int:
         """Processes that train a network together."""
-        if network.fraction == UNTRAINED:
+        if network.fraction == UNTRAINED or (network.model in self.imported and not task):
             return 1
         cut = self.slice_tune(task, network) if task else self.slice_train(network)
         return int(cut["model"]["train"]["processes"])
@@ -293,16 +311,13 @@ class Experiment:
             "experiment": self.name,
             "networks": [n.slug for n in self.networks],
             "labels": {m: models[m].get("label", m.replace("_", " ")) for m in used},
-            "families": {m: models[m]["family"] for m in used},
+            "families": {m: own["family"] for m, own in self._architectures().items()},
             "architectures": self._architectures(),
         }
 
     def _architectures(self) -> dict[str, Any]:
         used = dict.fromkeys(n.model for n in self.networks)
-        return {
-            m: {k: v for k, v in self.config["models"][m].items() if k not in ("label", "train")}
-            for m in used
-        }
+        return {m: described(self.config["models"][m]) for m in used}
 
     def slice_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""
@@ -330,9 +345,6 @@ class Experiment:
 
     def _compute(self) -> dict[str, Any]:
         return {k: v for k, v in self.config["compute"].items() if k not in EXECUTION}
-
-    def _family(self, model: str) -> dict[str, Any]:
-        return registry.declarations("models", self.config["models"][model]["family"])
 
     def _needed_measures(self) -> list[str]:
         makers = _table_makers()

@@ -256,7 +256,7 @@ class TensorWriter:
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], meta: Any) -> None:
     """Write a safetensors file from arrays held in memory."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     shapes = {name: (_CODES[a.dtype], a.shape) for name, a in arrays.items()}
     with TensorWriter(path, shapes, meta) as writer:
         for name, array in arrays.items():

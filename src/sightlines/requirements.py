@@ -1,7 +1,7 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
 from sightlines import registry
-from sightlines.architectures import lacks_skips
+from sightlines.architectures import described, has_attention, is_imported, lacks_skips
 from sightlines.config import Config, networks
 from sightlines.errors import ConfigError
 from sightlines.networks import FULL, UNTRAINED, per_cent
@@ -14,6 +14,7 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: listing all offences at once.
     """
+    _meet(config)
     offences = [
         *_check_runs(config),
         *_check_sizes(config),
@@ -23,6 +24,15 @@ def check(config: Config) -> None:
     ]
     if offences:
         raise ConfigError("the config cannot work:\n  " + "\n  ".join(offences))
+
+
+def _meet(config: Config) -> None:
+    """Ask all at once what is known of models that another library builds."""
+    public = [model for model in config["models"].values() if model["family"] == "timm"]
+    if public:
+        size_px = _size_px(config["dataset"]) or 224
+        timm = registry.load("models", "timm")
+        timm.meet([timm.sized(model, size_px) for model in public])
 
 
 def _check_runs(config: Config) -> list[str]:
@@ -41,6 +51,23 @@ def _check_runs(config: Config) -> list[str]:
                 f"models.{name}: warmup_steps {recipe['warmup_steps']} must be below "
                 f"steps {recipe['steps']}"
             )
+    return offences + _check_imports(config)
+
+
+def _check_imports(config: Config) -> list[str]:
+    """Offences of models whose weights come from elsewhere: they are not trained here."""
+    models = config["models"]
+    offences = []
+    for name in (m for m, settings in models.items() if is_imported(settings)):
+        own = [n for n in networks(config) if n.model == name]
+        odd = sorted({n.fraction for n in own} - {FULL, UNTRAINED})
+        if odd:
+            offences.append(
+                f"runs: {name} has weights of its own and is not trained on {', '.join(odd)}: use "
+                f"{FULL} (its weights), {UNTRAINED} (its untrained twin), or weights: random"
+            )
+        if len({n.seed for n in own if n.fraction == FULL}) > 1:
+            offences.append(f"runs: {name} has weights of its own, which are one seed on {FULL}")
     return offences
 
 
@@ -56,7 +83,8 @@ def _check_sizes(config: Config) -> list[str]:
         model = config["models"][name]
         try:
             grids[name] = registry.load("models", model["family"]).check(model, size_px)
-            schedule.check(model["train"], size_px)
+            if not is_imported(model):
+                schedule.check(model["train"], size_px)
         except ConfigError as error:
             offences.append(f"models.{name}: {error}")
     if config["compare_grids"] and len(set(grids.values())) > 1:
@@ -187,12 +215,11 @@ def _needs(config: Config) -> dict[str, tuple[bool, str]]:
     trained = [n for n in nets if n.fraction != UNTRAINED]
     every = {n.model for n in trained if n.fraction == FULL}
     full = {m for m in every if not lacks_skips(models[m])}
-    family = {m: models[m]["family"] for m in full}
-    attention = {
-        m for m, f in family.items() if registry.declarations("models", f).get("ATTENTION")
-    }
-    pools = {models[m].get("pool") for m in attention}
-    gap = {m for m in attention if models[m].get("pool") == "gap"} if "cls" in pools else set()
+    known = {m: described(models[m]) for m in full}
+    family = {m: own["family"] for m, own in known.items()}
+    attention = {m for m in full if has_attention(models[m])}
+    pools = {known[m].get("pool") for m in attention}
+    gap = {m for m in attention if known[m].get("pool") == "gap"} if "cls" in pools else set()
     main = {m for m in full if family[m] != "mixer"} - gap or full  # selecting.main_models
     families = [family[m] for m in main]
     less = {n.model for n in trained if per_cent(n.fraction) < 100}
@@ -200,6 +227,10 @@ def _needs(config: Config) -> dict[str, tuple[bool, str]]:
     seeds = {m: {n.seed for n in trained if n[:2] == (m, FULL)} for m in full}
     return {
         "trained": (bool(full), f"a model trained on {FULL}"),
+        "trained_here": (
+            any(not is_imported(models[m]) for m in full),
+            f"a model trained on {FULL} here",
+        ),
         "two_models": (len(full) > 1, f"two models trained on {FULL}"),
         "two_families": (len(set(families)) > 1, f"two families trained on {FULL}"),
         "two_sizes": (

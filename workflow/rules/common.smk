@@ -10,7 +10,8 @@ from sightlines.config import source_folder
 from sightlines.errors import MissingSourceError, SightlinesError
 from sightlines.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.hardware import count_gpus
-from sightlines.networks import Network
+from sightlines.models.timm_facts import weights_identity
+from sightlines.networks import UNTRAINED, Network
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
 
@@ -72,14 +73,37 @@ def fingerprint(task=""):
     except SightlinesError as error:
         made = EXPERIMENT.data_files(task)[0]
         if isinstance(error, MissingSourceError):
-            if recorded := recorded_source(EXPERIMENT.name, made, dataset):
+            settings = {"dataset": dataset}
+            if recorded := recorded_source(EXPERIMENT.name, made, settings):
                 return recorded
+        stop(f"{type(error).__name__}: {error}")
+
+
+def import_slice(wildcards):
+    """Config values of a network with somebody else's weights, and what these are as of now.
+
+    Where the file is not, but what was made of it is recorded, it is as recorded.
+    """
+    this = network(wildcards)
+    cut = EXPERIMENT.slice_import(this, "")
+    try:
+        return EXPERIMENT.slice_import(this, weights_identity(cut["model"], SOURCES))
+    except MissingSourceError as error:
+        made = f"{R}/models/{this.slug}/weights.safetensors"
+        recorded = recorded_source(EXPERIMENT.name, made, {"model": cut["model"]})
+        if recorded or this.fraction == UNTRAINED:
+            return EXPERIMENT.slice_import(this, recorded)
         stop(f"{type(error).__name__}: {error}")
 
 
 def network(wildcards):
     """The network that a job's wildcards name."""
     return Network(wildcards.model, wildcards.fraction, wildcards.seed)
+
+
+def one_of(names):
+    """A pattern for a wildcard that is one of some names; of none, one that nothing matches."""
+    return "|".join(names) or "(?!)"
 
 
 def named(flag, groups):
@@ -122,6 +146,7 @@ DUMPING = dict(
 )
 NETWORK = "{model}/{fraction}/{seed}"
 MODEL = f"{R}/models/{NETWORK}"
+IMPORTED = EXPERIMENT.imported
 
 # What changes no result reaches the jobs by their environment, so that no rule depends on it.
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.

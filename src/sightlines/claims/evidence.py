@@ -198,9 +198,13 @@ class Evidence:
         return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
 
     def learned(self, slug: str) -> bool:
-        """Whether a network reached what a claim may be judged by (three times chance)."""
+        """Whether a network reached what a claim may be judged by (three times chance).
+
+        Public weights whose outputs are not the images' classes count as having learned: their
+        accuracy cannot be told here.
+        """
         accuracy, chance, _ = self.accuracy(Network.parse(slug))
-        return accuracy >= needed_accuracy(chance)
+        return not accuracy < needed_accuracy(chance)
 
     def label(self, model: str) -> str:
         """The model's name for readers."""

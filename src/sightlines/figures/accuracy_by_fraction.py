@@ -32,7 +32,7 @@ DIFFERS = (
     "figures is scored, the untrained ones too."
 )
 READS = ("accuracy.csv",)
-NEEDS = ("trained",)
+NEEDS = ("trained_here",)
 
 
 @styled
@@ -46,7 +46,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     Raises:
         ResultError: the table has no trained network.
     """
-    table = tables["accuracy.csv"]
+    table = trained_here(tables["accuracy.csv"])
     trained = table[table["fraction"] != "f000"]
     if trained.empty:
         raise ResultError("accuracy.csv has no trained network")
@@ -67,6 +67,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     _mark_images(axes, trained, bool((table["fraction"] == "f000").any()), least / 2)
     figure.legend(loc="outside right upper")
     return figure
+
+
+def trained_here(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of models that were trained on these images, and not imported."""
+    return table[table["model"].isin(table.loc[table["train_images"] > 0, "model"])]
 
 
 def _draw_model(

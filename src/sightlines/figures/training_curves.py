@@ -37,7 +37,7 @@ EXPLAINS = (
 )
 DIFFERS = "The paper shows no training curves."
 READS = ("curves.csv",)
-NEEDS = ("trained",)
+NEEDS = ("trained_here",)
 
 SPLITS: dict[str, dict[str, Any]] = {
     "train": {"linewidth": 0.6, "alpha": 0.65},
@@ -53,7 +53,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         tables: ``curves.csv``.
         config: `networks`, `labels`.
     """
-    models = trained_models(config)
+    history = tables["curves.csv"]
+    moved = {*history.loc[history["step"] > 0, "model"]}  # imported ones were trained elsewhere
+    models = [m for m in trained_models(config) if m in moved] or trained_models(config)
     bands, columns = wrap_columns(len(models), 4)
     width = WIDTH_IN if columns > 1 else 4.2
     figure = Figure(figsize=(width, bands * 3.4 + 0.5), layout="constrained")
@@ -62,7 +64,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         band, column = divmod(place, columns)
         loss, accuracy = grid[band * 2 : band * 2 + 2, column]
         loss.set_title(wrapped(label(config, model), 1.8), fontweight="bold")
-        _draw_model(loss, accuracy, tables["curves.csv"], config, model)
+        _draw_model(loss, accuracy, history, config, model)
         accuracy.set_xlabel("optimiser step")
         if column == 0:
             loss.set_ylabel("loss (nats per image)")

@@ -18,6 +18,9 @@ METRICS = (
 def main(job: Job) -> None:
     """Gather the networks' final metrics into one table.
 
+    Accuracies are missing where the images' classes are no outputs of a network; `accuracy_all`
+    is that of an imported network on all images, since it was trained on none of them here.
+
     Raises:
         ResultError: a file lacks a metric.
     """
@@ -32,8 +35,10 @@ def main(job: Job) -> None:
             )
         row = Network.parse(slug)._asdict() | {n: metrics[n] for n in METRICS if n != "confusion"}
         tests = sum(map(sum, metrics["confusion"]))
-        score = metrics["accuracy_test"] / metrics["chance"]
-        rows.append(row | {"times_chance": score, "test_images": tests})
+        accuracy = metrics["accuracy_test"]
+        score = None if accuracy is None else accuracy / metrics["chance"]
+        everywhere = {name: metrics.get(name) for name in ("accuracy_all", "all_images")}
+        rows.append(row | {"times_chance": score, "test_images": tests, **everywhere})
     write_table(job.output("accuracy"), pd.DataFrame(rows))
 
 

@@ -84,6 +84,11 @@ def load_network(weights: Path, card: Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), facts
 
 
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The network on a device, channels last in memory: 1.6 times as fast for a MobileNet here."""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def _no_card(card: Path, what: str) -> ResultError:
     return ResultError(
         f"{card} {what}: it is no card of a network. Delete its folder and run snakemake again "

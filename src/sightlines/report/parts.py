@@ -116,25 +116,50 @@ def accuracy_table(
         return None
     rows = [_accuracy_row(config, row, test_images) for row in accuracy.itertuples(index=False)]
     flagged = sum(row.mark == "flagged" for row in rows)
-    chance = float(accuracy["chance"].iloc[0])
-    needed = needed_accuracy(chance)
-    text = "three times chance" if needed == 3 * chance else "half-way from chance to 100 %"
+    text = _needed(accuracy["chance"])
     note = (
-        f"{flagged} trained network{'s' * (flagged != 1)} below {text} ({100 * needed:.1f} %): "
+        f"{flagged} trained network{'s' * (flagged != 1)} below {text}: "
         "what such a network shows says little about its architecture."
         if flagged
-        else f"Every trained network reaches {text} ({100 * needed:.1f} %)."
+        else f"Every trained network reaches {text}."
     )
     note += " ± is the binomial standard error over the test images." if test_images else ""
+    note += _imported(config, accuracy)
     head = ["Network", "Share of images", "Seed", "Test accuracy", "× chance", "Verdict"]
     head += ["Validation", "Train", "Test loss (nats)", "Training images", "Steps"]
     return {"rows": rows, "head": head, "note": note}
 
 
+def _needed(chances: pd.Series) -> str:
+    """What a network must reach, in words."""
+    needed = sorted({(needed_accuracy(chance), 3 * chance) for chance in chances})
+    shares = " or ".join(f"{100 * least:.1f} %" for least, _ in needed)
+    if all(least == three for least, three in needed):
+        return f"three times chance ({shares})"
+    return f"half-way from chance to 100 % ({shares})"
+
+
+def _imported(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
+    """What imported networks reach on all images: none was trained on any of them here."""
+    if "accuracy_all" not in accuracy:
+        return ""
+    shown = accuracy[accuracy["accuracy_all"].notna() & (accuracy["fraction"] != "f000")]
+    if shown.empty:
+        return ""
+    columns = (shown["model"], shown["accuracy_all"], shown["all_images"])
+    found = ", ".join(
+        f"{label(config, model)} {100 * share:.1f} % of {int(images):,}"
+        for model, share, images in zip(*columns, strict=True)
+    )
+    return f" Top-1 of imported networks on all images, over all of their outputs: {found}."
+
+
 def _accuracy_row(config: dict[str, Any], row: Any, test_images: int) -> Row:
     trained = per_cent(row.fraction) > 0
-    too_low = trained and not row.accuracy_test >= needed_accuracy(row.chance)
+    too_low = trained and row.accuracy_test < needed_accuracy(row.chance)
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
+    if trained and pd.isna(row.accuracy_test):
+        verdict = "not known: other classes"
     test = _per_cent(row.accuracy_test)
     if test_images and not pd.isna(row.accuracy_test):
         variance = max(row.accuracy_test * (1 - row.accuracy_test), 0) / test_images

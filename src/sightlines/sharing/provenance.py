@@ -138,13 +138,13 @@ def _checksums(group: Any) -> dict[str, str]:
     return {path: digest.removeprefix("sha256:") for path, digest in _hashes(group).items()}
 
 
-def recorded_source(experiment: str, output: str, dataset: dict[str, Any]) -> str:
-    """Identity of the images that a dataset's file was made from, where these settings made it.
+def recorded_source(experiment: str, output: str, settings: dict[str, Any]) -> str:
+    """Identity of the images or weights that a file was made from, where these settings made it.
 
     Args:
         experiment: Its provenance is asked where this folder's Snakemake knows nothing.
         output: Such as ``data/<variant>/dataset.json``.
-        dataset: Its settings.
+        settings: Keys of the job's config that must be the same: ``dataset``, or ``model``.
     """
     records = [read_one(output) or {}]
     records += [
@@ -152,7 +152,7 @@ def recorded_source(experiment: str, output: str, dataset: dict[str, Any]) -> st
     ]
     for record in records:
         cut = _config(record) or {}
-        if cut.get("dataset") == dataset:
+        if {key: cut.get(key) for key in settings} == settings:
             return str(cut.get("source", ""))
     return ""
 

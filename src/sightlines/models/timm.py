@@ -1,0 +1,174 @@
+"""Any model that timm builds by name: with public weights, with a file's, or untrained.
+
+With weights of somebody else a network is not trained but imported: f100 has those weights, f000 is
+its untrained twin, and both see images as timm's config of the model says (size, normalisation,
+interpolation, crop) unless the config here says otherwise. With ``weights: random`` it is a model
+like any other, trained by the recipe on the experiment's own images.
+"""
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from sightlines.errors import ConfigError
+from sightlines.models.timm_facts import facts, learn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sightlines.models.layers import Layer
+
+SETTINGS = {
+    "name": {
+        "description": "timm's name of the model, with the tag of its weights or without, such as "
+        "vit_base_patch16_224.augreg2_in21k_ft_in1k.",
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)?$",
+    },
+    "weights": {
+        "description": "hub: the public ones, downloaded once; random: none, trained by the "
+        "recipe; else a safetensors or torch file below data_root, with timm's names of tensors.",
+        "type": "string",
+        "minLength": 1,
+        "default": "hub",
+    },
+    "revision": {
+        "description": "Branch, tag or commit of the weights on the hub.",
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_.-]+$",
+        "default": "main",
+    },
+    "outputs": {
+        "description": "Length of the output of the weights, where it is not the one that timm "
+        "knows; 0: they have no last layer.",
+        "unit": "classes",
+        "type": "integer",
+        "minimum": 0,
+    },
+    "arguments": {
+        "description": "Further arguments of timm's function, such as pad_type: same for weights "
+        "that come from TensorFlow.",
+        "type": "object",
+        "propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"},
+        "additionalProperties": {"type": ["number", "string", "boolean", "array"]},
+        "default": {},
+    },
+    "size_px": {
+        "description": "Side of the images that it sees; timm's own by default.",
+        "unit": "px",
+        "type": "integer",
+        "minimum": 16,
+        "maximum": 2048,
+    },
+    "patch_px": {
+        "description": "Side of a square patch, where it differs from timm's.",
+        "unit": "px",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "mean": {
+        "description": "Mean of each channel of [0, 1] pixels; timm's own by default.",
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": {"type": "number"},
+    },
+    "std": {
+        "description": "Standard deviation of each channel; timm's own by default.",
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "interpolation": {
+        "description": "How photographs are scaled; timm's own by default.",
+        "enum": ["nearest", "bilinear", "bicubic", "lanczos"],
+    },
+    "crop_share": {
+        "description": "Side of what is seen, as a share of the photograph's short side (timm's "
+        "crop_pct, its own by default).",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 1,
+    },
+    "layers": {
+        "description": "Modules that are looked at, by their path in the model, in the order in "
+        "which they compute: for models whose blocks sightlines does not know.",
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "default": [],
+    },
+    "acts_as": {
+        "description": "What the claims and figures take it for; auto: vit for ViTs, resnet for "
+        "convolutional networks, mixer for Mixers, other for the rest.",
+        "enum": ["auto", "vit", "resnet", "mixer", "other"],
+        "default": "auto",
+    },
+}
+REQUIRED = ("name",)
+DESCRIBES = True
+"""Its models are of several of the paper's families: see `described`."""
+
+
+def meet(models: list[dict[str, Any]]) -> None:
+    """Ask timm about several models at once, which costs little more than about one.
+
+    What is wrong with one of them is said when that one is checked.
+    """
+    with contextlib.suppress(ConfigError):
+        learn(models)
+
+
+def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
+    """Rows and columns of the patches, or of the last map.
+
+    Raises:
+        ConfigError: timm has no such model or cannot build it so, its blocks are not known, it has
+            no weights on the hub, or it is to be trained on images of another size.
+    """
+    known = facts(sized(settings, size_px))
+    if settings["weights"] == "hub" and not known["hub_id"]:
+        raise ConfigError(
+            f"{settings['name']}: timm names no weights on the hub for it; set weights to a file "
+            "below data_root, or to random"
+        )
+    if settings["weights"] == "random" and known["size_px"] != size_px:
+        raise ConfigError(
+            f"size_px {known['size_px']}: a network that is trained sees the dataset's images, of "
+            f"{size_px} px; leave size_px out or change dataset.size_px"
+        )
+    return known["grid"][0], known["grid"][1]
+
+
+def sized(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """Settings with a size: a network that is trained sees the dataset's images as they are."""
+    is_trained = settings["weights"] == "random" and "size_px" not in settings
+    return settings | ({"size_px": size_px} if is_trained else {})
+
+
+def view(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """How the model sees images: size_px, mean, std, interpolation, crop_share, crop_mode."""
+    known = facts(sized(settings, size_px))
+    keys = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
+    return {key: settings.get(key, known[key]) for key in keys}
+
+
+def described(settings: dict[str, Any]) -> dict[str, Any]:
+    """What claims and figures know of the model: its family among the paper's, its pooling."""
+    known = facts(settings)
+    role = known["role"] if settings["acts_as"] == "auto" else settings["acts_as"]
+    pool = {"pool": known["pool"]} if known["pool"] else {}
+    return {"family": role, "attention": known["attention"], **pool, **known["shape"]}
+
+
+def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
+    """The model with fresh weights, drawn from torch's global generator."""
+    from sightlines.models import timm_building
+
+    return timm_building.build(settings, size_px, classes)
+
+
+def layers(model: "nn.Module") -> "list[Layer]":
+    """Its sub-layers in the order in which they compute, or those that the config lists."""
+    from sightlines.models import timm_building
+
+    return timm_building.layers_of(model)

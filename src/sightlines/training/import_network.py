@@ -1,0 +1,196 @@
+"""Command: takes a network that somebody else trained into the experiment, and scores it.
+
+f100 has the public weights, or those of a file; f000 is its untrained twin. Both leave the files
+that training leaves. Accuracy is over all of the network's outputs, where the class names of the
+images (folders named by WordNet id, or by what WordNet calls it) say which outputs are meant; or
+where both have as many classes, in order. Else it is not known, and no accuracy is claimed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from sightlines import devices, files
+from sightlines.datasets.reading import ImageSet, open_dataset
+from sightlines.datasets.store import open_splits
+from sightlines.datasets.views import View
+from sightlines.errors import WeightsError
+from sightlines.files import sha256
+from sightlines.models import building, timm, weight_files
+from sightlines.models.timm_facts import class_names, facts, readable_names
+from sightlines.networks import UNTRAINED, Network
+from sightlines.stage import Job, Progress, run
+from sightlines.training import schedule
+from sightlines.training.evaluation import Scores, Sight, evaluate
+
+HISTORY = "step,split,loss,accuracy,learning_rate\n"
+TWIN_SCORED = 1000
+"""Test images on which an untrained twin is scored, at most."""
+ACCURACIES = ("accuracy_test", "loss_test", "accuracy_validation", "accuracy_train", "accuracy_all")
+
+
+def main(job: Job) -> None:
+    """Read or fetch the weights, check them, score the network, and write its four files."""
+    config = job.config
+    network, settings = Network(*config["network"]), config["model"]
+    known = facts(settings)
+    compute = devices.prepare(config["compute"])
+    job.notes |= compute.describe()
+    image_set = open_dataset(job.input("dataset"), job.source, compute)
+    splits = open_splits(job.input("splits"), job.input("dataset"))
+    names = class_names(known["outputs"])
+    sees = timm.view(building.architecture(settings), image_set.size_px)
+    seed = schedule.init_seed(config["seed"], network, is_shared=False)
+    model = building.build(settings, sees["size_px"], len(names), seed).eval()
+    origin = _import(job, network, settings, model)
+    files.write_tensors(
+        job.output("weights"),
+        {name: tensor.numpy() for name, tensor in model.state_dict().items()},
+        {"network": network.slug},
+    )
+    model = building.placed(model, compute.device)
+    answers = find_answers(image_set.classes, names)
+    if answers is None:
+        job.log.info("the photographs' classes are no outputs of this network: no accuracy")
+    sight = Sight(View.of(sees), sees["mean"], sees["std"], answers or [])
+    metrics = _score(job, network, model, image_set, splits, sight)
+    with files.atomic(job.output("history")) as handle:
+        handle.write((HISTORY + _history_row(metrics)).encode())
+    parameters = sum(p.numel() for p in model.parameters())
+    files.write_json(
+        job.output("metrics"),
+        metrics
+        | {"chance": 1 / max(len(names), 1), "steps": 0, "parameters": parameters}
+        | {"train_images": 0},
+    )
+    files.write_json(
+        job.output("card"),
+        {
+            "network": network.slug,
+            "family": settings["family"],
+            "architecture": building.architecture(settings),
+            "parameters": parameters,
+            "grid": known["grid"],
+            "centres": known["centres"],
+            "fraction": network.fraction,
+            "seed": network.seed,
+            "root_seed": config["seed"],
+            "timm": f"{known['name']}.{known['tag']}".rstrip("."),
+            "origin": origin,
+            "dataset_sha256": sha256(job.input("dataset")),
+            "splits_sha256": sha256(job.input("splits")),
+            "classes": names,
+            **sees,
+        },
+    )
+
+
+def find_answers(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
+    """The output that stands for each class of the images; None where it cannot be told.
+
+    Args:
+        classes: The images' class names: WordNet ids, or what WordNet calls them, any case,
+            underscores for blanks.
+        outputs: The network's, in order.
+    """
+    place = {name: index for index, name in enumerate(outputs)}
+    if all(name in place for name in classes):
+        return [place[name] for name in classes]
+    called: dict[str, list[int]] = {}
+    for synset, words in readable_names().items():
+        for word in words if synset in place else ():
+            called.setdefault(word, []).append(place[synset])
+    plain = [name.replace("_", " ").replace("-", " ").strip().lower() for name in classes]
+    found = [called.get(name, []) for name in plain]
+    if all(len(places) == 1 for places in found):
+        return [places[0] for places in found]
+    numbered = list(outputs) == [str(index) for index in range(len(outputs))]
+    return list(range(len(classes))) if numbered and len(classes) == len(outputs) else None
+
+
+def _import(job: Job, network: Network, settings: dict[str, Any], model: nn.Module) -> str:
+    """Give the model its weights; where they come from, in words."""
+    if network.fraction == UNTRAINED:
+        return "untrained"
+    known = facts(settings)
+    if settings["weights"] == "hub":
+        from sightlines.models import hub
+
+        filename = known["hub_file"] or "model.safetensors"
+        fetched = hub.fetch(known["hub_id"], filename, settings["revision"], job.source, job.log)
+        path, origin, digest = fetched.path, fetched.origin, fetched.sha256
+    else:
+        path = job.source / settings["weights"]
+        origin = f"file:{settings['weights']}"
+        digest = sha256(path) if path.is_file() else ""
+        if digest and digest != job.config["source"]:
+            raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
+    model.load_state_dict(weight_files.fit(model, path, known["file"]))
+    job.log.info(f"weights from {origin}, SHA-256 {digest}")
+    return f"{origin} sha256:{digest}"
+
+
+def _score(
+    job: Job, network: Network, model: nn.Module, image_set: ImageSet, splits: Any, sight: Sight
+) -> dict[str, Any]:
+    """Accuracies; None where they are not known.
+
+    A network that was trained elsewhere has seen none of these images here, so all of them, test
+    images or not, say what it can (`accuracy_all`). An untrained twin is scored on some
+    test images.
+    """
+    classes, labels = len(image_set.classes), image_set.labels("test")
+    tests, validation = np.asarray(splits["test"]), np.asarray(splits["validation"])
+    others = np.setdiff1d(np.arange(len(image_set.labels("train"))), validation)
+    nothing = dict.fromkeys(ACCURACIES) | {"all_images": 0}
+    if not sight.answers:
+        counts = np.bincount(labels[tests], minlength=classes)
+        return nothing | {"confusion": [[0] * classes + [int(n)] for n in counts]}
+    is_twin = network.fraction == UNTRAINED
+    if is_twin:
+        few = np.linspace(0, len(tests) - 1, min(TWIN_SCORED, len(tests)))
+        tests, validation, others = tests[few.astype(np.int64)], validation[:0], others[:0]
+    progress = Progress(job.log, len(tests) + len(validation) + len(others), "images scored")
+    done = 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        progress.update(done)
+
+    def score(split: str, indices: np.ndarray) -> Scores:
+        size = job.config["compute"]["batch_size"]
+        return evaluate(model, image_set, split, indices, image_set.compute, size, sight, count)
+
+    test = score("test", tests)
+    found = {"accuracy_test": test.accuracy, "loss_test": test.loss}
+    found["confusion"] = test.confusion.tolist()
+    if is_twin:
+        return nothing | found
+    held_out, rest = score("train", validation), score("train", others)
+    parts = ((test, tests), (held_out, validation), (rest, others))
+    images = sum(len(indices) for _, indices in parts)
+    right = sum(scores.accuracy * len(indices) for scores, indices in parts)
+    return (
+        nothing
+        | found
+        | {
+            "accuracy_validation": held_out.accuracy,
+            "accuracy_train": rest.accuracy,
+            "accuracy_all": right / images,
+            "all_images": images,
+        }
+    )
+
+
+def _history_row(metrics: dict[str, Any]) -> str:
+    """The one point of a network that is not trained here: step 0, on the test images."""
+    if metrics["loss_test"] is None:
+        return ""
+    return f"0,validation,{metrics['loss_test']:.9g},{metrics['accuracy_test']:.9g},0\n"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""Public models by name: what timm says of them, what it cannot build, and how they see images."""
+
+import pytest
+import torch
+
+from sightlines import config as configs
+from sightlines.errors import ConfigError, MissingSourceError
+from sightlines.models import building, timm, timm_facts
+
+VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path_factory, monkeypatch):
+    """One folder for what is remembered of timm, for all tests of this file."""
+    base = tmp_path_factory.getbasetemp() / "timm"
+    base.mkdir(exist_ok=True)
+    monkeypatch.chdir(base)
+
+
+def settings(**own):
+    """A model's complete settings, as a config gives them."""
+    whole = {
+        "dataset": {"kind": "shapes"},
+        "models": {"m": {"family": "timm", **own}},
+        "runs": [{"models": ["m"], "fractions": ["f100"], "seeds": ["s0"]}],
+    }
+    model = configs.complete(whole, "test")["models"]["m"]
+    return building.architecture(model)
+
+
+def test_facts_are_timms_own():
+    known = timm_facts.facts(settings(**VIT))
+    assert known["hub_id"] == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    assert known["mean"] == known["std"] == [0.5, 0.5, 0.5]
+    assert (known["size_px"], known["crop_share"], known["interpolation"]) == (224, 0.9, "bicubic")
+    assert (known["grid"], known["outputs"], known["layers"]) == ([14, 14], 1000, 75)
+    assert (known["role"], known["pool"], known["attention"]) == ("vit", "cls", True)
+    assert known["parameters"] == 5_717_416
+
+
+def test_facts_are_asked_once(monkeypatch):
+    asked = settings(**VIT)
+    timm_facts.facts(asked)
+    monkeypatch.setattr(timm_facts, "_known", {})
+
+    def never(*_args, **_kwargs):
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(timm_facts.subprocess, "run", never)
+    assert timm_facts.facts(asked)["grid"] == [14, 14]
+
+
+def test_size_and_patch_can_be_set():
+    assert timm.check(settings(**VIT, size_px=96, patch_px=8), 224) == (12, 12)
+    view = timm.view(settings(**VIT, size_px=96, mean=[0, 0, 0], crop_share=1), 224)
+    assert view["size_px"] == 96
+    assert view["mean"] == [0, 0, 0]
+    assert view["std"] == [0.5, 0.5, 0.5]
+    assert (view["crop_share"], view["interpolation"]) == (1.0, "bicubic")
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"name": "vit_bas_patch16_224"}, "nearest are vit_base_patch16_224"),
+        ({"name": "vit_base_patch16_224.no_such"}, "no weights 'no_such'.*augreg_in21k"),
+        ({**VIT, "size_px": 100}, "do not divide images of 100 px: set size_px to 96"),
+        ({**VIT, "arguments": {"no_such": 1}}, "timm cannot build"),
+        ({**VIT, "arguments": {"pretrained": True}}, "cannot be set here"),
+        ({**VIT, "arguments": {"checkpoint_path": "x.pth"}}, "cannot be set here"),
+        ({"name": "vgg11"}, "layers"),
+        ({"name": "vgg11", "layers": ["features.0", "feature.3"]}, "features"),
+        ({"name": "mixer_s16_224"}, "no weights on the hub"),
+    ],
+)
+def test_what_cannot_be_is_refused(own, said):
+    with pytest.raises(ConfigError, match=f"(?s){said}"):
+        timm.check(settings(**own), 224)
+
+
+def test_any_model_works_by_a_list_of_modules():
+    own = settings(name="vgg11", layers=["features.2", "features.5"], weights="random", size_px=64)
+    assert timm.check(own, 64)
+    model = building.build({"family": "timm", **own}, 64, 10, seed=0)
+    assert [layer.name for layer in building.layers_of("timm", model)] == own["layers"]
+
+
+def test_one_seed_makes_one_network():
+    own = {"family": "timm", **settings(name="mobilenetv2_035", arguments={"pad_type": "same"})}
+    a, b, c = (building.build(own, 64, 10, seed=s).state_dict() for s in (1, 1, 2))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], c[k]) for k in a)
+
+
+def test_described_as_one_of_the_papers_families():
+    plain = timm.described(settings(name="resnetv2_50x1_bit.goog_in21k"))
+    assert plain["family"] == "resnet"
+    assert timm.described(settings(**VIT, acts_as="other"))["family"] == "other"
+
+
+def test_class_names_are_timms_lists():
+    assert timm_facts.class_names(1000)[0] == "n01440764"
+    assert len(timm_facts.class_names(21843)) == 21843
+    assert timm_facts.class_names(3) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../w.safetensors", "a/../../w.pth"])
+def test_weights_stay_below_the_folder_of_data(path):
+    with pytest.raises(ConfigError, match="neither absolute nor"):
+        timm_facts.weights_identity(settings(**VIT, weights=path), "sources")
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(MissingSourceError, match=r"w.safetensors"):
+        timm_facts.weights_identity(settings(**VIT, weights="w.safetensors"), str(tmp_path))

@@ -1,0 +1,189 @@
+"""Public networks on photographs, end to end: files of weights, another size each, no training."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+
+from sightlines.models.building import build
+
+from .conftest import ok, snakemake
+from .planning import planned
+
+WNIDS = ("n01440764", "n02102040", "n02979186")
+VIT = {
+    "family": "timm",
+    "name": "vit_tiny_patch16_224",
+    "weights": "weights/vit.safetensors",
+    "arguments": {"depth": 2, "embed_dim": 24, "num_heads": 3},
+    "size_px": 64,
+}
+CNN = {
+    "family": "timm",
+    "name": "mobilenetv2_035",
+    "weights": "weights/cnn.pth",
+    "arguments": {"pad_type": "same"},
+    "size_px": 96,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
+CONFIG = {
+    "dataset": {"kind": "imagefolder", "folder": "photos", "size_px": 64, "test_share": 0.7},
+    "splits": {
+        "validation": 12,
+        "reference_batches": 8,
+        "reference_batch_size": 12,
+        "probe_train": 24,
+        "probe_held_out": 12,
+        "probe_test": 24,
+    },
+    "models": {"vit": VIT, "cnn": CNN},
+    "runs": [{"models": ["vit", "cnn"], "fractions": ["f100", "f000"], "seeds": ["s0"]}],
+    "compare_grids": False,
+    "compute": {"batch_size": 32},
+    "probes": {"shots": 3, "token_depths": 2, "token_train": 20, "token_test": 20},
+    "receptive_field": {"images": 8, "channels": 2, "depths": 2},
+}
+
+
+def weights(model, size_px, seed):
+    """Weights that answer: the last layer says `tench` more often than not."""
+    network = build(model, size_px, 1000, seed)
+    head = network.get_classifier()
+    with torch.no_grad():
+        head.bias.zero_()
+        head.bias[0] = 100
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    rng = np.random.default_rng(0)
+    for wnid in WNIDS:
+        (folder / "photos" / wnid).mkdir(parents=True)
+        for number in range(55):
+            coarse = rng.integers(0, 255, (6, 7, 3), dtype=np.uint8)
+            image = Image.fromarray(coarse).resize((110, 90 + number), Image.Resampling.BICUBIC)
+            image.save(folder / "photos" / wnid / f"{number}.jpg")
+    (folder / "weights").mkdir()
+    save_file(weights(VIT, 64, 1), folder / "weights" / "vit.safetensors")
+    torch.save({"state_dict": weights(CNN, 96, 1)}, folder / "weights" / "cnn.pth")
+    (folder / "public.yaml").write_text(yaml.safe_dump(CONFIG))
+    ok(call(folder, "--cores", "2"))
+    return folder
+
+
+def call(folder, *arguments, config="public.yaml"):
+    return snakemake(
+        folder, "--configfile", folder / config, *arguments, SIGHTLINES_DATA=str(folder)
+    )
+
+
+def test_every_figure_that_applies_is_there_and_no_curve_of_a_training(here):
+    figures = {path.stem for path in (here / "results/public/figures").glob("*.svg")}
+    assert figures >= {
+        *("fig01_cka_within", "fig02_cka_across", "fig03_attention_distance", "fig05_head_subsets"),
+        *("fig06_receptive_fields", "fig07_skip_ratios", "fig09_localisation"),
+        *("fig13_probes_by_depth", "figA_estimator"),
+    }
+    assert not figures & {"training_curves", "accuracy_by_fraction", "fig12_data_fractions"}
+    assert (here / "results/public/report.html").stat().st_size > 100_000
+
+
+def test_each_network_saw_its_own_size(here):
+    for model, size_px, grid in (("vit", 64, [4, 4]), ("cnn", 96, [3, 3])):
+        card = json.loads((here / f"results/public/models/{model}/f100/s0/card.json").read_text())
+        assert (card["size_px"], card["grid"]) == (size_px, grid)
+        assert card["origin"].startswith(f"file:{CONFIG['models'][model]['weights']} sha256:")
+        assert len(card["classes"]) == 1000
+
+
+def test_accuracy_is_over_all_outputs_and_all_photographs(here):
+    table = pd.read_csv(here / "results/public/tables/accuracy.csv")
+    full = table[table["fraction"] == "f100"]
+    assert (full["all_images"] == 165).all()
+    np.testing.assert_allclose(full["accuracy_all"], 1 / 3)
+    assert (table["chance"] == 0.001).all()
+    assert table.loc[table["fraction"] == "f000", "accuracy_all"].isna().all()
+
+
+def test_nothing_is_left_to_do_even_where_the_weights_are_gone(here):
+    assert planned(call(here, "-n")) == {}
+    (here / "weights").rename(here / "elsewhere")
+    try:
+        assert planned(call(here, "-n")) == {}
+    finally:
+        (here / "elsewhere").rename(here / "weights")
+
+
+def test_other_weights_import_one_network_anew(here):
+    path = here / "weights" / "vit.safetensors"
+    before = path.read_bytes()
+    try:
+        save_file(weights(VIT, 64, 2), path)
+        jobs = planned(call(here, "-n"))
+    finally:
+        path.write_bytes(before)
+    assert jobs["import_network"] == 1
+    assert jobs["dump_gram"] == jobs["dump_attention"] == 1
+    assert not {"prepare_dataset", "split_reference", "dump_pixels"} & jobs.keys()
+
+
+def test_two_runs_give_the_same_bytes(here):
+    name = "results/public/dumps/gram/cnn/f100/s0.safetensors"
+    before = (here / name).read_bytes()
+    ok(call(here, "--cores", "1", "--forcerun", "dump_gram", "--until", "dump_gram"))
+    assert (here / name).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("weights", "weights/none.safetensors", "there is no weight file .*none.safetensors"),
+        ("weights", "../secret.pth", "neither absolute nor"),
+        ("name", "vit_tinny_patch16_224", "nearest are vit_tiny_patch16_224"),
+        ("size_px", 70, "do not divide images of 70 px: set size_px to 64"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(here, tmp_path, key, value, said):
+    import re
+
+    shutil.copytree(here / "weights", tmp_path / "weights")
+    shutil.copytree(here / "photos", tmp_path / "photos")
+    odd = CONFIG | {"models": {"vit": VIT | {key: value}, "cnn": CNN}}
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(odd))
+    done = call(tmp_path, "-n", config="odd.yaml")
+    text = done.stdout + done.stderr
+    assert done.returncode != 0 and "Traceback" not in text
+    assert re.search(said, " ".join(text.split())), text
+
+
+def test_weights_of_another_model_are_refused_with_the_list(here, tmp_path):
+    shutil.copytree(here / "photos", tmp_path / "photos")
+    (tmp_path / "weights").mkdir()
+    shutil.copy(here / "weights/cnn.pth", tmp_path / "weights/cnn.pth")
+    state = weights(VIT, 64, 1)
+    del state["norm.bias"]
+    save_file(state, tmp_path / "weights/vit.safetensors")
+    (tmp_path / "public.yaml").write_text(yaml.safe_dump(CONFIG))
+    target = "results/public/models/vit/f100/s0/card.json"
+    done = call(tmp_path, "--cores", "1", target)
+    assert done.returncode != 0
+    assert "norm.bias: missing" in done.stdout + done.stderr
+    assert not (tmp_path / target).exists()
+
+
+def test_trained_fractions_need_random_weights(here, tmp_path):
+    shutil.copytree(here / "weights", tmp_path / "weights")
+    shutil.copytree(here / "photos", tmp_path / "photos")
+    runs = [{"models": ["vit"], "fractions": ["f010"], "seeds": ["s0"]}]
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(CONFIG | {"runs": runs}))
+    done = call(tmp_path, "-n", config="odd.yaml")
+    assert done.returncode != 0 and "weights: random" in done.stdout + done.stderr
