@@ -33,6 +33,8 @@ CNN = {
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
 }
+HEADLESS = VIT | {"weights": "hub", "outputs": 0}
+ON_HUB = "hub/timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k/model.safetensors"
 CONFIG = {
     "dataset": {"kind": "imagefolder", "folder": "photos", "size_px": 64, "test_share": 0.7},
     "splits": {
@@ -43,8 +45,11 @@ CONFIG = {
         "probe_held_out": 12,
         "probe_test": 24,
     },
-    "models": {"vit": VIT, "cnn": CNN},
-    "runs": [{"models": ["vit", "cnn"], "fractions": ["f100", "f000"], "seeds": ["s0"]}],
+    "models": {"vit": VIT, "cnn": CNN, "headless": HEADLESS},
+    "runs": [
+        {"models": ["vit", "cnn"], "fractions": ["f100", "f000"], "seeds": ["s0"]},
+        {"models": ["headless"], "fractions": ["f100"], "seeds": ["s0"]},
+    ],
     "compare_grids": False,
     "compute": {"batch_size": 32},
     "probes": {"shots": 3, "token_depths": 2, "token_train": 20, "token_test": 20},
@@ -74,6 +79,9 @@ def here(tmp_path_factory):
             image.save(folder / "photos" / wnid / f"{number}.jpg")
     (folder / "weights").mkdir()
     save_file(weights(VIT, 64, 1), folder / "weights" / "vit.safetensors")
+    headless = build(HEADLESS, 64, 0, seed=5).state_dict()
+    (folder / ON_HUB).parent.mkdir(parents=True)  # where a machine without network has it
+    save_file({k: v.clone() for k, v in headless.items()}, folder / ON_HUB)
     torch.save({"state_dict": weights(CNN, 96, 1)}, folder / "weights" / "cnn.pth")
     (folder / "public.yaml").write_text(yaml.safe_dump(CONFIG))
     ok(call(folder, "--cores", "2"))
@@ -103,15 +111,26 @@ def test_each_network_saw_its_own_size(here):
         assert (card["size_px"], card["grid"]) == (size_px, grid)
         assert card["origin"].startswith(f"file:{CONFIG['models'][model]['weights']} sha256:")
         assert len(card["classes"]) == 1000
+    card = json.loads((here / "results/public/models/headless/f100/s0/card.json").read_text())
+    assert card["origin"].startswith(f"file:{ON_HUB} sha256:") and card["classes"] == []
 
 
 def test_accuracy_is_over_all_outputs_and_all_photographs(here):
     table = pd.read_csv(here / "results/public/tables/accuracy.csv")
-    full = table[table["fraction"] == "f100"]
+    full = table[(table["fraction"] == "f100") & (table["model"] != "headless")]
     assert (full["all_images"] == 165).all()
     np.testing.assert_allclose(full["accuracy_all"], 1 / 3)
-    assert (table["chance"] == 0.001).all()
+    assert (full["chance"] == 0.001).all()
     assert table.loc[table["fraction"] == "f000", "accuracy_all"].isna().all()
+
+
+def test_a_network_without_outputs_has_no_accuracy_and_all_the_rest(here):
+    table = pd.read_csv(here / "results/public/tables/accuracy.csv")
+    own = table[table["model"] == "headless"].iloc[0]
+    assert np.isnan(own["accuracy_test"]) and np.isnan(own["accuracy_all"])
+    cka = pd.read_parquet(here / "results/public/tables/cka.parquet")
+    assert (cka["model_a"] == "headless").any()
+    assert "not known: other classes" in (here / "results/public/report.html").read_text()
 
 
 def test_nothing_is_left_to_do_even_where_the_weights_are_gone(here):
@@ -157,7 +176,7 @@ def test_what_cannot_work_is_said_before_anything_runs(here, tmp_path, key, valu
 
     shutil.copytree(here / "weights", tmp_path / "weights")
     shutil.copytree(here / "photos", tmp_path / "photos")
-    odd = CONFIG | {"models": {"vit": VIT | {key: value}, "cnn": CNN}}
+    odd = CONFIG | {"models": CONFIG["models"] | {"vit": VIT | {key: value}}}
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump(odd))
     done = call(tmp_path, "-n", config="odd.yaml")
     text = done.stdout + done.stderr
@@ -168,7 +187,7 @@ def test_what_cannot_work_is_said_before_anything_runs(here, tmp_path, key, valu
 def test_weights_of_another_model_are_refused_with_the_list(here, tmp_path):
     shutil.copytree(here / "photos", tmp_path / "photos")
     (tmp_path / "weights").mkdir()
-    shutil.copy(here / "weights/cnn.pth", tmp_path / "weights/cnn.pth")
+    shutil.copy(here / "weights" / "cnn.pth", tmp_path / "weights" / "cnn.pth")
     state = weights(VIT, 64, 1)
     del state["norm.bias"]
     save_file(state, tmp_path / "weights/vit.safetensors")

@@ -26,6 +26,7 @@ def write_metrics(experiment: str) -> None:
     scores = {
         f"{row['model']}/{row['fraction']}/{row['seed']}": float(row["accuracy_test"])
         for row in _rows(accuracy, "model", "fraction", "seed", "accuracy_test")
+        if row["accuracy_test"]  # empty where the images' classes are no outputs of a network
     }
     verdicts = {row["claim"]: row["verdict"] for row in _rows(claims, "claim", "verdict")}
     counts: dict[str, int] = {}

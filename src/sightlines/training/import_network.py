@@ -33,58 +33,53 @@ ACCURACIES = ("accuracy_test", "loss_test", "accuracy_validation", "accuracy_tra
 
 def main(job: Job) -> None:
     """Read or fetch the weights, check them, score the network, and write its four files."""
-    config = job.config
-    network, settings = Network(*config["network"]), config["model"]
-    known = facts(settings)
-    compute = devices.prepare(config["compute"])
+    network, settings = Network(*job.config["network"]), job.config["model"]
+    compute = devices.prepare(job.config["compute"])
     job.notes |= compute.describe()
     image_set = open_dataset(job.input("dataset"), job.source, compute)
-    splits = open_splits(job.input("splits"), job.input("dataset"))
-    names = class_names(known["outputs"])
+    names = class_names(facts(settings)["outputs"])
     sees = timm.view(building.architecture(settings), image_set.size_px)
-    seed = schedule.init_seed(config["seed"], network, is_shared=False)
+    seed = schedule.init_seed(job.config["seed"], network, is_shared=False)
     model = building.build(settings, sees["size_px"], len(names), seed).eval()
     origin = _import(job, network, settings, model)
-    files.write_tensors(
-        job.output("weights"),
-        {name: tensor.numpy() for name, tensor in model.state_dict().items()},
-        {"network": network.slug},
-    )
+    state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    files.write_tensors(job.output("weights"), state, {"network": network.slug})
     model = building.placed(model, compute.device)
     answers = find_answers(image_set.classes, names)
     if answers is None:
         job.log.info("the photographs' classes are no outputs of this network: no accuracy")
     sight = Sight(View.of(sees), sees["mean"], sees["std"], answers or [])
-    metrics = _score(job, network, model, image_set, splits, sight)
+    facts_of_it = {
+        "chance": 1 / max(len(names), 1),
+        "steps": 0,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "train_images": 0,
+    }
+    metrics = _score(job, network, model, image_set, sight) | facts_of_it
     with files.atomic(job.output("history")) as handle:
         handle.write((HISTORY + _history_row(metrics)).encode())
-    parameters = sum(p.numel() for p in model.parameters())
-    files.write_json(
-        job.output("metrics"),
-        metrics
-        | {"chance": 1 / max(len(names), 1), "steps": 0, "parameters": parameters}
-        | {"train_images": 0},
-    )
-    files.write_json(
-        job.output("card"),
-        {
-            "network": network.slug,
-            "family": settings["family"],
-            "architecture": building.architecture(settings),
-            "parameters": parameters,
-            "grid": known["grid"],
-            "centres": known["centres"],
-            "fraction": network.fraction,
-            "seed": network.seed,
-            "root_seed": config["seed"],
-            "timm": f"{known['name']}.{known['tag']}".rstrip("."),
-            "origin": origin,
-            "dataset_sha256": sha256(job.input("dataset")),
-            "splits_sha256": sha256(job.input("splits")),
-            "classes": names,
-            **sees,
-        },
-    )
+    files.write_json(job.output("metrics"), metrics)
+    card = _describe(job, network, settings) | sees
+    card |= {"origin": origin, "classes": names, "parameters": facts_of_it["parameters"]}
+    files.write_json(job.output("card"), card)
+
+
+def _describe(job: Job, network: Network, settings: dict[str, Any]) -> dict[str, Any]:
+    """The card, but for what the network sees and answers."""
+    known = facts(settings)
+    return {
+        "network": network.slug,
+        "family": settings["family"],
+        "architecture": building.architecture(settings),
+        "grid": known["grid"],
+        "centres": known["centres"],
+        "fraction": network.fraction,
+        "seed": network.seed,
+        "root_seed": job.config["seed"],
+        "timm": f"{known['name']}.{known['tag']}".rstrip("."),
+        "dataset_sha256": sha256(job.input("dataset")),
+        "splits_sha256": sha256(job.input("splits")),
+    }
 
 
 def find_answers(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
@@ -133,7 +128,7 @@ def _import(job: Job, network: Network, settings: dict[str, Any], model: nn.Modu
 
 
 def _score(
-    job: Job, network: Network, model: nn.Module, image_set: ImageSet, splits: Any, sight: Sight
+    job: Job, network: Network, model: nn.Module, image_set: ImageSet, sight: Sight
 ) -> dict[str, Any]:
     """Accuracies; None where they are not known.
 
@@ -141,6 +136,7 @@ def _score(
     images or not, say what it can (`accuracy_all`). An untrained twin is scored on some
     test images.
     """
+    splits = open_splits(job.input("splits"), job.input("dataset"))
     classes, labels = len(image_set.classes), image_set.labels("test")
     tests, validation = np.asarray(splits["test"]), np.asarray(splits["validation"])
     others = np.setdiff1d(np.arange(len(image_set.labels("train"))), validation)
@@ -165,24 +161,17 @@ def _score(
         return evaluate(model, image_set, split, indices, image_set.compute, size, sight, count)
 
     test = score("test", tests)
-    found = {"accuracy_test": test.accuracy, "loss_test": test.loss}
+    found = nothing | {"accuracy_test": test.accuracy, "loss_test": test.loss}
     found["confusion"] = test.confusion.tolist()
     if is_twin:
-        return nothing | found
-    held_out, rest = score("train", validation), score("train", others)
+        return found
+    held_out = score("train", validation)
+    rest = score("train", others) if len(others) else held_out
     parts = ((test, tests), (held_out, validation), (rest, others))
     images = sum(len(indices) for _, indices in parts)
     right = sum(scores.accuracy * len(indices) for scores, indices in parts)
-    return (
-        nothing
-        | found
-        | {
-            "accuracy_validation": held_out.accuracy,
-            "accuracy_train": rest.accuracy,
-            "accuracy_all": right / images,
-            "all_images": images,
-        }
-    )
+    found |= {"accuracy_validation": held_out.accuracy, "accuracy_train": rest.accuracy}
+    return found | {"accuracy_all": right / images, "all_images": images}
 
 
 def _history_row(metrics: dict[str, Any]) -> str:
