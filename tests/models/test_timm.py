@@ -108,7 +108,7 @@ def test_class_names_are_timms_lists():
 @pytest.mark.parametrize("path", ["/etc/passwd", "../w.safetensors", "a/../../w.pth"])
 def test_weights_stay_below_the_folder_of_data(path):
     with pytest.raises(ConfigError, match="neither absolute nor"):
-        timm_facts.weights_identity(settings(**VIT, weights=path), "sources")
+        timm.check(settings(**VIT, weights=path), 224)
 
 
 def test_missing_weights_are_named(tmp_path):

@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sightlines.errors import ConfigError
-from sightlines.models.timm_facts import facts, learn
+from sightlines.models.timm_facts import check_weights, facts, learn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,8 +123,10 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
     Raises:
         ConfigError: timm has no such model or cannot build it so, its blocks are not known, it has
-            no weights on the hub, or it is to be trained on images of another size.
+            no weights on the hub, their path leads out of data_root, or it is to be trained on
+            images of another size.
     """
+    check_weights(settings["weights"])
     known = facts(sized(settings, size_px))
     if settings["weights"] == "hub" and not known["hub_id"]:
         raise ConfigError(

@@ -80,6 +80,20 @@ def learn(models: Sequence[Mapping[str, Any]]) -> list[Facts]:
     return found
 
 
+def check_weights(weights: str) -> None:
+    """Check that a file of weights lies below data_root, as far as its name tells.
+
+    Raises:
+        ConfigError: the path leads out of it.
+    """
+    path = PurePosixPath(weights)
+    if path.is_absolute() or ".." in path.parts or "\0" in weights:
+        raise ConfigError(
+            f"weights is {weights!r}: it must be hub, random or a path below data_root "
+            "(or SIGHTLINES_DATA), neither absolute nor with '..'"
+        )
+
+
 def weights_identity(settings: Mapping[str, Any], source: str) -> str:
     """What tells a model's weights from others: a file's SHA-256, or their name on the hub.
 
@@ -89,16 +103,9 @@ def weights_identity(settings: Mapping[str, Any], source: str) -> str:
 
     Raises:
         MissingSourceError: there is no such file.
-        ConfigError: the path leads out of `source`.
     """
     if settings["weights"] == "hub":
         return f"{facts(settings)['hub_id']}@{settings['revision']}"
-    path = PurePosixPath(settings["weights"])
-    if path.is_absolute() or ".." in path.parts or "\0" in settings["weights"]:
-        raise ConfigError(
-            f"weights is {settings['weights']!r}: it must be hub, random or a path below data_root "
-            "(or SIGHTLINES_DATA), neither absolute nor with '..'"
-        )
     (found,) = hash_files(Path(source), [settings["weights"]])
     if found == UNREADABLE:
         raise MissingSourceError(
