@@ -60,6 +60,16 @@ RESNET = {
     "groups": 4,
     "drop_path": 0,
 }
+PUBLIC = {
+    "family": "timm",
+    "name": "mobilenetv2_035",
+    "weights": "random",
+    "revision": "main",
+    "arguments": {},
+    "layers": [],
+    "acts_as": "auto",
+}
+"""Of timm, with BatchNorm, trained from the start."""
 COMPUTE = {
     "device": "cpu",
     "threads": 1,

@@ -20,6 +20,7 @@ from sightlines.training.schedule import Order
 from sightlines.training.training import Training
 from tests.training.jobs import (
     COMPUTE,
+    PUBLIC,
     RECIPE,
     RESNET,
     RESULTS,
@@ -56,6 +57,7 @@ def saved_step(folder):
     [
         (VIT, {}),
         (RESNET, {"optimizer": "sgd", "ema_decay": 0.0, "precision": "auto", "crop": "resized"}),
+        (PUBLIC, {}),
     ],
 )
 def test_killed_and_resumed_equals_uninterrupted(workplace, model, recipe):

@@ -162,6 +162,11 @@ def described(settings: dict[str, Any]) -> dict[str, Any]:
     return {"family": role, "attention": known["attention"], **pool, **known["shape"]}
 
 
+def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """What the card of a network says besides: where the locations of its maps are centred."""
+    return {"centres": facts(sized(settings, size_px))["centres"]}
+
+
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """The model with fresh weights, drawn from torch's global generator."""
     from sightlines.models import timm_building

@@ -176,7 +176,8 @@ def _describe(job: Job, training: Training) -> dict[str, Any]:
     plan, config, image_set = training.plan, job.config["model"], training.plan.image_set
     architecture = building.architecture(config)
     family = registry.load("models", config["family"])
-    return {
+    more = family.on_card(architecture, image_set.size_px) if hasattr(family, "on_card") else {}
+    return more | {
         "network": plan.network.slug,
         "family": config["family"],
         "architecture": architecture,
