@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from sightlines.errors import ConfigError
 from sightlines.models import building, mixer, vit
+from sightlines.models.attention import attention_modules
 from sightlines.models.layers import capture
 from tests.models.nets import CLASSES, IMAGES, SIZE_PX, VIT
 from tests.models.test_layers import vit_by_hand
@@ -159,12 +160,12 @@ def test_mixer_drops_paths_as_timms_does_in_training():
 
 def test_mixer_layers_are_a_vits_without_positions():
     _, layers, _ = make(MIXER)
-    model, theirs, _ = make(VIT | {"pool": "gap"})
+    _, theirs, _ = make(VIT | {"pool": "gap"})
     names = [layer.name.replace("mixing", "attn") for layer in layers]
     assert names == [layer.name for layer in theirs if layer.name != "embed.pos"]
     assert len(layers) == 6 * MIXER["depth"] + 2
     assert [layer.kind for layer in layers].count("mixing") == MIXER["depth"]
-    assert mixer.attention_blocks(model) == []
+    assert attention_modules(make(MIXER)[0]) == []
 
 
 def test_mixer_shapes_and_grid():

@@ -89,6 +89,10 @@ def capture_heads(module: Any, on_heads: Callable[[torch.Tensor], None]) -> Iter
         handle.remove()
 
 
+class _Enough(Exception):
+    """Ends a forward pass whose later blocks nobody looks at."""
+
+
 def minibatch_heads(shown: Shown, images: torch.Tensor) -> np.ndarray:
     """Packed Grams of all heads for one minibatch, [heads, n(n+1)/2] float32.
 
@@ -103,9 +107,11 @@ def minibatch_heads(shown: Shown, images: torch.Tensor) -> np.ndarray:
 
     def keep(outputs: torch.Tensor) -> None:
         grams.extend(packed_gram(outputs[:, :, head]) for head in range(outputs.shape[2]))
+        raise _Enough
 
     with torch.inference_mode(), capture_heads(first_attention(shown.model), keep):
-        shown.model(images)
+        with contextlib.suppress(_Enough):
+            shown.model(images)
     packed = torch.stack(grams).cpu().numpy()
     if not np.isfinite(packed).all():
         raise ResultError(

@@ -126,9 +126,3 @@ def layers(model: "nn.Module") -> list[Layer]:
             Layer(f"{name}.out", "residual", i, path),
         ]
     return [*found, Layer("norm", "norm", -1, "norm")]
-
-
-def attention_blocks(model: "nn.Module") -> list[str]:
-    """None: a Mixer has no attention."""
-    del model
-    return []

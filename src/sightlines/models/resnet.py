@@ -173,9 +173,3 @@ def layers(model: "nn.Module") -> list[Layer]:
             found.append(Layer(f"{name}.norm{j}", "norm", i, f"{path}.norm{j}.drop"))
         found.append(Layer(f"{name}.out", "residual", i, path))
     return found
-
-
-def attention_blocks(model: "nn.Module") -> list[str]:
-    """None: a ResNet has no attention."""
-    del model
-    return []

@@ -171,11 +171,6 @@ def layers(model: "nn.Module") -> list[Layer]:
     return [*found, Layer("norm", "norm", -1, "norm")]
 
 
-def attention_blocks(model: "nn.Module") -> list[str]:
-    """Paths of the attention modules, one a block, in order."""
-    return [f"blocks.{i}.attn" for i in range(len(model.blocks))]  # type: ignore[arg-type]
-
-
 def _divisors(number: int) -> list[int]:
     return [d for d in range(1, number + 1) if number % d == 0]
 
