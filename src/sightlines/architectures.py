@@ -16,29 +16,50 @@ NOT_ARCHITECTURE = ("label", "train")
 """Keys of a model's config that do not say what it is."""
 
 
-def described(model: Mapping[str, Any]) -> dict[str, Any]:
+def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
     """A model's settings as measures, claims and figures know them.
 
     A family that stands for others, such as timm's models, says which of the paper's it belongs to,
-    whether it has attention, and how it pools.
+    whether it has attention and known skips, and how it pools.
+
+    Args:
+        model: Its config.
+        size_px: Side of the dataset's images.
     """
     settings = {key: value for key, value in model.items() if key not in NOT_ARCHITECTURE}
     declared = registry.declarations("models", model["family"])
     if "DESCRIBES" in declared:
-        found: dict[str, Any] = registry.load("models", model["family"]).described(settings)
+        found: dict[str, Any] = registry.load("models", model["family"]).described(
+            settings, size_px
+        )
         return found
     return settings
 
 
-def has_attention(model: Mapping[str, Any]) -> bool:
-    """Whether what the model's heads look at can be dumped."""
-    declared = registry.declarations("models", model["family"]).get("ATTENTION", False)
-    return bool(described(model).get("attention", declared))
+def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
+    """Whether a model has what some dumps are about.
+
+    Args:
+        what: ``ATTENTION``, heads whose attention can be dumped, or ``BRANCHES``, known skips.
+        model: Its config.
+        size_px: Side of the dataset's images.
+    """
+    declared = registry.declarations("models", model["family"]).get(what, what == "BRANCHES")
+    return bool(described(model, size_px).get(what.lower(), declared))
 
 
 def is_imported(model: Mapping[str, Any]) -> bool:
     """Whether a model's weights come from somebody else and are not trained here."""
     return model.get("weights", "random") != "random"
+
+
+SIZES = ("width", "depth", "heads", "blocks", "patch_px", "units", "channels")
+"""Settings that say how large a model is."""
+
+
+def size_of(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What differs between models of one family that are not of one size."""
+    return tuple(str(settings.get(key)) for key in SIZES)
 
 
 def skipless_block(settings: Mapping[str, Any]) -> int:

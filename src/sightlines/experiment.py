@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines import registry
-from sightlines.architectures import described, has_attention, is_imported, lacks_skips
+from sightlines.architectures import described, has, is_imported, lacks_skips
 from sightlines.config import Config, load, networks
 from sightlines.networks import FULL, UNTRAINED, Network
 from sightlines.requirements import check, unmet_needs
@@ -111,9 +111,17 @@ class Experiment:
         """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES."""
         declared = registry.declarations("dumps", kind)
         chosen = self._choose(declared["NETWORKS"])
-        if declared.get("FAMILIES") != "ATTENTION":
+        flag = declared.get("FAMILIES", "")
+        if not flag:
             return chosen
-        return [n for n in chosen if has_attention(self.config["models"][n.model])]
+        return [n for n in chosen if has(flag, self.config["models"][n.model], self._size_px)]
+
+    @property
+    def _size_px(self) -> int:
+        """Side of the dataset's images."""
+        dataset = self.dataset()
+        size: int = registry.load("datasets", dataset["kind"]).check(dataset)[0]
+        return size
 
     @property
     def imported(self) -> list[str]:
@@ -253,7 +261,8 @@ class Experiment:
         """
         own = self.slice_train(network)
         own["model"] = {k: v for k, v in own["model"].items() if k != "train"}
-        return own | {"source": "" if network.fraction == UNTRAINED else source}
+        told = registry.load("models", own["model"]["family"]).imports(own["model"], self._size_px)
+        return own | {"source": "" if network.fraction == UNTRAINED else source, "told": told}
 
     def processes(self, network: Network, task: str = "") -> int:
         """Processes that train a network together."""
@@ -317,7 +326,7 @@ class Experiment:
 
     def _architectures(self) -> dict[str, Any]:
         used = dict.fromkeys(n.model for n in self.networks)
-        return {m: described(self.config["models"][m]) for m in used}
+        return {m: described(self.config["models"][m], self._size_px) for m in used}
 
     def slice_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""

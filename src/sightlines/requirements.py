@@ -1,7 +1,7 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
 from sightlines import registry
-from sightlines.architectures import described, has_attention, is_imported, lacks_skips
+from sightlines.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.config import Config, networks
 from sightlines.errors import ConfigError
 from sightlines.networks import FULL, UNTRAINED, per_cent
@@ -169,6 +169,8 @@ def _check_tuning(task: Config, config: Config) -> list[str]:
                 f".finetune: {model!r} is not among the models trained on {FULL} with all skips"
             )
             continue
+        if is_imported(config["models"][model]):
+            offences += _check_view(model, config["models"][model], size_px)
         recipe = config["models"][model]["train"] | task["train"]
         if recipe["warmup_steps"] >= recipe["steps"]:
             offences.append(
@@ -181,6 +183,21 @@ def _check_tuning(task: Config, config: Config) -> list[str]:
         except ConfigError as error:
             offences.append(f".train: {model}: {error}")
     return offences
+
+
+def _check_view(name: str, model: Config, size_px: int | None) -> list[str]:
+    """Offence of an imported network that sees other images than it would be trained further on."""
+    if size_px is None:
+        return []
+    seen = registry.load("models", model["family"]).view(model, size_px)
+    wanted = {"size_px": size_px, "crop_share": 1.0, "crop_mode": "center"}
+    odd = [f"{key} {seen[key]}" for key, value in wanted.items() if seen[key] != value]
+    if not odd:
+        return []
+    return [
+        f".finetune: {name} sees images with {', '.join(odd)}, but is trained further on whole "
+        f"images of {size_px} px: set size_px and crop_share of the model so, or leave it out"
+    ]
 
 
 def _check_figures(config: Config) -> list[str]:
@@ -215,9 +232,10 @@ def _needs(config: Config) -> dict[str, tuple[bool, str]]:
     trained = [n for n in nets if n.fraction != UNTRAINED]
     every = {n.model for n in trained if n.fraction == FULL}
     full = {m for m in every if not lacks_skips(models[m])}
-    known = {m: described(models[m]) for m in full}
+    size_px = (_size_px(config["dataset"]) if "dataset" in config else None) or 0
+    known = {m: described(models[m], size_px) for m in full}
     family = {m: own["family"] for m, own in known.items()}
-    attention = {m for m in full if has_attention(models[m])}
+    attention = {m for m in full if has("ATTENTION", models[m], size_px)}
     pools = {known[m].get("pool") for m in attention}
     gap = {m for m in attention if known[m].get("pool") == "gap"} if "cls" in pools else set()
     main = {m for m in full if family[m] != "mixer"} - gap or full  # selecting.main_models
@@ -234,8 +252,12 @@ def _needs(config: Config) -> dict[str, tuple[bool, str]]:
         "two_models": (len(full) > 1, f"two models trained on {FULL}"),
         "two_families": (len(set(families)) > 1, f"two families trained on {FULL}"),
         "two_sizes": (
-            len(set(families)) < len(families),
+            len({(family[m], size_of(known[m])) for m in main}) > len(set(families)),
             f"two models of one family trained on {FULL}",
+        ),
+        "branches": (
+            any(has("BRANCHES", models[m], size_px) for m in full),
+            f"a model whose skips are known on {FULL}",
         ),
         "attention": (bool(attention), f"a model with attention trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),

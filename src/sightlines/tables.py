@@ -28,7 +28,7 @@ COLUMNS = {
     "accuracy.csv": (
         *(*_NETWORK, "train_images", "steps", "parameters", "accuracy_train"),
         *("accuracy_validation", "accuracy_test", "loss_test", "chance", "times_chance"),
-        *("test_images", "accuracy_all", "all_images"),
+        "test_images",
     ),
     "attention_replicates.parquet": (*_NETWORK, "block", "head", "relative", "left_out"),
     "attention_offsets.parquet": (*_NETWORK, "block", "head", "row", "column", "mass"),

@@ -112,7 +112,7 @@ def test_without_an_untrained_network_panels_say_so(module):
     config = synthetic.config(("vit_small",), (), ("f100",), ("s0",))
     figure = module.draw(tables_of(config), config)
     assert any("no untrained network" in t.get_text() for a in figure.axes for t in a.texts)
-    assert "other seeds: thin" not in legend(figure) and "ResNet unit" not in legend(figure)
+    assert "other seeds: thin" not in legend(figure) and "convolutional unit" not in legend(figure)
 
 
 @pytest.mark.parametrize("module", FIGURES)

@@ -94,9 +94,9 @@ def test_one_seed_makes_one_network():
 
 
 def test_described_as_one_of_the_papers_families():
-    plain = timm.described(settings(name="resnetv2_50x1_bit.goog_in21k"))
+    plain = timm.described(settings(name="resnetv2_50x1_bit.goog_in21k"), 224)
     assert plain["family"] == "resnet"
-    assert timm.described(settings(**VIT, acts_as="other"))["family"] == "other"
+    assert timm.described(settings(**VIT, acts_as="other"), 224)["family"] == "other"
 
 
 def test_class_names_are_timms_lists():

@@ -17,9 +17,15 @@ def test_folders_named_in_words():
     assert find_answers(named, OUTPUTS) == [0, 217, 701, 571]
 
 
-@pytest.mark.parametrize("classes", [["tench", "my cat"], ["crane"], ["a", "b"]])
+def test_hyphens_in_names_do_not_matter():
+    assert find_answers(["black-footed_ferret", "flat coated retriever"], OUTPUTS) == [359, 205]
+
+
+@pytest.mark.parametrize(
+    "classes", [["tench", "my cat"], ["crane"], ["a", "b"], ["goldfish", "Carassius_auratus"]]
+)
 def test_unknown_and_ambiguous_names_claim_nothing(classes):
-    """'crane' is a bird and a machine."""
+    """'crane' is a bird and a machine; the last two are one fish."""
     assert find_answers(classes, OUTPUTS) is None
 
 

@@ -203,8 +203,11 @@ class Evidence:
         Public weights whose outputs are not the images' classes count as having learned: their
         accuracy cannot be told here.
         """
-        accuracy, chance, _ = self.accuracy(Network.parse(slug))
-        return not accuracy < needed_accuracy(chance)
+        network = Network.parse(slug)
+        accuracy, chance, _ = self.accuracy(network)
+        row = self.rows("accuracy.csv", network).iloc[0]
+        is_unknown = np.isnan(accuracy) and not row["train_images"]
+        return bool(is_unknown or accuracy >= needed_accuracy(chance))
 
     def label(self, model: str) -> str:
         """The model's name for readers."""

@@ -5,7 +5,15 @@ from collections.abc import Callable
 import numpy as np
 
 from sightlines.claims.cases import each, each_pair
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_draws, from_replicates
+from sightlines.claims.claim import (
+    Case,
+    Claim,
+    Criterion,
+    NotMeasured,
+    Reading,
+    from_draws,
+    from_replicates,
+)
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled, split_contrast
 from sightlines.networks import Network
@@ -72,6 +80,8 @@ def _grid_share(evidence: Evidence, network: Network) -> np.ndarray:
     maps = resampled(evidence.cka(network, network))
     outs = layers.loc[layers["kind"] == "residual"].set_index("block")["layer"]
     attn = layers.loc[layers["kind"] == "attn"].set_index("block")["layer"]
+    if not outs.index.isin(attn.index).all():
+        raise NotMeasured(f"needs the attention of every block of {network.model} among its layers")
     above = [maps[:, outs[i], outs[i + 1]] - maps[:, outs[i], attn[i + 1]] for i in outs.index[:-1]]
     return (np.array(above) > 0).mean(axis=0)
 

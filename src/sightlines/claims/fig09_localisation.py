@@ -105,6 +105,8 @@ def _earlier_units(evidence: Evidence, resnet: str) -> list[int]:
     layers = evidence.layers(resnet)
     units = layers.loc[layers["kind"] == "residual", "block"].tolist()
     begins = layers.loc[layers["name"].str.endswith(".proj_conv"), "block"].tolist()
+    if not begins:
+        raise NotMeasured(f"{resnet} has no projection that begins its last stage")
     found = {units[len(units) // 2], *begins[-1:]} - {units[-1]}
     if not found:
         raise NotMeasured(f"needs a ResNet with more units than {resnet}")

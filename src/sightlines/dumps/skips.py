@@ -28,6 +28,7 @@ from sightlines.stage import Job, Progress, run
 
 KIND = "skips"
 NETWORKS = "compared"
+FAMILIES = "BRANCHES"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
 

@@ -107,7 +107,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             axes.set_axis_off()
     drawn = pd.concat([_rows(table, full_network(config, a), b) for a, b in pairs])
     _set_limits(grid[0, 0], table[table["model"].isin([a for a, _ in pairs])])
-    figure.legend(handles=_handles(drawn), loc="outside lower center", ncols=4)
+    figure.legend(
+        handles=_handles(drawn), loc="outside lower center", ncols=4 if columns > 1 else 2
+    )
     return figure
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from sightlines.architectures import size_of
 from sightlines.errors import ResultError
 from sightlines.figures.cross_maps import draw_pairs
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, main_models
+from sightlines.figures.selecting import Tables, main_models, settings
 from sightlines.figures.style import styled
 from sightlines.stage import run
 
@@ -47,6 +48,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         (b, a)
         for family in dict.fromkeys(families[m] for m in models)
         for a, b in itertools.combinations([m for m in models if families[m] == family], 2)
+        if size_of(settings(config, a)) != size_of(settings(config, b))
     ]
     if not pairs:
         raise ResultError("there are no two sizes of one family to compare")

@@ -128,7 +128,7 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
         raise ResultError("localisation_maps.parquet has no trained network of this experiment")
     pixels = {full.grid: baseline_maps(full) for _, full, _ in lines}
     rows = len(lines) + len(pixels)
-    figure = Figure(figsize=(WIDTH_IN, HEADER_IN + rows * ROW_IN + AXIS_IN))
+    figure = Figure(figsize=(WIDTH_IN, HEADER_IN + rows * ROW_IN + len(pixels) * AXIS_IN))
     for half, title in enumerate(("trained on all images", "untrained")):
         add_header(figure, half, 0.0, title)
     for row, (model, full, bare) in enumerate(lines):
@@ -136,8 +136,8 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
             tokens = shown_tokens(found.grid) if found else []
             line = add_row(figure, half, HEADER_IN + row * ROW_IN)
             draw_row(line, found, tokens, "" if half else label(config, model))
-    for row, copy in enumerate(pixels.values(), len(lines)):
-        line = add_row(figure, 0, HEADER_IN + row * ROW_IN)
+    for place, copy in enumerate(pixels.values()):
+        line = add_row(figure, 0, HEADER_IN + (len(lines) + place) * ROW_IN + place * AXIS_IN)
         draw_row(line, copy, shown_tokens(copy.grid), "own pixels")
         name_axes(line[0], copy.grid)
     _explain(figure, len(lines), tables, config, [model for model, *_ in lines])

@@ -19,7 +19,7 @@ BRANCHES = {
     "attn": ("self-attention", BLUE, "o"),
     "mixing": ("token mixing", GREEN, "D"),
     "mlp": ("MLP", VERMILLION, "^"),
-    "unit": ("ResNet unit", BLACK, "s"),
+    "unit": ("convolutional unit", BLACK, "s"),
 }
 """Branch -> what it is called, colour, marker."""
 

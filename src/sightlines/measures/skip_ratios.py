@@ -23,6 +23,7 @@ from sightlines.tables import COLUMNS
 
 READS = ("skips",)
 WRITES = ("skip_ratios.parquet", "skip_tokens.parquet")
+NEEDS = ("branches",)
 UNDEFINED = "undefined_share"
 
 

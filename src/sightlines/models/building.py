@@ -40,9 +40,10 @@ def with_new_head(model: nn.Module, classes: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         model.reset_classifier(classes)  # type: ignore[operator]
-    head: nn.Module = model.get_classifier()  # type: ignore[operator]
-    for parameter in head.parameters():
-        nn.init.zeros_(parameter)
+    head = model.get_classifier()  # type: ignore[operator]
+    for part in head if isinstance(head, tuple) else (head,):  # a distilled ViT has two
+        for parameter in part.parameters():
+            nn.init.zeros_(parameter)
     return model
 
 

@@ -9,6 +9,7 @@ like any other, trained by the recipe on the experiment's own images.
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from sightlines.datasets.views import View
 from sightlines.errors import ConfigError
 from sightlines.models.timm_facts import check_weights, facts, learn
 
@@ -34,7 +35,7 @@ SETTINGS = {
     "revision": {
         "description": "Branch, tag or commit of the weights on the hub.",
         "type": "string",
-        "pattern": "^[A-Za-z0-9_.-]+$",
+        "pattern": "^(?!.*\\.\\.)[A-Za-z0-9_.-]+$",
         "default": "main",
     },
     "outputs": {
@@ -133,6 +134,13 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             f"{settings['name']}: timm names no weights on the hub for it; set weights to a file "
             "below data_root, or to random"
         )
+    View.of(view(settings, size_px))
+    seen = [key for key in ("mean", "std", "interpolation", "crop_share") if key in settings]
+    if settings["weights"] == "random" and seen:
+        raise ConfigError(
+            f"{', '.join(seen)}: a network that is trained sees the dataset's images as they are; "
+            "leave these keys out, or set weights to hub or to a file"
+        )
     if settings["weights"] == "random" and known["size_px"] != size_px:
         raise ConfigError(
             f"size_px {known['size_px']}: a network that is trained sees the dataset's images, of "
@@ -154,12 +162,24 @@ def view(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     return {key: settings.get(key, known[key]) for key in keys}
 
 
-def described(settings: dict[str, Any]) -> dict[str, Any]:
-    """What claims and figures know of the model: its family among the paper's, its pooling."""
-    known = facts(settings)
+def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """What claims and figures know of the model: its family among the paper's, its pooling.
+
+    Models are alike but for their pooling only where their weights come from one recipe (the tag).
+    """
+    known = facts(sized(settings, size_px))
     role = known["role"] if settings["acts_as"] == "auto" else settings["acts_as"]
-    pool = {"pool": known["pool"]} if known["pool"] else {}
-    return {"family": role, "attention": known["attention"], **pool, **known["shape"]}
+    pool = {"pool": known["pool"] or "other"} if known["role"] == "vit" else {}
+    own = {"attention": known["attention"], "branches": known["branches"]}
+    recipe = {} if settings["weights"] in ("hub", "random") else {"weights": settings["weights"]}
+    return {"family": role, **own, **pool, **known["shape"], **recipe}
+
+
+def imports(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """What timm decides about an import: an upgrade of timm that changes it imports anew."""
+    known = facts(settings)
+    told = {key: known[key] for key in ("name", "tag", "hub_id", "hub_file", "outputs")}
+    return told | {"sees": view(settings, size_px)}
 
 
 def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:

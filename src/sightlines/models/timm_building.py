@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sightlines.dumps.skips_branches import find_branches
 from sightlines.errors import ConfigError
 from sightlines.models import timm_blocks
-from sightlines.models.attention import attention_modules
+from sightlines.models.attention import attention_modules, prefix_tokens
+from sightlines.models.layers import capture
 from sightlines.models.lean import timm_module
 from sightlines.models.timm_facts import Facts, entry_point, refuse_arguments
 
@@ -57,7 +59,7 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
     make = getattr(timm_module(f"models.{file}"), plain)
     try:
         model: nn.Module = make(pretrained=False, num_classes=outputs, **arguments)
-    except (TypeError, ValueError, AssertionError, KeyError, RuntimeError) as error:
+    except Exception as error:
         raise ConfigError(
             f"timm cannot build {plain} for images of {size_px} px with {arguments}: "
             f"{type(error).__name__}: {error}"
@@ -70,9 +72,9 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
 
 def _require_whole_patches(model: Any, name: str, size_px: int) -> None:
     """Timm leaves out, without a word, what of an image is not a whole patch."""
-    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
-    side = patch[0] if isinstance(patch, tuple) else patch
-    if side and size_px % side:
+    projection = getattr(getattr(model, "patch_embed", None), "proj", None)
+    side = getattr(projection, "kernel_size", (0,))[0]
+    if side and side == getattr(projection, "stride", (1,))[0] and size_px % side:
         near = max(round(size_px / side), 1) * side
         raise ConfigError(
             f"{name} has patches of {side} px, which do not divide images of {size_px} px: set "
@@ -95,8 +97,15 @@ def describe(asked: Mapping[str, Any]) -> Facts:
     try:
         layers = layers_of(model)
         traits = timm_blocks.traits(model, size_px, layers)
+        _require_usable(model, layers, traits, size_px, outputs)
     except LookupError as error:
         raise ConfigError(f"{plain}: {error.args[0]}") from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{plain} cannot be run on images of {size_px} px: {type(error).__name__}: {error}"
+        ) from error
     return {
         "name": plain,
         "tag": tag or (known.tag or ""),
@@ -114,11 +123,46 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "role": traits.role,
         "pool": traits.pool,
         "attention": traits.attention,
-        "centres": traits.centres,
+        "centres": _centres(traits.centres, size_px),
+        "branches": bool(find_branches(model)[0]),
         "layers": len(layers),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "shape": _shape(model, size_px, traits),
+        "shape": _shape(model, size_px, traits) | {"tag": tag or (known.tag or "")},
     }
+
+
+def _require_usable(model: Any, layers: list[Any], traits: Any, size_px: int, outputs: int) -> None:
+    """Refuse what would fail, or be measured wrongly, in a job.
+
+    Raises:
+        ConfigError: no block, no class scores, or listed modules whose values cannot be told to
+            be a map or the patches of one grid.
+    """
+    name = type(model).__name__
+    if not any(layer.kind == "residual" for layer in layers):
+        raise ConfigError(f"{name} has no blocks with these arguments")
+    shapes: dict[str, tuple[int, ...]] = {}
+    images = torch.zeros(2, 3, size_px, size_px, device="meta")
+    with capture(model, layers, lambda i, x: shapes.update({layers[i].name: tuple(x.shape)})):
+        scores = model(images)
+    if outputs and tuple(getattr(scores, "shape", ())) != (2, outputs):
+        raise ConfigError(f"{name} gives no {outputs} scores an image with these arguments")
+    if not model.listed_layers:
+        return
+    if hasattr(model, "unroll") or hasattr(model, "reroll"):
+        raise ConfigError(f"{name} reorders its tokens: their places are not known")
+    tokens = traits.grid[0] * traits.grid[1] + prefix_tokens(model)
+    for layer, shape in shapes.items():
+        if len(shape) != 4 and not (len(shape) == 3 and shape[1] == tokens):
+            raise ConfigError(
+                f"layers: {layer} gives {list(shape)}, which is neither a map nor the {tokens} "
+                "tokens of the last listed module: list modules of one grid, or that give maps"
+            )
+
+
+def _centres(word: str, size_px: int) -> str:
+    """TensorFlow's padding is one-sided only where all sides are even; else about the middle."""
+    return "middle" if word == "end" and size_px % 32 else word
 
 
 def layers_of(model: nn.Module) -> list[Any]:

@@ -49,7 +49,8 @@ def facts(settings: Mapping[str, Any]) -> Facts:
     Returns:
         `name`, `tag`, `file` (of timm.models), `hub_id`, `size_px`, `mean`, `std`, `interpolation`,
         `crop_share`, `crop_mode`, `outputs`, `grid`, `role`, `pool`, `attention`, `centres`,
-        `layers` (how many), `parameters`, and `shape`: what makes two models twins.
+        `branches` (whether its skips are known), `layers` (how many), `parameters`, and `shape`:
+        what makes two models twins.
 
     Raises:
         ConfigError: timm has no such model, it cannot be built so, or none of its blocks is known.
@@ -105,7 +106,10 @@ def weights_identity(settings: Mapping[str, Any], source: str) -> str:
         MissingSourceError: there is no such file.
     """
     if settings["weights"] == "hub":
-        return f"{facts(settings)['hub_id']}@{settings['revision']}"
+        known = facts(settings)
+        here = f"hub/{known['hub_id']}/{known['hub_file'] or 'model.safetensors'}"
+        (found,) = hash_files(Path(source), [here])  # where a user without a network puts it
+        return f"{known['hub_id']}@{settings['revision']}" if found == UNREADABLE else found
     (found,) = hash_files(Path(source), [settings["weights"]])
     if found == UNREADABLE:
         raise MissingSourceError(

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from sightlines.architectures import is_imported
 from sightlines.figures.selecting import label, models, needed_accuracy, networks
 from sightlines.networks import per_cent
 
@@ -74,14 +75,19 @@ def _shares(config: dict[str, Any]) -> list[str]:
 def model_table(config: dict[str, Any], accuracy: pd.DataFrame | None) -> dict[str, Any]:
     """One row a model: family, architecture, parameters, and what differs in its recipe."""
     settings = config.get("config", {}).get("models", {})
-    recipes = {m: settings.get(m, {}).get("train", {}) for m in models(config)}
+    recipes = {
+        m: settings.get(m, {}).get("train", {})
+        for m in models(config)
+        if not is_imported(settings.get(m, {}))
+    }
     keys = sorted({key for recipe in recipes.values() for key in recipe})
     shared = [k for k in keys if len({str(r.get(k)) for r in recipes.values()}) == 1]
     rows = []
     for model in models(config):
         own = {k: v for k, v in settings.get(model, {}).items() if k not in _NOT_ARCHITECTURE}
         architecture = {k: v for k, v in own.items() if not isinstance(v, dict)}
-        different = {k: recipes[model].get(k) for k in keys if k not in shared}
+        own_recipe = recipes.get(model, {})
+        different = {k: own_recipe.get(k) for k in keys if k not in shared and own_recipe}
         cells = [
             label(config, model),
             str(config.get("families", {}).get(model, "–")),
@@ -116,12 +122,13 @@ def accuracy_table(
         return None
     rows = [_accuracy_row(config, row, test_images) for row in accuracy.itertuples(index=False)]
     flagged = sum(row.mark == "flagged" for row in rows)
-    text = _needed(accuracy["chance"])
+    known = accuracy[accuracy["accuracy_test"].notna()]
+    text = _needed(known["chance"])
     note = (
         f"{flagged} trained network{'s' * (flagged != 1)} below {text}: "
         "what such a network shows says little about its architecture."
         if flagged
-        else f"Every trained network reaches {text}."
+        else f"Every trained network whose accuracy is known reaches {text}."
     )
     note += " ± is the binomial standard error over the test images." if test_images else ""
     note += _imported(config, accuracy)
@@ -132,11 +139,13 @@ def accuracy_table(
 
 def _needed(chances: pd.Series) -> str:
     """What a network must reach, in words."""
-    needed = sorted({(needed_accuracy(chance), 3 * chance) for chance in chances})
-    shares = " or ".join(f"{100 * least:.1f} %" for least, _ in needed)
-    if all(least == three for least, three in needed):
-        return f"three times chance ({shares})"
-    return f"half-way from chance to 100 % ({shares})"
+    words: dict[str, list[str]] = {}
+    for chance in sorted(set(chances)):
+        least = needed_accuracy(chance)
+        word = "three times chance" if least == 3 * chance else "half-way from chance to 100 %"
+        share = 100 * least
+        words.setdefault(word, []).append(f"{share:.1f} %" if share >= 0.1 else f"{share:.2g} %")
+    return ", ".join(f"{word} ({' or '.join(shares)})" for word, shares in words.items())
 
 
 def _imported(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
@@ -156,13 +165,15 @@ def _imported(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
 
 def _accuracy_row(config: dict[str, Any], row: Any, test_images: int) -> Row:
     trained = per_cent(row.fraction) > 0
-    too_low = trained and row.accuracy_test < needed_accuracy(row.chance)
+    is_unknown = pd.isna(row.accuracy_test) and not row.train_images  # imported, other classes
+    too_low = trained and not is_unknown and not row.accuracy_test >= needed_accuracy(row.chance)
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
-    if trained and pd.isna(row.accuracy_test):
+    if trained and is_unknown:
         verdict = "not known: other classes"
     test = _per_cent(row.accuracy_test)
     if test_images and not pd.isna(row.accuracy_test):
-        variance = max(row.accuracy_test * (1 - row.accuracy_test), 0) / test_images
+        images = int(getattr(row, "test_images", test_images))
+        variance = max(row.accuracy_test * (1 - row.accuracy_test), 0) / images
         test += f" ± {100 * variance**0.5:.1f}"
     cells = [
         label(config, row.model),

@@ -96,13 +96,16 @@ def find_answers(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | 
     called: dict[str, list[int]] = {}
     for synset, words in readable_names().items():
         for word in words if synset in place else ():
-            called.setdefault(word, []).append(place[synset])
-    plain = [name.replace("_", " ").replace("-", " ").strip().lower() for name in classes]
-    found = [called.get(name, []) for name in plain]
-    if all(len(places) == 1 for places in found):
+            called.setdefault(_plain(word), []).append(place[synset])
+    found = [called.get(_plain(name), []) for name in classes]
+    if all(len(places) == 1 for places in found) and len({p for p, *_ in found}) == len(found):
         return [places[0] for places in found]
     numbered = list(outputs) == [str(index) for index in range(len(outputs))]
     return list(range(len(classes))) if numbered and len(classes) == len(outputs) else None
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ").strip().lower()
 
 
 def _import(job: Job, network: Network, settings: dict[str, Any], model: nn.Module) -> str:
@@ -116,6 +119,9 @@ def _import(job: Job, network: Network, settings: dict[str, Any], model: nn.Modu
         filename = known["hub_file"] or "model.safetensors"
         fetched = hub.fetch(known["hub_id"], filename, settings["revision"], job.source, job.log)
         path, origin, digest = fetched.path, fetched.origin, fetched.sha256
+        placed = job.config["source"] == digest
+        if origin.startswith("file:") and not placed:
+            raise WeightsError(f"{path} was put there since snakemake started: run it again")
     else:
         path = job.source / settings["weights"]
         origin = f"file:{settings['weights']}"
