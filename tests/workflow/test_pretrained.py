@@ -34,6 +34,14 @@ CNN = {
     "std": [0.5, 0.5, 0.5],
 }
 HEADLESS = VIT | {"weights": "hub", "outputs": 0}
+LISTED = {
+    "family": "timm",
+    "name": "regnetx_002",
+    "weights": "weights/listed.pth",
+    "size_px": 64,
+    "layers": ["s1", "s2", "s3", "s4"],
+}
+"""Of blocks that sightlines does not know."""
 ON_HUB = "hub/timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k/model.safetensors"
 CONFIG = {
     "dataset": {"kind": "imagefolder", "folder": "photos", "size_px": 64, "test_share": 0.7},
@@ -45,10 +53,10 @@ CONFIG = {
         "probe_held_out": 12,
         "probe_test": 24,
     },
-    "models": {"vit": VIT, "cnn": CNN, "headless": HEADLESS},
+    "models": {"vit": VIT, "cnn": CNN, "headless": HEADLESS, "listed": LISTED},
     "runs": [
         {"models": ["vit", "cnn"], "fractions": ["f100", "f000"], "seeds": ["s0"]},
-        {"models": ["headless"], "fractions": ["f100"], "seeds": ["s0"]},
+        {"models": ["headless", "listed"], "fractions": ["f100"], "seeds": ["s0"]},
     ],
     "compare_grids": False,
     "compute": {"batch_size": 32},
@@ -83,6 +91,7 @@ def here(tmp_path_factory):
     (folder / ON_HUB).parent.mkdir(parents=True)  # where a machine without network has it
     save_file({k: v.clone() for k, v in headless.items()}, folder / ON_HUB)
     torch.save({"state_dict": weights(CNN, 96, 1)}, folder / "weights" / "cnn.pth")
+    torch.save(weights(LISTED, 64, 1), folder / "weights" / "listed.pth")
     (folder / "public.yaml").write_text(yaml.safe_dump(CONFIG))
     ok(call(folder, "--cores", "2"))
     return folder
@@ -118,6 +127,7 @@ def test_each_network_saw_its_own_size(here):
 def test_accuracy_is_over_all_outputs_and_all_photographs(here):
     table = pd.read_csv(here / "results/public/tables/accuracy.csv")
     full = table[(table["fraction"] == "f100") & (table["model"] != "headless")]
+    assert len(full) == 3
     assert (full["all_images"] == 165).all()
     np.testing.assert_allclose(full["accuracy_all"], 1 / 3)
     assert (full["chance"] == 0.001).all()
@@ -131,6 +141,20 @@ def test_a_network_without_outputs_has_no_accuracy_and_all_the_rest(here):
     cka = pd.read_parquet(here / "results/public/tables/cka.parquet")
     assert (cka["model_a"] == "headless").any()
     assert "not known: other classes" in (here / "results/public/report.html").read_text()
+
+
+def test_a_list_of_modules_is_enough_for_cka_probes_and_receptive_fields(here):
+    tables = here / "results/public/tables"
+    for name in ("layers.csv", "probes.parquet", "receptive_fields.parquet"):
+        read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+        own = read(tables / name).query("model == 'listed'")
+        assert set(own["name"]) == {"s1", "s2", "s3", "s4"}, name
+    cka = pd.read_parquet(tables / "cka.parquet")
+    assert ((cka["model_a"] == "listed") & (cka["model_b"] == "vit")).any() or (
+        (cka["model_a"] == "vit") & (cka["model_b"] == "listed")
+    ).any()
+    skips = pd.read_parquet(tables / "skip_ratios.parquet")
+    assert not (skips["model"] == "listed").any() and (skips["model"] == "vit").any()
 
 
 def test_nothing_is_left_to_do_even_where_the_weights_are_gone(here):
@@ -187,7 +211,8 @@ def test_what_cannot_work_is_said_before_anything_runs(here, tmp_path, key, valu
 def test_weights_of_another_model_are_refused_with_the_list(here, tmp_path):
     shutil.copytree(here / "photos", tmp_path / "photos")
     (tmp_path / "weights").mkdir()
-    shutil.copy(here / "weights" / "cnn.pth", tmp_path / "weights" / "cnn.pth")
+    for name in ("cnn.pth", "listed.pth"):
+        shutil.copy(here / "weights" / name, tmp_path / "weights" / name)
     state = weights(VIT, 64, 1)
     del state["norm.bias"]
     save_file(state, tmp_path / "weights/vit.safetensors")

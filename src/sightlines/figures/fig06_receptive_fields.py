@@ -86,8 +86,7 @@ def _draw_network(line: Any, sizes: pd.DataFrame, maps: pd.DataFrame, scale: Nor
             axes.set_axis_off()
             continue
         layer = layers.iloc[column]
-        own = sizes[(sizes["name"] == layer["name"]) & (sizes["variant"] == "post")].iloc[0]
-        cells = maps[(maps["name"] == layer["name"]) & (maps["variant"] == "post")]
+        own, cells = _of_layer(sizes, layer).iloc[0], _of_layer(maps, layer)
         matrix = cells.pivot(index="row", columns="column", values="gradient").to_numpy()
         _draw_map(axes, matrix, own, scale)
         axes.set_title(
@@ -95,6 +94,12 @@ def _draw_network(line: Any, sizes: pd.DataFrame, maps: pd.DataFrame, scale: Nor
         )
         if column:
             axes.set_yticklabels([])
+
+
+def _of_layer(table: pd.DataFrame, layer: pd.Series) -> pd.DataFrame:
+    """A layer's rows; the block too, since the first layer may be the first block's output."""
+    is_it = (table["name"] == layer["name"]) & (table["block"] == layer["block"])
+    return table[is_it & (table["variant"] == "post")]
 
 
 def _draw_map(axes: Axes, matrix: np.ndarray, own: pd.Series, scale: Normalize) -> None:
