@@ -191,12 +191,13 @@ def _check_view(name: str, model: Config, size_px: int | None) -> list[str]:
         return []
     seen = registry.load("models", model["family"]).view(model, size_px)
     wanted = {"size_px": size_px, "crop_share": 1.0, "crop_mode": "center"}
+    wanted |= {"interpolation": "bicubic"}
     odd = [f"{key} {seen[key]}" for key, value in wanted.items() if seen[key] != value]
     if not odd:
         return []
     return [
         f".finetune: {name} sees images with {', '.join(odd)}, but is trained further on whole "
-        f"images of {size_px} px: set size_px and crop_share of the model so, or leave it out"
+        f"images, scaled to {size_px} px by bicubic interpolation: set these keys of the model so, or leave it out"
     ]
 
 

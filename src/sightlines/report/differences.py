@@ -4,7 +4,7 @@ GENERAL = (
     (
         "Data and scale",
         "The paper trains on ImageNet and on the private JFT-300M; here networks are trained on "
-        "the config's images. Claims of tier C, about data at scale, are judged on shares of one "
+        "the config's images, or were trained by others on theirs. Claims of tier C, about data at scale, are judged on shares of one "
         "dataset: an analogue, not a repetition.",
     ),
     (
