@@ -197,7 +197,8 @@ def _check_view(name: str, model: Config, size_px: int | None) -> list[str]:
         return []
     return [
         f".finetune: {name} sees images with {', '.join(odd)}, but is trained further on whole "
-        f"images, scaled to {size_px} px by bicubic interpolation: set these keys of the model so, or leave it out"
+        f"images, scaled to {size_px} px by bicubic interpolation: set these keys of the model so, "
+        "or leave it out"
     ]
 
 

@@ -6,6 +6,7 @@ import torch
 from sightlines import config as configs
 from sightlines.errors import ConfigError, MissingSourceError
 from sightlines.models import building, timm, timm_facts
+from sightlines.requirements import _check_view
 
 VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}
 
@@ -114,3 +115,37 @@ def test_weights_stay_below_the_folder_of_data(path):
 def test_missing_weights_are_named(tmp_path):
     with pytest.raises(MissingSourceError, match=r"w.safetensors"):
         timm_facts.weights_identity(settings(**VIT, weights="w.safetensors"), str(tmp_path))
+
+
+def test_a_public_network_is_tuned_on_images_as_it_saw_them_or_not_at_all():
+    def offences(**own):
+        return _check_view("m", {"family": "timm", **settings(**VIT, **own)}, 224)
+
+    (said,) = offences()
+    assert "crop_share 0.9" in said
+    assert offences(crop_share=1) == []
+
+
+def test_what_a_model_that_is_trained_would_ignore_is_refused():
+    with pytest.raises(ConfigError, match="mean, interpolation: a network that is trained"):
+        timm.check(settings(**VIT, weights="random", mean=[0, 0, 0], interpolation="nearest"), 224)
+
+
+def test_trained_on_small_images_with_small_patches():
+    own = settings(**VIT, weights="random", patch_px=12)
+    assert timm.check(own, 96) == (8, 8)
+    assert timm.described(own, 96)["patch_px"] == 12
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({**VIT, "arguments": {"depth": 0}}, "no blocks|IndexError|cannot"),
+        ({**VIT, "arguments": {"global_pool": ""}}, "gives no 1000 scores"),
+        ({"name": "pvt_v2_b0", "layers": ["stages.0.blocks.0", "stages.3.blocks.1"]}, "neither"),
+        ({"name": "hiera_tiny_224", "layers": ["blocks.0"]}, "reorders|neither"),
+    ],
+)
+def test_what_could_not_be_measured_rightly_is_refused(own, said):
+    with pytest.raises(ConfigError, match=said):
+        timm.check(settings(**own), 224)

@@ -4,8 +4,8 @@ GENERAL = (
     (
         "Data and scale",
         "The paper trains on ImageNet and on the private JFT-300M; here networks are trained on "
-        "the config's images, or were trained by others on theirs. Claims of tier C, about data at scale, are judged on shares of one "
-        "dataset: an analogue, not a repetition.",
+        "the config's images, or were trained by others on theirs. Claims of tier C, about data at "
+        "scale, are judged on shares of one dataset: an analogue, not a repetition.",
     ),
     (
         "Runs",
