@@ -5,8 +5,8 @@ queries, so that fused kernels stay on and no [heads, tokens, tokens] of all blo
 """
 
 import contextlib
-import math
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
