@@ -43,7 +43,7 @@ DIFFERS = (
     "and the untrained network can be read."
 )
 READS = ("skip_ratios.parquet", "skip_tokens.parquet")
-NEEDS = ("trained", "attention")
+NEEDS = ("trained", "attention", "branches")
 
 TOKENS = 10
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -40,7 +40,7 @@ DIFFERS = (
     "that trained and untrained networks fit one scale."
 )
 READS = ("skip_ratios.parquet", "skip_tokens.parquet")
-NEEDS = ("trained", "attention")
+NEEDS = ("trained", "attention", "branches")
 
 ROWS = (("f100", 0), ("f100", 1), ("f000", 0), ("f000", 1))
 """Fraction, and which of the block's two branches."""

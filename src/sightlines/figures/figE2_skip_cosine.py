@@ -35,7 +35,7 @@ DIFFERS = (
     "against sum, which its axis from 0.6 to 1 fits."
 )
 READS = ("skip_ratios.parquet",)
-NEEDS = ("trained", "attention")
+NEEDS = ("trained", "attention", "branches")
 
 
 @styled
