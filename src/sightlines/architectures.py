@@ -29,10 +29,8 @@ def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
     settings = {key: value for key, value in model.items() if key not in NOT_ARCHITECTURE}
     declared = registry.declarations("models", model["family"])
     if "DESCRIBES" in declared:
-        found: dict[str, Any] = registry.load("models", model["family"]).described(
-            settings, size_px
-        )
-        return found
+        family: Any = registry.load("models", model["family"])
+        return dict(family.described(settings, size_px))
     return settings
 
 

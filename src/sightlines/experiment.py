@@ -116,7 +116,7 @@ class Experiment:
             return chosen
         return [n for n in chosen if has(flag, self.config["models"][n.model], self._size_px)]
 
-    @property
+    @functools.cached_property
     def _size_px(self) -> int:
         """Side of the dataset's images."""
         dataset = self.dataset()
@@ -149,7 +149,7 @@ class Experiment:
         first = _first_seeds(compared)
         if which == "first_seed":
             return first
-        known = self._architectures()
+        known = self._architectures
         has_cls = any(known[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
         main = [
             n
@@ -300,7 +300,7 @@ class Experiment:
             "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
             "dumped": dumped,
             "seed": self.config["seed"],
-            "architectures": self._architectures(),
+            "architectures": self._architectures,
             **{key: self.config[key] for key in declared.get("USES", ())},
         }
         if set(declared["READS"]) & set(TRANSFER_READS):
@@ -320,11 +320,13 @@ class Experiment:
             "experiment": self.name,
             "networks": [n.slug for n in self.networks],
             "labels": {m: models[m].get("label", m.replace("_", " ")) for m in used},
-            "families": {m: own["family"] for m, own in self._architectures().items()},
-            "architectures": self._architectures(),
+            "families": {m: own["family"] for m, own in self._architectures.items()},
+            "architectures": self._architectures,
         }
 
+    @functools.cached_property
     def _architectures(self) -> dict[str, Any]:
+        """Settings of the models of the runs, as measures, claims and figures know them."""
         used = dict.fromkeys(n.model for n in self.networks)
         return {m: described(self.config["models"][m], self._size_px) for m in used}
 

@@ -28,11 +28,11 @@ def check(config: Config) -> None:
 
 def _meet(config: Config) -> None:
     """Ask all at once what is known of models that another library builds."""
-    public = [model for model in config["models"].values() if model["family"] == "timm"]
-    if public:
-        size_px = _size_px(config["dataset"]) or 224
-        timm = registry.load("models", "timm")
-        timm.meet([timm.sized(model, size_px) for model in public])
+    size_px = _size_px(config["dataset"])
+    for family in {model["family"] for model in config["models"].values()}:
+        if size_px and "DESCRIBES" in registry.declarations("models", family):
+            own = [m for m in config["models"].values() if m["family"] == family]
+            registry.load("models", family).meet(own, size_px)
 
 
 def _check_runs(config: Config) -> list[str]:

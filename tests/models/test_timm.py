@@ -42,6 +42,7 @@ def test_facts_are_timms_own():
 
 def test_facts_are_asked_once(monkeypatch):
     asked = settings(**VIT)
+    monkeypatch.setattr(timm_facts, "_known", {})
     timm_facts.facts(asked)
     monkeypatch.setattr(timm_facts, "_known", {})
 

@@ -203,11 +203,9 @@ class Evidence:
         Public weights whose outputs are not the images' classes count as having learned: their
         accuracy cannot be told here.
         """
-        network = Network.parse(slug)
-        accuracy, chance, _ = self.accuracy(network)
-        row = self.rows("accuracy.csv", network).iloc[0]
-        is_unknown = np.isnan(accuracy) and not row["train_images"]
-        return bool(is_unknown or accuracy >= needed_accuracy(chance))
+        row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
+        is_unknown = np.isnan(row["accuracy_test"]) and not row["train_images"]
+        return bool(is_unknown or row["accuracy_test"] >= needed_accuracy(row["chance"]))
 
     def label(self, model: str) -> str:
         """The model's name for readers."""

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from sightlines import files, registry
+from sightlines.architectures import NOT_ARCHITECTURE
 from sightlines.errors import ResultError, WeightsError
 from sightlines.models.layers import Layer
-
-NOT_ARCHITECTURE = ("family", "label", "train")
 
 
 def build(model_config: dict[str, Any], size_px: int, classes: int, seed: int) -> nn.Module:
@@ -49,7 +48,7 @@ def with_new_head(model: nn.Module, classes: int) -> nn.Module:
 
 def architecture(model_config: dict[str, Any]) -> dict[str, Any]:
     """The family's own settings out of a model's config."""
-    return {key: v for key, v in model_config.items() if key not in NOT_ARCHITECTURE}
+    return {key: v for key, v in model_config.items() if key not in ("family", *NOT_ARCHITECTURE)}
 
 
 def layers_of(family: str, model: nn.Module) -> list[Layer]:

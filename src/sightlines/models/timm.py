@@ -110,13 +110,13 @@ DESCRIBES = True
 """Its models are of several of the paper's families: see `described`."""
 
 
-def meet(models: list[dict[str, Any]]) -> None:
+def meet(models: list[dict[str, Any]], size_px: int) -> None:
     """Ask timm about several models at once, which costs little more than about one.
 
     What is wrong with one of them is said when that one is checked.
     """
     with contextlib.suppress(ConfigError):
-        learn(models)
+        learn([sized(model, size_px) for model in models])
 
 
 def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:

@@ -165,10 +165,15 @@ def _timm() -> Path:
     return Path(spec.origin).parent
 
 
+@functools.cache
+def _answering() -> tuple[str, ...]:
+    """What the answers come from: versions, and the code here."""
+    versions = (metadata.version(package) for package in ("timm", "torch"))
+    return (*versions, code_digest("sightlines.models.timm"))
+
+
 def _key(asked: Mapping[str, Any]) -> str:
-    code = code_digest("sightlines.models.timm")
-    versions = [metadata.version(package) for package in ("timm", "torch")]
-    text = json.dumps([asked, versions, code], sort_keys=True)
+    text = json.dumps([asked, _answering()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sightlines.architectures import is_imported
+from sightlines.architectures import NOT_ARCHITECTURE, is_imported
 from sightlines.figures.selecting import label, models, needed_accuracy, networks
 from sightlines.networks import per_cent
 
@@ -84,7 +84,11 @@ def model_table(config: dict[str, Any], accuracy: pd.DataFrame | None) -> dict[s
     shared = [k for k in keys if len({str(r.get(k)) for r in recipes.values()}) == 1]
     rows = []
     for model in models(config):
-        own = {k: v for k, v in settings.get(model, {}).items() if k not in _NOT_ARCHITECTURE}
+        own = {
+            k: v
+            for k, v in settings.get(model, {}).items()
+            if k not in ("family", *NOT_ARCHITECTURE)
+        }
         architecture = {k: v for k, v in own.items() if not isinstance(v, dict)}
         own_recipe = recipes.get(model, {})
         different = {k: own_recipe.get(k) for k in keys if k not in shared and own_recipe}
@@ -99,9 +103,6 @@ def model_table(config: dict[str, Any], accuracy: pd.DataFrame | None) -> dict[s
     head += ["Own recipe"] if len(shared) < len(keys) else []
     first: dict[str, Any] = next(iter(recipes.values()), {})
     return {"rows": rows, "head": head, "shared": _listed({k: first[k] for k in shared})}
-
-
-_NOT_ARCHITECTURE = ("family", "label", "train")
 
 
 def _listed(settings: dict[str, Any]) -> str:
