@@ -63,8 +63,8 @@ def test_a_line_a_unit_shows_windows_by_distance_trained_above_untrained(tables)
             assert (bars.lines[0].get_ydata() == own["cka"]).all()
     assert upper.get_xlim()[0] < 0.3 * 16.5 and upper.get_xlim()[1] > 16.5
     assert "(px)" in lower.get_xlabel()
-    legend = ["ResNet stage 1, unit 1", "ResNet stage 1, unit 2", "ResNet stage 2, unit 1"]
-    legend += ["ResNet stage 2, unit 2", "single heads", "random subsets", "uniform attention"]
+    legend = ["stage 1, unit 1", "stage 1, unit 2", "stage 2, unit 1"]
+    legend += ["stage 2, unit 2", "single heads", "random subsets", "uniform attention"]
     assert texts(figure) == legend
 
 

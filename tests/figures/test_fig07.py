@@ -81,6 +81,21 @@ def test_the_untrained_resnet_is_said_to_have_no_ratio(tables):
     assert "branch is 0" not in panel(figure, "trained").get_xlabel()
 
 
+def test_two_convolutional_networks_are_told_apart_by_look_and_by_name():
+    both = synthetic.config(("vit_small",), ("resnet_a", "resnet_b"), ("f000", "f100"), ("s0",))
+    for module in (fig07_skip_ratios, figE2_skip_cosine):
+        figure = module.draw(tables_of(both), both)
+        entries = {
+            t.get_text(): (line.get_color(), line.get_marker())
+            for box in figure.legends
+            for t, line in zip(box.get_texts(), box.get_lines(), strict=True)
+        }
+        looks = [look for text, look in entries.items() if text.startswith("convolutional unit")]
+        assert len(set(looks)) == 2
+        drawn = [(x.get_color(), x.get_marker()) for a in figure.axes for x in a.lines]
+        assert set(looks) <= set(drawn)
+
+
 def test_cosines_of_the_trained_network_stand_above_the_untrained(tables):
     figure = figE2_skip_cosine.draw(tables, CONFIG)
     above, below = figure.axes[0], figure.axes[2]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sightlines import registry
@@ -176,3 +177,13 @@ def test_tables_without_the_networks_are_refused(tables):
     for module in MODULES.values():
         with pytest.raises(ResultError, match="no trained network"):
             module.draw(empty, CONFIG)
+
+
+def test_scores_of_many_models_stand_inside_the_figure():
+    vits = tuple(f"vit_{place}" for place in range(12))
+    many = synthetic.config(vits, fractions=("f000", "f100"), seeds=("s0",))
+    figure = fig09_localisation.draw(localisation_tables(many), many)
+    FigureCanvasAgg(figure).draw()
+    (scores,) = [t for t in figure.texts if t.get_text().startswith("all interior tokens")]
+    assert scores.get_text().count("\n") == len(vits) + 1
+    assert scores.get_window_extent().y0 > 0

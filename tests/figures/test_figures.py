@@ -206,6 +206,22 @@ def test_across_pairs_every_vit_with_the_resnet(tables):
         assert (matrix[best[defined].astype(int), columns] == matrix.max(axis=0)[defined]).all()
 
 
+def test_many_pairs_fit_on_a_page_bring_every_model_in_and_count_what_is_left_out():
+    vits = tuple(f"vit_{place}" for place in range(6))
+    many = synthetic.config(vits, ("resnet_a", "resnet_b"), ("f000", "f100"), ("s0",))
+    layers = synthetic.layers(many)
+    tables = {"layers.csv": layers, "cka.parquet": synthetic.cka(many, layers)}
+    figure = fig02_cka_across.draw(tables, many)
+    maps = [a for a in figure.axes if a.images]
+    assert len(maps) == 2 * 10
+    assert figure.get_figheight() < 10
+    named = " ".join(a.get_xlabel() + a.get_ylabel() for a in maps).replace("\n", " ")
+    assert all(text in named for text in many["labels"].values())
+    assert figure.get_supxlabel().startswith("2 more pairs")
+    trained, untrained = (a.images[0].get_array() for a in maps[:2])
+    assert (trained != untrained).any()
+
+
 def test_across_needs_a_pair():
     with pytest.raises(ResultError, match="no pair of networks"):
         fig02_cka_across.draw(synthetic.all_tables(ALONE), ALONE)

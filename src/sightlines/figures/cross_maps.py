@@ -1,5 +1,7 @@
 """Rows of panels that compare two networks layer by layer, shared by Figures 2, G.2 and H."""
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,48 +22,89 @@ from sightlines.figures.selecting import (
 )
 from sightlines.figures.style import WIDTH_IN
 
-COLUMNS = ("all sub-layers", "block outputs", "untrained, all sub-layers")
+LAYERS, BLOCKS, UNTRAINED = range(3)
+"""Maps of a pair: all sub-layers, block outputs alone, all sub-layers of the untrained pair."""
+TITLES = {LAYERS: "all sub-layers", BLOCKS: "block outputs", UNTRAINED: "untrained, all sub-layers"}
+BRIEF_TITLES = {LAYERS: "all sub-layers", UNTRAINED: "untrained"}
+FULL_ROWS, MOST_PAIRS = 6, 10
+"""As many pairs have a row each; above that two share one, and no more than these are drawn."""
 
 
 def draw_pairs(tables: Tables, config: dict[str, Any], pairs: list[tuple[str, str]]) -> Figure:
-    """One row a pair of models: all sub-layers, block outputs, and the untrained pair.
+    """All sub-layers, block outputs and the untrained pair: one row a pair of models.
+
+    Above `FULL_ROWS` pairs, two stand side by side without block outputs. Of more than
+    `MOST_PAIRS` the figure shows those that bring every model in, and says how many it leaves out.
 
     Args:
         tables: ``cka.parquet`` and ``layers.csv``.
         config: `networks`, `labels`.
         pairs: (model upwards, model to the right); a model with itself has no line.
     """
-    side = 1.9 if len(pairs) <= 6 else 1.5
-    figure = Figure(figsize=(WIDTH_IN, len(pairs) * (side + 0.35) + 0.5), layout="constrained")
-    grid = figure.subplots(len(pairs), 3, squeeze=False)
-    matrices = [_matrices(tables, config, *pair) for pair in pairs]
-    shown = [m for triple in matrices for m in triple if m is not None]
-    scale = maps.common_scale(shown)
-    image = None
-    for row, (rows_model, columns_model) in enumerate(pairs):
-        for column, matrix in enumerate(matrices[row]):
-            axes = grid[row, column]
-            if row == 0:
-                axes.set_title(COLUMNS[column], fontweight="bold")
-            if matrix is None:
-                maps.blank(axes, "no such pair\nin this experiment")
-                continue
-            drawn = maps.draw_map(axes, matrix, scale)
-            image = image or drawn
-            if rows_model != columns_model:
-                _draw_best_match(axes, matrix)
-            unit = "block index" if column == 1 else "layer index"
-            axes.set_xlabel(maps.wrapped(f"{label(config, columns_model)}: {unit}", side))
-            axes.set_ylabel(maps.wrapped(f"{label(config, rows_model)}: {unit}", side))
-            if column != 1:
-                layers = tables["layers.csv"]
-                maps.mark_blocks(
-                    axes, layer_rows(layers, rows_model), layer_rows(layers, columns_model)
-                )
-    if image is not None:
-        maps.add_colour_bar(figure, image, list(grid.flat), shown)
-    maps.explain_grey(figure, shown)
+    shown = spread(pairs, MOST_PAIRS)
+    is_brief = len(shown) > FULL_ROWS
+    titles, side, abreast = (BRIEF_TITLES, 1.2, 2) if is_brief else (TITLES, 1.9, 1)
+    rows = -(-len(shown) // abreast)
+    height = rows * (side + (0.55 if is_brief else 0.35)) + 0.5
+    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    grid = figure.subplots(rows, abreast * len(titles), squeeze=False)
+    matrices = [_matrices(tables, config, *pair) for pair in shown]
+    finite = [m for line in matrices for m in line if m is not None]
+    scale = maps.common_scale(finite)
+    images = []
+    for axes in grid.flat[len(shown) * len(titles) :]:
+        axes.set_axis_off()
+    cells = itertools.product(zip(shown, matrices, strict=True), titles)
+    for place, ((pair, of_pair), column) in enumerate(cells):
+        axes, matrix = grid.flat[place], of_pair[column]
+        if place < grid.shape[1]:
+            axes.set_title(titles[column], fontweight="bold")
+        if matrix is None:
+            maps.blank(axes, "no such pair\nin this experiment")
+            continue
+        images.append(maps.draw_map(axes, matrix, scale))
+        _label(axes, tables, config, pair, column, side)
+        if pair[0] != pair[1]:
+            _draw_best_match(axes, matrix)
+    if images:
+        maps.add_colour_bar(figure, images[0], list(grid.flat), finite)
+    _explain(figure, finite, len(pairs) - len(shown))
     return figure
+
+
+def spread(pairs: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+    """At most that many of the pairs, in their order, with every model as evenly as it can be."""
+    used: Counter[str] = Counter()
+    left = list(pairs)
+    while len(pairs) - len(left) < most and left:
+        pair = min(left, key=lambda pair: sum(used[model] for model in pair))
+        left.remove(pair)
+        used.update(pair)
+    return [pair for pair in pairs if pair not in left]
+
+
+def _label(
+    axes: Axes,
+    tables: Tables,
+    config: dict[str, Any],
+    pair: tuple[str, str],
+    column: int,
+    side: float,
+) -> None:
+    """Name both axes; ticks where blocks begin, on the maps of sub-layers."""
+    unit = "block index" if column == BLOCKS else "layer index"
+    upwards, right = (maps.wrapped(f"{label(config, model)}: {unit}", side) for model in pair)
+    axes.set(xlabel=right, ylabel=upwards)
+    if column != BLOCKS:
+        maps.mark_blocks(axes, *(layer_rows(tables["layers.csv"], model) for model in pair))
+
+
+def _explain(figure: Figure, matrices: list[np.ndarray], left_out: int) -> None:
+    """What grey is, and what the figure leaves out."""
+    maps.explain_grey(figure, matrices)
+    if left_out:
+        text = f"{left_out} more pairs of networks are not drawn; tables/cka.parquet has them"
+        figure.supxlabel(text, fontsize=7)
 
 
 def _matrices(tables: Tables, config: dict[str, Any], a: str, b: str) -> list[Any]:

@@ -14,11 +14,11 @@ from sightlines.stage import run
 TITLE = "Similarity of layers across networks"
 PAPER = "Figures 2 and B.1"
 CAPTION = (
-    "Linear CKA between the layers of two networks (one row a pair; ViT upwards, ResNet to the "
-    "right). The line marks, for each layer on the x axis, the most similar layer on the y axis. "
-    "Look for: a line that stays well below the diagonal, that is, many lower ResNet layers doing "
-    "the work of few lower ViT layers, and for top ViT layers that resemble no ResNet layer. "
-    "Compare with the untrained pair on the right. A line on the diagonal, or the same line in the "
+    "Linear CKA between the layers of two networks (one or two pairs a row; ViT upwards, ResNet to"
+    " the right). The line marks, for each layer on the x axis, the most similar layer on the y "
+    "axis. Look for: a line that stays well below the diagonal, that is, many lower ResNet layers "
+    "doing the work of few lower ViT layers, and for top ViT layers that resemble no ResNet layer."
+    " Compare with the untrained pair beside it. A line on the diagonal, or the same line in the "
     "untrained pair, would contradict the paper's reading."
 )
 READS = ("cka.parquet", "layers.csv")

@@ -196,7 +196,7 @@ def _handles(rows: pd.DataFrame) -> list[Any]:
 
 
 def _unit_name(rank: int) -> str:
-    return "ResNet stage {1}, unit {3}".format(*UNITS[rank])
+    return "stage {1}, unit {3}".format(*UNITS[rank])
 
 
 main = command(READS, draw)

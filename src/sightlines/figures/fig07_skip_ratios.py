@@ -23,11 +23,11 @@ CAPTION = (
     "Norm of the skip connection over norm of the branch that is added to it (no unit), mean over "
     "the reference images; one row a model. Left: MLP branch, by block and token; token 0 is CLS "
     "where there is one. Middle: means over patches (solid) and CLS (dashed), with the ResNet's "
-    "units in black; logarithmic, 1: as large as each other. Right: the same, untrained. Look for: "
-    "ViT lines above the ResNet's, and lines of the MLP that cross: CLS high in the first half "
-    "and low in the second, patches the other way round. What the untrained network shows as well "
-    "was not learned; an untrained ResNet's branches are exactly 0, so it has no ratio. A ResNet "
-    "line among or above the ViT's would contradict the paper."
+    "units in black or grey; logarithmic, 1: as large as each other. Right: the same, untrained. "
+    "Look for: ViT lines above the ResNet's, and lines of the MLP that cross: CLS high in the "
+    "first half and low in the second, patches the other way round. What the untrained network "
+    "shows as well was not learned; an untrained ResNet's branches are exactly 0, so it has no "
+    "ratio. A ResNet line among or above the ViT's would contradict the paper."
 )
 EXPLAINS = (
     "Every block adds the output of a branch (attention, MLP, convolutions) to what came in over "
@@ -62,7 +62,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     ratios = tables["skip_ratios.parquet"]
     models = panels.token_models(ratios, config)
-    figure = Figure(figsize=(WIDTH_IN, 2.05 * len(models) + 0.7), layout="constrained")
+    row_in = 2.05 if len(models) <= 4 else 1.5
+    figure = Figure(figsize=(WIDTH_IN, row_in * len(models) + 0.7), layout="constrained")
     grid = figure.subplots(len(models), 3, squeeze=False, width_ratios=(1, 1.25, 1.25))
     for axes in grid[:, 2]:
         axes.sharey(grid[0, 1])
@@ -84,7 +85,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         bar = figure.colorbar(image, ax=grid[:, 0], location="left", aspect=30, pad=0.06)
         bar.set_label("‖skip‖ / ‖branch‖ (no unit)")
     seeds = any(len(panels.with_fraction(ratios, config, m, "f100")) > 1 for m in models)
-    figure.legend(handles=panels.handles(ratios, seeds), loc="outside lower center", ncols=3)
+    figure.legend(
+        handles=panels.handles(ratios, config, seeds), loc="outside lower center", ncols=3
+    )
     return figure
 
 
@@ -113,9 +116,9 @@ def _draw_model(axes: Axes, ratios: Any, config: dict[str, Any], model: str, fra
         axes.set_xticks([])
         return
     panels.draw_lines(axes, ratios, nets, "ratio")
+    panels.draw_convolutional(axes, ratios, config, fraction, "ratio")
     for other in panels.convolutional_models(ratios, config):
         own = panels.with_fraction(ratios, config, other, fraction)
-        panels.draw_lines(axes, ratios, own, "ratio")
         if own and panels.is_zero(ratios, own[0]):
             axes.set_xlabel("block index\n(ResNet: branch is 0, no ratio)")
 

@@ -16,11 +16,11 @@ TITLE = "Direction of the skip connection against the block's output"
 PAPER = "Figure E.2"
 CAPTION = (
     "Cosine (no unit) of z on the skip connection and z + f(z) after the branch was added, mean "
-    "over the reference images; patches solid, CLS dashed, ResNet units black (before the last "
-    "ReLU). Top: trained; below: untrained. 1: the branch did not turn the representation. Look "
-    "for: patches that turn most in the first blocks and little later, and a class token that does "
-    "the opposite. An untrained ResNet stays at exactly 1, since its branches start at 0. Lines "
-    "that rise for CLS as for patches would contradict the paper."
+    "over the reference images; patches solid, CLS dashed, ResNet units black or grey (before the "
+    "last ReLU). Top: trained; below: untrained. 1: the branch did not turn the representation. "
+    "Look for: patches that turn most in the first blocks and little later, and a class token that"
+    " does the opposite. An untrained ResNet stays at exactly 1, since its branches start at 0. "
+    "Lines that rise for CLS as for patches would contradict the paper."
 )
 EXPLAINS = (
     "Where in the network does a block change the direction of a token's representation, and is "
@@ -66,7 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for axes in grid[place // columns * 2 : place // columns * 2 + 2, place % columns]:
             axes.set_axis_off()
     seeds = any(len(panels.with_fraction(ratios, config, m, "f100")) > 1 for m in models)
-    handles = panels.handles(ratios, seeds)
+    handles = panels.handles(ratios, config, seeds)
     figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns > 1 else 2)
     return figure
 
@@ -78,9 +78,7 @@ def _draw_panel(axes: Axes, ratios: Any, config: dict[str, Any], model: str, fra
         axes.text(0.5, 0.5, "no untrained network", ha="center", transform=axes.transAxes)
         axes.set_xticks([])
         return
-    for other in panels.convolutional_models(ratios, config):
-        own = panels.with_fraction(ratios, config, other, fraction)
-        panels.draw_lines(axes, ratios, own, "cosine")
+    panels.draw_convolutional(axes, ratios, config, fraction, "cosine")
     panels.draw_lines(axes, ratios, nets, "cosine")
 
 

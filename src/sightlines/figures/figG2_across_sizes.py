@@ -16,11 +16,11 @@ from sightlines.stage import run
 TITLE = "Similarity of layers across sizes"
 PAPER = "Figure G.2"
 CAPTION = (
-    "Linear CKA between the layers of two networks of one family and different size (one row a "
-    "pair). The line marks, for each layer on the x axis, the most similar layer on the y axis. "
-    "Look for: a line along the diagonal, that is, layers that match by relative depth. Compare "
-    "with the untrained pair on the right. A line that stays at one depth, or the same line in the "
-    "untrained pair, would contradict the paper's reading."
+    "Linear CKA between the layers of two networks of one family and different size (one or two "
+    "pairs a row). The line marks, for each layer on the x axis, the most similar layer on the y "
+    "axis. Look for: a line along the diagonal, that is, layers that match by relative depth. "
+    "Compare with the untrained pair beside it. A line that stays at one depth, or the same line "
+    "in the untrained pair, would contradict the paper's reading."
 )
 EXPLAINS = (
     "Do a small and a large network of one family pass through the same representations? Every "

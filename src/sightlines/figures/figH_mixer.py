@@ -17,7 +17,7 @@ CAPTION = (
     "Linear CKA within the Mixer (first row), and between its layers (upwards) and those of other "
     "networks (to the right); the line marks, for each layer on the x axis, the most similar layer "
     "of the Mixer. Look for: a small lower and a large upper part within the Mixer, and more "
-    "similarity with ViTs than with ResNets. Compare with the untrained pair on the right. One "
+    "similarity with ViTs than with ResNets. Compare with the untrained pair beside it. One "
     "even map within the Mixer, or more similarity with ResNets, would contradict the paper."
 )
 EXPLAINS = (

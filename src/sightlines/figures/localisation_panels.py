@@ -30,6 +30,8 @@ SIDE_IN, GAP_IN, ROW_IN, LABEL_IN = 0.62, 0.1, 1.02, 0.36
 """Side of a panel, space between two, height of a row with titles, space left of a row."""
 HEADER_IN, TITLES_IN, AXIS_IN = 0.22, 0.3, 0.4
 """Space of a header, above a row's panels, and below the last row for what its axes are."""
+LINE_IN = 0.137
+"""Height of a line of the scores."""
 PANELS = 4
 """Panels of a row; two rows lie side by side."""
 
@@ -127,8 +129,8 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
     if not lines:
         raise ResultError("localisation_maps.parquet has no trained network of this experiment")
     pixels = {full.grid: baseline_maps(full) for _, full, _ in lines}
-    rows = len(lines) + len(pixels)
-    figure = Figure(figsize=(WIDTH_IN, HEADER_IN + rows * ROW_IN + len(pixels) * AXIS_IN))
+    below_in = max(len(pixels) * (ROW_IN + AXIS_IN), TITLES_IN + (len(lines) + 2) * LINE_IN)
+    figure = Figure(figsize=(WIDTH_IN, HEADER_IN + len(lines) * ROW_IN + below_in))
     for half, title in enumerate(("trained on all images", "untrained")):
         add_header(figure, half, 0.0, title)
     for row, (model, full, bare) in enumerate(lines):

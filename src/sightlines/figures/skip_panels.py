@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sightlines.architectures import lacks_skips
 from sightlines.errors import ResultError
-from sightlines.figures.selecting import networks, rows_of, settings, trained_models
+from sightlines.figures.maps import wrapped
+from sightlines.figures.selecting import label, networks, rows_of, settings, trained_models
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
 from sightlines.measures.jackknife import ALL
 from sightlines.networks import Network
@@ -22,6 +23,8 @@ BRANCHES = {
     "unit": ("convolutional unit", BLACK, "s"),
 }
 """Branch -> what it is called, colour, marker."""
+UNITS = ((BLACK, "s", "-"), ("0.45", "D", "-."), ("0.7", "v", (0, (1, 1))))
+"""Colour, marker and line of the first, second, … convolutional network."""
 
 
 def token_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[str]:
@@ -70,7 +73,17 @@ def lines(ratios: pd.DataFrame, network: Network, value: str) -> dict[tuple[str,
     return found
 
 
-def draw_lines(axes: Axes, ratios: pd.DataFrame, nets: list[Network], value: str) -> None:
+def draw_convolutional(
+    axes: Axes, ratios: pd.DataFrame, config: dict[str, Any], fraction: str, value: str
+) -> None:
+    """The lines of every convolutional network, each with its look."""
+    for turn, model in enumerate(convolutional_models(ratios, config)):
+        draw_lines(axes, ratios, with_fraction(ratios, config, model, fraction), value, turn)
+
+
+def draw_lines(
+    axes: Axes, ratios: pd.DataFrame, nets: list[Network], value: str, turn: int = 0
+) -> None:
     """One line a branch and kind of token; the second and later seeds thin.
 
     Args:
@@ -78,10 +91,11 @@ def draw_lines(axes: Axes, ratios: pd.DataFrame, nets: list[Network], value: str
         ratios: ``skip_ratios.parquet``.
         nets: Networks of one model and fraction.
         value: The column that is drawn: ``ratio`` or ``cosine``.
+        turn: The model's place among the convolutional networks.
     """
     for place, network in enumerate(nets):
         for (branch, tokens), own in lines(ratios, network, value).items():
-            look = _look(branch, tokens)
+            look = _look(branch, tokens, turn)
             if place:
                 look |= {"marker": "", "linewidth": 0.6, "alpha": 0.7}
             axes.plot(own.index, own.to_numpy(), **look)
@@ -90,22 +104,27 @@ def draw_lines(axes: Axes, ratios: pd.DataFrame, nets: list[Network], value: str
     axes.grid(axis="y")
 
 
-def _look(branch: str, tokens: str) -> dict[str, Any]:
+def _look(branch: str, tokens: str, turn: int) -> dict[str, Any]:
+    if branch == "unit":
+        return dict(zip(("color", "marker", "linestyle"), UNITS[turn % len(UNITS)], strict=True))
     _, colour, marker = BRANCHES[branch]
     if tokens == "cls":
         return {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
     return {"color": colour, "marker": marker, "linestyle": "-"}
 
 
-def handles(ratios: pd.DataFrame, seeds: bool) -> list[Line2D]:
-    """Legend entries of what `draw_lines` draws, by branch."""
+def handles(ratios: pd.DataFrame, config: dict[str, Any], seeds: bool) -> list[Line2D]:
+    """Legend entries of what `draw_lines` draws, by branch; convolutional networks by name."""
     pairs = set(zip(ratios["branch"], ratios["tokens"], strict=True))
     found = []
-    for branch, (name, _, _) in BRANCHES.items():
+    for branch in (b for b in BRANCHES if b != "unit"):
         for tokens, words in (("spatial", "patches"), ("cls", "CLS")):
             if (branch, tokens) in pairs:
-                text = f"{name}, {words}" if branch != "unit" else name
-                found.append(Line2D([], [], label=text, **_look(branch, tokens)))
+                text = f"{BRANCHES[branch][0]}, {words}"
+                found.append(Line2D([], [], label=text, **_look(branch, tokens, 0)))
+    for turn, model in enumerate(convolutional_models(ratios, config)):
+        text = f"{BRANCHES['unit'][0]}, {label(config, model)}"
+        found.append(Line2D([], [], label=wrapped(text, 2.4), **_look("unit", "spatial", turn)))
     if seeds:
         found.append(Line2D([], [], color=GREY, linewidth=0.6, label="other seeds: thin"))
     return found
