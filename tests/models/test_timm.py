@@ -5,6 +5,7 @@ import torch
 
 from sightlines import config as configs
 from sightlines.errors import ConfigError, MissingSourceError
+from sightlines.datasets.views import View
 from sightlines.models import building, timm, timm_facts
 from sightlines.requirements import _check_view
 
@@ -55,11 +56,13 @@ def test_facts_are_asked_once(monkeypatch):
 
 def test_size_and_patch_can_be_set():
     assert timm.check(settings(**VIT, size_px=96, patch_px=8), 224) == (12, 12)
-    view = timm.view(settings(**VIT, size_px=96, mean=[0, 0, 0], crop_share=1), 224)
+    own = {"size_px": 96, "mean": [0, 0, 0], "crop_share": 1, "crop_mode": "squash"}
+    view = timm.view(settings(**VIT, **own), 224)
     assert view["size_px"] == 96
     assert view["mean"] == [0, 0, 0]
     assert view["std"] == [0.5, 0.5, 0.5]
     assert (view["crop_share"], view["interpolation"]) == (1.0, "bicubic")
+    assert View.of(view).box(300, 200) == (0, 0, 300, 200)
 
 
 @pytest.mark.parametrize(

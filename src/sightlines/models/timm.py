@@ -91,6 +91,11 @@ SETTINGS = {
         "exclusiveMinimum": 0,
         "maximum": 1,
     },
+    "crop_mode": {
+        "description": "center: keeps the photograph's proportions and leaves its borders out; "
+        "squash: makes the whole photograph square. Timm's own by default.",
+        "enum": ["center", "squash"],
+    },
     "layers": {
         "description": "Modules that are looked at, by their path in the model, in the order in "
         "which they compute: for models whose blocks sightlines does not know.",
@@ -135,7 +140,7 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             "below data_root, or to random"
         )
     View.of(view(settings, size_px))
-    seen = [key for key in ("mean", "std", "interpolation", "crop_share") if key in settings]
+    seen = [key for key in ("mean", "std", "interpolation", "crop_share", "crop_mode") if key in settings]
     if settings["weights"] == "random" and seen:
         raise ConfigError(
             f"{', '.join(seen)}: a network that is trained sees the dataset's images as they are; "
