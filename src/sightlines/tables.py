@@ -57,12 +57,20 @@ COLUMNS = {
         *(*_NETWORK, "layer", "name", "depth", "token", "row", "column", "is_interior", "z"),
         *("rank", "patches"),
     ),
+    "localisation_margins.parquet": (*_NETWORK, "token", "score", "margin", "left_out"),
     "localisation_maps.parquet": (
         *(*_NETWORK, "name", "depth", "token", "patch", "cka", "baseline"),
     ),
     "probes.parquet": (
         *(*_NETWORK, "dataset", "layer", "name", "depth", "pool", "shots", "draw", "penalty"),
         *("accuracy", "held_out_accuracy", "train_images", "test_images", "chance"),
+    ),
+    "probe_replicates.parquet": (
+        *(*_NETWORK, "dataset", "layer", "name", "depth", "pool", "accuracy", "chance"),
+        "left_out",
+    ),
+    "token_probe_replicates.parquet": (
+        *(*_NETWORK, "name", "depth", "accuracy", "chance", "left_out"),
     ),
     "token_probes.parquet": (
         *(*_NETWORK, "name", "depth", "token", "row", "column", "shots", "draw", "accuracy"),
@@ -78,6 +86,9 @@ COLUMNS = {
     ),
     "estimator.csv": (*_NETWORK, "check", "source", "value", "left_out"),
     "finetuning.parquet": (*(*_NETWORK, "task", "domain", "block", "depth", "cka", "left_out"),),
+    "finetuning_indices.parquet": (
+        *(*_NETWORK, "task", "domain", "block", "index", "value", "shuffled"),
+    ),
     "tuned_accuracy.csv": (*_NETWORK, "task", "domain", "accuracy", "chance"),
     "claims.csv": (
         *("claim", "figure", "tier", "statement", "verdict", "because", "statistic", "value"),

@@ -160,24 +160,56 @@ def test_c17_says_nothing_of_a_network_that_did_not_learn(tmp_path):
     assert verdict("C17", evidence).because.startswith("learned too little")
 
 
+def indices(model, index, matrix, shuffled=0.0):
+    """Another index of similarity of a network's block outputs with themselves."""
+    row, column = np.indices(matrix.shape)
+    own = {"index": index, "value": matrix.ravel(), "shuffled": shuffled}
+    own |= {"layer_a": row.ravel(), "layer_b": column.ravel()}
+    for side in "ab":
+        own |= {f"{k}_{side}": v for k, v in of(f"{model}/f100/s0").items()}
+    return pd.DataFrame(own)
+
+
 def test_c17_under_another_index(tmp_path):
     frames = []
+    low = np.arange(6) < 3
     for index, across in (("rbf", 0.1), ("procrustes", 0.5)):
         for model, similarity in (("lacking", across), ("vit", 0.6)):
-            low = np.arange(6) < 3
-            matrix = np.where(low[:, None] == low, 0.6, similarity)
-            row, column = np.indices(matrix.shape)
-            own = {"index": index, "value": matrix.ravel()}
-            own |= {"layer_a": row.ravel(), "layer_b": column.ravel()}
-            for side in "ab":
-                own |= {f"{k}_{side}": v for k, v in of(f"{model}/f100/s0").items()}
-            frames.append(pd.DataFrame(own))
+            frames.append(indices(model, index, np.where(low[:, None] == low, 0.6, similarity)))
     tables = {"similarity_indices.parquet": pd.concat(frames)}
     evidence = make_evidence(tmp_path, tables, BOTH, lacking(3))
     opinion = claim("C17").opinion
     assert opinion(evidence, "rbf") and not opinion(evidence, "procrustes")
     with pytest.raises(NotMeasured):
         opinion(evidence, "neighbours")
+
+
+@pytest.mark.parametrize(("block", "low"), [(5, 5), (1, 1)])
+def test_a_part_of_one_block_leaves_an_opinion_to_the_other(tmp_path, block, low):
+    """The last block, and block 1 above one block alone."""
+    part = np.arange(6) < low
+    maps = {"lacking": np.where(part[:, None] == part, 0.8, 0.1), "vit": np.full((6, 6), 0.8)}
+    frames = [indices(model, "rbf", own) for model, own in maps.items()]
+    evidence = make_evidence(
+        tmp_path, {"similarity_indices.parquet": pd.concat(frames)}, BOTH, lacking(block)
+    )
+    assert claim("C17" if block == 5 else "C17b").opinion(evidence, "rbf") == (block == 5)
+
+
+def test_a_biased_index_is_held_against_its_value_for_shuffled_images(tmp_path):
+    """Across the cut there is nothing beyond what unrelated layers of that size show."""
+    low = np.arange(6) < 3
+    own = np.where(low[:, None] == low, 0.9, 0.6)
+    frames = [
+        indices("lacking", "procrustes", own, shuffled=0.6),
+        indices("vit", "procrustes", np.full((6, 6), 0.9), shuffled=0.6),
+    ]
+    tables = {"similarity_indices.parquet": pd.concat(frames)}
+    evidence = make_evidence(tmp_path, tables, BOTH, lacking(3))
+    assert claim("C17").opinion(evidence, "procrustes")
+    network = evidence.full("lacking")[0]
+    expected = np.where(low[:, None] == low, 0.75, 0.0)
+    np.testing.assert_allclose(evidence.opinion("procrustes", network, network), expected)
 
 
 SCORES = ("z", "rank_1_share", "token_correlation", "border_cka", "interior_cka")
@@ -203,19 +235,34 @@ def localised(slug, *by_block, spread=0.0, blocks=6, norm=False):
     return table
 
 
+def margins(slug, share, spread=0.0, tokens=10):
+    """Margins of tokens of which a share has its own patch first."""
+    rows = [
+        of(slug)
+        | {"token": token, "score": "cka", "margin": 0.1 if token < share * tokens else -0.1}
+        for token in range(tokens)
+    ]
+    return with_replicates(rows, "margin", spread)
+
+
 BARE_RESNET = localised("resnet/f000/s0", BLURRED, BLURRED)
 
 
 def figure_9(trained, untrained, wide):
-    parts = [BARE_RESNET]
+    parts, first = [BARE_RESNET], []
     for slug, is_shown in zip(SLUGS[::2], (trained, untrained), strict=True):
         scores = LOCALISED if is_shown else BLURRED
         spread = 1.0 * (wide and slug == SLUGS[0])
         parts.append(localised(slug, BLURRED, scores, spread=spread, norm=True))
+        first.append(margins(slug, scores["rank_1_share"], spread))
     earlier = BLURRED | {"z": 2.0}
     parts.append(localised("resnet/f100/s0", earlier, earlier, earlier, BLURRED))
     layers = pd.concat([vit_layers(), resnet_layers()])
-    return {"localisation.parquet": pd.concat(parts), "layers.csv": layers}
+    return {
+        "localisation.parquet": pd.concat(parts),
+        "localisation_margins.parquet": pd.concat(first),
+        "layers.csv": layers,
+    }
 
 
 @pytest.mark.parametrize("identity", ["C19", "C20", "C21"])
@@ -228,6 +275,16 @@ def test_c19_and_c20_are_what_they_say(tmp_path):
     assert values(verdict("C19", evidence)) == pytest.approx([0.9, 5.0])
     assert values(verdict("C20", evidence)) == pytest.approx([2.5 - 0.5, 0.8, 0.1])
     assert values(verdict("C21", evidence)) == pytest.approx([0.2])
+
+
+def test_the_share_of_first_patches_has_an_interval_between_0_and_1(tmp_path):
+    """One token is first by a hair: the share may be .1 less, and never more than 1."""
+    tables = figure_9(True, False, False)
+    table = margins(SLUGS[0], 1.0, spread=0.0005)
+    table.loc[table["token"] == 9, "margin"] -= 0.0995
+    tables["localisation_margins.parquet"] = table
+    line = verdict("C19", make_evidence(tmp_path, tables)).lines[0]
+    assert (line.value, line.low, line.high) == pytest.approx((1.0, 0.9, 1.0))
 
 
 def units(first, second, third, last):
@@ -265,7 +322,9 @@ def test_a_resnet_of_one_unit_has_none_before_its_last(tmp_path):
 
 def test_scores_that_are_undefined_leave_c19_open(tmp_path):
     table = localised(TRAINED[0], LOCALISED | {"z": np.nan})
-    found = verdict("C19", make_evidence(tmp_path, {"localisation.parquet": table}, TRAINED))
+    tables = {"localisation.parquet": table}
+    tables["localisation_margins.parquet"] = margins(TRAINED[0], 0.9)
+    found = verdict("C19", make_evidence(tmp_path, tables, TRAINED))
     assert found.word == "inconclusive" and "z of the own patch" in found.because
 
 

@@ -90,6 +90,25 @@ def test_a_block_that_is_undefined_leaves_c31_open(tmp_path, task):
     assert found.word == "inconclusive" and "lowest − highest" in found.because
 
 
+def test_c31_under_another_index(tmp_path):
+    """A biased index is held against its value for shuffled images."""
+    curves = {"toys": KEPT, "cars": INSIDE, "weeds": np.array(INSIDE) - OUTSIDE}
+    frames = []
+    for index, floor in (("rbf", 0.0), ("procrustes", 0.5)):
+        for task, curve in curves.items():
+            values = floor + (1 - floor) * np.asarray(curve)
+            shown = values if index == "rbf" else values - 0.04 * (task == "cars")
+            own = {"task": task, "index": index, "block": range(6), "value": shown}
+            frames.append(pd.DataFrame(own | {"shuffled": floor} | of(TRAINED[0])))
+    tables = figure_g1(True, False, False)
+    tables["finetuning_indices.parquet"] = pd.concat(frames)
+    evidence = make_evidence(tmp_path, tables)
+    opinion = claim("C31").opinion
+    assert opinion(evidence, "rbf") and not opinion(evidence, "procrustes")
+    with pytest.raises(NotMeasured):
+        opinion(evidence, "neighbours")
+
+
 def test_c31_needs_both_domains_and_a_vit(tmp_path):
     table = figure_g1(True, False, False)["finetuning.parquet"]
     for name, part, why in (
@@ -171,25 +190,27 @@ def test_c32_needs_a_mixer_a_vit_and_a_resnet(tmp_path, missing):
     assert found.word == "not run" and missing in found.because
 
 
-def opinions(with_vit, with_resnet):
-    """Another similarity of three blocks of the Mixer with two of each other network."""
+def opinions(with_vit, with_resnet, cut):
+    """Another similarity of the Mixer's seven blocks with itself and with the other networks."""
+    low = np.arange(7) < cut
+    own = np.where(low[:, None] == low, 0.9, 0.4)
+    matrices = (own, np.full((7, 2), with_vit), np.full((7, 2), with_resnet))
     rows = [
         {f"{k}_a": v for k, v in of(ALL[0]).items()}
         | {f"{k}_b": v for k, v in of(other).items()}
         | {"layer_a": a, "layer_b": b, "index": "rbf", "value": value}
-        for other, value in ((ALL[1], with_vit), (ALL[2], with_resnet))
-        for a in range(3)
-        for b in range(2)
+        for other, matrix in zip(ALL[:3], matrices, strict=True)
+        for (a, b), value in np.ndenumerate(matrix)
     ]
     return {"similarity_indices.parquet": pd.DataFrame(rows)}
 
 
 def test_c32_under_another_index(tmp_path):
-    def stands(with_vit, with_resnet, index="rbf"):
-        evidence = make_evidence(tmp_path, opinions(with_vit, with_resnet), ALL, MODELS)
+    def stands(with_vit, with_resnet, index="rbf", cut=2):
+        evidence = make_evidence(tmp_path, opinions(with_vit, with_resnet, cut), ALL, MODELS)
         return claim("C32").opinion(evidence, index)
 
-    assert stands(0.5, 0.4) and not stands(0.4, 0.5)
+    assert stands(0.5, 0.4) and not stands(0.4, 0.5) and not stands(0.5, 0.4, cut=5)
     for values_and_index in ((np.nan, 0.5), (0.5, np.nan), (0.5, 0.4, "procrustes")):
         with pytest.raises(NotMeasured):
             stands(*values_and_index)

@@ -185,5 +185,8 @@ def test_too_few_layers_have_no_cut():
     assert np.isnan(statistics.split_depth(np.ones((3, 3))))
 
 
-def test_a_part_of_one_layer_has_no_similarity_within():
-    assert np.isnan(statistics.cut_ratio(a_map(6), np.arange(6) < 1))
+def test_a_part_of_one_layer_has_no_similarity_within_and_leaves_it_to_the_other():
+    low, own = np.arange(6) < 1, a_map(6)
+    within = own[1:, 1:][~np.eye(5, dtype=bool)].mean()
+    assert statistics.cut_ratio(own, low) == pytest.approx(own[0, 1:].mean() / within)
+    assert np.isnan(statistics.cut_ratio(a_map(2), np.arange(2) < 1))

@@ -5,12 +5,14 @@ import logging
 import numpy as np
 import pytest
 
+from sightlines.claims.judge import INDICES
 from sightlines.dumps.reading import GramDump
 from sightlines.errors import ResultError
 from sightlines.files import read_table, write_json, write_tensors
 from sightlines.measures import finetuning
 from sightlines.measures.jackknife import standard_error
 from sightlines.measures.similarity import group_of
+from sightlines.measures.similarity_indices import PIXELS
 from sightlines.networks import Network
 from sightlines.stage import Job
 from sightlines.tables import COLUMNS
@@ -151,7 +153,9 @@ def run_main(folder, slugs, tuned, metrics=None):
         scores.append(here / "models" / slug / "metrics.json")
         write_json(scores[-1], metrics or {"accuracy_test": len(task) / 10, "chance": 0.1})
     config = {"networks": list(slugs), "tasks": {"near": "in", "far": "out"}, "seed": 0}
-    inputs = {"gram": gram, "tuned_gram": after, "tuned_metrics": scores}
+    pixels = folder / "dumps" / "pixels.safetensors"
+    write_gram(pixels, random_minibatches(21, SIZES, [7]), Network.parse(PIXELS))
+    inputs = {"gram": gram, "tuned_gram": after, "tuned_metrics": scores, "pixels": [pixels]}
     outputs = {w.split(".")[0]: [folder / "tables" / w] for w in finetuning.WRITES}
     finetuning.main(Job("finetuning", config, inputs, outputs, folder, logging.getLogger("test")))
     return [read_table(folder / "tables" / w) for w in finetuning.WRITES]
@@ -166,7 +170,7 @@ def test_the_command_pairs_every_tuned_network_with_its_own_start(data, tmp_path
         ("near", "resnet/f100/s0", other),
         ("far", "vit/f100/s0", before),
     ]
-    table, scores = run_main(tmp_path, slugs, tuned)
+    table, indices, scores = run_main(tmp_path, slugs, tuned)
     whole = table[table.left_out == -1]
     means = whole.groupby(["task", "model"], sort=False)["cka"].mean()
     assert means.index.tolist() == [("near", "vit"), ("near", "resnet"), ("far", "vit")]
@@ -180,9 +184,17 @@ def test_the_command_pairs_every_tuned_network_with_its_own_start(data, tmp_path
         ["vit", "far", 0.3],
     ]
 
+    near = indices[(indices.task == "near") & (indices.model == "vit")]
+    linear = near[near["index"] == "linear"].sort_values("block").value
+    assert near.block.tolist() == [0, 1, 2] * 6
+    np.testing.assert_allclose(linear, whole[whole.task == "near"].cka.iloc[:3], atol=1e-6)
+    np.testing.assert_allclose(indices[indices.task == "far"].value, 1, atol=1e-6)
+    assert near.shuffled.abs().max() < 0.9 and set(indices["index"]) == set(INDICES)
 
-def test_without_tuned_networks_both_tables_are_empty_but_whole(data, tmp_path):
-    table, scores = run_main(tmp_path, {"vit/f100/s0": data[0]}, [])
+
+def test_without_tuned_networks_all_tables_are_empty_but_whole(data, tmp_path):
+    table, indices, scores = run_main(tmp_path, {"vit/f100/s0": data[0]}, [])
+    assert list(indices.columns) == list(COLUMNS["finetuning_indices.parquet"]) and indices.empty
     assert list(table.columns) == list(COLUMNS["finetuning.parquet"]) and table.empty
     assert list(scores.columns) == list(COLUMNS["tuned_accuracy.csv"]) and scores.empty
 

@@ -147,6 +147,25 @@ def test_scores_agree_with_their_definitions_in_loops(mixed, tmp_path):
             assert row["interior_cka"] == pytest.approx(m[np.ix_(corners, inside)].mean(), rel=1e-6)
 
 
+def test_margins_say_by_how_much_the_own_patch_is_first(mixed, tmp_path):
+    dump, layers, patches, _ = mixed
+    table = run_main(tmp_path, [dump.path], ["vit/f100/s0"])["localisation_margins"]
+    for left_out in (-1, 3):
+        kept = [b for b in range(len(SIZES)) if b != left_out]
+        own = table[(table["score"] == "cka") & (table["left_out"] == left_out)]
+        assert own["token"].tolist() == [5, 6]
+        for token, margin in zip(own["token"], own["margin"], strict=True):
+            x = [layers[-1][b][:, token] for b in kept]
+            row = [cka_song(x, [patches[b][:, u] for b in kept]) for u in range(TOKENS)]
+            assert margin == pytest.approx(row.pop(token) - max(row), abs=1e-9)
+    assert set(table["score"]) == {"cka", "less_baseline", "deconfounded"}
+    maps = np.random.default_rng(0).random((20, 9, 9)).round(1)
+    maps[0, 0, 0] = maps[1, 2, 3] = np.nan
+    found, rank = scores.margins(maps), scores.ranks(maps)
+    assert ((found >= 0) == (rank == 1)).all()
+    assert (np.isnan(found) == np.isnan(rank)).all()
+
+
 def test_rows_of_the_jackknife_leave_out_one_minibatch_after_another(mixed):
     dump, layers, patches, _ = mixed
     sums = localisation.add_minibatches(dump)

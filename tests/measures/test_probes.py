@@ -1,4 +1,5 @@
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def run_main(module, tmp_path, inputs, config=None, name="probes"):
         "m",
         config,
         inputs,
-        {name: [tmp_path / f"{name}.parquet"]},
+        {Path(t).stem: [tmp_path / t] for t in module.WRITES},
         tmp_path,
         logging.getLogger("t"),
     )
@@ -113,6 +114,47 @@ def test_the_table_is_that_of_slow_probes(tmp_path):
     assert set(table.dataset) == {""}
     few = table[table.shots == 4]
     assert set(few.draw) == {0, 1} and set(few.train_images) == {12}
+
+
+def replicates_of(tmp_path, name):
+    return read_table(tmp_path / f"{name}.parquet").sort_values("left_out")
+
+
+def test_replicates_leave_out_one_group_of_test_images_after_another(tmp_path, monkeypatch):
+    """Hits of every image are seen by leaving out groups of one."""
+    labels = labels_of()
+    tokens = [random_tokens(labels, 1)]
+    path = write_features(tmp_path / "a", labels, tokens)
+    monkeypatch.setattr(probing, "GROUPS", SIZES[2])
+    run_main(probes, tmp_path, {"features": [path]})
+    single = replicates_of(tmp_path, "probe_replicates").query("pool == 'first'").accuracy.to_numpy()
+    hits = SIZES[2] * single[0] - (SIZES[2] - 1) * single[1:]
+    assert set(hits.round(6)) == {0.0, 1.0}
+    own = probing.groups_of(SIZES[2], 0, "")
+    assert sorted(own) == list(range(SIZES[2]))
+    monkeypatch.undo()
+    table = run_main(probes, tmp_path, {"features": [path]})
+    found = replicates_of(tmp_path, "probe_replicates")
+    assert list(found.columns) == list(COLUMNS["probe_replicates.parquet"])
+    accuracy = found.query("pool == 'first'").accuracy.to_numpy()
+    assert accuracy[0] == table.query("pool == 'first' and shots == 0").accuracy.item()
+    groups = probing.groups_of(SIZES[2], 0, "")
+    expected = [hits[own][groups != g].mean() for g in range(20)]
+    np.testing.assert_allclose(accuracy[1:], expected, atol=1e-12)
+
+
+def test_replicates_of_tokens_are_means_over_patches(tmp_path):
+    labels = labels_of()
+    path = write_token_features(tmp_path / "a", labels, [random_tokens(labels, 1)], 1)
+    table = run_main(token_probes, tmp_path, {"token_features": [path]}, name="token_probes")
+    found = replicates_of(tmp_path, "token_probe_replicates")
+    assert list(found.columns) == list(COLUMNS["token_probe_replicates.parquet"])
+    assert found.left_out.tolist() == list(range(-1, 20))
+    patches = table[(table.shots == 0) & (table.token >= 0)]
+    assert found.accuracy.iloc[0] == pytest.approx(patches.accuracy.mean())
+    kept = np.bincount(probing.groups_of(SIZES[2], 0, ""), minlength=20)
+    again = np.average(found.accuracy.iloc[1:], weights=SIZES[2] - kept)
+    assert again == pytest.approx(found.accuracy.iloc[0])
 
 
 def test_without_a_class_token_there_is_no_cls_and_one_mean(tmp_path):
@@ -183,7 +225,9 @@ def test_other_tasks_are_named_after_their_folder(tmp_path):
 def test_tables_have_their_columns_without_any_dump(tmp_path):
     for module, name in ((probes, "probes"), (token_probes, "token_probes")):
         table = run_main(module, tmp_path, {}, name=name)
-        assert list(table.columns) == list(COLUMNS[f"{name}.parquet"]) and table.empty
+        for written in module.WRITES:
+            table = read_table(tmp_path / written)
+            assert list(table.columns) == list(COLUMNS[written]) and table.empty
 
 
 @pytest.mark.parametrize("prefix", [0, 1])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sightlines import config as configs
-from sightlines.errors import ConfigError, MissingSourceError
 from sightlines.datasets.views import View
+from sightlines.errors import ConfigError, MissingSourceError
 from sightlines.models import building, timm, timm_facts
 from sightlines.requirements import _check_view
 

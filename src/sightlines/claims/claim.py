@@ -165,6 +165,7 @@ class Claim:
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.
         opinion: For claims about similarity: whether it stands under another index.
+        no_opinion: Of those that have none, why.
     """
 
     id: str
@@ -180,3 +181,4 @@ class Claim:
     drawn: str
     cases: Cases
     opinion: Opinion | None = None
+    no_opinion: str = ""

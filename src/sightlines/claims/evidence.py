@@ -14,6 +14,21 @@ from sightlines.files import TensorReader
 from sightlines.networks import FULL, UNTRAINED, Network, per_cent
 from sightlines.tables import read_checked
 
+BIASED = ("procrustes", "neighbours")
+"""Indices that read more than 0 for unrelated layers."""
+
+
+def unbiased(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Values of indices of similarity; biased ones against s, their value for shuffled images.
+
+    (v - s) / (1 - s) is 0 for unrelated layers, of however many features, and 1 for equal ones.
+
+    Args:
+        rows: With the columns `index`, `value` and `shuffled`.
+    """
+    value, floor = rows["value"], rows["shuffled"].where(rows["index"].isin(BIASED), 0.0)
+    return (value - floor) / (1 - floor)
+
 
 class Evidence:
     """Tables of one experiment, read when first asked for.
@@ -104,6 +119,7 @@ class Evidence:
         for one, other, flip in ((a, b, False), (b, a, True)):
             pair = rows_of(rows_of(table, one, "_a"), other, "_b")
             if not pair.empty:
+                pair = pair.assign(value=unbiased(pair))
                 matrix = pair.pivot(index="layer_a", columns="layer_b", values="value").to_numpy()
                 return matrix.T if flip else matrix
         raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")

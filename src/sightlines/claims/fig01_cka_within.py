@@ -140,5 +140,6 @@ CLAIMS = (
         controls="untrained networks",
         drawn="fig01_cka_within",
         cases=_grid,
+        no_opinion="other indices are measured of block outputs, not of branches",
     ),
 )

@@ -65,5 +65,6 @@ CLAIMS = (
         controls="an untrained ViT against the trained ResNet; random subsets in the figure",
         drawn="fig05_head_subsets",
         cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _fall),
+        no_opinion="other indices are measured of block outputs, not of heads",
     ),
 )

@@ -6,11 +6,20 @@ from itertools import product
 import numpy as np
 
 from sightlines.claims.cases import each, each_pair, stand
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Opinion, Reading, from_replicates
+from sightlines.claims.claim import (
+    Claim,
+    Criterion,
+    NotMeasured,
+    Opinion,
+    Reading,
+    from_draws,
+    from_replicates,
+)
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.statistics import resampled
 from sightlines.networks import Network
 
-READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
+READS = ("localisation.parquet", "localisation_margins.parquet", "layers.csv", "accuracy.csv")
 
 
 SCORES = {"linear": "cka", "deconfounded": "deconfounded"}
@@ -70,8 +79,21 @@ def _pairs(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _localised(evidence: Evidence, vit: Network, score: str = "cka") -> list[Reading]:
-    columns = ("rank_1_share", "z")
-    return [from_replicates(final(evidence, vit, column, score)) for column in columns]
+    return [
+        from_draws(_first_share(evidence, vit, score)),
+        from_replicates(final(evidence, vit, "z", score)),
+    ]
+
+
+def _first_share(evidence: Evidence, network: Network, score: str) -> np.ndarray:
+    """Share of interior tokens after the last block whose own patch ranks first [1 + draws]."""
+    table = "localisation_margins.parquet"
+    margins = evidence.replicates(table, network, "margin", ["token"], score=score)
+    drawn = resampled(margins.to_numpy())
+    defined = np.isfinite(drawn)
+    count = defined.sum(axis=1)
+    first = ((drawn >= 0) & defined).sum(axis=1)
+    return np.divide(first, count, out=np.full(len(drawn), np.nan), where=count > 0)
 
 
 def _less_in_resnet(

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from sightlines.claims.cases import gather, pooled_twins
-from sightlines.claims.claim import Case, Claim, Criterion, Reading
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.probing import at, difference, final_tokens, last
+from sightlines.claims.probing import at, final_tokens, last
 from sightlines.networks import Network
 
-READS = ("probes.parquet", "token_probes.parquet", "accuracy.csv")
+READS = ("probe_replicates.parquet", "token_probe_replicates.parquet", "accuracy.csv")
 HALF = np.array([0.5])
 
 
@@ -21,13 +21,9 @@ def _tokens(evidence: Evidence) -> list[Case]:
 
 def _halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
     """Half of the others' accuracy above chance, less the class-token ViT's."""
-    own, images, chance = final_tokens(evidence, cls)
-    readings = []
-    for other in (gap, resnet):
-        rival, rival_images, _ = final_tokens(evidence, other)
-        half = difference((0.5, rival, rival_images), (-1.0, own, images))
-        readings.append(half.plus(0.5 * chance))
-    return readings
+    own, chance = final_tokens(evidence, cls)
+    rivals = [final_tokens(evidence, other)[0] for other in (gap, resnet)]
+    return [from_replicates((rival - chance) / 2 - (own - chance)) for rival in rivals]
 
 
 def _parity(evidence: Evidence) -> list[Case]:
@@ -38,15 +34,16 @@ def _parity(evidence: Evidence) -> list[Case]:
 
 def _native(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
     """The class token's accuracy less that of the mean of the tokens, once a criterion."""
-    return [difference(last(evidence, cls, "cls"), last(evidence, gap, "mean", -1.0))] * 2
+    return [from_replicates(last(evidence, cls, "cls") - last(evidence, gap, "mean"))] * 2
 
 
 def _first_token(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
-    return [
-        difference(last(evidence, gap, "mean"), last(evidence, gap, "first", -1.0)),
-        difference(at(evidence, gap, "mean", HALF), at(evidence, gap, "first", HALF, -1.0)),
-        difference(last(evidence, cls, "cls"), last(evidence, cls, "all", -1.0)),
-    ]
+    differences = (
+        last(evidence, gap, "mean") - last(evidence, gap, "first"),
+        at(evidence, gap, "mean", HALF) - at(evidence, gap, "first", HALF),
+        last(evidence, cls, "cls") - last(evidence, cls, "all"),
+    )
+    return [from_replicates(values) for values in differences]
 
 
 CLAIMS = (

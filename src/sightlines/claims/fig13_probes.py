@@ -1,29 +1,33 @@
 """Claims C28 to C30: how linear probes rise with depth (paper, Figures 13, F.1 and F.2)."""
 
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from sightlines.claims.cases import each_pair, measured, of_seeds
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading
+from sightlines.claims.claim import (
+    Case,
+    Claim,
+    Criterion,
+    NotMeasured,
+    Reading,
+    from_replicates,
+)
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.probing import MIDDLE, at, difference, last
+from sightlines.claims.probing import MIDDLE, at, last
 from sightlines.networks import Network
 
-READS = ("probes.parquet", "accuracy.csv")
+READS = ("probe_replicates.parquet", "accuracy.csv")
 POOL = "mean"
 """Features are pooled over tokens or positions, as in the paper's Figure 13."""
 
 
 def _gaps(evidence: Evidence, more: Network, less: Network, dataset: str = "") -> list[Reading]:
     """Gap at mid depth, and that less three times the gap at the last layer."""
-
-    def middle(network: Network, weight: float) -> tuple[float, float, int]:
-        return at(evidence, network, POOL, MIDDLE, weight, dataset)
-
-    def end(network: Network, weight: float) -> tuple[float, float, int]:
-        return last(evidence, network, POOL, weight, dataset)
-
-    gap = difference(middle(more, 1.0), middle(less, -1.0))
-    return [gap, difference(middle(more, 1.0), middle(less, -1.0), end(more, -3.0), end(less, 3.0))]
+    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset) for n in (more, less)))
+    end = np.subtract(*(last(evidence, n, POOL, dataset) for n in (more, less)))
+    return [from_replicates(middle), from_replicates(middle - 3 * end)]
 
 
 def _more_and_less(evidence: Evidence) -> list[list[Network]]:
@@ -50,15 +54,9 @@ def _largest(evidence: Evidence) -> str:
 
 
 def _ahead(evidence: Evidence, vit: Network, resnet: Network, dataset: str = "") -> list[Reading]:
-    return [
-        difference(
-            at(evidence, vit, POOL, MIDDLE, 1.0, dataset),
-            at(evidence, resnet, POOL, MIDDLE, -1.0, dataset),
-        ),
-        difference(
-            last(evidence, vit, POOL, 1.0, dataset), last(evidence, resnet, POOL, -1.0, dataset)
-        ),
-    ]
+    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset) for n in (vit, resnet)))
+    end = np.subtract(*(last(evidence, n, POOL, dataset) for n in (vit, resnet)))
+    return [from_replicates(middle), from_replicates(end)]
 
 
 def _elsewhere(evidence: Evidence) -> list[Case]:
@@ -80,7 +78,21 @@ def _on_task(evidence: Evidence, resnet: str, task: str) -> Case:
         return _gaps(evidence, more, less, task) + _ahead(evidence, vit, other, task)
 
     label = f"{evidence.label(large)} × {evidence.label(resnet)} on {task}"
-    return of_seeds(evidence, label, seeds, read)
+    case = of_seeds(evidence, label, seeds, read)
+    return replace(case, control=_untrained_ahead(evidence, large, resnet, task))
+
+
+def _untrained_ahead(
+    evidence: Evidence, vit: str, resnet: str, task: str
+) -> list[Reading | None] | None:
+    """The control of what C30 shares with C29; of what it shares with C28 there is none."""
+    bare_vit, bare_resnet = evidence.untrained(vit), evidence.untrained(resnet)
+    if bare_vit is None or bare_resnet is None:
+        return None
+    try:
+        return [None, None, *_ahead(evidence, bare_vit, bare_resnet, task)]
+    except NotMeasured:
+        return None
 
 
 _MORE_DATA = (
@@ -138,7 +150,7 @@ CLAIMS = (
         paper_value="same conclusions on CIFAR-10 and CIFAR-100",
         source="[text]",
         tier="C",
-        controls="see C28 and C29",
+        controls="untrained networks, for what it shares with C29",
         drawn="figF_probes_other_datasets",
         cases=_elsewhere,
     ),

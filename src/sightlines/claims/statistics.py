@@ -121,8 +121,11 @@ def mid_ratio(maps: np.ndarray) -> Values:
 
 
 def cut_ratio(maps: np.ndarray, low: np.ndarray) -> Values:
-    """Partition ratio: mean across a cut over the mean of the two means within."""
-    within = (_within(maps, low) + _within(maps, ~low)) / 2
+    """Partition ratio: mean across a cut over the mean of the two means within.
+
+    A part of one layer has nothing within: then the other's mean stands alone.
+    """
+    within = _nanmean(np.stack([_within(maps, low), _within(maps, ~low)], axis=-1))
     return mean_over(maps, low, ~low) / within
 
 

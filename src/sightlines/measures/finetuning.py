@@ -15,16 +15,17 @@ from threadpoolctl import threadpool_limits
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.errors import ResultError
 from sightlines.files import read_json, write_table
-from sightlines.measures import hsic
+from sightlines.measures import hsic, similarity_indices
 from sightlines.measures.jackknife import ALL, leave_one_out
 from sightlines.measures.similarity import cka, group_of
 from sightlines.networks import Network
 from sightlines.stage import Job, run
 
-READS = ("gram", "tuned_gram", "tuned_metrics")
-WRITES = ("finetuning.parquet", "tuned_accuracy.csv")
+READS = ("gram", "tuned_gram", "tuned_metrics", "pixels")
+WRITES = ("finetuning.parquet", "finetuning_indices.parquet", "tuned_accuracy.csv")
 NEEDS = ("tuned",)
 COLUMNS = [*Network._fields, "task", "domain", "block", "depth", "cka", "left_out"]
+INDICES = [*Network._fields, "task", "domain", "block", "index", "value", "shuffled"]
 METRICS = ("accuracy_test", "chance")
 SCORES = [*Network._fields, "task", "domain", "accuracy", "chance"]
 
@@ -33,15 +34,35 @@ def main(job: Job) -> None:
     """Compare every tuned network with the one that it started from."""
     before = dict(zip(job.config["networks"], job.inputs["gram"], strict=True))
     domains: dict[str, str] = job.config["tasks"]
-    parts = [
-        compare(GramDump(before[slug]), GramDump(path), task, domains[task])
-        for path in job.inputs.get("tuned_gram", [])
-        for task, slug in [task_of(path.with_suffix(""))]
-    ]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    write_table(job.output("finetuning"), table)
+    pixels = GramDump(job.input("pixels"))
+    parts, opinions = [pd.DataFrame(columns=COLUMNS)], [pd.DataFrame(columns=INDICES)]
+    for path in job.inputs.get("tuned_gram", []):
+        task, slug = task_of(path.with_suffix(""))
+        pair = GramDump(before[slug]), GramDump(path)
+        parts.append(compare(*pair, task, domains[task]))
+        own = second_opinions(*pair, pixels, job.config.get("seed", 0))
+        opinions.append(own.assign(task=task, domain=domains[task])[INDICES])
+    write_table(job.output("finetuning"), _joined(parts))
+    write_table(job.output("finetuning_indices"), _joined(opinions))
     rows = list(_scores(job.inputs.get("tuned_metrics", []), domains))
     write_table(job.output("tuned_accuracy"), pd.DataFrame(rows, columns=SCORES))
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """All rows; the columns of the first, which is empty."""
+    return pd.concat(parts[1:], ignore_index=True) if parts[1:] else parts[0]
+
+
+def second_opinions(before: GramDump, after: GramDump, pixels: GramDump, seed: int) -> pd.DataFrame:
+    """Other indices of similarity of each block's output with itself; see `similarity_indices`."""
+    check_together([before, pixels], [before.network.slug, similarity_indices.PIXELS])
+    sides = similarity_indices.place([before, after])
+    pair = (sides[0], sides[1], True)
+    sums = similarity_indices.add_up(sides, pixels, [pair], seed)
+    table = similarity_indices.pair_table([pair], sums)
+    block = {layer["index"]: layer["block"] for layer in before.layers}
+    names = {f"{key}_a": key for key in Network._fields}
+    return table.assign(block=table["layer_a"].map(block)).rename(columns=names)
 
 
 def task_of(path: Path) -> tuple[str, str]:

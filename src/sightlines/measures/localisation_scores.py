@@ -46,6 +46,15 @@ def ranks(maps: Float[np.ndarray, "... tokens patches"]) -> Float[np.ndarray, ".
     return np.where(np.isfinite(own), 1 + (maps > own[..., None]).sum(-1), np.nan)
 
 
+def margins(maps: Float[np.ndarray, "... tokens patches"]) -> Float[np.ndarray, "... tokens"]:
+    """CKA with the own patch less the largest with another: at least 0 where the rank is 1."""
+    own = np.einsum("...tt->...t", maps)
+    others = np.where(np.isfinite(maps), maps, -np.inf)
+    others[..., np.eye(maps.shape[-1], dtype=bool)] = -np.inf
+    best = others.max(axis=-1)
+    return np.where(np.isfinite(own) & np.isfinite(best), own - best, np.nan)
+
+
 def token_correlation(
     maps: Float[np.ndarray, "... tokens patches"], chosen: Bool[np.ndarray, " tokens"]
 ) -> Float[np.ndarray, "..."]:

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from sightlines import tables
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.files import write_table
-from sightlines.measures.probing import check_dumps, probe, supports
+from sightlines.measures.probing import check_dumps, groups_of, probe, replicate_table, supports
 from sightlines.networks import Network
 from sightlines.stage import Job, Progress, run
 
 READS = ("features", "transfer_features")
-WRITES = ("probes.parquet",)
+WRITES = ("probes.parquet", "probe_replicates.parquet")
 USES = ("probes",)
 NEEDS = ("probes",)
 OWN = ""
@@ -45,6 +46,8 @@ def main(job: Job) -> None:
             rows += probe_network(dump, dataset, job.config["probes"], job.config["seed"])
             progress.update(done)
     write_table(job.output("probes"), pd.DataFrame(rows, columns=COLUMNS))
+    replicates = replicate_table(rows, tables.COLUMNS["probe_replicates.parquet"])
+    write_table(job.output("probe_replicates"), replicates)
 
 
 def open_dumps(job: Job) -> dict[str, list[LabelledDump]]:
@@ -79,7 +82,8 @@ def probe_network(
             features = pooled(dump, name, pool)
             if features is not None:
                 data, place["pool"] = dump.divide(features), pool
-                rows += [place | probe(data, support, dump.classes) for support in chosen]
+                groups = groups_of(len(data.test_labels), seed, dataset)
+                rows += [place | probe(data, own, dump.classes, groups) for own in chosen]
     return rows
 
 

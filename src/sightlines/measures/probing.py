@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 
 from sightlines import seeds
 from sightlines.dumps.features_reading import Labelled, LabelledDump
 from sightlines.errors import ResultError
 from sightlines.measures import ridge
+from sightlines.measures.jackknife import ALL, leave_one_out
 
 EVERY_IMAGE = 0
 """Value of the column `shots` for probes fitted to all training images."""
+GROUPS = 20
+"""Groups of test images of the jackknife."""
 
 
 class Support(NamedTuple):
@@ -51,25 +55,65 @@ def supports(
     return found
 
 
-def probe(data: Labelled, support: Support, classes: int) -> dict[str, Any]:
-    """Fit to the support, choose the penalty on held-out images, score on test images."""
+def groups_of(images: int, seed: int, name: str) -> Int[np.ndarray, " images"]:
+    """Group of each test image, drawn for a dataset, so the same for every network and layer."""
+    order = seeds.generator(seed, "probe groups", name).permutation(images)
+    return order % min(GROUPS, images)
+
+
+def probe(
+    data: Labelled, support: Support, classes: int, groups: Int[np.ndarray, " images"]
+) -> dict[str, Any]:
+    """Fit to the support, choose the penalty on held-out images, score on test images.
+
+    Args:
+        data: Features and classes of all three sets of images.
+        support: Training images.
+        classes: Number of classes.
+        groups: Group of each test image.
+
+    Returns:
+        Columns of the tables, and `replicates`: the accuracy on all test images, then with each
+        group left out [1 + groups].
+    """
     whole = support.shots == EVERY_IMAGE
     train = data.train if whole else data.train[support.images]
     fitted = ridge.fit(train, data.train_labels[support.images], classes)
     held_out = fitted.accuracies(data.held_out, data.held_out_labels)
     best = ridge.best_penalty(held_out)
     penalty = float(ridge.PENALTIES[best])
-    answers = fitted.scores(data.test, penalty).argmax(axis=1)
+    is_right = fitted.scores(data.test, penalty).argmax(axis=1) == data.test_labels
+    right, images = (
+        leave_one_out(np.bincount(groups, w)) for w in (is_right, np.ones(len(groups)))
+    )
     return {
         "shots": support.shots,
         "draw": support.draw,
         "penalty": penalty,
-        "accuracy": float((answers == data.test_labels).mean()),
+        "accuracy": float(is_right.mean()),
+        "replicates": np.divide(right, images, out=np.full(len(right), np.nan), where=images > 0),
         "held_out_accuracy": float(held_out[best]),
         "train_images": len(support.images),
         "test_images": len(data.test_labels),
         "chance": 1 / classes,
     }
+
+
+def replicate_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Accuracies of probes on all training images, once a replicate (column `left_out`).
+
+    Args:
+        rows: Of probes, each with `replicates`.
+        columns: Of the table.
+    """
+    kept = [row for row in rows if row.get("shots", EVERY_IMAGE) == EVERY_IMAGE]
+    many = [len(row["replicates"]) for row in kept]
+    table = pd.DataFrame(kept, columns=list(columns))
+    table = table.loc[table.index.repeat(many)].reset_index(drop=True)
+    if kept:
+        table["accuracy"] = np.concatenate([row["replicates"] for row in kept])
+        table["left_out"] = np.concatenate([np.arange(count) + ALL for count in many])
+    return table
 
 
 def check_dumps(dumps: Sequence[LabelledDump], networks: Sequence[str] | None) -> None:

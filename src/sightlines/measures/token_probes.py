@@ -4,19 +4,29 @@ Source: Raghu et al. 2021, section 6 and Figures 11a and D.4. A ResNet's tokens 
 its last map's grid.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from sightlines import tables
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.files import write_table
-from sightlines.measures.probing import check_dumps, probe, supports
+from sightlines.measures.probing import (
+    EVERY_IMAGE,
+    check_dumps,
+    groups_of,
+    probe,
+    replicate_table,
+    supports,
+)
 from sightlines.networks import Network
 from sightlines.stage import Job, Progress, run
 
 READS = ("token_features",)
-WRITES = ("token_probes.parquet",)
+WRITES = ("token_probes.parquet", "token_probe_replicates.parquet")
 USES = ("probes",)
 NEEDS = ("probes",)
 COLUMNS = [
@@ -42,6 +52,8 @@ def main(job: Job) -> None:
             rows += probe_tokens(dump, job.config["probes"], job.config["seed"])
             progress.update(done)
     write_table(job.output("token_probes"), pd.DataFrame(rows, columns=COLUMNS))
+    columns = tables.COLUMNS["token_probe_replicates.parquet"]
+    write_table(job.output("token_probe_replicates"), replicate_table(mean_tokens(rows), columns))
 
 
 def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
@@ -62,10 +74,21 @@ def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> lis
                 "column": token % columns if token >= 0 else CLASS_TOKEN,
             }
             data = dump.divide(features[:, index])
-            for support in chosen:
-                found = probe(data, support, dump.classes)
-                rows.append(place | {key: found[key] for key in COLUMNS if key in found})
+            groups = groups_of(len(data.test_labels), seed, "")
+            rows += [place | probe(data, own, dump.classes, groups) for own in chosen]
     return rows
+
+
+def mean_tokens(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a network and depth: the mean over its patch tokens of probes on all images."""
+    chosen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["token"] >= 0 and row["shots"] == EVERY_IMAGE:
+            chosen.setdefault(tuple(row[key] for key in (*Network._fields, "name")), []).append(row)
+    return [
+        own[0] | {"replicates": np.mean([row["replicates"] for row in own], axis=0)}
+        for own in chosen.values()
+    ]
 
 
 if __name__ == "__main__":

@@ -140,7 +140,11 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             "below data_root, or to random"
         )
     View.of(view(settings, size_px))
-    seen = [key for key in ("mean", "std", "interpolation", "crop_share", "crop_mode") if key in settings]
+    seen = [
+        key
+        for key in ("mean", "std", "interpolation", "crop_share", "crop_mode")
+        if key in settings
+    ]
     if settings["weights"] == "random" and seen:
         raise ConfigError(
             f"{', '.join(seen)}: a network that is trained sees the dataset's images as they are; "
