@@ -127,7 +127,9 @@ def test_replicates_leave_out_one_group_of_test_images_after_another(tmp_path, m
     path = write_features(tmp_path / "a", labels, tokens)
     monkeypatch.setattr(probing, "GROUPS", SIZES[2])
     run_main(probes, tmp_path, {"features": [path]})
-    single = replicates_of(tmp_path, "probe_replicates").query("pool == 'first'").accuracy.to_numpy()
+    single = (
+        replicates_of(tmp_path, "probe_replicates").query("pool == 'first'").accuracy.to_numpy()
+    )
     hits = SIZES[2] * single[0] - (SIZES[2] - 1) * single[1:]
     assert set(hits.round(6)) == {0.0, 1.0}
     own = probing.groups_of(SIZES[2], 0, "")
