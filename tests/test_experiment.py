@@ -299,6 +299,16 @@ def test_dumps_and_measures_depend_on_the_sections_that_they_name(experiment):
     assert other.slice_dump("gram", network) == gram
 
 
+def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment):
+    wider = opened(changed("models.resnet.channels", [64, 64]))
+    differing = {
+        m
+        for m in registry.members("measures")
+        if wider.slice_measure(m) != experiment.slice_measure(m)
+    }
+    assert differing == {"head_subsets", "similarity_indices"}
+
+
 def test_measures_are_told_which_networks_they_read(experiment):
     cut = experiment.slice_measure("head_subsets")
     assert cut["networks"] == cut["dumped"]["heads"]

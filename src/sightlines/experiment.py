@@ -292,16 +292,19 @@ class Experiment:
         return {"compute": self._compute(), "seed": self.config["seed"]}
 
     def slice_measure(self, name: str) -> dict[str, Any]:
-        """Config values that a measure depends on: the networks that it reads, in order."""
+        """Config values that a measure depends on: the networks that it reads, in order.
+
+        And what its USES names: keys of the config, or ``architectures``, the models' settings.
+        """
         declared = registry.declarations("measures", name)
         kinds = [r for r in declared["READS"] if r in registry.members("dumps")]
         dumped = {kind: [n.slug for n in self.dumped(kind)] for kind in kinds}
+        known = self.config | {"architectures": self._architectures}
         cut: dict[str, Any] = {
             "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
             "dumped": dumped,
             "seed": self.config["seed"],
-            "architectures": self._architectures,
-            **{key: self.config[key] for key in declared.get("USES", ())},
+            **{key: known[key] for key in declared.get("USES", ())},
         }
         if set(declared["READS"]) & set(TRANSFER_READS):
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}

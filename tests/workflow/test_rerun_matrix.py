@@ -315,7 +315,12 @@ CASES = {
     "learning rate": Case(setting("train.learning_rate", 0.01), lambda e: follow(e, every(e))),
     "one model's width": Case(
         setting("models.vit_small.width", 48),
-        lambda e: everything_but_data(e, "vit_small"),
+        lambda e: follow(e, every(e, "vit_small"), names=["vit_small"]),
+    ),
+    "one ResNet's channels": Case(
+        setting("models.resnet.channels", [32, 32, 32, 32]),
+        lambda e: follow(e, every(e, "resnet"), names=["resnet"]),
+        {"train_network": "model.channels"},
     ),
     "validation images": Case(
         setting("splits.validation", 201), lambda e: follow(e, part="training")
@@ -355,16 +360,6 @@ CASES = {
     "file times in disorder": Case(touched),
     "adoption killed half-way": Case(half_adopted),
 }
-
-
-def everything_but_data(e, model):
-    """Networks of one model, and what lists every model's architecture."""
-    jobs = follow(e, every(e, model), names=[model])
-    return jobs | {f"measure_{m}": 1 for m in e.measures if reads_dumps(e, m)}
-
-
-def reads_dumps(e, measure):
-    return "architectures" in e.slice_measure(measure)
 
 
 # -- tests --------------------------------------------------------------------------------------

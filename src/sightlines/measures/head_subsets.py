@@ -32,6 +32,7 @@ from sightlines.tables import COLUMNS
 
 READS = ("heads", "attention", "gram")
 WRITES = ("head_subsets.parquet",)
+USES = ("architectures",)
 NEEDS = ("attention", "resnet")
 RANDOM_SUBSETS = 20
 LOWER_UNITS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1))

@@ -26,6 +26,7 @@ from sightlines.stage import Job, Progress, run
 
 READS = ("gram", "pixels")
 WRITES = ("similarity_indices.parquet",)
+USES = ("architectures",)
 PIXELS = "pixels/f000/s0"
 PROCRUSTES_MINIBATCHES = 4
 """Procrustes costs n³ a pair and minibatch, so it is a mean over the first four."""
@@ -97,15 +98,14 @@ def main(job: Job) -> None:
     pixels = GramDump(job.input("pixels"))
     check_together([*dumps, pixels], [*job.config["networks"], PIXELS])
     sides = place(dumps)
-    pairs = choose_pairs(sides, skipless_models(job.config))
+    pairs = choose_pairs(sides, skipless_models(job.config["architectures"]))
     progress = Progress(job.log, len(pixels.batch_sizes), "minibatches")
     sums = add_up(sides, pixels, pairs, job.config.get("seed", 0), progress)
     write_table(job.output("similarity_indices"), pair_table(pairs, sums))
 
 
-def skipless_models(config: dict[str, Any]) -> set[str]:
+def skipless_models(architectures: dict[str, Any]) -> set[str]:
     """Models that lack the skip connections of a block: compared within themselves alone."""
-    architectures = config.get("architectures", {})
     return {m for m, settings in architectures.items() if lacks_skips(settings)}
 
 
