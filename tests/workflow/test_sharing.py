@@ -145,8 +145,9 @@ def test_dvc_compares_two_commits(shared, tmp_path):
     assert "accuracy_test" in metrics and "results/smoke/metrics.json" in metrics
     params = ok(tool(copy, "dvc", "params", "diff", "HEAD~1", "HEAD"))
     assert "train.learning_rate" in params and "0.01" in params
-    page = ok(tool(copy, "dvc", "plots", "diff", "HEAD~1", "HEAD", "--out", "plots"))
-    assert "plots" in page and (copy / "plots/index.html").stat().st_size > 1000
+    page = ok(tool(copy, "dvc", "plots", "diff", "HEAD~1", "HEAD"))
+    assert "dvc_plots" in page and (copy / "dvc_plots/index.html").stat().st_size > 1000
+    assert "dvc_plots" not in ok(tool(copy, *GIT, "status", "--porcelain"))
     # Back to the first commit and forth: nothing is made again.
     for commit in ("HEAD~1", "main"):
         ok(tool(copy, *GIT, "checkout", "--quiet", commit))
