@@ -20,6 +20,8 @@ from sightlines.sharing.provenance import provenance_path
 PIPELINE = Path("dvc.yaml")
 PIPELINE_LOCK = Path("dvc.lock")
 DATA = Path("data.dvc")
+IMAGES = "images"
+"""The word for the datasets below `data/`, among the parts of an experiment."""
 PARTS = ("data", "models", "dumps", "transfer", "tables", "figures", "report.html")
 """What lies in an experiment's folder, each of them pulled alone where one likes."""
 SETTINGS = (Path(".dvc/config"), Path(".dvc/config.local"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from sightlines.errors import ShareError, exit_status
 from sightlines.sharing.dvc import (
     DATA,
+    IMAGES,
     PARTS,
     Remote,
     check_listings,
@@ -29,8 +30,6 @@ from sightlines.sharing.paths import refuse_links
 from sightlines.sharing.provenance import read_provenance
 from sightlines.sharing.remotes import prepare
 
-IMAGES = "images"
-"""The word for the datasets below `data/`, among the parts of an experiment."""
 SHORT = {"report": "report.html", "splits": "data"}
 
 

@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sightlines.sharing.dvc import shared_parts
+from sightlines.sharing.dvc import IMAGES, shared_parts
 from sightlines.sharing.provenance import provenance_path
 
 HEAVY = ("train_", "finetune_", "dump_")
@@ -81,17 +82,22 @@ def files_to_pull(dag: Any, idle: Iterable[Any]) -> list[str]:
 
 
 def advice(experiment: str, files: list[str], absent: Mapping[str, int]) -> str:
-    """What to pull, how large it is, and how to do without."""
-    folders: dict[str, list[int]] = {}
-    for path in files:
-        parts = path.split("/")
-        folder = "images" if parts[0] == "data" else parts[2]
-        folders.setdefault(folder, []).append(absent[path])
-    lines = [
-        f"  {name}: {len(sizes)} files, {sum(sizes) / 1e6:,.1f} MB"
-        for name, sizes in sorted(folders.items())
-    ]
-    what = " ".join(sorted(folders))
+    """What to pull, how large it is, and how to do without.
+
+    Parts are pulled whole, so a part's size is that of all its files that are not here.
+
+    Args:
+        experiment: Its name.
+        files: Those that are needed.
+        absent: Bytes of all that could be pulled.
+    """
+    needed = Counter(map(_part, files))
+    lines = []
+    for name in sorted(needed):
+        sizes = [size for path, size in absent.items() if _part(path) == name]
+        size_mb = f"{sum(sizes) / 1e6:,.1f} MB"
+        lines.append(f"  {name}: {len(sizes)} files, {size_mb}; needed now: {needed[name]}")
+    what = " ".join(sorted(needed))
     config = f"CONFIG=workflow/config/{experiment}.yaml"
     return "\n".join(
         [
@@ -102,3 +108,9 @@ def advice(experiment: str, files: list[str], absent: Mapping[str, int]) -> str:
             "Or make them here: the same snakemake command with --config recompute=true",
         ]
     )
+
+
+def _part(path: str) -> str:
+    """The word by which `make pull` fetches a file."""
+    parts = path.split("/")
+    return IMAGES if parts[0] == "data" else parts[2]
