@@ -8,7 +8,7 @@ import pytest
 
 from sightlines.experiment import Experiment
 from tests.workflow.conftest import ROOT, SMOKE, clone_of, ok, plan, pull, share, tool
-from tests.workflow.planning import follow, planned
+from tests.workflow.planning import follow, planned, reasons
 
 pytestmark = pytest.mark.workflow
 R = "results/smoke"
@@ -39,13 +39,15 @@ def test_a_colleague_pulls_and_goes_on_without_training(clone, shared):
     assert (clone / R / "report.html").read_bytes() == (shared / R / "report.html").read_bytes()
     edit(clone / "src/sightlines/measures/cka.py")
     said = ok(run(clone))
-    experiment = Experiment.open(SMOKE)
-    tables = [path.rsplit("/")[-1] for path in experiment.outputs("cka").values()]
-    expected = follow(experiment, changed=tables, jobs=[("measure_cka", 1)])
-    assert planned_in(said) == expected
+    assert planned_in(said) == after_cka(Experiment.open(SMOKE))
     assert {path: path.read_bytes() for path in weights} == before
     assert "Nothing to be done" in ok(run(clone))
     assert ", 0 differ\n" in ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
+
+
+def after_cka(experiment):
+    tables = [path.rsplit("/")[-1] for path in experiment.outputs("cka").values()]
+    return follow(experiment, changed=tables, jobs=[("measure_cka", 1)])
 
 
 def planned_in(said):
@@ -71,10 +73,18 @@ def test_tables_and_figures_alone(clone):
     done = plan(clone)
     said = done.stdout + done.stderr
     assert done.returncode != 0
-    dumps = len(list(json.loads((clone / R / "provenance.json").read_text())["jobs"]))
-    assert dumps and re.search(r"  dumps: 6 files, [\d.]+ MB", said), said
-    assert 'WHAT="dumps"' in said and "models: " not in said
-    assert "train_network" in planned(plan(clone, "--config", "recompute=true"))
+    jobs = json.loads((clone / R / "provenance.json").read_text())["jobs"].values()
+    outputs = {path: size for job in jobs for path, (_, size) in job["outputs"].items()}
+    dumps = [size for path, size in outputs.items() if path.startswith(f"{R}/dumps/")]
+    fetched = f"  dumps: {len(dumps)} files, {sum(dumps) / 1e6:,.1f} MB; needed now: 6\n"
+    assert fetched in said and 'WHAT="dumps"' in said and "models: " not in said
+    again = after_cka(Experiment.open(SMOKE))
+    assert reasons(done).keys() == again.keys()
+    every = plan(clone, "--config", "recompute=true")
+    idle = sum(planned(every).values()) - sum(again.values())
+    assert f"{idle} jobs would run again only because their results were not pulled" in said
+    assert reasons(every).keys() == planned(every).keys() > {"train_network"}
+    assert "not pulled" not in every.stdout + every.stderr
     ok(pull(clone, "dumps"))
     assert "measure_cka" in planned(plan(clone)) and "train_network" not in planned(plan(clone))
 
@@ -83,7 +93,10 @@ def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(clone):
     ok(pull(clone, "report", "tables", "figures"))
     config = clone / CONFIG
     config.write_text(config.read_text().replace("steps: 12", "steps: 13"))
-    assert planned(plan(clone))["train_network"] == 6
+    done = plan(clone)
+    assert planned(done)["train_network"] == 6
+    assert "train.steps 12 → 13" in reasons(done)["train_network"]
+    assert reasons(done)["dump_gram"] == "follows from train_network"
 
 
 def test_unknown_parts_are_named(clone):

@@ -8,7 +8,7 @@ import ast
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,9 +39,15 @@ class Planned:
     follows: list[str] = field(default_factory=list)
 
 
-def planned_jobs(dag: Any, codes: Codes) -> list[Planned]:
-    """The jobs of a built Snakemake DAG that must run, each with its reasons, in running order."""
-    needed = set(dag.needrun_jobs())
+def planned_jobs(dag: Any, codes: Codes, idle: Collection[Any]) -> list[Planned]:
+    """The jobs of a built Snakemake DAG that must run, each with its reasons, in running order.
+
+    Args:
+        dag: Snakemake's.
+        codes: The modules behind a digest.
+        idle: Jobs that are neither listed nor what others follow from.
+    """
+    needed = set(dag.needrun_jobs()).difference(idle)
     ordered = [job for level in dag.toposorted() for job in level if job in needed]
     return [_planned(dag, job, needed, codes) for job in ordered if not job.rule.norun]
 
@@ -51,8 +57,11 @@ def _planned(dag: Any, job: Any, needed: set[Any], codes: Codes) -> Planned:
     outputs = [str(path) for path in job.output]
     before = [other for other in dag.dependencies[job] if other in needed]
     records = [record for path in outputs if (record := read_one(path))]
-    told = list(dict.fromkeys(_reasons(job, reason, records, codes)))
-    if reason.missing_output and not told:
+    params = reason.params_changed
+    if reason.missing_output:  # then Snakemake has not asked
+        params = dag.workflow.persistence.params_changed(job)
+    told = list(dict.fromkeys(_reasons(job, reason, params, records, codes)))
+    if reason.missing_output and not told and not (records and before):
         told = [MISSING if records else NOT_MADE]
     return Planned(
         rule=job.rule.name,
@@ -64,6 +73,7 @@ def _planned(dag: Any, job: Any, needed: set[Any], codes: Codes) -> Planned:
 def _reasons(
     job: Any,
     reason: Any,
+    params: Any,
     records: list[dict[str, Any]],
     codes: Codes,
 ) -> Iterator[str]:
@@ -75,8 +85,8 @@ def _reasons(
     if distrusted:
         yield distrusted[0]
         return
-    if reason.params_changed:
-        yield from _params(reason.params_changed, codes)
+    if params:
+        yield from _params(params, codes)
     if reason.code_changed:
         yield "the command of its rule changed"
     if reason.input_changed:

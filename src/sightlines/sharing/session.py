@@ -17,6 +17,7 @@ from sightlines.sharing.unpulled import (
     is_heavy,
     is_shared,
     only_missing,
+    only_not_pulled,
 )
 
 LOCKED = "Directory cannot be locked"
@@ -50,12 +51,12 @@ def _before_running(
         raise SystemExit(TOUCHED)
     dag = workflow.dag
     keep_parts()
+    may_pull = is_shared(experiment) and not may_recompute
+    absent = committed(experiment, adoption.absent) if may_pull else {}
+    idle = only_missing(dag, absent) if may_pull else set()
     shared = read_codes(experiment)
-    say(table(planned_jobs(dag, lambda digest: shared.get(digest) or code_parts(digest))))
-    if may_recompute or not is_shared(experiment):
-        return
-    absent = committed(experiment, adoption.absent)
-    idle = only_missing(dag, absent)
+    say(table(planned_jobs(dag, lambda digest: shared.get(digest) or code_parts(digest), idle)))
+    say(only_not_pulled(len(idle)))
     files = files_to_pull(dag, idle)
     if files and any(is_heavy(job.rule.name) for job in idle):
         raise SystemExit(advice(experiment, files, absent))

@@ -68,6 +68,14 @@ def _is_only_missing(dag: Any, job: Any, changing: set[Any], absent: Mapping[str
     return missing <= absent.keys() and not any(others)
 
 
+def only_not_pulled(jobs: int) -> str:
+    """How many jobs the plan does not list; empty where it lists all."""
+    if not jobs:
+        return ""
+    counted = "1 job would run" if jobs == 1 else f"{jobs} jobs would run"
+    return f"{counted} again only because their results were not pulled here."
+
+
 def files_to_pull(dag: Any, idle: Iterable[Any]) -> list[str]:
     """Of what such jobs would make, the files that others, or the user, ask for."""
     idle = set(idle)
