@@ -1,11 +1,12 @@
 """What DVC would put where, and which remote it goes to."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from sightlines.errors import ShareError
-from sightlines.sharing.dvc import _check_listing, default_remote, shared_parts
+from sightlines.sharing.dvc import _check_listing, _outs, default_remote, shared_parts
 
 
 @pytest.mark.parametrize("name", ["../../src/evil.py", "/etc/x", "a/../../b", "", ".git/hooks/x"])
@@ -14,6 +15,13 @@ def test_a_listing_that_leaves_its_folder_is_refused(tmp_path, name):
     path.write_text(json.dumps([{"md5": "0", "relpath": "a/b"}, {"md5": "0", "relpath": name}]))
     with pytest.raises(ShareError, match="outside of it"):
         _check_listing(path, "results/x/models")
+
+
+@pytest.mark.parametrize("inside", ["", "/gram", "/pixels.safetensors"])
+def test_of_what_lies_in_a_folder_the_folders_listing_is_read(inside):
+    outs = [SimpleNamespace(def_path=f"results/x/{name}") for name in ("dumps", "dump", "models")]
+    repo = SimpleNamespace(index=SimpleNamespace(stages=[SimpleNamespace(outs=outs)]))
+    assert list(_outs(repo, f"results/x/dumps{inside}")) == outs[:1]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}x", '[{"md5": "0"}]', "[3]", "[" * 100_000])

@@ -13,12 +13,13 @@ IMAGES, WEIGHTS = "data/x/images.npy", "results/mine/models/a.bin"
 
 
 def test_advice_names_the_size_of_what_its_command_fetches():
-    absent = {GRAM: 1_000_000, HEADS: 8_300_000, IMAGES: 200_000, WEIGHTS: 5_000_000}
+    other = "results/mine/dumps/gram/b.bin"
+    absent = {GRAM: 10**6, other: 8 * 10**6, HEADS: 10**9, IMAGES: 2 * 10**5, WEIGHTS: 10**9}
     said = advice("mine", [GRAM, IMAGES], absent).splitlines()
-    assert "  dumps: 2 files, 9.3 MB; needed now: 1" in said
+    assert "  dumps/gram: 2 files, 9.0 MB; needed now: 1" in said
     assert "  images: 1 files, 0.2 MB; needed now: 1" in said
-    assert any(line.endswith('WHAT="dumps images"') for line in said)
-    assert "models" not in "".join(said)
+    assert any(line.endswith('WHAT="dumps/gram images"') for line in said)
+    assert "models" not in "".join(said) and "heads" not in "".join(said)
 
 
 # -- what the plan lists ------------------------------------------------------------------------

@@ -75,9 +75,9 @@ def test_tables_and_figures_alone(clone):
     assert done.returncode != 0
     jobs = json.loads((clone / R / "provenance.json").read_text())["jobs"].values()
     outputs = {path: size for job in jobs for path, (_, size) in job["outputs"].items()}
-    dumps = [size for path, size in outputs.items() if path.startswith(f"{R}/dumps/")]
-    fetched = f"  dumps: {len(dumps)} files, {sum(dumps) / 1e6:,.1f} MB; needed now: 6\n"
-    assert fetched in said and 'WHAT="dumps"' in said and "models: " not in said
+    grams = [size for path, size in outputs.items() if path.startswith(f"{R}/dumps/gram/")]
+    fetched = f"  dumps/gram: 6 files, {sum(grams) / 1e6:,.1f} MB; needed now: 6\n"
+    assert fetched in said and 'WHAT="dumps/gram"' in said and "models: " not in said
     again = after_cka(Experiment.open(SMOKE))
     assert reasons(done).keys() == again.keys()
     every = plan(clone, "--config", "recompute=true")
@@ -85,7 +85,8 @@ def test_tables_and_figures_alone(clone):
     assert f"{idle} jobs would run again only because their results were not pulled" in said
     assert reasons(every).keys() == planned(every).keys() > {"train_network"}
     assert "not pulled" not in every.stdout + every.stderr
-    ok(pull(clone, "dumps"))
+    ok(pull(clone, "dumps/gram"))
+    assert {path.name for path in (clone / R / "dumps").iterdir()} == {"gram"}
     assert "measure_cka" in planned(plan(clone)) and "train_network" not in planned(plan(clone))
 
 
@@ -100,8 +101,10 @@ def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(clone):
 
 
 def test_unknown_parts_are_named(clone):
-    done = pull(clone, "weights")
-    assert done.returncode == 1 and "models" in done.stderr and "Traceback" not in done.stderr
+    for word in ("weights", "dumps/none", "dumps/../models"):
+        done = pull(clone, word)
+        assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr
+    assert not (clone / R / "models").exists()
 
 
 def test_nothing_stale_is_shared(clone):

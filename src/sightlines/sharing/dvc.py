@@ -192,7 +192,7 @@ def check_listings(targets: Iterable[str]) -> None:
     """Read what DVC would put where, before it does: listings come from somebody else.
 
     Args:
-        targets: Outputs, or files of DVC such as ``data.dvc``, that have been fetched.
+        targets: Outputs, what lies in them, or files of DVC such as ``data.dvc``, as fetched.
 
     Raises:
         ShareError: a listing names a file outside its folder; nothing was written.
@@ -210,8 +210,12 @@ def check_listings(targets: Iterable[str]) -> None:
 
 
 def _outs(repo: Any, target: str) -> Iterator[Any]:
-    for stage in repo.stage.collect(target) if target.endswith(".dvc") else repo.index.stages:
-        yield from (out for out in stage.outs if target.endswith(".dvc") or out.def_path == target)
+    if target.endswith(".dvc"):
+        for stage in repo.stage.collect(target):
+            yield from stage.outs
+        return
+    for stage in repo.index.stages:
+        yield from (o for o in stage.outs if Path(target).is_relative_to(o.def_path))
 
 
 def _check_listing(path: Path, name: str) -> None:

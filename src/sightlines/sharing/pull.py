@@ -2,6 +2,7 @@
 
     make pull                                                   # the default experiment, whole
     make pull WHAT="report figures tables"                      # a few MB, no weights
+    make pull WHAT=dumps/gram                                   # a folder of a part
     make pull CONFIG=workflow/config/cifar10.yaml WHAT=dumps    # of another experiment
 
 The next `snakemake` holds every pulled file against its record before it uses it.
@@ -9,7 +10,7 @@ The next `snakemake` holds every pulled file against its record before it uses i
 
 import argparse
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sightlines.errors import ShareError, exit_status
 from sightlines.sharing.dvc import (
@@ -46,10 +47,12 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
         print(_nothing_shared(experiment, remote, parts))
         return
     prepare(remote)
-    wanted = _targets(experiment, parts, what)
+    jobs = read_provenance(experiment).values()
+    sizes = {path: size for job in jobs for path, size in job.sizes.items()}
+    wanted = _targets(parts_in_dvc(experiment, parts), what, sizes)
     for folder in (Path("results", experiment), Path("data")):
         refuse_links(folder)
-    say(_sizes(experiment, wanted))
+    say(_sizes(wanted, sizes))
     fetched = dvc("fetch", *wanted, check=False)
     check_listings(wanted)  # also of what came before something failed
     done = dvc("checkout", *wanted, *(["--force"] if force else []), check=False)
@@ -69,32 +72,38 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
         print(f"The report: {report}")
 
 
-def _targets(experiment: str, parts: list[str], what: list[str]) -> list[str]:
+def _targets(parts: list[str], what: list[str], sizes: dict[str, int]) -> list[str]:
+    """What DVC is asked for; of a folder of a part it would not say that there is none."""
     if not what:
-        return [*parts_in_dvc(experiment, parts), str(DATA)]
-    known = {Path(part).name: part for part in parts_in_dvc(experiment, parts)}
+        return [*parts, str(DATA)]
+    known = {Path(part).name: part for part in parts}
     targets = []
     for word in what:
-        name = SHORT.get(word, word)
-        if name == IMAGES:
+        name, *inside = PurePosixPath(SHORT.get(word, word)).parts or ("",)
+        target = "/".join([known.get(name, name), *inside])
+        if target == IMAGES:
             targets.append(str(DATA))
-        elif name in known:
-            targets.append(known[name])
+        elif name in known and (not inside or _within(target, sizes)):
+            targets.append(target)
         else:
             raise ShareError(
-                f"{experiment} has no shared part {word!r}; there are {', '.join([*known, IMAGES])}"
+                f"no part {word!r} was shared; there are {', '.join([*known, IMAGES])}, "
+                "and folders in these, such as dumps/gram"
             )
     return targets
 
 
-def _sizes(experiment: str, targets: list[str]) -> str:
+def _within(folder: str, sizes: dict[str, int]) -> list[int]:
+    """Bytes of the recorded files in a folder, or of the one that is so called."""
+    return [s for p, s in sizes.items() if p == folder or p.startswith(f"{folder}/")]
+
+
+def _sizes(targets: list[str], sizes: dict[str, int]) -> str:
     """How many files and bytes are asked for, from their records."""
     lines = []
-    jobs = read_provenance(experiment).values()
-    sizes = {path: size for job in jobs for path, size in job.sizes.items()}
     for target in targets:
         folder = "data" if target == str(DATA) else target
-        inside = [s for p, s in sizes.items() if p == folder or p.startswith(f"{folder}/")]
+        inside = _within(folder, sizes)
         lines.append(f"  {folder}: {len(inside)} files, {sum(inside) / 1e6:,.1f} MB")
     return "\n".join(["Asked for (what is here already is not fetched again):", *lines])
 

@@ -92,7 +92,7 @@ def files_to_pull(dag: Any, idle: Iterable[Any]) -> list[str]:
 def advice(experiment: str, files: list[str], absent: Mapping[str, int]) -> str:
     """What to pull, how large it is, and how to do without.
 
-    Parts are pulled whole, so a part's size is that of all its files that are not here.
+    Dumps are pulled by their kind and other parts whole: the sizes are those of all that comes.
 
     Args:
         experiment: Its name.
@@ -121,4 +121,6 @@ def advice(experiment: str, files: list[str], absent: Mapping[str, int]) -> str:
 def _part(path: str) -> str:
     """The word by which `make pull` fetches a file."""
     parts = path.split("/")
-    return IMAGES if parts[0] == "data" else parts[2]
+    if parts[0] == "data":
+        return IMAGES
+    return "/".join(parts[2:4]) if parts[2] == "dumps" else parts[2]
