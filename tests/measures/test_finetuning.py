@@ -13,6 +13,7 @@ from sightlines.measures import finetuning
 from sightlines.measures.jackknife import standard_error
 from sightlines.measures.similarity import group_of
 from sightlines.measures.similarity_indices import PIXELS
+from sightlines.measures.tasks import task_of
 from sightlines.networks import Network
 from sightlines.stage import Job
 from sightlines.tables import COLUMNS
@@ -207,4 +208,4 @@ def test_a_score_that_is_missing_is_named(data, tmp_path):
 
 def test_task_and_network_are_read_off_the_path(tmp_path):
     path = tmp_path / "transfer" / "far" / "gram" / "vit" / "f100" / "s0"
-    assert finetuning.task_of(path) == ("far", "vit/f100/s0")
+    assert task_of(path) == ("far", "vit/f100/s0")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sightlines.sharing.explain import planned_jobs, table
+from sightlines.sharing.explain import differences, planned_jobs, table
 from sightlines.sharing.unpulled import advice, only_missing, only_not_pulled
 
 GRAM, HEADS = "results/mine/dumps/gram/a.bin", "results/mine/dumps/heads/a.bin"
@@ -112,3 +112,13 @@ def test_jobs_that_are_not_listed_are_counted():
     assert only_not_pulled(0) == ""
     assert only_not_pulled(1).startswith("1 job would run again only because")
     assert only_not_pulled(46).startswith("46 jobs would run again only because")
+
+
+def test_changed_lists_say_what_came_and_what_went():
+    many = [f"vit_small/f{place:03}/s0" for place in range(9)]
+    assert list(differences({"networks": many}, {"networks": [*many[:8], "b/f000/s0"]})) == [
+        "networks with b/f000/s0 and without vit_small/f008/s0"
+    ]
+    assert list(differences({"a": many}, {"a": many[::-1]})) == ["a in another order"]
+    assert list(differences({"a": [1, 2]}, {"a": [1, 3]})) == ["a [1, 2] → [1, 3]"]
+    assert list(differences({"a": many}, {"a": list(many)})) == []

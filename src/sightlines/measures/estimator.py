@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.files import write_table
 from sightlines.measures import hsic
-from sightlines.measures.finetuning import task_of
 from sightlines.measures.jackknife import ALL, leave_one_out
 from sightlines.measures.similarity import cka, group_of
+from sightlines.measures.tasks import task_of
 from sightlines.networks import FULL, Network
 from sightlines.stage import Job, run
 

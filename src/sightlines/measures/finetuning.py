@@ -18,6 +18,7 @@ from sightlines.files import read_json, write_table
 from sightlines.measures import hsic, similarity_indices
 from sightlines.measures.jackknife import ALL, leave_one_out
 from sightlines.measures.similarity import cka, group_of
+from sightlines.measures.tasks import task_of
 from sightlines.networks import Network
 from sightlines.stage import Job, run
 
@@ -63,12 +64,6 @@ def second_opinions(before: GramDump, after: GramDump, pixels: GramDump, seed: i
     block = {layer["index"]: layer["block"] for layer in before.layers}
     names = {f"{key}_a": key for key in Network._fields}
     return table.assign(block=table["layer_a"].map(block)).rename(columns=names)
-
-
-def task_of(path: Path) -> tuple[str, str]:
-    """Task and network's slug from `…/<task>/<what>/<model>/<fraction>/<seed>`."""
-    *_, task, _, model, fraction, seed = path.parts
-    return task, "/".join((model, fraction, seed))
 
 
 def compare(before: GramDump, after: GramDump, task: str, domain: str) -> pd.DataFrame:

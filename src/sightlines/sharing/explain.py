@@ -19,6 +19,8 @@ Codes = Callable[[str], Mapping[str, str]]
 """Digest of a job's code -> digest of each module of it; nothing where it is not known."""
 MOST_NAMED = 3
 """Of changed modules, keys and files, before the others are counted."""
+BRIEF = 40
+"""Characters of a value that is shown whole."""
 NOT_MADE = "not made yet"
 MISSING = "missing"
 FORCED = "asked for"
@@ -142,7 +144,7 @@ def _file(module: str) -> str:
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
-    """Keys whose values differ, as `train.steps 12 → 13`."""
+    """Keys whose values differ, as `train.steps 12 → 13` or `networks with vit/f010/s0`."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             inner = f"{where}.{key}" if where else key
@@ -152,13 +154,18 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
                 yield f"{inner} removed"
             else:
                 yield from differences(old[key], new[key], inner)
+    elif isinstance(old, list) and isinstance(new, list) and len(json.dumps(old + new)) > BRIEF:
+        come, gone = ([str(x) for x in a if x not in b] for a, b in ((new, old), (old, new)))
+        parts = [come and f"with {_some(come)}", gone and f"without {_some(gone)}"]
+        if old != new:
+            yield f"{where} {' and '.join(p for p in parts if p) or 'in another order'}"
     elif old != new:
         yield f"{where} {_brief(old)} → {_brief(new)}"
 
 
 def _brief(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 3]}…"
 
 
 def _inputs(records: list[dict[str, Any]], now: set[str]) -> str:
