@@ -73,7 +73,7 @@ class Evidence:
             found = found[found[column] == value]
         if found.empty:
             which = ", ".join(f"{k} {v}" for k, v in values.items())
-            raise NotMeasured(f"{name} has nothing for {network.slug} ({which})")
+            raise NotMeasured(f"{name} has nothing for {network.slug}{which and f' ({which})'}")
         return found
 
     def replicates(
