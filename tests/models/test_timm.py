@@ -6,8 +6,9 @@ import torch
 from sightlines import config as configs
 from sightlines.datasets.views import View
 from sightlines.errors import ConfigError, MissingSourceError
-from sightlines.models import building, timm, timm_facts
+from sightlines.models import building, timm, timm_building, timm_facts
 from sightlines.requirements import _check_view
+from tests.models.public import captured
 
 VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}
 
@@ -146,10 +147,92 @@ def test_trained_on_small_images_with_small_patches():
     [
         ({**VIT, "arguments": {"depth": 0}}, "no blocks|IndexError|cannot"),
         ({**VIT, "arguments": {"global_pool": ""}}, "gives no 1000 scores"),
-        ({"name": "pvt_v2_b0", "layers": ["stages.0.blocks.0", "stages.3.blocks.1"]}, "neither"),
+        ({"name": "resnet18", "layers": ["layer4", "fc"]}, "neither a square map nor"),
         ({"name": "hiera_tiny_224", "layers": ["blocks.0"]}, "reorders|neither"),
+        ({"name": "resnet18", "layers": ["layer4", "layer1"]}, "set it to .'layer1', 'layer4'"),
+        ({"name": "vit_tiny_patch16_224", "layers": ["blocks.0.attn.attn_drop"]}, "no forward"),
+        ({**VIT, "size_px": 64, "patch_px": 64}, "one patch"),
+        ({"name": "mobilenetv2_035", "weights": "w.pth", "size_px": 16}, "one cell"),
+        ({"name": "mixer_s32_224", "weights": "w.pth", "size_px": 230}, "set size_px to 224"),
+        ({"name": "convnext_atto", "size_px": 230}, "set size_px to 232"),
+        ({"name": "convnext_atto", "size_px": 240}, "cells of 32 px.*set size_px to 256"),
+        ({"name": "vit_base_patch16_sapiens2"}, "1024 × 768 px.*set size_px"),
+        ({"name": "resnet18", "patch_px": 16}, "patch_size"),
     ],
 )
 def test_what_could_not_be_measured_rightly_is_refused(own, said):
     with pytest.raises(ConfigError, match=said):
         timm.check(settings(**own), 224)
+
+
+LISTED = {
+    "channels_last": (
+        "tiny_vit_5m_224",
+        ["stages.1.blocks.0", "stages.3.blocks.0"],
+        [28, 7],
+        [7, 7],
+    ),
+    "without_prefix": ("convit_tiny", ["patch_embed", "blocks.0"], [14, 14], [14, 14]),
+    "pyramid": ("pvt_v2_b0", ["stages.0.blocks.0", "stages.3.blocks.1"], [56, 7], [7, 7]),
+}
+
+
+@pytest.mark.parametrize("case", LISTED)
+def test_listed_modules_are_seen_as_the_maps_that_they_are(case):
+    name, names, sides, grid = LISTED[case]
+    own = settings(name=name, layers=names)
+    assert timm_building.describe(own)["grid"] == grid
+    with torch.device("meta"):
+        model = timm_building.build(own, 224, 10).eval()
+    shapes = captured(model, timm.layers(model), torch.zeros(2, 3, 224, 224, device="meta"))[0]
+    assert [list(value.shape[2:]) for value in shapes.values()] == [[s, s] for s in sides]
+
+
+def test_channels_last_is_known_to_a_model_with_numbers_too():
+    own = settings(name="convnextv2_atto", layers=["stages.0.blocks.0.norm", "stages.3"])
+    model = timm_building.build(own, 64, 10).eval()
+    values = captured(model, timm.layers(model), torch.randn(2, 3, 64, 64))[0]
+    assert [tuple(v.shape) for v in values.values()] == [(2, 40, 16, 16), (2, 320, 2, 2)]
+
+
+def test_patches_before_blocks_with_a_class_token_are_an_embedding():
+    own = settings(**VIT, layers=["patch_embed", "blocks.3"])
+    with torch.device("meta"):
+        model = timm_building.build(own, 224, 10).eval()
+    assert [(x.kind, x.block) for x in timm.layers(model)] == [("embed", -1), ("residual", 0)]
+    odd = settings(**VIT, layers=["blocks.0", "blocks.3.mlp.fc1", "patch_embed.proj"])
+    with pytest.raises(ConfigError, match="another order"):
+        timm_building.describe(odd)
+
+
+@pytest.mark.parametrize(
+    ("own", "centres"),
+    [
+        ({"name": "resnet18"}, "start"),
+        ({"name": "resnetv2_50"}, "start"),
+        ({"name": "resnetaa50"}, "start"),
+        ({"name": "resnet50d"}, "middle"),
+        ({"name": "mobilenetv2_035", "size_px": 96, "arguments": {"pad_type": "same"}}, "end"),
+        ({"name": "mobilenetv2_035", "size_px": 80, "arguments": {"pad_type": "same"}}, "middle"),
+        ({"name": "inception_v3", "layers": ["Mixed_6a", "Mixed_7c"]}, "middle"),
+        ({"name": "densenet121", "layers": ["features.denseblock4"], "size_px": 240}, "middle"),
+    ],
+)
+def test_locations_are_centred_on_their_cells_where_strides_are_not_certain(own, centres):
+    assert timm_building.describe(settings(**own))["centres"] == centres
+
+
+@pytest.mark.parametrize("acts_as", ["auto", "vit"])
+def test_a_listed_model_that_acts_as_a_vit_says_how_it_pools(acts_as):
+    own = settings(name="vit_small_patch16_rope_224", layers=["blocks.0"], acts_as=acts_as)
+    assert timm.described(own, 224).get("pool") == ("cls" if acts_as == "vit" else None)
+
+
+def test_a_mixers_patches_and_depth_can_be_set():
+    own = settings(name="mixer_b16_224", patch_px=32, arguments={"num_blocks": 3})
+    assert timm_building.describe(own)["grid"] == [7, 7]
+    with torch.device("meta"):
+        model = timm_building.build(own, 224, 10)
+    assert (len(model.blocks), model.stem.proj.kernel_size) == (3, (32, 32))
+    plain = timm_building.describe(settings(name="mixer_b16_224"))
+    assert plain["grid"] == [14, 14], "timm's own function is as it was"

@@ -139,6 +139,12 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             f"{settings['name']}: timm names no weights on the hub for it; set weights to a file "
             "below data_root, or to random"
         )
+    if max(known["grid"]) < 2:
+        raise ConfigError(
+            f"{settings['name']} sees images of {known['size_px']} px as one patch, or one cell of "
+            "its last map: nothing can be said of places in them; set a larger size_px, or a "
+            "smaller patch_px"
+        )
     View.of(view(settings, size_px))
     seen = [
         key
@@ -178,7 +184,7 @@ def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     """
     known = facts(sized(settings, size_px))
     role = known["role"] if settings["acts_as"] == "auto" else settings["acts_as"]
-    pool = {"pool": known["pool"] or "other"} if known["role"] == "vit" else {}
+    pool = {"pool": known["pool"] or "other"} if "vit" in (role, known["role"]) else {}
     own = {"attention": known["attention"], "branches": known["branches"]}
     recipe = {} if settings["weights"] in ("hub", "random") else {"weights": settings["weights"]}
     return {"family": role, **own, **pool, **known["shape"], **recipe}

@@ -1,6 +1,7 @@
 """Builds a public model by timm's own function for it, and says what it is."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -8,11 +9,13 @@ from torch import nn
 
 from sightlines.dumps.skips_branches import find_branches
 from sightlines.errors import ConfigError
-from sightlines.models import timm_blocks
-from sightlines.models.attention import attention_modules, prefix_tokens
-from sightlines.models.layers import capture
+from sightlines.models import timm_blocks, timm_checks, timm_listed
+from sightlines.models.attention import attention_modules
+from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 from sightlines.models.timm_facts import Facts, entry_point, refuse_arguments
+
+TWICE = re.compile(r"multiple values for keyword argument '(\w+)'")
 
 
 def published(name: str) -> Any:
@@ -57,29 +60,48 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
     if tag:
         arguments["pretrained_cfg"] = tag
     make = getattr(timm_module(f"models.{file}"), plain)
+    listed = list(settings.get("layers", []))
     try:
-        model: nn.Module = make(pretrained=False, num_classes=outputs, **arguments)
+        model = _made(make, file, arguments | {"num_classes": outputs})
+        with torch.device("meta"):
+            twin = _made(make, file, arguments | {"num_classes": outputs}) if listed else None
     except Exception as error:
         raise ConfigError(
             f"timm cannot build {plain} for images of {size_px} px with {arguments}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {str(error) or 'an argument that it does not take'}"
         ) from error
-    _require_whole_patches(model, plain, size_px)
+    timm_checks.require_whole_patches(model, plain, size_px)
     timm_blocks.prepare(model)
-    vars(model)["listed_layers"] = list(settings.get("layers", []))
+    vars(model)["listed"] = twin and timm_listed.look(twin.eval(), listed, size_px)
     return model
 
 
-def _require_whole_patches(model: Any, name: str, size_px: int) -> None:
-    """Timm leaves out, without a word, what of an image is not a whole patch."""
-    projection = getattr(getattr(model, "patch_embed", None), "proj", None)
-    side = getattr(projection, "kernel_size", (0,))[0]
-    if side and side == getattr(projection, "stride", (1,))[0] and size_px % side:
-        near = max(round(size_px / side), 1) * side
-        raise ConfigError(
-            f"{name} has patches of {side} px, which do not divide images of {size_px} px: set "
-            f"size_px to {near}"
-        )
+def _made(make: Callable[..., nn.Module], file: str, arguments: dict[str, Any]) -> nn.Module:
+    """What timm's function makes, with the arguments here in place of those that it sets itself.
+
+    Some functions hand on `patch_size` and the like by name, and cannot be given others: these are
+    put in where the function calls timm's builder.
+    """
+    module: Any = timm_module(f"models.{file}")
+    real = module.build_model_with_cfg
+
+    def builder(model: Any, variant: str, pretrained: bool, **own: Any) -> Any:
+        return real(model, variant, pretrained, **own | withheld)
+
+    withheld: dict[str, Any] = {}
+    try:
+        module.build_model_with_cfg = builder
+        while True:
+            given = {key: value for key, value in arguments.items() if key not in withheld}
+            try:
+                return make(pretrained=False, **given)
+            except TypeError as error:
+                found = TWICE.search(str(error))
+                if found is None or found[1] not in given:
+                    raise
+                withheld[found[1]] = given[found[1]]
+    finally:
+        module.build_model_with_cfg = real
 
 
 def describe(asked: Mapping[str, Any]) -> Facts:
@@ -90,6 +112,11 @@ def describe(asked: Mapping[str, Any]) -> Facts:
     """
     plain, tag, file = entry_point(asked["name"])
     known = published(asked["name"])
+    if "size_px" not in asked and known.input_size[-1] != known.input_size[-2]:
+        sides = " × ".join(str(side) for side in known.input_size[1:])
+        raise ConfigError(
+            f"{plain} is made for images of {sides} px; here images are square: set size_px"
+        )
     size_px = asked.get("size_px", known.input_size[-1])
     outputs = asked.get("outputs", known.num_classes)
     with torch.device("meta"):
@@ -97,15 +124,17 @@ def describe(asked: Mapping[str, Any]) -> Facts:
     try:
         layers = layers_of(model)
         traits = timm_blocks.traits(model, size_px, layers)
-        _require_usable(model, layers, traits, size_px, outputs)
+        centres = timm_checks.require_usable(model, layers, traits, size_px, outputs)
     except LookupError as error:
-        raise ConfigError(f"{plain}: {error.args[0]}") from error
+        raise timm_checks.no_blocks(plain, model, error) from error
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(
             f"{plain} cannot be run on images of {size_px} px: {type(error).__name__}: {error}"
         ) from error
+    listed: Any = model.listed
+    grid = listed.grid if listed else traits.grid
     return {
         "name": plain,
         "tag": tag or (known.tag or ""),
@@ -113,69 +142,36 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "hub_id": known.hf_hub_id or "",
         "hub_file": known.hf_hub_filename or "",
         "size_px": size_px,
+        "own_px": known.input_size[-1],
         "mean": list(known.mean),
         "std": list(known.std),
         "interpolation": known.interpolation,
         "crop_share": known.crop_pct,
         "crop_mode": known.crop_mode,
         "outputs": outputs,
-        "grid": list(traits.grid),
+        "grid": list(grid),
         "role": traits.role,
-        "pool": traits.pool,
+        "pool": timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), ""),
         "attention": traits.attention,
-        "centres": _centres(traits.centres, size_px),
+        "centres": centres,
         "branches": bool(find_branches(model)[0]),
         "layers": len(layers),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "shape": _shape(model, size_px, traits) | {"tag": tag or (known.tag or "")},
+        "shape": _shape(model, size_px, grid) | {"tag": tag or (known.tag or "")},
     }
 
 
-def _require_usable(model: Any, layers: list[Any], traits: Any, size_px: int, outputs: int) -> None:
-    """Refuse what would fail, or be measured wrongly, in a job.
-
-    Raises:
-        ConfigError: no block, no class scores, or listed modules whose values cannot be told to
-            be a map or the patches of one grid.
-    """
-    name = type(model).__name__
-    if not any(layer.kind == "residual" for layer in layers):
-        raise ConfigError(f"{name} has no blocks with these arguments")
-    shapes: dict[str, tuple[int, ...]] = {}
-    images = torch.zeros(2, 3, size_px, size_px, device="meta")
-    with capture(model, layers, lambda i, x: shapes.update({layers[i].name: tuple(x.shape)})):
-        scores = model(images)
-    if outputs and tuple(getattr(scores, "shape", ())) != (2, outputs):
-        raise ConfigError(f"{name} gives no {outputs} scores an image with these arguments")
-    if not model.listed_layers:
-        return
-    if hasattr(model, "unroll") or hasattr(model, "reroll"):
-        raise ConfigError(f"{name} reorders its tokens: their places are not known")
-    tokens = traits.grid[0] * traits.grid[1] + prefix_tokens(model)
-    for layer, shape in shapes.items():
-        if len(shape) != 4 and not (len(shape) == 3 and shape[1] == tokens):
-            raise ConfigError(
-                f"layers: {layer} gives {list(shape)}, which is neither a map nor the {tokens} "
-                "tokens of the last listed module: list modules of one grid, or that give maps"
-            )
-
-
-def _centres(word: str, size_px: int) -> str:
-    """TensorFlow's padding is one-sided only where all sides are even; else about the middle."""
-    return "middle" if word == "end" and size_px % 32 else word
-
-
-def layers_of(model: nn.Module) -> list[Any]:
+def layers_of(model: nn.Module) -> list[Layer]:
     """The sub-layers of a model that `build` made: those that its config lists, or all known.
 
     Raises:
-        LookupError: its blocks are not known and the config lists none, or a listed one is missing.
+        LookupError: its blocks are not known and the config lists none.
     """
-    listed: Any = model.listed_layers
-    return timm_blocks.listed_layers(model, listed) if listed else timm_blocks.layers(model)
+    listed: Any = model.listed
+    return list(listed.layers) if listed else timm_blocks.layers(model)
 
 
-def _shape(model: Any, size_px: int, traits: Any) -> dict[str, Any]:
+def _shape(model: Any, size_px: int, grid: tuple[int, int]) -> dict[str, Any]:
     """What two models share that differ by pooling alone."""
     attention: list[Any] = attention_modules(model)
     heads = [int(module.num_heads) for module in attention]
@@ -184,5 +180,5 @@ def _shape(model: Any, size_px: int, traits: Any) -> dict[str, Any]:
         "width": int(getattr(model, "num_features", 0)),
         "blocks": len({layer.block for layer in layers_of(model) if layer.block >= 0}),
         "heads": heads[0] if heads else 0,
-        "patch_px": size_px / traits.grid[0],
+        "patch_px": size_px / grid[0],
     }
