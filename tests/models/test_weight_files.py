@@ -1,14 +1,15 @@
 """Files of weights from somebody else: read as tensors, or refused with the list of what is odd."""
 
 import pickle
+import re
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from sightlines.errors import WeightsError
+from sightlines.models import weight_files
 from sightlines.models.building import build
-from sightlines.models.weight_files import fit
 
 TINY = {
     "family": "timm",
@@ -16,6 +17,10 @@ TINY = {
     "arguments": {"depth": 1, "embed_dim": 24, "num_heads": 3},
 }
 FILE = "vision_transformer"
+
+
+def fit(model, path, file, is_resized=False):
+    return weight_files.fit(model, path, file, is_resized)[0]
 
 
 @pytest.fixture(scope="module")
@@ -124,5 +129,78 @@ def test_a_missing_file_says_where_it_should_lie(model, tmp_path):
 def test_position_embeddings_for_another_size_are_converted_as_timm_does(tmp_path):
     save_file(build(TINY, 64, 10, seed=1).state_dict(), tmp_path / "w.safetensors")
     larger = build(TINY, 96, 10, seed=2)
-    found = fit(larger, tmp_path / "w.safetensors", FILE)
+    found, resampled = weight_files.fit(larger, tmp_path / "w.safetensors", FILE, is_resized=True)
+    assert resampled == ["pos_embed"]
     assert found["pos_embed"].shape == larger.pos_embed.shape == (1, 37, 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted"),
+    [
+        ("patch_embed.proj.weight", (24, 3, 32, 32), (24, 3, 16, 16)),
+        ("pos_embed", (1, 50, 24), (1, 17, 24)),
+        ("pos_embed", (1, 23, 24), (1, 17, 24)),
+    ],
+)
+def test_no_other_size_is_taken_unless_the_config_asks(model, tmp_path, name, shape, wanted):
+    odd = altered(model) | {name: torch.randn(shape)}
+    save_file(odd, tmp_path / "w.safetensors")
+    said = f"{name}: shape {shape} instead of {wanted}"
+    with pytest.raises(WeightsError, match=re.escape(said)):
+        fit(model, tmp_path / "w.safetensors", FILE)
+
+
+def test_prefix_tokens_that_timm_takes_from_places_are_no_other_size(tmp_path):
+    """As in DINOv2 with registers, whose file has a place for the class token and timm none."""
+    arguments = TINY["arguments"] | {"reg_tokens": 1, "no_embed_class": True}
+    registers = build(TINY | {"arguments": arguments}, 64, 10, seed=3)
+    theirs = altered(registers, reg_token=None) | {"mask_token": torch.zeros(1, 24)}
+    theirs |= {"pos_embed": torch.randn(1, 17, 24), "register_tokens": torch.zeros(1, 1, 24)}
+    save_file(theirs, tmp_path / "w.safetensors")
+    found, resampled = weight_files.fit(registers, tmp_path / "w.safetensors", FILE, False)
+    assert found["pos_embed"].shape == (1, 16, 24) and resampled == []
+
+
+def test_what_timm_cannot_convert_is_refused_with_the_list(model, tmp_path):
+    deep = build(TINY | {"arguments": TINY["arguments"] | {"reg_tokens": 4}}, 64, 10, seed=0)
+    save_file(altered(model), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"(?s)conversion.*reg_token: missing"):
+        fit(deep, tmp_path / "w.safetensors", FILE)
+
+
+def test_names_of_both_sides_are_listed_where_all_differ(model, tmp_path):
+    odd = {f"backbone.{name}": tensor for name, tensor in altered(model).items()}
+    save_file(odd, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(model, tmp_path / "w.safetensors", FILE)
+    text = str(caught.value)
+    assert "cls_token: missing" in text and "backbone.cls_token: unexpected" in text
+    assert "more: missing" in text and "more: unexpected" in text
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.", "module._orig_mod."])
+def test_what_torch_puts_before_names_is_taken_away(model, tmp_path, ending, prefix):
+    path = tmp_path / f"w{ending}"
+    save = save_file if ending == ".safetensors" else torch.save
+    save({prefix + name: tensor for name, tensor in altered(model).items()}, path)
+    assert fit(model, path, FILE).keys() == model.state_dict().keys()
+
+
+def test_a_file_of_another_kind_than_its_ending_says_so(model, tmp_path):
+    save_file(altered(model), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"is a safetensors file: give it the ending"):
+        fit(model, tmp_path / "w.pth", FILE)
+
+
+def test_the_keys_of_an_unknown_wrapping_are_named(model, tmp_path):
+    torch.save({"net": altered(model), "accuracy": 1.0}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"with the keys net, accuracy.*state_dict"):
+        fit(model, tmp_path / "w.pth", FILE)
+
+
+def test_torchs_advice_to_trust_a_file_is_not_passed_on(model, tmp_path):
+    torch.save({"hook": Bomb(tmp_path / "fired")}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"it names [\w.]*open") as caught:
+        fit(model, tmp_path / "w.pth", FILE)
+    assert "weights_only" not in str(caught.value) and "\x1b" not in str(caught.value)

@@ -119,7 +119,7 @@ def test_each_network_saw_its_own_size(here):
         card = json.loads((here / f"results/public/models/{model}/f100/s0/card.json").read_text())
         assert (card["size_px"], card["grid"]) == (size_px, grid)
         assert card["origin"].startswith(f"file:{CONFIG['models'][model]['weights']} sha256:")
-        assert len(card["classes"]) == 1000
+        assert len(card["classes"]) == 1000 and card["resampled"] == []
     card = json.loads((here / "results/public/models/headless/f100/s0/card.json").read_text())
     assert card["origin"].startswith(f"file:{ON_HUB} sha256:") and card["classes"] == []
 

@@ -41,7 +41,7 @@ def main(job: Job) -> None:
     sees = timm.view(building.architecture(settings), image_set.size_px)
     seed = schedule.init_seed(job.config["seed"], network, is_shared=False)
     model = building.build(settings, sees["size_px"], len(names), seed).eval()
-    origin = _import(job, network, settings, model)
+    origin, resampled = _import(job, network, settings, model)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     files.write_tensors(job.output("weights"), state, {"network": network.slug})
     model = building.placed(model, compute.device)
@@ -61,7 +61,7 @@ def main(job: Job) -> None:
     files.write_json(job.output("metrics"), metrics)
     card = _describe(job, network, settings) | sees
     card |= {"origin": origin, "classes": names, "parameters": facts_of_it["parameters"]}
-    files.write_json(job.output("card"), card)
+    files.write_json(job.output("card"), card | {"resampled": resampled})
 
 
 def _describe(job: Job, network: Network, settings: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +108,16 @@ def _plain(name: str) -> str:
     return name.replace("_", " ").replace("-", " ").strip().lower()
 
 
-def _import(job: Job, network: Network, settings: dict[str, Any], model: nn.Module) -> str:
-    """Give the model its weights; where they come from, in words."""
+def _import(
+    job: Job, network: Network, settings: dict[str, Any], model: nn.Module
+) -> tuple[str, list[str]]:
+    """Give the model its weights.
+
+    Returns:
+        Where they come from, in words, and the names of those that were resampled to its size.
+    """
     if network.fraction == UNTRAINED:
-        return "untrained"
+        return "untrained", []
     known = facts(settings)
     if settings["weights"] == "hub":
         from sightlines.models import hub
@@ -128,9 +134,13 @@ def _import(job: Job, network: Network, settings: dict[str, Any], model: nn.Modu
         digest = sha256(path) if path.is_file() else ""
         if digest and digest != job.config["source"]:
             raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
-    model.load_state_dict(weight_files.fit(model, path, known["file"]))
+    is_resized = known["size_px"] != known["own_px"] or "patch_px" in settings
+    state, resampled = weight_files.fit(model, path, known["file"], is_resized)
+    model.load_state_dict(state)
     job.log.info(f"weights from {origin}, SHA-256 {digest}")
-    return f"{origin} sha256:{digest}"
+    if resampled:
+        job.log.info(f"resampled to images of {known['size_px']} px: {', '.join(resampled)}")
+    return f"{origin} sha256:{digest}", resampled
 
 
 def _score(
