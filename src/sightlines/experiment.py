@@ -134,8 +134,8 @@ class Experiment:
         Args:
             which: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones
                 on all images and the untrained; ``first_seed``, of those each model's first;
-                ``main``, of those the ones in the paper's main figures, which leave out Mixers,
-                and pooled ViTs where there are others.
+                ``main``, of those the ones in the paper's main figures, which leave out Mixers
+                of that family (not public ones), and pooled ViTs where there are others.
         """
         if which == "all":
             return self.networks
@@ -154,7 +154,7 @@ class Experiment:
         main = [
             n
             for n in first
-            if known[n.model]["family"] != "mixer"
+            if models[n.model]["family"] != "mixer"
             and not (has_cls and known[n.model].get("pool") == "gap")
         ]
         return main or first

@@ -79,10 +79,14 @@ def _check_sizes(config: Config) -> list[str]:
     except ConfigError as error:
         return [f"dataset: {error}"]
     used = {m for run in config["runs"] for m in run["models"]} & set(config["models"])
+    trained = {n.model for n in networks(config) if n.fraction != UNTRAINED}
     for name in sorted(used):
         model = config["models"][name]
+        family = registry.load("models", model["family"])
         try:
-            grids[name] = registry.load("models", model["family"]).check(model, size_px)
+            grids[name] = family.check(model, size_px)
+            if is_imported(model) and name in trained:
+                family.require_weights(model, size_px)
             if not is_imported(model):
                 schedule.check(model["train"], size_px)
         except ConfigError as error:

@@ -77,6 +77,8 @@ def test_which_models_are_shown():
 def test_mixers_are_left_to_the_appendix():
     mixed = CONFIG | {"families": CONFIG["families"] | {"vit_large": "mixer"}}
     assert fig09_localisation.shown_models(mixed) == ["vit_small", "resnet_thin"]
+    swin = CONFIG | {"families": CONFIG["families"] | {"resnet_thin": "other"}}
+    assert fig09_localisation.shown_models(swin) == ["vit_small", "vit_large", "resnet_thin"]
     assert "vit_large" in plain_models(mixed)
 
 

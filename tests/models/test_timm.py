@@ -6,6 +6,7 @@ import torch
 from sightlines import config as configs
 from sightlines.datasets.views import View
 from sightlines.errors import ConfigError, MissingSourceError
+from sightlines.experiment import Experiment
 from sightlines.models import building, timm, timm_building, timm_facts
 from sightlines.requirements import _check_view
 from tests.models.public import captured
@@ -75,9 +76,10 @@ def test_size_and_patch_can_be_set():
         ({**VIT, "arguments": {"no_such": 1}}, "timm cannot build"),
         ({**VIT, "arguments": {"pretrained": True}}, "cannot be set here"),
         ({**VIT, "arguments": {"checkpoint_path": "x.pth"}}, "cannot be set here"),
-        ({"name": "vgg11"}, "layers"),
+        ({"name": "resnetv2_50x1_bitm"}, "now: set name to that"),
+        ({"name": "vgg11"}, r"set `layers` of the model .* such as \[features"),
+        ({"name": "vitamin_small_224"}, r"set `layers` of the model"),
         ({"name": "vgg11", "layers": ["features.0", "feature.3"]}, "features"),
-        ({"name": "mixer_s16_224"}, "no weights on the hub"),
     ],
 )
 def test_what_cannot_be_is_refused(own, said):
@@ -236,3 +238,42 @@ def test_a_mixers_patches_and_depth_can_be_set():
     assert (len(model.blocks), model.stem.proj.kernel_size) == (3, (32, 32))
     plain = timm_building.describe(settings(name="mixer_b16_224"))
     assert plain["grid"] == [14, 14], "timm's own function is as it was"
+
+
+def test_a_network_without_weights_on_the_hub_can_still_be_looked_at_untrained():
+    own = settings(name="mixer_s16_224")
+    assert timm.check(own, 224) == (14, 14)
+    with pytest.raises(ConfigError, match="no weights on the hub"):
+        timm.require_weights(own, 224)
+
+
+def experiment(fractions, **own):
+    """Of one public model and a small ViT."""
+    public = {"family": "timm", "weights": "hub", **own}
+    vit = {"family": "vit", "patch_px": 8, "width": 12, "depth": 2, "heads": 2}
+    whole = {
+        "dataset": {"kind": "shapes", "size_px": 32},
+        "models": {
+            "m": public,
+            "v": {"family": "vit", "patch_px": 8, "width": 12, "depth": 2, "heads": 2},
+        },
+        "runs": [
+            {"models": ["m"], "fractions": fractions, "seeds": ["s0"]},
+            {"models": ["v"], "fractions": ["f100"], "seeds": ["s0"]},
+        ],
+        "compare_grids": False,
+    }
+    return Experiment("x", configs.complete(whole, "test"))
+
+
+def test_only_networks_with_public_weights_need_some():
+    shown = experiment(["f000"], name="mixer_s32_224")
+    assert "m" in {n.model for n in shown.dumped("receptive_field")}
+    with pytest.raises(ConfigError, match="no weights on the hub"):
+        experiment(["f100"], name="mixer_s32_224")
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_pixels_of_0_to_255_are_refused(key):
+    with pytest.raises(ConfigError, match=f"{key}.*123"):
+        settings(**VIT, **{key: [123.0, 116.0, 103.0]})

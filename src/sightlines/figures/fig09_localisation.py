@@ -49,13 +49,15 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 
 def shown_models(config: dict[str, Any]) -> list[str]:
-    """ViTs with a class token and ResNets; all models if there is none of these."""
+    """All models but Mixers and pooled ViTs, which have figures of their own; all if none is left.
+
+    Models that are neither ViT nor ResNet, such as a Swin, are shown here alone.
+    """
     models = plain_models(config)
     wanted = [
         m
         for m in models
-        if config["families"][m] in ("vit", "resnet")
-        and settings(config, m).get("pool", "cls") == "cls"
+        if config["families"][m] != "mixer" and settings(config, m).get("pool") != "gap"
     ]
     return wanted or models
 

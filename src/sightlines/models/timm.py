@@ -71,14 +71,15 @@ SETTINGS = {
         "type": "array",
         "minItems": 3,
         "maxItems": 3,
-        "items": {"type": "number"},
+        "items": {"type": "number", "minimum": 0, "maximum": 1},
     },
     "std": {
-        "description": "Standard deviation of each channel; timm's own by default.",
+        "description": "Standard deviation of each channel of [0, 1] pixels; timm's own by "
+        "default.",
         "type": "array",
         "minItems": 3,
         "maxItems": 3,
-        "items": {"type": "number", "exclusiveMinimum": 0},
+        "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
     },
     "interpolation": {
         "description": "How photographs are scaled; timm's own by default.",
@@ -128,17 +129,12 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     """Rows and columns of the patches, or of the last map.
 
     Raises:
-        ConfigError: timm has no such model or cannot build it so, its blocks are not known, it has
-            no weights on the hub, their path leads out of data_root, or it is to be trained on
+        ConfigError: timm has no such model or cannot build it so, its blocks are not known, the
+            path of its weights leads out of data_root, or it is to be trained on
             images of another size.
     """
     check_weights(settings["weights"])
     known = facts(sized(settings, size_px))
-    if settings["weights"] == "hub" and not known["hub_id"]:
-        raise ConfigError(
-            f"{settings['name']}: timm names no weights on the hub for it; set weights to a file "
-            "below data_root, or to random"
-        )
     if max(known["grid"]) < 2:
         raise ConfigError(
             f"{settings['name']} sees images of {known['size_px']} px as one patch, or one cell of "
@@ -162,6 +158,20 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             f"{size_px} px; leave size_px out or change dataset.size_px"
         )
     return known["grid"][0], known["grid"][1]
+
+
+def require_weights(settings: dict[str, Any], size_px: int) -> None:
+    """Check that there are public weights, for a network that needs them.
+
+    Raises:
+        ConfigError: timm knows none.
+    """
+    known = facts(sized(settings, size_px))
+    if settings["weights"] == "hub" and not known["hub_id"]:
+        raise ConfigError(
+            f"{settings['name']}: timm names no weights on the hub for it; set weights to a file "
+            "below data_root, or to random"
+        )
 
 
 def sized(settings: dict[str, Any], size_px: int) -> dict[str, Any]:

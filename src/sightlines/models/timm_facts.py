@@ -5,6 +5,7 @@ builds the model without memory for its weights (torch's meta device) and shows 
 answers lie in `.cache/sightlines/timm/`, named by what was asked, timm's version and this code.
 """
 
+import ast
 import difflib
 import functools
 import hashlib
@@ -143,6 +144,17 @@ def entry_points() -> dict[str, str]:
     return found
 
 
+@functools.cache
+def renamed() -> dict[str, str]:
+    """Names that timm has given up -> what it calls the model now; empty where it is gone."""
+    found: dict[str, str] = {}
+    pattern = re.compile(r"^register_model_deprecations\(__name__, (\{.*?^\})", re.M | re.S)
+    for path in sorted((_timm() / "models").glob("*.py")):
+        for block in pattern.findall(path.read_text(encoding="utf-8")):
+            found |= {old: new or "" for old, new in ast.literal_eval(block).items()}
+    return found
+
+
 def entry_point(name: str) -> tuple[str, str, str]:
     """Name, tag of the weights (maybe empty) and file of a model such as ``vit_…_224.augreg``.
 
@@ -151,6 +163,8 @@ def entry_point(name: str) -> tuple[str, str, str]:
     """
     plain, _, tag = name.partition(".")
     known = entry_points()
+    if plain not in known and renamed().get(plain):
+        raise ConfigError(f"timm calls {plain!r} {renamed()[plain]} now: set name to that")
     if plain not in known:
         near = ", ".join(difflib.get_close_matches(plain, known, n=5, cutoff=0.0))
         raise ConfigError(
