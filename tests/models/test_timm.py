@@ -253,10 +253,7 @@ def experiment(fractions, **own):
     vit = {"family": "vit", "patch_px": 8, "width": 12, "depth": 2, "heads": 2}
     whole = {
         "dataset": {"kind": "shapes", "size_px": 32},
-        "models": {
-            "m": public,
-            "v": {"family": "vit", "patch_px": 8, "width": 12, "depth": 2, "heads": 2},
-        },
+        "models": {"m": public, "v": vit},
         "runs": [
             {"models": ["m"], "fractions": fractions, "seeds": ["s0"]},
             {"models": ["v"], "fractions": ["f100"], "seeds": ["s0"]},
