@@ -80,6 +80,13 @@ COLUMNS = {
         *("model_a", "fraction_a", "seed_a", "layer_a", "model_b", "fraction_b", "seed_b"),
         *("layer_b", "index", "value", "shuffled"),
     ),
+    "branch_indices.parquet": (
+        *("model_a", "fraction_a", "seed_a", "layer_a", "model_b", "fraction_b", "seed_b"),
+        *("layer_b", "index", "value", "shuffled"),
+    ),
+    "head_subset_indices.parquet": (
+        *(*_NETWORK, "other_model", "unit_rank", "subset", "index", "value", "shuffled"),
+    ),
     "diagnostics.csv": (
         *(*_NETWORK, "layer", "name", "kind", "block", "depth", "top_share"),
         *("effective_dimensions", "largest_over_median", "influence", "influential_image"),

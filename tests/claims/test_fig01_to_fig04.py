@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.claims.claim import NotMeasured
 from sightlines.claims.fig02_cka_across import match, top_third
 from sightlines.claims.statistics import depths
 from tests.claims.making_evidence import (
@@ -171,6 +172,36 @@ def test_opinions_are_of_block_outputs(tmp_path, identity):
     assert not opinion(evidence, "procrustes")
     for index in ("neighbours", "linear"):
         with pytest.raises(Exception, match=r"undefined|no linear"):
+            opinion(evidence, index)
+
+
+def within_under(index, slug, matrix, branches, shuffled=0.0):
+    """Block outputs with one another, and each with the next block's attention branch."""
+    own = {f"{k}_{side}": v for side in "ab" for k, v in of(slug).items()}
+    row, column = np.indices(matrix.shape)
+    cells = {"layer_a": row.ravel(), "layer_b": column.ravel(), "value": matrix.ravel()}
+    layers = np.arange(len(branches))
+    others = {"layer_a": layers, "layer_b": 100 + layers, "value": branches}
+    facts = {"index": index, "shuffled": shuffled} | own
+    return pd.DataFrame(cells | facts), pd.DataFrame(others | facts)
+
+
+def test_the_grid_under_another_index(tmp_path):
+    """Four of five blocks are enough, three are not; a bias that branches share is none of it."""
+    outs = np.full((6, 6), 0.8)
+    four, three = np.array([0.5, 0.5, 0.9, 0.5, 0.5]), np.array([0.5, 0.9, 0.9, 0.5, 0.5])
+    given = {"rbf": four, "linear": three, "deconfounded": np.full(5, np.nan)}
+    frames = [within_under(index, TRAINED[0], outs, own) for index, own in given.items()]
+    tables = {
+        "similarity_indices.parquet": pd.concat(a for a, _ in frames),
+        "branch_indices.parquet": pd.concat(b for _, b in frames),
+    }
+    tables["branch_indices.parquet"] = tables["branch_indices.parquet"].sample(frac=1)
+    evidence = make_evidence(tmp_path, tables, TRAINED)
+    opinion = claim("C3").opinion
+    assert opinion(evidence, "rbf") and not opinion(evidence, "linear")
+    for index in ("deconfounded", "procrustes"):
+        with pytest.raises(NotMeasured):
             opinion(evidence, index)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.claims.claim import NotMeasured
 from sightlines.claims.statistics import spearman
 from tests.claims.making_evidence import (
     RESNET,
@@ -11,6 +12,7 @@ from tests.claims.making_evidence import (
     TRAINED,
     VIT,
     check_words,
+    claim,
     make_evidence,
     of,
     replicates,
@@ -53,6 +55,31 @@ def test_c11_is_of_the_unit_that_shows_it_least_among_those_that_are_named(tmp_p
     tables = {"head_subsets.parquet": subsets(TRAINED[0], cka, cka)}
     found = verdict("C11", make_evidence(tmp_path, tables, slugs=TRAINED))
     assert values(found) == pytest.approx([float(spearman(np.array(cka[2]))), 0.51 / 0.6])
+
+
+def test_c11_under_another_index(tmp_path):
+    """Of the units that are named, and of a biased index what it shows beyond shuffled images."""
+    falls = {0: RISING, 1: FALLING, 2: FALLING, 3: FALLING, 4: RISING}
+    flat = falls | {2: RISING}
+    floor = 0.4
+    by_index = {"rbf": falls, "linear": flat}
+    by_index["procrustes"] = {rank: floor + 0.6 * np.array(own) for rank, own in falls.items()}
+    rows = [
+        of(TRAINED[0])
+        | {"other_model": "resnet", "unit_rank": rank, "subset": place, "index": index}
+        | {"value": value, "shuffled": floor if index == "procrustes" else 0.0}
+        for index, by_rank in by_index.items()
+        for rank, own in by_rank.items()
+        for place, value in enumerate(own)
+    ]
+    tables = {"head_subsets.parquet": subsets(TRAINED[0], FALLING)}
+    tables["head_subset_indices.parquet"] = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    evidence = make_evidence(tmp_path, tables, slugs=TRAINED)
+    opinion = claim("C11").opinion
+    assert opinion(evidence, "rbf") and not opinion(evidence, "linear")
+    assert opinion(evidence, "procrustes")
+    with pytest.raises(NotMeasured):
+        opinion(evidence, "neighbours")
 
 
 def test_c11_leaves_out_random_subsets_and_other_resnets(tmp_path):

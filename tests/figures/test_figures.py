@@ -74,6 +74,7 @@ def sentences(text):
 def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims = {f"{own}.parquet" for own in ("probe_replicates", "token_probe_replicates")}
     of_claims |= {"localisation_margins.parquet", "finetuning_indices.parquet"}
+    of_claims |= {"branch_indices.parquet", "head_subset_indices.parquet"}
     assert set(every_table) == set(COLUMNS) - of_claims - {"history.csv"}
     for name, table in every_table.items():
         assert set(COLUMNS[name]) <= set(table.columns), name

@@ -1,10 +1,12 @@
 import logging
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.claims.judge import INDICES
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump
 from sightlines.errors import ConfigError, ResultError
@@ -14,7 +16,13 @@ from sightlines.measures.jackknife import standard_error
 from sightlines.networks import Network
 from sightlines.stage import Job
 from sightlines.tables import COLUMNS
-from tests.measures.making_dumps import pack_features, write_attention, write_gram
+from tests.measures import test_indices as twins
+from tests.measures.making_dumps import (
+    pack_features,
+    random_minibatches,
+    write_attention,
+    write_gram,
+)
 from tests.reference.cka_song import cka_song
 
 SIZES = [9, 8, 11, 8, 9]
@@ -73,14 +81,47 @@ def write_distances(path, distances, network=VIT):
     return AttentionDump(path)
 
 
-def table_of(tmp_path, outputs, layers, distances, seed=4):
+def write_pixels(path, sizes):
+    return write_gram(path, random_minibatches(77, sizes, [6]), network=("pixels", "f000", "s0"))
+
+
+def tables_of(tmp_path, outputs, layers, distances, seed=4):
     folder = tmp_path / str(len(list(tmp_path.iterdir())))
-    return head_subsets.pair_table(
+    return head_subsets.pair_tables(
         write_heads(folder / "heads", outputs),
         write_distances(folder / "attention", distances),
         write_gram(folder / "gram", layers, network=RESNET, layers=LAYERS),
+        write_pixels(folder / "pixels", [len(own[0]) for own in outputs]),
         seed,
     )
+
+
+def table_of(*args, **kwargs):
+    return tables_of(*args, **kwargs)[0]
+
+
+def test_other_indices_are_of_the_same_subsets_and_units(tmp_path):
+    outputs, layers, distances = make_features(20)
+    table, opinions = tables_of(tmp_path, outputs, layers, distances)
+    windows = table[(table.subset_kind == "window") & (table.left_out == -1)]
+    linear = opinions[opinions["index"] == "linear"]
+    keys = ["unit_rank", "subset"]
+    both = windows.merge(linear, on=keys, validate="1:1")
+    assert len(both) == len(windows) == len(linear) > 8
+    np.testing.assert_allclose(both.value, both.cka, atol=1e-6)
+    assert set(opinions["index"]) == set(INDICES)
+    assert opinions[["model", "other_model"]].drop_duplicates().to_numpy().tolist() == [
+        ["vit", "resnet"]
+    ]
+    folds = windows[windows.unit_rank == 0].heads.iloc[0].split("|")
+    places = [[int(h) for h in text.split()] for text in (folds * 2)[:2]]
+    unit = next(i for i, row in enumerate(LAYERS) if row["kind"] == "residual")
+    chosen = [np.concatenate([own[h] for h in places[b % 2]], 1) for b, own in enumerate(outputs)]
+    expected = np.mean(
+        [twins.procrustes(x, own[unit]) for x, own in zip(chosen[:4], layers[:4], strict=True)]
+    )
+    found = opinions[(opinions["index"] == "procrustes") & (opinions.unit_rank == 0)]
+    assert found[found.subset == 0].value.item() == pytest.approx(expected, abs=1e-5)
 
 
 def slow_windows(outputs, unit, distances, places):
@@ -270,7 +311,10 @@ def run_main(tmp_path, inputs, dumped, families):
     out = tmp_path / "head_subsets.parquet"
     config = {"networks": dumped["heads"], "dumped": dumped, "seed": 0}
     config["architectures"] = {m: {"family": f} for m, f in families.items()}
-    job = Job("m", config, inputs, {"head_subsets": [out]}, tmp_path, logging.getLogger("test"))
+    write_pixels(tmp_path / "pixels", SIZES)
+    outputs = {Path(w).stem: [tmp_path / w] for w in head_subsets.WRITES}
+    inputs = inputs | {"pixels": [tmp_path / "pixels"]}
+    job = Job("m", config, inputs, outputs, tmp_path, logging.getLogger("test"))
     head_subsets.main(job)
     return read_table(out)
 
@@ -306,6 +350,8 @@ def test_nothing_to_compare_leaves_a_table_with_a_header(tmp_path):
     table = run_main(tmp_path, {}, empty, {})
     assert isinstance(table, pd.DataFrame) and len(table) == 0
     assert list(table.columns) == list(COLUMNS["head_subsets.parquet"])
+    other = read_table(tmp_path / "head_subset_indices.parquet")
+    assert list(other.columns) == list(COLUMNS["head_subset_indices.parquet"]) and other.empty
 
 
 def test_too_few_images_and_unlike_dumps_are_refused(tmp_path):

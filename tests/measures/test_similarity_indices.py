@@ -45,7 +45,7 @@ def run_main(paths, folder, slugs=SLUGS, seed=0):
     config = {"networks": slugs, "seed": seed}
     config["architectures"] = {"vit": {"skipless_block": -1}, "vit_skipless": {"skipless_block": 2}}
     inputs = {"gram": paths[:-1], "pixels": paths[-1:]}
-    outputs = {"similarity_indices": [folder / "similarity_indices.parquet"]}
+    outputs = {w.removesuffix(".parquet"): [folder / w] for w in measure.WRITES}
     job = Job("measure", config, inputs, outputs, folder, logging.getLogger("test"))
     measure.main(job)
     return read_table(folder / "similarity_indices.parquet")
@@ -78,6 +78,34 @@ def test_columns_and_pairs_are_those_promised(table):
     matching = table[(slugs(table, "a") == full) & (slugs(table, "b") == bare)]
     assert (matching["layer_a"] == matching["layer_b"]).all()
     assert table.notna().all(axis=None)
+
+
+def test_blocks_are_compared_with_the_next_ones_attention(tmp_path):
+    """Each block's output with the branch above it; networks without attention have no rows."""
+    kinds = ["embed", *["attn", "residual"] * 3]
+    minibatches = random_minibatches(40, SIZES, [4, 5, 6, 7, 8, 9, 5])
+    rows = [
+        {"index": i, "name": f"l{i}", "kind": kind, "block": max(0, (i - 1) // 2)}
+        | {"depth": i / 6, "features": 3}
+        for i, kind in enumerate(kinds)
+    ]
+    paths = [tmp_path / name for name in ("vit", "bare", "skipless", "resnet", "pixels")]
+    networks = [("vit", "f100", "s0"), ("vit", "f000", "s0"), ("vit_skipless", "f100", "s0")]
+    for path, network in zip(paths, networks, strict=False):
+        write_gram(path, minibatches, network, layers=rows)
+    write_gram(paths[3], [m[:4] for m in minibatches], ("resnet", "f100", "s0"))
+    write_gram(paths[4], [[m[0]] for m in minibatches], ("pixels", "f000", "s0"))
+    run_main(paths, tmp_path, [*("/".join(n) for n in networks), "resnet/f100/s0"])
+    table = read_table(tmp_path / "branch_indices.parquet")
+    assert tuple(table.columns) == COLUMNS["branch_indices.parquet"]
+    assert set(slugs(table, "a")) == {"vit/f100/s0", "vit/f000/s0"}
+    own = table[slugs(table, "a") == "vit/f100/s0"]
+    for index in twins.PAIRED:
+        cells = own[own["index"] == index]
+        assert list(zip(cells.layer_a, cells.layer_b, strict=True)) == [(2, 3), (4, 5)]
+    for row in own[own["index"] == "linear"].itertuples():
+        pair = [m[row.layer_a] for m in minibatches], [m[row.layer_b] for m in minibatches]
+        assert row.value == pytest.approx(cka_song(*pair), abs=1e-5)
 
 
 def features_of(data, row):

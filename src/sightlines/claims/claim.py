@@ -165,7 +165,6 @@ class Claim:
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.
         opinion: For claims about similarity: whether it stands under another index.
-        no_opinion: Of those that have none, why.
     """
 
     id: str
@@ -181,4 +180,3 @@ class Claim:
     drawn: str
     cases: Cases
     opinion: Opinion | None = None
-    no_opinion: str = ""

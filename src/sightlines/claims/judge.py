@@ -75,10 +75,8 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
 
 def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
     """Under which indices of similarity a claim stands: by its values, on block outputs."""
-    if verdict.word == NOT_RUN:
+    if claim.opinion is None or verdict.word == NOT_RUN:
         return ""
-    if claim.opinion is None:
-        return claim.no_opinion and f"not asked: {claim.no_opinion}"
     found: dict[bool, list[str]] = {True: [], False: []}
     for index in INDICES:
         try:

@@ -18,6 +18,7 @@ from sightlines import seeds
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump, Dump, GramDump, check_together
 from sightlines.files import write_table
+from sightlines.measures.head_opinions import head_opinions
 from sightlines.measures.head_sums import (
     HeadSums,
     add_heads,
@@ -30,8 +31,8 @@ from sightlines.networks import Network, per_cent
 from sightlines.stage import Job, Progress, run
 from sightlines.tables import COLUMNS
 
-READS = ("heads", "attention", "gram")
-WRITES = ("head_subsets.parquet",)
+READS = ("heads", "attention", "gram", "pixels")
+WRITES = ("head_subsets.parquet", "head_subset_indices.parquet")
 USES = ("architectures",)
 NEEDS = ("attention", "resnet")
 RANDOM_SUBSETS = 20
@@ -45,7 +46,7 @@ def main(job: Job) -> None:
     attention = [AttentionDump(path) for path in job.inputs.get("attention", [])]
     grams = [GramDump(path) for path in job.inputs.get("gram", [])]
     dumps: list[Dump] = [*heads, *attention, *grams]
-    check_together(dumps, [slug for kind in READS for slug in job.config["dumped"][kind]])
+    check_together(dumps, [slug for kind in READS[:3] for slug in job.config["dumped"][kind]])
     if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
         job.log.warning(
             f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
@@ -56,13 +57,17 @@ def main(job: Job) -> None:
     looks = {dump.network: dump for dump in attention}
     pairs = [(vit, other) for vit in heads for other in partners(vit.network, resnets)]
     progress = Progress(job.log, len(pairs), "pairs of networks")
-    tables = []
+    pixels = GramDump(job.input("pixels"))
+    tables: tuple[list[pd.DataFrame], ...] = ([], [])
     for done, (vit, other) in enumerate(pairs):
-        tables.append(pair_table(vit, looks[vit.network], other, job.config["seed"]))
+        found = pair_tables(vit, looks[vit.network], other, pixels, job.config["seed"])
+        for table, part in zip(tables, found, strict=True):
+            table.append(part)
         progress.update(done + 1)
-    columns = list(COLUMNS[WRITES[0]])
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    write_table(job.output("head_subsets"), table[columns])
+    for name, parts in zip(WRITES, tables, strict=True):
+        columns = list(COLUMNS[name])
+        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        write_table(job.output(name.removesuffix(".parquet")), whole[columns])
 
 
 def partners(vit: Network, resnets: list[GramDump]) -> list[GramDump]:
@@ -93,16 +98,17 @@ def lower_units(layers: list[dict[str, Any]]) -> dict[int, int]:
     return found
 
 
-def pair_table(
-    vit: HeadsDump, attention: AttentionDump, other: GramDump, seed: int
-) -> pd.DataFrame:
-    """head_subsets.parquet of one ViT and one ResNet.
+def pair_tables(
+    vit: HeadsDump, attention: AttentionDump, other: GramDump, pixels: GramDump, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both tables of one ViT and one ResNet: by CKA, and windows by other indices too.
 
     Args:
         vit: The ViT's heads.
         attention: The ViT's attention.
         other: The ResNet's layers.
-        seed: Root seed, for the random subsets.
+        pixels: The images' own Grams.
+        seed: Root seed, for the random subsets and the shuffled images.
     """
     units = lower_units(other.layers)
     sums = add_heads(vit, attention, other, list(units.values()))
@@ -117,7 +123,8 @@ def pair_table(
     parts = [
         _rows(sums, kind, chosen, names, attention.uniform_px) for kind, chosen in kinds.items()
     ]
-    return pd.concat(parts, ignore_index=True).assign(**facts)
+    table = pd.concat(parts, ignore_index=True).assign(**facts)
+    return table, head_opinions(vit, kinds["window"][0], other, units, pixels, seed)
 
 
 def window_size(heads: int) -> int:

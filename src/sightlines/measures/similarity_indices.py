@@ -3,13 +3,14 @@
 Source: Davari et al. 2023 and Cui et al. 2022 on where linear CKA misleads; the indices and their
 sources are in `indices`. Indices made of HSICs are ratios of sums over minibatches, as CKA is; the
 others are means over minibatches. Beside each value stands the one for shuffled images: the same
-layers, the second one's images permuted inside their minibatch, so that nothing is shared.
+layers, the second one's images permuted inside their minibatch, so that nothing is shared. Each
+block's output is also compared with the next block's attention branch, for the grid of Figure 1.
 """
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,11 @@ from sightlines.dumps.reading import GramDump, check_together
 from sightlines.files import write_table
 from sightlines.measures import hsic, indices
 from sightlines.measures.similarity import cka
-from sightlines.networks import FULL, UNTRAINED
+from sightlines.networks import FULL, UNTRAINED, Network
 from sightlines.stage import Job, Progress, run
 
 READS = ("gram", "pixels")
-WRITES = ("similarity_indices.parquet",)
+WRITES = ("similarity_indices.parquet", "branch_indices.parquet")
 USES = ("architectures",)
 PIXELS = "pixels/f000/s0"
 PROCRUSTES_MINIBATCHES = 4
@@ -37,23 +38,34 @@ COLUMNS = [
 ]
 
 
+@runtime_checkable
+class Grams(Protocol):
+    """What a dump of Grams gives."""
+
+    network: Network
+    layers: list[dict[str, Any]]
+
+    def packed(self, minibatch: int) -> np.ndarray:
+        """Upper triangles with diagonals [layers, n(n+1)/2]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One network's block outputs among all that are read.
+    """One network's layers of a kind among all that are read.
 
     Attributes:
         dump: Its Grams.
-        layers: Their places in the network's layer table.
-        places: Their places among the block outputs of all networks.
+        layers: Their places among the dump's.
+        places: Their places among the layers of all sides.
     """
 
-    dump: GramDump
+    dump: Grams
     layers: np.ndarray
     places: np.ndarray
 
 
 Pair = tuple[Side, Side, bool]
-"""Two networks; whether only equal blocks are compared, or each block with each."""
+"""Two networks; whether the layers are compared one by one in their order, or each with each."""
 
 
 @dataclass
@@ -98,10 +110,14 @@ def main(job: Job) -> None:
     pixels = GramDump(job.input("pixels"))
     check_together([*dumps, pixels], [*job.config["networks"], PIXELS])
     sides = place(dumps)
-    pairs = choose_pairs(sides, skipless_models(job.config["architectures"]))
+    skipless = skipless_models(job.config["architectures"])
+    pairs = choose_pairs(sides, skipless)
+    branches = branch_pairs(sides, pairs, skipless)
+    every = [*sides, *(branch for _, branch, _ in branches)]
     progress = Progress(job.log, len(pixels.batch_sizes), "minibatches")
-    sums = add_up(sides, pixels, pairs, job.config.get("seed", 0), progress)
+    sums = add_up(every, pixels, [*pairs, *branches], job.config.get("seed", 0), progress)
     write_table(job.output("similarity_indices"), pair_table(pairs, sums))
+    write_table(job.output("branch_indices"), pair_table(branches, sums))
 
 
 def skipless_models(architectures: dict[str, Any]) -> set[str]:
@@ -113,10 +129,39 @@ def place(dumps: Sequence[GramDump]) -> list[Side]:
     """Number the block outputs of all networks, one network after the other."""
     sides, begin = [], 0
     for dump in dumps:
-        layers = np.array([r["index"] for r in dump.layers if r["kind"] == "residual"], int)
-        sides.append(Side(dump, layers, np.arange(begin, begin + len(layers))))
-        begin += len(layers)
+        sides.append(_side(dump, layers_of(dump, "residual"), begin))
+        begin += len(sides[-1].layers)
     return sides
+
+
+def layers_of(dump: Grams, kind: str) -> list[int]:
+    """Places of a dump's layers of a kind, one a block, in order."""
+    return [row["index"] for row in dump.layers if row["kind"] == kind]
+
+
+def _side(dump: Grams, layers: Sequence[int], begin: int) -> Side:
+    return Side(dump, np.array(layers, int), np.arange(begin, begin + len(layers)))
+
+
+def branch_pairs(
+    sides: Sequence[Side], pairs: Sequence[Pair], skipless: Collection[str]
+) -> list[Pair]:
+    """Every block's output with the next block's attention branch, where each block has one.
+
+    Args:
+        sides: Block outputs of all networks; the branches are placed after them.
+        pairs: From `choose_pairs`; of networks that these compare with themselves.
+        skipless: Models that are left out.
+    """
+    found: list[Pair] = []
+    begin = sum(len(side.layers) for side in sides)
+    for side in (a for a, b, _ in pairs if a is b and a.dump.network.model not in skipless):
+        branches = layers_of(side.dump, "attn")
+        if 1 < len(branches) == len(side.layers):
+            below = Side(side.dump, side.layers[:-1], side.places[:-1])
+            found.append((below, _side(side.dump, branches[1:], begin), True))
+            begin += len(branches) - 1
+    return found
 
 
 def choose_pairs(sides: Sequence[Side], skipless: Collection[str] = ()) -> list[Pair]:
@@ -242,10 +287,10 @@ def pair_table(pairs: Sequence[Pair], sums: Sums) -> pd.DataFrame:
 def _cells(a: Side, b: Side, matching: bool) -> Iterator[tuple[int, int, int, int]]:
     """Layer of `a`, layer of `b`, and their places, for all cells that a pair compares."""
     rows = zip(a.layers.tolist(), a.places.tolist(), strict=True)
-    columns = list(zip(b.layers.tolist(), b.places.tolist(), strict=True))
-    for (layer_a, place_a), row in itertools.product(rows, columns):
-        if not matching or layer_a == row[0]:
-            yield layer_a, row[0], place_a, row[1]
+    columns = zip(b.layers.tolist(), b.places.tolist(), strict=True)
+    cells = zip(rows, columns, strict=True) if matching else itertools.product(rows, columns)
+    for (layer_a, place_a), (layer_b, place_b) in cells:
+        yield layer_a, layer_b, place_a, place_b
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 {%- if row.control %}<br><span class="note">Untrained: {{ row.control }}</span>{% endif %}</td>
 <td class="words">{{ row.because }}
 {%- if row.opinions %}
-<br><span class="note">Other indices, block outputs: {{ row.opinions }}</span>
+<br><span class="note">Other indices of similarity: {{ row.opinions }}</span>
 {%- endif %}</td>
 </tr>
 {%- endfor %}

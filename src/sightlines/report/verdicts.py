@@ -98,7 +98,7 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
 
 def _opinions(indices: str) -> str:
     """A sentence out of "rbf; not under procrustes", whose either half may be missing."""
-    if not indices or indices.startswith(("no ", "not asked")):
+    if not indices or indices.startswith("no "):
         return indices
     return f"stands {indices if indices.startswith('not ') else f'under {indices}'}"
 
