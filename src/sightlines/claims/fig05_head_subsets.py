@@ -5,7 +5,7 @@ import numpy as np
 from sightlines.claims.cases import each_pair, stand
 from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_draws
 from sightlines.claims.evidence import Evidence, unbiased
-from sightlines.claims.statistics import resampled, spearman
+from sightlines.claims.statistics import Values, resampled, spearman
 from sightlines.networks import Network
 
 READS = ("head_subsets.parquet", "head_subset_indices.parquet", "accuracy.csv")
@@ -43,7 +43,7 @@ def _fall(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
     return [from_draws(values) for values in _statistics(cka, distance)]
 
 
-def _statistics(similarity: np.ndarray, distance: np.ndarray) -> list[np.ndarray]:
+def _statistics(similarity: np.ndarray, distance: np.ndarray) -> list[Values]:
     """Of [..., units, subsets] both values of the unit that shows the fall least [...]."""
     local, global_ = similarity[..., 0], similarity[..., -1]
     share = np.where(local > 0, global_ / np.where(local > 0, local, 1), np.nan)
