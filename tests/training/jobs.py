@@ -65,7 +65,7 @@ PUBLIC = {
     "name": "mobilenetv2_035",
     "weights": "random",
     "revision": "main",
-    "arguments": {},
+    "arguments": {"output_stride": 2},
     "layers": [],
     "acts_as": "auto",
 }
