@@ -118,7 +118,7 @@ def test_second_opinions_are_a_sentence(page_parts, told, said):
     table = claims()
     table["stands_under"] = [told, *[""] * 5]
     html = page.render(config, {"claims.csv": table}, dataset, figures[:1], records)
-    assert html.count("stands ") == 1 and f"block outputs: {said}</span>" in html
+    assert html.count("stands ") == 1 and f"of similarity: {said}</span>" in html
 
 
 def test_cases_are_rows_of_text_and_failures_are_flagged():
