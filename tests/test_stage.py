@@ -2,6 +2,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from sightlines.sharing import code_digest
+
 PROGRAM = """
 from sightlines.errors import DataError
 from sightlines.files import write_json
@@ -19,14 +23,14 @@ run(main)
 """
 
 
-def command(tmp_path, fail):
+def command(tmp_path, fail, *more):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     (tmp_path / "a").write_text("a")
     arguments = ["--config", json.dumps({"fail": fail}), "--input", "in", "a", "a"]
     arguments += ["--output", "out", "out.json", "--log", "results/x/logs/measure/cka.log"]
     return subprocess.run(
-        [sys.executable, program, *arguments], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, program, *arguments, *more], cwd=tmp_path, capture_output=True, text=True
     )
 
 
@@ -54,6 +58,23 @@ def test_a_user_s_error_is_one_line_that_names_the_log(tmp_path):
     assert "Traceback" not in log.read_text()
     assert not (tmp_path / "results/x/records").exists()
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_code_that_changed_since_the_plan_is_not_run(tmp_path, monkeypatch, edited):
+    """Its result would be recorded as the planned code's."""
+    monkeypatch.chdir(tmp_path)
+    digest = code_digest.code_digest("sightlines.measures.cka")
+    code_digest.keep_parts()
+    path = tmp_path / code_digest.CACHE / f"{digest}.json"
+    parts = json.loads(path.read_text())
+    if edited:
+        path.write_text(json.dumps(parts | {"sightlines.measures.hsic": "0" * 12}))
+    done = command(tmp_path, "", "--code", digest)
+    assert done.returncode == int(edited), done.stderr
+    assert (tmp_path / "out.json").exists() == (not edited)
+    assert ("sightlines.measures.hsic changed while Snakemake" in done.stderr) == edited
+    assert done.stderr.count("\n") <= 3
 
 
 def test_a_bug_leaves_its_traceback_in_the_log(tmp_path):

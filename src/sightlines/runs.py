@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from sightlines.errors import SightlinesError
+from sightlines.errors import ResultError, SightlinesError
 from sightlines.files import write_json
 
 ALIVE = Path(".cache/sightlines/snakemake.alive")
@@ -52,6 +52,25 @@ def enter() -> str:
     with contextlib.suppress(OSError, SightlinesError):
         _sign_in()
     return freed
+
+
+def require_planned_code(digest: str) -> None:
+    """Check that a job runs the code for which Snakemake planned it, and that is recorded.
+
+    Args:
+        digest: Of the code, as planned.
+
+    Raises:
+        ResultError: a module was edited, or pulled, since Snakemake started.
+    """
+    from sightlines.sharing.code_digest import changed_since
+
+    changed = changed_since(digest)
+    if changed:
+        raise ResultError(
+            f"{', '.join(changed)} changed while Snakemake was running: start the same command "
+            "again, and what the change touches is made anew"
+        )
 
 
 def _stranger_works_here() -> bool:

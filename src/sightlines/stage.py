@@ -28,7 +28,7 @@ from typing import Any
 from sightlines.errors import DiskError, SightlinesError
 from sightlines.files import make_folder, sha256, write_json
 from sightlines.hardware import describe_hardware
-from sightlines.runs import follow_parent
+from sightlines.runs import follow_parent, require_planned_code
 
 EXECUTION = {"workers": 2, "checkpoint_every_s": 60.0}
 """Values of `compute` that change no result; Snakemake sets them by SIGHTLINES_EXECUTION."""
@@ -93,6 +93,7 @@ def run(main: Callable[[Job], None]) -> None:
     follow_parent()
     began, began_cpu = time.time(), time.process_time()
     try:
+        require_planned_code(arguments.code)
         main(job)
         if follows:
             return

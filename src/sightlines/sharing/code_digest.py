@@ -75,6 +75,16 @@ def code_parts(digest: str) -> dict[str, str]:
     return _parts.get(digest, {})
 
 
+def changed_since(digest: str) -> list[str]:
+    """Modules that are no longer what a digest was made of; none where that is not known."""
+    return [name for name, brief in code_parts(digest).items() if brief != _brief_now(name)]
+
+
+def _brief_now(name: str) -> str:
+    parsed = _parse(name)
+    return _brief(parsed[0]) if parsed else ""
+
+
 def keep_parts() -> None:
     """Write what this run's code digests are made of, for later runs."""
     for digest, parts in _parts.items():
