@@ -29,6 +29,16 @@ def each_pair(
     return gather(evidence, itertools.product(first, second), read)
 
 
+def first_pairs(evidence: Evidence) -> list[tuple[Network, Network]]:
+    """Every ViT's first network with every ResNet's, of the same seed where there is one.
+
+    Raises:
+        NotMeasured: there is no ViT or no ResNet.
+    """
+    vits = [evidence.full(vit)[0] for vit in evidence.vits()]
+    return [(vit, evidence.same_seed(r, vit)) for vit in vits for r in evidence.resnets()]
+
+
 def gather(
     evidence: Evidence, groups: Iterable[Sequence[str]], read: Read, learned: slice = slice(None)
 ) -> list[Case]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sightlines.claims.cases import each, each_pair, stand
+from sightlines.claims.cases import each, each_pair, first_pairs, stand
 from sightlines.claims.claim import (
     Case,
     Claim,
@@ -51,10 +51,7 @@ def _stands(evidence: Evidence, index: str, statistics: list[Statistic]) -> bool
     """Whether every statistic has its sign for every pair under another index, block outputs."""
     return all(
         statistic(evidence.opinion(index, a, a), evidence.opinion(index, b, b)) > 0
-        for vit in evidence.vits()
-        for resnet in evidence.resnets()
-        for a in evidence.full(vit)[:1]
-        for b in [evidence.same_seed(resnet, a)]
+        for a, b in first_pairs(evidence)
         for statistic in statistics
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair, stand
+from sightlines.claims.cases import each_pair, first_pairs, stand
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values, alignment, depths, mean_over, resampled
@@ -68,10 +68,9 @@ def _stands(
     evidence: Evidence, index: str, criteria: Sequence[Criterion], statistics: Statistics
 ) -> bool:
     """Whether every pair's block outputs fulfil the criteria under another index, first seed."""
-    pairs = [(evidence.full(v)[0], r) for v in evidence.vits() for r in evidence.resnets()]
     return all(
-        stand(criteria, statistics(evidence.opinion(index, vit, evidence.same_seed(resnet, vit))))
-        for vit, resnet in pairs
+        stand(criteria, statistics(evidence.opinion(index, *pair)))
+        for pair in first_pairs(evidence)
     )
 
 

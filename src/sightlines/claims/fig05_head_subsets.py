@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair, stand
+from sightlines.claims.cases import each_pair, first_pairs, stand
 from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_draws
 from sightlines.claims.evidence import Evidence, unbiased
 from sightlines.claims.statistics import Values, resampled, spearman
@@ -62,8 +62,7 @@ def _stands(evidence: Evidence, index: str) -> bool:
         )
         return [float(value) for value in _statistics(frame.to_numpy(), distance)]
 
-    pairs = [(evidence.full(v)[0], r) for v in evidence.vits() for r in evidence.resnets()]
-    return all(stand(CRITERIA, values(v, evidence.same_seed(r, v))) for v, r in pairs)
+    return all(stand(CRITERIA, values(*pair)) for pair in first_pairs(evidence))
 
 
 CRITERIA = (

@@ -17,6 +17,7 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import resampled
+from sightlines.measures.localisation_scores import mean_of_finite
 from sightlines.networks import Network
 
 READS = ("localisation.parquet", "localisation_margins.parquet", "layers.csv", "accuracy.csv")
@@ -90,10 +91,7 @@ def _first_share(evidence: Evidence, network: Network, score: str) -> np.ndarray
     table = "localisation_margins.parquet"
     margins = evidence.replicates(table, network, "margin", ["token"], score=score)
     drawn = resampled(margins.to_numpy())
-    defined = np.isfinite(drawn)
-    count = defined.sum(axis=1)
-    first = ((drawn >= 0) & defined).sum(axis=1)
-    return np.divide(first, count, out=np.full(len(drawn), np.nan), where=count > 0)
+    return mean_of_finite(np.where(np.isfinite(drawn), drawn >= 0, np.nan))
 
 
 def _less_in_resnet(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from sightlines import tables
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.errors import ResultError
 from sightlines.files import read_json, write_table
@@ -26,7 +27,7 @@ READS = ("gram", "tuned_gram", "tuned_metrics", "pixels")
 WRITES = ("finetuning.parquet", "finetuning_indices.parquet", "tuned_accuracy.csv")
 NEEDS = ("tuned",)
 COLUMNS = [*Network._fields, "task", "domain", "block", "depth", "cka", "left_out"]
-INDICES = [*Network._fields, "task", "domain", "block", "index", "value", "shuffled"]
+INDICES = list(tables.COLUMNS["finetuning_indices.parquet"])
 METRICS = ("accuracy_test", "chance")
 SCORES = [*Network._fields, "task", "domain", "accuracy", "chance"]
 
@@ -36,22 +37,22 @@ def main(job: Job) -> None:
     before = dict(zip(job.config["networks"], job.inputs["gram"], strict=True))
     domains: dict[str, str] = job.config["tasks"]
     pixels = GramDump(job.input("pixels"))
-    parts, opinions = [pd.DataFrame(columns=COLUMNS)], [pd.DataFrame(columns=INDICES)]
+    parts: list[pd.DataFrame] = []
+    opinions: list[pd.DataFrame] = []
     for path in job.inputs.get("tuned_gram", []):
         task, slug = task_of(path.with_suffix(""))
         pair = GramDump(before[slug]), GramDump(path)
         parts.append(compare(*pair, task, domains[task]))
         own = second_opinions(*pair, pixels, job.config.get("seed", 0))
         opinions.append(own.assign(task=task, domain=domains[task])[INDICES])
-    write_table(job.output("finetuning"), _joined(parts))
-    write_table(job.output("finetuning_indices"), _joined(opinions))
+    write_table(job.output("finetuning"), _joined(parts, COLUMNS))
+    write_table(job.output("finetuning_indices"), _joined(opinions, INDICES))
     rows = list(_scores(job.inputs.get("tuned_metrics", []), domains))
     write_table(job.output("tuned_accuracy"), pd.DataFrame(rows, columns=SCORES))
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """All rows; the columns of the first, which is empty."""
-    return pd.concat(parts[1:], ignore_index=True) if parts[1:] else parts[0]
+def _joined(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def second_opinions(before: GramDump, after: GramDump, pixels: GramDump, seed: int) -> pd.DataFrame:

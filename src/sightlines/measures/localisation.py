@@ -186,14 +186,15 @@ def margin_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
     Of the interior tokens after the last block. A share of tokens does not move when a group of
     images is left out, so that its error has to come from the margins.
     """
-    last = [place for place, layer in enumerate(dump.layers) if layer["kind"] == "residual"][-1]
+    last = [place for place, layer in enumerate(dump.layers) if layer["kind"] == "residual"][-1:]
+    final = Sums(sums.cross[:, last], sums.own[:, last], sums.patches)
     tokens = np.flatnonzero(scores.interior(dump.grid))
     parts = [
-        pd.DataFrame({"token": tokens, "margin": scores.margins(maps[last])[tokens]}).assign(
+        pd.DataFrame({"token": tokens, "margin": scores.margins(maps[0])[tokens]}).assign(
             score=score, left_out=replicate + ALL
         )
-        for replicate in range(len(sums.cross))
-        for score, maps in scored_maps(sums, replicate)
+        for replicate in range(len(final.cross))
+        for score, maps in scored_maps(final, replicate)
     ]
     return pd.concat(parts, ignore_index=True).assign(**_keys(dump))
 

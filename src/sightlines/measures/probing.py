@@ -106,7 +106,7 @@ def replicate_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> p
         rows: Of probes, each with `replicates`.
         columns: Of the table.
     """
-    kept = [row for row in rows if row.get("shots", EVERY_IMAGE) == EVERY_IMAGE]
+    kept = [row for row in rows if row["shots"] == EVERY_IMAGE]
     many = [len(row["replicates"]) for row in kept]
     table = pd.DataFrame(kept, columns=list(columns))
     table = table.loc[table.index.repeat(many)].reset_index(drop=True)

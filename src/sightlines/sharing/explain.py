@@ -154,12 +154,13 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
                 yield f"{inner} removed"
             else:
                 yield from differences(old[key], new[key], inner)
+    elif old == new:
+        return
     elif isinstance(old, list) and isinstance(new, list) and len(json.dumps(old + new)) > BRIEF:
         come, gone = ([str(x) for x in a if x not in b] for a, b in ((new, old), (old, new)))
         parts = [come and f"with {_some(come)}", gone and f"without {_some(gone)}"]
-        if old != new:
-            yield f"{where} {' and '.join(p for p in parts if p) or 'in another order'}"
-    elif old != new:
+        yield f"{where} {' and '.join(p for p in parts if p) or 'in another order'}"
+    else:
         yield f"{where} {_brief(old)} → {_brief(new)}"
 
 
