@@ -1,7 +1,7 @@
 # make run    environment, then the whole default experiment; prints where the report is
 # make test   environment, then linters, type checker and all tests
 # make share  hands results to DVC and git, pushes them, says what a colleague types
-# make pull   fetches shared results; WHAT="report figures tables" fetches a few MB
+# make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
 # make setup  environment alone

@@ -180,5 +180,10 @@ def test_the_manual_is_current_and_names_every_key():
     assert (FOLDER / "README.md").read_text() == manual.manual(), "python -m sightlines.manual"
 
 
+def test_the_list_of_claims_is_current():
+    page = FOLDER.parents[1] / "docs" / "claims.md"
+    assert page.read_text() == manual.claims(), "python -m sightlines.manual"
+
+
 def test_the_config_folder_of_the_checkout_is_used():
     assert Path(__file__).parents[1] / "workflow" / "config" == FOLDER

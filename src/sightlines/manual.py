@@ -1,7 +1,7 @@
-"""Writes `workflow/config/README.md`, the manual of every key, from the schema.
+"""Writes the pages that follow from the code: the manual of every key, the list of claims.
 
-python -m sightlines.manual            # rewrites the manual
-python -m sightlines.manual --check    # says whether it is current
+python -m sightlines.manual            # rewrites workflow/config/README.md and docs/claims.md
+python -m sightlines.manual --check    # says whether they are current
 """
 
 import sys
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sightlines import registry
+from sightlines.claims.judge import all_claims
 from sightlines.config import FOLDER, member_schema, read_schema
 
 INTRODUCTION = """\
@@ -32,9 +33,27 @@ One file in this folder is one experiment; its results lie in `results/<its name
 | `cifar10_small.yaml` | every measurement on real CIFAR-10, at most 60 minutes on 2 cores |
 | `cifar10.yaml` | the full experiment, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
+| `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
+| `imagenette.yaml` | two ImageNet networks on Imagenette, half an hour on 2 cores |
 
 Keys that a file leaves out take the default below; an unknown key is an error that names the
-nearest known one. `python -m sightlines.config` lists everything that is wrong with a file at once.
+nearest known one. `python -m sightlines.config` lists everything that is wrong with a file's keys
+at once.
+"""
+CLAIMS = """\
+# The claims
+
+<!-- Made by `python -m sightlines.manual` from src/sightlines/claims; edit those, not this. -->
+
+What the paper says of its networks, and what an experiment must show for it: every criterion, with
+its whole interval, in every architecture that the claim is about ([protocols.md](protocols.md),
+"Claims and verdicts"). Tier A: at any scale; B: for pretrained or large networks; C: about data at
+scale, where experiments on smaller data are analogues. Paper's values: [text] as it says, [fig]
+read off its plots. Verdicts of an experiment are in its `tables/claims.csv`, every reading behind
+them in `tables/claim_cases.csv`.
+
+| claim | tier | the paper says | statistic | needed | why this threshold | control | the paper |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -48,6 +67,25 @@ def manual() -> str:
         if _has_section(node):
             lines += _section(key, node)
     return "\n".join(lines) + "\n"
+
+
+def claims() -> str:
+    """The list's text."""
+    rows = (
+        (
+            f"**{claim.id}** {claim.figure}",
+            claim.tier,
+            claim.statement,
+            claim.statistic,
+            "; ".join(f"{criterion.name} {criterion}" for criterion in claim.criteria),
+            claim.reason,
+            claim.controls,
+            f"{claim.paper_value} {claim.source}",
+        )
+        for claim in all_claims()
+    )
+    lines = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return CLAIMS + "".join(f"| {line} |\n" for line in lines)
 
 
 def _has_section(node: dict[str, Any]) -> bool:
@@ -116,13 +154,13 @@ def _yaml(value: Any) -> str:
 
 
 def main() -> None:
-    """Rewrite the manual, or check it."""
-    path = FOLDER / "README.md"
+    """Rewrite the pages, or check them."""
+    pages = {FOLDER / "README.md": manual(), FOLDER.parents[1] / "docs" / "claims.md": claims()}
     if "--check" in sys.argv[1:]:
-        sys.exit(
-            path.read_text() != manual() and f"{path} is out of date: python -m sightlines.manual"
-        )
-    path.write_text(manual())
+        old = [str(path) for path, text in pages.items() if path.read_text() != text]
+        sys.exit(bool(old) and f"out of date: {', '.join(old)}: python -m sightlines.manual")
+    for path, text in pages.items():
+        path.write_text(text)
 
 
 if __name__ == "__main__":

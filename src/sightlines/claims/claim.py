@@ -151,7 +151,7 @@ class Claim:
     """A falsifiable sentence of the paper, declared before there are results.
 
     Attributes:
-        id: As in docs/protocols.md, such as "C1".
+        id: As in docs/claims.md, such as "C1".
         figure: The paper's figure.
         statement: In one sentence.
         statistic: What is computed, in words.

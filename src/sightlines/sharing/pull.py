@@ -1,7 +1,7 @@
 """Fetch results that were shared.
 
     make pull                                                   # the default experiment, whole
-    make pull WHAT="report figures tables"                      # a few MB, no weights
+    make pull WHAT="report figures tables"                      # no weights, no dumps
     make pull WHAT=dumps/gram                                   # a folder of a part
     make pull CONFIG=workflow/config/cifar10.yaml WHAT=dumps    # of another experiment
 
