@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,7 +101,7 @@ def show(config, seed):
 
 def compare(title, shown, functions, repeats):
     """Print the peer's time and memory as multiples of ours; memory in processes of their own."""
-    seconds = {name: [] for name in functions}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             began = measuring.cpu_s()
@@ -203,7 +204,7 @@ def our_trap(shown, minibatches):
     """CKA of the two layers through the dump's own functions."""
     from sightlines.measures import hsic
 
-    sums = 0.0
+    sums = np.zeros((2, 2))
     for images in minibatches:
         vectors = hsic.centred(minibatch_grams(shown, images).gram, len(images))
         sums = sums + vectors @ vectors.T
@@ -222,8 +223,8 @@ def main():
         ):
             ours(shown, minibatches, folder)
             functions = {
-                "ours": lambda shown=shown: ours(shown, minibatches, folder),
-                "peer": lambda shown=shown, theirs=theirs: theirs(shown, minibatches),
+                "ours": partial(ours, shown, minibatches, folder),
+                "peer": partial(theirs, shown, minibatches),
             }
             compare(title, shown, functions, repeats)
 

@@ -7,17 +7,18 @@ import statistics
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sightlines.models import building
 
-VIT = {
+VIT: dict[str, Any] = {
     "family": "vit",
     **{"patch_px": 4, "width": 96, "depth": 8, "heads": 6, "mlp_ratio": 4, "pool": "cls"},
     **{"drop_path": 0, "dropout": 0, "qkv_bias": True},
 }
-RESNET = {
+RESNET: dict[str, Any] = {
     "family": "resnet",
     **{"units": [2, 2, 2], "channels": [64, 128, 256], "stem": "small", "stem_channels": 16},
     **{"groups": 8, "drop_path": 0},
@@ -49,7 +50,7 @@ def measure(functions, repeats):
     """Median processor seconds of each function, repeats interleaved, after one unmeasured call."""
     for function in functions.values():
         function()
-    seconds = {name: [] for name in functions}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             began = cpu_s()

@@ -37,10 +37,10 @@ def work(kind, folder, times):
     if kind == "cka":
         from sightlines.measures import cka
 
-        gram = folder / f"gram{times}.safetensors"
+        grams = folder / f"gram{times}.safetensors"
         outputs = {w.split(".")[0]: [folder / w] for w in cka.WRITES}
         log = logging.getLogger("benchmark")
-        cka.main(Job("cka", {"networks": ["vit/f000/s0"]}, {"gram": [gram]}, outputs, folder, log))
+        cka.main(Job("cka", {"networks": ["vit/f000/s0"]}, {"gram": [grams]}, outputs, folder, log))
     else:
         from tests.dumps.making_experiments import make_job
 
@@ -54,7 +54,7 @@ def work(kind, folder, times):
 
 def main():
     """Measure each command at both sizes."""
-    from benchmarks import measuring
+    import measuring
 
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), measuring.VIT)

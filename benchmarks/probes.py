@@ -7,6 +7,7 @@ penalty, which is what a probe costs without the decomposition.
 """
 
 import os
+from functools import partial
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from sightlines.dumps.features_reading import Labelled
 from sightlines.measures import ridge
-from sightlines.measures.probing import EVERY_IMAGE, Support, probe
+from sightlines.measures.probing import EVERY_IMAGE, Support, groups_of, probe
 
 CLASSES, HELD_OUT, REPEATS, TIMES = 10, 250, 7, 40
 CASES = ((1000, 48, 500), (1000, 64, 500), (1000, 128, 500), (1000, 128, 3000), (100, 128, 500))
@@ -75,7 +76,7 @@ def main():
         data = labelled(train, width, test)
         support = Support(EVERY_IMAGE, 0, np.arange(train))
         functions = {
-            "ours": lambda data=data, support=support: probe(data, support, CLASSES),
+            "ours": partial(probe, data, support, CLASSES, groups_of(test, 0, "")),
             "needed": needed(data),
             "each": solve_each(data),
         }

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import measuring
 import torch
@@ -32,7 +33,7 @@ IMAGES, SIZE_PX = 256, 224
 def shown(name):
     """What a dump knows of a network, with random weights."""
     config = {"family": "timm", "name": name, "arguments": {}, "layers": []}
-    model = placed(build(config, SIZE_PX, 1000, seed=0).eval(), torch.device("cpu"))
+    model: Any = placed(build(config, SIZE_PX, 1000, seed=0).eval(), torch.device("cpu"))
     side = SIZE_PX // model.patch_embed.patch_size[0]
     card = {"grid": [side, side], "size_px": SIZE_PX}
     layers = layers_of("timm", model)

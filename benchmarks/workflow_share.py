@@ -23,9 +23,9 @@ def main() -> None:
     config = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "workflow/config/default.yaml")
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
-        command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+        command = ["snakemake", "--snakefile", f"{ROOT}/Snakefile", "--directory", folder]
         began = time.monotonic()
-        subprocess.run([*command, "--configfile", config.absolute()], check=True)
+        subprocess.run([*command, "--configfile", str(config.absolute())], check=True)
         wall = time.monotonic() - began
         stages: dict[str, float] = {}
         for path in Path(folder, "results", config.stem, "records").rglob("*.json"):
