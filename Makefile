@@ -1,5 +1,6 @@
 # make run    environment, then the whole default experiment; prints where the report is
 # make test   environment, then linters, type checker and all tests
+# make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
 # make verify holds results against their records, computes nothing
@@ -20,7 +21,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 EXPERIMENT = $(basename $(notdir $(CONFIG)))
 
-.PHONY: run test share pull reproduce verify setup lock check
+.PHONY: run test test-instruction-sets share pull reproduce verify setup lock check
 
 run: setup
 	snakemake --configfile $(CONFIG)
@@ -51,8 +52,14 @@ $(VENV)/ready: requirements.lock pyproject.toml Makefile
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
+# Two processes, whose libraries take one thread each: more would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
 test: setup check
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-instruction-sets: setup
+	$(BIN)/python -m tests.instruction_sets
 
 check: setup
 	ruff check .

@@ -21,6 +21,7 @@ ONEDNN = {"DEFAULT": "SSE41", "AVX2": "AVX2"}
 MKL = {"DEFAULT": "SSE4_2", "AVX2": "AVX2"}
 BEYOND = {"DEFAULT": ("",), "AVX2": ("AVX512", "X86_V4")}
 """How the names of NumPy's features that a set must do without begin."""
+PROCESSES = ("-n", "2", "--dist", "loadgroup")
 FAST = ("-m", "not workflow and not slow and not browser and not gpu")
 
 
@@ -42,6 +43,7 @@ def environment(name: str, dispatched: list[str]) -> dict[str, str]:
         "ATEN_CPU_CAPABILITY": name.lower(),
         "ONEDNN_MAX_CPU_ISA": ONEDNN[name],
         "MKL_ENABLE_INSTRUCTIONS": MKL[name],
+        "OMP_NUM_THREADS": "1",
         "NPY_DISABLE_CPU_FEATURES": " ".join(without),
     }
 
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> int:
     for name in older:
         chosen = environment(name, dispatched_here())
         print(f"== {name}: {chosen}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-q", *FAST, *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", *PROCESSES, *FAST, *arguments]
         worst = max(worst, subprocess.run(command, env=os.environ | chosen).returncode)
     return worst
 
