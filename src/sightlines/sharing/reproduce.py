@@ -25,6 +25,8 @@ from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
 from sightlines.stage import record_path
 
 WORKPLACE = Path(".cache/sightlines/reproduce")
+TOLD = {"config": "config", "packages": "packages", "hardware": "hardware", "notes": "how it ran"}
+"""Parts of a record that are compared, and what they are called."""
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -95,7 +97,7 @@ def _run(job: MadeBy, result: str, config: Path, place: Path) -> None:
 def _tell_changes(job: MadeBy, place: Path) -> None:
     """Say if code, config or software are not those of the record: then so may be the numbers."""
     again = read_json(place / record_path(Path(job.log)))
-    for key, name in (("config", "config"), ("packages", "packages"), ("hardware", "hardware")):
+    for key, name in TOLD.items():
         changed = list(differences(job.record.get(key), again.get(key)))
         if changed:
             print(f"{name} differs from the record: {', '.join(changed[:5])}")
