@@ -20,8 +20,8 @@ CASCADE_LAKE = """
 """
 ICE_LAKE = """
     avx f16c rdrand lahf_lm abm 3dnowprefetch cpuid_fault epb cat_l3 bmi1 avx2 smep bmi2 erms
-    invpcid cqm rdt_a avx512f avx512dq rdseed adx smap avx512ifma clflushopt clwb intel_pt avx512cd sha_ni
-    avx512bw avx512vl xsaveopt xsavec xgetbv1 xsaves cqm_llc cqm_occup_llc cqm_mbm_total
+    invpcid cqm rdt_a avx512f avx512dq rdseed adx smap avx512ifma clflushopt clwb intel_pt avx512cd
+    sha_ni avx512bw avx512vl xsaveopt xsavec xgetbv1 xsaves cqm_llc cqm_occup_llc cqm_mbm_total
     cqm_mbm_local split_lock_detect wbnoinvd dtherm ida arat pln pts hwp avx512vbmi umip pku ospke
     avx512_vbmi2 gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme avx512_vpopcntdq la57 rdpid fsrm
 """
@@ -47,8 +47,8 @@ ZEN_2 = """
 ZEN_4 = """
     avx f16c rdrand hypervisor lahf_lm cmp_legacy abm sse4a bmi1 avx2 smep bmi2 erms invpcid avx512f
     avx512dq avx512ifma clflushopt clwb avx512cd sha_ni avx512bw avx512vl xsaveopt xsaves
-    avx512_bf16 clzero xsaveerptr wbnoinvd arat avx512vbmi umip pku ospke avx512_vbmi2 gfni vaes vpclmulqdq
-    avx512_vnni avx512_bitalg avx512_vpopcntdq la57 rdpid fsrm
+    avx512_bf16 clzero xsaveerptr wbnoinvd arat avx512vbmi umip pku ospke avx512_vbmi2 gfni vaes
+    vpclmulqdq avx512_vnni avx512_bitalg avx512_vpopcntdq la57 rdpid fsrm
 """
 ZEN_5 = f"{ZEN_4} avx_vnni movdiri movdir64b avx512_vp2intersect"
 NEOVERSE_V2 = """

@@ -77,7 +77,8 @@ def _formats(records: list[Record]) -> str:
     counts = Counter(f"{n.get('precision')} ({n['precision_why']})" for n in told)
     if len(counts) == 1:
         return next(iter(counts))
-    return "; ".join(f"{name}: {count} networks" for name, count in sorted(counts.items()))
+    parts = (f"{k}: {n} network{'s' * (n > 1)}" for k, n in sorted(counts.items()))
+    return "; ".join(parts)
 
 
 def _stages(records: list[Record]) -> list[Row]:
