@@ -270,11 +270,18 @@ def test_auto_takes_bfloat16_only_where_it_is_native(workplace, monkeypatch, cap
     assert rule in told and evidence in told
 
 
-def test_an_untrained_network_is_the_same_whatever_auto_takes(workplace, monkeypatch):
-    config = job_config(network=("vit_small", "f000", "s0"), precision="auto")
-    here = result_bytes(train(workplace, "here", config))
-    monkeypatch.setenv(*LIMIT)
-    assert result_bytes(train(workplace, "there", config)) == here
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_an_untrained_network_has_no_number_format(workplace, precision):
+    """Nothing of it was computed in another format than float32, whatever the device has."""
+    network = ("vit_small", "f000", "s0")
+    job = make_job(workplace, "out", job_config(network=network, precision=precision))
+    main(job)
+    assert job.notes == {"device": "cpu", "precision": "float32"}
+    card = json.loads((workplace / "out" / "card.json").read_text())
+    assert "precision" not in card and "precision_why" not in card
+    plain = train(workplace, "plain", job_config(network=network, precision="fp32"))
+    for name in set(RESULTS.values()) - {"card.json"}:
+        assert (workplace / "out" / name).read_bytes() == (plain / name).read_bytes()
 
 
 @pytest.mark.parametrize("other", [{"precision": "bfloat16"}, {"device": "Some GPU"}])
