@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightlines.devices import prepare
 from sightlines.dumps.gram_product import packed_gram
 from tests.training import jobs
 
@@ -31,6 +32,13 @@ def test_training_twice_gives_the_same_bytes(tiny, model, precision):
     once = jobs.result_bytes(jobs.train(tiny, "one", config))
     assert jobs.result_bytes(jobs.train(tiny, "two", config)) == once
     assert np.isfinite(json.loads(once["metrics.json"])["loss_test"])
+
+
+def test_auto_takes_bfloat16_from_compute_capability_8_on():
+    compute = prepare({"device": "cuda", "threads": 1, "workers": 0}, "auto")
+    major, minor = torch.cuda.get_device_capability()
+    assert compute.dtype == (torch.bfloat16 if major >= 8 else torch.float32)
+    assert f"compute capability {major}.{minor}" in compute.evidence
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0])

@@ -12,6 +12,7 @@ import torch
 
 from sightlines.errors import ConfigError
 from sightlines.hardware import count_gpus
+from sightlines.precision import choose, format_name
 
 SLOTS = Path(".cache/sightlines/gpu-slots")
 
@@ -25,12 +26,16 @@ class Compute:
         dtype: Number format of the forward and backward pass; weights stay float32.
         threads: Processor threads of one operation.
         workers: Processes that decode photographs.
+        why: The rule that led to this format, in the same words on all machines.
+        evidence: What of this machine decided between formats; empty where nothing did.
     """
 
     device: torch.device
     dtype: torch.dtype
     threads: int
     workers: int
+    why: str = ""
+    evidence: str = ""
 
     def autocast(self) -> Any:
         """Context in which a network computes in `dtype`."""
@@ -41,7 +46,7 @@ class Compute:
     def describe(self) -> dict[str, Any]:
         """Facts for a job's record."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        return {"device": name, "precision": str(self.dtype).removeprefix("torch.")}
+        return {"device": name, "precision": format_name(self.dtype)}
 
 
 def prepare(settings: dict[str, Any], precision: str = "fp32") -> Compute:
@@ -52,7 +57,7 @@ def prepare(settings: dict[str, Any], precision: str = "fp32") -> Compute:
 
     Args:
         settings: The config's `compute`: device (auto, cpu, cuda), threads, workers.
-        precision: auto, fp32, bf16 or fp16; auto is bf16 where the device has it, else fp32.
+        precision: auto, fp32, bf16 or fp16; auto is bf16 where it is native, else fp32.
 
     Raises:
         ConfigError: the config names a device or a format that is not there.
@@ -76,21 +81,8 @@ def prepare(settings: dict[str, Any], precision: str = "fp32") -> Compute:
             "set compute.device to auto or cpu, or mend the driver (nvidia-smi shows it)"
         )
     device = torch.device("cuda" if found and wanted != "cpu" else "cpu")
-    return Compute(device, _dtype(precision, device), settings["threads"], settings["workers"])
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    if device.type == "cuda":
-        has_bf16 = torch.cuda.is_bf16_supported()
-    else:
-        has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    if precision == "auto":
-        return torch.bfloat16 if has_bf16 else torch.float32
-    if precision == "bf16" and not has_bf16:
-        raise ConfigError(f"train.precision is bf16, which this {device.type} lacks: use auto")
-    if precision == "fp16" and device.type == "cpu":
-        raise ConfigError("train.precision is fp16, which needs a GPU: use auto, fp32 or bf16")
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    dtype, why, evidence = choose(precision, device, os.environ)
+    return Compute(device, dtype, settings["threads"], settings["workers"], why, evidence)
 
 
 _claimed: list[int] = []

@@ -175,6 +175,23 @@ def test_provenance_sums_times_and_keeps_the_largest_peak():
     assert rows[2].cells[:3] == ["all", "3", "2.1 min"]
 
 
+def test_number_formats_of_trainings_are_told_with_their_reasons():
+    """A dump's format is no training's; where trainings differ, it shows how many took which."""
+    rules = {"bfloat16": "auto: bfloat16 is native", "float32": "train.precision is fp32"}
+    found = [record("train/a/f100/s0"), record("train/a/f010/s0"), record("train/b/f100/s0")]
+    for made, taken in zip(found, ("bfloat16", "bfloat16", "float32"), strict=True):
+        made["notes"] |= {"precision": taken, "precision_why": rules[taken]}
+    dumped = record("dump/gram/a/f100/s0")
+    assert "precision_why" not in dumped["notes"]
+    facts = dict(records.provenance([*found, dumped], {})["facts"])
+    several = "bfloat16 (auto: bfloat16 is native): 2 networks; "
+    assert facts["Trained in"] == f"{several}float32 (train.precision is fp32): 1 network"
+    assert dict(records.provenance([*found[:2], dumped], {})["facts"])["Trained in"] == (
+        "bfloat16 (auto: bfloat16 is native)"
+    )
+    assert "Trained in" not in dict(records.provenance([dumped], {})["facts"])
+
+
 def test_records_of_dropped_networks_and_earlier_reports_are_left_out(tmp_path):
     names = (
         "train/a/f100/s0",

@@ -1,7 +1,9 @@
 """Several processes train one network: the same examples, and the same weights but for rounding."""
 
 import json
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightlines.errors import ConfigError
 from sightlines.files import TensorReader
 from sightlines.training.team import Team
 from tests.training.jobs import RESULTS, VIT, job_config
@@ -72,6 +75,38 @@ def test_parts_cover_the_minibatch_once(monkeypatch, n):
         team.rank = rank
         seen += list(team.mine(np.arange(n)))
     assert seen == list(range(n))
+
+
+def meet(rank, port, dtypes, told):
+    where = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    os.environ |= {key: str(value) for key, value in where.items()}
+    team = Team(torch.device("cpu"))
+    try:
+        team.require_same(dtypes[rank])
+        told.put((rank, team.leaders(f"state{rank}")))
+    except ConfigError as error:
+        told.put((rank, str(error)))
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_one_number_format_and_one_state_for_all(is_mixed):
+    """A team on cards of two kinds, of which one has no bfloat16, does not mix formats."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    fork = multiprocessing.get_context("fork")
+    told = fork.SimpleQueue()
+    dtypes = [torch.bfloat16, torch.float32 if is_mixed else torch.bfloat16]
+    processes = [fork.Process(target=meet, args=(rank, port, dtypes, told)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    said = dict(told.get() for _ in processes)
+    for process in processes:
+        process.join()
+    if not is_mixed:
+        assert said == {0: "state0", 1: "state0"}
+    for error in said.values() if is_mixed else ():
+        assert "bfloat16, float32" in error and "train.precision" in error
 
 
 def test_alone_nothing_is_changed():

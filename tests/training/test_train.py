@@ -17,6 +17,7 @@ from sightlines.models.building import load_network
 from sightlines.networks import Network
 from sightlines.training import state
 from sightlines.training.schedule import Order
+from sightlines.training.train import main
 from sightlines.training.training import Training
 from tests.training.jobs import (
     COMPUTE,
@@ -26,6 +27,7 @@ from tests.training.jobs import (
     RESULTS,
     VIT,
     job_config,
+    make_job,
     result_bytes,
     train,
 )
@@ -33,7 +35,17 @@ from tests.training.jobs import (
 PLAIN = {"randaugment_ops": 0, "mixup_alpha": 0, "cutmix_alpha": 0, "label_smoothing": 0}
 
 HAS_BF16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-"""Whether this processor computes in bfloat16; without, `auto` is fp32 and `bf16` is refused."""
+"""Whether torch computes in bfloat16 here, if only by emulation; without, `bf16` is refused."""
+HAS_NATIVE_BF16 = (
+    HAS_BF16
+    and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    and not os.environ.get("ONEDNN_MAX_CPU_ISA")
+)
+NEEDS_NATIVE = pytest.mark.skipif(
+    not HAS_NATIVE_BF16, reason="needs a processor with AVX512-BF16, and oneDNN without a limit"
+)
+LIMIT = ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+"""With this in the environment no processor has bfloat16 of its own."""
 
 
 def states(folder):
@@ -195,15 +207,21 @@ def test_networks_differ_and_compute_settings_without_effect_do_not_count(workpl
     assert result_bytes(train(workplace, "c", same)) == base
 
 
-@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
-def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
+def stop_at(monkeypatch, step):
+    """Let the loss of that step not be finite; returns what undoes it."""
     honest = Training.loss
 
     def poisoned(self, images, batch):
         loss, right = honest(self, images, batch)
-        return (loss * float("nan") if self.step == 9 else loss), right
+        return (loss * float("nan") if self.step == step else loss), right
 
     monkeypatch.setattr(Training, "loss", poisoned)
+    return lambda: monkeypatch.setattr(Training, "loss", honest)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
+    mend = stop_at(monkeypatch, 9)
     config = job_config(clip_norm=clip_norm)
     with pytest.raises(TrainingError) as error:
         train(workplace, "out", config)
@@ -218,10 +236,88 @@ def test_loss_that_is_not_finite(workplace, monkeypatch, clip_norm):
     assert facts["step"] == 9
     assert all(np.isfinite(value).all() for value in tensors.values())
     # The cause gone, the same command ends as if nothing had happened.
-    monkeypatch.setattr(Training, "loss", honest)
+    mend()
     resumed = result_bytes(train(workplace, "out", config))
     assert states(workplace) == []
     assert resumed == result_bytes(train(workplace, "fresh", config))
+
+
+def weights_of(folder):
+    return (folder / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("is_native", [False, pytest.param(True, marks=NEEDS_NATIVE)])
+def test_auto_takes_bfloat16_only_where_it_is_native(workplace, monkeypatch, caplog, is_native):
+    if not is_native:
+        monkeypatch.setenv(*LIMIT)
+    job = make_job(workplace, "auto", job_config(precision="auto"))
+    with caplog.at_level(logging.INFO):
+        main(job)
+    taken, config = ("bfloat16", "bf16") if is_native else ("float32", "fp32")
+    assert weights_of(workplace / "auto") == weights_of(
+        train(workplace, "set", job_config(precision=config))
+    )
+    rule = f"auto: bfloat16 is {'' if is_native else 'not '}native"
+    card = json.loads((workplace / "auto" / "card.json").read_text())
+    assert (card["precision"], card["precision_why"]) == (taken, rule)
+    assert card["recipe"]["precision"] == "auto"
+    set_card = json.loads((workplace / "set" / "card.json").read_text())
+    assert set_card["precision"] == taken and config in set_card["precision_why"]
+    assert (job.notes["precision"], job.notes["precision_why"]) == (taken, rule)
+    evidence = "avx512_bf16" if is_native else "=".join(LIMIT)
+    assert evidence in job.notes["precision_evidence"]
+    (told,) = [line for line in caplog.messages if line.startswith(f"trains in {taken} ")]
+    assert rule in told and evidence in told
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_an_untrained_network_has_no_number_format(workplace, precision):
+    """Nothing of it was computed in another format than float32, whatever the device has."""
+    network = ("vit_small", "f000", "s0")
+    job = make_job(workplace, "out", job_config(network=network, precision=precision))
+    main(job)
+    assert job.notes == {"device": "cpu", "precision": "float32"}
+    card = json.loads((workplace / "out" / "card.json").read_text())
+    assert "precision" not in card and "precision_why" not in card
+    plain = train(workplace, "plain", job_config(network=network, precision="fp32"))
+    for name in set(RESULTS.values()) - {"card.json"}:
+        assert (workplace / "out" / name).read_bytes() == (plain / name).read_bytes()
+
+
+@pytest.mark.parametrize("other", [{"precision": "bfloat16"}, {"device": "Some GPU"}])
+def test_a_state_of_another_format_or_device_is_not_taken_up(workplace, monkeypatch, caplog, other):
+    config = job_config()
+    expected = result_bytes(train(workplace, "fresh", config))
+    mend = stop_at(monkeypatch, 9)
+    with pytest.raises(TrainingError):
+        train(workplace, "out", config)
+    (kept,) = states(workplace)
+    pointer = json.loads((kept / "state.json").read_text())
+    assert pointer["facts"]["compute"] == {"device": "cpu", "precision": "float32"}
+    pointer["facts"]["compute"] |= other
+    (kept / "state.json").write_text(json.dumps(pointer))
+    elsewhere = kept.rename(kept.with_name(kept.name[: state.TRAINING] + "0" * state.PLACE))
+    mend()
+    caplog.clear()
+    assert result_bytes(train(workplace, "out", config)) == expected
+    (told,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    (value,) = other.values()
+    assert elsewhere.name in told and "step 9" in told and value in told
+    assert "train.precision" in told
+    assert states(workplace) == [elsewhere]
+
+
+@NEEDS_NATIVE
+def test_formats_do_not_mix_in_one_training(workplace, monkeypatch):
+    """Begun where auto takes bfloat16, killed, and gone on where it takes float32."""
+    config = job_config(precision="auto")
+    mend = stop_at(monkeypatch, 9)
+    with pytest.raises(TrainingError):
+        train(workplace, "out", config)
+    mend()
+    monkeypatch.setenv(*LIMIT)
+    mixed = weights_of(train(workplace, "out", config))
+    assert mixed == weights_of(train(workplace, "all", job_config(precision="fp32")))
 
 
 def _fraction(workplace):

@@ -1,5 +1,6 @@
 """Provenance out of the records that the jobs left: versions, hardware, times, hashes."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,28 @@ def _facts(records: list[Record]) -> list[tuple[str, str]]:
             versions.setdefault(package, set()).add(version)
     hardware = {f"{r['hardware']['processor']}, {r['hardware']['cores']} cores" for r in records}
     devices = {str(r["notes"]["device"]) for r in records if r["notes"].get("device")}
-    formats = {str(r["notes"]["precision"]) for r in records if r["notes"].get("precision")}
     text = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in versions.items())
     facts = [
         ("Versions", text),
         ("Machine", "; ".join(sorted(hardware))),
         ("Networks ran on", ", ".join(sorted(devices))),
-        ("Number format", ", ".join(sorted(formats))),
+        ("Trained in", _formats(records)),
         ("Jobs recorded", str(len(records))),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _formats(records: list[Record]) -> str:
+    """Number formats of the trainings with their reasons; how many of each, if there are several.
+
+    Everything but training computes in float32.
+    """
+    told = [r["notes"] for r in records if r["notes"].get("precision_why")]
+    counts = Counter(f"{n.get('precision')} ({n['precision_why']})" for n in told)
+    if len(counts) == 1:
+        return next(iter(counts))
+    parts = (f"{k}: {n} network{'s' * (n > 1)}" for k, n in sorted(counts.items()))
+    return "; ".join(parts)
 
 
 def _stages(records: list[Record]) -> list[Row]:

@@ -25,6 +25,8 @@ from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
 from sightlines.stage import record_path
 
 WORKPLACE = Path(".cache/sightlines/reproduce")
+TOLD = {"config": "config", "packages": "packages", "hardware": "hardware", "notes": "how it ran"}
+"""Parts of a record that are compared, and what they are called."""
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -46,7 +48,8 @@ def reproduce(result: str, config: Path, tolerance: float) -> bool:
     place = _workplace(job)
     try:
         _run(job, result, config, place)
-        _tell_changes(job, place)
+        for line in changes(job.record, read_json(place / record_path(Path(job.log)))):
+            print(line)
         verdicts = [_compare(path, place / path, tolerance) for path in sorted(job.outputs)]
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -92,15 +95,21 @@ def _run(job: MadeBy, result: str, config: Path, place: Path) -> None:
         raise ResultError(f"{job.name} failed:\n{(done.stdout + done.stderr).strip()}")
 
 
-def _tell_changes(job: MadeBy, place: Path) -> None:
-    """Say if code, config or software are not those of the record: then so may be the numbers."""
-    again = read_json(place / record_path(Path(job.log)))
-    for key, name in (("config", "config"), ("packages", "packages"), ("hardware", "hardware")):
-        changed = list(differences(job.record.get(key), again.get(key)))
+def changes(record: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """What differs between two records of a job: then so may the numbers.
+
+    Args:
+        record: Of the result that is here.
+        again: Of the one that was made again.
+    """
+    lines = []
+    for key, name in TOLD.items():
+        changed = list(differences(record.get(key), again.get(key)))
         if changed:
-            print(f"{name} differs from the record: {', '.join(changed[:5])}")
-    if job.record.get("code") != again.get("code"):
-        print("the code differs from the record")
+            lines.append(f"{name} differs from the record: {', '.join(changed[:5])}")
+    if record.get("code") != again.get("code"):
+        lines.append("the code differs from the record")
+    return lines
 
 
 def _compare(path: str, again: Path, tolerance: float) -> bool:

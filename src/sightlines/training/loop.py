@@ -32,11 +32,24 @@ def run_training(
         training.restore(*checkpoint)
         log.info(f"taken up at step {training.step} of {plan.total}")
     else:
+        _tell_begun_elsewhere(training, folder, log)
         training.record(evaluate)
         if training.team.leads:
             folder.save(training.tensors(), training.facts())
     order = Order(plan.root, plan.network, plan.images, plan.recipe["batch_size"])
     Loop(training, folder, evaluate, order, log).run()
+
+
+def _tell_begun_elsewhere(training: Training, folder: StateFolder, log: logging.Logger) -> None:
+    here = training.plan.compute.describe()
+    for path, facts in folder.begun_elsewhere():
+        there = facts.get("compute", {})
+        other = [f"{k} {there.get(k)} (here {v})" for k, v in here.items() if there.get(k) != v]
+        log.warning(
+            f"starting anew: {path} holds step {facts.get('step')} of this training, begun with "
+            f"{' and '.join(other)}. It is kept for a machine like that one. Where machines "
+            "differ, set train.precision to fp32 or bf16, and compute.device."
+        )
 
 
 class Loop:

@@ -27,10 +27,22 @@ from sightlines.errors import DiskError, ResultError, TrainingError
 ROOT = Path(".cache/sightlines/training")
 
 
-def fingerprint(*parts: Any) -> str:
-    """Name of the state folder of exactly this training: a digest of what determines it."""
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+TRAINING, PLACE = 12, 8
+"""Digits of a fingerprint for what is trained, and for where and in which number format."""
+
+
+def fingerprint(*parts: Any, place: Any = None) -> str:
+    """Name of the state folder of exactly this training: a digest of what determines it.
+
+    Args:
+        parts: Config, code, inputs and versions.
+        place: Device and number format. Fingerprints that differ in these alone begin alike.
+    """
+    return _digest(parts, TRAINING) + _digest(place, PLACE)
+
+
+def _digest(value: Any, digits: int) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:digits]
 
 
 class StateFolder:
@@ -71,6 +83,19 @@ class StateFolder:
         except (ResultError, KeyError, TypeError) as error:
             self._log.warning(f"starting anew, the state in {self.path} is damaged: {error}")
             return None
+
+    def begun_elsewhere(self) -> list[tuple[Path, dict[str, Any]]]:
+        """States of the same training on another device or in another number format.
+
+        Returns:
+            Each one's folder and facts.
+        """
+        found = []
+        for pointer in sorted(self.path.parent.glob(f"{self.path.name[:TRAINING]}*/state.json")):
+            if pointer.parent != self.path:
+                with contextlib.suppress(ResultError, KeyError, TypeError):
+                    found.append((pointer.parent, dict(files.read_json(pointer)["facts"])))
+        return found
 
     @contextlib.contextmanager
     def owned(self, patience_s: float = 5.0) -> Iterator[None]:

@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightlines.errors import ConfigError
+from sightlines.precision import FORMATS, format_name
+
 RANK, SIZE, LOCAL = "RANK", "WORLD_SIZE", "LOCAL_RANK"
 """Environment variables that torchrun sets."""
 
@@ -100,6 +103,34 @@ class Team:
             value = value.detach().clone()
             torch.distributed.all_reduce(value)
         return value
+
+    def require_same(self, dtype: torch.dtype) -> None:
+        """Make sure that all compute in one number format.
+
+        Raises:
+            ConfigError: they do not; all of them say so.
+        """
+        if self.size == 1:
+            return
+        formats = list(FORMATS.values())
+        mine = torch.tensor(formats.index(dtype), device=self.device)
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        torch.distributed.all_gather(found, mine)
+        names = [format_name(formats[int(index)]) for index in found]
+        if len(set(names)) > 1:
+            raise ConfigError(
+                f"the processes that train together take different number formats "
+                f"({', '.join(names)}): set train.precision to fp32 or bf16, or "
+                "CUDA_VISIBLE_DEVICES to cards of one kind"
+            )
+
+    def leaders(self, text: str) -> str:
+        """The leading process's text, of the length of this one's."""
+        if self.size == 1:
+            return text
+        told = torch.tensor(list(text.encode()), dtype=torch.uint8, device=self.device)
+        torch.distributed.broadcast(told, src=0)
+        return bytes(told.tolist()).decode()
 
     def leave(self) -> None:
         """Wait for the others, and part."""

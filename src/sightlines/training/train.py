@@ -25,7 +25,7 @@ from sightlines.stage import Job, run
 from sightlines.training import schedule, state
 from sightlines.training.evaluation import Scores, evaluate
 from sightlines.training.loop import run_training
-from sightlines.training.team import rank, start_if_asked
+from sightlines.training.team import Team, start_if_asked
 from sightlines.training.training import Plan, Training
 
 TRAIN_SCORED = 2000
@@ -41,10 +41,14 @@ def main(job: Job) -> None:
     config = job.config
     network = Network(*config["network"])
     recipe = config["model"]["train"]
-    if schedule.total_steps(recipe, network.fraction):
+    total = schedule.total_steps(recipe, network.fraction)
+    if total:
         start_if_asked(recipe["processes"])
-    compute = devices.prepare(config["compute"], recipe["precision"])
+    # Accuracy is measured in float32: an untrained network is the same whatever auto takes.
+    compute = devices.prepare(config["compute"], recipe["precision"] if total else "fp32")
     job.notes |= compute.describe()
+    if total:
+        _tell_precision(job, compute)
     splits = open_splits(job.input("splits"), job.input("dataset"))
     image_set = open_dataset(job.input("dataset"), job.source, compute)
     schedule.check(recipe, image_set.size_px)
@@ -53,20 +57,30 @@ def main(job: Job) -> None:
         network=network,
         root=seeds.derive(config["seed"], "finetune", config["task"]) if start else config["seed"],
         recipe=recipe,
-        total=schedule.total_steps(recipe, network.fraction),
+        total=total,
         images=fraction_images(splits, network.fraction),
         image_set=image_set,
         compute=compute,
         checkpoint_every_s=float(config["compute"]["checkpoint_every_s"]),
     )
-    folder = state.StateFolder(state.ROOT / _fingerprint(job, compute), job.log)
-    with folder.owned() if rank() == 0 else contextlib.nullcontext():
-        training = Training(plan, start or _build(config, network, image_set))
+    team = Team(compute.device)
+    team.require_same(compute.dtype)
+    folder = state.StateFolder(state.ROOT / team.leaders(_fingerprint(job, compute)), job.log)
+    with folder.owned() if team.leads else contextlib.nullcontext():
+        training = Training(plan, start or _build(config, network, image_set), team)
         _train(job, training, folder, splits)
         if training.team.leads:
             _write(job, training, splits)
             folder.remove()
         training.team.leave()
+
+
+def _tell_precision(job: Job, compute: devices.Compute) -> None:
+    job.notes["precision_why"] = compute.why
+    if compute.evidence:
+        job.notes["precision_evidence"] = compute.evidence
+    known = f"{compute.why}, {compute.evidence}" if compute.evidence else compute.why
+    job.log.info(f"trains in {compute.describe()['precision']} ({known})")
 
 
 def _fingerprint(job: Job, compute: devices.Compute) -> str:
@@ -78,7 +92,7 @@ def _fingerprint(job: Job, compute: devices.Compute) -> str:
         ),
         {name: files.sha256(job.input(name)) for name in job.inputs if name != "files"},
         {package: metadata.version(package) for package in ("torch", "torchvision", "timm")},
-        compute.describe(),
+        place=compute.describe(),
     )
 
 
@@ -188,6 +202,7 @@ def _describe(job: Job, training: Training) -> dict[str, Any]:
         "fraction": plan.network.fraction,
         "seed": plan.network.seed,
         "root_seed": plan.root,
+        **(_precision(plan.compute) if plan.total else {}),
         "dataset_sha256": files.sha256(job.input("dataset")),
         "splits_sha256": files.sha256(job.input("splits")),
         "classes": list(image_set.classes),
@@ -195,6 +210,11 @@ def _describe(job: Job, training: Training) -> dict[str, Any]:
         "mean": list(image_set.mean),
         "std": list(image_set.std),
     }
+
+
+def _precision(compute: devices.Compute) -> dict[str, str]:
+    """The format that decided the weights, in words that do not depend on the machine's name."""
+    return {"precision": compute.describe()["precision"], "precision_why": compute.why}
 
 
 def _count_parameters(model: nn.Module) -> int:

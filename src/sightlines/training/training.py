@@ -164,6 +164,7 @@ class Training:
         """Everything else of a checkpoint."""
         return {
             "step": self.step,
+            "compute": self.plan.compute.describe(),
             "history": self.history,
             "meter_images": self.meter.images,
             "scaler": self.scaler.state_dict(),
