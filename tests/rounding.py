@@ -4,8 +4,8 @@ A sum of n terms comes out differently on each processor: wider registers add in
 Each of the n roundings errs by at most eps/2 of the size of the sum, up or down, so together they
 walk about √n · eps · size away (Higham, Accuracy and Stability of Numerical Algorithms, chapter 2).
 `c` covers that both sides round, the quotients and roots after the sum, and the luck of the worst
-of many values; it is 4, or 8 at most. Through a chain of sums, as in a network, `terms` is the terms of
-the longest sum times the number of sums.
+of many values; it is 4, or 8 at most. Through a chain of sums, as in a network, `terms` is the
+terms of the longest sum times the number of sums.
 
 A test that would not see a wrong scale of 1 % is refused here, whatever it compares.
 """
