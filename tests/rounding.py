@@ -32,7 +32,7 @@ def bound(size: Any, terms: float, dtype: Dtype = np.float64, c: float = USUAL_C
         raise ValueError(f"c is {c}; rounding explains {LARGEST_C} at most")
     if terms < 1:
         raise ValueError(f"{terms} terms: a sum has one at least")
-    return c * np.sqrt(terms) * float(np.finfo(dtype).eps) * np.asarray(size, np.float64)
+    return c * np.sqrt(terms) * float(np.finfo(dtype).eps) * np.abs(as_array(size))
 
 
 class rounded:
