@@ -38,4 +38,4 @@ def test_training_twice_gives_the_same_bytes(tiny, model, precision):
 def test_grams_agree_with_the_processor_s(offset):
     x = torch.randn(257, 1031, generator=torch.Generator().manual_seed(2)) + offset
     here, there = packed_gram(x), packed_gram(x.cuda()).cpu()
-    assert_rounded(there, here, terms=1031, dtype=np.float32)
+    assert_rounded(there, here, terms=1031, dtype=np.float32, c=8)
