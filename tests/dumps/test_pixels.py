@@ -19,6 +19,7 @@ from tests.dumps.making_experiments import (
     make_network,
     make_reference,
 )
+from tests.rounding import rounded
 
 REFERENCE = [13, 13, 5]
 
@@ -116,7 +117,9 @@ def test_gram_dumps_say_how_large_activations_are(tmp_path, experiment, config):
             shown.model(normalise(batch, [0.5] * 3, [0.25] * 3))
         for index in range(len(shown.layers)):
             sizes = kept[index].abs().numpy()
-            assert found.largest(minibatch)[index] == sizes.max()
+            # The network rounds: sums of up to 32 · 9 terms, 7 of them in each of two blocks.
+            sums = {"terms": 32 * 9 * 7 * 2, "size": sizes.max() or 1, "dtype": np.float32}
+            assert found.largest(minibatch)[index] == rounded(sizes.max(), **sums)
             nonzero = sizes[sizes > 0]
             # The rank of the median of n draws has a standard error of 1 / √(4n); here 3 of them.
             share = 1.5 / np.sqrt(nonzero.size * min(1, gram.SAMPLED / sizes.size) or 1)

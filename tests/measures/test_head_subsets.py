@@ -119,12 +119,8 @@ def test_other_indices_are_of_the_same_subsets_and_units(tmp_path):
     places = [[int(h) for h in text.split()] for text in (folds * 2)[:2]]
     unit = next(i for i, row in enumerate(LAYERS) if row["kind"] == "residual")
     chosen = [np.concatenate([own[h] for h in places[b % 2]], 1) for b, own in enumerate(outputs)]
-    expected = np.mean(
-        [
-            twins.procrustes_of_stored(x, own[unit])
-            for x, own in zip(chosen[:4], layers[:4], strict=True)
-        ]
-    )
+    pairs = [(x, own[unit]) for x, own in zip(chosen[:4], layers[:4], strict=True)]
+    expected = np.mean([twins.procrustes(*pair, twins.stored(*pair)) for pair in pairs])
     found = opinions[(opinions["index"] == "procrustes") & (opinions.unit_rank == 0)]
     # The Gram of heads side by side is a sum of stored ones here, and stored itself in the twin.
     value = found[found.subset == 0].value.item()

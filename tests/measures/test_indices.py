@@ -48,13 +48,13 @@ def procrustes(x, y, both=None):
     return indices.procrustes(indices.square_roots(*indices.decompose(both))[0], both[1])
 
 
-def procrustes_of_stored(x, y):
-    """From Grams in float32, as dumps hold them: roots of what should be 0 keep half the digits."""
-    return procrustes(x, y, indices.unpack(np.stack([*map(pack_features, (x, y))]), len(x)))
+def stored(x, y):
+    """Grams in float32, as dumps hold them: Procrustes' roots of what should be 0 feel it."""
+    return indices.unpack(np.stack([*map(pack_features, (x, y))]), len(x))
 
 
-def neighbours(x, y, count=10):
-    chosen = indices.neighbours(grams(x, y), count)
+def neighbours(x, y, count=10, both=None):
+    chosen = indices.neighbours(grams(x, y) if both is None else both, count)
     return indices.overlap(chosen, chosen)[0, 1]
 
 
