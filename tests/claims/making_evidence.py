@@ -12,6 +12,8 @@ from sightlines.tables import COLUMNS
 
 GROUPS = 4
 """Groups of images of every jackknife; `replicates` have an interval of ± 5.5 spread."""
+MEANS = {"terms": 40 * 40, "size": 1}
+"""How values of claims round: at most means over a map of 40 layers, of similarities up to 1."""
 CHANCE = 0.1
 VIT = {"family": "vit", "pool": "cls", "depth": 6, "width": 24}
 GAP = VIT | {"pool": "gap"}

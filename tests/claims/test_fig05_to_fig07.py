@@ -7,6 +7,7 @@ import pytest
 from sightlines.claims.claim import NotMeasured
 from sightlines.claims.statistics import spearman
 from tests.claims.making_evidence import (
+    MEANS,
     RESNET,
     SLUGS,
     TRAINED,
@@ -20,6 +21,7 @@ from tests.claims.making_evidence import (
     verdict,
     with_replicates,
 )
+from tests.rounding import rounded
 
 FALLING, RISING = [0.6, 0.55, 0.5, 0.45, 0.4], [0.4, 0.45, 0.5, 0.55, 0.6]
 
@@ -54,7 +56,7 @@ def test_c11_is_of_the_unit_that_shows_it_least_among_those_that_are_named(tmp_p
     cka = {0: RISING, 1: FALLING, 2: [0.6, 0.5, 0.55, 0.5, 0.51], 3: FALLING, 4: RISING}
     tables = {"head_subsets.parquet": subsets(TRAINED[0], cka, cka)}
     found = verdict("C11", make_evidence(tmp_path, tables, slugs=TRAINED))
-    assert values(found) == pytest.approx([float(spearman(np.array(cka[2]))), 0.51 / 0.6])
+    assert values(found) == rounded([float(spearman(np.array(cka[2]))), 0.51 / 0.6], **MEANS)
 
 
 def test_c11_under_another_index(tmp_path):
@@ -171,10 +173,10 @@ def test_c12_to_c14_are_what_they_say(tmp_path):
         values(verdict(identity, make_evidence(tmp_path / identity, {TABLE: table})))
         for identity, table in zip(("C12", "C13", "C14"), tables, strict=True)
     ]
-    assert found[0] == pytest.approx([float(spearman(np.array([3, 5, 5, 8, 12])))])
+    assert found[0] == rounded([float(spearman(np.array([3, 5, 5, 8, 12])))], **MEANS)
     half_way = 0.25 + (0.5 - 0.25) / 4
-    assert found[1] == pytest.approx([1.0, half_way / 0.75, 0.3 - 0.1])
-    assert found[2] == pytest.approx([0.3])
+    assert found[1] == rounded([1.0, half_way / 0.75, 0.3 - 0.1], **MEANS)
+    assert found[2] == rounded([0.3], **MEANS)
 
 
 def test_an_own_patch_that_holds_all_has_no_share_elsewhere(tmp_path):
@@ -259,16 +261,16 @@ def test_figure_7(tmp_path, identity, tables):
 
 def test_c15_and_c16_are_what_they_say(tmp_path):
     ratios = values(verdict("C15", make_evidence(tmp_path / "15", c15(True, False, False))))
-    assert ratios == pytest.approx([np.mean(ATTN) / np.mean(UNIT), np.mean(MLP) / np.mean(UNIT)])
+    assert ratios == rounded([np.mean(ATTN) / np.mean(UNIT), np.mean(MLP) / np.mean(UNIT)], **MEANS)
     found = values(verdict("C16", make_evidence(tmp_path / "16", c16(True, False, False))))
     (cls, cls_late), (mlp, mlp_late), (attn, attn_late) = (
         (np.mean(own[:3]), np.mean(own[3:])) for own in (MLP_CLS, MLP, ATTN)
     )
     expected = [cls - cls_late, attn_late - attn, cls - mlp, cls_late - mlp_late]
-    assert found == pytest.approx(expected)
+    assert found == rounded(expected, **MEANS)
     turned = values(verdict("C16b", make_evidence(tmp_path / "16b", c16b(True, False, False))))
     halves = [np.mean(own[3:]) - np.mean(own[:3]) for own in TOKENS.values()]
-    assert turned == pytest.approx([halves[0], -halves[1]])
+    assert turned == rounded([halves[0], -halves[1]], **MEANS)
 
 
 def test_an_untrained_resnet_whose_branches_are_0_is_no_control(tmp_path):
@@ -297,7 +299,7 @@ def test_all_seeds_are_read_and_paired(tmp_path):
     tables = {"skip_ratios.parquet": pd.concat(parts)}
     line = verdict("C15", make_evidence(tmp_path, tables, slugs)).lines[0]
     ratio = np.mean(ATTN) / np.mean(UNIT)
-    assert (line.high, line.low) == pytest.approx((ratio, ratio / 2))
+    assert (line.high, line.low) == rounded((ratio, ratio / 2), **MEANS)
 
 
 def test_a_seed_that_was_not_measured_does_not_keep_the_other_from_speaking(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from tests.claims.making_evidence import (
     CHANCE,
     GAP,
+    MEANS,
     RESNET,
     SLUGS,
     TRAINED,
@@ -18,6 +19,7 @@ from tests.claims.making_evidence import (
     verdict,
     with_replicates,
 )
+from tests.rounding import rounded
 
 POOLS = {"vit": VIT, "gap": GAP, "resnet": RESNET}
 TRIO = [f"{m}/{f}/s0" for f in ("f100", "f000") for m in POOLS]
@@ -64,8 +66,8 @@ def test_c23(tmp_path):
 def test_c23_is_half_of_what_others_know_above_chance(tmp_path):
     tables = figure_11a(True, False, False)
     found = verdict("C23", make_evidence(tmp_path, tables, TRIO, POOLS))
-    assert values(found) == pytest.approx([0.5 * (0.7 - CHANCE) - (0.25 - CHANCE)] * 2)
-    assert found.lines[0].control == pytest.approx(0.5 * (0.7 - CHANCE) - (0.55 - CHANCE))
+    assert values(found) == rounded([0.5 * (0.7 - CHANCE) - (0.25 - CHANCE)] * 2, **MEANS)
+    assert found.lines[0].control == rounded(0.5 * (0.7 - CHANCE) - (0.55 - CHANCE), **MEANS)
 
 
 def test_a_token_without_accuracy_leaves_c23_open(tmp_path):
@@ -117,7 +119,7 @@ def test_c25(tmp_path):
 def test_c24_and_c25_are_what_they_say(tmp_path):
     evidence = make_evidence(tmp_path, figure_11b(True, False, False), TRIO, POOLS)
     assert values(verdict("C24", evidence)) == [0.0, 0.0]
-    assert values(verdict("C25", evidence)) == pytest.approx([0.01, 0.5 - 0.2, 0.01])
+    assert values(verdict("C25", evidence)) == rounded([0.01, 0.5 - 0.2, 0.01], **MEANS)
 
 
 @pytest.mark.parametrize("better", ["vit", "gap"])
@@ -155,8 +157,8 @@ def test_both_seeds_of_a_pair_are_read(tmp_path):
         "C24", make_evidence(tmp_path, {"probe_replicates.parquet": table}, slugs, POOLS)
     )
     line = found.lines[0]
-    assert found.word == "inconclusive" and line.value == pytest.approx(0.05)
-    assert (line.low, line.high) == pytest.approx((0, 0.1))
+    assert found.word == "inconclusive" and line.value == rounded(0.05, **MEANS)
+    assert (line.low, line.high) == rounded((0, 0.1), **MEANS)
 
 
 ENOUGH = ["vit/f100/s0", "vit/f010/s0", "resnet/f100/s0", "vit/f000/s0", "resnet/f000/s0"]
@@ -185,9 +187,9 @@ def middle(curve):
 def test_c28_and_c29_are_what_they_say(tmp_path):
     evidence = make_evidence(tmp_path, figure_13(True, False, False), ENOUGH)
     gap = middle(MORE) - middle(FEWER)
-    assert values(verdict("C28", evidence)) == pytest.approx([gap, gap - 3 * 0.05])
+    assert values(verdict("C28", evidence)) == rounded([gap, gap - 3 * 0.05], **MEANS)
     ahead = [middle(MORE) - middle(FLAT), 0.25]
-    assert values(verdict("C29", evidence)) == pytest.approx(ahead)
+    assert values(verdict("C29", evidence)) == rounded(ahead, **MEANS)
 
 
 def test_c28_is_of_the_largest_vit_with_fewer_images_and_its_smallest_fraction(tmp_path):
@@ -210,8 +212,8 @@ def test_c28_reads_every_seed_on_the_smallest_fraction(tmp_path):
     evidence = make_evidence(tmp_path, {"probe_replicates.parquet": pd.concat(parts)}, slugs)
     line = verdict("C28", evidence).lines[0]
     gap = middle(MORE) - middle(FEWER)
-    assert line.value == pytest.approx(-gap / 2)
-    assert (line.high, line.low) == pytest.approx((0, -gap))
+    assert line.value == rounded(-gap / 2, **MEANS)
+    assert (line.high, line.low) == rounded((0, -gap), **MEANS)
 
 
 @pytest.mark.parametrize("identity", ["C28", "C29"])
@@ -262,7 +264,7 @@ def test_c30_is_c28_and_c29_on_every_task_that_was_probed(tmp_path):
     assert "dataset unknown" in found.because
     own = make_evidence(tmp_path / "own", figure_13(True, True, False), ENOUGH)
     expected = [v for identity in ("C28", "C29") for v in values(verdict(identity, own))]
-    assert values(found) == pytest.approx(expected)
+    assert values(found) == rounded(expected, **MEANS)
 
 
 def test_undefined_probes_leave_c30_open(tmp_path):

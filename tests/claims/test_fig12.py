@@ -8,6 +8,7 @@ from sightlines.claims.claim import NotMeasured
 from sightlines.claims.statistics import spearman
 from tests.claims.making_evidence import (
     GROUPS,
+    MEANS,
     VIT,
     check_words,
     claim,
@@ -18,6 +19,7 @@ from tests.claims.making_evidence import (
     verdict,
     vit_layers,
 )
+from tests.rounding import rounded
 
 LESS = [f"vit/{f}/s0" for f in ("f003", "f010", "f100", "f000")]
 FALLING, LEVEL = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.3]), np.full(6, 0.5)
@@ -57,7 +59,7 @@ def test_c26_is_of_the_weakest_fraction_and_the_smallest_rise(tmp_path):
     maps = own_blocks(FALLING, fraction="f003") | own_blocks(swapped) | own_blocks(TURNED, 0, "s1")
     found = c26(tmp_path, maps, LESS[:3])
     rise = swapped.mean() - FALLING.mean()
-    assert values(found) == pytest.approx([float(spearman(swapped)), rise], abs=1e-6)
+    assert values(found) == rounded([float(spearman(swapped)), rise], **MEANS, dtype=np.float32)
     assert found.word == "reproduced" and "no untrained control" in found.because
 
 
@@ -104,7 +106,7 @@ def test_c26_reads_every_seed_that_has_fewer_images(tmp_path):
         maps[f"vit/{fraction}/s1|vit/f100/s1"] = own
     maps |= {"vit/f100/s0|vit/f100/s1": own_blocks(LEVEL + 0.4)["vit/f010/s0|vit/f100/s0"]}
     line = c26(tmp_path, maps, slugs).lines[0]
-    assert (line.low, line.high) == pytest.approx((-1.0, 1.0))
+    assert (line.low, line.high) == rounded((-1.0, 1.0), **MEANS)
 
 
 def opinions(by_fraction, index="rbf"):
@@ -158,8 +160,8 @@ def test_c27(tmp_path):
 def test_c27_is_the_difference_over_the_upper_halves(tmp_path):
     tables = sizes(True, False, False)
     found = verdict("C27", make_evidence(tmp_path, tables, SIZED, SIZES, sizes=PARAMETERS))
-    assert values(found) == pytest.approx([2 / 3 - 0.7 / 3], abs=1e-6)
-    assert found.lines[0].control == pytest.approx(0.7 / 3 - 2 / 3, abs=1e-6)
+    assert values(found) == rounded([2 / 3 - 0.7 / 3], **MEANS, dtype=np.float32)
+    assert found.lines[0].control == rounded(0.7 / 3 - 2 / 3, **MEANS, dtype=np.float32)
 
 
 def test_a_block_that_is_undefined_leaves_c27_open(tmp_path):

@@ -5,8 +5,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from sightlines.claims import statistics
+from tests.rounding import rounded
 
 LAYERS = (4, 5, 11, 13)
+MEANS = {"terms": max(LAYERS) ** 2, "size": 1}
 
 
 def a_map(layers, seed=0, columns=None):
@@ -99,20 +101,20 @@ MAPS = [*(a_map(n, seed) for n in LAYERS for seed in range(3)), holed(a_map(11))
 def test_statistics_are_their_slow_twins(m):
     contrast, cut = slow_split(m)
     if np.isfinite(contrast):
-        assert statistics.split_contrast(m) == pytest.approx(contrast)
-        assert statistics.split_depth(m) == pytest.approx(cut)
+        assert statistics.split_contrast(m) == rounded(contrast, **MEANS)
+        assert statistics.split_depth(m) == rounded(cut, **MEANS)
     half = next(i for i in range(len(m)) if depth(i, len(m)) >= 0.5)
-    assert statistics.low_high(m) == pytest.approx(slow_low_high(m), nan_ok=True)
-    assert statistics.mid_ratio(m) == pytest.approx(slow_cut_ratio(m, half))
-    assert statistics.mean_all(m) == pytest.approx(mean(m.ravel()))
-    assert statistics.alignment(m) == pytest.approx(slow_alignment(m), nan_ok=True)
+    assert statistics.low_high(m) == rounded(slow_low_high(m), nan_ok=True, **MEANS)
+    assert statistics.mid_ratio(m) == rounded(slow_cut_ratio(m, half), **MEANS)
+    assert statistics.mean_all(m) == rounded(mean(m.ravel()), **MEANS)
+    assert statistics.alignment(m) == rounded(slow_alignment(m), nan_ok=True, **MEANS)
     low = np.arange(len(m)) < 2
-    assert statistics.cut_ratio(m, low) == pytest.approx(slow_cut_ratio(m, 2))
+    assert statistics.cut_ratio(m, low) == rounded(slow_cut_ratio(m, 2), **MEANS)
 
 
 def test_alignment_reads_rows_for_each_column():
     m = a_map(7, 3, columns=5)
-    assert statistics.alignment(m) == pytest.approx(slow_alignment(m))
+    assert statistics.alignment(m) == rounded(slow_alignment(m), **MEANS)
     assert statistics.alignment(m).shape == (5,)
 
 
@@ -121,22 +123,22 @@ def test_spearman_is_its_slow_twin_and_scipy_with_and_without_ties(seed):
     random = np.random.default_rng(seed)
     values, against = random.integers(0, 5, (2, 9)).astype(float)
     found = statistics.spearman(values, against)
-    assert found == pytest.approx(slow_spearman(values, against))
-    assert found == pytest.approx(spearmanr(values, against).statistic)
-    assert statistics.spearman(values) == pytest.approx(slow_spearman(values, range(9)))
+    assert found == rounded(slow_spearman(values, against), **MEANS)
+    assert found == rounded(spearmanr(values, against).statistic, **MEANS)
+    assert statistics.spearman(values) == rounded(slow_spearman(values, range(9)), **MEANS)
 
 
 def test_replicates_go_through_at_once():
     stack = np.stack([a_map(11, seed) for seed in range(4)])
     for name in ("low_high", "split_contrast", "split_depth", "mid_ratio", "mean_all", "alignment"):
         function = getattr(statistics, name)
-        assert function(stack) == pytest.approx(np.stack([function(m) for m in stack])), name
+        assert function(stack) == rounded(np.stack([function(m) for m in stack]), **MEANS), name
     rows = stack[:, 0]
     one = np.stack([statistics.spearman(row, np.arange(11)) for row in rows])
-    assert statistics.spearman(rows, np.arange(11)) == pytest.approx(one)
+    assert statistics.spearman(rows, np.arange(11)) == rounded(one, **MEANS)
     pairs = zip(rows, stack[:, 1], strict=True)
     each = np.stack([statistics.spearman(a, b) for a, b in pairs])
-    assert statistics.spearman(rows, stack[:, 1]) == pytest.approx(each)
+    assert statistics.spearman(rows, stack[:, 1]) == rounded(each, **MEANS)
 
 
 def blocks(layers, cut, within, across):
@@ -146,29 +148,29 @@ def blocks(layers, cut, within, across):
 
 def test_closed_forms():
     m = blocks(12, 7, 0.8, 0.2)
-    assert statistics.split_contrast(m) == pytest.approx(0.6)
-    assert statistics.split_depth(m) == pytest.approx(7 / 11)
-    assert statistics.cut_ratio(m, np.arange(12) < 7) == pytest.approx(0.25)
-    assert statistics.mid_ratio(blocks(12, 6, 0.8, 0.2)) == pytest.approx(0.25)
-    assert statistics.low_high(m) == pytest.approx(0.2)
-    assert statistics.alignment(np.eye(5)) == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert statistics.split_contrast(m) == rounded(0.6, **MEANS)
+    assert statistics.split_depth(m) == rounded(7 / 11, **MEANS)
+    assert statistics.cut_ratio(m, np.arange(12) < 7) == rounded(0.25, **MEANS)
+    assert statistics.mid_ratio(blocks(12, 6, 0.8, 0.2)) == rounded(0.25, **MEANS)
+    assert statistics.low_high(m) == rounded(0.2, **MEANS)
+    assert statistics.alignment(np.eye(5)) == rounded([0, 0.25, 0.5, 0.75, 1], **MEANS)
     rising = np.arange(5.0) ** 3
-    assert statistics.spearman(rising) == pytest.approx(1)
-    assert statistics.spearman(-rising) == pytest.approx(-1)
+    assert statistics.spearman(rising) == rounded(1, **MEANS)
+    assert statistics.spearman(-rising) == rounded(-1, **MEANS)
 
 
 def test_negative_control_a_uniform_map_has_no_contrast():
     m = np.full((12, 12), 0.5)
-    assert statistics.split_contrast(m) == pytest.approx(0)
-    assert statistics.mid_ratio(m) == pytest.approx(1)
+    assert statistics.split_contrast(m) == rounded(0, **MEANS)
+    assert statistics.mid_ratio(m) == rounded(1, **MEANS)
 
 
 def test_nothing_depends_on_the_scale_of_similarity_that_is_a_ratio_or_an_order():
     m = a_map(11)
     low = np.arange(11) < 4
-    assert statistics.cut_ratio(3 * m, low) == pytest.approx(statistics.cut_ratio(m, low))
-    assert statistics.alignment(3 * m - 1) == pytest.approx(statistics.alignment(m))
-    assert statistics.spearman(np.exp(m[0])) == pytest.approx(statistics.spearman(m[0]))
+    assert statistics.cut_ratio(3 * m, low) == rounded(statistics.cut_ratio(m, low), **MEANS)
+    assert statistics.alignment(3 * m - 1) == rounded(statistics.alignment(m), **MEANS)
+    assert statistics.spearman(np.exp(m[0])) == rounded(statistics.spearman(m[0]), **MEANS)
 
 
 def test_undefined_cells_are_left_out_and_undefined_maps_stay_undefined():
@@ -188,5 +190,5 @@ def test_too_few_layers_have_no_cut():
 def test_a_part_of_one_layer_has_no_similarity_within_and_leaves_it_to_the_other():
     low, own = np.arange(6) < 1, a_map(6)
     within = own[1:, 1:][~np.eye(5, dtype=bool)].mean()
-    assert statistics.cut_ratio(own, low) == pytest.approx(own[0, 1:].mean() / within)
+    assert statistics.cut_ratio(own, low) == rounded(own[0, 1:].mean() / within, **MEANS)
     assert np.isnan(statistics.cut_ratio(a_map(2), np.arange(2) < 1))

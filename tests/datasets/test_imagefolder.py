@@ -203,7 +203,8 @@ def test_exif_rotation_is_applied():
 def test_decoding_scales_the_short_side_and_crops_the_centre():
     ramp = np.tile(np.arange(90, dtype=np.uint8), (30, 1))
     square = photographs.decode(saved(Image.fromarray(ramp)), View(15))
-    np.testing.assert_allclose(square[7, :, 0], np.arange(30.5, 60, 2), atol=1.5)
+    # A step of the ramp is one grey level, which the filter and the coding round once each.
+    assert np.abs(square[7, :, 0] - np.arange(30.5, 60, 2)).max() <= 1.5
     assert photographs.decode(saved(Image.new("RGB", (20000, 1))), View(15)).shape == (15, 15, 3)
 
 

@@ -12,6 +12,7 @@ from sightlines.devices import Compute
 from sightlines.errors import ResultError
 from sightlines.files import TensorReader, sha256
 from sightlines.stage import Job
+from tests.rounding import assert_rounded
 
 LOG = logging.getLogger("test")
 SETTINGS = {
@@ -52,8 +53,9 @@ def test_normalise_centres_and_scales(folder):
     everything = next(images.batches("train", [np.arange(53)]))
     x = reading.normalise(everything, images.mean, images.std)
     assert x.dtype == torch.float32
-    np.testing.assert_allclose(x.mean((0, 2, 3)).numpy(), 0, atol=1e-4)
-    np.testing.assert_allclose(x.std((0, 2, 3)).numpy(), 1, atol=1e-3)
+    sums = {"terms": 53 * 16 * 16, "size": float(x.abs().max()), "dtype": np.float32}
+    assert_rounded(x.mean((0, 2, 3)), torch.zeros(3), **sums)
+    assert_rounded(x.std((0, 2, 3), correction=0), torch.ones(3), **sums)
 
 
 def test_damaged_files_are_noticed(folder):

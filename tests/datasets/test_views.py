@@ -53,7 +53,7 @@ def test_squash_keeps_no_proportions():
     image = photograph(200, 100)
     found = seen(image, View(50, crop_mode="squash"))
     expected = np.asarray(image.resize((50, 50), Image.Resampling.BICUBIC)).astype(int)
-    np.testing.assert_allclose(found, expected, atol=1)
+    assert np.abs(found - expected).max() <= 1, "Pillow rounds rows and columns in another order"
 
 
 def test_arrays_are_scaled_and_cropped_alike():

@@ -10,6 +10,7 @@ from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.errors import DiskError, ResultError
 from sightlines.models.attention import capture_attention
 from sightlines.models.layers import capture
+from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
@@ -20,6 +21,7 @@ from tests.dumps.making_experiments import (
     make_reference,
 )
 from tests.reference.attention_loops import head_statistics
+from tests.rounding import assert_rounded, rounded
 
 REFERENCE = [13, 13, 5]
 DUMPS = {"gram": gram, "attention": attention, "features": features}
@@ -86,12 +88,8 @@ def test_gram_dump_holds_every_layer_of_every_minibatch(tmp_path, experiment, co
             model(images)
         packed = found.packed(minibatch)
         for index, layer in enumerate(found.layers):
-            x = kept[index].flatten(1).double().numpy()
-            assert layer["features"] == x.shape[1]
-            x -= x.mean(0)
-            expected = (x @ x.T)[np.triu_indices(n)]
-            atol = 1e-5 * max(np.abs(expected).max(), 1e-6)
-            np.testing.assert_allclose(packed[index], expected, rtol=0, atol=atol)
+            assert layer["features"] == kept[index][0].numel()
+            assert_gram(packed[index], kept[index], layer["name"])
 
 
 def test_untrained_branches_that_are_zero_have_a_zero_gram(tmp_path, experiment):
@@ -108,6 +106,8 @@ def test_attention_dump_agrees_with_loops(tmp_path, experiment):
     found = AttentionDump(path)
     assert (found.blocks, found.heads, found.grid) == (2, 3, (2, 2))
     splits = files.TensorReader(chosen("attention", experiment))
+    # A dump's attention is what a query sends to 5 tokens, after two blocks of sums of 48 at most.
+    sums = {"terms": 48 * 7 * 2, "dtype": np.float32}
     offsets = np.zeros((2, 3, 3, 3))
     begin = np.cumsum([0, *REFERENCE])
     for minibatch, n in enumerate(REFERENCE):
@@ -125,9 +125,9 @@ def test_attention_dump_agrees_with_loops(tmp_path, experiment):
                     expected = head_statistics(rows, (2, 2), 4, 1)
                     for name in attention.STATISTICS:
                         value = found.per_image(name, minibatch)[image, block, head]
-                        assert value == pytest.approx(expected[name], abs=1e-5), name
+                        assert value == rounded(expected[name], **sums), name
                     offsets[block, head] += expected["offset_mass"] / sum(REFERENCE)
-    np.testing.assert_allclose(found.offset_mass(), offsets, atol=1e-6)
+    assert_rounded(found.offset_mass(), offsets, **sums)
 
 
 def test_attention_that_saturates_on_the_class_token_is_no_divergence(tmp_path, experiment):
@@ -161,12 +161,15 @@ def test_features_are_pooled_block_outputs_of_labelled_images(tmp_path, experime
     wanted = features.probed_layers(layers_of("features", experiment, path))
     with torch.inference_mode(), capture(model, wanted, keep_in(kept)):
         model(images)
+    # Sums of up to 32 · 9 terms, 7 of them in each of two blocks: minibatches are of other sizes.
+    sums = {"terms": 32 * 9 * 7 * 2, "dtype": np.float32}
     for index, layer in enumerate(wanted):
         x = kept[index]
         mean = x[:, 1:].mean(1) if x.dim() == 3 else x.mean((2, 3))
-        np.testing.assert_allclose(reader[f"mean.{layer.name}"], mean, atol=1e-5)
+        size = float(x.abs().max())
+        assert_rounded(reader[f"mean.{layer.name}"], mean, layer.name, size=size, **sums)
         if x.dim() == 3:
-            np.testing.assert_allclose(reader[f"cls.{layer.name}"], x[:, 0], atol=1e-5)
+            assert_rounded(reader[f"cls.{layer.name}"], x[:, 0], layer.name, **sums)
         else:
             assert f"cls.{layer.name}" not in reader
     names = [layer.name for layer in wanted]

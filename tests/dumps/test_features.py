@@ -21,12 +21,15 @@ from tests.dumps.making_experiments import (
     make_probes,
 )
 from tests.reference.pooling_loops import slow_grid
+from tests.rounding import assert_rounded
 
 GAP = VIT | {"pool": "gap"}
 STAGES = RESNET | {"units": [1, 1, 2], "channels": [32, 64, 128]}
 PROBES = {"token_depths": 2, "token_train": 9, "token_held_out": 4, "token_test": 5}
 DUMPS = {"features": features, "token_features": token_features}
 SIZES = (11, 5, 3)
+# Sums of up to 32 · 9 terms, three convolutions and norms in each of four units.
+SUMS = {"terms": 32 * 9 * 6 * 4, "dtype": np.float32}
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +91,8 @@ def test_features_are_pooled_block_outputs(tmp_path, dataset, config):
         for kind in ("cls", "mean", "first"):
             assert (f"{kind}.{name}" in found) == (kind in expected)
         for kind, value in expected.items():
-            np.testing.assert_allclose(found.features(f"{kind}.{name}"), value, atol=1e-5)
+            size = np.abs(x).max()
+            assert_rounded(found.features(f"{kind}.{name}"), value, name, size=size, **SUMS)
     if config is STAGES:
         widths = [found.features(f"mean.{name}").shape[1] for name in kept]
         assert widths == [128, 64, 128, 128]
@@ -115,7 +119,7 @@ def test_token_features_are_the_tokens_of_some_of_the_images(tmp_path, dataset, 
         if x.ndim == 4:
             cells = [slow_grid(m, last).reshape(-1, last[1] * last[2]).T for m in x]
             x = np.array(cells)
-        np.testing.assert_allclose(found.features(f"tokens.{name}"), x, atol=1e-5)
+        assert_rounded(found.features(f"tokens.{name}"), x, name, **SUMS)
     assert found.meta["class_token"] == (config is VIT)
     assert found.depths == ([0, 1, 1] if config is VIT else [0, 1])
     assert found.meta["grid"] == [2, 2]

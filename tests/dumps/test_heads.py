@@ -8,6 +8,7 @@ from sightlines.dumps import heads
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.errors import ResultError
+from tests.dumps.grams import gram_of
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
@@ -16,6 +17,7 @@ from tests.dumps.making_experiments import (
     make_network,
     make_reference,
 )
+from tests.rounding import assert_rounded
 
 SIZES = [13, 6]
 
@@ -76,10 +78,9 @@ def weighted_values(model, images):
     return out
 
 
-def centred_gram(features):
-    x = features.reshape(len(features), -1)
-    x = x - x.mean(0)
-    return (x @ x.T)[np.triu_indices(len(x))]
+def sums_over(outputs):
+    """How a Gram of some heads' outputs rounds: features, after a sum of inputs, one of tokens."""
+    return {"terms": outputs[0].size * 3, "dtype": np.float32}
 
 
 def test_the_dump_holds_each_heads_weighted_values_before_they_are_mixed(tmp_path, experiment):
@@ -88,8 +89,8 @@ def test_the_dump_holds_each_heads_weighted_values_before_they_are_mixed(tmp_pat
     assert (found.heads, found.batch_sizes, found.network.slug) == (3, SIZES, "vit/f000/s0")
     for minibatch in range(len(SIZES)):
         outputs = weighted_values(model, pixels(tmp_path, experiment, minibatch))
-        expected = [centred_gram(outputs[:, :, head]) for head in range(3)]
-        np.testing.assert_allclose(found.packed(minibatch), expected, rtol=1e-4, atol=1e-5)
+        expected = [gram_of(outputs[:, :, head]) for head in range(3)]
+        assert_rounded(found.packed(minibatch), expected, **sums_over(outputs))
 
 
 def test_the_gram_of_heads_side_by_side_is_the_sum_of_their_grams(tmp_path, experiment):
@@ -97,8 +98,8 @@ def test_the_gram_of_heads_side_by_side_is_the_sum_of_their_grams(tmp_path, expe
     outputs = weighted_values(model, pixels(tmp_path, experiment, 0))
     packed = HeadsDump(path).packed(0).astype(np.float64)
     for subset in ([0, 2], [1, 2], [0, 1, 2]):
-        together = centred_gram(outputs[:, :, subset])
-        np.testing.assert_allclose(packed[subset].sum(0), together, rtol=1e-4, atol=1e-5)
+        together = gram_of(outputs[:, :, subset])
+        assert_rounded(packed[subset].sum(0), together, **sums_over(outputs))
 
 
 def test_all_heads_together_are_the_input_of_the_output_projection(tmp_path, experiment):
@@ -107,8 +108,8 @@ def test_all_heads_together_are_the_input_of_the_output_projection(tmp_path, exp
     model.blocks[0].attn.proj.register_forward_pre_hook(lambda m, a: kept.append(a[0].clone()))
     with torch.inference_mode():
         model(pixels(tmp_path, experiment, 1))
-    whole = packed_gram(kept[0]).numpy()
-    np.testing.assert_allclose(HeadsDump(path).packed(1).sum(0), whole, rtol=1e-4, atol=1e-5)
+    whole = packed_gram(kept[0])
+    assert_rounded(HeadsDump(path).packed(1).sum(0), whole, **sums_over(kept[0].numpy()))
 
 
 def test_two_dumps_are_the_same_bytes_and_leave_no_hook(tmp_path, experiment):

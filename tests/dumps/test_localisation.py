@@ -19,6 +19,7 @@ from tests.dumps.making_experiments import (
     make_reference,
 )
 from tests.reference.cka_song import hsic_song
+from tests.rounding import assert_rounded
 
 REFERENCE = [11, 11, 5]
 GAP = VIT | {"pool": "gap"}
@@ -60,6 +61,16 @@ def weighted_hsic(x, y):
     return len(x) * (len(x) - 3) * hsic_song(x @ x.T, y @ y.T)
 
 
+def assert_hsic(found, expected, x, size):
+    """Sums over the features x [n, features] in float32, over pairs of images in float64.
+
+    Means round as large as they are, and are then removed: what is left has that error.
+    """
+    x = np.asarray(x, np.float64).reshape(len(x), -1)
+    lost = max(np.abs(x).max() / np.abs(x - x.mean(0)).max(), 1)
+    assert_rounded(found, expected, terms=x.shape[1], size=size * lost, dtype=np.float32)
+
+
 def cells_in_loops(maps, grid):
     """Every cell's features, row after row, in float64."""
     height, width = maps.shape[2] // grid[0], maps.shape[3] // grid[1]
@@ -96,8 +107,7 @@ def test_dump_agrees_with_loops_over_tokens_and_patches(tmp_path, experiment, co
         patches = list(cells_in_loops(images, found.grid))
         for u, patch in enumerate(patches):
             expected = [weighted_hsic(other, patch) for other in patches]
-            atol = 1e-6 * max(expected)
-            np.testing.assert_allclose(found.patches(minibatch)[:, u], expected, atol=atol)
+            assert_hsic(found.patches(minibatch)[:, u], expected, patch, max(expected))
         for layer, activations in kept.items():
             prefix = 1 if config is VIT else 0
             maps = activations
@@ -109,20 +119,17 @@ def test_dump_agrees_with_loops_over_tokens_and_patches(tmp_path, experiment, co
             tokens = list(cells_in_loops(maps, found.grid))
             for t, token in enumerate(tokens):
                 own = weighted_hsic(token, token)
-                assert found.own_tokens(minibatch)[layer, t] == pytest.approx(own, rel=1e-4)
+                assert_hsic(found.own_tokens(minibatch)[layer, t], own, token, own)
                 expected = [weighted_hsic(token, patch) for patch in patches]
                 scale = np.sqrt(own * np.diag(found.patches(minibatch)).max())
-                np.testing.assert_allclose(
-                    found.cross(minibatch)[layer, t], expected, atol=1e-5 * scale
-                )
+                assert_hsic(found.cross(minibatch)[layer, t], expected, token, scale)
             if prefix:
                 cls = activations[:, 0]
-                expected = [weighted_hsic(cls, patch) for patch in patches]
-                np.testing.assert_allclose(
-                    found.cross_cls(minibatch)[layer], expected, rtol=1e-3, atol=1e-3 * scale
-                )
                 own = weighted_hsic(cls, cls)
-                assert found.own_cls(minibatch)[layer] == pytest.approx(own, rel=1e-4)
+                assert_hsic(found.own_cls(minibatch)[layer], own, cls, own)
+                expected = [weighted_hsic(cls, patch) for patch in patches]
+                scale = np.sqrt(own * np.diag(found.patches(minibatch)).max())
+                assert_hsic(found.cross_cls(minibatch)[layer], expected, cls, scale)
 
 
 def test_layers_keep_their_place_among_all_layers(tmp_path, experiment):
@@ -136,8 +143,9 @@ def test_tokens_that_are_the_patches_have_the_patches_hsic():
     images = random(9, 3, 12, 12)
     patches = centred_pairs(images, (3, 3))
     cross, own = token_patch_hsic(images, (3, 3), patches)
-    torch.testing.assert_close(cross, patches @ patches.T)
-    torch.testing.assert_close(own, cross.diagonal())
+    pairs = 9 * 8 // 2
+    assert_rounded(cross, patches @ patches.T, terms=pairs)
+    assert_rounded(own, cross.diagonal(), terms=pairs)
 
 
 def test_hsic_does_not_change_with_a_rotation_and_scales_with_the_features():
@@ -147,8 +155,9 @@ def test_hsic_does_not_change_with_a_rotation_and_scales_with_the_features():
     rotation, _ = torch.linalg.qr(random(6, 6, seed=3))
     turned = 3 * torch.einsum("ncrs,cd->ndrs", tokens, rotation) + 5
     turned_cross, turned_own = token_patch_hsic(turned, (4, 4), patches)
-    torch.testing.assert_close(turned_cross, 9 * cross, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(turned_own, 81 * own, rtol=1e-4, atol=1e-3)
+    # The rotation is one sum over 6 channels, the Gram another.
+    assert_rounded(turned_cross, 9 * cross, terms=6 * 2, dtype=np.float32)
+    assert_rounded(turned_own, 81 * own, terms=6 * 2, dtype=np.float32)
 
 
 @pytest.mark.parametrize("sides", [(7, 7), (7, 10), (4, 4), (9, 5)])
@@ -158,7 +167,8 @@ def test_cells_tile_the_map_so_their_grams_add_up(sides):
     filler = sides[0] * sides[1]
     assert sorted(p for p in positions.flatten().tolist() if p < filler) == list(range(filler))
     whole = centred_pairs(maps, (1, 1))[0]
-    torch.testing.assert_close(centred_pairs(maps, (4, 4)).sum(0), whole, rtol=1e-5, atol=1e-4)
+    sums = centred_pairs(maps, (4, 4)).sum(0)
+    assert_rounded(sums, whole, terms=maps[0].numel(), dtype=np.float32)
 
 
 def test_cells_are_numbered_row_after_row():
@@ -172,8 +182,8 @@ def test_chunks_of_one_token_change_nothing(monkeypatch):
     whole = token_patch_hsic(maps, (4, 4), patches)
     monkeypatch.setattr(localisation_hsic, "CHUNK_BYTES", 1)
     parts = token_patch_hsic(maps, (4, 4), patches)
-    torch.testing.assert_close(parts[0], whole[0], rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(parts[1], whole[1], rtol=1e-4, atol=1e-3)
+    assert_rounded(parts[0], whole[0], terms=5, dtype=np.float32)
+    assert_rounded(parts[1], whole[1], terms=5, dtype=np.float32)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.7, 1e4])
@@ -189,7 +199,9 @@ def test_large_means_lose_no_digits():
     patches = centred_pairs(random(29, 3, 4, 4, seed=5), (2, 2))
     exact = token_patch_hsic(maps, (2, 2), patches)
     moved = token_patch_hsic(maps + 100, (2, 2), patches)
-    torch.testing.assert_close(moved[1], exact[1], rtol=1e-3, atol=0)
+    # Without the means removed first, products of 100 · 100 would round in its fourth digit.
+    size = 100 * exact[1].max()
+    assert_rounded(moved[1], exact[1], terms=50, size=size, dtype=np.float32, c=1)
 
 
 def test_prefix_tokens_are_no_patches():

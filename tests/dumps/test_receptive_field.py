@@ -30,12 +30,15 @@ from tests.dumps.making_experiments import (
     make_reference,
 )
 from tests.reference.receptive_field_loops import mean_map
+from tests.rounding import assert_rounded, rounded
 
 SETTINGS = {"images": 10, "channels": 5, "depths": 2}
 MIXER = {
     "family": "mixer",
     **{"patch_px": 4, "width": 12, "depth": 2, "token_ratio": 0.5, "mlp_ratio": 2, "drop_path": 0},
 }
+# Through the network and back: sums of up to 8 · 9 terms, 7 of them in each of two blocks.
+NETWORK = {"terms": 2 * 72 * 7 * 2, "dtype": np.float32}
 CONFIGS = {"vit": VIT, "mixer": MIXER, "vit_gap": VIT | {"pool": "gap"}, "resnet": RESNET}
 
 
@@ -44,11 +47,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_deterministic_debug_mode("default")
-
-
-def assert_close(found, expected):
-    """As torch.testing's, which takes 3 s to import."""
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def random_images(count, size_px, seed=1):
@@ -86,7 +84,7 @@ def test_the_field_of_a_convolution_is_its_kernel():
     field = gradients(convolution(weight), [target("0", (4, 9, 9), range(4))], random_images(2, 9))
     expected = torch.zeros(9, 9)
     expected[3:6, 3:6] = weight.abs().mean((0, 1))
-    assert_close(field[0], expected.expand(2, 9, 9))
+    assert_rounded(field[0], expected.expand(2, 9, 9), terms=4 * 3, dtype=np.float32)
 
 
 def test_only_the_chosen_channels_count():
@@ -105,7 +103,8 @@ def test_channels_of_opposite_sign_do_not_cancel():
     summed = torch.autograd.grad(model(pixels)[:, :, 4, 4].sum(), pixels)[0]
     assert not summed.any()
     field = gradients(model, [target("0", (2, 9, 9), [0, 1])], random_images(1, 9))
-    assert_close(field[0, 0, 3:6, 3:6], weight[0].abs().mean(0))
+    kernel = weight[0].abs().mean(0)
+    assert_rounded(field[0, 0, 3:6, 3:6], kernel, terms=2 * 3, dtype=np.float32)
 
 
 class UniformAttention(nn.Module):
@@ -125,7 +124,8 @@ def test_the_field_of_uniform_attention_is_everything():
     field = gradients(
         UniformAttention(), [target("mix", (25, 12), range(12), 10, (5, 5))], random_images(2, 10)
     )
-    assert_close(field[0], torch.full((2, 10, 10), 1 / 25 / 3 / 4))
+    expected = torch.full((2, 10, 10), 1 / 25 / 3 / 4)
+    assert_rounded(field[0], expected, terms=25 * 12, dtype=np.float32)
 
 
 class InPlace(nn.Module):
@@ -142,7 +142,8 @@ def test_an_operation_in_place_after_the_layer_changes_nothing():
     one = target("conv", (6, 9, 9), range(6))
     found = gradients(model, [one], random_images(2, 9))
     plain = nn.Sequential(model.conv)
-    assert_close(found, gradients(plain, [target("0", (6, 9, 9), range(6))], random_images(2, 9)))
+    expected = gradients(plain, [target("0", (6, 9, 9), range(6))], random_images(2, 9))
+    assert_rounded(found, expected, terms=6 * 9, dtype=np.float32)
     assert found.sum() > 0.1
 
 
@@ -162,9 +163,7 @@ def test_every_layer_agrees_with_loops_over_images_and_channels(name):
         own = (modules[layer.module], location, one.channels.tolist(), images.double(), before)
         expected = mean_map(model, *own)
         assert expected.max() > 0
-        np.testing.assert_allclose(
-            field, expected, rtol=0, atol=2e-5 * expected.max(), err_msg=str(one)
-        )
+        assert_rounded(field, expected, one, **NETWORK)
 
 
 def found_targets(model, config, grid, depths=2, channels=5, size_px=8):
@@ -201,7 +200,9 @@ def test_a_difference_quotient_agrees():
             step = torch.zeros_like(images)
             step[0, colour, y, x] = 1e-5
             slope += abs(float(value(images + step) - value(images - step))) / 2e-5 / 3
-        assert float(field[y, x]) == pytest.approx(slope, rel=1e-5)
+        # The quotient rounds as the value does, divided by the step; it errs by step² = 1e-10.
+        size = abs(float(value(images))) / 2e-5
+        assert float(field[y, x]) == rounded(slope, terms=NETWORK["terms"], size=size)
 
 
 def test_fused_attention_makes_no_difference():
@@ -212,7 +213,7 @@ def test_fused_attention_makes_no_difference():
         for block in model.blocks:
             block.attn.fused_attn = fused
         found.append(gradients(model, targets, random_images(4, 8)))
-    assert_close(found[0], found[1])
+    assert_rounded(found[0], found[1], **NETWORK)
 
 
 def test_images_do_not_mix_and_the_network_is_left_as_it_was():
@@ -226,7 +227,7 @@ def test_images_do_not_mix_and_the_network_is_left_as_it_was():
     images = random_images(3, 9)
     together = gradients(model, [one], images)[0]
     alone = torch.cat([gradients(model, [one], image[None])[0] for image in images])
-    assert_close(together, alone)
+    assert_rounded(together, alone, terms=4 * 9, dtype=np.float32)
     assert [m.training for m in model] == [False, True, True] and model.training
     assert [p.requires_grad for p in model.parameters()] == [True, False, True, True]
     assert all(p.grad is None for p in model.parameters())
@@ -276,8 +277,8 @@ def test_branches_of_a_vit_and_their_sums():
     layers = [w.layer for w in found] + [Layer("in", "norm", 0, "blocks.0", "input")]
     with torch.inference_mode(), capture(model, layers, lambda i, v: kept.update({i: v.clone()})):
         model(random_images(2, 8))
-    assert_close(kept[1], kept[4] + kept[0])
-    assert_close(kept[3], kept[1] + kept[2])
+    assert_rounded(kept[1], kept[4] + kept[0], terms=2, dtype=np.float32)
+    assert_rounded(kept[3], kept[1] + kept[2], terms=2, dtype=np.float32)
 
 
 def test_branches_of_a_resnet_and_their_sums():
@@ -383,7 +384,8 @@ def test_the_dump_holds_means_over_groups_of_the_first_images(
     begin = np.cumsum([0, *found.group_sizes])
     for index in range(len(targets)):
         sums = [each[index, a:b].sum(0) for a, b in itertools.pairwise(begin)]
-        np.testing.assert_allclose(found.group_sums(index), sums, atol=1e-5 * each[index].max())
+        size = each[index].max() or each.max()  # branches that start at zero have no gradients
+        assert_rounded(found.group_sums(index), sums, size=size, **NETWORK)
 
 
 def test_fewer_reference_images_than_wanted_are_all_shown(tmp_path, experiment):

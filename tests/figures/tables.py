@@ -22,6 +22,10 @@ IMAGES = 7919
 CHANCE = 0.1
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def config(
     vits=("vit_small", "vit_large"),
     resnets=("resnet_thin",),
@@ -55,9 +59,17 @@ def config(
     }
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def _vit(place=0):
     own = {"family": "vit", "patch_px": 4, "width": 48 * (1 + place), "depth": 5, "heads": 6}
     return own | {"pool": "cls", "skipless_block": -1, "skipless": "both"}
+
+
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
@@ -71,6 +83,10 @@ def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
     )
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
     """The config with the networks of some families, as a kind of dump has them."""
     kept = {m for m, f in config["families"].items() if f in families}
@@ -80,10 +96,18 @@ def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
     return config | {"networks": slugs}
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def main(config):
     """The config with the models of the main figures alone."""
     kept = main_models(config)
     return config | {"networks": [s for s in config["networks"] if s.split("/")[0] in kept]}
+
+
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def layers(config, blocks=5):
@@ -99,6 +123,10 @@ def layers(config, blocks=5):
     return pd.DataFrame(rows, columns=columns)
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def _token_layers(family, blocks):
     mixing = "mixing" if family == "mixer" else "attn"
     kinds = {"norm1": "norm", mixing: mixing, "norm2": "norm", "mlp_hidden": "mlp_hidden"}
@@ -106,6 +134,10 @@ def _token_layers(family, blocks):
     own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family == "vit")]
     own += [(f"block{b:02}.{n}", k, b) for b in range(blocks) for n, k in kinds.items()]
     return [*own, ("norm", "norm", -1)]
+
+
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def _resnet_layers(units):
@@ -118,6 +150,10 @@ def _resnet_layers(units):
     return own
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def cka(config, layers, degenerate=None):
     """All pairs a <= b, full rectangles; `degenerate` = (model, layer) has NaN when trained."""
     networks = [Network.parse(s) for s in config["networks"]]
@@ -126,6 +162,10 @@ def cka(config, layers, degenerate=None):
         for b in networks[i:]:
             frames.append(_pair(config, layers, a, b, degenerate))
     return pd.concat(frames, ignore_index=True)
+
+
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def _pair(config, layers, a, b, degenerate):
@@ -152,6 +192,10 @@ def _pair(config, layers, a, b, degenerate):
     return pd.DataFrame(columns)
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def cka_shuffled(config, layers):
     frames = []
     for slug in config["networks"]:
@@ -165,8 +209,16 @@ def cka_shuffled(config, layers):
     return pd.concat(frames, ignore_index=True)
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def cka_degenerate(rows=()):
     return pd.DataFrame(rows, columns=["model", "fraction", "seed", "layer", "name", "reason"])
+
+
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
@@ -203,6 +255,10 @@ def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
     return pd.DataFrame(rows, columns=columns.split())
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def data_fractions(config, layers):
     rows = []
     for model in config["families"]:
@@ -220,6 +276,10 @@ def data_fractions(config, layers):
     return pd.DataFrame(rows, columns=columns.split())
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def accuracy(config):
     rows = []
     for slug in config["networks"]:
@@ -235,6 +295,10 @@ def accuracy(config):
     return pd.DataFrame(rows, columns=columns.split())
 
 
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
+
+
 def history(config):
     rows = []
     for slug in config["networks"]:
@@ -247,6 +311,10 @@ def history(config):
                 rows.append((*n, step, split, loss, 0.1 + (0.5 + gap) * done, 1e-3))
     columns = "model fraction seed step split loss accuracy learning_rate"
     return pd.DataFrame(rows, columns=columns.split())
+
+
+DRAWN = {"terms": 20}
+"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def all_tables(config, degenerate=None, names=None):

@@ -13,6 +13,8 @@ from sightlines.figures import (
 )
 from tests.figures import attention_tables
 from tests.figures import tables as synthetic
+from tests.figures.tables import DRAWN
+from tests.rounding import assert_rounded, rounded
 
 CONFIG = synthetic.config(fractions=("f000", "f030", "f100"), seeds=("s0",))
 MODULES = [
@@ -77,7 +79,7 @@ def test_error_bars_are_the_jackknife_standard_error(tables):
     left_out = table.loc[table.left_out >= 0, "cka"].to_numpy()
     error = np.sqrt(2 / 3 * np.square(left_out - left_out.mean()).sum())
     ends = figure.axes[0].containers[2].lines[2][0].get_segments()[0]
-    assert ends[1][1] - ends[0][1] == pytest.approx(2 * error)
+    assert ends[1][1] - ends[0][1] == rounded(2 * error, size=1, **DRAWN)
 
 
 def test_windows_of_one_head_are_not_drawn_three_times(tables):
@@ -106,7 +108,7 @@ def test_uniform_attention_is_one_everywhere():
     config = synthetic.config(vits=("vit",), resnets=(), fractions=("f000",), seeds=("s0",))
     table = attention_tables.attention_offsets(config)
     own = table[(table.block == 0) & (table["head"] == 4)]
-    np.testing.assert_allclose(fig03_attention_offsets.over_uniform(own), 1)
+    assert_rounded(fig03_attention_offsets.over_uniform(own), 1, **DRAWN)
 
 
 def test_tiles_are_heads_by_distance_and_blocks_downwards(tables):
@@ -121,12 +123,12 @@ def test_tiles_are_heads_by_distance_and_blocks_downwards(tables):
     nearest = distances.query(key).sort_values("distance_px")["head"].iloc[0]
     own = table.query(key).query(f"head == {nearest}")
     middle = own.query("row == 0 and column == 0").mass.item() * 4**4 / 16
-    assert canvas[8 + 3, 3] == pytest.approx(middle)
+    assert canvas[8 + 3, 3] == rounded(middle, **DRAWN)
     corner = own.query("row == -3 and column == 3").mass.item() * 4**4
-    assert canvas[8, 6] == pytest.approx(corner)
+    assert canvas[8, 6] == rounded(corner, **DRAWN)
     assert small.images[0].origin == "upper"
     low, high = small.images[0].get_clim()
-    assert low * high == pytest.approx(1) and high >= middle
+    assert low * high == rounded(1, **DRAWN) and high >= middle
 
 
 def test_skipless_and_pooling_variants_are_left_out_where_the_plain_one_is(tables):

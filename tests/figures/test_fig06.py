@@ -7,6 +7,8 @@ from sightlines.figures import fig06_receptive_fields as fields
 from sightlines.figures import style
 from tests.figures import receptive_field_tables as synthetic
 from tests.figures import tables as others
+from tests.figures.tables import DRAWN
+from tests.rounding import assert_rounded, rounded
 
 CONFIG = others.config(fractions=("f000", "f010", "f100"))
 ALONE = others.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
@@ -95,19 +97,20 @@ def test_curves_show_the_table_s_values(tables):
     )
     sums = own.query("variant == 'post' and branch in ['embed', 'mlp']").sort_values("block")
     trained = lines(right)["-", style.BLUE, "o"]
-    np.testing.assert_allclose(trained.get_ydata(), 100 - 100 * sums["window_share"])
-    np.testing.assert_allclose(trained.get_xdata(), [curves.FIRST, 0, 0.5, 1])
+    assert_rounded(trained.get_ydata(), 100 - 100 * sums["window_share"], **DRAWN)
+    assert_rounded(trained.get_xdata(), [curves.FIRST, 0, 0.5, 1], **DRAWN)
     before = own.query("variant == 'pre' and branch == 'attn'").sort_values("block")
     dashed = lines(below[0])["--", style.BLUE, "o"]
-    np.testing.assert_allclose(dashed.get_ydata(), 100 * before["window_share"])
+    assert_rounded(dashed.get_ydata(), 100 * before["window_share"], **DRAWN)
 
 
 def test_bands_are_jackknife_standard_errors(tables):
     """Left out: 0, .01, .02, .03 above; sqrt(3/4 · Σ(d - .015)²) = .0193649."""
     left = curves.draw(tables, CONFIG).axes[1]
     band = left.collections[1].get_paths()[0].vertices
-    heights = band[:, 1][np.isclose(band[:, 0], 1.0)]
-    assert heights.max() - heights.min() == pytest.approx(2 * 1.93649, rel=1e-3)
+    heights = band[:, 1][band[:, 0] == 1.0]
+    error = 100 * np.sqrt(3 / 4 * np.square(np.array([0, 0.01, 0.02, 0.03]) - 0.015).sum())
+    assert heights.max() - heights.min() == rounded(2 * error, size=heights.max(), **DRAWN)
 
 
 def test_curves_work_for_one_model_without_untrained_control():

@@ -12,6 +12,8 @@ from sightlines.figures import (
 from sightlines.networks import Network
 from tests.figures import tables as synthetic
 from tests.figures.skip_tables import skip_ratios, skip_tokens
+from tests.figures.tables import DRAWN
+from tests.rounding import assert_rounded
 
 CONFIG = synthetic.config()
 FIGURES = (fig07_skip_ratios, figE1_skip_tokens, figE2_skip_cosine)
@@ -55,7 +57,7 @@ def test_first_tokens_are_the_mlps_with_blocks_upwards(tables):
         "model == 'vit_small' and fraction == 'f100' and seed == 's0' and branch == 'mlp'"
     )
     expected = tokens.pivot(index="block", columns="token", values="ratio").to_numpy()[:, :10]
-    np.testing.assert_allclose(image.get_array(), expected)
+    assert_rounded(image.get_array(), expected, **DRAWN)
     assert image.origin == "lower"
     assert panel(figure, "MLP, first tokens").get_xlabel() == "token index (0: CLS)"
 
@@ -70,8 +72,8 @@ def test_lines_are_the_tables_rows_of_all_images(tables):
     drawn = [line for line in axes.lines if line.get_marker() not in ("", "None")]
     data = {(line.get_color(), line.get_linestyle()): line.get_ydata() for line in drawn}
     assert len(drawn) == 5
-    np.testing.assert_allclose(data[style.VERMILLION, "--"], vit.ratio)
-    np.testing.assert_allclose(data[style.BLACK, "-"], unit.ratio)
+    assert_rounded(data[style.VERMILLION, "--"], vit.ratio, **DRAWN)
+    assert_rounded(data[style.BLACK, "-"], unit.ratio, **DRAWN)
     assert axes.get_yscale() == "log"
 
 
@@ -106,7 +108,7 @@ def test_cosines_of_the_trained_network_stand_above_the_untrained(tables):
     )
     drawn = [line for line in above.lines if line.get_color() == style.BLUE]
     solid = [line for line in drawn if line.get_marker() == "o" and line.get_linestyle() == "-"]
-    np.testing.assert_allclose(solid[0].get_ydata(), rows.cosine)
+    assert_rounded(solid[0].get_ydata(), rows.cosine, **DRAWN)
 
 
 def test_all_tokens_keep_their_value_and_the_class_token_stands_apart(tables):
@@ -115,8 +117,8 @@ def test_all_tokens_keep_their_value_and_the_class_token_stands_apart(tables):
     network = Network("vit_small", "f100", "s0")
     matrix = skip_panels.token_matrix(tables["skip_tokens.parquet"], network, "mlp")
     assert matrix.shape == (5, 17)
-    np.testing.assert_allclose(patches.get_array(), matrix[:, 1:])
-    np.testing.assert_allclose(cls.get_array(), matrix[:, :1])
+    assert_rounded(patches.get_array(), matrix[:, 1:], **DRAWN)
+    assert_rounded(cls.get_array(), matrix[:, :1], **DRAWN)
     assert cls.get_extent()[1] < patches.get_extent()[0] == 0.5
     assert figure.axes[2].get_xticklabels()[0].get_text() == "CLS"
     assert patches.get_clim() == figure.axes[4].images[0].get_clim()

@@ -15,6 +15,8 @@ from sightlines.figures.localisation_selecting import shown_tokens
 from sightlines.figures.selecting import plain_models
 from tests.figures import tables as synthetic
 from tests.figures.localisation_tables import localisation_tables
+from tests.figures.tables import DRAWN
+from tests.rounding import rounded
 
 VITS = ("vit_small", "vit_gap", "vit_cut", "vit_large")
 CONFIG = synthetic.config(vits=VITS, fractions=("f000", "f100"))
@@ -107,7 +109,7 @@ def test_panels_of_a_network_share_their_colours_and_start_at_0(tables):
     limits = {a.images[0].get_clim() for a in shown[:4]}
     assert len(limits) == 1
     largest = max(a.images[0].get_array().max() for a in shown[:4])
-    assert limits.pop() == (0.0, pytest.approx(largest))
+    assert limits.pop() == (0.0, rounded(largest, **DRAWN))
 
 
 def test_the_last_row_is_the_pixels(tables):

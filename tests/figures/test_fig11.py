@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from sightlines.errors import ResultError
@@ -11,6 +10,8 @@ from sightlines.figures import (
     style,
 )
 from tests.figures.probe_tables import config, mean_of_tokens, tables
+from tests.figures.tables import DRAWN
+from tests.rounding import assert_rounded, rounded
 
 CONFIG = config()
 FIGURES = (
@@ -84,9 +85,9 @@ def test_a_line_is_the_mean_of_the_tokens_without_the_class_token(made):
     for axes, shots in ((panel(figure, "(a) a probe per token"), 0), (figure.axes[2], 10)):
         *expected, norm = mean_of_tokens(made["token_probes.parquet"], "small/f100/s0", shots)
         drawn, end = line_with(axes, **look), norm_with(axes, **look)
-        np.testing.assert_allclose(drawn.get_ydata(), expected)
-        np.testing.assert_allclose(drawn.get_xdata(), [0, 0.5, 1])
-        np.testing.assert_allclose((*end.get_xdata(), *end.get_ydata()), (1, norm))
+        assert_rounded(drawn.get_ydata(), expected, **DRAWN)
+        assert_rounded(drawn.get_xdata(), [0, 0.5, 1], **DRAWN)
+        assert_rounded((*end.get_xdata(), *end.get_ydata()), (1, norm), **DRAWN)
         bands = axes.collections
         assert len(bands) == 3
     assert figure.axes[0].get_ylabel().startswith("probe fitted to all its images")
@@ -102,10 +103,10 @@ def test_pooled_curves_are_named_as_in_the_paper(made):
         model = {"cls": "small", "gap": "gap"}[kind]
         rows = own[(own.model == model) & (own.pool == pool) & (own.seed == "s0")]
         drawn = line_with(axes, color=colour, marker=marker)
-        np.testing.assert_allclose(drawn.get_ydata(), 100 * blocks(rows).accuracy)
-        np.testing.assert_allclose(drawn.get_xdata(), [0, 0.25, 0.5, 0.75, 1])
+        assert_rounded(drawn.get_ydata(), 100 * blocks(rows).accuracy, **DRAWN)
+        assert_rounded(drawn.get_xdata(), [0, 0.25, 0.5, 0.75, 1], **DRAWN)
         end = norm_with(axes, color=colour, marker=marker)
-        np.testing.assert_allclose(end.get_ydata(), 100 * rows[rows.name == "norm"].accuracy)
+        assert_rounded(end.get_ydata(), 100 * rows[rows.name == "norm"].accuracy, **DRAWN)
         assert f"(b) {name}" in legend(figure)
 
 
@@ -171,12 +172,12 @@ def test_less_data_is_drawn_with_all_data_and_chance(made):
     for fraction in ("f010", "f100"):
         rows = blocks(own[own.fraction == fraction])
         drawn = line_with(axes, **style.fraction_look(fraction))
-        np.testing.assert_allclose(drawn.get_ydata(), 100 * rows.accuracy)
+        assert_rounded(drawn.get_ydata(), 100 * rows.accuracy, **DRAWN)
     assert any(list(line.get_ydata()) == [10, 10] for line in axes.lines)
     assert "(a) 10 % of the images" in legend(figure)
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert [list(line.get_ydata()) for line in dotted] == [
-        pytest.approx(100 * blocks(own[own.fraction == "f000"]).accuracy)
+        rounded(100 * blocks(own[own.fraction == "f000"]).accuracy, **DRAWN)
     ]
 
 
@@ -184,8 +185,8 @@ def test_few_shots_are_the_mean_of_the_draws_with_their_range(made):
     network = probe_panels.Network("small", "f100", "s0")
     found = probe_panels.curve(made["probes.parquet"], network, "mean", 10)
     whole = probe_panels.curve(made["probes.parquet"], network, "mean")
-    np.testing.assert_allclose(found["mean"] - found["low"], 2, atol=1e-9)
-    np.testing.assert_allclose(found["high"] - found["mean"], 2, atol=1e-9)
+    assert_rounded(found["mean"] - found["low"], 2, size=100, **DRAWN)
+    assert_rounded(found["high"] - found["mean"], 2, size=100, **DRAWN)
     assert (whole["low"] == whole["high"]).all()
 
 
@@ -203,8 +204,8 @@ def test_every_map_has_its_own_scale_and_prints_it(made):
     rows = own[own.name == "block04.out"].sort_values("token")
     maps = [a for a in figure.axes if a.images and a.get_title() == "block04"]
     grid = 100 * rows.accuracy.to_numpy().reshape(3, 3)
-    (axes,) = [a for a in maps if np.allclose(a.images[0].get_array(), grid)]
-    assert axes.images[0].get_clim() == pytest.approx((grid.min(), grid.max()))
+    (axes,) = [a for a in maps if rounded(grid, **DRAWN) == a.images[0].get_array()]
+    assert axes.images[0].get_clim() == rounded((grid.min(), grid.max()), **DRAWN)
     assert axes.get_xlabel() == f"{grid.min():.1f}–{grid.max():.1f} %"
     assert sum(a.get_title().startswith("untrained\nblock04") for a in figure.axes) == 3
 
@@ -220,6 +221,6 @@ def test_other_datasets_are_rows_below_the_own(made):
         "model == 'large' and fraction == 'f010' and dataset == 'flowers' and pool == 'mean'"
         " and shots == 0"
     )
-    np.testing.assert_allclose(dashed.get_ydata(), 100 * blocks(rows).accuracy)
+    assert_rounded(dashed.get_ydata(), 100 * blocks(rows).accuracy, **DRAWN)
     with pytest.raises(ResultError, match="no trained network on another task"):
         figF_probes_other_datasets.draw(tables(CONFIG), CONFIG)

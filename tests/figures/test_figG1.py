@@ -7,7 +7,9 @@ from sightlines.errors import ResultError
 from sightlines.figures import figG1_finetuning
 from sightlines.measures.jackknife import standard_error
 from tests.figures import tables as synthetic
+from tests.figures.tables import DRAWN
 from tests.figures.verdict_tables import finetuning, tuned_accuracy
+from tests.rounding import assert_rounded
 
 CONFIG = synthetic.config(fractions=("f100",), seeds=("s0",))
 TABLES = synthetic.all_tables(CONFIG, names=figG1_finetuning.READS)
@@ -29,7 +31,7 @@ def test_a_line_a_task_holds_the_values_and_their_standard_errors():
             assert line.get_linestyle() == LOOKS[own.domain.iloc[0]]
             error = standard_error(own.cka.to_numpy().reshape(-1, len(whole)))
             heights = [top[1] - low[1] for low, top in segments.get_segments()]
-            np.testing.assert_allclose(heights, 2 * error, atol=1e-12)
+            assert_rounded(heights, 2 * error, size=1, **DRAWN)
 
 
 def test_the_legend_names_task_domain_and_accuracy():

@@ -23,6 +23,8 @@ from sightlines.requirements import unmet_needs
 from sightlines.tables import COLUMNS
 from tests.figures import tables as synthetic
 from tests.figures import verdict_tables
+from tests.figures.tables import DRAWN
+from tests.rounding import rounded
 
 CONFIG = synthetic.config()
 WHOLE = synthetic.whole()
@@ -287,7 +289,8 @@ def test_fractions_have_error_bars_ceiling_and_floor(tables):
     own = table.query("model == 'vit_small' and kind == 'ceiling'")
     assert (bars["--"].lines[0].get_ydata() == own["cka"]).all()
     segments = bars["--"].lines[2][0].get_segments()
-    assert segments[0][1][1] - segments[0][0][1] == pytest.approx(2 * own["cka_se"].iloc[0])
+    height = segments[0][1][1] - segments[0][0][1]
+    assert height == rounded(2 * own["cka_se"].iloc[0], size=1, **DRAWN)
     texts = shown_texts(figure)
     assert {"untrained (floor)", "all images, another seed (ceiling)"} <= texts
     only = {"data_fractions.csv": table[table["kind"] == "fraction"]}
@@ -314,11 +317,11 @@ def test_accuracy_shows_seeds_means_and_chance(tables):
     figure = accuracy_by_fraction.draw(tables, CONFIG)
     (axes,) = figure.axes
     levels = [line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1]
-    assert any(level == pytest.approx(10) for level in levels)
-    assert any(level == pytest.approx(30) for level in levels)
+    assert any(level == rounded(10, **DRAWN) for level in levels)
+    assert any(level == rounded(30, **DRAWN) for level in levels)
     own = tables["accuracy.csv"].query("model == 'vit_small' and fraction == 'f100'")
     mean = axes.lines[0].get_ydata()[-1]
-    assert mean == pytest.approx(100 * own["accuracy_test"].mean())
+    assert mean == rounded(100 * own["accuracy_test"].mean(), **DRAWN)
     assert axes.get_xscale() == "log" and "(%)" in axes.get_ylabel()
     ticks = [t.get_text() for t in axes.get_xticklabels()]
     assert ticks == ["untrained", "237", "2,375", "7,919"]

@@ -5,6 +5,9 @@ import numpy as np
 from sightlines.dumps.reading import GramDump
 from sightlines.files import write_tensors
 
+STORED = {"terms": 1, "size": 1, "dtype": np.float32}
+"""How a CKA rounds whose Grams are stored in float32: each entry once, and it is 1 at most."""
+
 
 def pack_features(x):
     """Packed float32 Gram of features [n, p]."""

@@ -10,8 +10,9 @@ from sightlines.measures import cka
 from sightlines.measures.jackknife import standard_error
 from sightlines.networks import Network
 from sightlines.stage import Job
-from tests.measures.making_dumps import random_minibatches, write_gram
+from tests.measures.making_dumps import STORED, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song
+from tests.rounding import assert_rounded, rounded
 
 SIZES = [13] * 8 + [5]
 NETWORKS = {
@@ -75,8 +76,9 @@ def test_value_and_standard_error_are_those_of_the_table(measured, pair):
     rows = pair_rows(table, pair).sort_values(["layer_a", "layer_b"])
     widths = tuple(len(NETWORKS[slug][1]) for slug in pair.split("|"))
     assert replicates.shape == (1 + 9, *widths) and replicates.dtype == np.float32
-    np.testing.assert_allclose(replicates[0].ravel(), rows["cka"], atol=1e-6)
-    np.testing.assert_allclose(standard_error(replicates).ravel(), rows["cka_se"], atol=1e-5)
+    assert_rounded(replicates[0].ravel(), rows["cka"], **STORED)
+    errors = STORED | {"terms": len(replicates)}
+    assert_rounded(standard_error(replicates).ravel(), rows["cka_se"], **errors)
 
 
 def test_a_replicate_leaves_out_one_minibatch(measured, data):
@@ -86,13 +88,13 @@ def test_a_replicate_leaves_out_one_minibatch(measured, data):
     )
     for group in (0, 5, 8):
         kept = [[m for i, m in enumerate(side) if i != group] for side in (x, y)]
-        assert replicates[1 + group, 2, 1] == pytest.approx(cka_song(*kept), abs=1e-5)
+        assert replicates[1 + group, 2, 1] == rounded(cka_song(*kept), **STORED)
 
 
 def test_a_network_with_itself_is_one_on_the_diagonal_and_symmetric(measured):
     own = np.asarray(measured[0]["resnet/f010/s1|resnet/f010/s1"])
-    np.testing.assert_allclose(np.einsum("gll->gl", own), 1, atol=1e-6)
-    np.testing.assert_allclose(own, own.transpose(0, 2, 1), atol=1e-6)
+    assert_rounded(np.einsum("gll->gl", own), 1, **STORED)
+    assert_rounded(own, own.transpose(0, 2, 1), **STORED)
     assert (np.abs(own - 1) > 0.01).any()
 
 

@@ -11,8 +11,11 @@ from sightlines.stage import Job
 from sightlines.tables import COLUMNS
 from tests.measures.making_dumps import layer_rows, pack_features, write_gram
 from tests.reference.cka_song import hsic_song
+from tests.rounding import rounded
 
 SIZES = [23, 23, 11]
+STORED = {"terms": 23, "dtype": np.float32}
+"""Sums over the images of a row of Grams stored in float32."""
 
 
 def features(seed, n, p):
@@ -62,13 +65,13 @@ def test_every_number_agrees_with_its_definition_on_features(tmp_path, minibatch
             dimensions.append(variances.sum() ** 2 / (variances**2).sum())
             rows += u_centred_rows(gram_of(x))
         found = table.iloc[layer]
-        assert found.top_share == pytest.approx(np.mean(shares), rel=1e-5)
-        assert found.effective_dimensions == pytest.approx(np.mean(dimensions), rel=1e-5)
-        assert found.influence == pytest.approx(len(rows) * max(rows) / sum(rows), rel=1e-5)
+        assert found.top_share == rounded(np.mean(shares), **STORED)
+        assert found.effective_dimensions == rounded(np.mean(dimensions), **STORED)
+        assert found.influence == rounded(len(rows) * max(rows) / sum(rows), **STORED)
         assert found.influential_image == np.argmax(rows)
         sizes = [np.abs(m[layer]) for m in minibatches]
         expected = max(s.max() for s in sizes) / np.mean([np.median(s) for s in sizes])
-        assert found.largest_over_median == pytest.approx(expected, rel=1e-5)
+        assert found.largest_over_median == rounded(expected, terms=1, dtype=np.float32)
 
 
 def u_centred_rows(gram):
@@ -90,21 +93,21 @@ def test_row_norms_tell_what_self_hsic_is_without_each_image():
     n = 17
     gram = gram_of(features(3, n, 6))
     rows = diagnostics.row_norms(gram)
-    assert rows.sum() == pytest.approx(n * (n - 3) * hsic_song(gram, gram), rel=1e-10)
+    assert rows.sum() == rounded(n * (n - 3) * hsic_song(gram, gram), terms=n * n)
     for image in range(n):
         kept = np.delete(np.delete(gram, image, 0), image, 1)
         expected = (n - 1) * (n - 4) * hsic_song(kept, kept)
         found = rows.sum() - 2 * rows[image] * (n - 2) / (n - 3)
-        assert found == pytest.approx(expected, rel=1e-9)
+        assert found == rounded(expected, terms=n * n, size=rows.sum())
 
 
 def test_images_on_a_circle_count_alike(tmp_path):
     angles = 2 * np.pi * np.arange(23) / 23
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     (row,) = diagnose(tmp_path, [[circle], [circle]]).itertuples()
-    assert row.influence == pytest.approx(1, abs=1e-5)
-    assert row.top_share == pytest.approx(0.5, abs=1e-6)
-    assert row.effective_dimensions == pytest.approx(2, abs=1e-5)
+    assert row.influence == rounded(1, **STORED)
+    assert row.top_share == rounded(0.5, **STORED)
+    assert row.effective_dimensions == rounded(2, **STORED)
 
 
 def test_two_images_far_from_all_others_hold_the_whole_similarity(tmp_path):
@@ -117,10 +120,11 @@ def test_two_images_far_from_all_others_hold_the_whole_similarity(tmp_path):
     row = pair**2 + (n - 2) * one**2
     total = 2 * row + (n - 2) * (2 * one**2 + (n - 3) * rest**2)
     (found,) = diagnose(tmp_path, [[x]]).itertuples()
-    assert found.influence == pytest.approx(n * row / total, rel=1e-5)
+    assert found.influence == rounded(n * row / total, **STORED)
     assert 0.9 * n / 2 < found.influence <= n / 2
     assert found.influential_image in (40, 70)
-    assert found.top_share == pytest.approx(1) and found.effective_dimensions == pytest.approx(1)
+    assert found.top_share == rounded(1, **STORED)
+    assert found.effective_dimensions == rounded(1, **STORED)
 
 
 def test_an_image_is_found_in_its_minibatch_and_outweighs_all(tmp_path, minibatches):
@@ -136,7 +140,7 @@ def test_rotation_scale_and_shift_matter_only_to_sizes_of_activations(tmp_path, 
     changed = [[x, 30 * (y @ rotation) + 2] for x, y in minibatches]
     before, after = (diagnose(tmp_path, m).iloc[1] for m in (minibatches, changed))
     for name in ("top_share", "effective_dimensions", "influence"):
-        assert after[name] == pytest.approx(before[name], rel=1e-4)
+        assert after[name] == rounded(before[name], **STORED)
     assert after.influential_image == before.influential_image
 
 

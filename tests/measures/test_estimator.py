@@ -13,8 +13,9 @@ from sightlines.measures import estimator
 from sightlines.networks import Network
 from sightlines.stage import Job
 from sightlines.tables import COLUMNS
-from tests.measures.making_dumps import pack_features, random_minibatches, write_gram
+from tests.measures.making_dumps import STORED, pack_features, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song
+from tests.rounding import assert_rounded, rounded
 
 WIDTHS = [5, 3, 4]
 SIZES = [32] * 4
@@ -51,7 +52,7 @@ def test_the_block_of_a_packed_gram_is_the_gram_of_those_images():
     x -= x.mean(0)
     gram = x.astype(np.float64) @ x.astype(np.float64).T
     found = estimator._block(pack_features(x)[None], 11, 3, 8)[0]
-    np.testing.assert_allclose(found, gram[3:8, 3:8][np.triu_indices(5)], atol=1e-5)
+    assert_rounded(found, gram[3:8, 3:8][np.triu_indices(5)], terms=3, dtype=np.float32)
     np.testing.assert_array_equal(
         estimator._block(pack_features(x)[None], 11, 0, 11)[0], pack_features(x)
     )
@@ -61,8 +62,8 @@ def test_the_block_of_a_packed_gram_is_the_gram_of_those_images():
 def test_cut_minibatches_agree_with_the_twin_on_the_images_themselves(data, tmp_path, parts):
     """Centring is by part: a block of the Gram serves though the whole minibatch was centred."""
     found = estimator.within(write_gram(tmp_path / "a", data), parts)[0]
-    np.testing.assert_allclose(found, by_loops(cut(data, parts)), atol=1e-5)
-    np.testing.assert_allclose(np.diag(found), 1, atol=1e-12)
+    assert_rounded(found, by_loops(cut(data, parts)), **STORED)
+    assert_rounded(np.diag(found), 1, terms=32 * 32)
 
 
 def test_odd_minibatches_are_cut_where_they_must(tmp_path):
@@ -70,7 +71,7 @@ def test_odd_minibatches_are_cut_where_they_must(tmp_path):
     found = estimator.within(write_gram(tmp_path / "a", ragged), 2)[0]
     parts = [m for m in cut(ragged, 2) if len(m[0]) >= 4]
     assert sorted(len(m[0]) for m in parts) == [4, 9, 9, 10, 10], "three images are too few"
-    np.testing.assert_allclose(found, by_loops(parts), atol=1e-5)
+    assert_rounded(found, by_loops(parts), **STORED)
 
 
 @pytest.mark.parametrize("noise", [0.0, 6e-8])
@@ -122,7 +123,7 @@ def test_smaller_minibatches_give_the_largest_change_of_any_pair(data, tmp_path)
     whole = by_loops(data)
     for value, parts in zip(table["value"], (2, 4), strict=True):
         change = np.abs(by_loops(cut(data, parts)) - whole)
-        assert value == pytest.approx(change.max(), abs=1e-5) and value > 1e-3
+        assert value == rounded(change.max(), **STORED) and value > 1e-3
 
 
 def test_parts_that_are_too_small_are_left_out(tmp_path):
@@ -137,7 +138,7 @@ def test_replicates_leave_out_one_minibatch(data, tmp_path):
     found = estimator.within(dump, 2)
     assert len(found) == 1 + len(SIZES)
     rest = write_gram(tmp_path / "b", data[:1] + data[2:])
-    np.testing.assert_allclose(found[2], estimator.within(rest, 2)[0], atol=1e-6)
+    assert_rounded(found[2], estimator.within(rest, 2)[0], terms=32 * 32, size=1)
     table = run_main(tmp_path, {"vit/f100/s0": data}, whole=False)
     assert table["left_out"].tolist() == [-1, 0, 1, 2, 3] * 2
 
@@ -157,8 +158,10 @@ def test_other_images_give_the_correlation_of_the_maps(data, tmp_path):
     assert rows["model"].tolist() == ["vit", "resnet"] and set(rows["source"]) == {"near"}
     off = ~np.eye(3, dtype=bool)
     expected = np.corrcoef(by_loops(data)[off], by_loops(unlike)[off])[0, 1]
-    assert rows["value"].iloc[0] == pytest.approx(expected, abs=1e-3)
-    assert rows["value"].iloc[1] == pytest.approx(1, abs=1e-9), "the same images: the same map"
+    # A correlation divides what CKAs round by the spread of their map.
+    size = 1 / min(by_loops(images)[off].std() for images in (data, unlike))
+    assert rows["value"].iloc[0] == rounded(expected, **STORED | {"size": size})
+    assert rows["value"].iloc[1] == rounded(1, terms=6), "the same images: the same map"
 
 
 def test_other_images_shown_to_another_network_are_ignored(data, tmp_path):

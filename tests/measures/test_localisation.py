@@ -12,10 +12,15 @@ from sightlines.measures import localisation_scores as scores
 from sightlines.stage import Job
 from sightlines.tables import COLUMNS
 from tests.reference.cka_song import cka_song, hsic_song
+from tests.rounding import assert_rounded, rounded
 
 GRID = (3, 4)
 TOKENS = 12
 SIZES = [13, 13, 13, 13, 13, 13, 13, 13, 6]
+
+
+# Sums over pairs of images, of every minibatch; all similarities are 1 at most.
+SUMS = {"terms": len(SIZES) * max(SIZES) ** 2, "size": 1}
 
 
 def rng(seed):
@@ -102,13 +107,13 @@ def test_maps_agree_with_the_twin_also_with_a_ragged_last_minibatch(mixed):
         layer = int(row.name[5:7])
         pixels = [x[:, row.patch] for x in patches]
         if row.token < 0:
-            assert row.cka == pytest.approx(cka_song(cls[layer], pixels), abs=1e-9)
+            assert row.cka == rounded(cka_song(cls[layer], pixels), **SUMS)
             assert math.isnan(row.baseline)
             continue
         token = [x[:, row.token] for x in layers[layer]]
-        assert row.cka == pytest.approx(cka_song(token, pixels), abs=1e-9)
+        assert row.cka == rounded(cka_song(token, pixels), **SUMS)
         own = [x[:, row.token] for x in patches]
-        assert row.baseline == pytest.approx(cka_song(own, pixels), abs=1e-9)
+        assert row.baseline == rounded(cka_song(own, pixels), **SUMS)
 
 
 def test_scores_agree_with_their_definitions_in_loops(mixed, tmp_path):
@@ -123,28 +128,30 @@ def test_scores_agree_with_their_definitions_in_loops(mixed, tmp_path):
             ]
         )
         z = [(m[t, t] - m[t].mean()) / m[t].std() for t in range(TOKENS)]
+        # Scores and correlations divide what similarities round by the spread of a map.
+        divided = SUMS | {"size": 1 / m.std(axis=1).min()}
         rank = [1 + sum(m[t, u] > m[t, t] for u in range(TOKENS)) for t in range(TOKENS)]
         tokens = tables["localisation_tokens"].query(f"layer == {3 * layer}")
-        np.testing.assert_allclose(tokens["z"], z, rtol=1e-6)
+        assert_rounded(tokens["z"], z, **divided)
         assert tokens["rank"].tolist() == rank and set(tokens["patches"]) == {TOKENS}
         assert tokens.loc[tokens["is_interior"], "token"].tolist() == inside
         for where, chosen_tokens in (("interior", inside), ("all", list(range(TOKENS)))):
             row = chosen(tables["localisation"], where=where).iloc[layer]
-            assert row["z"] == pytest.approx(np.mean([z[t] for t in chosen_tokens]), rel=1e-6)
+            assert row["z"] == rounded(np.mean([z[t] for t in chosen_tokens]), **divided)
             share = np.mean([rank[t] == 1 for t in chosen_tokens])
-            assert row["rank_1_share"] == pytest.approx(share)
+            assert row["rank_1_share"] == rounded(share, terms=TOKENS, size=1)
             r = [
                 np.corrcoef(m[a], m[b])[0, 1]
                 for a in chosen_tokens
                 for b in chosen_tokens
                 if a != b
             ]
-            assert row["token_correlation"] == pytest.approx(np.mean(r), rel=1e-6)
+            assert row["token_correlation"] == rounded(np.mean(r), **divided)
             corners = [0, 3, 8, 11]
             others = [[u for u in range(TOKENS) if u not in inside and u != t] for t in corners]
             border = np.mean([m[t, o].mean() for t, o in zip(corners, others, strict=True)])
-            assert row["border_cka"] == pytest.approx(border, rel=1e-6)
-            assert row["interior_cka"] == pytest.approx(m[np.ix_(corners, inside)].mean(), rel=1e-6)
+            assert row["border_cka"] == rounded(border, **SUMS)
+            assert row["interior_cka"] == rounded(m[np.ix_(corners, inside)].mean(), **SUMS)
 
 
 def test_margins_say_by_how_much_the_own_patch_is_first(mixed, tmp_path):
@@ -157,7 +164,7 @@ def test_margins_say_by_how_much_the_own_patch_is_first(mixed, tmp_path):
         for token, margin in zip(own["token"], own["margin"], strict=True):
             x = [layers[-1][b][:, token] for b in kept]
             row = [cka_song(x, [patches[b][:, u] for b in kept]) for u in range(TOKENS)]
-            assert margin == pytest.approx(row.pop(token) - max(row), abs=1e-9)
+            assert margin == rounded(row.pop(token) - max(row), **SUMS)
     assert set(table["score"]) == {"cka", "less_baseline", "deconfounded"}
     maps = np.random.default_rng(0).random((20, 9, 9)).round(1)
     maps[0, 0, 0] = maps[1, 2, 3] = np.nan
@@ -175,10 +182,10 @@ def test_rows_of_the_jackknife_leave_out_one_minibatch_after_another(mixed):
         kept = [b for b in range(len(SIZES)) if b != left_out]
         token = [layers[0][b][:, 5] for b in kept]
         expected = cka_song(token, [patches[b][:, 7] for b in kept])
-        assert localisation.cka_maps(sums, left_out + 1)[0, 5, 7] == pytest.approx(expected)
+        assert localisation.cka_maps(sums, left_out + 1)[0, 5, 7] == rounded(expected, **SUMS)
     z = chosen(table, left_out=3)["z"]
     maps = localisation.cka_maps(sums, 4)
-    np.testing.assert_allclose(z, scores.z_scores(maps)[:, [5, 6]].mean(1))
+    assert_rounded(z, scores.z_scores(maps)[:, [5, 6]].mean(1), terms=2)
 
 
 def test_independent_patches_seen_by_their_own_token_are_the_identity(tmp_path):
@@ -186,14 +193,17 @@ def test_independent_patches_seen_by_their_own_token_are_the_identity(tmp_path):
     dump = write_dump(tmp_path / "d", [patches], patches)
     sums = localisation.add_minibatches(dump)
     maps = localisation.cka_maps(sums)
-    np.testing.assert_allclose(maps[0], localisation.baseline(sums), atol=1e-12)
-    np.testing.assert_allclose(maps[0], np.eye(TOKENS), atol=0.07)
+    own = {"terms": 3 * 90**2, "size": 1}
+    assert_rounded(maps[0], localisation.baseline(sums), **own)
+    # Over 3 · 90²/2 pairs of images a correlation of independent patches spreads by so much:
+    spread = math.sqrt(2 / 3) / 90
+    assert np.abs(maps[0] - np.eye(TOKENS)).max() < 6 * spread
     row = chosen(localisation.score_table(dump, sums)).iloc[0]
-    assert row["z"] == pytest.approx(math.sqrt(TOKENS - 1), abs=0.1)
+    assert abs(row["z"] - math.sqrt(TOKENS - 1)) < TOKENS * spread
     assert row["rank_1_share"] == 1
-    assert row["token_correlation"] == pytest.approx(-1 / (TOKENS - 1), abs=0.02)
+    assert abs(row["token_correlation"] + 1 / (TOKENS - 1)) < 2 * spread
     less = chosen(localisation.score_table(dump, sums), "less_baseline").iloc[0]
-    assert abs(less["border_cka"]) < 1e-12
+    assert less["border_cka"] == rounded(0, **own)
 
 
 def test_scores_do_not_change_when_features_are_turned_scaled_and_moved(mixed, tmp_path):
@@ -203,7 +213,10 @@ def test_scores_do_not_change_when_features_are_turned_scaled_and_moved(mixed, t
     other = write_dump(tmp_path / "d", turned, patches)
     a, b = (localisation.score_table(d, localisation.add_minibatches(d)) for d in (dump, other))
     numbers = ["z", "rank_1_share", "token_correlation", "border_cka", "interior_cka"]
-    np.testing.assert_allclose(a[numbers], b[numbers], rtol=1e-6, atol=1e-9)
+    maps = localisation.cka_maps(localisation.add_minibatches(dump))
+    size = 1 / maps.std(axis=2).min()  # scores divide by the spread of a map
+    for number in numbers:
+        assert_rounded(a[number], b[number], number, **SUMS | {"size": size})
 
 
 def test_tokens_that_know_nothing_of_the_image_have_no_place(tmp_path):
@@ -219,7 +232,7 @@ def test_tokens_that_all_say_the_same_have_maps_that_correlate(tmp_path):
     same = [np.repeat(x[:, 5:6], TOKENS, axis=1) for x in patches]
     dump = write_dump(tmp_path / "d", [same], patches)
     table = localisation.score_table(dump, localisation.add_minibatches(dump))
-    assert chosen(table).iloc[0]["token_correlation"] == pytest.approx(1)
+    assert chosen(table).iloc[0]["token_correlation"] == rounded(1, terms=TOKENS)
     assert chosen(table, where="all").iloc[0]["rank_1_share"] < 0.4
 
 
@@ -250,7 +263,7 @@ def test_deconfounded_regresses_the_whole_image_out_of_every_gram(mixed):
         a = residual(vectors([x[:, token] for x in layers[0]]))
         b = residual(vectors([x[:, patch] for x in patches]))
         expected = a @ b / math.sqrt((a @ a) * (b @ b))
-        assert found[0, token, patch] == pytest.approx(expected, abs=1e-9)
+        assert found[0, token, patch] == rounded(expected, **SUMS)
 
 
 def test_a_patch_that_does_not_vary_is_left_out(tmp_path):

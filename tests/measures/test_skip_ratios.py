@@ -11,6 +11,7 @@ from sightlines.measures import skip_ratios
 from sightlines.measures.jackknife import standard_error
 from sightlines.stage import Job
 from sightlines.tables import COLUMNS
+from tests.rounding import assert_rounded, rounded
 
 SIZES = [5, 3, 4, 5]
 VIT_BRANCHES = [(0, "attn", 5), (0, "mlp", 5), (2, "attn", 5), (2, "mlp", 5)]
@@ -104,9 +105,10 @@ def test_agrees_with_loops_for_all_images_and_with_each_minibatch_left_out(tmp_p
                 images = [i for i in range(sum(SIZES)) if i not in gone]
                 expected = by_loops(values[place], SIZES, images, numbers)
                 found = [row.ratio, row.ratio_median, row.cosine]
-                assert found == pytest.approx(expected, rel=1e-12), (block, branch, tokens)
+                sums = {"terms": len(images) * len(numbers)}
+                assert found == rounded(expected, **sums), (block, branch, tokens)
                 share = np.isnan(values[place][0][np.ix_(images, numbers)]).mean()
-                assert row.undefined_share == pytest.approx(share, abs=1e-12)
+                assert row.undefined_share == rounded(share, size=1, **sums)
 
 
 def test_depth_counts_blocks_that_lack_a_skip_connection(tmp_path):
@@ -125,11 +127,11 @@ def test_the_class_token_stands_apart(tmp_path):
     table, tokens = run_main(tmp_path, [path], ["vit/f100/s0"])
     own = table[(table.block == 0) & (table.branch == "attn") & (table.left_out == -1)]
     found = dict(zip(own.tokens, own.ratio, strict=True))
-    assert found["cls"] == pytest.approx(70) and found["spatial"] < 9
+    assert found["cls"] == rounded(70, terms=sum(SIZES)) and found["spatial"] < 9
     first = tokens[(tokens.block == 0) & (tokens.branch == "attn")]
     assert first.token.tolist() == [0, 1, 2, 3, 4]
-    np.testing.assert_allclose(first.ratio, values[0][0].mean(0), rtol=1e-12)
-    np.testing.assert_allclose(first.cosine, values[0][1].mean(0), rtol=1e-12)
+    assert_rounded(first.ratio, values[0][0].mean(0), terms=sum(SIZES))
+    assert_rounded(first.cosine, values[0][1].mean(0), terms=sum(SIZES), size=1)
     bare = write_skips(tmp_path / "b", VIT_BRANCHES, values, prefix=0)
     table, _ = run_main(tmp_path, [bare], ["vit/f100/s0"])
     assert set(table.tokens) == {"spatial"}
@@ -143,10 +145,10 @@ def test_registers_are_neither_class_token_nor_patches(tmp_path, has_cls, number
     table, tokens = run_main(tmp_path, [path], ["vit/f100/s0"])
     assert set(table.tokens) == ({"cls", "spatial"} if has_cls else {"spatial"})
     own = table[(table.tokens == "spatial") & (table.left_out == -1)]
-    np.testing.assert_allclose(own.ratio.iloc[0], values[0][0][:, 2:].mean(), rtol=1e-12)
+    assert own.ratio.iloc[0] == rounded(values[0][0][:, 2:].mean(), terms=3 * sum(SIZES))
     first = tokens[(tokens.block == 0) & (tokens.branch == "attn")]
     assert first.token.tolist() == list(range(len(numbers)))
-    np.testing.assert_allclose(first.ratio, values[0][0].mean(0)[numbers], rtol=1e-12)
+    assert_rounded(first.ratio, values[0][0].mean(0)[numbers], terms=sum(SIZES))
 
 
 def test_the_mean_is_of_ratios_and_not_the_ratio_of_means(tmp_path):
@@ -176,9 +178,8 @@ def test_jackknife_error_is_that_of_a_mean(tmp_path):
     own = table[table.block == 1].sort_values("left_out")
     batches = values[1][0].reshape(10, 6, 2).mean((1, 2))
     expected = batches.std(ddof=1) / np.sqrt(10)
-    assert float(standard_error(own.ratio.to_numpy()[:, None])[0]) == pytest.approx(
-        expected, rel=1e-9
-    )
+    found = float(standard_error(own.ratio.to_numpy()[:, None])[0])
+    assert found == rounded(expected, terms=10 * 12, size=batches.max())
 
 
 def test_tables_have_their_columns_and_need_no_dump(tmp_path):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -6,6 +7,7 @@ from sightlines import registry
 from sightlines.models import building
 from sightlines.models.layers import Layer, capture, layer_table
 from tests.models.nets import CLASSES, IMAGES, NETS, SIZE_PX
+from tests.rounding import assert_rounded
 
 
 def make(name):
@@ -105,6 +107,12 @@ def resnet_by_hand(model, x):
 BY_HAND = {"vit": vit_by_hand, "resnet": resnet_by_hand}
 
 
+def longest_sum(model):
+    """Terms of the longest weighted sum in a network."""
+    weighted = (torch.nn.Linear, torch.nn.Conv2d)
+    return max(m.weight[0].numel() for m in model.modules() if isinstance(m, weighted))
+
+
 def test_every_family_is_tested():
     elsewhere = {"mixer", "timm"}  # test_variants.py, test_timm_families.py
     assert {net["family"] for net in NETS.values()} | elsewhere == set(registry.members("models"))
@@ -116,11 +124,12 @@ def test_layers_hold_what_the_equations_say(name):
     found = values(model, layers, images)
     with torch.no_grad():
         expected, logits = BY_HAND[NETS[name]["family"]](model, images)
+        terms = longest_sum(model) * len(layers)
         # Firing order: dictionaries remember in which order they were filled.
         assert list(found) == list(expected) == [layer.name for layer in layers]
         for layer, value in expected.items():
-            torch.testing.assert_close(found[layer], value, rtol=1e-4, atol=1e-4, msg=layer)
-        torch.testing.assert_close(model(images), logits, rtol=1e-4, atol=1e-4)
+            assert_rounded(found[layer], value, layer, terms=terms, dtype=np.float32)
+        assert_rounded(model(images), logits, terms=terms, dtype=np.float32)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -207,9 +216,8 @@ def test_input_of_a_module_can_be_watched():
     with torch.no_grad(), capture(model, [after_attention], lambda i, v: seen.append(v)):
         model(images)
     expected, _ = vit_by_hand(model, images)
-    torch.testing.assert_close(
-        seen[0], expected["block00.out"] + expected["block01.attn"], rtol=1e-4, atol=1e-4
-    )
+    sums = expected["block00.out"] + expected["block01.attn"]
+    assert_rounded(seen[0], sums, terms=longest_sum(model) * len(expected), dtype=np.float32)
 
 
 def test_unknown_module_is_named_with_those_that_exist():

@@ -8,6 +8,7 @@ import numpy as np
 
 from sightlines.files import sha256, write_json, write_npy, write_tensors
 from sightlines.stage import Job
+from tests.rounding import bound
 
 RECIPE = {
     "steps": 23,
@@ -129,6 +130,10 @@ def job_config(model=VIT, network=("vit_small", "f100", "s0"), compute=None, **r
     }
 
 
+LOSS = {"terms": 48 * 7 * 2, "dtype": np.float32}
+"""How a loss rounds: sums of up to 48 terms, 7 of them in each of two blocks, by minibatches."""
+STILL_RATE = 1e-12
+"""A learning rate whose steps are lost in the rounding of all weights but those that are 0."""
 RESULTS = {
     "weights": "weights.safetensors",
     "history": "history.csv",
@@ -162,3 +167,9 @@ def train(folder: Path, out: str, config: dict) -> Path:
 
 def result_bytes(folder: Path) -> dict[str, bytes]:
     return {file: (folder / file).read_bytes() for file in RESULTS.values()}
+
+
+def assert_still(found, start):
+    """Weights after one step of STILL_RATE: AdamW's first is the rate, and decay is less."""
+    step = 2 * STILL_RATE + bound(np.abs(start).max(), terms=1, dtype=np.float32, c=1)
+    assert np.abs(found - start).max() <= step

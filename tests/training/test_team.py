@@ -14,7 +14,8 @@ import torch
 from sightlines.errors import ConfigError
 from sightlines.files import TensorReader
 from sightlines.training.team import Team
-from tests.training.jobs import RESULTS, VIT, job_config
+from tests.rounding import bound
+from tests.training.jobs import LOSS, RECIPE, RESULTS, VIT, job_config
 
 STILL = VIT | {"dropout": 0.0, "drop_path": 0.0}
 
@@ -50,9 +51,15 @@ def test_two_processes_end_where_one_ends(workplace, batch_size):
     one, two = weights(workplace, "one"), weights(workplace, "two")
     assert one.keys() == two.keys()
     start = weights_at_start(workplace, batch_size)
+    # Gradients are sums over images and down the network and back; weights round at each step.
+    change = max(np.abs(one[key] - start[key]).max() for key in one)
+    sums = bound(change, terms=batch_size * 2 * LOSS["terms"], dtype=np.float32)
     for key in one:
-        np.testing.assert_allclose(one[key], two[key], rtol=0, atol=1e-5, err_msg=key)
-    assert max(np.abs(one[key] - start[key]).max() for key in one) > 1e-3
+        size = np.abs(one[key]).max()
+        limit = sums + bound(size, terms=RECIPE["steps"], dtype=np.float32)
+        assert np.abs(one[key] - two[key]).max() <= limit, key
+        assert limit < change / 100, "steps that are 1 % too long would be seen"
+    assert change > 1e-3
     history = [(workplace / f"results/x/{n}/history.csv").read_text() for n in ("one", "two")]
     assert history[0].count("\n") == history[1].count("\n") > 2
     records = (workplace / "results/x/records").rglob("*.json")
