@@ -1,9 +1,22 @@
 """The experiment that this call is about, and what every stage's rules share."""
 
 import os
+import runpy
 import shlex
 import sys
 from pathlib import Path
+
+
+def stop(message):
+    """End before anything runs, with a message and without a traceback."""
+    sys.exit(message)
+
+
+# Of this checkout, wherever the installed package comes from.
+CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "checkout.py"))
+if foreign := checkout["foreign_code"](CHECKOUT):
+    stop(f"CheckoutError: {foreign}")
 
 from sightlines import registry, runs
 from sightlines.config import source_folder
@@ -14,11 +27,6 @@ from sightlines.models.timm_facts import weights_identity
 from sightlines.networks import UNTRAINED, Network
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
-
-
-def stop(message):
-    """End before anything runs, with a message and without a traceback."""
-    sys.exit(message)
 
 
 def choose_config():
@@ -151,6 +159,7 @@ IMPORTED = EXPERIMENT.imported
 # What changes no result reaches the jobs by their environment, so that no rule depends on it.
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
+    SIGHTLINES_CHECKOUT=str(CHECKOUT),
     SIGHTLINES_DATA=SOURCES,
     SIGHTLINES_PARENT=runs.me(),
     SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),
