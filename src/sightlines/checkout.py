@@ -31,9 +31,7 @@ def foreign_code(root: Path) -> str:
     """
     found = importlib.util.find_spec("sightlines")
     if found is None or found.origin is None:
-        return (
-            f"No module named 'sightlines' in the environment of {sys.executable}. {_cure(root)}"
-        )
+        return f"No module named 'sightlines' in the environment of {sys.executable}. {_cure(root)}"
     return other_code(root, Path(found.origin).parent)
 
 
