@@ -21,25 +21,27 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Asked at every call (0.03 s): ready, outdated, foreign, or nothing where its Python does not start.
 STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/checkout.py)
 
+# What comes from the command line reaches the shell as one word, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 EXPERIMENT = $(basename $(notdir $(CONFIG)))
 
 .PHONY: run test share pull reproduce verify setup lock check $(VENV)/ready
 
 run: setup
-	snakemake --configfile $(CONFIG)
+	snakemake --configfile $(call quoted,$(CONFIG))
 	@echo "The report: results/$(EXPERIMENT)/report.html"
 
 share: setup
-	@$(BIN)/python -m sightlines.sharing.share $(CONFIG) $(if $(STALE),--stale)
+	@$(BIN)/python -m sightlines.sharing.share $(call quoted,$(CONFIG)) $(if $(STALE),--stale)
 
 pull: setup
-	@$(BIN)/python -m sightlines.sharing.pull $(EXPERIMENT) $(WHAT) $(if $(FORCE),--force)
+	@$(BIN)/python -m sightlines.sharing.pull $(call quoted,$(CONFIG)) $(WHAT) $(if $(FORCE),--force)
 
 reproduce: setup
-	@$(BIN)/python -m sightlines.sharing.reproduce $(RESULT) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
+	@$(BIN)/python -m sightlines.sharing.reproduce $(call quoted,$(RESULT)) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
 
 verify: setup
-	@$(BIN)/python -m sightlines.sharing.verify $(EXPERIMENT)
+	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
 
 setup: $(if $(filter ready,$(STATE)),,$(VENV)/ready)
 

@@ -17,6 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from sightlines import registry, yaml_files
+from sightlines.checkout import require_own_code
 from sightlines.errors import ConfigError
 from sightlines.networks import Network
 
@@ -280,6 +281,7 @@ def main() -> None:
     from sightlines.experiment import Experiment
 
     try:
+        require_own_code()
         for path in sys.argv[1:]:
             experiment = Experiment.open(Path(path))
             print(f"{path}: {len(experiment.networks)} networks, {experiment.figures}, no errors")

@@ -39,7 +39,7 @@ def named(word: str) -> str:
     Raises:
         ConfigError: there can be none of that name.
     """
-    if word.endswith(ENDINGS):
+    if "/" in word or word.endswith(ENDINGS):
         return name_of(Path(word))
     require_name(word)
     return word
@@ -87,8 +87,8 @@ def require_name(name: str, config: Path | None = None) -> None:
         words = [str(config), str(config.with_name(other + config.suffix))]
         cure = f"rename the file: mv {shlex.join(['--', *words])}"
     raise ConfigError(
-        f"{str(config or name)!r} cannot be an experiment: {reason}, and its name may hold only "
-        f"letters, digits and {' '.join(MARKS)}, the first a letter, a digit or _. Try: {cure}"
+        f"{str(config or name)!r} cannot be an experiment: {reason}. Its name may hold letters, "
+        f"digits and the marks {MARKS} and begins with a letter, a digit or _: {cure}"
     )
 
 

@@ -76,9 +76,8 @@ def parse(text: str, where: str, is_strict: bool = True) -> Any:
             node = loader.get_single_node()
             if node is None:
                 return None
-            offences = _Look(loader, where, is_strict).at(node)
-            if offences:
-                raise ConfigError("\n".join(dict.fromkeys(offences)))
+            if offences := _Look(loader, where, is_strict).at(node):
+                raise ConfigError("\n".join(offences))
             return loader.construct_document(node)
         finally:
             loader.dispose()
@@ -96,13 +95,13 @@ class _Look:
         self._sizes: dict[
             int, int
         ] = {}  # of a node, with what its aliases repeat; 0: not yet known
-        self._offences: list[str] = []
+        self._offences: list[tuple[int, str]] = []
 
     def at(self, node: Any) -> list[str]:
-        """What is wrong below a node."""
+        """What is wrong below a node, in the order of its lines."""
         if self._visit(node, "") > LARGEST:
             raise ConfigError(f"{self._where} is not read: its aliases repeat too many values")
-        return self._offences
+        return [f"{self._where}, line {line}: {text}" for line, text in sorted(self._offences)]
 
     def _visit(self, node: Any, place: str) -> int:
         known = self._sizes.get(id(node))
@@ -126,7 +125,7 @@ class _Look:
         return size
 
     def _say(self, node: Any, text: str) -> None:
-        self._offences.append(f"{self._where}, line {node.start_mark.line + 1}: {text}")
+        self._offences.append((node.start_mark.line + 1, text))
 
     def _refuse_tag(self, node: Any, place: str) -> None:
         implicit = (not getattr(node, "style", None), True)
