@@ -1,4 +1,4 @@
-"""Environments for copies of the project in a moment: their own Python, the packages of this one."""
+"""Environments for copies of the project in a moment: their own Python, and our packages."""
 
 import subprocess
 import sys
