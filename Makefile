@@ -19,29 +19,37 @@ export UV_LINK_MODE ?= hardlink
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Asked at every call (0.03 s): ready, outdated, foreign, or nothing where its Python does not start.
+STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/checkout.py)
+
+# What comes from the command line reaches the shell as one word, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 EXPERIMENT = $(basename $(notdir $(CONFIG)))
 
-.PHONY: run test test-instruction-sets share pull reproduce verify setup lock check
+.PHONY: run test test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
 
 run: setup
-	snakemake --configfile $(CONFIG)
+	snakemake --configfile $(call quoted,$(CONFIG))
 	@echo "The report: results/$(EXPERIMENT)/report.html"
 
 share: setup
-	@$(BIN)/python -m sightlines.sharing.share $(CONFIG) $(if $(STALE),--stale)
+	@$(BIN)/python -m sightlines.sharing.share $(call quoted,$(CONFIG)) $(if $(STALE),--stale)
 
 pull: setup
-	@$(BIN)/python -m sightlines.sharing.pull $(EXPERIMENT) $(WHAT) $(if $(FORCE),--force)
+	@$(BIN)/python -m sightlines.sharing.pull $(call quoted,$(CONFIG)) $(WHAT) $(if $(FORCE),--force)
 
 reproduce: setup
-	@$(BIN)/python -m sightlines.sharing.reproduce $(RESULT) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
+	@$(BIN)/python -m sightlines.sharing.reproduce $(call quoted,$(RESULT)) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
 
 verify: setup
-	@$(BIN)/python -m sightlines.sharing.verify $(EXPERIMENT)
+	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
 
-setup: $(VENV)/ready
+setup: $(if $(filter ready,$(STATE)),,$(VENV)/ready)
 
-$(VENV)/ready: requirements.lock pyproject.toml Makefile
+# The programs of a folder that was moved or copied start another folder's code, or nothing.
+$(VENV)/ready:
+	@if [ "$(STATE)" != outdated ] && { [ -L $(VENV) ] || [ -e $(VENV)/pyvenv.cfg ]; }; then \
+	  echo "$(VENV) is of another folder, or its Python is gone: it is made anew"; rm -rf $(VENV); fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "sightlines needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -50,7 +58,7 @@ $(VENV)/ready: requirements.lock pyproject.toml Makefile
 	    $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(VENV)/uv.lock; }
 	$(BIN)/uv pip sync --quiet $(COMPILE) --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
-	@touch $@
+	@$(BIN)/python -I src/sightlines/checkout.py sign
 
 # Two processes, whose libraries take one thread each: more would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup

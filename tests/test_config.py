@@ -5,7 +5,14 @@ import pytest
 import yaml
 
 from sightlines import manual, registry
-from sightlines.config import FOLDER, complete, load, networks, source_folder
+from sightlines.config import (
+    FOLDER,
+    complete,
+    from_command_line,
+    load,
+    networks,
+    source_folder,
+)
 from sightlines.errors import ConfigError
 from sightlines.experiment import SPLIT_KEYS, Experiment, check
 from sightlines.networks import Network
@@ -128,6 +135,121 @@ def test_yaml_cannot_run_code(tmp_path):
     (tmp_path / "x.yaml").write_text("a: !!python/object/apply:os.system ['true']")
     with pytest.raises(ConfigError, match="not YAML"):
         load(tmp_path / "x.yaml")
+
+
+def test_a_block_that_stands_twice_is_named_and_not_lost(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text((FOLDER / "smoke.yaml").read_text() + "\ntrain:\n  steps: 4\n")
+    with pytest.raises(ConfigError, match=r"twice\.yaml, line \d+: key 'train' .* line \d+"):
+        load(path)
+    path.write_text((FOLDER / "smoke.yaml").read_text() + "\nseed: 010\n")
+    with pytest.raises(ConfigError, match=r"seed: 010 .* write 8 or 10"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (None, {}),
+        (["seed=6"], {"seed": 6}),
+        (['train={"steps": 6}'], {"train": {"steps": 6}}),
+        (["train={'steps': 6, 'flip': False}"], {"train": {"steps": 6, "flip": False}}),
+        (
+            ["train={learning_rate: 0.5, flip: true}"],
+            {"train": {"learning_rate": 0.5, "flip": True}},
+        ),
+        (["train={schedule: null, a: 1.0e-3}"], {"train": {"schedule": None, "a": 0.001}}),
+        (["train={steps: '6'}"], {"train": {"steps": "6"}}),
+        (["figures=[fig01_cka_within]", "seed="], {"figures": ["fig01_cka_within"], "seed": None}),
+        (["train={steps: 6}", "train={flip: no text}"], {"train": {"steps": 6, "flip": "no text"}}),
+        (["seed=6", "seed=6"], {"seed": 6}),
+        (["data_root=2024-01-01"], {"data_root": "2024-01-01"}),
+        (["data_root='a = b'"], {"data_root": "a = b"}),
+        (["recompute=false"], {"recompute": False}),
+    ],
+)
+def test_values_of_the_command_line_have_the_types_of_a_file_s(words, found):
+    assert repr(from_command_line(words)) == repr(found)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train={steps: 010}"], r"--config train, line 1: steps: 010 .* write 8 or 10"),
+        (["train={steps: 6, steps: 7}"], "--config train.* key 'steps'"),
+        (["train={steps: 6}", "train={steps: 7}"], r"--config train\.steps .*6 and 7.*leave out"),
+        (["train={steps: 6"], "--config train is not YAML"),
+        (["seed=yes"], "--config seed.* write true or 'yes'"),
+    ],
+)
+def test_what_is_not_clear_on_the_command_line_is_refused(words, said):
+    with pytest.raises(ConfigError, match=said):
+        from_command_line(words)
+
+
+def test_one_nested_value_is_changed_and_nothing_else():
+    before = load(FOLDER / "smoke.yaml")
+    changes = ['train={"steps": 13}', "compute={threads: 2}", "train={flip: false}"]
+    after = load(FOLDER / "smoke.yaml", from_command_line(changes))
+    recipe = {"steps": 13, "flip": False}
+    expected = copy.deepcopy(before)
+    expected["train"] |= recipe
+    expected["compute"]["threads"] = 2
+    for model in expected["models"].values():
+        model["train"] |= recipe
+    assert after == expected and type(after["train"]["steps"]) is int
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "cure"),
+    [
+        ("steps", "6", "write 6"),
+        ("steps", "6.0", "write 6"),
+        ("flip", "False", "write false"),
+        ("learning_rate", "1e-30", r"write 1\.0e-30"),
+    ],
+)
+def test_a_number_in_quotes_is_told_to_be_text_and_the_cure_is_accepted(smoke, key, text, cure):
+    with pytest.raises(ConfigError, match=rf"(?m)train\.{key}: '{text}' .* text, {cure}$"):
+        complete(change(smoke, f"train.{key}", text), "smoke.yaml")
+    value = yaml.safe_load(cure.replace("\\", "").removeprefix("write "))
+    complete(change(smoke, f"train.{key}", value), "smoke.yaml")
+
+
+@pytest.mark.parametrize(
+    ("place", "folder"),
+    [
+        ("~/photos", "{home}/photos"),
+        ("$HOME/photos", "{home}/photos"),
+        ("${HOME}", "{home}"),
+        ("$PLACE/a b", "/mnt/x/a b"),
+        ("sources", "sources"),
+        ("./a~b", "./a~b"),
+    ],
+)
+@pytest.mark.parametrize("by", ["data_root", "SIGHTLINES_DATA"])
+def test_where_sources_lie_is_expanded_where_they_are_read(
+    smoke, by, place, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", "/mnt/x")
+    monkeypatch.delenv("SIGHTLINES_DATA", raising=False)
+    config = complete(smoke, "smoke.yaml")
+    other = complete(smoke | {"data_root": place}, "smoke.yaml")
+    if by == "SIGHTLINES_DATA":
+        monkeypatch.setenv("SIGHTLINES_DATA", place)
+        assert source_folder(config) == folder.format(home=tmp_path)
+    assert source_folder(other) == folder.format(home=tmp_path)
+    assert other["data_root"] == place
+
+
+@pytest.mark.parametrize("place", ["$NO_SUCH_PLACE/x", "~nobody-of-this-name/x"])
+def test_a_place_that_is_not_known_here_is_named(smoke, place, monkeypatch):
+    monkeypatch.delenv("SIGHTLINES_DATA", raising=False)
+    config = complete(smoke | {"data_root": place}, "smoke.yaml")
+    with pytest.raises(ConfigError, match=r"data_root is .*write the folder out") as caught:
+        source_folder(config)
+    assert place in str(caught.value)
 
 
 def test_a_model_s_own_recipe_is_the_common_one_with_its_changes(smoke):

@@ -4,18 +4,20 @@ The schema is `workflow/config/schema.yaml`; datasets and model families declare
 (`SETTINGS`) in their own files. Errors name the key, the file, and the nearest known key.
 """
 
+import contextlib
 import copy
 import difflib
 import math
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
-from sightlines import registry
+from sightlines import registry, yaml_files
+from sightlines.checkout import require_own_code
 from sightlines.errors import ConfigError
 from sightlines.networks import Network
 
@@ -29,27 +31,60 @@ def load(path: Path, overrides: Config | None = None) -> Config:
 
     Args:
         path: The one config file of the experiment.
-        overrides: Single keys from the command line (`snakemake --config`), merged on top.
+        overrides: Single keys from the command line (see `from_command_line`), merged on top.
 
     Raises:
-        ConfigError: the file is missing or not YAML, a key is unknown or missing, a value is not
-            allowed. All offences are listed at once.
+        ConfigError: the file is missing or not YAML, a key is unknown, missing or there twice, a
+            value is not allowed or not read alike by all. All offences are listed at once.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text())
+        raw = yaml_files.read(path)
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold keys such as dataset, models and runs")
-    return complete(_merged(raw, overrides or {}), str(path))
+    where = f"{path} with --config {' '.join(overrides)}" if overrides else str(path)
+    return complete(_merged(raw, overrides or {}), where)
 
 
 def _merged(base: Any, top: Any) -> Any:
     if isinstance(base, dict) and isinstance(top, dict):
         return base | {key: _merged(base.get(key), value) for key, value in top.items()}
     return top
+
+
+def from_command_line(words: Iterable[str] | None) -> Config:
+    """Single keys as `snakemake --config` has them, with the types that a config file gives them.
+
+    Snakemake itself makes text of every value inside of braces.
+
+    Args:
+        words: Such as ``train={"steps": 6}``, as typed or as a profile has them.
+
+    Raises:
+        ConfigError: a value is not YAML, not read alike by all, or there twice.
+    """
+    properties = read_schema()["properties"]
+    found: Config = {}
+    for word in words or ():
+        key, _, text = word.partition("=")
+        where = f"--config {key}"
+        if properties.get(key, {}).get("type") == "string":
+            value = text.strip("'\"")  # a folder's name is no number, whatever it looks like
+        else:
+            value = yaml_files.parse(text, where)
+        _add(found, key, value, where)
+    return found
+
+
+def _add(found: Config, key: str, value: Any, place: str) -> None:
+    if key not in found:
+        found[key] = value
+    elif isinstance(found[key], dict) and isinstance(value, dict):
+        for inner, below in value.items():
+            _add(found[key], inner, below, f"{place}.{inner}")
+    elif found[key] != value:
+        raise ConfigError(f"{place} stands twice, {found[key]!r} and {value!r}: leave out one")
 
 
 def complete(raw: Config, where: str) -> Config:
@@ -75,7 +110,8 @@ def complete(raw: Config, where: str) -> Config:
 
 def read_schema() -> dict[str, Any]:
     """The schema as `workflow/config/schema.yaml` has it, before datasets and families join."""
-    return yaml.safe_load((FOLDER / "schema.yaml").read_text())
+    schema: dict[str, Any] = yaml_files.read(FOLDER / "schema.yaml")
+    return schema
 
 
 def member_schema(node: dict[str, Any], name: str) -> dict[str, Any]:
@@ -189,13 +225,18 @@ def _explain(error: Any) -> str:
 
 
 def _as_number(error: Any) -> str:
-    """How to write what is meant as a number and is text to YAML, such as 1e-3."""
+    """How to write what is meant as a number or a truth value and is text, such as '1.0e-3'."""
     if error.validator != "type" or not isinstance(error.instance, str):
         return ""
-    try:
-        return f": YAML takes it for text, write {float(error.instance)}"
-    except ValueError:
-        return ""
+    kind, text = error.schema["type"], error.instance.strip()
+    with contextlib.suppress(ValueError, OverflowError):
+        if kind == "boolean" and text.lower() in ("true", "false"):
+            return f": it is text, write {text.lower()}"
+        if kind == "integer" and float(text) == int(float(text)):
+            return f": it is text, write {int(float(text))}"
+        if kind in ("integer", "number") and math.isfinite(float(text)):
+            return f": it is text, write {yaml_files.number(float(text))}"
+    return ""
 
 
 def _nearest(word: str, known: list[str]) -> str:
@@ -216,8 +257,22 @@ def networks(config: Config) -> list[Network]:
 
 
 def source_folder(config: Config) -> str:
-    """Where archives, image folders and weights lie: SIGHTLINES_DATA, or the key data_root."""
-    return os.environ.get("SIGHTLINES_DATA") or config["data_root"]
+    """Where archives, image folders and weights lie: SIGHTLINES_DATA, or the key data_root.
+
+    `~`, `$HOME` and other variables in it are what they are on this machine.
+
+    Raises:
+        ConfigError: it names a variable or a user that is not known here.
+    """
+    named = os.environ.get("SIGHTLINES_DATA")
+    place = named or config["data_root"]
+    path = os.path.expanduser(os.path.expandvars(place))  # noqa: PTH111 - Path would drop "./"
+    if not Path(path).exists() and ("$" in path or path.startswith("~")):
+        raise ConfigError(
+            f"{'SIGHTLINES_DATA' if named else 'data_root'} is {place!r}, and {path!r} is not "
+            "known here: write the folder out"
+        )
+    return path
 
 
 def main() -> None:
@@ -226,6 +281,7 @@ def main() -> None:
     from sightlines.experiment import Experiment
 
     try:
+        require_own_code()
         for path in sys.argv[1:]:
             experiment = Experiment.open(Path(path))
             print(f"{path}: {len(experiment.networks)} networks, {experiment.figures}, no errors")

@@ -1,6 +1,7 @@
 """What can go wrong for a user, as one small tree.
 
 SightlinesError            everything below; a message says what, where and the cure
+├── CheckoutError          the code that would run is that of another checkout
 ├── ConfigError            a config file asks for something that cannot be
 ├── DataError              an archive, an image folder or an image is not what it should be
 │   └── MissingSourceError the images are not on this machine
@@ -14,9 +15,15 @@ SightlinesError            everything below; a message says what, where and the 
 import sys
 from collections.abc import Callable
 
+from sightlines.checkout import require_own_code
+
 
 class SightlinesError(Exception):
     """Base of all errors that a user can cause and cure."""
+
+
+class CheckoutError(SightlinesError):
+    """The code that would run is that of another checkout."""
 
 
 class ConfigError(SightlinesError):
@@ -52,12 +59,13 @@ class ShareError(SightlinesError):
 
 
 def exit_status(work: Callable[[], bool | None]) -> int:
-    """Do the work of a command; say what is wrong without a traceback.
+    """Do the work of a command, by this checkout's code; say what is wrong without a traceback.
 
     Returns:
         0; or 1 where it raised an error of ours, or returned false.
     """
     try:
+        require_own_code()
         return 1 if work() is False else 0
     except SightlinesError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 from sightlines import registry
 from sightlines.architectures import described, has, is_imported, lacks_skips
 from sightlines.config import Config, load, networks
+from sightlines.experiment_names import name_of
 from sightlines.networks import FULL, UNTRAINED, Network
 from sightlines.requirements import check, unmet_needs
 from sightlines.sharing.code_digest import code_digest
@@ -56,8 +57,8 @@ class Experiment:
     @classmethod
     def open(cls, path: Path, overrides: Config | None = None) -> "Experiment":
         """The experiment of one config file, with single keys overridden from the command line."""
-        config = load(path, overrides)
-        return cls(Path(path).stem, config)
+        name = name_of(Path(path))
+        return cls(name, load(path, overrides))
 
     # -- where things lie ----------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+from sightlines.checkout import require_own_code
 from sightlines.errors import ResultError, SightlinesError
 from sightlines.files import write_json
 
@@ -55,16 +56,18 @@ def enter() -> str:
 
 
 def require_planned_code(digest: str) -> None:
-    """Check that a job runs the code for which Snakemake planned it, and that is recorded.
+    """Check that a job runs this checkout's code, as Snakemake planned it and as is recorded.
 
     Args:
         digest: Of the code, as planned.
 
     Raises:
+        CheckoutError: the code is another checkout's.
         ResultError: a module was edited, or pulled, since Snakemake started.
     """
     from sightlines.sharing.code_digest import changed_since
 
+    require_own_code()
     changed = changed_since(digest)
     if changed:
         raise ResultError(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.making_environments import lend_environment
+
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"
 
@@ -58,21 +60,17 @@ def results(folder):
 def smoke(tmp_path_factory):
     """The finished smoke experiment, made by the README's command in a copy of the checkout.
 
-    The copy shares this environment. Tests must leave it as it is (see `copied`).
+    The copy has an environment of its own, with the packages of this one. Tests must leave it as
+    it is (see `copied`).
     """
     folder = tmp_path_factory.mktemp("smoke") / "checkout"
     kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
     shutil.copytree(ROOT, folder, ignore=kept)
-    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    lend_environment(folder)
     done = subprocess.run(
-        [
-            "make",
-            "run",
-            "--no-print-directory",
-            "--old-file=.venv/ready",
-            "CONFIG=workflow/config/smoke.yaml",
-        ],
+        ["make", "run", "--no-print-directory", "CONFIG=workflow/config/smoke.yaml"],
         cwd=folder,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
     )
@@ -97,7 +95,8 @@ def shared(smoke, tmp_path_factory):
     Its remote is the folder `store` beside it.
     """
     folder = tmp_path_factory.mktemp("shared") / "origin"
-    shutil.copytree(smoke, folder, symlinks=True, ignore=shutil.ignore_patterns(".cache"))
+    kept = shutil.ignore_patterns(".cache", ".venv")
+    shutil.copytree(smoke, folder, symlinks=True, ignore=kept)
     identity = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
     ok(tool(folder, "git", "init", "--quiet", "--initial-branch", "main"))
     ok(tool(folder, "git", "add", "--all"))

@@ -4,11 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.making_environments import lend_environment
 from tests.workflow.conftest import ROOT, ok, tool
 from tests.workflow.servers import ssh_server
 
@@ -35,7 +34,7 @@ def pattern(line):
 
 def clone(origin, folder):
     ok(tool(origin.parent, "git", "clone", "--quiet", str(origin), str(folder)))
-    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    lend_environment(folder)
     for key, value in (("user.name", "A"), ("user.email", "a@localhost")):
         ok(tool(folder, "git", "config", key, value))
     return folder
@@ -76,11 +75,10 @@ def use_key(folder, server):
 
 def type_in(folder, command, server):
     """Run a line as it stands in the page, in a person's shell."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | server.environment()
-    environment |= {"PYTHONPATH": str(folder / "src"), "PATH": path}
-    options = "--no-print-directory --old-file=.venv/ready"
-    command = re.sub(r"(?<!\w)make ", f"make {options} ", command)
+    path = os.pathsep.join([str(folder / ".venv/bin"), os.environ["PATH"]])
+    environment = os.environ | server.environment() | {"PATH": path}
+    environment.pop("PYTHONPATH", None)
+    command = re.sub(r"(?<!\w)make ", "make --no-print-directory ", command)
     done = subprocess.run(
         command, shell=True, cwd=folder, env=environment, capture_output=True, text=True
     )

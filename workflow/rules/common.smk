@@ -1,24 +1,37 @@
 """The experiment that this call is about, and what every stage's rules share."""
 
 import os
+import runpy
 import shlex
 import sys
 from pathlib import Path
 
+
+def stop(message):
+    """End before anything runs, with a message and without a traceback."""
+    sys.exit(message)
+
+
+# Of this checkout, wherever the installed package comes from.
+CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "checkout.py"))
+if foreign := checkout["foreign_code"](CHECKOUT):
+    stop(f"CheckoutError: {foreign}")
+
 from sightlines import registry, runs
-from sightlines.config import source_folder
+from sightlines.config import from_command_line, source_folder
 from sightlines.errors import MissingSourceError, SightlinesError
 from sightlines.experiment import MODEL_FILES, Experiment, as_json
+from sightlines.experiment_names import config_of
 from sightlines.hardware import count_gpus
 from sightlines.models.timm_facts import weights_identity
 from sightlines.networks import UNTRAINED, Network
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
 
-
-def stop(message):
-    """End before anything runs, with a message and without a traceback."""
-    sys.exit(message)
+TARGET_BEHIND_CONFIG = """
+Snakemake takes every word behind --configfile for a config file: write the target first, or behind --, as in
+  snakemake --configfile workflow/config/mine.yaml -- results/mine/report.html"""
 
 
 def choose_config():
@@ -31,31 +44,36 @@ def choose_config():
     targets = [Path(word).parts for word in sys.argv[1:]]
     named = {parts[1] for parts in targets if len(parts) > 2 and parts[0] == "results"}
     if len(given) > 1 or len(named) > 1:
+        chosen = [str(p) for p in given] or sorted(named)
         stop(
-            "An experiment is exactly one config file; got "
-            f"{[str(p) for p in given] or sorted(named)}. Run them one after the other."
+            f"An experiment is exactly one config file; got {chosen}. Run them one after the other."
+            + (TARGET_BEHIND_CONFIG if named else "")
         )
     if given and named - {given[0].stem}:
         stop(f"{given[0]} makes results/{given[0].stem}/, not results/{named.pop()}/.")
-    chosen = (
-        given[0] if given else folder / f"{named.pop() if named else 'default'}.yaml"
-    )
-    if not given and not chosen.exists():
-        known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem != "schema")
+    if given:
+        return given[0]
+    chosen = config_of(named.pop() if named else "default", folder)
+    if not chosen.exists():
+        known = sorted(p.stem for p in folder.glob("*.y*ml") if p.stem != "schema")
         stop(f"There is no experiment {chosen.stem!r}; there are {', '.join(known)}.")
-    if set("{}") & set(chosen.stem):
-        stop(f"{chosen}: an experiment's name cannot hold braces; rename the file.")
     return chosen
 
 
 def open_experiment():
-    """The checked experiment; what is wrong with it is said without a traceback."""
-    path = choose_config()
-    os.environ.update(SIGHTLINES_CONFIG=str(path.absolute()))
-    overrides = dict(workflow.config_settings.config)
-    overrides.pop("recompute", None)
+    """The checked experiment, where its sources lie, and whether shared results may be remade.
+
+    What is wrong with it is said without a traceback.
+    """
     try:
-        return Experiment.open(path, overrides)
+        path = choose_config()
+        os.environ.update(SIGHTLINES_CONFIG=str(path.absolute()))
+        overrides = from_command_line(workflow.config_settings.config_args)
+        may_recompute = overrides.pop("recompute", False)
+        if not isinstance(may_recompute, bool):
+            stop(f"--config recompute is {may_recompute!r}: write true or false.")
+        experiment = Experiment.open(path, overrides)
+        return experiment, source_folder(experiment.config), may_recompute
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
 
@@ -117,8 +135,7 @@ def named(flag, groups):
 if workflow.is_main_process and (freed := runs.enter()):
     print(f"Freed the lock of a Snakemake that was killed ({freed}).", file=sys.stderr)
 
-EXPERIMENT = open_experiment()
-MAY_RECOMPUTE = bool(workflow.config_settings.config.get("recompute"))
+EXPERIMENT, SOURCES, MAY_RECOMPUTE = open_experiment()
 
 if workflow.is_main_process:
     try:
@@ -126,7 +143,6 @@ if workflow.is_main_process:
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
 
-SOURCES = source_folder(EXPERIMENT.config)
 R = EXPERIMENT.folder
 THREADS = EXPERIMENT.config["compute"]["threads"]
 # A cluster's login node has no GPU: there `--resources gpu=N` says how many may be asked for.
@@ -151,6 +167,7 @@ IMPORTED = EXPERIMENT.imported
 # What changes no result reaches the jobs by their environment, so that no rule depends on it.
 # Jobs run the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
+    SIGHTLINES_CHECKOUT=str(CHECKOUT),
     SIGHTLINES_DATA=SOURCES,
     SIGHTLINES_PARENT=runs.me(),
     SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),

@@ -20,9 +20,9 @@ ROOT = PACKAGE.parent
 CACHE = Path(".cache/sightlines/code")
 """What the digests of earlier runs were made of."""
 
-NEUTRAL = ("sightlines.errors", "sightlines.runs")
-"""Modules that carry every job and touch no result: what errors are called, what a killed run
-leaves behind. A corrected message must not train a network again."""
+NEUTRAL = ("sightlines.checkout", "sightlines.errors", "sightlines.runs")
+"""Modules that carry every job and touch no result: whose code it is, what errors are called, what
+a killed run leaves behind. A corrected message must not train a network again."""
 
 _parts: dict[str, dict[str, str]] = {}
 

@@ -1,6 +1,7 @@
 """DVC's commands, and what of an experiment it versions."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,8 @@ from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from sightlines.errors import ShareError
+from sightlines import yaml_files
+from sightlines.errors import ConfigError, ShareError
 from sightlines.files import atomic
 from sightlines.sharing.metrics import metrics_path
 from sightlines.sharing.provenance import provenance_path
@@ -124,9 +124,9 @@ def require_repository() -> None:
 def shared_parts(experiment: str) -> list[str]:
     """Paths of an experiment that DVC's lock file names."""
     try:
-        stages = yaml.safe_load(PIPELINE_LOCK.read_text())["stages"]
+        stages = yaml_files.read(PIPELINE_LOCK, is_strict=False)["stages"]
         return [str(out["path"]) for out in stages[experiment]["outs"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, ConfigError, KeyError, TypeError):
         return []
 
 
@@ -169,7 +169,7 @@ def _stage(experiment: str, config: Path) -> dict[str, Any]:
     in_git = {"cache": False, "persist": True}
     made = [part for part in PARTS if (folder / part).exists()]
     return {
-        "cmd": f"snakemake --configfile {config.as_posix()}",
+        "cmd": f"snakemake --configfile {shlex.quote(config.as_posix())}",
         "deps": ["Snakefile", "workflow/rules", "src/sightlines"],
         "params": [{config.as_posix(): None}],
         "outs": [

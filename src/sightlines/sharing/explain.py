@@ -203,31 +203,32 @@ def table(planned: Iterable[Planned]) -> str:
     return "\n".join(lines)
 
 
-class BeforeRunning(logging.Filter):
-    """Calls `act` once, when Snakemake has decided what to run and before it runs anything.
+class Watch(logging.Filter):
+    """Acts when Snakemake has come to a point, also in a dry run: once each.
 
-    Snakemake has no hook at that point that a dry run reaches, too; but it logs its table of jobs
-    there, and a filter of its logger sees that. What `act` raises ends the call.
+    Snakemake has no hooks before it plans and before it runs; but it logs that it begins, and its
+    table of jobs, and a filter of its logger sees that. What an act raises ends the call.
     """
 
     def __init__(
-        self, act: Callable[[], None], in_place_of: Mapping[str, Callable[[], str]]
+        self, acts: Mapping[str, Callable[[], None]], in_place_of: Mapping[str, Callable[[], str]]
     ) -> None:
         """Prepare.
 
         Args:
-            act: Called once.
+            acts: Event of Snakemake's log -> what to do then: ``workflow_started``, before it
+                decides what to run; ``run_info``, when it has decided and nothing has run.
             in_place_of: Beginning of a message of Snakemake's -> what to say instead.
         """
         super().__init__()
-        self._act: Callable[[], None] | None = act
+        self._acts = dict(acts)
         self._in_place_of = in_place_of
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Look at one record on its way to the terminal; all pass."""
         event = getattr(record, "event", None)
-        if self._act is not None and getattr(event, "value", event) == "run_info":
-            act, self._act = self._act, None
+        act = self._acts.pop(str(getattr(event, "value", event)), None)
+        if act is not None:
             act()
         for beginning, say in self._in_place_of.items():
             if isinstance(record.msg, str) and beginning in record.msg:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 from sightlines.errors import ShareError, exit_status
+from sightlines.experiment_names import named
 from sightlines.sharing.dvc import (
     DATA,
     IMAGES,
@@ -124,11 +125,11 @@ def _nothing_shared(experiment: str, remote: Remote | None, parts: list[str]) ->
 def main() -> int:
     """Read the arguments, pull, and give the exit status."""
     parser = argparse.ArgumentParser(description="Pull an experiment's shared results.")
-    parser.add_argument("experiment")
+    parser.add_argument("experiment", help="its name, or its config file")
     parser.add_argument("what", nargs="*", help=f"parts: {', '.join((*PARTS, IMAGES))}")
     parser.add_argument("--force", action="store_true", help="over files that differ")
     arguments = parser.parse_args()
-    return exit_status(lambda: pull(arguments.experiment, arguments.what, arguments.force))
+    return exit_status(lambda: pull(named(arguments.experiment), arguments.what, arguments.force))
 
 
 if __name__ == "__main__":

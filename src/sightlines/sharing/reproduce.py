@@ -9,6 +9,7 @@ Nothing that is here is changed; the job runs in a folder of its own, with links
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from sightlines.errors import ResultError, exit_status
+from sightlines.experiment_names import config_of
 from sightlines.files import read_json, read_npy, read_table, sha256
 from sightlines.sharing.explain import differences, say
 from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
+from sightlines.sharing.snakemake_settings import ONE_JOB
 from sightlines.stage import record_path
 
 WORKPLACE = Path(".cache/sightlines/reproduce")
@@ -90,7 +93,8 @@ def _run(job: MadeBy, result: str, config: Path, place: Path) -> None:
     words += ["--directory", place, "--rerun-triggers", "mtime", "--quiet", "all"]
     words += ["--configfile", config.absolute(), "--config", "recompute=true"]
     say(f"Making {job.name} again …")
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    alone = os.environ | {ONE_JOB: "1"}
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=alone)
     if done.returncode:
         raise ResultError(f"{job.name} failed:\n{(done.stdout + done.stderr).strip()}")
 
@@ -181,9 +185,13 @@ def main() -> int:
     parser.add_argument("--tolerance", type=float, default=0.0)
     arguments = parser.parse_args()
     parts = Path(arguments.result).parts
-    default = Path("workflow/config", f"{parts[1] if len(parts) > 1 else 'default'}.yaml")
-    config = arguments.config or default
-    return exit_status(lambda: reproduce(arguments.result, config, arguments.tolerance))
+    name = parts[1] if len(parts) > 1 else "default"
+
+    def work() -> bool | None:
+        config = arguments.config or config_of(name, Path("workflow/config"))
+        return reproduce(arguments.result, config, arguments.tolerance)
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from sightlines import runs
 from sightlines.errors import SightlinesError
 from sightlines.sharing.adopt import Adoption, adopt
 from sightlines.sharing.code_digest import code_parts, keep_parts
-from sightlines.sharing.explain import BeforeRunning, planned_jobs, say, table
+from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
+from sightlines.sharing.snakemake_settings import set_right
 from sightlines.sharing.unpulled import (
     advice,
     committed,
@@ -32,16 +33,20 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 
     Raises:
         ResultError: provenance or results are damaged or hostile.
+        SystemExit: the command asks for a setting with which results would be others.
     """
+    say(set_right(workflow))
     adoption = adopt(experiment)
     say(adoption.summary())
 
-    def look() -> None:
-        _before_running(workflow, experiment, adoption, may_recompute)
+    acts = {
+        "workflow_started": lambda: say(set_right(workflow)),
+        "run_info": lambda: _before_running(workflow, experiment, adoption, may_recompute),
+    }
 
     from snakemake.logging import logger
 
-    logger.addFilter(BeforeRunning(look, {LOCKED: runs.who_else}))
+    logger.addFilter(Watch(acts, {LOCKED: runs.who_else}))
 
 
 def _before_running(

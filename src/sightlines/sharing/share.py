@@ -10,6 +10,7 @@ colleague types. The commit is yours.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from sightlines.errors import ShareError, exit_status
 from sightlines.experiment import Experiment
+from sightlines.experiment_names import name_of
 from sightlines.files import atomic
 from sightlines.sharing.dvc import (
     DATA,
@@ -48,9 +50,10 @@ def share(config: Path, stale: bool) -> None:
     """Share the experiment of one config file.
 
     Raises:
+        ConfigError: the config's name cannot be an experiment's.
         ShareError: something is stale, not whole or not as recorded, or the remote cannot be used.
     """
-    experiment = config.stem
+    experiment = name_of(config)
     require_repository()
     if config.is_absolute():
         try:
@@ -101,8 +104,8 @@ def _require_current(config: Path, stale: bool) -> None:
         reason = table or "the experiment has not run to its end"
         raise ShareError(
             f"results are not up to date, and nothing was shared.\n{reason}\n"
-            f"Run `snakemake --configfile {config}` first, or share them as they are: make share "
-            "STALE=1"
+            f"Run `snakemake --configfile {shlex.quote(str(config))}` first, or share them as they "
+            "are: make share STALE=1"
         )
     raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
 
@@ -184,7 +187,7 @@ def _for_colleagues(experiment: str, config: Path, remote: Remote, pushed: str) 
             f'  git commit -m "Results of {experiment}" && git push',
             "A colleague then types:",
             "  git clone <this repository> && cd <its folder>",
-            f"  make pull CONFIG={config}",
+            f"  make pull CONFIG={shlex.quote(str(config))}",
         ]
     )
 

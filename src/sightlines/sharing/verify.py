@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightlines.checkout import require_own_code
 from sightlines.errors import ResultError, SightlinesError
+from sightlines.experiment_names import named
 from sightlines.file_hashes import UNREADABLE, hash_files
 from sightlines.files import read_json
 from sightlines.sharing.paths import is_ours, result_files
@@ -151,11 +153,16 @@ def _checked(record: Path, group: Any) -> dict[str, str]:
 
 
 def main(experiments: Sequence[str]) -> int:
-    """Verify experiments, say what was found, and give the exit status."""
+    """Verify experiments, say what was found, and give the exit status.
+
+    Args:
+        experiments: Their names, or their config files.
+    """
     status = 0
-    for name in experiments:
+    for word in experiments:
         try:
-            found = verify(name)
+            require_own_code()
+            found = verify(name := named(word))
         except SightlinesError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             status = 1
