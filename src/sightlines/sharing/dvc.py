@@ -1,21 +1,21 @@
 """DVC's commands, and what of an experiment it versions."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from configparser import ConfigParser
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from sightlines.errors import ShareError
 from sightlines.files import atomic
 from sightlines.sharing.metrics import metrics_path
 from sightlines.sharing.provenance import provenance_path
+from sightlines.sharing.tracked import damaged, is_in_git, read_text, read_yaml
 
 PIPELINE = Path("dvc.yaml")
 PIPELINE_LOCK = Path("dvc.lock")
@@ -24,7 +24,8 @@ IMAGES = "images"
 """The word for the datasets below `data/`, among the parts of an experiment."""
 PARTS = ("data", "models", "dumps", "transfer", "tables", "figures", "report.html")
 """What lies in an experiment's folder, each of them pulled alone where one likes."""
-SETTINGS = (Path(".dvc/config"), Path(".dvc/config.local"))
+PROJECT_SETTINGS = Path(".dvc/config")
+"""DVC's settings that git keeps."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Remote:
         name: DVC's name of it.
         url: Such as ``ssh://host/path``.
         options: All its settings.
-        is_local: Whether only this clone's own settings name it.
+        is_local: Whether the project's settings lack it: they are this clone's own, or its user's.
     """
 
     name: str
@@ -82,28 +83,54 @@ CURES = {
 
 
 def default_remote() -> Remote | None:
-    """The remote that push and pull go to, if there is one.
+    """The remote that push and pull go to, if there is one, by all of DVC's settings.
+
+    These are, each above the one before, the system's, the user's (`--global`), the project's, and
+    this clone's (`--local`).
 
     Raises:
-        ShareError: DVC's settings name a default remote that does not exist.
+        ShareError: DVC's settings cannot be read, or name a default remote that does not exist.
     """
-    parser, project = ConfigParser(interpolation=None), ConfigParser(interpolation=None)
-    parser.read([path for path in SETTINGS if path.is_file()])
-    project.read([path for path in SETTINGS[:1] if path.is_file()])
-    name = parser.get("core", "remote", fallback="")
+    from dvc.config import Config, ConfigError
+    from dvc.fs import get_fs_config
+
+    read_text(PROJECT_SETTINGS)
+    try:
+        merged = Config(str(PROJECT_SETTINGS.parent))
+        in_project = merged.load_one("repo")["remote"]
+        name = merged["core"].get("remote", "").lower()
+    except (ConfigError, OSError) as error:
+        raise ShareError(
+            f"DVC's settings cannot be read: {' '.join(str(error).split())}"
+        ) from error
     if not name:
         return None
-    remotes = {s.strip("'").removeprefix('remote "').rstrip('"'): s for s in parser.sections()}
-    if name not in remotes:
-        raise ShareError(f"the default remote {name!r} has no url: dvc remote add -d {name} <url>")
-    options = dict(parser[remotes[name]])
-    url = options.get("url", "")
-    if url.startswith("remote://"):  # a folder of another remote
-        other, _, path = url.removeprefix("remote://").partition("/")
-        base = dict(parser[remotes[other]]) if other in remotes else {}
-        url = f"{base.get('url', '')}/{path}"
-        options = base | {k: v for k, v in options.items() if k != "url"}
-    return Remote(name, url, options, remotes[name] not in project)
+    if "url" not in merged["remote"].get(name, {}):
+        raise ShareError(
+            f"the default remote {name!r} has no url: dvc remote add -d {shlex.quote(name)} <url>"
+        )
+    try:  # its url may be a folder of another remote
+        options = {k: str(v) for k, v in get_fs_config(merged, name=name).items()}
+    except (ConfigError, KeyError) as error:
+        raise ShareError(f"remote {name}: {error}") from error
+    return Remote(name, options["url"], options, name not in in_project)
+
+
+@contextmanager
+def open_repository() -> Iterator[Any]:
+    """DVC's own view of this folder.
+
+    Raises:
+        ShareError: in the place of what DVC raises.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise ShareError(f"dvc: {' '.join(str(error).split())}") from error
 
 
 def require_repository() -> None:
@@ -122,12 +149,34 @@ def require_repository() -> None:
 
 
 def shared_parts(experiment: str) -> list[str]:
-    """Paths of an experiment that DVC's lock file names."""
+    """Paths of an experiment that DVC's lock file names; none where it does not name it.
+
+    Raises:
+        ShareError: the lock file cannot be read or has merge conflicts.
+    """
+    lock = read_yaml(PIPELINE_LOCK) or {}
     try:
-        stages = yaml.safe_load(PIPELINE_LOCK.read_text())["stages"]
+        stages = lock.get("stages", {})
+        if experiment not in stages:
+            return []
         return [str(out["path"]) for out in stages[experiment]["outs"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return []
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(PIPELINE_LOCK, f"its entry of {experiment} names no outputs") from error
+
+
+def is_shared(experiment: str) -> bool:
+    """Whether results of the experiment were shared, so that they could be pulled.
+
+    Its entry in the lock file may be lost, as by a merge that took one side whole; `dvc.yaml` and
+    the provenance then still tell.
+
+    Raises:
+        ShareError: a file of DVC cannot be read or has merge conflicts.
+    """
+    read_yaml(DATA)
+    stages = (read_yaml(PIPELINE, may_be_empty=True) or {}).get("stages") or {}
+    in_lock = bool(shared_parts(experiment))
+    return in_lock or experiment in stages or is_in_git(provenance_path(experiment))
 
 
 def parts_in_dvc(experiment: str, parts: list[str]) -> list[str]:
@@ -147,8 +196,7 @@ def write_stage(experiment: str, config: Path) -> None:
     format_ = YAML()
     format_.width = 200
     try:
-        text = PIPELINE.read_text() if PIPELINE.exists() else ""
-        pipeline: Any = format_.load(text) or {}
+        pipeline: Any = format_.load(read_text(PIPELINE) or "") or {}
         stages = pipeline.setdefault("stages", {})
         stages[experiment] = _stage(experiment, config)
         plots = pipeline.setdefault("plots", [])
@@ -156,7 +204,7 @@ def write_stage(experiment: str, config: Path) -> None:
             if not any(set(plot) & set(known) for known in plots):
                 plots.append(plot)
     except (YAMLError, AttributeError, TypeError) as error:
-        raise ShareError(f"{PIPELINE} is damaged: take it from git again ({error})") from error
+        raise damaged(PIPELINE, " ".join(str(error).split())) from error
     buffer = StringIO()
     format_.dump(pipeline, buffer)
     with atomic(PIPELINE) as handle:
@@ -169,7 +217,7 @@ def _stage(experiment: str, config: Path) -> dict[str, Any]:
     in_git = {"cache": False, "persist": True}
     made = [part for part in PARTS if (folder / part).exists()]
     return {
-        "cmd": f"snakemake --configfile {config.as_posix()}",
+        "cmd": f"snakemake --configfile {shlex.quote(config.as_posix())}",
         "deps": ["Snakefile", "workflow/rules", "src/sightlines"],
         "params": [{config.as_posix(): None}],
         "outs": [
@@ -197,9 +245,7 @@ def check_listings(targets: Iterable[str]) -> None:
     Raises:
         ShareError: a listing names a file outside its folder; nothing was written.
     """
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with open_repository() as repo:
         for target in targets:
             for out in _outs(repo, target):
                 if not (out.hash_info and out.hash_info.isdir):

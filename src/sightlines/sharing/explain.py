@@ -7,6 +7,8 @@ somebody changed: a module, a key of the config, a result that is not as recorde
 import ast
 import json
 import logging
+import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ MOST_NAMED = 3
 """Of changed modules, keys and files, before the others are counted."""
 BRIEF = 40
 """Characters of a value that is shown whole."""
+PLAIN = re.compile(r"[\w ,./-]*")
+"""Text that any shell takes as it stands between double quotes."""
 NOT_MADE = "not made yet"
 MISSING = "missing"
 FORCED = "asked for"
@@ -233,6 +237,16 @@ class BeforeRunning(logging.Filter):
             if isinstance(record.msg, str) and beginning in record.msg:
                 record.msg, record.args = say(), ()
         return True
+
+
+def make_argument(name: str, value: str) -> str:
+    """A variable of `make` as it is typed in a shell: neither may read more into it."""
+    return f"{name}={shlex.quote(value.replace('$', '$$'))}"
+
+
+def in_quotes(text: str) -> str:
+    """Text between quotes in which a shell reads nothing more into it."""
+    return f'"{text}"' if PLAIN.fullmatch(text) else shlex.quote(text)
 
 
 def say(text: str) -> None:

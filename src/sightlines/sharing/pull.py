@@ -17,11 +17,13 @@ from sightlines.sharing.dvc import (
     DATA,
     IMAGES,
     PARTS,
+    PIPELINE_LOCK,
     Remote,
     check_listings,
     default_remote,
     dvc,
     explain_failure,
+    is_shared,
     parts_in_dvc,
     require_repository,
     shared_parts,
@@ -41,8 +43,16 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
         ShareError: it was not shared, a part is unknown, or the remote lacks or damages files.
     """
     require_repository()
+    was_shared = is_shared(experiment)
     remote = default_remote()
     parts = shared_parts(experiment)
+    if was_shared and not parts:
+        raise ShareError(
+            f"{experiment} was shared, but {PIPELINE_LOCK} names no results of it: its entry was "
+            f"lost, as by a merge that took one side whole. Take {PIPELINE_LOCK} from a commit "
+            f"that has it (git log -- {PIPELINE_LOCK}), or whoever has the results runs `make "
+            "share` again"
+        )
     if remote is None or not parts:
         print(_nothing_shared(experiment, remote, parts))
         return

@@ -7,6 +7,7 @@ from sightlines import runs
 from sightlines.errors import SightlinesError
 from sightlines.sharing.adopt import Adoption, adopt
 from sightlines.sharing.code_digest import code_parts, keep_parts
+from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import BeforeRunning, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
@@ -15,7 +16,6 @@ from sightlines.sharing.unpulled import (
     committed,
     files_to_pull,
     is_heavy,
-    is_shared,
     only_missing,
     only_not_pulled,
 )
@@ -32,26 +32,25 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 
     Raises:
         ResultError: provenance or results are damaged or hostile.
+        ShareError: what says which results were shared cannot be read or has merge conflicts.
     """
+    may_pull = not may_recompute and is_shared(experiment)
     adoption = adopt(experiment)
     say(adoption.summary())
 
     def look() -> None:
-        _before_running(workflow, experiment, adoption, may_recompute)
+        _before_running(workflow, experiment, adoption, may_pull)
 
     from snakemake.logging import logger
 
     logger.addFilter(BeforeRunning(look, {LOCKED: runs.who_else}))
 
 
-def _before_running(
-    workflow: Any, experiment: str, adoption: Adoption, may_recompute: bool
-) -> None:
+def _before_running(workflow: Any, experiment: str, adoption: Adoption, may_pull: bool) -> None:
     if workflow.touch:
         raise SystemExit(TOUCHED)
     dag = workflow.dag
     keep_parts()
-    may_pull = is_shared(experiment) and not may_recompute
     absent = committed(experiment, adoption.absent) if may_pull else {}
     idle = only_missing(dag, absent) if may_pull else set()
     shared = read_codes(experiment)

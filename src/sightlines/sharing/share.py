@@ -10,6 +10,7 @@ colleague types. The commit is yours.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,15 +24,17 @@ from sightlines.sharing.dvc import (
     PARTS,
     PIPELINE,
     PIPELINE_LOCK,
+    PROJECT_SETTINGS,
     Remote,
     default_remote,
     dvc,
+    is_shared,
     parts_in_dvc,
     require_repository,
     shared_parts,
     write_stage,
 )
-from sightlines.sharing.explain import say
+from sightlines.sharing.explain import in_quotes, make_argument, say
 from sightlines.sharing.metrics import metrics_path, write_metrics
 from sightlines.sharing.provenance import (
     provenance_path,
@@ -39,9 +42,11 @@ from sightlines.sharing.provenance import (
     write_provenance,
 )
 from sightlines.sharing.remotes import look_for_losses, prepare
+from sightlines.sharing.tracked import read_text
 from sightlines.sharing.verify import verify
 
 NOTHING = "Nothing to be done"
+GIT_IGNORE = Path(".gitignore")
 
 
 def share(config: Path, stale: bool) -> None:
@@ -61,6 +66,7 @@ def share(config: Path, stale: bool) -> None:
             ) from None
     if not config.is_file():
         raise ShareError(f"there is no config file {config}")
+    _require_merged(experiment, config)
     remote = default_remote()
     is_changed = prepare(remote) if remote else False
     _require_current(config, stale)
@@ -83,6 +89,14 @@ def share(config: Path, stale: bool) -> None:
     print(_for_colleagues(experiment, config, remote, pushed))
 
 
+def _require_merged(experiment: str, config: Path) -> None:
+    """Stop at files of git and DVC that cannot be read, before any is written."""
+    is_shared(experiment)
+    read_provenance(experiment)
+    for path in (GIT_IGNORE, PROJECT_SETTINGS, config):
+        read_text(path)
+
+
 def _require_current(config: Path, stale: bool) -> None:
     """Ask Snakemake whether anything would run."""
     program = Path(sys.executable).with_name("snakemake")
@@ -99,10 +113,10 @@ def _require_current(config: Path, stale: bool) -> None:
         return
     if done.returncode == 0:
         reason = table or "the experiment has not run to its end"
+        command = f"snakemake --configfile {shlex.quote(config.as_posix())}"
         raise ShareError(
             f"results are not up to date, and nothing was shared.\n{reason}\n"
-            f"Run `snakemake --configfile {config}` first, or share them as they are: make share "
-            "STALE=1"
+            f"Run `{command}` first, or share them as they are: make share STALE=1"
         )
     raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
 
@@ -143,7 +157,7 @@ def _track_data(experiment: str) -> None:
     jobs = read_provenance(experiment).values()
     outputs = {Path(p).parts for job in jobs for p in job.outputs if p.startswith("data/")}
     variants = sorted({f"data/{parts[1]}" for parts in outputs})
-    text = DATA.read_text() if DATA.is_file() else ""
+    text = read_text(DATA) or ""
     kept = "".join(line for line in text.splitlines(True) if line.strip() != "cache: false")
     if not text or kept != text:
         if kept:
@@ -155,10 +169,10 @@ def _track_data(experiment: str) -> None:
 
 
 def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:
-    paths = [PIPELINE, PIPELINE_LOCK, DATA, Path(".gitignore"), config]
+    paths = [PIPELINE, PIPELINE_LOCK, DATA, GIT_IGNORE, config]
     paths += [provenance_path(experiment), metrics_path(experiment)]
-    paths += [Path(".dvc/config")] if with_settings else []
-    here = [str(path) for path in paths if path.exists()]
+    paths += [PROJECT_SETTINGS] if with_settings else []
+    here = [str(path) for path in paths if read_text(path) is not None]
     done = subprocess.run(["git", "add", "--force", "--", *here], capture_output=True, text=True)
     if done.returncode:
         raise ShareError(f"git add: {done.stderr.strip()}")
@@ -177,14 +191,18 @@ def _without_remote(experiment: str) -> str:
 def _for_colleagues(experiment: str, config: Path, remote: Remote, pushed: str) -> str:
     parts = parts_in_dvc(experiment, shared_parts(experiment))
     folders = ", ".join(Path(part).name for part in parts)
+    name, url = shlex.quote(remote.name), shlex.quote(remote.url)
+    message = in_quotes(f"Results of {experiment}")
     return "\n".join(
         [
             f"{experiment}: {pushed or 'everything was there'} ({remote.name}; {folders}).",
             "Now commit and push what is staged:",
-            f'  git commit -m "Results of {experiment}" && git push',
+            f"  git commit -m {message} && git push",
             "A colleague then types:",
             "  git clone <this repository> && cd <its folder>",
-            f"  make pull CONFIG={config}",
+            # What only this clone's or user's settings name, no other clone knows.
+            *([f"  dvc remote add --local --default {name} {url}"] if remote.is_local else []),
+            f"  make pull {make_argument('CONFIG', config.as_posix())}",
         ]
     )
 
