@@ -35,6 +35,7 @@ from sightlines.sharing.dvc import (
     write_stage,
 )
 from sightlines.sharing.explain import in_quotes, make_argument, say
+from sightlines.sharing.losses import left_out
 from sightlines.sharing.metrics import metrics_path, write_metrics
 from sightlines.sharing.provenance import (
     provenance_path,
@@ -75,6 +76,7 @@ def share(config: Path, stale: bool) -> None:
     write_provenance(experiment, is_current)
     write_metrics(experiment)
     _require_covered(experiment, is_current)
+    _require_kept(experiment, config, is_current)
     say("Handing data and results to DVC …")
     _track_data(experiment)
     write_stage(experiment, config)
@@ -139,13 +141,33 @@ def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
 def _require_covered(experiment: str, is_current: Callable[[str], bool]) -> None:
     """A colleague's clone believes only what the provenance names."""
     named = {path for job in read_provenance(experiment).values() for path in job.outputs}
-    folder = Path("results", experiment)
-    files = (p for part in PARTS for p in (folder / part, *(folder / part).rglob("*")))
-    bare = [p for p in files if p.is_file() and is_current(str(p)) and str(p) not in named]
+    bare = [path for path in _results(experiment, is_current) if path not in named]
     if bare:
         raise ShareError(
             f"{len(bare)} results have no record of how they were made, such as {bare[0]}: "
             "delete them and run snakemake again"
+        )
+
+
+def _results(experiment: str, is_current: Callable[[str], bool]) -> list[str]:
+    """Files here of the experiment's parts."""
+    folder = Path("results", experiment)
+    files = (p for part in PARTS for p in (folder / part, *(folder / part).rglob("*")))
+    return [str(p) for p in files if p.is_file() and is_current(str(p))]
+
+
+def _require_kept(experiment: str, config: Path, is_current: Callable[[str], bool]) -> None:
+    """Stop where DVC would leave out what is to be shared."""
+    jobs = read_provenance(experiment).values()
+    data = [p for job in jobs for p in job.outputs if p.startswith("data/") and Path(p).is_file()]
+    about = [PIPELINE, PIPELINE_LOCK, DATA, provenance_path(experiment), metrics_path(experiment)]
+    paths = [*_results(experiment, is_current), *data, *map(str, about), config.as_posix()]
+    if patterns := left_out(paths):
+        path, pattern = next(iter(patterns.items()))
+        raise ShareError(
+            f"DVC would leave out {len(patterns)} files, such as {path}, by the pattern "
+            f"{pattern}: remove it, or except what is shared in the lines after it (!/results/** "
+            "and !/data/**). Nothing was shared"
         )
 
 
