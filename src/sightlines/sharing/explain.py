@@ -25,6 +25,8 @@ BRIEF = 40
 """Characters of a value that is shown whole."""
 PLAIN = re.compile(r"[\w ,./-]*")
 """Text that any shell takes as it stands between double quotes."""
+NOTHING = "Nothing to be done"
+"""How Snakemake says that all is up to date."""
 NOT_MADE = "not made yet"
 MISSING = "missing"
 FORCED = "asked for"
@@ -107,7 +109,7 @@ def _params(change: Any, codes: Codes) -> Iterator[str]:
     old, new = ([_literal(text) for text in side] for side in (change.only_old, change.only_new))
     old_cuts, new_cuts = ([cut for cut in map(_cut, side) if cut] for side in (old, new))
     if old_cuts and new_cuts:
-        yield f"config changed: {_some(list(differences(old_cuts[0], new_cuts[0])))}"
+        yield config_changes(old_cuts[0], new_cuts[0])
     old_codes, new_codes = ([c for c in side if _is_digest(c)] for side in (old, new))
     if new_codes:
         before = codes(old_codes[0]) if old_codes else {}
@@ -133,6 +135,11 @@ def _cut(value: Any) -> dict[str, Any] | None:
 
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")
+
+
+def config_changes(before: Any, now: Any) -> str:
+    """Which keys of the config changed."""
+    return f"config changed: {_some(list(differences(before, now)))}"
 
 
 def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -215,16 +222,21 @@ class BeforeRunning(logging.Filter):
     """
 
     def __init__(
-        self, act: Callable[[], None], in_place_of: Mapping[str, Callable[[], str]]
+        self,
+        act: Callable[[], None],
+        in_place_of: Mapping[str, Callable[[], str]],
+        when_idle: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare.
 
         Args:
             act: Called once.
             in_place_of: Beginning of a message of Snakemake's -> what to say instead.
+            when_idle: Called instead where nothing is to be done.
         """
         super().__init__()
         self._act: Callable[[], None] | None = act
+        self._when_idle = when_idle
         self._in_place_of = in_place_of
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -233,6 +245,8 @@ class BeforeRunning(logging.Filter):
         if self._act is not None and getattr(event, "value", event) == "run_info":
             act, self._act = self._act, None
             act()
+        if isinstance(record.msg, str) and record.msg.startswith(NOTHING):
+            self._when_idle()
         for beginning, say in self._in_place_of.items():
             if isinstance(record.msg, str) and beginning in record.msg:
                 record.msg, record.args = say(), ()

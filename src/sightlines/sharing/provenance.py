@@ -216,6 +216,16 @@ def _digests(job: MadeBy) -> list[str]:
     return [code] if isinstance(code, str) and code else []
 
 
+def job_config(job: MadeBy) -> Any:
+    """The slice of the config that a job was made from; None where no record tells."""
+    return job.record.get("config", _config(job.metadata))
+
+
+def job_code(job: MadeBy) -> str:
+    """Digest of the code that made a job's outputs; empty where no record tells."""
+    return next(iter(_digests(job)), "")
+
+
 def _as_json(
     job: MadeBy, tables: dict[str, dict[str, Any]], earlier_sizes: dict[str, int]
 ) -> dict[str, Any]:

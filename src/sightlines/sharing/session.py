@@ -1,11 +1,14 @@
 """What sharing does around one call of Snakemake: before it looks, before it runs, after it ran."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sightlines import runs
 from sightlines.errors import SightlinesError
 from sightlines.sharing.adopt import Adoption, adopt
+from sightlines.sharing.asked import Asked, list_jobs
 from sightlines.sharing.code_digest import code_parts, keep_parts
 from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import BeforeRunning, planned_jobs, say, table
@@ -43,13 +46,24 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 
     from snakemake.logging import logger
 
-    logger.addFilter(BeforeRunning(look, {LOCKED: runs.who_else}))
+    in_place_of = {LOCKED: runs.who_else}
+    logger.addFilter(BeforeRunning(look, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
+
+
+def _jobs(dag: Any) -> Iterator[Asked]:
+    """All jobs of a built DAG, whether or not they run."""
+    for job in (job for level in dag.toposorted() for job in level):
+        if not job.rule.norun:
+            code = job.params.code
+            outputs = [str(path) for path in job.output]
+            yield Asked(job.rule.name, outputs, json.loads(job.params.cfg), code, code_parts(code))
 
 
 def _before_running(workflow: Any, experiment: str, adoption: Adoption, may_pull: bool) -> None:
     if workflow.touch:
         raise SystemExit(TOUCHED)
     dag = workflow.dag
+    list_jobs(_jobs(dag))
     keep_parts()
     absent = committed(experiment, adoption.absent) if may_pull else {}
     idle = only_missing(dag, absent) if may_pull else set()

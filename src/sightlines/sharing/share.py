@@ -19,6 +19,8 @@ from pathlib import Path
 from sightlines.errors import ShareError, exit_status
 from sightlines.experiment import Experiment
 from sightlines.files import atomic
+from sightlines.sharing.asked import dry_run, outdated
+from sightlines.sharing.code_digest import code_parts
 from sightlines.sharing.dvc import (
     DATA,
     PARTS,
@@ -34,11 +36,14 @@ from sightlines.sharing.dvc import (
     shared_parts,
     write_stage,
 )
-from sightlines.sharing.explain import in_quotes, make_argument, say
+from sightlines.sharing.explain import NOTHING, in_quotes, make_argument, say, table
 from sightlines.sharing.losses import left_out
 from sightlines.sharing.metrics import metrics_path, write_metrics
 from sightlines.sharing.provenance import (
+    job_code,
+    local_jobs,
     provenance_path,
+    read_codes,
     read_provenance,
     write_provenance,
 )
@@ -46,7 +51,6 @@ from sightlines.sharing.remotes import look_for_losses, prepare
 from sightlines.sharing.tracked import read_text
 from sightlines.sharing.verify import verify
 
-NOTHING = "Nothing to be done"
 GIT_IGNORE = Path(".gitignore")
 
 
@@ -70,7 +74,7 @@ def share(config: Path, stale: bool) -> None:
     _require_merged(experiment, config)
     remote = default_remote()
     is_changed = prepare(remote) if remote else False
-    _require_current(config, stale)
+    _require_current(experiment, config, stale)
     is_current = Experiment.open(config).has
     _require_whole(experiment, is_current)
     write_provenance(experiment, is_current)
@@ -99,28 +103,29 @@ def _require_merged(experiment: str, config: Path) -> None:
         read_text(path)
 
 
-def _require_current(config: Path, stale: bool) -> None:
-    """Ask Snakemake whether anything would run."""
-    program = Path(sys.executable).with_name("snakemake")
-    done = subprocess.run(
-        [program, "--dry-run", "--configfile", config], capture_output=True, text=True
-    )
-    said = done.stdout + done.stderr
-    if done.returncode == 0 and NOTHING in said:
+def _require_current(experiment: str, config: Path, stale: bool) -> None:
+    """Hold config and code against the records, and ask Snakemake whether anything would run."""
+    said, status, asked = dry_run(config)
+    if status:
+        raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
+    accounts = [*local_jobs(experiment), *read_provenance(experiment).values()]
+    codes = read_codes(experiment)
+    digests = {job_code(account) for account in accounts}
+    known = {digest: codes.get(digest) or code_parts(digest) for digest in digests}
+    others = list(outdated(asked, accounts, known))
+    if NOTHING in said and not others:
         return
     begin = said.find("What must run")
-    table = said[begin : said.find("\n\n", begin)] if begin >= 0 else ""
-    if done.returncode == 0 and stale:
-        say(f"Shared as they are, though something is stale.\n{table}")
+    reason = said[begin : said.find("\n\n", begin)] if begin >= 0 else table(others)
+    if stale:
+        say(f"Shared as they are, though something is stale.\n{reason}")
         return
-    if done.returncode == 0:
-        reason = table or "the experiment has not run to its end"
-        command = f"snakemake --configfile {shlex.quote(config.as_posix())}"
-        raise ShareError(
-            f"results are not up to date, and nothing was shared.\n{reason}\n"
-            f"Run `{command}` first, or share them as they are: make share STALE=1"
-        )
-    raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
+    command = f"snakemake --configfile {shlex.quote(config.as_posix())}"
+    raise ShareError(
+        "results are not up to date, and nothing was shared.\n"
+        f"{reason or 'the experiment has not run to its end'}\n"
+        f"Run `{command}` first, or share them as they are: make share STALE=1"
+    )
 
 
 def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
