@@ -60,11 +60,12 @@ def dvc(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
 
 def explain_failure(done: subprocess.CompletedProcess[str]) -> str:
     """What DVC said, as one text with a cure where the cause is known."""
-    said = (done.stderr.strip() or done.stdout.strip()).replace("\n\n", "\n")
-    for sign, cure in CURES.items():
-        if sign in said:
-            return f"{said}\n{cure}"
-    return said
+    return _with_cure((done.stderr.strip() or done.stdout.strip()).replace("\n\n", "\n"))
+
+
+def _with_cure(said: str) -> str:
+    cures = (cure for sign, cure in CURES.items() if sign in said)
+    return "\n".join([said, *cures][:2])
 
 
 LOST = (
@@ -78,6 +79,7 @@ CURES = {
     "missing cache files": LOST,
     "failed to download": LOST,
     "Checkout failed": LOST,
+    "is git-ignored": "A pattern of git leaves this file out: git check-ignore -v <file> names it.",
     "is not installed": "This remote needs another package: see docs/sharing.md.",
 }
 
@@ -130,7 +132,7 @@ def open_repository() -> Iterator[Any]:
         with Repo() as repo:
             yield repo
     except DvcException as error:
-        raise ShareError(f"dvc: {' '.join(str(error).split())}") from error
+        raise ShareError(_with_cure(f"dvc: {' '.join(str(error).split())}")) from error
 
 
 def require_repository() -> None:
@@ -200,9 +202,7 @@ def write_stage(experiment: str, config: Path) -> None:
         stages = pipeline.setdefault("stages", {})
         stages[experiment] = _stage(experiment, config)
         plots = pipeline.setdefault("plots", [])
-        for plot in _plots(experiment):
-            if not any(set(plot) & set(known) for known in plots):
-                plots.append(plot)
+        plots[:] = _with_plots(list(plots), experiment)
     except (YAMLError, AttributeError, TypeError) as error:
         raise damaged(PIPELINE, " ".join(str(error).split())) from error
     buffer = StringIO()
@@ -228,12 +228,28 @@ def _stage(experiment: str, config: Path) -> dict[str, Any]:
     }
 
 
-def _plots(experiment: str) -> list[dict[str, Any]]:
+def _plots(experiment: str) -> dict[str, dict[str, str]]:
+    """What `dvc plots` draws: names on one axis, numbers on the other.
+
+    DVC's own templates take every axis for numbers, or add up what has one name; those in
+    `.dvc/plots` give each network and each claim a line.
+    """
     tables = Path("results", experiment, "tables")
-    return [
-        {(tables / "accuracy.csv").as_posix(): {"x": "model", "y": "accuracy_test"}},
-        {(tables / "claims.csv").as_posix(): {"x": "claim", "y": "value"}},
-    ]
+    accuracy = {"x": "accuracy_test", "y": "model", "template": "accuracy"}
+    claims = {"x": "value", "y": "claim", "template": "claims"}
+    return {
+        (tables / "accuracy.csv").as_posix(): accuracy,
+        (tables / "claims.csv").as_posix(): claims,
+    }
+
+
+def _with_plots(known: list[Any], experiment: str) -> list[Any]:
+    """Plots with those of an experiment; what somebody changed of these stays as it is."""
+    blank = ({"x": "model", "y": "accuracy_test"}, {"x": "claim", "y": "value"})
+    kept = [p for p in known if isinstance(p, str) or not any(v in blank for v in p.values())]
+    there = {name for plot in kept for name in ([plot] if isinstance(plot, str) else plot)}
+    new = [{path: plot} for path, plot in _plots(experiment).items() if path not in there]
+    return [*kept, *new]
 
 
 def check_listings(targets: Iterable[str]) -> None:
