@@ -56,6 +56,15 @@ def results(folder):
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_nobody(tmp_path_factory):
+    """DVC has settings of whoever runs the tests, and of the system: a default remote, perhaps."""
+    with pytest.MonkeyPatch.context() as patch:
+        for level in ("GLOBAL", "SYSTEM"):
+            patch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path_factory.mktemp(level.lower())))
+        yield
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
     """The finished smoke experiment, made by the README's command in a copy of the checkout.

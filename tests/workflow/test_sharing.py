@@ -100,6 +100,21 @@ def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(clone):
     assert reasons(done)["dump_gram"] == "follows from train_network"
 
 
+def test_a_merge_that_failed_trains_nothing(clone):
+    ok(pull(clone, "report", "tables", "figures"))
+    edit(clone / "src/sightlines/measures/cka.py")
+    edit(clone / "dvc.lock", "<<<<<<< HEAD\n=======\n>>>>>>> theirs\n")
+    for done in (plan(clone), plan(clone, "--dag"), pull(clone), share(clone)):
+        assert done.returncode == 1 and "dvc.lock has merge conflicts" in done.stderr
+        assert "git checkout HEAD -- dvc.lock" in done.stderr and "Traceback" not in done.stderr
+        assert not planned_anything(done)
+    assert "train_network" in planned(plan(clone, "--config", "recompute=true"))
+
+
+def planned_anything(done):
+    return re.search(r"^ *(train|dump|measure)_", done.stdout + done.stderr, re.MULTILINE)
+
+
 def test_unknown_parts_are_named(clone):
     for word in ("weights", "dumps/none", "dumps/../models"):
         done = pull(clone, word)

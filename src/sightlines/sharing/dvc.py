@@ -5,17 +5,17 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from configparser import ConfigParser
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sightlines import yaml_files
-from sightlines.errors import ConfigError, ShareError
+from sightlines.errors import ShareError
 from sightlines.files import atomic
 from sightlines.sharing.metrics import metrics_path
 from sightlines.sharing.provenance import provenance_path
+from sightlines.sharing.tracked import damaged, is_in_git, read_text, read_yaml
 
 PIPELINE = Path("dvc.yaml")
 PIPELINE_LOCK = Path("dvc.lock")
@@ -24,7 +24,8 @@ IMAGES = "images"
 """The word for the datasets below `data/`, among the parts of an experiment."""
 PARTS = ("data", "models", "dumps", "transfer", "tables", "figures", "report.html")
 """What lies in an experiment's folder, each of them pulled alone where one likes."""
-SETTINGS = (Path(".dvc/config"), Path(".dvc/config.local"))
+PROJECT_SETTINGS = Path(".dvc/config")
+"""DVC's settings that git keeps."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Remote:
         name: DVC's name of it.
         url: Such as ``ssh://host/path``.
         options: All its settings.
-        is_local: Whether only this clone's own settings name it.
+        is_local: Whether the project's settings lack it: they are this clone's own, or its user's.
     """
 
     name: str
@@ -59,11 +60,12 @@ def dvc(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
 
 def explain_failure(done: subprocess.CompletedProcess[str]) -> str:
     """What DVC said, as one text with a cure where the cause is known."""
-    said = (done.stderr.strip() or done.stdout.strip()).replace("\n\n", "\n")
-    for sign, cure in CURES.items():
-        if sign in said:
-            return f"{said}\n{cure}"
-    return said
+    return _with_cure((done.stderr.strip() or done.stdout.strip()).replace("\n\n", "\n"))
+
+
+def _with_cure(said: str) -> str:
+    cures = (cure for sign, cure in CURES.items() if sign in said)
+    return "\n".join([said, *cures][:2])
 
 
 LOST = (
@@ -77,33 +79,60 @@ CURES = {
     "missing cache files": LOST,
     "failed to download": LOST,
     "Checkout failed": LOST,
+    "is git-ignored": "A pattern of git leaves this file out: git check-ignore -v <file> names it.",
     "is not installed": "This remote needs another package: see docs/sharing.md.",
 }
 
 
 def default_remote() -> Remote | None:
-    """The remote that push and pull go to, if there is one.
+    """The remote that push and pull go to, if there is one, by all of DVC's settings.
+
+    These are, each above the one before, the system's, the user's (`--global`), the project's, and
+    this clone's (`--local`).
 
     Raises:
-        ShareError: DVC's settings name a default remote that does not exist.
+        ShareError: DVC's settings cannot be read, or name a default remote that does not exist.
     """
-    parser, project = ConfigParser(interpolation=None), ConfigParser(interpolation=None)
-    parser.read([path for path in SETTINGS if path.is_file()])
-    project.read([path for path in SETTINGS[:1] if path.is_file()])
-    name = parser.get("core", "remote", fallback="")
+    from dvc.config import Config, ConfigError
+    from dvc.fs import get_fs_config
+
+    read_text(PROJECT_SETTINGS)
+    try:
+        merged = Config(str(PROJECT_SETTINGS.parent))
+        in_project = merged.load_one("repo")["remote"]
+        name = merged["core"].get("remote", "").lower()
+    except (ConfigError, OSError) as error:
+        raise ShareError(
+            f"DVC's settings cannot be read: {' '.join(str(error).split())}"
+        ) from error
     if not name:
         return None
-    remotes = {s.strip("'").removeprefix('remote "').rstrip('"'): s for s in parser.sections()}
-    if name not in remotes:
-        raise ShareError(f"the default remote {name!r} has no url: dvc remote add -d {name} <url>")
-    options = dict(parser[remotes[name]])
-    url = options.get("url", "")
-    if url.startswith("remote://"):  # a folder of another remote
-        other, _, path = url.removeprefix("remote://").partition("/")
-        base = dict(parser[remotes[other]]) if other in remotes else {}
-        url = f"{base.get('url', '')}/{path}"
-        options = base | {k: v for k, v in options.items() if k != "url"}
-    return Remote(name, url, options, remotes[name] not in project)
+    if "url" not in merged["remote"].get(name, {}):
+        raise ShareError(
+            f"the default remote {name!r} has no url: dvc remote add -d {shlex.quote(name)} <url>"
+        )
+    try:  # its url may be a folder of another remote
+        options = {k: str(v) for k, v in get_fs_config(merged, name=name).items()}
+    except (ConfigError, KeyError) as error:
+        raise ShareError(f"remote {name}: {error}") from error
+    return Remote(name, options["url"], options, name not in in_project)
+
+
+@contextmanager
+def open_repository() -> Iterator[Any]:
+    """DVC's own view of this folder.
+
+    Raises:
+        ShareError: in the place of what DVC raises.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise ShareError(_with_cure(f"dvc: {' '.join(str(error).split())}")) from error
 
 
 def require_repository() -> None:
@@ -122,12 +151,34 @@ def require_repository() -> None:
 
 
 def shared_parts(experiment: str) -> list[str]:
-    """Paths of an experiment that DVC's lock file names."""
+    """Paths of an experiment that DVC's lock file names; none where it does not name it.
+
+    Raises:
+        ShareError: the lock file cannot be read or has merge conflicts.
+    """
+    lock = read_yaml(PIPELINE_LOCK) or {}
     try:
-        stages = yaml_files.read(PIPELINE_LOCK, is_strict=False)["stages"]
+        stages = lock.get("stages", {})
+        if experiment not in stages:
+            return []
         return [str(out["path"]) for out in stages[experiment]["outs"]]
-    except (OSError, ConfigError, KeyError, TypeError):
-        return []
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(PIPELINE_LOCK, f"its entry of {experiment} names no outputs") from error
+
+
+def is_shared(experiment: str) -> bool:
+    """Whether results of the experiment were shared, so that they could be pulled.
+
+    Its entry in the lock file may be lost, as by a merge that took one side whole; `dvc.yaml` and
+    the provenance then still tell.
+
+    Raises:
+        ShareError: a file of DVC cannot be read or has merge conflicts.
+    """
+    read_yaml(DATA)
+    stages = (read_yaml(PIPELINE, may_be_empty=True) or {}).get("stages") or {}
+    in_lock = bool(shared_parts(experiment))
+    return in_lock or experiment in stages or is_in_git(provenance_path(experiment))
 
 
 def parts_in_dvc(experiment: str, parts: list[str]) -> list[str]:
@@ -147,16 +198,13 @@ def write_stage(experiment: str, config: Path) -> None:
     format_ = YAML()
     format_.width = 200
     try:
-        text = PIPELINE.read_text() if PIPELINE.exists() else ""
-        pipeline: Any = format_.load(text) or {}
+        pipeline: Any = format_.load(read_text(PIPELINE) or "") or {}
         stages = pipeline.setdefault("stages", {})
         stages[experiment] = _stage(experiment, config)
         plots = pipeline.setdefault("plots", [])
-        for plot in _plots(experiment):
-            if not any(set(plot) & set(known) for known in plots):
-                plots.append(plot)
+        plots[:] = _with_plots(list(plots), experiment)
     except (YAMLError, AttributeError, TypeError) as error:
-        raise ShareError(f"{PIPELINE} is damaged: take it from git again ({error})") from error
+        raise damaged(PIPELINE, " ".join(str(error).split())) from error
     buffer = StringIO()
     format_.dump(pipeline, buffer)
     with atomic(PIPELINE) as handle:
@@ -180,12 +228,28 @@ def _stage(experiment: str, config: Path) -> dict[str, Any]:
     }
 
 
-def _plots(experiment: str) -> list[dict[str, Any]]:
+def _plots(experiment: str) -> dict[str, dict[str, str]]:
+    """What `dvc plots` draws: names on one axis, numbers on the other.
+
+    DVC's own templates take every axis for numbers, or add up what has one name; those in
+    `.dvc/plots` give each network and each claim a line.
+    """
     tables = Path("results", experiment, "tables")
-    return [
-        {(tables / "accuracy.csv").as_posix(): {"x": "model", "y": "accuracy_test"}},
-        {(tables / "claims.csv").as_posix(): {"x": "claim", "y": "value"}},
-    ]
+    accuracy = {"x": "accuracy_test", "y": "model", "template": "accuracy"}
+    claims = {"x": "value", "y": "claim", "template": "claims"}
+    return {
+        (tables / "accuracy.csv").as_posix(): accuracy,
+        (tables / "claims.csv").as_posix(): claims,
+    }
+
+
+def _with_plots(known: list[Any], experiment: str) -> list[Any]:
+    """Plots with those of an experiment; what somebody changed of these stays as it is."""
+    blank = ({"x": "model", "y": "accuracy_test"}, {"x": "claim", "y": "value"})
+    kept = [p for p in known if isinstance(p, str) or not any(v in blank for v in p.values())]
+    there = {name for plot in kept for name in ([plot] if isinstance(plot, str) else plot)}
+    new = [{path: plot} for path, plot in _plots(experiment).items() if path not in there]
+    return [*kept, *new]
 
 
 def check_listings(targets: Iterable[str]) -> None:
@@ -197,9 +261,7 @@ def check_listings(targets: Iterable[str]) -> None:
     Raises:
         ShareError: a listing names a file outside its folder; nothing was written.
     """
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with open_repository() as repo:
         for target in targets:
             for out in _outs(repo, target):
                 if not (out.hash_info and out.hash_info.isdir):

@@ -7,6 +7,8 @@ somebody changed: a module, a key of the config, a result that is not as recorde
 import ast
 import json
 import logging
+import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,10 @@ MOST_NAMED = 3
 """Of changed modules, keys and files, before the others are counted."""
 BRIEF = 40
 """Characters of a value that is shown whole."""
+PLAIN = re.compile(r"[\w ,./-]*")
+"""Text that any shell takes as it stands between double quotes."""
+NOTHING = "Nothing to be done"
+"""How Snakemake says that all is up to date."""
 NOT_MADE = "not made yet"
 MISSING = "missing"
 FORCED = "asked for"
@@ -103,7 +109,7 @@ def _params(change: Any, codes: Codes) -> Iterator[str]:
     old, new = ([_literal(text) for text in side] for side in (change.only_old, change.only_new))
     old_cuts, new_cuts = ([cut for cut in map(_cut, side) if cut] for side in (old, new))
     if old_cuts and new_cuts:
-        yield f"config changed: {_some(list(differences(old_cuts[0], new_cuts[0])))}"
+        yield config_changes(old_cuts[0], new_cuts[0])
     old_codes, new_codes = ([c for c in side if _is_digest(c)] for side in (old, new))
     if new_codes:
         before = codes(old_codes[0]) if old_codes else {}
@@ -129,6 +135,11 @@ def _cut(value: Any) -> dict[str, Any] | None:
 
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")
+
+
+def config_changes(before: Any, now: Any) -> str:
+    """Which keys of the config changed."""
+    return f"config changed: {_some(list(differences(before, now)))}"
 
 
 def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -211,7 +222,10 @@ class Watch(logging.Filter):
     """
 
     def __init__(
-        self, acts: Mapping[str, Callable[[], None]], in_place_of: Mapping[str, Callable[[], str]]
+        self,
+        acts: Mapping[str, Callable[[], None]],
+        in_place_of: Mapping[str, Callable[[], str]],
+        when_idle: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -219,9 +233,11 @@ class Watch(logging.Filter):
             acts: Event of Snakemake's log -> what to do then: ``workflow_started``, before it
                 decides what to run; ``run_info``, when it has decided and nothing has run.
             in_place_of: Beginning of a message of Snakemake's -> what to say instead.
+            when_idle: Called instead where nothing is to be done.
         """
         super().__init__()
         self._acts = dict(acts)
+        self._when_idle = when_idle
         self._in_place_of = in_place_of
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -230,10 +246,22 @@ class Watch(logging.Filter):
         act = self._acts.pop(str(getattr(event, "value", event)), None)
         if act is not None:
             act()
+        if isinstance(record.msg, str) and record.msg.startswith(NOTHING):
+            self._when_idle()
         for beginning, say in self._in_place_of.items():
             if isinstance(record.msg, str) and beginning in record.msg:
                 record.msg, record.args = say(), ()
         return True
+
+
+def make_argument(name: str, value: str) -> str:
+    """A variable of `make` as it is typed in a shell: neither may read more into it."""
+    return f"{name}={shlex.quote(value.replace('$', '$$'))}"
+
+
+def in_quotes(text: str) -> str:
+    """Text between quotes in which a shell reads nothing more into it."""
+    return f'"{text}"' if PLAIN.fullmatch(text) else shlex.quote(text)
 
 
 def say(text: str) -> None:

@@ -26,6 +26,7 @@ from sightlines.sharing.snakemake_records import (
     read_one,
     why_distrusted,
 )
+from sightlines.sharing.tracked import read_text, take_again
 from sightlines.stage import record_path
 
 VERSION = 1
@@ -215,6 +216,16 @@ def _digests(job: MadeBy) -> list[str]:
     return [code] if isinstance(code, str) and code else []
 
 
+def job_config(job: MadeBy) -> Any:
+    """The slice of the config that a job was made from; None where no record tells."""
+    return job.record.get("config", _config(job.metadata))
+
+
+def job_code(job: MadeBy) -> str:
+    """Digest of the code that made a job's outputs; empty where no record tells."""
+    return next(iter(_digests(job)), "")
+
+
 def _as_json(
     job: MadeBy, tables: dict[str, dict[str, Any]], earlier_sizes: dict[str, int]
 ) -> dict[str, Any]:
@@ -258,6 +269,7 @@ def read_provenance(experiment: str) -> dict[str, MadeBy]:
 
     Raises:
         ResultError: it is damaged, too large, of an unknown version, or names files elsewhere.
+        ShareError: it has merge conflicts, or cannot be read.
     """
     found = _read(experiment)
     return {} if found is None else {log: _job(experiment, log, found) for log in found["jobs"]}
@@ -272,23 +284,31 @@ def read_codes(experiment: str) -> dict[str, dict[str, str]]:
 
 def _read(experiment: str) -> dict[str, Any] | None:
     path = provenance_path(experiment)
-    if not path.is_file():
+    if path.is_file() and path.stat().st_size > LARGEST_BYTES:
+        raise ResultError(f"{path} is too large for a provenance file: {_cure(path)}")
+    if read_text(path) is None:
         return None
-    if path.stat().st_size > LARGEST_BYTES:
-        raise ResultError(f"{path} is too large for a provenance file: {_CURE}")
-    found = read_json(path)
+    try:
+        found = read_json(path)
+    except ResultError as error:
+        raise ResultError(f"cannot read {path}: {error.__cause__}. {_cure(path)}") from error
     tables = ("jobs", "shells", "environments")
     if not isinstance(found, dict) or not all(isinstance(found.get(t), dict) for t in tables):
-        raise ResultError(f"{path} is no provenance file: {_CURE}")
+        raise ResultError(f"{path} is no provenance file: {_cure(path)}")
     if found.get("version") != VERSION or found.get("snakemake_records") != FORMAT:
         raise ResultError(
             f"{path} was written by another version of sightlines or Snakemake: use the versions "
-            f"of requirements.lock (`make setup`), or {_CURE}"
+            f"of requirements.lock (`make setup`), or {_cure(path)}"
         )
     return found
 
 
-_CURE = "take it from git again, or delete it, and the results will be made anew"
+def _cure(path: Path) -> str:
+    """What to do about a damaged provenance file."""
+    return (
+        f"{take_again(path)}; if it was never shared, delete it: what the records here tell is "
+        "written again by the next snakemake"
+    )
 
 
 def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
@@ -317,7 +337,7 @@ def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
         _check_types(metadata)
         json.dumps(record, allow_nan=False).encode()
     except DAMAGED as error:
-        raise ResultError(f"{path}: the entry of {log!r} is damaged: {_CURE}") from error
+        raise ResultError(f"{path}: the entry of {log!r} is damaged: {_cure(path)}") from error
     names = [log, *outputs, *inputs, *(metadata["input"] or [])]
     strange = [name for name in names if not is_ours(name)]
     strange += [p for p in outputs if not p.startswith((f"results/{experiment}/", "data/"))]

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sightlines.errors import ShareError
-from sightlines.sharing.dvc import Remote, dvc
+from sightlines.sharing.dvc import Remote, dvc, open_repository
 
 KNOWN_HOSTS = "SIGHTLINES_KNOWN_HOSTS"
 """Environment variable: a file of known host keys in the place of the user's."""
@@ -30,7 +30,7 @@ def prepare(remote: Remote) -> bool:
     if remote.url.startswith("ssh://"):
         _check_host(remote)
     _open(remote)
-    if remote.options.get("verify") == "true":
+    if remote.options.get("verify", "").lower() == "true":
         return False
     level = "--local" if remote.is_local else "--project"
     dvc("remote", "modify", level, remote.name, "verify", "true")
@@ -39,10 +39,8 @@ def prepare(remote: Remote) -> bool:
 
 def _open(remote: Remote) -> None:
     """Find out now whether DVC has what it needs for this kind of remote."""
-    from dvc.repo import Repo
-
     try:
-        with Repo() as repo:
+        with open_repository() as repo:
             repo.cloud.get_remote_odb(remote.name)
     except Exception as error:  # each kind of remote has errors of its own
         raise ShareError(f"remote {remote.name} ({remote.url}): {error}") from error
@@ -58,10 +56,9 @@ def look_for_losses(remote: Remote, targets: Iterable[str]) -> None:
         remote: Where the results lie.
         targets: Files of DVC, such as ``data.dvc``, or names of stages.
     """
-    from dvc.repo import Repo
     from dvc_data.hashfile.db import get_index
 
-    with Repo() as repo:
+    with open_repository() as repo:
         store = repo.cloud.get_remote_odb(remote.name)
         get_index(store).clear()
         outs = [

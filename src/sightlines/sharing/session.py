@@ -1,12 +1,16 @@
 """What sharing does around one call of Snakemake: before it looks, before it runs, after it ran."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sightlines import runs
 from sightlines.errors import SightlinesError
 from sightlines.sharing.adopt import Adoption, adopt
+from sightlines.sharing.asked import Asked, list_jobs
 from sightlines.sharing.code_digest import code_parts, keep_parts
+from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
@@ -16,7 +20,6 @@ from sightlines.sharing.unpulled import (
     committed,
     files_to_pull,
     is_heavy,
-    is_shared,
     only_missing,
     only_not_pulled,
 )
@@ -33,30 +36,39 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 
     Raises:
         ResultError: provenance or results are damaged or hostile.
+        ShareError: what says which results were shared cannot be read or has merge conflicts.
         SystemExit: the command asks for a setting with which results would be others.
     """
     say(set_right(workflow))
+    may_pull = not may_recompute and is_shared(experiment)
     adoption = adopt(experiment)
     say(adoption.summary())
-
     acts = {
         "workflow_started": lambda: say(set_right(workflow)),
-        "run_info": lambda: _before_running(workflow, experiment, adoption, may_recompute),
+        "run_info": lambda: _before_running(workflow, experiment, adoption, may_pull),
     }
 
     from snakemake.logging import logger
 
-    logger.addFilter(Watch(acts, {LOCKED: runs.who_else}))
+    in_place_of = {LOCKED: runs.who_else}
+    logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
 
 
-def _before_running(
-    workflow: Any, experiment: str, adoption: Adoption, may_recompute: bool
-) -> None:
+def _jobs(dag: Any) -> Iterator[Asked]:
+    """All jobs of a built DAG, whether or not they run."""
+    for job in (job for level in dag.toposorted() for job in level):
+        if not job.rule.norun:
+            code = job.params.code
+            outputs = [str(path) for path in job.output]
+            yield Asked(job.rule.name, outputs, json.loads(job.params.cfg), code, code_parts(code))
+
+
+def _before_running(workflow: Any, experiment: str, adoption: Adoption, may_pull: bool) -> None:
     if workflow.touch:
         raise SystemExit(TOUCHED)
     dag = workflow.dag
+    list_jobs(_jobs(dag))
     keep_parts()
-    may_pull = is_shared(experiment) and not may_recompute
     absent = committed(experiment, adoption.absent) if may_pull else {}
     idle = only_missing(dag, absent) if may_pull else set()
     shared = read_codes(experiment)

@@ -20,30 +20,39 @@ from sightlines.errors import ShareError, exit_status
 from sightlines.experiment import Experiment
 from sightlines.experiment_names import name_of
 from sightlines.files import atomic
+from sightlines.sharing.asked import dry_run, outdated
+from sightlines.sharing.code_digest import code_parts
 from sightlines.sharing.dvc import (
     DATA,
     PARTS,
     PIPELINE,
     PIPELINE_LOCK,
+    PROJECT_SETTINGS,
     Remote,
     default_remote,
     dvc,
+    is_shared,
     parts_in_dvc,
     require_repository,
     shared_parts,
     write_stage,
 )
-from sightlines.sharing.explain import say
+from sightlines.sharing.explain import NOTHING, in_quotes, make_argument, say, table
+from sightlines.sharing.losses import left_out
 from sightlines.sharing.metrics import metrics_path, write_metrics
 from sightlines.sharing.provenance import (
+    job_code,
+    local_jobs,
     provenance_path,
+    read_codes,
     read_provenance,
     write_provenance,
 )
 from sightlines.sharing.remotes import look_for_losses, prepare
+from sightlines.sharing.tracked import read_text
 from sightlines.sharing.verify import verify
 
-NOTHING = "Nothing to be done"
+GIT_IGNORE = Path(".gitignore")
 
 
 def share(config: Path, stale: bool) -> None:
@@ -64,14 +73,16 @@ def share(config: Path, stale: bool) -> None:
             ) from None
     if not config.is_file():
         raise ShareError(f"there is no config file {config}")
+    _require_merged(experiment, config)
     remote = default_remote()
     is_changed = prepare(remote) if remote else False
-    _require_current(config, stale)
+    _require_current(experiment, config, stale)
     is_current = Experiment.open(config).has
     _require_whole(experiment, is_current)
     write_provenance(experiment, is_current)
     write_metrics(experiment)
     _require_covered(experiment, is_current)
+    _require_kept(experiment, config, is_current)
     say("Handing data and results to DVC …")
     _track_data(experiment)
     write_stage(experiment, config)
@@ -86,28 +97,37 @@ def share(config: Path, stale: bool) -> None:
     print(_for_colleagues(experiment, config, remote, pushed))
 
 
-def _require_current(config: Path, stale: bool) -> None:
-    """Ask Snakemake whether anything would run."""
-    program = Path(sys.executable).with_name("snakemake")
-    done = subprocess.run(
-        [program, "--dry-run", "--configfile", config], capture_output=True, text=True
-    )
-    said = done.stdout + done.stderr
-    if done.returncode == 0 and NOTHING in said:
+def _require_merged(experiment: str, config: Path) -> None:
+    """Stop at files of git and DVC that cannot be read, before any is written."""
+    is_shared(experiment)
+    read_provenance(experiment)
+    for path in (GIT_IGNORE, PROJECT_SETTINGS, config):
+        read_text(path)
+
+
+def _require_current(experiment: str, config: Path, stale: bool) -> None:
+    """Hold config and code against the records, and ask Snakemake whether anything would run."""
+    said, status, asked = dry_run(config)
+    if status:
+        raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
+    accounts = [*local_jobs(experiment), *read_provenance(experiment).values()]
+    codes = read_codes(experiment)
+    digests = {job_code(account) for account in accounts}
+    known = {digest: codes.get(digest) or code_parts(digest) for digest in digests}
+    others = list(outdated(asked, accounts, known))
+    if NOTHING in said and not others:
         return
     begin = said.find("What must run")
-    table = said[begin : said.find("\n\n", begin)] if begin >= 0 else ""
-    if done.returncode == 0 and stale:
-        say(f"Shared as they are, though something is stale.\n{table}")
+    reason = said[begin : said.find("\n\n", begin)] if begin >= 0 else table(others)
+    if stale:
+        say(f"Shared as they are, though something is stale.\n{reason}")
         return
-    if done.returncode == 0:
-        reason = table or "the experiment has not run to its end"
-        raise ShareError(
-            f"results are not up to date, and nothing was shared.\n{reason}\n"
-            f"Run `snakemake --configfile {shlex.quote(str(config))}` first, or share them as they "
-            "are: make share STALE=1"
-        )
-    raise ShareError(f"snakemake could not plan {config}: {said.strip().splitlines()[-1]}")
+    command = f"snakemake --configfile {shlex.quote(config.as_posix())}"
+    raise ShareError(
+        "results are not up to date, and nothing was shared.\n"
+        f"{reason or 'the experiment has not run to its end'}\n"
+        f"Run `{command}` first, or share them as they are: make share STALE=1"
+    )
 
 
 def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
@@ -128,13 +148,33 @@ def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
 def _require_covered(experiment: str, is_current: Callable[[str], bool]) -> None:
     """A colleague's clone believes only what the provenance names."""
     named = {path for job in read_provenance(experiment).values() for path in job.outputs}
-    folder = Path("results", experiment)
-    files = (p for part in PARTS for p in (folder / part, *(folder / part).rglob("*")))
-    bare = [p for p in files if p.is_file() and is_current(str(p)) and str(p) not in named]
+    bare = [path for path in _results(experiment, is_current) if path not in named]
     if bare:
         raise ShareError(
             f"{len(bare)} results have no record of how they were made, such as {bare[0]}: "
             "delete them and run snakemake again"
+        )
+
+
+def _results(experiment: str, is_current: Callable[[str], bool]) -> list[str]:
+    """Files here of the experiment's parts."""
+    folder = Path("results", experiment)
+    files = (p for part in PARTS for p in (folder / part, *(folder / part).rglob("*")))
+    return [str(p) for p in files if p.is_file() and is_current(str(p))]
+
+
+def _require_kept(experiment: str, config: Path, is_current: Callable[[str], bool]) -> None:
+    """Stop where DVC would leave out what is to be shared."""
+    jobs = read_provenance(experiment).values()
+    data = [p for job in jobs for p in job.outputs if p.startswith("data/") and Path(p).is_file()]
+    about = [PIPELINE, PIPELINE_LOCK, DATA, provenance_path(experiment), metrics_path(experiment)]
+    paths = [*_results(experiment, is_current), *data, *map(str, about), config.as_posix()]
+    if patterns := left_out(paths):
+        path, pattern = next(iter(patterns.items()))
+        raise ShareError(
+            f"DVC would leave out {len(patterns)} files, such as {path}, by the pattern "
+            f"{pattern}: remove it, or except what is shared in the lines after it (!/results/** "
+            "and !/data/**). Nothing was shared"
         )
 
 
@@ -146,7 +186,7 @@ def _track_data(experiment: str) -> None:
     jobs = read_provenance(experiment).values()
     outputs = {Path(p).parts for job in jobs for p in job.outputs if p.startswith("data/")}
     variants = sorted({f"data/{parts[1]}" for parts in outputs})
-    text = DATA.read_text() if DATA.is_file() else ""
+    text = read_text(DATA) or ""
     kept = "".join(line for line in text.splitlines(True) if line.strip() != "cache: false")
     if not text or kept != text:
         if kept:
@@ -158,10 +198,10 @@ def _track_data(experiment: str) -> None:
 
 
 def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:
-    paths = [PIPELINE, PIPELINE_LOCK, DATA, Path(".gitignore"), config]
+    paths = [PIPELINE, PIPELINE_LOCK, DATA, GIT_IGNORE, config]
     paths += [provenance_path(experiment), metrics_path(experiment)]
-    paths += [Path(".dvc/config")] if with_settings else []
-    here = [str(path) for path in paths if path.exists()]
+    paths += [PROJECT_SETTINGS] if with_settings else []
+    here = [str(path) for path in paths if read_text(path) is not None]
     done = subprocess.run(["git", "add", "--force", "--", *here], capture_output=True, text=True)
     if done.returncode:
         raise ShareError(f"git add: {done.stderr.strip()}")
@@ -180,14 +220,18 @@ def _without_remote(experiment: str) -> str:
 def _for_colleagues(experiment: str, config: Path, remote: Remote, pushed: str) -> str:
     parts = parts_in_dvc(experiment, shared_parts(experiment))
     folders = ", ".join(Path(part).name for part in parts)
+    name, url = shlex.quote(remote.name), shlex.quote(remote.url)
+    message = in_quotes(f"Results of {experiment}")
     return "\n".join(
         [
             f"{experiment}: {pushed or 'everything was there'} ({remote.name}; {folders}).",
             "Now commit and push what is staged:",
-            f'  git commit -m "Results of {experiment}" && git push',
+            f"  git commit -m {message} && git push",
             "A colleague then types:",
             "  git clone <this repository> && cd <its folder>",
-            f"  make pull CONFIG={shlex.quote(str(config))}",
+            # What only this clone's or user's settings name, no other clone knows.
+            *([f"  dvc remote add --local --default {name} {url}"] if remote.is_local else []),
+            f"  make pull {make_argument('CONFIG', config.as_posix())}",
         ]
     )
 

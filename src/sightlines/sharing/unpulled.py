@@ -6,18 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sightlines.sharing.dvc import IMAGES, shared_parts
+from sightlines.sharing.dvc import IMAGES
+from sightlines.sharing.explain import in_quotes, make_argument
 from sightlines.sharing.provenance import provenance_path
 
 HEAVY = ("train_", "finetune_", "dump_")
 """Beginnings of the names of rules that run networks."""
 LIGHT = ("dump_pixels",)
 """Those of them that run none."""
-
-
-def is_shared(experiment: str) -> bool:
-    """Whether DVC names results of the experiment, so that they could be pulled."""
-    return bool(shared_parts(experiment))
 
 
 def is_heavy(rule: str) -> bool:
@@ -106,13 +102,13 @@ def advice(experiment: str, files: list[str], absent: Mapping[str, int]) -> str:
         size_mb = f"{sum(sizes) / 1e6:,.1f} MB"
         lines.append(f"  {name}: {len(sizes)} files, {size_mb}; needed now: {needed[name]}")
     what = " ".join(sorted(needed))
-    config = f"CONFIG=workflow/config/{experiment}.yaml"
+    config = make_argument("CONFIG", f"workflow/config/{experiment}.yaml")
     return "\n".join(
         [
             "Stopped before training or dumping anything again: these results were shared, and are "
             "not here.",
             *lines,
-            f'Pull them:         make pull {config} WHAT="{what}"',
+            f"Pull them:         make pull {config} WHAT={in_quotes(what.replace('$', '$$'))}",
             "Or make them here: the same snakemake command with --config recompute=true",
         ]
     )
