@@ -18,12 +18,14 @@ INTRODUCTION = """\
 <!-- Made by `python -m sightlines.manual` from schema.yaml and the SETTINGS of datasets and model
 families; edit those, not this. -->
 
-One file in this folder is one experiment; its results lie in `results/<its name>/`.
+One file in this folder is one experiment; its results lie in `results/<its name>/`. A name has
+letters and digits of any script and `_-.+=,`; the first is a letter, a digit or `_`.
 
     snakemake                                                 # default.yaml
     snakemake --configfile workflow/config/smoke.yaml         # another experiment
     snakemake results/cifar10/figures/fig01_cka_within.svg    # one file, by its name
     snakemake --config seed=1                                 # one key, this once
+    snakemake --config 'train={steps: 6}'                     # one value changed, the others as they are
     python -m sightlines.config workflow/config/mine.yaml     # check a file, run nothing
 
 | file | what |
