@@ -25,7 +25,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
     snakemake --configfile workflow/config/smoke.yaml         # another experiment
     snakemake results/cifar10/figures/fig01_cka_within.svg    # one file, by its name
     snakemake --config seed=1                                 # one key, this once
-    snakemake --config 'train={steps: 6}'                     # one value changed, the others as they are
+    snakemake --config 'train={steps: 6}'                     # one value of a block
     python -m sightlines.config workflow/config/mine.yaml     # check a file, run nothing
 
 | file | what |

@@ -1,12 +1,21 @@
 """What DVC would put where, and which remote it goes to."""
 
 import json
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from sightlines.errors import ShareError
-from sightlines.sharing.dvc import _check_listing, _outs, default_remote, shared_parts
+from sightlines.sharing.dvc import (
+    _check_listing,
+    _outs,
+    default_remote,
+    shared_parts,
+    write_stage,
+)
 
 
 @pytest.mark.parametrize("name", ["../../src/evil.py", "/etc/x", "a/../../b", "", ".git/hooks/x"])
@@ -69,3 +78,20 @@ def test_a_damaged_lock_file_names_nothing(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.lock").write_text(text)
     assert shared_parts("x") == []
+
+
+def test_the_stage_runs_the_code_of_its_folder_on_the_config_whatever_the_path(
+    tmp_path, monkeypatch
+):
+    """DVC may run it in a copy of the project, with the first one's environment."""
+    monkeypatch.chdir(tmp_path)
+    config = Path("my configs", "it's.one", "exp.yaml")
+    write_stage("exp", config)
+    command = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]["exp"]["cmd"]
+    program = tmp_path / "bin" / "snakemake"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$PYTHONPATH" "$@"\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": "/mine"}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["src:/mine", "--configfile", str(config)]
