@@ -11,6 +11,7 @@ from typing import Any
 from sightlines import registry
 from sightlines.claims.judge import all_claims
 from sightlines.config import FOLDER, member_schema, read_schema
+from sightlines.errors import exit_status
 
 INTRODUCTION = """\
 # The manual of every key
@@ -166,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))
