@@ -24,13 +24,12 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/checko
 
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
-EXPERIMENT = $(basename $(notdir $(CONFIG)))
 
 .PHONY: run test test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
 
 run: setup
 	snakemake --configfile $(call quoted,$(CONFIG))
-	@echo "The report: results/$(EXPERIMENT)/report.html"
+	@name=$(call quoted,$(CONFIG)); name=$${name##*/}; echo "The report: results/$${name%.*}/report.html"
 
 share: setup
 	@$(BIN)/python -m sightlines.sharing.share $(call quoted,$(CONFIG)) $(if $(STALE),--stale)

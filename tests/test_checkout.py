@@ -124,6 +124,12 @@ def test_a_python_that_is_gone_or_another_version(project):
     assert done.returncode and not (project / ".venv").exists(), done.stdout
 
 
+def test_a_link_to_an_environment_that_is_gone_is_removed(project):
+    shutil.rmtree(project / ".venv")
+    (project / ".venv").symlink_to(project / "gone")
+    assert make(project, "setup").returncode and not (project / ".venv").is_symlink()
+
+
 def test_a_folder_that_is_no_environment_is_not_removed(project):
     shutil.rmtree(project / ".venv")
     (project / ".venv").mkdir()

@@ -143,9 +143,20 @@ def test_all_that_is_wrong_is_said_at_once():
         assert word in said
 
 
-def test_merge_keys_tags_and_loops_are_refused_and_plain_aliases_are_not():
-    assert parse("a: &x {b: [1]}\nc: *x\n", "") == {"a": {"b": [1]}, "c": {"b": [1]}}
-    assert "a.<<" in refusal("a:\n  <<: {b: 1}\n")
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: &x {b: [1]}\nc: *x\n", {"b": [1]}),
+        ("a: &x {b: 1, d: 2}\nc: {<<: *x, d: 3}\n", {"b": 1, "d": 3}),
+        ("a: &x {b: 1}\nz: &z {b: 2, d: 2}\nc: {<<: [*x, *z]}\n", {"b": 1, "d": 2}),
+    ],
+)
+def test_aliases_and_merged_keys_are_what_they_are_to_all(text, value):
+    assert parse(text, "")["c"] == dvc(text)["c"] == snakemake(text)["c"] == value
+
+
+def test_tags_and_loops_are_refused():
+    assert "'a.<<'" in refusal("a: {<<: {b: 1}, <<: {c: 1}}")
     for tag in ("!!str", "!!float", "!!python/object/apply:os.system", "!mine"):
         said = refusal(f"a: {tag} 010")
         assert "not YAML" in said and tag in said and "line 1: a " in said

@@ -11,6 +11,7 @@ from typing import Any
 from sightlines import registry
 from sightlines.claims.judge import all_claims
 from sightlines.config import FOLDER, member_schema, read_schema
+from sightlines.errors import exit_status
 
 INTRODUCTION = """\
 # The manual of every key
@@ -18,12 +19,14 @@ INTRODUCTION = """\
 <!-- Made by `python -m sightlines.manual` from schema.yaml and the SETTINGS of datasets and model
 families; edit those, not this. -->
 
-One file in this folder is one experiment; its results lie in `results/<its name>/`.
+One file in this folder is one experiment; its results lie in `results/<its name>/`. A name has
+letters and digits of any script and `_-.+=,`; the first is a letter, a digit or `_`.
 
     snakemake                                                 # default.yaml
     snakemake --configfile workflow/config/smoke.yaml         # another experiment
     snakemake results/cifar10/figures/fig01_cka_within.svg    # one file, by its name
     snakemake --config seed=1                                 # one key, this once
+    snakemake --config 'train={steps: 6}'                     # one value of a block
     python -m sightlines.config workflow/config/mine.yaml     # check a file, run nothing
 
 | file | what |
@@ -164,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

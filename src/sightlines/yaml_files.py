@@ -92,9 +92,8 @@ class _Look:
 
     def __init__(self, loader: Any, where: str, is_strict: bool) -> None:
         self._loader, self._where, self._is_strict = loader, where, is_strict
-        self._sizes: dict[
-            int, int
-        ] = {}  # of a node, with what its aliases repeat; 0: not yet known
+        # Of each node, with what its aliases repeat; 0 while it is being looked at.
+        self._sizes: dict[int, int] = {}
         self._offences: list[tuple[int, str]] = []
 
     def at(self, node: Any) -> list[str]:
@@ -142,13 +141,8 @@ class _Look:
         for key, _ in node.value:
             name = f"{place}.{key.value}".lstrip(".") if isinstance(key.value, str) else place
             line = key.start_mark.line + 1
-            if key.tag == f"{TAG}merge":
-                self._say(
-                    key,
-                    f"{name} merges keys in YAML 1.1 and is a key in YAML 1.2: write the keys out",
-                )
-                continue
-            value = self._loader.construct_object(key, deep=True)
+            is_merge = key.tag == f"{TAG}merge"
+            value = key.value if is_merge else self._loader.construct_object(key, deep=True)
             if not isinstance(value, str | int | float | bool | None):
                 self._say(key, f"{place or 'the file'} has a key that is no plain word")
             elif value in first:

@@ -66,12 +66,21 @@ def minibatch_too_small(here):
     return smoke(here, "splits.reference_batch_size", 7)
 
 
-@schema(
-    "train.learning_rate: '1e-3' is not of type 'number' (unit: per step): "
-    "YAML takes it for text, write 0.001"
+@case(
+    "schema",
+    ConfigError,
+    "{here}/mine.yaml, line 29: train.learning_rate: 1e-3 is text to some readers of YAML and "
+    "0.001 to others: write 0.001 or '1e-3' for the text",
 )
 def number_that_is_text_to_yaml(here):
     return opened(here, (FOLDER / "smoke.yaml").read_text() + "  learning_rate: 1e-3\n")
+
+
+@schema(
+    "train.learning_rate: '1e-3' is not of type 'number' (unit: per step): it is text, write 0.001"
+)
+def number_in_quotes(here):
+    return opened(here, (FOLDER / "smoke.yaml").read_text() + "  learning_rate: '1e-3'\n")
 
 
 @schema("train.learning_rate: nan is not a finite number")

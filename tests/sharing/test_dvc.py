@@ -171,3 +171,20 @@ def seen_by_make(line):
     Path("Makefile").write_text(rule)
     done = subprocess.run(["sh", "-c", line.strip()], capture_output=True, text=True)
     return done.stdout.splitlines()
+
+
+def test_the_stage_runs_the_code_of_its_folder_on_the_config_whatever_the_path(
+    tmp_path, monkeypatch
+):
+    """DVC may run it in a copy of the project, with the first one's environment."""
+    monkeypatch.chdir(tmp_path)
+    config = Path("my configs", "it's.one", "exp.yaml")
+    write_stage("exp", config)
+    command = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]["exp"]["cmd"]
+    program = tmp_path / "bin" / "snakemake"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$PYTHONPATH" "$@"\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": "/mine"}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["src:/mine", "--configfile", str(config)]

@@ -217,7 +217,9 @@ def _stage(experiment: str, config: Path) -> dict[str, Any]:
     in_git = {"cache": False, "persist": True}
     made = [part for part in PARTS if (folder / part).exists()]
     return {
-        "cmd": f"snakemake --configfile {shlex.quote(config.as_posix())}",
+        # DVC runs some experiments in a copy of the project: its code, by this environment.
+        "cmd": 'PYTHONPATH="src:$PYTHONPATH" '
+        f"snakemake --configfile {shlex.quote(config.as_posix())}",
         "deps": ["Snakefile", "workflow/rules", "src/sightlines"],
         "params": [{config.as_posix(): None}],
         "outs": [
