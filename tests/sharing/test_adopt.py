@@ -121,6 +121,15 @@ def test_a_result_that_nobody_knows_is_made_again_without_a_word(pulled):
     assert is_distrusted(stray) and stray not in found.summary()
 
 
+def test_a_record_that_cannot_be_read_is_no_missing_record(project):
+    (project / "results/mine/provenance.json").unlink()
+    record = "results/mine/records/measure/b.json"
+    (project / record).write_text("{")
+    found = adopt("mine")
+    assert found.distrusted == {TABLE: f"its record {record} cannot be read"}
+    assert record in found.summary()
+
+
 def test_records_of_what_was_not_pulled_are_known(pulled):
     (pulled / MODEL).unlink()
     found = adopt("mine")

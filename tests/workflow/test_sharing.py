@@ -133,6 +133,25 @@ def test_nothing_stale_is_shared(clone):
     assert share(clone, "--stale").returncode == 0
 
 
+def test_what_would_be_hidden_or_left_out_is_not_shared(clone, tmp_path):
+    """A profile of one's own that looks at times alone; a pattern that leaves out all tables."""
+    ok(pull(clone))
+    (tmp_path / "config.yaml").write_text("rerun-triggers: [mtime]\nquiet: [all]\n")
+    config = clone / CONFIG
+    text = config.read_text()
+    config.write_text(text.replace("steps: 12", "steps: 13"))
+    done = share(clone, SNAKEMAKE_PROFILE=str(tmp_path))
+    assert (
+        done.returncode == 1 and "train.steps 12 → 13" in done.stderr and "STALE=1" in done.stderr
+    )
+    config.write_text(text)
+    edit(clone / ".dvcignore", "*.csv\n")
+    done = share(clone, SNAKEMAKE_PROFILE=str(tmp_path))
+    assert done.returncode == 1 and ":*.csv" in done.stderr and ".dvcignore:" in done.stderr
+    status = ok(tool(clone, *GIT, "status", "--porcelain"))
+    assert status.split() == ["M", ".dvcignore"]
+
+
 def test_what_is_not_whole_is_not_shared(clone):
     ok(pull(clone, "report", "tables", "figures"))
     done = share(clone)

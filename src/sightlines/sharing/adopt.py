@@ -22,8 +22,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightlines.errors import ResultError
 from sightlines.file_hashes import hash_files
-from sightlines.files import write_json
+from sightlines.files import read_json, write_json
 from sightlines.sharing.paths import is_ours, refuse_links, result_files
 from sightlines.sharing.provenance import (
     MadeBy,
@@ -195,7 +196,7 @@ class _Adopter:
                 return "its content is not what its record says"
             # Without a record of its own, it is known by what was made of it.
             if found and not digest and found not in self.read_as.get(path, ()):
-                return UNKNOWN
+                return _unknown(job)
         for path, digest in job.inputs.items():
             known = {self.hashes[path]} if path in self.hashes else self.recorded.get(path, set())
             if known and "" not in known and digest not in known:
@@ -285,6 +286,18 @@ class _Adopter:
         link_time = max((read[p] for p in outside), default=ADOPTED_S)
         for path in ours:
             _set_time(Path(path), None if path in outside else ADOPTED_S, link_time)
+
+
+def _unknown(job: MadeBy) -> str:
+    """Why nothing tells how a job's output was made: no record, or one that cannot be read."""
+    path = record_path(Path(job.log))
+    if not path.is_file():
+        return UNKNOWN
+    try:
+        read_json(path)
+    except ResultError:
+        return f"its record {path} cannot be read"
+    return UNKNOWN
 
 
 def _set_time(path: Path, time_s: float | None, link_time_s: float) -> None:

@@ -86,14 +86,15 @@ def share(config: Path, stale: bool) -> None:
     say("Handing data and results to DVC …")
     _track_data(experiment)
     write_stage(experiment, config)
-    dvc("commit", "--force", experiment)
+    stage = f"{PIPELINE}:{experiment}"  # a name alone might be taken for an option, or a file
+    dvc("commit", "--force", stage)
     _stage_in_git(experiment, config, is_changed)
     if remote is None:
         print(_without_remote(experiment))
         return
     say(f"Pushing to {remote.name} ({remote.url}) …")
-    look_for_losses(remote, [experiment, str(DATA)])
-    pushed = dvc("push", experiment, str(DATA)).stdout.strip()
+    look_for_losses(remote, [stage, str(DATA)])
+    pushed = dvc("push", stage, str(DATA)).stdout.strip()
     print(_for_colleagues(experiment, config, remote, pushed))
 
 
