@@ -22,14 +22,11 @@ DAMAGED_REST = "profiles, texts or tags that cannot be read"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset((b"tRNS", b"sBIT", b"eXIf", b"acTL", b"fcTL", b"fdAT"))
-_TIFF_KEPT = frozenset(
-    int(tag)
-    for tag in "254 256 257 258 259 262 266 270 273 274 277 278 279 281 284 292 293 317 320 322 "
-    "323 324 325 332 334 338 339 340 341 347 512 513 514 515 517 518 519 520 521 529 530 531 "
-    "532".split()
-)
-"""Tags without which pixels cannot be read, or not at their full depth."""
-_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_JPEG_KEPT = {0xE0: 16, 0xEE: 14}
+"""Segments of JFIF and of Adobe, which tell the channels, and how long they are if whole."""
+_TIFF_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_EXIF_HEAD = re.compile(rb"(II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08)..", re.DOTALL)
+"""How EXIF begins in an AVIF, up to the number of its tags; AVIF itself says its orientation."""
 _XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
 
 
@@ -96,6 +93,8 @@ def without(content: bytes) -> tuple[bytes, int]:
         return _without_png(content)
     if content.startswith(b"\xff\xd8"):
         return _without_jpeg(content)
+    if content[4:8] == b"ftyp":
+        return _EXIF_HEAD.sub(rb"\1\0\0", content), 1
     return _without_tiff(content), 1
 
 
@@ -136,13 +135,14 @@ def _directory(block: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _without_png(content: bytes) -> tuple[bytes, int]:
-    kept, orientation = [_PNG], 1
+    kept, said, orientation = [_PNG], None, 1
     for kind, body, whole in png_chunks(content):
         if kind[:1].isupper() or kind in _PNG_KEPT:
             kept.append(whole)
+            said = scan_exif(body) if kind == b"eXIf" else said
         elif kind in (b"iTXt", b"zTXt", b"tEXt"):
             orientation = _orientation_in(kind, body) or orientation
-    return b"".join(kept), orientation
+    return b"".join(kept), 1 if _is_orientation(said) else orientation
 
 
 def _orientation_in(kind: bytes, body: bytes) -> int | None:
@@ -170,28 +170,31 @@ def _orientation_in(kind: bytes, body: bytes) -> int | None:
 
 
 def _without_jpeg(content: bytes) -> tuple[bytes, int]:
-    kept, orientation, place = [content[:2]], 1, 2
+    kept, said, in_xmp, place = [content[:2]], None, None, 2
     while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != b"\xda":
         marker = content[place + 1]
         size = int.from_bytes(content[place + 2 : place + 4], "big")
         segment = content[place : place + 2 + size]
-        is_said = marker == 0xFE or (0xE1 <= marker <= 0xEF and marker != 0xEE)
-        if not is_said:
+        is_said = marker == 0xFE or 0xE0 <= marker <= 0xEF
+        if not is_said or size >= _JPEG_KEPT.get(marker, 1 << 16):
             kept.append(segment)
         elif segment[4:].startswith(b"Exif\0\0"):
-            found = scan_exif(segment[4:])
-            orientation = found if found and _is_orientation(found) else orientation
+            said = scan_exif(segment[4:])
+        elif segment[4:].startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+            in_xmp = _XMP.search(segment)
         place += 2 + size
-    return b"".join([*kept, content[place:]]), orientation
+    if not _is_orientation(said):
+        said = int(in_xmp[1]) if in_xmp else 1
+    return b"".join([*kept, content[place:]]), said
 
 
 def _without_tiff(content: bytes) -> bytes:
-    """The same strips or tiles behind a directory of the tags that they need."""
+    """The same strips or tiles behind a directory of the tags whose values lie in the file."""
     order = "<" if content[:2] == b"II" else ">"
     kept = [
         struct.pack(f"{order}HHI", tag, kind, count) + value
         for tag, kind, count, value in _directory(content)
-        if tag in _TIFF_KEPT and _is_inside(content, order, kind, count, value)
+        if _is_inside(content, order, kind, count, value)
     ]
     if not kept:
         return content

@@ -120,7 +120,7 @@ def _read(content: bytes, read: Callable[[bytes, int], T]) -> tuple[T, bool]:
         try:
             return read(bare, orientation), True
         except Unreadable:
-            raise error from None
+            raise error from error.__cause__
 
 
 def _measure(content: bytes, orientation: int, max_megapixels: int) -> Measured:
