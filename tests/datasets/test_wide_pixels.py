@@ -150,7 +150,21 @@ def test_a_transparent_level_is_compared_at_full_depth(white):
     triple = colours(white)[0, 20].tolist()
     content = png16(colours(white), 2, chunk(b"tRNS", struct.pack(">3H", *triple)))
     seen = decoded(content, {16: white})
-    assert (seen[20] == 255).all() and (seen[21] != 255).all()
+    assert (seen[20] == 255).all()
+    levels = colours(white)[0]
+    expected = levels >> 8 if white == 65535 else scaled(levels, white)
+    np.testing.assert_array_equal(np.delete(seen, 20, 0), np.delete(expected, 20, 0))
+
+
+@pytest.mark.parametrize("alpha", [512, 32768])
+def test_alpha_has_its_own_scale(alpha):
+    """Half of black on white, whether alpha ends at 1023 or at 65535."""
+    for content in (
+        png16(with_alpha(ramp(1023), alpha), 4),
+        png16(with_alpha(colours(1023), alpha), 6),
+        tiff16(with_alpha(colours(1023), alpha), 2, t338=(3, [2])),
+    ):
+        assert abs(decoded(content, {16: 1023})[0, 0] - 127) <= 1
 
 
 def test_levels_above_white_are_white():

@@ -1,5 +1,6 @@
 """Names what a file that cannot be opened as a photograph is, by its first bytes, with the cure."""
 
+RAW = "a raw file of a camera"
 CONVERT = "convert it to JPEG or PNG"
 EXPORT = "export it as JPEG, PNG or TIFF"
 REMOVE = "it is no photograph: remove it"
@@ -26,10 +27,10 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (b"gimp xcf", "a GIMP document", EXPORT),
     (b"v/1\x01", "OpenEXR", "scale it to 8 or 16 bits and " + EXPORT),
     (b"#?RADIANCE", "Radiance HDR", "scale it to 8 or 16 bits and " + EXPORT),
-    (b"FUJIFILMCCD-RAW", "a raw file of a camera", EXPORT),
-    (b"IIRO", "a raw file of a camera", EXPORT),
-    (b"IIRS", "a raw file of a camera", EXPORT),
-    (b"IIU\0", "a raw file of a camera", EXPORT),
+    (b"FUJIFILMCCD-RAW", RAW, EXPORT),
+    (b"IIRO", RAW, EXPORT),
+    (b"IIRS", RAW, EXPORT),
+    (b"IIU\0", RAW, EXPORT),
     (b"\x89HDF", "HDF5", EXPORT),
     (b"SIMPLE  =", "FITS", EXPORT),
     (b"\x1aE\xdf\xa3", "a film (Matroska, WebM)", REMOVE),

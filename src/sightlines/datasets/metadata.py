@@ -183,7 +183,7 @@ def _without_jpeg(content: bytes) -> tuple[bytes, int]:
         elif segment[4:].startswith(b"http://ns.adobe.com/xap/1.0/\0"):
             in_xmp = _XMP.search(segment)
         place += 2 + size
-    if not _is_orientation(said):
+    if said is None or not _is_orientation(said):
         said = int(in_xmp[1]) if in_xmp else 1
     return b"".join([*kept, content[place:]]), said
 

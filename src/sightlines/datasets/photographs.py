@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
-from sightlines.datasets.content_kinds import name_kind
+from sightlines.datasets.content_kinds import EXPORT, RAW, name_kind
 from sightlines.datasets.metadata import (
     DAMAGED_REST,
     orientation_of,
@@ -184,7 +184,7 @@ def _opened(content: bytes, max_pixels: float) -> Iterator[Any]:
                     f"megapixels; set dataset.max_megapixels to {math.ceil(pixels / 1e6)}, or "
                     "make it smaller"
                 )
-            _refuse_unscaled(image)
+            _refuse_unfit(image)
             yield image
     except Unreadable:
         raise
@@ -225,9 +225,11 @@ def _unbound() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = bound
 
 
-def _refuse_unscaled(image: Any) -> None:
-    """Raise Unreadable for an opened image whose pixels have no agreed scale."""
+def _refuse_unfit(image: Any) -> None:
+    """Raise Unreadable for an image without an agreed scale, or a raw file's thumbnail."""
     is_tiff = image.format == "TIFF"
+    if is_tiff and image.tag_v2.get(254, 0) == 1 and 330 in image.tag_v2:
+        raise Unreadable(f"{RAW}, of which Pillow reads a thumbnail alone: {EXPORT}")
     if image.mode == "F" or (image.mode == "I" and is_tiff):
         is_short = is_tiff and image.tag_v2.get(258, (32,))[0] == 16
         pixels = "signed 16-bit pixels" if is_short else "float or 32-bit pixels"
