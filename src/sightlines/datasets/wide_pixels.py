@@ -186,7 +186,7 @@ def _smallest_white(bits: int, largest: int) -> int:
 
 
 def _doubts(group: Mapping[str, Depth], white: int, is_set: bool) -> list[str]:
-    cure = "save them all at one depth, or set dataset.white_level"
+    brightest = max(group, key=lambda path: group[path].largest)
     lines = []
     for path, depth in group.items():
         if not depth.is_exact and white < FULL:
@@ -195,11 +195,11 @@ def _doubts(group: Mapping[str, Depth], white: int, is_set: bool) -> list[str]:
                 f"be read, where level {white} is white: save it with its channels interleaved"
             )
         elif not is_set and depth.is_clipped and depth.largest in WHITES and depth.largest < white:
-            other = next(path for path, d in group.items() if d.largest > depth.largest)
             lines.append(
                 f"{path}: its levels end at {depth.largest}, as those of "
-                f"{depth.largest.bit_length()} bits do, but the folder's at {white} ({other}): "
-                f"{cure}"
+                f"{depth.largest.bit_length()} bits do, but {brightest} goes to "
+                f"{group[brightest].largest}: save them all at one depth, or set "
+                "dataset.white_level"
             )
     return lines
 
