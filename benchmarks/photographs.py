@@ -52,7 +52,7 @@ def main():
             make_photographs(folder)
         paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())[:IMAGES]
         hashes = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in paths]
-        files = _Photographs(folder, [str(p) for p in paths], hashes, View(224, "bicubic", 0.9))
+        files = _Photographs(folder, [str(p) for p in paths], hashes, View(224, "bicubic", 0.9), {})
         batches = np.array_split(np.arange(len(paths)), len(paths) // BATCH)
         held = [torch.from_numpy(files[batch]) for batch in batches]
 

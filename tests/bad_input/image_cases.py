@@ -82,7 +82,7 @@ def text_with_an_image_s_name(here):
 
 
 @offence(
-    "cat/film.mp4: not an image that sightlines reads (JPEG, PNG, BMP, GIF, TIFF, WebP, PPM)",
+    "cat/film.mp4: not an image that sightlines reads (JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF)",
     "loose.png: a file outside of any class's folder",
 )
 def files_that_do_not_belong(here):
@@ -92,7 +92,10 @@ def files_that_do_not_belong(here):
     return prepared(here)
 
 
-@offence("cat/bomb.png: more than 89 megapixels")
+@offence(
+    "cat/bomb.png: 60000 x 60000 px: more than 179 megapixels; set dataset.max_megapixels to 3600, "
+    "or make it smaller"
+)
 def decompression_bomb(here):
     (folder(here, "cat", "dog") / "cat" / "bomb.png").write_bytes(bomb())
     return prepared(here)

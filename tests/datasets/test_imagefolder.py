@@ -122,7 +122,7 @@ def test_repeats_are_told_before_any_job_and_only_hashes_are_read(tmp_path, monk
     root = make_folder(tmp_path / "mine")
     read = []
     real = photographs.measure
-    monkeypatch.setattr(imagefolder_manifest, "measure", lambda x: read.append(1) or real(x))
+    monkeypatch.setattr(imagefolder_manifest, "measure", lambda *x: read.append(1) or real(*x))
     imagefolder.fingerprint(SETTINGS, tmp_path)
     assert not read
     (root / "dog" / "0.png").unlink()
@@ -192,8 +192,7 @@ def test_every_mode_becomes_rgb():
 
 
 def test_exif_rotation_is_applied():
-    width, height, mode = photographs.measure(exif_turned())
-    assert (width, height, mode) == (31, 41, "RGB")
+    assert photographs.measure(exif_turned()) == photographs.Measured(31, 41, "RGB")
     upright = photographs.decode(exif_turned(), View(31)).astype(int)
     lying = Image.open(io.BytesIO(exif_turned())).convert("RGB")
     expected = np.asarray(lying.transpose(Image.Transpose.ROTATE_270))[5:36]

@@ -154,6 +154,16 @@ def test_parts_without_their_table_are_left_out(page_parts):
     assert 'href="#controls"' not in html
 
 
+def test_what_is_white_in_photographs_of_more_than_8_bits_is_told(page_parts):
+    config, _, dataset, *_ = page_parts
+    name = "Photographs of more than 8 bits"
+    assert name not in dict(parts.dataset_facts(config, dataset))
+    found = {"white_level": 1023, "largest_level": 1019, "photographs": 7, "dark": 0, "above": 0}
+    facts = dict(parts.dataset_facts(config, dataset | {"white_levels": {"16": found}}))
+    assert facts[name].startswith("level 1,023 is white in 7 photographs of 16 bits")
+    assert "1,019" in facts[name]
+
+
 def test_layers_are_counted_by_kind(page_parts):
     config, tables, *_ = page_parts
     table = parts.layer_table(config, tables["layers.csv"])

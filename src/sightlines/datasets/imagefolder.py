@@ -16,7 +16,7 @@ from typing import Any
 from sightlines.datasets.store import name_variant
 from sightlines.errors import ConfigError
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "folder": {
         "description": "Folder of the photographs, relative to data_root.",
         "type": "string",
@@ -37,9 +37,28 @@ SETTINGS = {
         "exclusiveMaximum": 1,
         "default": 0.2,
     },
+    "max_megapixels": {
+        "description": "Largest photograph that is read. Decoding one takes up to 8 bytes a pixel "
+        "in each of compute.workers processes; JPEGs take far less.",
+        "unit": "megapixels",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 4295,
+        "default": 179,
+    },
+    "white_level": {
+        "description": "Level that is white in photographs of more than 8 bits: 1023 where a "
+        "camera of 10 bits wrote files of 16. auto: by what files say of their bits and by the "
+        "largest level of the folder; what was taken is in tables/dataset.json.",
+        "oneOf": [{"enum": ["auto"]}, {"type": "integer", "minimum": 255, "maximum": 65535}],
+        "default": "auto",
+    },
 }
 
 REQUIRED = ("folder",)
+
+ADDED = ("max_megapixels", "white_level")
+"""Settings that name no other variant while they have their defaults."""
 
 FILES = ("dataset.json", "manifest.parquet")
 
@@ -50,8 +69,10 @@ STD = (0.229, 0.224, 0.225)
 def variant(settings: Mapping[str, Any]) -> str:
     """Folder name below `data/`: with the photographs' folder in it."""
     name = PurePosixPath(settings["folder"]).name
+    defaults = _complete({})
+    known = {k: v for k, v in settings.items() if k not in ADDED or v != defaults[k]}
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name).strip("-").lower()
-    return name_variant(f"imagefolder-{plain or 'images'}", settings)
+    return name_variant(f"imagefolder-{plain or 'images'}", known)
 
 
 def check(settings: Mapping[str, Any]) -> tuple[int, int]:
@@ -96,8 +117,8 @@ def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
     readable = [p for p in zip(listing.images, hashes, strict=False) if p[1] != UNREADABLE]
     if listing.offences or repeats(readable):
         log = logging.getLogger("sightlines")
-        _, offences = make_manifest(listing, settings["test_share"], log)
-        raise_offences(root, listing.offences + offences)
+        manifest = make_manifest(listing, _complete(settings), log)
+        raise_offences(root, listing.offences + manifest.offences)
     lines = [f"{p}\0{h}\n" for p, h in zip(paths, hashes, strict=True)]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -108,7 +129,7 @@ def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> N
     Raises:
         DataError: the folder is missing; or all that is wrong with it and its images, listed.
     """
-    from sightlines.datasets.imagefolder_manifest import make_manifest
+    from sightlines.datasets.imagefolder_manifest import make_manifest, report_oddities
     from sightlines.datasets.imagefolder_scan import raise_offences, scan
     from sightlines.datasets.store import write_dataset
     from sightlines.files import make_folder, write_table
@@ -118,12 +139,13 @@ def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> N
     listing = scan(root)
     if listing.ignored:
         log.info(f"passed over {listing.ignored} text files in {root}")
-    table, offences = make_manifest(listing, settings["test_share"], log)
-    raise_offences(root, listing.offences + offences)
+    manifest = make_manifest(listing, _complete(settings), log)
+    raise_offences(root, listing.offences + manifest.offences)
+    report_oddities(manifest, log)
     make_folder(out)
     (out / "dataset.json").unlink(missing_ok=True)
-    write_table(out / "manifest.parquet", table)
-    counts = table["split"].value_counts()
+    write_table(out / "manifest.parquet", manifest.table)
+    counts = manifest.table["split"].value_counts()
     write_dataset(
         out,
         ["manifest.parquet"],
@@ -137,5 +159,12 @@ def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> N
             "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
             "folder": settings["folder"],
             "has_val": listing.has_val,
+            **({"white_levels": manifest.white_levels} if manifest.white_levels else {}),
         },
     )
+
+
+def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the defaults of those that are left out."""
+    defaults = {k: node["default"] for k, node in SETTINGS.items() if "default" in node}
+    return defaults | dict(settings)

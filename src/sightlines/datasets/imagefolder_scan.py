@@ -16,7 +16,7 @@ from pathlib import Path
 from sightlines.errors import DataError, MissingSourceError
 
 ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm".split()
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif".split()
 )
 SIDE_ENDINGS = frozenset(
     ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .html .ini .db .log".split()
@@ -147,7 +147,7 @@ def _scan_class(listing: Listing, folder: str, split: str, name: str) -> None:
 
 
 def _known() -> str:
-    return "JPEG, PNG, BMP, GIF, TIFF, WebP, PPM"
+    return "JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF"
 
 
 def _offence(root: Path, entry: os.DirEntry[str]) -> str | None:

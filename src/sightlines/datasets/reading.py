@@ -5,7 +5,7 @@ processes ahead of their use, each verified against the hash of its manifest.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.nn import functional
 from sightlines.datasets.photographs import Unreadable, decode, quiet_pillow
 from sightlines.datasets.store import checked_file, read_dataset, read_labels, read_manifest
 from sightlines.datasets.views import View
+from sightlines.datasets.white_levels import white_levels
 from sightlines.devices import Compute
 from sightlines.errors import ConfigError, DataError, ResultError
 from sightlines.files import read_npy
@@ -125,7 +126,8 @@ class ImageSet:
         if split not in self._photographs:
             table = read_manifest(self.path, self.facts, split)
             self._photographs[split] = (table["path"].tolist(), table["sha256"].tolist())
-        files = _Photographs(self.source / self.facts["folder"], *self._photographs[split], view)
+        root, whites = self.source / self.facts["folder"], white_levels(self.facts)
+        files = _Photographs(root, *self._photographs[split], view, whites)
         for pixels in _decode_ahead(files, index_batches, self.compute.workers):
             if isinstance(pixels, str):
                 raise DataError(pixels)
@@ -182,6 +184,7 @@ class _Photographs(torch.utils.data.Dataset):
     paths: list[str]
     hashes: list[str]
     view: View
+    white_levels: Mapping[int, int]
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray | str:
         side = self.view.size_px
@@ -209,7 +212,7 @@ class _Photographs(torch.utils.data.Dataset):
                 "run snakemake again"
             )
         try:
-            return decode(content, self.view)
+            return decode(content, self.view, self.white_levels)
         except Unreadable as error:
             raise DataError(
                 f"cannot decode the photograph {path}: {error}. Mend or remove it, then run "

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.figure import Figure
 
 from sightlines.errors import ResultError
-from sightlines.figures import style
+from sightlines.figures import fonts, style
 from sightlines.stage import Job
 from sightlines.tables import read_checked
 
@@ -24,6 +24,12 @@ def command(reads: Sequence[str], draw: Callable[..., Figure]) -> Callable[[Job]
         if missing:
             raise ResultError(f"{job.name}: not among the inputs: {', '.join(missing)}")
         tables = {name: read_checked(paths[name], name) for name in reads}
-        style.save(draw(tables, job.config), job.output("svg"), job.output("png"))
+        figure = draw(tables, job.config)
+        style.save(figure, job.output("svg"), job.output("png"))
+        families = style.families_of(figure)
+        if families:
+            job.notes["fonts"] = [fonts.OWN, *families]
+        if said := fonts.explain(fonts.lacking(figure, families)):
+            job.log.warning(said)
 
     return main

@@ -1,6 +1,7 @@
 """Panels that show CKA as a map: origin at the lower left, one colour scale for all panels."""
 
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -85,5 +86,6 @@ def explain_grey(figure: Figure, matrices: Iterable[np.ndarray]) -> None:
 
 
 def wrapped(text: str, width_in: float) -> str:
-    """Break a label so that it fits a panel's width."""
-    return textwrap.fill(text, max(10, int(width_in * 15)))
+    """Break a label so that it fits a panel's width; a wide character takes two places."""
+    places = "".join("\0" + c if unicodedata.east_asian_width(c) in "WF" else c for c in text)
+    return textwrap.fill(places, max(10, int(width_in * 15))).replace("\0", "")

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import io
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from sightlines.figures import fonts
 from sightlines.files import atomic
 from sightlines.networks import per_cent
 
@@ -73,22 +75,38 @@ FRACTION_MARKERS = {"f000": "x", "f003": "v", "f010": "s", "f030": "^", "f100": 
 _SPARE_COLOURS = (GREEN, PURPLE, BLACK, "#8C6D31")
 
 
+_FONTS: weakref.WeakKeyDictionary[Figure, tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
 @contextlib.contextmanager
-def context() -> Iterator[None]:
-    """Matplotlib's own defaults with this style on top, for the block only."""
-    with matplotlib.style.context(["default", RC]):
+def context(families: tuple[str, ...] = ()) -> Iterator[None]:
+    """Matplotlib's own defaults with this style on top, for the block only.
+
+    Args:
+        families: Fonts that follow the style's own for characters that it lacks.
+    """
+    more = {"font.family": [fonts.OWN, *families]} if families else {}
+    with matplotlib.style.context(["default", RC | more]), fonts.quiet():
         yield
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Run a figure's `draw` in this style."""
+    """Run a figure's `draw` in this style, with fonts for all characters of what it is given."""
 
     @functools.wraps(draw)
     def wrapped(*args: Any, **kwargs: Any) -> Figure:
-        with context():
-            return draw(*args, **kwargs)
+        families = fonts.fallbacks(args, kwargs)
+        with context(families):
+            figure = draw(*args, **kwargs)
+        _FONTS[figure] = families
+        return figure
 
     return wrapped
+
+
+def families_of(figure: Figure) -> tuple[str, ...]:
+    """Fonts that follow the style's own in a figure that was drawn in it."""
+    return _FONTS.get(figure, ())
 
 
 def fraction_look(fraction: str) -> dict[str, Any]:
@@ -127,7 +145,7 @@ def save(figure: Figure, svg: Path, png: Path) -> None:
     Raises:
         DiskError: the folder cannot be written; neither file is left half written.
     """
-    with context():
+    with context(families_of(figure)):
         for path, options in (
             (svg, {"format": "svg", "metadata": {"Date": None, "Creator": None}}),
             (png, {"format": "png", "dpi": PNG_DPI, "metadata": {"Software": None}}),

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sightlines.architectures import NOT_ARCHITECTURE, is_imported
+from sightlines.datasets.white_levels import describe_white
 from sightlines.figures.selecting import label, models, needed_accuracy, networks
 from sightlines.networks import per_cent
 
@@ -54,6 +55,7 @@ def dataset_facts(config: dict[str, Any], dataset: dict[str, Any]) -> list[tuple
         ("Classes", f"{len(classes)}: {names}" if classes else "–"),
         ("Images", ", ".join(f"{count:,} {split}" for split, count in sorted(counts.items()))),
         ("Image size", f"{size} × {size} px" if size else ""),
+        ("Photographs of more than 8 bits", describe_white(dataset)),
         ("Validation", f"{splits['validation']:,} images" if "validation" in splits else ""),
     ]
     if all(key in splits for key in REFERENCE):
