@@ -12,7 +12,10 @@ POOL = ("pool",)
 """The setting by which ViTs with a class token and with average pooling differ (Figure 10)."""
 
 
-NOT_ARCHITECTURE = ("label", "train")
+READING = ("weight_set", "class_order", "class_file")
+"""Keys of a model's config that say how somebody else's weights and outputs are read."""
+
+NOT_ARCHITECTURE = ("label", "train", *READING)
 """Keys of a model's config that do not say what it is."""
 
 

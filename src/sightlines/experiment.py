@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines import registry
-from sightlines.architectures import described, has, is_imported, lacks_skips
+from sightlines.architectures import READING, described, has, is_imported, lacks_skips
 from sightlines.config import Config, load, networks
 from sightlines.experiment_names import name_of
 from sightlines.networks import FULL, UNTRAINED, Network
@@ -245,7 +245,9 @@ class Experiment:
 
     def slice_train(self, network: Network) -> dict[str, Any]:
         """Config values that one network depends on."""
-        model = {k: v for k, v in self.config["models"][network.model].items() if k != "label"}
+        left_out = ("label", *READING)
+        model = self.config["models"][network.model]
+        model = {key: value for key, value in model.items() if key not in left_out}
         return {
             "seed": self.config["seed"],
             "network": list(network),
@@ -253,15 +255,20 @@ class Experiment:
             "compute": self._compute(),
         }
 
-    def slice_import(self, network: Network, source: str) -> dict[str, Any]:
+    def slice_import(
+        self, network: Network, source: str = "", class_file: str = ""
+    ) -> dict[str, Any]:
         """Config values that a network with somebody else's weights depends on.
 
         Args:
             network: Which one.
             source: Identity of the weights.
+            class_file: Identity of the list of its output names.
         """
         own = self.slice_train(network)
-        own["model"] = {k: v for k, v in own["model"].items() if k != "train"}
+        read = {k: v for k, v in self.config["models"][network.model].items() if k in READING}
+        own["model"] = {k: v for k, v in own["model"].items() if k != "train"} | read
+        own |= {"class_file": class_file} if class_file else {}
         told = registry.load("models", own["model"]["family"]).imports(own["model"], self._size_px)
         return own | {"source": "" if network.fraction == UNTRAINED else source, "told": told}
 

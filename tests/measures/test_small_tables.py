@@ -82,6 +82,24 @@ def test_accuracy_stands_beside_chance(tmp_path):
     assert list(row)[:6] == ["model", "fraction", "seed", "train_images", "steps", "parameters"]
 
 
+def test_how_others_networks_were_read_has_columns_where_there_are_some(tmp_path):
+    """Of networks that are all trained here the table is as it would be without."""
+    read = {"class_order": "timm", "class_order_note": "by numbers, a", "weights_note": ""}
+    write_json(tmp_path / "own.json", metrics(confusion=[[1]]))
+    write_json(tmp_path / "read.json", metrics(confusion=[[1]]) | read)
+    tables = []
+    for files in (["own.json"], ["own.json", "read.json"]):
+        config = {"networks": [f"v{place}/f100/s0" for place, _ in enumerate(files)]}
+        inputs = {"metrics.json": [tmp_path / file for file in files]}
+        outputs = {"accuracy": [tmp_path / "accuracy.csv"]}
+        accuracy.main(Job("m", config, inputs, outputs, tmp_path, LOG))
+        tables.append(read_table(tmp_path / "accuracy.csv"))
+    assert not {*accuracy.REMARKS} & {*tables[0].columns}
+    assert {*tables[1].columns} - {*tables[0].columns} == {*accuracy.REMARKS}
+    assert tables[1]["class_order"].fillna("").tolist() == ["", "timm"]
+    assert tables[1]["class_order_note"].iloc[1] == "by numbers, a"
+
+
 def test_a_missing_metric_is_named(tmp_path):
     values = metrics()
     del values["chance"]

@@ -274,3 +274,95 @@ def test_only_networks_with_public_weights_need_some():
 def test_pixels_of_0_to_255_are_refused(key):
     with pytest.raises(ConfigError, match=f"{key}.*123"):
         settings(**VIT, **{key: [123.0, 116.0, 103.0]})
+
+
+MADE = {
+    "dataset": {"kind": "shapes"},
+    "runs": [{"models": ["m"], "fractions": ["f100", "f000"], "seeds": ["s0"]}],
+}
+
+
+def cuts(**own):
+    """What the trained or imported network and its untrained twin depend on."""
+    model = {"family": "timm", "name": "test_vit", **own}
+    if model.get("weights") != "random":
+        model |= {"size_px": 32, "patch_px": 8}
+    experiment = Experiment("e", configs.complete(MADE | {"models": {"m": model}}, "test"))
+    if model.get("weights") == "random":
+        return [experiment.slice_train(network) for network in experiment.networks]
+    return [experiment.slice_import(network, "ab", "cd") for network in experiment.networks]
+
+
+def test_keys_of_reading_join_what_imported_networks_depend_on_alone():
+    keys = {"weight_set", "class_order", "class_file"}
+    for cut in cuts(weights="random", patch_px=8):
+        assert not keys & cut["model"].keys() and "class_file" not in cut
+    for cut in cuts(weights="w.pth", weight_set="model", class_file="names.txt"):
+        assert keys < cut["model"].keys() and cut["class_file"] == "cd"
+    plain, other = (cuts(weights="w.pth", class_order=order) for order in ("auto", "timm"))
+    assert all(a != b for a, b in zip(plain, other, strict=True))
+
+
+def test_the_list_of_output_names_has_an_identity(tmp_path):
+    own = {"name": "test_vit", "class_file": "names.txt"}
+    assert timm_facts.class_file_identity({"name": "test_vit"}, str(tmp_path)) == ""
+    with pytest.raises(MissingSourceError, match=r"names\.txt.*class_file"):
+        timm_facts.class_file_identity(own, str(tmp_path))
+    found = []
+    for text in ("cat\ndog", "dog\ncat"):
+        (tmp_path / "names.txt").write_text(text)
+        found.append(timm_facts.class_file_identity(own, str(tmp_path)))
+    assert len({*found}) == 2
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"class_order": "file"}, "set class_file"),
+        ({"class_file": "a.txt", "class_order": "timm"}, "class_file is set.*timm"),
+        ({"class_file": "../a.txt"}, "class_file is .*neither absolute"),
+        ({"class_file": "/etc/passwd"}, "class_file is .*neither absolute"),
+        ({"weights": "random", "class_order": "timm"}, "class_order: a network that is trained"),
+        ({"weights": "random", "weight_set": "ema"}, "weight_set: a network that is trained"),
+        ({"weights": "hf-hub:timm/test_vit.r160_in1k"}, "address: set weights to hub"),
+        ({"weights": "https://hub/w.pth"}, "address: set weights to hub"),
+    ],
+)
+def test_keys_of_reading_that_contradict_are_refused(own, said):
+    with pytest.raises(ConfigError, match=said):
+        timm.check(settings(**VIT) | {"weights": "w.pth"} | own, 224)
+
+
+def test_a_network_for_grey_images_is_built_for_three_channels():
+    own = settings(name="test_vit", weights="w.pth", size_px=32, arguments={"in_chans": 1})
+    assert timm.check(own, 32) == (2, 2)
+    model = building.build({"family": "timm", **own}, 32, 10, seed=0)
+    assert model.patch_embed.proj.weight.shape[1] == 3
+    with pytest.raises(ConfigError, match=r"in_chans is 1, but mean is .*: set mean"):
+        timm.check(own | {"mean": [0.4, 0.5, 0.6]}, 32)
+    with pytest.raises(ConfigError, match=r"in_chans is 1: .* leave it out"):
+        timm.check(own | {"weights": "random"}, 32)
+    with pytest.raises(ConfigError, match=r"in_chans is 4: .*Set it to 1"):
+        timm_facts.refuse_arguments({"in_chans": 4})
+
+
+@pytest.mark.parametrize("before", ["timm/", "hf-hub:timm/", "hf_hub:timm/", "hf-hub:"])
+def test_what_stands_before_a_name_on_the_hub_is_taken_off(before):
+    found = timm_facts.entry_point(f"{before}test_vit.r160_in1k")
+    assert found == ("test_vit", "r160_in1k", "vision_transformer")
+    known = timm_building.published(f"{before}test_vit.r160_in1k")
+    assert known.hf_hub_id == "timm/test_vit.r160_in1k"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("facebook/dino-vits16", r"facebook/dino-vits16.*set name.*weights"),
+        ("hf-hub:someone/my-vit", r"someone/my-vit.*set name.*weights"),
+        ("timm/test_vit.r160_in1k@v1", r"set name to test_vit.r160_in1k and revision to v1"),
+        ("timm/vit_bas_patch16_224", "nearest are vit_base_patch16_224"),
+    ],
+)
+def test_other_names_of_the_hub_are_explained(name, said):
+    with pytest.raises(ConfigError, match=said):
+        timm_facts.entry_point(settings(name=name)["name"])

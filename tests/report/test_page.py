@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from sightlines.errors import ResultError
 from sightlines.files import write_json, write_table
@@ -112,6 +113,22 @@ def test_an_accuracy_that_is_missing_does_not_count_as_learned(page_parts):
     rows = parts.accuracy_table(config, table, 1013)["rows"]
     assert {row.mark for row in rows} == {"flagged", "control"}
     assert "–" in rows[0].cells
+
+
+def test_the_page_says_how_outputs_and_weights_of_others_were_read(page_parts):
+    config, tables, *rest = page_parts
+    table = tables["accuracy.csv"].assign(
+        class_order=None, class_order_note=None, weights_note=None, accuracy_all=np.nan
+    )
+    place = table.index[(table["model"] == "vit_small") & (table["fraction"] == "f100")][0]
+    table.loc[place, ["accuracy_test", "train_images"]] = np.nan, 0
+    table.loc[place, ["class_order", "class_order_note"]] = "undecided", f"set {HOSTILE}"
+    table.loc[place, "weights_note"] = f"the weights {HOSTILE} are taken"
+    html = page.render(config, tables | {"accuracy.csv": table}, *rest)
+    assert "not known: order of outputs" in html
+    assert f"class order undecided, set {escape(HOSTILE)}" in html
+    assert f"the weights {escape(HOSTILE)} are taken" in html
+    assert HOSTILE not in html
 
 
 @pytest.mark.parametrize(("chance", "needed"), [(0.1, 0.3), (0.5, 0.75), (1 / 3, 2 / 3)])

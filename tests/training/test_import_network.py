@@ -1,34 +1,185 @@
-"""Which output of a public network stands for which class of the photographs."""
+"""A network that knows twelve numbered folders is imported: its accuracy in each class order."""
 
+import json
+import logging
+
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from sightlines.models.timm_facts import class_names
-from sightlines.training.import_network import find_answers
+from sightlines.datasets import imagefolder
+from sightlines.datasets.reading import normalise, open_dataset
+from sightlines.datasets.views import View
+from sightlines.devices import Compute
+from sightlines.errors import WeightsError
+from sightlines.files import read_json, sha256, write_tensors
+from sightlines.models import timm
+from sightlines.models.building import architecture, build
+from sightlines.stage import Job
+from sightlines.training import import_network
+from tests.training.jobs import COMPUTE, RESULTS
 
-OUTPUTS = class_names(1000)
+SIZE_PX, EACH = 64, 7
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32, "threads": 1, "workers": 0}
+NUMBERS = [str(number) for number in range(12)]
+AS_TEXT = sorted(NUMBERS)
+MODEL = {
+    "family": "timm",
+    "name": "test_resnet",
+    "weights": "text.pth",
+    "revision": "main",
+    "arguments": {},
+    "layers": [],
+    "acts_as": "auto",
+    "class_order": "auto",
+    "outputs": 12,
+    "size_px": SIZE_PX,
+    "crop_share": 1.0,
+}
 
 
-def test_folders_named_by_wordnet_id():
-    assert find_answers(["n01440764", "n02102040", "n03888257"], OUTPUTS) == [0, 217, 701]
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """Photographs whose grey level tells the class, and weights that know them in two orders."""
+    folder = tmp_path_factory.mktemp("numbered")
+    for label, name in enumerate(NUMBERS):
+        (folder / "photos" / name).mkdir(parents=True)
+        for index in range(EACH):
+            draw = np.random.default_rng(100 * label + index)
+            level = 10 + 20 * label + draw.integers(-3, 4, (48, 48, 3))
+            image = Image.fromarray(level.clip(0, 255).astype(np.uint8))
+            image.save(folder / "photos" / name / f"{index}.png")
+    settings = {"kind": "imagefolder", "folder": "photos", "size_px": 32, "test_share": 0.5}
+    log = logging.getLogger("sightlines.tests")
+    imagefolder.prepare(settings, folder, folder / "data", log)
+    counts = read_json(folder / "data" / "dataset.json")["counts"]
+    splits = {
+        "train": np.arange(8, counts["train"]),
+        "validation": np.arange(8),
+        "test": np.arange(counts["test"]),
+    }
+    meta = {"dataset_sha256": sha256(folder / "data" / "dataset.json")}
+    write_tensors(folder / "splits.safetensors", splits, meta)
+    (folder / "order.txt").write_text("\n".join(AS_TEXT))
+    return folder
 
 
-def test_folders_named_in_words():
-    named = ["tench", "English_springer", "parachute", "gas-pump"]
-    assert find_answers(named, OUTPUTS) == [0, 217, 701, 571]
+@pytest.fixture(scope="module")
+def truth(here):
+    """Write text.pth and numbers.pth; the share of photographs that each gets right, in its order.
+
+    The body is random, the last layer is solved by least squares.
+    """
+    torch.set_num_threads(1)
+    images = open_dataset(here / "data" / "dataset.json", here, Compute(**CPU))
+    model = build(MODEL, SIZE_PX, 12, seed=3).eval()
+    sees = timm.view(architecture(MODEL), images.size_px)
+    batches, labels = [], []
+    for split in ("train", "test"):
+        every = np.arange(images.facts["counts"][split])
+        batches += images.batches(split, [every], view=View.of(sees))
+        labels += [images.classes[label] for label in images.labels(split)]
+    with torch.no_grad():
+        pixels = normalise(torch.cat(batches), sees["mean"], sees["std"])
+        pooled = model.forward_head(model.forward_features(pixels), pre_logits=True).double()
+    scale = pooled.std(0) + 1e-9
+    known = torch.cat([(pooled - pooled.mean(0)) / scale, torch.ones(len(pooled), 1)], 1).double()
+    found = {}
+    for name, order in (("text", AS_TEXT), ("numbers", NUMBERS)):
+        right = torch.tensor([order.index(label) for label in labels])
+        wanted = torch.nn.functional.one_hot(right, 12).double()
+        ridge = known.T @ known + 1e-3 * torch.eye(known.shape[1])
+        solved = torch.linalg.solve(ridge, known.T @ wanted)
+        state = model.state_dict() | {"fc.weight": (solved[:-1].T / scale).float()}
+        state["fc.bias"] = (solved[-1] - (solved[:-1].T / scale) @ pooled.mean(0)).float()
+        model.load_state_dict(state)
+        torch.save(state, here / f"{name}.pth")
+        with torch.no_grad():
+            found[name] = (model(pixels).argmax(1) == right).double().mean().item()
+    return found
 
 
-def test_hyphens_in_names_do_not_matter():
-    assert find_answers(["black-footed_ferret", "flat coated retriever"], OUTPUTS) == [359, 205]
+def taken_in(here, out, model, network=("net", "f100", "s0"), **config):
+    """Run the job; its metrics, its card, and what it said."""
+    known = timm.imports(model, 32)
+    whole = {
+        "seed": 3,
+        "network": list(network),
+        "model": model,
+        "compute": COMPUTE,
+        "source": sha256(here / model["weights"]),
+        "told": known,
+        **config,
+    }
+    inputs = {"dataset": here / "data" / "dataset.json", "splits": here / "splits.safetensors"}
+    job = Job(
+        name="import/net",
+        config=json.loads(json.dumps(whole)),
+        inputs={name: [path] for name, path in inputs.items()},
+        outputs={name: [out / file] for name, file in RESULTS.items()},
+        source=here,
+        log=logging.getLogger("sightlines.tests"),
+    )
+    import_network.main(job)
+    return read_json(out / "metrics.json"), read_json(out / "card.json")
 
 
-@pytest.mark.parametrize(
-    "classes", [["tench", "my cat"], ["crane"], ["a", "b"], ["goldfish", "Carassius_auratus"]]
-)
-def test_unknown_and_ambiguous_names_claim_nothing(classes):
-    """'crane' is a bird and a machine; the last two are one fish."""
-    assert find_answers(classes, OUTPUTS) is None
+@pytest.fixture(autouse=True)
+def there(here, monkeypatch):
+    """What is asked of timm is remembered in one folder."""
+    monkeypatch.chdir(here)
 
 
-def test_as_many_unnamed_outputs_as_classes_are_in_order():
-    assert find_answers(["cat", "dog"], ["0", "1"]) == [0, 1]
-    assert find_answers(["cat", "dog"], ["0", "1", "2"]) is None
+@pytest.mark.parametrize(("weights", "order"), [("text", "torchvision"), ("numbers", "timm")])
+def test_each_order_gives_the_networks_own_accuracy(here, tmp_path, truth, weights, order, caplog):
+    model = MODEL | {"weights": f"{weights}.pth", "class_order": order}
+    with caplog.at_level(logging.INFO, "sightlines.tests"):
+        metrics, card = taken_in(here, tmp_path, model)
+    assert truth[weights] > 0.6
+    assert metrics["accuracy_all"] == pytest.approx(truth[weights], abs=1e-12)
+    assert metrics["all_images"] == 12 * EACH
+    assert card["class_order"] == metrics["class_order"] == order
+    assert any(order in text and "class order" in text for text in caplog.messages)
+
+
+def test_no_accuracy_is_claimed_where_nothing_decides(here, tmp_path, truth, caplog):
+    metrics, card = taken_in(here, tmp_path, MODEL)
+    assert {metrics[name] for name in import_network.ACCURACIES} == {None}
+    assert card["class_order"] == metrics["class_order"] == "undecided"
+    for text in (card["class_order_note"], caplog.text):
+        assert "class_order" in text and "torchvision" in text and "timm" in text
+    assert np.array(metrics["confusion"])[:, -1].sum() == np.array(metrics["confusion"]).sum() > 0
+
+
+def test_a_list_of_the_outputs_names_decides(here, tmp_path, truth):
+    model = MODEL | {"class_order": "file", "class_file": "order.txt"}
+    metrics, card = taken_in(here, tmp_path, model, class_file=sha256(here / "order.txt"))
+    assert metrics["accuracy_all"] == pytest.approx(truth["text"], abs=1e-12)
+    assert card["class_order"] == "file"
+    with pytest.raises(WeightsError, match=r"order\.txt changed"):
+        taken_in(here, tmp_path, model, class_file="0" * 64)
+
+
+def test_the_card_and_the_log_name_the_set_of_weights(here, tmp_path, truth, caplog):
+    right = torch.load(here / "text.pth", weights_only=True)
+    late = right | {"fc.weight": -right["fc.weight"]}
+    path = here / "sets.pth"
+    torch.save({"state_dict": right, "state_dict_ema": late}, path)
+    model = MODEL | {"weights": path.name, "class_order": "torchvision"}
+    with caplog.at_level(logging.INFO, "sightlines.tests"):
+        metrics, card = taken_in(here, tmp_path / "a", model)
+    assert metrics["accuracy_all"] < 0.2
+    assert card["weight_set"] == "state_dict_ema"
+    assert card["weight_sets_not_taken"] == ["state_dict"]
+    assert "state_dict_ema" in caplog.text and "state_dict_ema" in metrics["weights_note"]
+    metrics, card = taken_in(here, tmp_path / "b", model | {"weight_set": "state_dict"})
+    assert metrics["accuracy_all"] == pytest.approx(truth["text"], abs=1e-12)
+    assert card["weight_set"] == "state_dict"
+
+
+def test_an_untrained_twin_has_the_same_order_and_no_set(here, tmp_path, truth):
+    model = MODEL | {"class_order": "timm", "weight_set": "state_dict"}
+    metrics, card = taken_in(here, tmp_path, model, network=("net", "f000", "s0"))
+    assert card["class_order"] == "timm" and metrics["accuracy_test"] is not None
+    assert (card["origin"], card["weight_set"], metrics["weights_note"]) == ("untrained", "", "")

@@ -24,7 +24,7 @@ from sightlines.errors import MissingSourceError, SightlinesError
 from sightlines.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.experiment_names import config_of
 from sightlines.hardware import count_gpus
-from sightlines.models.timm_facts import weights_identity
+from sightlines.models.timm_facts import class_file_identity, weights_identity
 from sightlines.networks import UNTRAINED, Network
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
@@ -100,18 +100,24 @@ def fingerprint(task=""):
 def import_slice(wildcards):
     """Config values of a network with somebody else's weights, and what these are as of now.
 
-    Where the file is not, but what was made of it is recorded, it is as recorded.
+    Where a file is not, but what was made of it is recorded, it is as recorded.
     """
     this = network(wildcards)
-    cut = EXPERIMENT.slice_import(this, "")
-    try:
-        return EXPERIMENT.slice_import(this, weights_identity(cut["model"], SOURCES))
-    except MissingSourceError as error:
-        made = f"{R}/models/{this.slug}/weights.safetensors"
-        recorded = recorded_source(EXPERIMENT.name, made, {"model": cut["model"]})
-        if recorded or this.fraction == UNTRAINED:
-            return EXPERIMENT.slice_import(this, recorded)
-        stop(f"{type(error).__name__}: {error}")
+    model = EXPERIMENT.slice_import(this)["model"]
+    made = f"{R}/models/{this.slug}/weights.safetensors"
+    found = {}
+    for key, identify in (
+        ("source", weights_identity),
+        ("class_file", class_file_identity),
+    ):
+        try:
+            found[key] = identify(model, SOURCES)
+        except MissingSourceError as error:
+            settings = {"model": model}
+            found[key] = recorded_source(EXPERIMENT.name, made, settings, key)
+            if not found[key] and (key != "source" or this.fraction != UNTRAINED):
+                stop(f"{type(error).__name__}: {error}")
+    return EXPERIMENT.slice_import(this, **found)
 
 
 def network(wildcards):

@@ -9,6 +9,8 @@ from sightlines.stage import Job, run
 
 READS = ("metrics.json",)
 WRITES = ("accuracy.csv",)
+REMARKS = ("class_order", "class_order_note", "weights_note")
+"""What is said of imported networks: which outputs stand for the classes, how weights were read."""
 METRICS = (
     *("train_images", "steps", "parameters", "accuracy_train", "accuracy_validation"),
     *("accuracy_test", "loss_test", "chance", "confusion"),
@@ -18,8 +20,9 @@ METRICS = (
 def main(job: Job) -> None:
     """Gather the networks' final metrics into one table.
 
-    Accuracies are missing where the images' classes are no outputs of a network; `accuracy_all`
-    is that of an imported network on all images, since it was trained on none of them here.
+    Accuracies are missing where it is not known which outputs of a network stand for the images'
+    classes; `accuracy_all` is that of an imported network on all images, since it was trained on
+    none of them here. The columns of REMARKS are there where a network was imported.
 
     Raises:
         ResultError: a file lacks a metric.
@@ -38,7 +41,8 @@ def main(job: Job) -> None:
         accuracy = metrics["accuracy_test"]
         score = None if accuracy is None else accuracy / metrics["chance"]
         everywhere = {name: metrics.get(name) for name in ("accuracy_all", "all_images")}
-        rows.append(row | {"times_chance": score, "test_images": tests, **everywhere})
+        said = {name: metrics[name] for name in REMARKS if name in metrics}
+        rows.append(row | {"times_chance": score, "test_images": tests, **everywhere, **said})
     write_table(job.output("accuracy"), pd.DataFrame(rows))
 
 

@@ -9,9 +9,10 @@ like any other, trained by the recipe on the experiment's own images.
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from sightlines.architectures import READING
 from sightlines.datasets.views import View
 from sightlines.errors import ConfigError
-from sightlines.models.timm_facts import check_weights, facts, learn
+from sightlines.models.timm_facts import GREY, check_below, check_weights, facts, learn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 SETTINGS = {
     "name": {
         "description": "timm's name of the model, with the tag of its weights or without, such as "
-        "vit_base_patch16_224.augreg2_in21k_ft_in1k.",
+        "vit_base_patch16_224.augreg2_in21k_ft_in1k; timm/ or hf-hub:timm/ may stand before it.",
         "type": "string",
-        "pattern": "^[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)?$",
+        "pattern": "^(hf[-_]hub:)?([A-Za-z0-9._-]+/)?[A-Za-z0-9._@-]+$",
     },
     "weights": {
         "description": "hub: the public ones, downloaded once; random: none, trained by the "
@@ -31,6 +32,30 @@ SETTINGS = {
         "type": "string",
         "minLength": 1,
         "default": "hub",
+    },
+    "weight_set": {
+        "description": "Which set of weights of a file that holds several, by its keys "
+        "joined by dots, such as state_dict_ema or teacher.backbone. By default the one that fits; "
+        "of trained and averaged (EMA) weights the averaged ones. Log and card name it.",
+        "type": "string",
+        "minLength": 1,
+    },
+    "class_order": {
+        "description": "The order of the outputs that stand for the folders of photographs. names: "
+        "by WordNet id or what WordNet calls it, where outputs have such names; torchvision: "
+        "sorted as text, as its ImageFolder does (0, 1, 10, 2); timm: by the numbers in them and "
+        "without case, as its reader of folders does (0, 1, 2, 10); file: as class_file says. "
+        "auto: by name, else the order on which torchvision and timm agree; where they do not, no "
+        "accuracy is claimed. The log and the card name it.",
+        "enum": ["auto", "names", "torchvision", "timm", "file"],
+        "default": "auto",
+    },
+    "class_file": {
+        "description": "Names of the network's outputs in their order, as the folders have them: a "
+        "file below data_root, of text (one a line) or JSON (a list, or an object such as "
+        "id2label).",
+        "type": "string",
+        "minLength": 1,
     },
     "revision": {
         "description": "Branch, tag or commit of the weights on the hub.",
@@ -47,7 +72,8 @@ SETTINGS = {
     },
     "arguments": {
         "description": "Further arguments of timm's function, such as pad_type: same for weights "
-        "that come from TensorFlow.",
+        "that come from TensorFlow; in_chans: 1 for weights of a network for grey images, which "
+        "then sees the luminance of photographs.",
         "type": "object",
         "propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"},
         "additionalProperties": {"type": ["number", "string", "boolean", "array"]},
@@ -134,6 +160,7 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             images of another size.
     """
     check_weights(settings["weights"])
+    _check_reading(settings)
     known = facts(sized(settings, size_px))
     if max(known["grid"]) < 2:
         raise ConfigError(
@@ -142,6 +169,7 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             "smaller patch_px"
         )
     View.of(view(settings, size_px))
+    _check_grey(settings, size_px)
     seen = [
         key
         for key in ("mean", "std", "interpolation", "crop_share", "crop_mode")
@@ -158,6 +186,54 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             f"{size_px} px; leave size_px out or change dataset.size_px"
         )
     return known["grid"][0], known["grid"][1]
+
+
+def _check_reading(settings: dict[str, Any]) -> None:
+    """Check the keys that say how others' weights are read.
+
+    Raises:
+        ConfigError: they contradict each other, lead out of data_root, or the model has no such
+            weights.
+    """
+    order, file = settings.get("class_order", "auto"), settings.get("class_file", "")
+    check_below(file, "class_file")
+    if order == "file" and not file:
+        raise ConfigError("class_order is file: set class_file to a list of the outputs' names")
+    if file and order not in ("auto", "file"):
+        raise ConfigError(f"class_file is set, but class_order is {order}: set it to file")
+    given = [key for key in READING if settings.get(key, "auto") != "auto"]
+    if settings["weights"] == "random" and given:
+        raise ConfigError(
+            f"{', '.join(given)}: a network that is trained here has the dataset's own classes and "
+            "weights of its own; leave these keys out, or set weights to hub or to a file"
+        )
+
+
+def is_grey(settings: dict[str, Any]) -> bool:
+    """Whether a network sees but the luminance of images."""
+    return bool(settings["arguments"].get(GREY) == 1)
+
+
+def _check_grey(settings: dict[str, Any], size_px: int) -> None:
+    """Check that a network of grey images can be shown photographs as it saw its own.
+
+    Raises:
+        ConfigError: it would be trained here, on three channels, or these are not normalised alike.
+    """
+    if not is_grey(settings):
+        return
+    if settings["weights"] == "random":
+        raise ConfigError(
+            f"arguments.{GREY} is 1: a network that is trained here sees 3 channels, which are "
+            "equal in grey photographs; leave it out"
+        )
+    sees = view(settings, size_px)
+    for key in ("mean", "std"):
+        if len({*sees[key]}) > 1:
+            raise ConfigError(
+                f"arguments.{GREY} is 1, but {key} is {sees[key]}: set {key} to the one number of "
+                "the network's training, three times"
+            )
 
 
 def require_weights(settings: dict[str, Any], size_px: int) -> None:

@@ -13,7 +13,7 @@ from sightlines.models import timm_blocks, timm_checks, timm_listed
 from sightlines.models.attention import attention_modules
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
-from sightlines.models.timm_facts import Facts, entry_point, refuse_arguments
+from sightlines.models.timm_facts import GREY, Facts, entry_point, refuse_arguments
 
 TWICE = re.compile(r"multiple values for keyword argument '(\w+)'")
 
@@ -52,6 +52,7 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
     facts = published(settings["name"])
     arguments = dict(settings.get("arguments", {}))
     refuse_arguments(arguments)
+    arguments.pop(GREY, None)
     arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
     if facts.fixed_input_size and size_px != facts.input_size[-1]:
         arguments["img_size"] = size_px

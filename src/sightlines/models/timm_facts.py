@@ -34,9 +34,11 @@ SYNSETS = {
 }
 """timm's lists of WordNet ids, by the number of outputs of the models that were trained on them."""
 OWN_ARGUMENTS = frozenset(
-    "num_classes img_size patch_size in_chans scriptable exportable no_jit cache_dir".split()
+    "num_classes img_size patch_size scriptable exportable no_jit cache_dir".split()
 )
 """Arguments that other keys of the config set, or that change no network."""
+GREY = "in_chans"
+"""The argument that says how many channels a network's images have."""
 REFUSED = ("pretrained", "checkpoint", "feature", "out_indices", "pruned", "kwargs")
 """Beginnings of arguments that read files or build something else than a classifier."""
 
@@ -86,12 +88,31 @@ def check_weights(weights: str) -> None:
     """Check that a file of weights lies below data_root, as far as its name tells.
 
     Raises:
+        ConfigError: the path leads out of it, or it is an address.
+    """
+    if re.match(r"(hf[-_]hub|https?|hf|s3|file):", weights):
+        raise ConfigError(
+            f"weights is {weights!r}, an address: set weights to hub for timm's own weights, which "
+            "name chooses (`timm/<name>.<tag>`), or to a file below data_root"
+        )
+    check_below(weights, "weights", "hub, random or ")
+
+
+def check_below(path: str, key: str, others: str = "") -> None:
+    """Check that a path lies below data_root, as far as its name tells.
+
+    Args:
+        path: What the config says; may be empty.
+        key: Of the config, for the error.
+        others: What else the key may be, in words.
+
+    Raises:
         ConfigError: the path leads out of it.
     """
-    path = PurePosixPath(weights)
-    if path.is_absolute() or ".." in path.parts or "\0" in weights:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in path:
         raise ConfigError(
-            f"weights is {weights!r}: it must be hub, random or a path below data_root "
+            f"{key} is {path!r}: it must be {others}a path below data_root "
             "(or SIGHTLINES_DATA), neither absolute nor with '..'"
         )
 
@@ -115,6 +136,28 @@ def weights_identity(settings: Mapping[str, Any], source: str) -> str:
     if found == UNREADABLE:
         raise MissingSourceError(
             f"there is no weight file {Path(source, settings['weights'])}: set `weights` of "
+            f"{settings['name']} to a file below data_root (or below SIGHTLINES_DATA), or to hub"
+        )
+    return found
+
+
+def class_file_identity(settings: Mapping[str, Any], source: str) -> str:
+    """SHA-256 of the list of a network's output names; empty where the config names none.
+
+    Args:
+        settings: `name`, and maybe `class_file`.
+        source: data_root or SIGHTLINES_DATA.
+
+    Raises:
+        MissingSourceError: there is no such file.
+    """
+    file = settings.get("class_file", "")
+    if not file:
+        return ""
+    (found,) = hash_files(Path(source), [file])
+    if found == UNREADABLE:
+        raise MissingSourceError(
+            f"there is no list of class names {Path(source, file)}: set `class_file` of "
             f"{settings['name']} to a file below data_root (or below SIGHTLINES_DATA)"
         )
     return found
@@ -159,9 +202,10 @@ def entry_point(name: str) -> tuple[str, str, str]:
     """Name, tag of the weights (maybe empty) and file of a model such as ``vit_…_224.augreg``.
 
     Raises:
-        ConfigError: timm has none of that name; the nearest names are told.
+        ConfigError: timm has none of that name; the nearest names are told. Or it is a repository
+            of somebody else's.
     """
-    plain, _, tag = name.partition(".")
+    plain, _, tag = _without_owner(name).partition(".")
     known = entry_points()
     if plain not in known and renamed().get(plain):
         raise ConfigError(f"timm calls {plain!r} {renamed()[plain]} now: set name to that")
@@ -171,6 +215,26 @@ def entry_point(name: str) -> tuple[str, str, str]:
             f"timm {metadata.version('timm')} has no model {plain!r}: nearest are {near}"
         )
     return plain, tag, known[plain]
+
+
+def _without_owner(name: str) -> str:
+    """Timm's name of a model, of which ``timm/<name>`` and ``hf-hub:timm/<name>`` are others.
+
+    Raises:
+        ConfigError: it is a repository of somebody else's, or names a revision.
+    """
+    hub_id = re.sub(r"^hf[-_]hub:", "", name)
+    owner, _, plain = hub_id.rpartition("/")
+    if "@" in plain:
+        plain, _, revision = plain.partition("@")
+        raise ConfigError(f"name is {name!r}: set name to {plain} and revision to {revision}")
+    if owner not in ("", "timm"):
+        raise ConfigError(
+            f"name is {name!r}, a repository of the hub that is not timm's: set name to timm's "
+            "name of the model (`architecture` in the repository's config.json), and weights to "
+            "its model.safetensors, put below data_root"
+        )
+    return plain
 
 
 def _timm() -> Path:
@@ -219,10 +283,19 @@ def _ask(asked: Sequence[Mapping[str, Any]]) -> list[Facts]:
 def refuse_arguments(arguments: Mapping[str, Any]) -> None:
     """Refuse arguments that another key sets, or by which a config could make timm read files.
 
+    The number of channels may be 1: such a network is built for 3, and sees their luminance.
+
     Raises:
         ConfigError: naming them.
     """
-    for name in arguments:
+    for name, value in arguments.items():
+        if name == GREY and value in (1, 3):
+            continue
+        if name == GREY:
+            raise ConfigError(
+                f"arguments.{GREY} is {value}: images have 3 channels. Set it to 1 for a network "
+                "for grey images, or leave it out"
+            )
         if name in OWN_ARGUMENTS or name.startswith(REFUSED):
             raise ConfigError(
                 f"arguments.{name} cannot be set here: sizes, outputs and weights have keys of "

@@ -9,6 +9,8 @@ from sightlines.datasets.white_levels import describe_white
 from sightlines.figures.selecting import label, models, needed_accuracy, networks
 from sightlines.networks import per_cent
 
+UNDECIDED = "undecided"
+"""Where readers of folders number the classes differently and the config does not decide."""
 REFERENCE = "reference_batches", "reference_batch_size"
 
 
@@ -134,7 +136,7 @@ def accuracy_table(
         else f"Every trained network whose accuracy is known reaches {text}."
     )
     note += " ± is the binomial standard error over the test images." if test_images else ""
-    note += _imported(config, accuracy)
+    note += _imported(config, accuracy) + _remarks(config, accuracy)
     head = ["Network", "Share of images", "Seed", "Test accuracy", "× chance", "Verdict"]
     head += ["Validation", "Train", "Test loss (nats)", "Training images", "Steps"]
     return {"rows": rows, "head": head, "note": note}
@@ -166,13 +168,27 @@ def _imported(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
     return f" Top-1 of imported networks on all images, over all of their outputs: {found}."
 
 
+def _remarks(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
+    """Which outputs of imported networks stand for the classes, and how weights were read."""
+    if "class_order" not in accuracy:
+        return ""
+    shown = accuracy[accuracy["class_order"].notna() & (accuracy["fraction"] != "f000")]
+    found = []
+    for _, row in shown.iterrows():
+        notes = [row["class_order_note"], row["weights_note"]]
+        said = "; ".join(note for note in notes if isinstance(note, str) and note)
+        found.append(f"{label(config, row['model'])}: class order {row['class_order']}, {said}.")
+    return "".join(f" {remark}" for remark in found)
+
+
 def _accuracy_row(config: dict[str, Any], row: Any, test_images: int) -> Row:
     trained = per_cent(row.fraction) > 0
     is_unknown = pd.isna(row.accuracy_test) and not row.train_images  # imported, other classes
     too_low = trained and not is_unknown and not row.accuracy_test >= needed_accuracy(row.chance)
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
     if trained and is_unknown:
-        verdict = "not known: other classes"
+        is_undecided = getattr(row, "class_order", "") == UNDECIDED
+        verdict = f"not known: {'order of outputs' if is_undecided else 'other classes'}"
     test = _per_cent(row.accuracy_test)
     if test_images and not pd.isna(row.accuracy_test):
         images = int(getattr(row, "test_images", test_images))

@@ -139,13 +139,16 @@ def _checksums(group: Any) -> dict[str, str]:
     return {path: digest.removeprefix("sha256:") for path, digest in _hashes(group).items()}
 
 
-def recorded_source(experiment: str, output: str, settings: dict[str, Any]) -> str:
+def recorded_source(
+    experiment: str, output: str, settings: dict[str, Any], key: str = "source"
+) -> str:
     """Identity of the images or weights that a file was made from, where these settings made it.
 
     Args:
         experiment: Its provenance is asked where this folder's Snakemake knows nothing.
         output: Such as ``data/<variant>/dataset.json``.
         settings: Keys of the job's config that must be the same: ``dataset``, or ``model``.
+        key: Of the job's config that has the identity.
     """
     records = [read_one(output) or {}]
     records += [
@@ -154,7 +157,7 @@ def recorded_source(experiment: str, output: str, settings: dict[str, Any]) -> s
     for record in records:
         cut = _config(record) or {}
         if {key: cut.get(key) for key in settings} == settings:
-            return str(cut.get("source", ""))
+            return str(cut.get(key, ""))
     return ""
 
 

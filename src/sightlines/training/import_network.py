@@ -1,12 +1,11 @@
 """Command: takes a network that somebody else trained into the experiment, and scores it.
 
 f100 has the public weights, or those of a file; f000 is its untrained twin. Both leave the files
-that training leaves. Accuracy is over all of the network's outputs, where the class names of the
-images (folders named by WordNet id, or by what WordNet calls it) say which outputs are meant; or
-where both have as many classes, in order. Else it is not known, and no accuracy is claimed.
+that training leaves. Accuracy is over all of the network's outputs, where it is known which of them
+stand for the classes of the images (`class_order`). Else no accuracy is claimed.
 """
 
-from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,18 @@ from torch import nn
 
 from sightlines import devices, files
 from sightlines.datasets.reading import ImageSet, open_dataset
-from sightlines.datasets.store import open_splits
+from sightlines.datasets.store import open_splits, read_manifest
 from sightlines.datasets.views import View
 from sightlines.errors import WeightsError
 from sightlines.files import sha256
-from sightlines.models import building, timm, weight_files
-from sightlines.models.timm_facts import class_names, facts, readable_names
+from sightlines.models import building, timm, weight_fitting
+from sightlines.models.timm_facts import class_names, facts
+from sightlines.models.weight_fitting import Fitted
 from sightlines.networks import UNTRAINED, Network
 from sightlines.stage import Job, Progress, run
 from sightlines.training import schedule
+from sightlines.training.class_file import read_class_file, require_length
+from sightlines.training.class_order import TIMM_ENDINGS, ClassOrder, find_order
 from sightlines.training.evaluation import Scores, Sight, evaluate
 
 HISTORY = "step,split,loss,accuracy,learning_rate\n"
@@ -41,14 +43,12 @@ def main(job: Job) -> None:
     sees = timm.view(building.architecture(settings), image_set.size_px)
     seed = schedule.init_seed(job.config["seed"], network, is_shared=False)
     model = building.build(settings, sees["size_px"], len(names), seed).eval()
-    origin, resampled = _import(job, network, settings, model)
+    origin, fitted = _import(job, network, settings, model)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     files.write_tensors(job.output("weights"), state, {"network": network.slug})
     model = building.placed(model, compute.device)
-    answers = find_answers(image_set.classes, names)
-    if answers is None:
-        job.log.info("the photographs' classes are no outputs of this network: no accuracy")
-    sight = Sight(View.of(sees), sees["mean"], sees["std"], answers or [])
+    order = _class_order(job, settings, image_set, names)
+    sight = Sight(View.of(sees), sees["mean"], sees["std"], order.outputs)
     facts_of_it = {
         "chance": 1 / max(len(names), 1),
         "steps": 0,
@@ -56,12 +56,15 @@ def main(job: Job) -> None:
         "train_images": 0,
     }
     metrics = _score(job, network, model, image_set, sight) | facts_of_it
+    metrics |= {"class_order": order.taken, "class_order_note": order.note}
+    metrics |= {"weights_note": "; ".join(fitted.notes())}
     with files.atomic(job.output("history")) as handle:
         handle.write((HISTORY + _history_row(metrics)).encode())
     files.write_json(job.output("metrics"), metrics)
     card = _describe(job, network, settings) | sees
     card |= {"origin": origin, "classes": names, "parameters": facts_of_it["parameters"]}
-    files.write_json(job.output("card"), card | {"resampled": resampled})
+    card |= {"class_order": order.taken, "class_order_note": order.note}
+    files.write_json(job.output("card"), card | fitted.on_card())
 
 
 def _describe(job: Job, network: Network, settings: dict[str, Any]) -> dict[str, Any]:
@@ -82,42 +85,55 @@ def _describe(job: Job, network: Network, settings: dict[str, Any]) -> dict[str,
     }
 
 
-def find_answers(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
-    """The output that stands for each class of the images; None where it cannot be told.
+def _class_order(
+    job: Job, settings: dict[str, Any], image_set: ImageSet, outputs: list[str]
+) -> ClassOrder:
+    """The outputs that stand for the images' classes; which order was taken is said.
 
-    Args:
-        classes: The images' class names: WordNet ids, or what WordNet calls them, any case,
-            underscores for blanks.
-        outputs: The network's, in order.
+    Raises:
+        WeightsError: the config's `class_file` is no list of the outputs' names, or changed.
     """
-    place = {name: index for index, name in enumerate(outputs)}
-    if all(name in place for name in classes):
-        return [place[name] for name in classes]
-    called: dict[str, list[int]] = {}
-    for synset, words in readable_names().items():
-        for word in words if synset in place else ():
-            called.setdefault(_plain(word), []).append(place[synset])
-    found = [called.get(_plain(name), []) for name in classes]
-    if all(len(places) == 1 for places in found) and len({p for p, *_ in found}) == len(found):
-        return [places[0] for places in found]
-    numbered = list(outputs) == [str(index) for index in range(len(outputs))]
-    return list(range(len(classes))) if numbered and len(classes) == len(outputs) else None
+    listed = None
+    if file := settings.get("class_file", ""):
+        path = job.source / file
+        listed = read_class_file(path)
+        if sha256(path) != job.config["class_file"]:
+            raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
+        require_length(path, listed, len(outputs))
+    is_folder = image_set.facts["storage"] == "photographs"
+    seen = _seen_by_timm(image_set) if is_folder and image_set.classes else None
+    wanted = settings.get("class_order", "auto")
+    order = find_order(image_set.classes, outputs, wanted, listed, seen, is_folder)
+    if order.outputs:
+        job.log.info(f"outputs in the class order {order.taken}: {order.note}")
+    else:
+        job.log.warning(f"no accuracy, class order {order.taken}: {order.note}")
+    return order
 
 
-def _plain(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ").strip().lower()
+def _seen_by_timm(image_set: ImageSet) -> set[str]:
+    """Classes with an image that timm's reader of folders sees where it trains."""
+    seen = set()
+    for split in ("train",) if image_set.facts.get("has_val") else ("train", "test"):
+        table = read_manifest(image_set.path, image_set.facts, split)
+        for path, label in zip(table["path"], table["label"], strict=True):
+            if PurePosixPath(path).suffix.lower() in TIMM_ENDINGS:
+                seen.add(image_set.classes[label])
+    return seen
 
 
 def _import(
     job: Job, network: Network, settings: dict[str, Any], model: nn.Module
-) -> tuple[str, list[str]]:
+) -> tuple[str, Fitted]:
     """Give the model its weights.
 
     Returns:
-        Where they come from, in words, and the names of those that were resampled to its size.
+        Where they come from, in words, and what was done to bring them to its names and shapes.
     """
     if network.fraction == UNTRAINED:
-        return "untrained", []
+        if timm.is_grey(settings):
+            weight_fitting.see_luminance(model)
+        return "untrained", Fitted({}, [])
     known = facts(settings)
     if settings["weights"] == "hub":
         from sightlines.models import hub
@@ -135,12 +151,14 @@ def _import(
         if digest and digest != job.config["source"]:
             raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
     is_resized = known["size_px"] != known["own_px"] or "patch_px" in settings
-    state, resampled = weight_files.fit(model, path, known["file"], is_resized)
-    model.load_state_dict(state)
+    wanted = settings.get("weight_set", "")
+    is_grey = timm.is_grey(settings)
+    fitted = weight_fitting.fit(model, path, known["file"], is_resized, wanted, is_grey)
+    model.load_state_dict(fitted.state)
     job.log.info(f"weights from {origin}, SHA-256 {digest}")
-    if resampled:
-        job.log.info(f"resampled to images of {known['size_px']} px: {', '.join(resampled)}")
-    return f"{origin} sha256:{digest}", resampled
+    for note in fitted.notes():
+        job.log.info(note)
+    return f"{origin} sha256:{digest}", fitted
 
 
 def _score(
