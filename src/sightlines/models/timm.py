@@ -31,6 +31,7 @@ SETTINGS = {
         "type": "string",
         "minLength": 1,
         "default": "hub",
+        "x-path": ["hub", "random"],
     },
     "revision": {
         "description": "Branch, tag or commit of the weights on the hub.",
