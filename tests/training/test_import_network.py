@@ -32,3 +32,8 @@ def test_unknown_and_ambiguous_names_claim_nothing(classes):
 def test_as_many_unnamed_outputs_as_classes_are_in_order():
     assert find_answers(["cat", "dog"], ["0", "1"]) == [0, 1]
     assert find_answers(["cat", "dog"], ["0", "1", "2"]) is None
+
+
+@pytest.mark.parametrize("outputs", [OUTPUTS, ["0"], []])
+def test_photographs_without_classes_have_no_answers(outputs):
+    assert find_answers([], outputs) is None

@@ -2,36 +2,43 @@
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sightlines.datasets.imagefolder_scan import Listing
+from sightlines.datasets.imagefolder_scan import Image, Listing
 from sightlines.datasets.photographs import Unreadable, measure, quiet_pillow
 from sightlines.stage import Progress
 
-Image = tuple[str, str, str]
-"""Split (empty: not divided yet), class, path."""
 COLUMNS = ("path", "split", "label", "width_px", "height_px", "mode", "bytes", "sha256")
 
 
-def make_manifest(listing: Listing, test_share: float, log: Any) -> tuple[Any, list[str]]:
+def class_names(listing: Listing) -> list[str]:
+    """Names of the classes, in the order of the labels; none where photographs lie without."""
+    return sorted({name for _, name, _ in listing.images if name})
+
+
+def make_manifest(
+    listing: Listing, test_share: float, log: Any, is_labelled: bool = True
+) -> tuple[Any, list[str]]:
     """Examine all images of a listing.
 
     Args:
         listing: The folder's images.
-        test_share: Share of each class for testing, where there is no val folder.
+        test_share: Share of each class for testing, where folders do not divide the images.
         log: Progress.
+        is_labelled: Whether classes count; if not, the share is one of all images.
 
     Returns:
         One row an image, sorted by path, with the columns COLUMNS (width and height in px after
-        EXIF rotation); and one line for every image that cannot be read or is there once too often.
+        EXIF rotation; label 0 where there are no classes); and one line for every image that cannot
+        be read or is there once too often.
     """
     import pandas as pd
 
-    labels = {name: i for i, name in enumerate(sorted({image[1] for image in listing.images}))}
+    labels = {name: i for i, name in enumerate(class_names(listing) or [""])}
     paths = [image[2] for image in listing.images]
     rows, offences = [], []
     readable: list[tuple[Image, str]] = []
@@ -45,38 +52,67 @@ def make_manifest(listing: Listing, test_share: float, log: Any) -> tuple[Any, l
             rows.append((path, split, labels[name], *facts))
             readable.append((image, facts[-1]))
         progress.update(done)
-    offences += repeats(readable)
+    offences += repeats(readable, listing.folders)
+    offences += shortages(readable, listing.folders, is_labelled)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    if not listing.has_val:
-        table["split"] = assign_splits(table["label"], table["sha256"], test_share)
+    if not listing.is_divided:
+        strata = table["label"] if is_labelled else [0] * len(table)
+        table["split"] = assign_splits(strata, table["sha256"], test_share)
     return table, offences
 
 
-def repeats(images: Iterable[tuple[Image, str]]) -> list[str]:
+def repeats(images: Iterable[tuple[Image, str]], folders: Mapping[str, str]) -> list[str]:
     """One line for every photograph that is there again, in another split or under another class.
-
-    Copies in one class and split are none; but where images are not divided yet a class needs two
-    that differ.
 
     Args:
         images: (split, class, path) of each, sorted by path, and the SHA-256 of its content.
+        folders: Folder of each split, where the images are divided.
     """
     first: dict[str, Image] = {}
-    contents: dict[str, list[str]] = defaultdict(list)
     offences = []
     for (split, name, path), sha256 in images:
         other_split, other_name, other = first.setdefault(sha256, (split, name, path))
         where = [f"under the classes {other_name!r} and {name!r}"] * (name != other_name)
-        where += ["in train and in val"] * (split != other_split)
+        if split != other_split:
+            where.append(" and ".join(f"in {folder}" for folder in folders.values()))
         if where:
             same = f"the same photograph as {other}, {' and '.join(where)}"
             offences.append(f"{path}: {same}: keep one of the two")
+    return offences
+
+
+def shortages(
+    images: Sequence[tuple[Image, str]], folders: Mapping[str, str], is_labelled: bool = True
+) -> list[str]:
+    """One line for every class, or split, with too few photographs that differ.
+
+    A class whose photographs are to be divided needs two. Where classes do not count, all
+    photographs together do, or one in each folder of a split.
+
+    Args:
+        images: (split, class, path) of each, and the SHA-256 of its content.
+        folders: Folder of each split, where the images are divided.
+        is_labelled: Whether classes count.
+    """
+    if not is_labelled:
+        different = {(split, sha256) for (split, _, _), sha256 in images}
+        counts = Counter(split for split, _ in different)
+        least = dict.fromkeys(folders, 1) or {"": 2}
+        return [
+            f"{folders.get(split, 'the folder')}: {counts[split]} photographs that differ, but "
+            f"{needed} {'is' if needed == 1 else 'are'} needed"
+            for split, needed in least.items()
+            if counts[split] < needed
+        ]
+    contents: dict[str, list[str]] = defaultdict(list)
+    for (split, name, _), sha256 in images:
         if not split:
             contents[name].append(sha256)
-    for name, found in contents.items():
-        if len(found) > 1 == len(set(found)):
-            offences.append(f"{name}: {len(found)} copies of one photograph: add one that differs")
-    return offences
+    return [
+        f"{name}: {len(found)} copies of one photograph: add one that differs"
+        for name, found in contents.items()
+        if len(found) > 1 == len(set(found))
+    ]
 
 
 def _examine_all(root: Path, paths: list[str]) -> Iterable[tuple[int, int, str, int, str] | str]:

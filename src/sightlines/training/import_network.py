@@ -47,7 +47,9 @@ def main(job: Job) -> None:
     model = building.placed(model, compute.device)
     answers = find_answers(image_set.classes, names)
     if answers is None:
-        job.log.info("the photographs' classes are no outputs of this network: no accuracy")
+        are_other = "the photographs' classes are no outputs of this network"
+        said = are_other if image_set.classes else "the photographs have no classes"
+        job.log.info(f"{said}: no accuracy")
     sight = Sight(View.of(sees), sees["mean"], sees["std"], answers or [])
     facts_of_it = {
         "chance": 1 / max(len(names), 1),
@@ -87,9 +89,11 @@ def find_answers(classes: Sequence[str], outputs: Sequence[str]) -> list[int] | 
 
     Args:
         classes: The images' class names: WordNet ids, or what WordNet calls them, any case,
-            underscores for blanks.
+            underscores for blanks; empty where they have none.
         outputs: The network's, in order.
     """
+    if not classes:
+        return None
     place = {name: index for index, name in enumerate(outputs)}
     if all(name in place for name in classes):
         return [place[name] for name in classes]
