@@ -140,6 +140,20 @@ def test_a_broken_link_is_named_with_its_target_and_what_brings_it(tmp_path, tar
     assert "cat/a b.png: " in message and target in message and cure in message
 
 
+@pytest.mark.parametrize(
+    ("content", "cure"),
+    [
+        (b"/annex/objects/MD5E-s70--0123456789abcdef.png\n", "git annex get cat/9.png"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 70\n", "git lfs pull"),
+    ],
+)
+def test_a_file_that_stands_for_a_photograph_says_what_fetches_it(tmp_path, content, cure):
+    root = make_folder(tmp_path / "mine")
+    (root / "cat" / "9.png").write_bytes(content)
+    message = offences(tmp_path)
+    assert "cat/9.png: a pointer of" in message and cure in message and "1 offence" in message
+
+
 def test_a_class_that_is_a_broken_link_is_named(tmp_path):
     root = make_folder(tmp_path / "mine")
     (root / "eel").symlink_to("/mnt/gone/eel")

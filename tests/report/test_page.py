@@ -128,7 +128,7 @@ def test_networks_without_any_accuracy_are_said_to_have_none(page_parts, has_cla
     found = parts.accuracy_table(config, table, 1013, has_classes)
     verdicts = {row.cells[5] for row in found["rows"]}
     assert verdicts == {verdict, "untrained control"}
-    assert found["note"].startswith(f"No accuracy: the classes of the images {why}.")
+    assert found["note"] == f"No accuracy: the classes of the images {why}."
 
 
 def test_the_facts_name_the_folders_that_serve_and_those_that_are_not_read(page_parts):

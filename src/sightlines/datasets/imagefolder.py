@@ -207,8 +207,8 @@ def _tell(listing: "Listing", is_labelled: bool, log: Any) -> None:
     if listing.folders:
         log.info(f"training images: {listing.folders['train']}; test: {listing.folders['test']}")
     for name in listing.unused:
-        part = part_of(name)
-        log.info(f"{name} is not read: set dataset.test_folder to {part} to take it for the test")
+        other = f"dataset.test_folder: {part_of(name)}"
+        log.info(f"{name} is not read; {other} would make it the test images")
     if listing.passed:
         log.info(f"passed over in {listing.root}: {describe_passed(listing.passed)}")
     if not is_labelled:

@@ -44,6 +44,11 @@ STORES = (
     (re.compile(r"(^|/)blobs/[0-9a-f]{40,64}$"), "hf download, with the name of the data set"),
 )
 """How the targets of links of git-annex, DVC and the hub's cache look, and what brings them."""
+POINTERS = (
+    (b"/annex/objects/", "git-annex", "git annex get {place}"),
+    (b"version https://git-lfs.github.com/spec/", "Git LFS", "git lfs pull"),
+)
+"""How files begin that stand for content that is elsewhere, whose they are, and what brings it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,12 @@ class Entry:
     is_folder: bool = False
     offence: str = ""
 
+    @property
+    def ending(self) -> str:
+        """Ending of the name with its point, in lower case; empty where it has none."""
+        _, point, ending = self.name.lower().rpartition(".")
+        return point + ending if point else ""
+
 
 def list_folder(root: Path, place: str, passed: Counter[str]) -> list[Entry]:
     """What lies in a folder, sorted by name.
@@ -76,20 +87,30 @@ def list_folder(root: Path, place: str, passed: Counter[str]) -> list[Entry]:
     """
     folder = root / place
     try:
-        names = sorted((path.name for path in folder.iterdir()), key=os.fsencode)
+        with os.scandir(folder) as entries:
+            there = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise DataError(
             f"cannot read the folder {folder}: {error.strerror}. Mend its permissions, then run "
             "snakemake again."
         ) from error
     found = []
-    for name in (name for name in names if not name.startswith(HIDDEN)):
-        entry = _look(folder / name, f"{place}/{name}" if place else name)
+    for shown in (entry for entry in there if not entry.name.startswith(HIDDEN)):
+        entry = _look(shown, f"{place}/{shown.name}" if place else shown.name)
         if kind := _passed_over(entry):
             passed[kind] += 1
         else:
             found.append(entry)
     return found
+
+
+def describe_pointer(content: bytes, place: str) -> str:
+    """What a file is that stands for a photograph, and what fetches that; empty for any other."""
+    for begin, store, fetch in POINTERS:
+        if content.startswith(begin):
+            cure = fetch.format(place=shlex.quote(place))
+            return f"a pointer of {store}, whose content is not here: fetch it ({cure})"
+    return ""
 
 
 def describe_passed(passed: Counter[str]) -> str:
@@ -107,19 +128,19 @@ def _passed_over(entry: Entry) -> str:
         return entry.name.strip()
     if name.endswith("~"):
         return "~"
-    ending = Path(name).suffix
-    return ending if ending in SIDE_ENDINGS else ""
+    return entry.ending if entry.ending in SIDE_ENDINGS else ""
 
 
-def _look(path: Path, place: str) -> Entry:
+def _look(there: os.DirEntry[str], place: str) -> Entry:
     try:
-        status = path.stat()
+        status = there.stat()
     except OSError as error:
-        return Entry(path.name, place, offence=_unreachable(path, place, error))
+        return Entry(there.name, place, offence=_unreachable(Path(there.path), place, error))
     if stat.S_ISDIR(status.st_mode):
-        offence = "a link to a folder that it lies in: a cycle" * _is_cycle(path)
-        return Entry(path.name, place, True, offence)
-    return Entry(path.name, place, offence=_odd_file(path.name, status))
+        is_cycle = there.is_symlink() and _holds(Path(there.path))
+        offence = "a link to a folder that it lies in: a cycle" if is_cycle else ""
+        return Entry(there.name, place, True, offence)
+    return Entry(there.name, place, offence=_odd_file(there.name, status))
 
 
 def _odd_file(name: str, status: os.stat_result) -> str:
@@ -136,9 +157,9 @@ def _odd_file(name: str, status: os.stat_result) -> str:
     return ""
 
 
-def _is_cycle(link: Path) -> bool:
-    """Whether a path is a link to a folder in which the link itself lies."""
-    return link.is_symlink() and link.parent.resolve().is_relative_to(link.resolve())
+def _holds(link: Path) -> bool:
+    """Whether a link leads to a folder in which it lies itself."""
+    return link.parent.resolve().is_relative_to(link.resolve())
 
 
 def _unreachable(path: Path, place: str, error: OSError) -> str:

@@ -5,9 +5,11 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sightlines.datasets.imagefolder_entries import describe_pointer
 from sightlines.datasets.imagefolder_scan import Image, Listing
 from sightlines.datasets.photographs import Unreadable, measure, quiet_pillow
 from sightlines.stage import Progress
@@ -121,17 +123,17 @@ def _examine_all(root: Path, paths: list[str]) -> Iterable[tuple[int, int, str, 
     with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
         for begin in range(0, len(paths), 64 * workers):
             some = paths[begin : begin + 64 * workers]
-            yield from pool.map(lambda path: _examine(root / path), some)
+            yield from pool.map(partial(_examine, root), some)
 
 
-def _examine(path: Path) -> tuple[int, int, str, int, str] | str:
+def _examine(root: Path, path: str) -> tuple[int, int, str, int, str] | str:
     try:
-        content = path.read_bytes()
+        content = (root / path).read_bytes()
         width, height, mode = measure(content)
     except OSError as error:
         return f"cannot be opened ({error.strerror})"
     except Unreadable as error:
-        return str(error)
+        return describe_pointer(content, path) or str(error)
     return width, height, mode, len(content), hashlib.sha256(content).hexdigest()
 
 

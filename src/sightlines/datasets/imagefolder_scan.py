@@ -121,7 +121,7 @@ def scan(root: Path, test_folder: str = "") -> Listing:
             if entry.offence and part_of(entry.name):
                 listing.offences.append(f"{entry.place}: {entry.offence}")
             else:
-                listing.passed[_ending(entry) or entry.name] += 1
+                listing.passed[entry.ending or entry.name] += 1
     _check_classes(listing)
     listing.images.sort(key=lambda image: image[2].encode("utf-8", "surrogateescape"))
     return listing
@@ -134,7 +134,7 @@ def _has_folders(root: Path, entry: Entry) -> bool:
 
 def _has_images(root: Path, entry: Entry) -> bool:
     found = [] if entry.offence else list_folder(root, entry.place, Counter())
-    return any(not e.is_folder and _ending(e) in ENDINGS for e in found)
+    return any(not e.is_folder and e.ending in ENDINGS for e in found)
 
 
 def _without_lone_parts(listing: Listing, top: list[Entry]) -> list[Entry]:
@@ -182,14 +182,10 @@ def _scan_class(listing: Listing, folder: Entry, split: str) -> None:
 
 
 def _add(listing: Listing, entry: Entry, split: str, name: str) -> None:
-    if _ending(entry) in ENDINGS:
+    if entry.ending in ENDINGS:
         listing.images.append((split, name, entry.place))
     else:
         listing.offences.append(f"{entry.place}: not an image that sightlines reads ({KNOWN})")
-
-
-def _ending(entry: Entry) -> str:
-    return Path(entry.name).suffix.lower()
 
 
 def _check_classes(listing: Listing) -> None:

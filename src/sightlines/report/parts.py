@@ -153,7 +153,8 @@ def accuracy_table(
         note = f"No accuracy: the classes of the images {why}."
     else:
         note = f"Every trained network whose accuracy is known reaches {text}."
-    note += " ± is the binomial standard error over the test images." if test_images else ""
+    if test_images and not known.empty:
+        note += " ± is the binomial standard error over the test images."
     note += _imported(config, accuracy)
     head = ["Network", "Share of images", "Seed", "Test accuracy", "× chance", "Verdict"]
     head += ["Validation", "Train", "Test loss (nats)", "Training images", "Steps"]
