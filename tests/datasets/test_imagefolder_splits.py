@@ -7,7 +7,14 @@ import pytest
 from sightlines.datasets import imagefolder
 from sightlines.datasets.imagefolder_splits import find_division, part_of
 from sightlines.errors import DataError
-from tests.datasets.test_imagefolder import LOG, SETTINGS, make_folder, offences, run_prepare
+from tests.datasets.test_imagefolder import (
+    LOG,
+    SETTINGS,
+    make_folder,
+    offences,
+    picture,
+    run_prepare,
+)
 
 COUNTS = {"train": 5, "val": 3, "test": 2}
 
@@ -80,6 +87,16 @@ def test_classes_that_one_part_lacks_are_told_with_its_name(tmp_path):
     make_parts(tmp_path, "training", "valid")
     make_folder(tmp_path / "mine" / "training", ("eel",), first=5000)
     assert "valid: lacks the class 'eel'" in offences(tmp_path)
+
+
+@pytest.mark.parametrize(("flat", "sorted_"), [("test", "train"), ("train", "test")])
+def test_one_part_without_classes_is_named_once(tmp_path, flat, sorted_):
+    make_parts(tmp_path, sorted_)
+    (tmp_path / "mine" / flat).mkdir()
+    for i in range(3):
+        picture(5000 + i).save(tmp_path / "mine" / flat / f"{i}.png")
+    message = offences(tmp_path)
+    assert f"{flat}: photographs without a class" in message and "has 1 offence:" in message
 
 
 def test_two_folders_for_one_part_and_strange_ones_are_offences(tmp_path):

@@ -40,7 +40,7 @@ def make_manifest(
     """
     import pandas as pd
 
-    labels = {name: i for i, name in enumerate(class_names(listing) or [""])}
+    labels = {"": 0} | {name: i for i, name in enumerate(class_names(listing))}
     paths = [image[2] for image in listing.images]
     rows, offences = [], []
     readable: list[tuple[Image, str]] = []

@@ -206,8 +206,8 @@ def _check_classes(listing: Listing) -> None:
 def _compare_splits(listing: Listing) -> None:
     """Offences of classes that one split has and the other lacks."""
     classes, folders = listing.classes, listing.folders
-    if len(classes) < 2 or not any(classes.values()):  # unreadable, or without any class
-        return
+    if len(classes) < 2 or any(not name for _, name, _ in listing.images):
+        return  # one of them is a cycle, or has photographs without a class
     keys = {split: {_key(name) for name in found} for split, found in classes.items()}
     for split, other in (("train", "test"), ("test", "train")):
         listing.label_offences += [
@@ -223,7 +223,12 @@ def _count_classes(listing: Listing, classes: int) -> None:
     loose = found.pop("", 0)
     few = []
     if loose and found:
-        listing.offences.append(f"{loose} photographs without a class, others with: sort them too")
+        listing.offences += [
+            f"{folder}: photographs without a class, but the other folder has classes: sort them, "
+            f"or move {folder} elsewhere"
+            for split, folder in listing.folders.items()
+            if not listing.classes[split]
+        ]
     elif loose:
         few.append(f"{loose} photographs without a class: make one folder of each, <class>/*")
     elif listing.classes and classes < 2:
