@@ -281,6 +281,44 @@ def test_where_things_lie_is_no_part_of_any_slice(smoke, monkeypatch):
     assert source_folder(there.config) == "third"
 
 
+PHOTOGRAPHS = {"kind": "imagefolder", "folder": "plain", "size_px": 32}
+VARIANT = "data/imagefolder-plain-9e574cbd"
+"""As it is named by `PHOTOGRAPHS` alone: datasets that were prepared are found again."""
+
+
+@pytest.mark.parametrize("folder", ["plain", "plain/", "./plain", ".//plain/.", "plain//"])
+def test_spellings_of_one_folder_are_one_dataset(smoke, folder):
+    config = smoke | {"dataset": PHOTOGRAPHS | {"folder": folder}}
+    experiment = Experiment("x", complete(config, "x.yaml"))
+    assert experiment.data_folder == VARIANT
+    expected = PHOTOGRAPHS | {"test_share": 0.2}
+    assert experiment.slice_data("fingerprint")["dataset"] == expected
+
+
+def test_one_folder_in_two_spellings_is_not_two_tasks(smoke):
+    task = {"dataset": PHOTOGRAPHS | {"folder": "./plain/"}, "domain": "in"}
+    config = smoke | {"dataset": PHOTOGRAPHS, "transfer": {"again": task}}
+    with pytest.raises(ConfigError, match=r"transfer\.again\.dataset is used twice"):
+        check(complete(config, "x.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "kept"), [("a/../plain", "a/../plain"), ("/plain/", "/plain"), ("a b/", "a b")]
+)
+def test_what_leads_out_of_data_root_is_not_hidden_by_its_spelling(smoke, folder, kept):
+    config = complete(smoke | {"dataset": PHOTOGRAPHS | {"folder": folder}}, "x.yaml")
+    assert config["dataset"]["folder"] == kept
+
+
+def test_spellings_of_one_file_of_weights_are_one_network(smoke):
+    found = []
+    for weights in ("w/a.pth", "./w//a.pth", "hub", "./hub", "random"):
+        model = {"family": "timm", "name": "test_vit", "weights": weights}
+        config = complete(change(smoke, "models", {"vit": model}), "x.yaml")
+        found.append(config["models"]["vit"]["weights"])
+    assert found == ["w/a.pth", "w/a.pth", "hub", "./hub", "random"]
+
+
 def test_every_key_of_splits_is_in_one_part_s_slice(smoke):
     experiment = Experiment("x", complete(smoke, "x"))
     slices = [experiment.slice_splits(part) for part in SPLIT_KEYS]

@@ -12,7 +12,7 @@ from sightlines.errors import ConfigError
 from sightlines.experiment import TRANSFER_READS, Experiment, as_json
 from sightlines.figures import selecting
 from sightlines.networks import Network
-from sightlines.requirements import _needs, check, unmet_needs
+from sightlines.requirements import _needs, check, label_needs, unmet_needs
 from tests.workflow.conftest import snakemake
 
 RAW = yaml.safe_load("""
@@ -394,6 +394,37 @@ HERE = {"trained", "trained_here", "branches"}
 def test_which_networks_meet_which_needs(models, expected):
     """Pooled ViTs and Mixers have figures of their own; ViTs without skips never stand in."""
     assert needs_of(models) == expected
+
+
+PUBLIC = {"family": "timm", "name": "test_vit", "weights": "w.pth"}
+NO_PROBES = {"probe_train": 0, "probe_held_out": 0, "probe_test": 0}
+
+
+@pytest.mark.parametrize(
+    ("models", "fractions", "probes", "task", "words"),
+    [
+        (["public"], ["f100", "f000"], False, "", []),
+        (["public"], ["f100"], True, "", ["splits.probe_train"]),
+        (["public", "vit"], ["f100"], False, "", ["vit is trained"]),
+        (["vit", "resnet"], ["f100"], True, "", ["resnet, vit are trained", "splits.probe_train"]),
+        (["vit"], ["f000"], False, "", ["vit is trained"]),
+        (["public"], ["f100"], False, "near", ["vit, resnet are trained"]),
+        (["public"], ["f100"], True, "far", ["resnet is trained", "splits.probe_train"]),
+    ],
+)
+def test_what_labels_are_needed_for(models, fractions, probes, task, words):
+    raw = changed(runs=[{"models": models, "fractions": fractions, "seeds": ["s0"]}])
+    raw["models"]["public"] = PUBLIC
+    raw["splits"] |= {} if probes else NO_PROBES
+    needs = label_needs(complete(raw, "x.yaml"), task)
+    assert len(needs) == len(words)
+    assert all(word in need for word, need in zip(words, needs, strict=True))
+
+
+def test_a_task_that_nothing_is_tuned_on_needs_no_labels_without_probes():
+    raw = changed("transfer.far.finetune", [])
+    raw["splits"] |= NO_PROBES
+    assert label_needs(complete(raw, "x.yaml"), "far") == []
 
 
 def test_needs_of_data_seeds_and_tasks():

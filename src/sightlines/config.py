@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -204,7 +204,20 @@ def _fill(schema: dict[str, Any], value: Any) -> None:
                 value[key] = int(value[key])  # JSON schema takes 12.0 for an integer
             elif child.get("type") == "number":
                 value[key] = float(value[key])  # 1 and 1.0 are one value, so one result
+            elif "x-path" in child:
+                value[key] = _plain_path(value[key], child["x-path"])
             _fill(child, value[key])
+
+
+def _plain_path(text: str, words: list[str]) -> str:
+    """A path without ``./``, ``//`` and a last ``/``: spellings of one path are one value.
+
+    Args:
+        text: As the config has it.
+        words: What is no path where it stands alone, such as ``hub``; it stays what it is.
+    """
+    plain = PurePosixPath(text).as_posix()
+    return text if plain in words else plain
 
 
 def _explain(error: Any) -> str:

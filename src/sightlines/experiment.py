@@ -15,7 +15,7 @@ from sightlines.architectures import READING, described, has, is_imported, lacks
 from sightlines.config import Config, load, networks
 from sightlines.experiment_names import name_of
 from sightlines.networks import FULL, UNTRAINED, Network
-from sightlines.requirements import check, unmet_needs
+from sightlines.requirements import check, label_needs, unmet_needs
 from sightlines.sharing.code_digest import code_digest
 from sightlines.stage import EXECUTION
 
@@ -87,6 +87,10 @@ class Experiment:
         files = registry.declarations("datasets", dataset["kind"])["FILES"]
         ordered = sorted(files, key=lambda name: name != "dataset.json")
         return [f"{variant_folder(dataset)}/{name}" for name in ordered]
+
+    def label_needs(self, task: str = "") -> list[str]:
+        """What the labels of a task's images are needed for, in words; empty: for nothing."""
+        return label_needs(self.config, task)
 
     @property
     def facts(self) -> str:

@@ -223,6 +223,26 @@ def _unknown_models(config: Config) -> list[str]:
     return sorted(named - set(config["models"]))
 
 
+def label_needs(config: Config, task: str = "") -> list[str]:
+    """What the labels of a dataset are needed for, in words; empty where nothing needs them.
+
+    Args:
+        config: The whole config.
+        task: The task whose images they are; the experiment's own by default.
+    """
+    models = config["models"]
+    if task:
+        trained = config["transfer"][task]["finetune"]
+    else:
+        known = {n.model for n in networks(config)} & models.keys()
+        trained = sorted(name for name in known if not is_imported(models[name]))
+    verb = "is" if len(trained) == 1 else "are"
+    needs = [f"{', '.join(trained)} {verb} trained on these images"] if trained else []
+    if config["splits"]["probe_test"]:
+        needs.append("splits.probe_train, probe_held_out and probe_test ask for linear probes")
+    return needs
+
+
 def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     """What a figure or a measure needs among the runs and does not find, in words."""
     if _unknown_models(config):

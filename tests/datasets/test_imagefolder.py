@@ -132,21 +132,6 @@ def test_repeats_are_told_before_any_job_and_only_hashes_are_read(tmp_path, monk
         imagefolder.fingerprint(SETTINGS, tmp_path)
 
 
-@pytest.mark.parametrize("names", [("train",), ("val",), ("train", "val")])
-def test_train_and_val_may_not_lead_out(tmp_path, names):
-    for i, name in enumerate(("train", "val")):
-        place = tmp_path / ("else" if name in names else "mine") / name
-        make_folder(place, first=1000 * i)
-        if name in names:
-            (tmp_path / "mine").mkdir(exist_ok=True)
-            (tmp_path / "mine" / name).symlink_to(place)
-    message = offences(tmp_path)
-    s = "s" if len(names) > 1 else ""
-    assert f"mine has {len(names)} offence{s}:" in message
-    for name in names:
-        assert f"{name}: a link that leads out of the folder" in message
-
-
 def exif_turned() -> bytes:
     image, buffer = picture(1), io.BytesIO()
     exif = Image.Exif()
@@ -237,9 +222,6 @@ def test_all_offences_are_listed_at_once(tmp_path):
     Image.fromarray(np.zeros((3, 3), np.float32)).save(root / "cat" / "float.tiff")
     (root / "empty").mkdir()
     (root / "loose.png").write_bytes(whole)
-    outside = tmp_path / "outside.png"
-    outside.write_bytes(whole)
-    (root / "dog" / "out.png").symlink_to(outside)
     (root / "dog" / "gone.png").symlink_to(tmp_path / "nothing.png")
     (tmp_path / "else").mkdir()
     (root / "linked").symlink_to(tmp_path / "else")
@@ -256,15 +238,14 @@ def test_all_offences_are_listed_at_once(tmp_path):
         "cat/float.tiff: float or 32-bit",
         "empty: an empty class",
         "loose.png: a file outside of any class",
-        "dog/out.png: a link that leads out of the folder",
         "dog/gone.png: a link that leads nowhere",
-        "linked: a link that leads out",
+        "linked: an empty class",
         "dog/pipe.png: not a regular file",
         "two names for one class: 'Dog', 'dog'",
         "two names for one class: 'cafe\u0301', 'caf\u00e9'",
     ):
         assert expected in message, expected
-    assert "megapixels" in message and "mine has 16 offences" in message
+    assert "megapixels" in message and "mine has 15 offences" in message
 
 
 def test_long_listings_are_cut_and_counted(tmp_path):

@@ -131,6 +131,34 @@ def test_the_page_says_how_outputs_and_weights_of_others_were_read(page_parts):
     assert HOSTILE not in html
 
 
+@pytest.mark.parametrize(
+    ("has_classes", "verdict", "why"),
+    [
+        (True, "not known: other classes", "are no outputs of these networks"),
+        (False, "not known: no classes", "are not known"),
+    ],
+)
+def test_networks_without_any_accuracy_are_said_to_have_none(page_parts, has_classes, verdict, why):
+    """Imported ones, on photographs without classes or with others than their outputs."""
+    config, tables, *_ = page_parts
+    unknown = dict.fromkeys(("accuracy_test", "accuracy_validation", "accuracy_train"), np.nan)
+    table = tables["accuracy.csv"].assign(**unknown, train_images=0)
+    found = parts.accuracy_table(config, table, 1013, has_classes)
+    verdicts = {row.cells[5] for row in found["rows"]}
+    assert verdicts == {verdict, "untrained control"}
+    assert found["note"] == f"No accuracy: the classes of the images {why}."
+
+
+def test_the_facts_name_the_folders_that_serve_and_those_that_are_not_read(page_parts):
+    config, _, dataset, *_ = page_parts
+    assert "Folders" not in dict(parts.dataset_facts(config, dataset))
+    folders = {"folders": {"train": "Train", "test": "val"}, "unused": ["test"], "classes": []}
+    facts = dict(parts.dataset_facts(config, dataset | folders))
+    said = "test images from val, train images from Train, test is not read"
+    assert facts["Folders"] == said
+    assert facts["Classes"].startswith("none")
+
+
 @pytest.mark.parametrize(("chance", "needed"), [(0.1, 0.3), (0.5, 0.75), (1 / 3, 2 / 3)])
 def test_needed_accuracy_can_be_reached(chance, needed):
     assert parts.needed_accuracy(chance) == rounded(needed, terms=2)

@@ -20,6 +20,8 @@ if foreign := checkout["foreign_code"](CHECKOUT):
 
 from sightlines import registry, runs
 from sightlines.config import from_command_line, source_folder
+from sightlines.datasets.prepare import identity
+from sightlines.datasets.store import UNLABELLED
 from sightlines.errors import MissingSourceError, SightlinesError
 from sightlines.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.experiment_names import config_of
@@ -83,16 +85,15 @@ def fingerprint(task=""):
 
     Where the photographs are not, but what was made of them is recorded, it is as recorded.
     """
-    dataset = EXPERIMENT.dataset(task)
+    dataset, needs = EXPERIMENT.dataset(task), EXPERIMENT.label_needs(task)
     try:
-        return registry.load("datasets", dataset["kind"]).fingerprint(
-            dataset, Path(SOURCES)
-        )
+        return identity(dataset, Path(SOURCES), needs)
     except SightlinesError as error:
         made = EXPERIMENT.data_files(task)[0]
         if isinstance(error, MissingSourceError):
             settings = {"dataset": dataset}
-            if recorded := recorded_source(EXPERIMENT.name, made, settings):
+            recorded = recorded_source(EXPERIMENT.name, made, settings)
+            if recorded and not (needs and recorded.endswith(UNLABELLED)):
                 return recorded
         stop(f"{type(error).__name__}: {error}")
 

@@ -1,26 +1,34 @@
 """`imagefolder`: your own photographs, one folder a class; streamed, never copied.
 
-`<folder>/<class>/*`, or `<folder>/{train,val}/<class>/*`, where `val` serves as the test images.
-Without `val`, a stratified share of each class does: the images whose contents have the smallest
+`<folder>/<class>/*`, or `<folder>/{train,val}/<class>/*`, where `val`, or `test`, serves as the
+test images. Else a stratified share of each class does: the images whose contents have the smallest
 hashes, so that adding one moves few others and copies of one stay together. Every photograph is
 decoded once here; what is wrong is listed in one error, also a photograph that is there twice, in
 train and in val or under two classes. `manifest.parquet` has each one's hash and is what DVC
 tracks.
+
+Where nothing that is asked for needs labels, photographs may lie without classes, or in classes
+that are too few or too small to be learned: then classes do not count when images are divided.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sightlines.datasets.store import name_variant
+from sightlines.datasets.imagefolder_splits import part_of
+from sightlines.datasets.store import UNLABELLED, name_variant
 from sightlines.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sightlines.datasets.imagefolder_scan import Listing
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "folder": {
         "description": "Folder of the photographs, relative to data_root.",
         "type": "string",
         "minLength": 1,
+        "x-path": [],
     },
     "size_px": {
         "description": "Width and height to which photographs are scaled and cropped.",
@@ -31,7 +39,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "default": 224,
     },
     "test_share": {
-        "description": "Share of each class that becomes test images when there is no val folder.",
+        "description": "Share of each class that becomes test images where no folders train and "
+        "val or test divide the photographs.",
         "type": "number",
         "exclusiveMinimum": 0,
         "exclusiveMaximum": 1,
@@ -53,9 +62,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "oneOf": [{"enum": ["auto"]}, {"type": "integer", "minimum": 255, "maximum": 65535}],
         "default": "auto",
     },
+    "test_folder": {
+        "description": "Which folder serves as the test images where val and test lie beside "
+        "train: val, unless this says test. The other one is not read.",
+        "enum": ["val", "test"],
+    },
 }
 
 REQUIRED = ("folder",)
+LABELS_OPTIONAL = True
+"""`fingerprint` asks what labels are needed for, and can do without them."""
+TRAINING = ("networks are trained",)
+NAMED_AS_EVER = {"train": "train", "test": "val"}
 
 ADDED = ("max_megapixels", "white_level")
 """Settings that name no other variant while they have their defaults."""
@@ -95,8 +113,19 @@ def counts(_settings: Mapping[str, Any]) -> dict[str, int]:
     return {}
 
 
-def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
+def fingerprint(
+    settings: Mapping[str, Any], source: Path, labels_for: Sequence[str] = TRAINING
+) -> str:
     """Digest of the names and contents of all photographs as they are now.
+
+    Args:
+        settings: The dataset's config.
+        source: The folder that its folder lies in.
+        labels_for: What labels are needed for, in words; empty where they are not.
+
+    Returns:
+        The digest; with UNLABELLED behind it where classes do not count, because they are not
+        needed and could not be learned.
 
     Raises:
         DataError: the folder is missing; or, if a look at names and hashes alone finds something
@@ -105,66 +134,121 @@ def fingerprint(settings: Mapping[str, Any], source: Path) -> str:
     """
     import logging
 
-    from sightlines.datasets.imagefolder_manifest import make_manifest, repeats
-    from sightlines.datasets.imagefolder_scan import raise_offences, scan
+    from sightlines.datasets.imagefolder_manifest import make_manifest, repeats, shortages
+    from sightlines.datasets.imagefolder_scan import raise_offences
     from sightlines.file_hashes import UNREADABLE, hash_files
 
-    check(settings)
-    root = source / settings["folder"]
-    listing = scan(root)
+    listing = _list(settings, source)
+    offences = listing.offences + (listing.label_offences if labels_for else [])
     paths = [image[2] for image in listing.images]
-    hashes = [] if listing.offences else hash_files(root, paths)
+    hashes = [] if offences else hash_files(listing.root, paths)
     readable = [p for p in zip(listing.images, hashes, strict=False) if p[1] != UNREADABLE]
-    if listing.offences or repeats(readable):
+    few = bool(offences or listing.label_offences or shortages(readable, listing.folders))
+    is_labelled = bool(labels_for) or not few
+    wrong = repeats(readable, listing.folders)
+    if offences or wrong or shortages(readable, listing.folders, is_labelled):
         log = logging.getLogger("sightlines")
-        manifest = make_manifest(listing, _complete(settings), log)
-        raise_offences(root, listing.offences + manifest.offences)
+        manifest = make_manifest(listing, _complete(settings), log, is_labelled)
+        raise_offences(listing.root, offences + manifest.offences, _hint(listing, labels_for))
     lines = [f"{p}\0{h}\n" for p, h in zip(paths, hashes, strict=True)]
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return digest if is_labelled else digest + UNLABELLED
 
 
-def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> None:
+def prepare(
+    settings: Mapping[str, Any], source: Path, out: Path, log: Any, is_labelled: bool = True
+) -> None:
     """Decode every photograph once and write FILES into `out`.
+
+    Args:
+        settings: The dataset's config.
+        source: The folder that its folder lies in.
+        out: Where FILES go.
+        log: What is passed over, and progress.
+        is_labelled: Whether classes count; if not, images are divided without regard to them.
 
     Raises:
         DataError: the folder is missing; or all that is wrong with it and its images, listed.
     """
-    from sightlines.datasets.imagefolder_manifest import make_manifest, report_oddities
-    from sightlines.datasets.imagefolder_scan import raise_offences, scan
+    from sightlines.datasets.imagefolder_manifest import (
+        class_names,
+        make_manifest,
+        report_oddities,
+    )
+    from sightlines.datasets.imagefolder_scan import raise_offences
     from sightlines.datasets.store import write_dataset
     from sightlines.files import make_folder, write_table
 
     size_px, _ = check(settings)
-    root = source / settings["folder"]
-    listing = scan(root)
-    if listing.ignored:
-        log.info(f"passed over {listing.ignored} text files in {root}")
-    manifest = make_manifest(listing, _complete(settings), log)
-    raise_offences(root, listing.offences + manifest.offences)
+    listing = _list(settings, source)
+    _tell(listing, is_labelled, log)
+    manifest = make_manifest(listing, _complete(settings), log, is_labelled)
+    offences = listing.offences + (listing.label_offences if is_labelled else [])
+    raise_offences(
+        listing.root,
+        offences + manifest.offences,
+        _hint(listing, TRAINING if is_labelled else ()),
+    )
     report_oddities(manifest, log)
     make_folder(out)
     (out / "dataset.json").unlink(missing_ok=True)
     write_table(out / "manifest.parquet", manifest.table)
     counts = manifest.table["split"].value_counts()
-    write_dataset(
-        out,
-        ["manifest.parquet"],
-        {
-            "kind": "imagefolder",
-            "storage": "photographs",
-            "classes": sorted({image[1] for image in listing.images}),
-            "size_px": size_px,
-            "mean": list(MEAN),
-            "std": list(STD),
-            "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
-            "folder": settings["folder"],
-            "has_val": listing.has_val,
-            **({"white_levels": manifest.white_levels} if manifest.white_levels else {}),
-        },
-    )
+    facts: dict[str, Any] = {
+        "kind": "imagefolder",
+        "storage": "photographs",
+        "classes": class_names(listing),
+        "size_px": size_px,
+        "mean": list(MEAN),
+        "std": list(STD),
+        "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
+        "folder": settings["folder"],
+        "has_val": listing.is_divided,
+    }
+    if listing.unused or listing.folders not in ({}, NAMED_AS_EVER):
+        facts |= {"folders": listing.folders, "unused": listing.unused}
+    if manifest.white_levels:
+        facts["white_levels"] = manifest.white_levels
+    if not is_labelled:
+        facts["stratified"] = False
+    write_dataset(out, ["manifest.parquet"], facts)
 
 
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the defaults of those that are left out."""
     defaults = {k: node["default"] for k, node in SETTINGS.items() if "default" in node}
     return defaults | dict(settings)
+
+
+def _list(settings: Mapping[str, Any], source: Path) -> "Listing":
+    from sightlines.datasets.imagefolder_scan import scan
+
+    check(settings)
+    return scan(source / settings["folder"], settings.get("test_folder", ""))
+
+
+def _hint(listing: "Listing", labels_for: Sequence[str]) -> str:
+    """What else helps where there are too few classes: to do without them."""
+    if not labels_for or not listing.lacks_classes:
+        return ""
+    return (
+        f"Labels are needed because {' and '.join(labels_for)}. Imported networks (models with "
+        "weights) need none, where nothing is trained and splits.probe_train, probe_held_out and "
+        "probe_test are 0."
+    )
+
+
+def _tell(listing: "Listing", is_labelled: bool, log: Any) -> None:
+    """Log what a folder is taken for, and what of it is not read."""
+    from sightlines.datasets.imagefolder_entries import describe_passed
+
+    if listing.folders:
+        log.info(f"training images: {listing.folders['train']}; test: {listing.folders['test']}")
+    for name in listing.unused:
+        other = f"dataset.test_folder: {part_of(name)}"
+        log.info(f"{name} is not read; {other} would make it the test images")
+    if listing.passed:
+        log.info(f"passed over in {listing.root}: {describe_passed(listing.passed)}")
+    if not is_labelled:
+        shown = "; ".join(listing.label_offences[:3]) or "copies of one photograph"
+        log.info(f"classes do not count, as nothing needs labels ({shown})")

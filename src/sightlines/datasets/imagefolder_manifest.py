@@ -2,21 +2,21 @@
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sightlines.datasets.imagefolder_scan import Listing
+from sightlines.datasets.imagefolder_entries import describe_pointer
+from sightlines.datasets.imagefolder_scan import Image, Listing
 from sightlines.datasets.photographs import Measured, Unreadable, measure, quiet_pillow
 from sightlines.datasets.white_levels import describe_white
 from sightlines.datasets.wide_pixels import decide_white
 from sightlines.stage import Progress
 
-Image = tuple[str, str, str]
-"""Split (empty: not divided yet), class, path."""
 COLUMNS = ("path", "split", "label", "width_px", "height_px", "mode", "bytes", "sha256")
 
 
@@ -26,7 +26,7 @@ class Manifest:
 
     Attributes:
         table: One row an image, sorted by path, with the columns COLUMNS (width and height in px
-            after EXIF rotation).
+            after EXIF rotation; label 0 where there are no classes).
         offences: One line for every image that cannot be read, is there once too often, or whose
             scale is in doubt.
         white_levels: Of photographs of more than 8 bits, as `decide_white` returns it.
@@ -39,18 +39,26 @@ class Manifest:
     passed_over: dict[str, list[str]] = field(default_factory=dict)
 
 
-def make_manifest(listing: Listing, settings: Mapping[str, Any], log: Any) -> Manifest:
+def class_names(listing: Listing) -> list[str]:
+    """Names of the classes, in the order of the labels; none where photographs lie without."""
+    return sorted({name for _, name, _ in listing.images if name})
+
+
+def make_manifest(
+    listing: Listing, settings: Mapping[str, Any], log: Any, is_labelled: bool = True
+) -> Manifest:
     """Examine all images of a listing.
 
     Args:
         listing: The folder's images.
-        settings: The dataset's: `test_share` (the share of each class for testing, where there is
-            no val folder), `max_megapixels` and `white_level`.
+        settings: The dataset's: `test_share` (the share of each class for testing, where folders
+            do not divide the images), `max_megapixels` and `white_level`.
         log: Progress.
+        is_labelled: Whether classes count; if not, the share is one of all images.
     """
     import pandas as pd
 
-    labels = {name: i for i, name in enumerate(sorted({image[1] for image in listing.images}))}
+    labels = {"": 0} | {name: i for i, name in enumerate(class_names(listing))}
     paths = [image[2] for image in listing.images]
     rows, offences, depths, passed_over = [], [], {}, defaultdict(list)
     readable: list[tuple[Image, str]] = []
@@ -71,10 +79,12 @@ def make_manifest(listing: Listing, settings: Mapping[str, Any], log: Any) -> Ma
                 passed_over[seen.passed_over].append(path)
         progress.update(done)
     white_levels, doubts = decide_white(depths, settings["white_level"])
-    offences += repeats(readable) + doubts
+    offences += repeats(readable, listing.folders) + doubts
+    offences += shortages(readable, listing.folders, is_labelled)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    if not listing.has_val:
-        table["split"] = assign_splits(table["label"], table["sha256"], settings["test_share"])
+    if not listing.is_divided:
+        strata = table["label"] if is_labelled else [0] * len(table)
+        table["split"] = assign_splits(strata, table["sha256"], settings["test_share"])
     return Manifest(table, offences, white_levels, dict(passed_over))
 
 
@@ -92,31 +102,58 @@ def report_oddities(manifest: Manifest, log: Any) -> None:
         log.info(f"passed over in {whole:,} photographs whose pixels are whole: {reasons}")
 
 
-def repeats(images: Iterable[tuple[Image, str]]) -> list[str]:
+def repeats(images: Iterable[tuple[Image, str]], folders: Mapping[str, str]) -> list[str]:
     """One line for every photograph that is there again, in another split or under another class.
-
-    Copies in one class and split are none; but where images are not divided yet a class needs two
-    that differ.
 
     Args:
         images: (split, class, path) of each, sorted by path, and the SHA-256 of its content.
+        folders: Folder of each split, where the images are divided.
     """
     first: dict[str, Image] = {}
-    contents: dict[str, list[str]] = defaultdict(list)
     offences = []
     for (split, name, path), sha256 in images:
         other_split, other_name, other = first.setdefault(sha256, (split, name, path))
         where = [f"under the classes {other_name!r} and {name!r}"] * (name != other_name)
-        where += ["in train and in val"] * (split != other_split)
+        if split != other_split:
+            where.append(" and ".join(f"in {folder}" for folder in folders.values()))
         if where:
             same = f"the same photograph as {other}, {' and '.join(where)}"
             offences.append(f"{path}: {same}: keep one of the two")
+    return offences
+
+
+def shortages(
+    images: Sequence[tuple[Image, str]], folders: Mapping[str, str], is_labelled: bool = True
+) -> list[str]:
+    """One line for every class, or split, with too few photographs that differ.
+
+    A class whose photographs are to be divided needs two. Where classes do not count, all
+    photographs together do, or one in each folder of a split.
+
+    Args:
+        images: (split, class, path) of each, and the SHA-256 of its content.
+        folders: Folder of each split, where the images are divided.
+        is_labelled: Whether classes count.
+    """
+    if not is_labelled:
+        different = {(split, sha256) for (split, _, _), sha256 in images}
+        counts = Counter(split for split, _ in different)
+        least = dict.fromkeys(folders, 1) or {"": 2}
+        return [
+            f"{folders.get(split, 'the folder')}: {counts[split]} photographs that differ, but "
+            f"{needed} {'is' if needed == 1 else 'are'} needed"
+            for split, needed in least.items()
+            if counts[split] < needed
+        ]
+    contents: dict[str, list[str]] = defaultdict(list)
+    for (split, name, _), sha256 in images:
         if not split:
             contents[name].append(sha256)
-    for name, found in contents.items():
-        if len(found) > 1 == len(set(found)):
-            offences.append(f"{name}: {len(found)} copies of one photograph: add one that differs")
-    return offences
+    return [
+        f"{name}: {len(found)} copies of one photograph: add one that differs"
+        for name, found in contents.items()
+        if len(found) > 1 == len(set(found))
+    ]
 
 
 def _examine_all(
@@ -127,18 +164,18 @@ def _examine_all(
     with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
         for begin in range(0, len(paths), 64 * workers):
             some = paths[begin : begin + 64 * workers]
-            yield from pool.map(lambda path: _examine(root / path, max_megapixels), some)
+            yield from pool.map(partial(_examine, root, max_megapixels), some)
 
 
-def _examine(path: Path, max_megapixels: int) -> tuple[Measured, int, str] | str:
+def _examine(root: Path, max_megapixels: int, path: str) -> tuple[Measured, int, str] | str:
     """What a photograph is, its size in bytes and its SHA-256."""
     try:
-        content = path.read_bytes()
+        content = (root / path).read_bytes()
         measured = measure(content, max_megapixels)
     except OSError as error:
         return f"cannot be opened ({error.strerror})"
     except Unreadable as error:
-        return str(error)
+        return describe_pointer(content, path) or str(error)
     return measured, len(content), hashlib.sha256(content).hexdigest()
 
 

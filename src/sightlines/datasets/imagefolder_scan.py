@@ -1,28 +1,27 @@
 """Lists the photographs of an image folder and everything that is wrong with its layout.
 
-Read: `<root>/<class>/*`, or `<root>/{train,val}/<class>/*`. Ignored: hidden files and folders,
-`Thumbs.db`, and side files of text (.txt, .md, .csv, .json, …). Anything else that is not an
-image by its ending is an offence, so that no .heic or .mp4 is left out in silence.
+Read: `<root>/<class>/*`, or `<root>/{train,val}/<class>/*` (`imagefolder_splits` has the names);
+and, where nothing needs labels, photographs without a class: `<root>/*`, `<root>/{train,val}/*`.
+Anything that is no image by its ending, nor passed over (`imagefolder_entries`), is an offence, so
+that no .heic or .mp4 is left out in silence.
 """
 
-import os
-import stat
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightlines.datasets.imagefolder_entries import Entry, list_folder
+from sightlines.datasets.imagefolder_splits import find_division, part_of
 from sightlines.errors import DataError, MissingSourceError
 
 ENDINGS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif".split()
 )
-SIDE_ENDINGS = frozenset(
-    ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .html .ini .db .log".split()
-)
+KNOWN = "JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF"
 LISTED = 50
-OUTSIDE = "a link that leads out of the folder"
+Image = tuple[str, str, str]
+"""Split (empty: not divided yet), class (empty: none), path."""
 
 
 @dataclass
@@ -31,24 +30,41 @@ class Listing:
 
     Attributes:
         root: The folder.
-        has_val: Whether it is divided into `train` and `val`.
-        images: (split, class, path relative to root), sorted by path; split is ``train``, ``test``
-            or, without a val folder, ``""``.
+        folders: Folder of each split, ``train`` and ``test``; empty where it is not divided.
+        unused: Folders of a further split, that are not read.
+        images: Sorted by path, which is relative to root; split is ``train``, ``test`` or, where
+            the folder is not divided, ``""``.
         offences: What is wrong, one line each.
+        label_offences: What is wrong only where labels are needed.
+        lacks_classes: Whether there are too few classes, or too few photographs in one, to learn
+            them.
         classes: Class names of each split.
-        ignored: Side files that were passed over.
+        passed: Counts what was passed over, by name or ending.
     """
 
     root: Path
-    has_val: bool
-    images: list[tuple[str, str, str]] = field(default_factory=list)
+    folders: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
     offences: list[str] = field(default_factory=list)
+    label_offences: list[str] = field(default_factory=list)
+    lacks_classes: bool = False
     classes: dict[str, list[str]] = field(default_factory=dict)
-    ignored: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether folders divide it into splits."""
+        return bool(self.folders)
 
 
-def raise_offences(root: Path, offences: list[str]) -> None:
+def raise_offences(root: Path, offences: list[str], hint: str = "") -> None:
     """Raise one error that lists all offences (the first fifty, and their number); none: return.
+
+    Args:
+        root: The folder.
+        offences: One line each.
+        hint: A further sentence for the end.
 
     Raises:
         DataError: there are offences.
@@ -59,12 +75,16 @@ def raise_offences(root: Path, offences: list[str]) -> None:
     more = f"\n  … and {len(offences) - LISTED} more" if len(offences) > LISTED else ""
     raise DataError(
         f"{root} has {len(offences)} offence{'s' if len(offences) > 1 else ''}:\n  {listed}{more}\n"
-        "Mend or remove them, then run snakemake again."
+        f"Mend or remove them, then run snakemake again.{hint and ' '}{hint}"
     )
 
 
-def scan(root: Path) -> Listing:
+def scan(root: Path, test_folder: str = "") -> Listing:
     """List a folder without opening a photograph.
+
+    Args:
+        root: The folder.
+        test_folder: ``val`` or ``test``: which serves as the test images where both are there.
 
     Raises:
         DataError: the folder is missing or cannot be read.
@@ -74,134 +94,153 @@ def scan(root: Path) -> Listing:
             f"there is no image folder {root}: set dataset.folder to a folder below data_root "
             "(or below SIGHTLINES_DATA), with one folder of images per class"
         )
-    top = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
-    listing = Listing(root, has_val=top.keys() >= {"train", "val"})
-    if listing.has_val:
-        others = sorted(top.keys() - {"train", "val"})
-        listing.offences += [f"{name}: a folder beside train and val" for name in others]
-        for name, split in (("train", "train"), ("val", "test")):
-            if _is_outside(root, top[name]):
-                listing.offences.append(f"{name}: {OUTSIDE}")
-            else:
-                _scan_split(listing, name, split)
-        _compare_splits(listing)
+    listing = Listing(root)
+    top = list_folder(root, "", listing.passed)
+    folders = {entry.name: entry for entry in top if entry.is_folder}
+    division = find_division(
+        [*folders], lambda name: _has_folders(root, folders[name]), test_folder
+    )
+    if division is None:
+        kept = _without_lone_parts(listing, top)
+        if kept or not top:
+            _scan_split(listing, kept, "")
+        if test_folder:
+            listing.offences.append(
+                f"{test_folder}: dataset.test_folder asks for it, but no folders train and "
+                f"{test_folder} divide the photographs: leave the key out"
+            )
     else:
-        _scan_split(listing, "", "")
-        for name in ("train", "val"):
-            if name in top and not any(image[1] == name for image in listing.images):
-                listing.offences.append(
-                    f"{name}: without its counterpart; add it, or set dataset.folder to …/{name}"
-                )
+        listing.folders, listing.unused = division.folders, division.unused
+        listing.offences += division.offences
+        for split, name in division.folders.items():
+            if folders[name].offence:
+                listing.offences.append(f"{name}: {folders[name].offence}")
+            else:
+                _scan_split(listing, list_folder(root, name, listing.passed), split)
+        for entry in (entry for entry in top if not entry.is_folder):
+            if entry.offence and part_of(entry.name):
+                listing.offences.append(f"{entry.place}: {entry.offence}")
+            else:
+                listing.passed[entry.ending or entry.name] += 1
     _check_classes(listing)
     listing.images.sort(key=lambda image: image[2].encode("utf-8", "surrogateescape"))
     return listing
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-    except OSError as error:
-        raise DataError(
-            f"cannot read the folder {folder}: {error.strerror}. Mend its permissions, then run "
-            "snakemake again."
-        ) from error
-    hidden = (".", "__MACOSX", "Thumbs.db", "desktop.ini")
-    return (entry for entry in found if not entry.name.startswith(hidden))
+def _has_folders(root: Path, entry: Entry) -> bool:
+    """Whether there are folders in a folder."""
+    return not entry.offence and any(e.is_folder for e in list_folder(root, entry.place, Counter()))
 
 
-def _scan_split(listing: Listing, folder: str, split: str) -> None:
-    names = []
-    for entry in _entries(listing.root / folder):
-        place = f"{folder}/{entry.name}" if folder else entry.name
-        if entry.is_dir():
-            if _is_outside(listing.root, entry):
-                listing.offences.append(f"{place}: {OUTSIDE}")
-                continue
-            names.append(entry.name)
-            _scan_class(listing, place, split, entry.name)
-        elif Path(entry.name).suffix.lower() in SIDE_ENDINGS:
-            listing.ignored += 1
+def _has_images(root: Path, entry: Entry) -> bool:
+    found = [] if entry.offence else list_folder(root, entry.place, Counter())
+    return any(not e.is_folder and e.ending in ENDINGS for e in found)
+
+
+def _without_lone_parts(listing: Listing, top: list[Entry]) -> list[Entry]:
+    """Entries but for folders of classes that are called train, val or test: these are offences."""
+    kept = []
+    for entry in top:
+        is_part = entry.is_folder and part_of(entry.name)
+        if is_part and _has_folders(listing.root, entry) and not _has_images(listing.root, entry):
+            listing.offences.append(
+                f"{entry.name}: without its counterpart; add it, or set dataset.folder to "
+                f"…/{entry.name}"
+            )
         else:
-            listing.offences.append(f"{place}: a file outside of any class's folder")
-    listing.classes[split] = names
+            kept.append(entry)
+    return kept
 
 
-def _scan_class(listing: Listing, folder: str, split: str, name: str) -> None:
-    count = 0
-    for entry in _entries(listing.root / folder):
-        place = f"{folder}/{entry.name}"
-        offence = _offence(listing.root, entry)
-        ending = Path(entry.name).suffix.lower()
-        if offence is None and ending in SIDE_ENDINGS:
-            listing.ignored += 1
-        elif offence is None and ending not in ENDINGS:
-            listing.offences.append(f"{place}: not an image that sightlines reads ({_known()})")
-        elif offence is not None:
-            listing.offences.append(f"{place}: {offence}")
+def _scan_split(listing: Listing, entries: list[Entry], split: str) -> None:
+    """List the classes that lie beside each other; photographs without any where there are none."""
+    classes = [entry for entry in entries if entry.is_folder]
+    listing.classes[split] = [entry.name for entry in classes if not entry.offence]
+    for entry in classes:
+        if entry.offence:
+            listing.offences.append(f"{entry.place}: {entry.offence}")
         else:
-            listing.images.append((split, name, place))
-        count += 1
-    if not any(image[0] == split and image[1] == name for image in listing.images[-count:]):
-        listing.offences.append(f"{folder}: an empty class, without a single image")
+            _scan_class(listing, entry, split)
+    for entry in (entry for entry in entries if not entry.is_folder):
+        if entry.offence or classes:
+            why = entry.offence or "a file outside of any class's folder"
+            listing.offences.append(f"{entry.place}: {why}")
+        else:
+            _add(listing, entry, split, "")
 
 
-def _known() -> str:
-    return "JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF"
+def _scan_class(listing: Listing, folder: Entry, split: str) -> None:
+    before = len(listing.images)
+    for entry in list_folder(listing.root, folder.place, listing.passed):
+        if entry.offence or entry.is_folder:
+            why = entry.offence or "a folder inside a class"
+            listing.offences.append(f"{entry.place}: {why}")
+        else:
+            _add(listing, entry, split, folder.name)
+    if len(listing.images) == before:
+        listing.label_offences.append(f"{folder.place}: an empty class, without a single image")
 
 
-def _offence(root: Path, entry: os.DirEntry[str]) -> str | None:
-    """What is wrong with a file of a class, before it is opened."""
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8"
-    if any(ord(character) < 32 for character in entry.name):
-        return "its name has control characters"
-    if entry.is_symlink() and not Path(entry.path).exists():
-        return "a link that leads nowhere"
-    if _is_outside(root, entry):
-        return OUTSIDE
-    mode = entry.stat().st_mode
-    if stat.S_ISDIR(mode):
-        return "a folder inside a class"
-    if not stat.S_ISREG(mode):
-        return "not a regular file"
-    return None
-
-
-def _is_outside(root: Path, entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve())
-
-
-def _compare_splits(listing: Listing) -> None:
-    if len(listing.classes) < 2:  # one of them is a link that leads out
-        return
-    keys = {split: {_key(n) for n in listing.classes[split]} for split in ("train", "test")}
-    for split, other, place in (("train", "test", "val"), ("test", "train", "train")):
-        for name in listing.classes[split]:
-            if _key(name) not in keys[other]:
-                listing.offences.append(f"{place}: lacks the class {name!r}")
+def _add(listing: Listing, entry: Entry, split: str, name: str) -> None:
+    if entry.ending in ENDINGS:
+        listing.images.append((split, name, entry.place))
+    else:
+        listing.offences.append(f"{entry.place}: not an image that sightlines reads ({KNOWN})")
 
 
 def _check_classes(listing: Listing) -> None:
-    names = sorted({name for found in listing.classes.values() for name in found})
+    if listing.is_divided:
+        _compare_splits(listing)
+    names = {name for found in listing.classes.values() for name in found}
     alike = defaultdict(list)
-    for name in names:
+    for name in sorted(names):
         alike[_key(name)].append(name)
         if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name):
             listing.offences.append(f"{name!r}: a class name that is not printable UTF-8")
     for group in alike.values():
         if len(group) > 1:
             listing.offences.append(f"two names for one class: {', '.join(map(repr, group))}")
-    if listing.classes and len(alike) < 2:
-        listing.offences.append(f"{len(alike)} classes: at least two folders of images are needed")
-    if not listing.has_val:
-        for name, count in sorted(Counter(image[1] for image in listing.images).items()):
-            if count < 2:
-                listing.offences.append(
-                    f"{name}: one image, but one is needed to train, one to test"
-                )
+    _count_classes(listing, len(alike))
+
+
+def _compare_splits(listing: Listing) -> None:
+    """Offences of classes that one split has and the other lacks."""
+    classes, folders = listing.classes, listing.folders
+    if len(classes) < 2 or any(not name for _, name, _ in listing.images):
+        return  # one of them is a cycle, or has photographs without a class
+    keys = {split: {_key(name) for name in found} for split, found in classes.items()}
+    for split, other in (("train", "test"), ("test", "train")):
+        listing.label_offences += [
+            f"{folders[other]}: lacks the class {name!r}"
+            for name in classes[split]
+            if _key(name) not in keys[other]
+        ]
+
+
+def _count_classes(listing: Listing, classes: int) -> None:
+    """Offences of too few classes, or too few photographs in one, to learn them."""
+    found = Counter(name for _, name, _ in listing.images)
+    loose = found.pop("", 0)
+    few = []
+    if loose and found:
+        listing.offences += [
+            f"{folder}: photographs without a class, but the other folder has classes: sort them, "
+            f"or move {folder} elsewhere"
+            for split, folder in listing.folders.items()
+            if not listing.classes[split]
+        ]
+    elif loose:
+        few.append(f"{loose} photographs without a class: make one folder of each, <class>/*")
+    elif listing.classes and classes < 2:
+        few.append(f"{classes} classes: at least two folders of images are needed")
+    if not listing.is_divided:
+        few += [
+            f"{name}: one image, but one is needed to train, one to test"
+            for name, count in sorted(found.items())
+            if count < 2
+        ]
+    listing.label_offences += few
+    listing.lacks_classes = bool(few)
 
 
 def _key(name: str) -> str:

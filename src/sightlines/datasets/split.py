@@ -3,11 +3,13 @@
 One file a part, so that a change to one leaves the others: `training` has the validation images
 and nested data fractions (paper, Figure 12: 3, 10, 30, 100 %), `reference` the reference images
 with their minibatch boundaries (appendix A: without replacement), `probes` the probes' images. All
-are stratified, drawn from named seeds, and recorded with hashes.
+are stratified (but for photographs whose classes do not count), drawn from named seeds, and
+recorded with hashes.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,7 +171,7 @@ def main(job: Job) -> None:
     """Choose the images of `dataset` that one part is about, and write `splits`."""
     path = job.input("dataset")
     dataset = read_dataset(path)
-    labels = {split: read_labels(path, dataset, split) for split in ("train", "test")}
+    labels = {split: _strata(path, dataset, split) for split in ("train", "test")}
     settings, seed = job.config["splits"], job.config["seed"]
     if job.config["part"] == "training":
         tensors = divide_training(labels, settings, seed)
@@ -183,6 +185,12 @@ def main(job: Job) -> None:
         job.output("splits"), tensors, describe(tensors, sha256(path), dataset["classes"])
     )
     job.notes["images"] = {name: len(tensor) for name, tensor in tensors.items()}
+
+
+def _strata(path: Path, dataset: Mapping[str, Any], split: str) -> Labels:
+    """Class of every image of a split; all are one where classes do not count."""
+    labels = read_labels(path, dataset, split)
+    return labels if dataset.get("stratified", True) else np.zeros_like(labels)
 
 
 def _all(labels: Labels) -> Indices:

@@ -20,6 +20,8 @@ from sightlines.files import TensorReader, read_json, read_npy, read_table, sha2
 from sightlines.networks import per_cent
 
 SPLITS = ("train", "test")
+UNLABELLED = "-unlabelled"
+"""Ends the identity of images whose classes do not count: nothing that is asked for needs them."""
 _KEYS = ("kind", "storage", "classes", "size_px", "mean", "std", "counts", "files")
 
 
@@ -122,7 +124,7 @@ def read_manifest(dataset_json: Path, dataset: Mapping[str, Any], split: str) ->
 def read_labels(
     dataset_json: Path, dataset: Mapping[str, Any], split: str
 ) -> Int64[np.ndarray, " images"]:
-    """Class of every image of a split.
+    """Class of every image of a split; 0 where there are no classes.
 
     Raises:
         ResultError: a file is missing or damaged, or does not have the number of labels promised.
@@ -131,7 +133,7 @@ def read_labels(
         labels = read_manifest(dataset_json, dataset, split)["label"].to_numpy(np.int64)
     else:
         labels = np.array(read_npy(checked_file(dataset_json, dataset, f"{split}_labels.npy")))
-    classes = len(dataset["classes"])
+    classes = max(len(dataset["classes"]), 1)
     in_range = labels.size == 0 or (labels.min() >= 0 and labels.max() < classes)
     if len(labels) != dataset["counts"][split] or not in_range:
         raise ResultError(

@@ -32,6 +32,7 @@ SETTINGS = {
         "type": "string",
         "minLength": 1,
         "default": "hub",
+        "x-path": ["hub", "random"],
     },
     "weight_set": {
         "description": "Which set of weights of a file that holds several, by its keys "

@@ -83,7 +83,7 @@ def render(
         "summary": summarise(config, dataset),
         "facts": dataset_facts(config, dataset),
         "models": model_table(config, accuracy),
-        "accuracy": accuracy_table(config, accuracy, tests),
+        "accuracy": accuracy_table(config, accuracy, tests, dataset.get("classes") != []),
         "controls": control_parts(config, tables),
         "figures": figures,
         "verdicts": verdict_part(tables, [figure["name"] for figure in figures]),

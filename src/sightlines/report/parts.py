@@ -54,7 +54,8 @@ def dataset_facts(config: dict[str, Any], dataset: dict[str, Any]) -> list[tuple
     size = dataset.get("size_px")
     facts = [
         ("Dataset", str(dataset.get("kind", "–"))),
-        ("Classes", f"{len(classes)}: {names}" if classes else "–"),
+        ("Classes", f"{len(classes)}: {names}" if classes else _no_classes(dataset)),
+        ("Folders", _folders(dataset)),
         ("Images", ", ".join(f"{count:,} {split}" for split, count in sorted(counts.items()))),
         ("Image size", f"{size} × {size} px" if size else ""),
         ("Photographs of more than 8 bits", describe_white(dataset)),
@@ -69,6 +70,17 @@ def dataset_facts(config: dict[str, Any], dataset: dict[str, Any]) -> list[tuple
     if "seed" in whole:
         facts.append(("Root seed", str(whole["seed"])))
     return [(name, text) for name, text in facts if text]
+
+
+def _no_classes(dataset: dict[str, Any]) -> str:
+    return "none: nothing here needs labels" if dataset.get("classes") == [] else "–"
+
+
+def _folders(dataset: dict[str, Any]) -> str:
+    """Which folders of photographs serve, where their names or number leave that open."""
+    folders, unused = dataset.get("folders", {}), dataset.get("unused", [])
+    serve = [f"{split} images from {folder}" for split, folder in sorted(folders.items())]
+    return ", ".join([*serve, *(f"{folder} is not read" for folder in unused)])
 
 
 def _shares(config: dict[str, Any]) -> list[str]:
@@ -120,22 +132,33 @@ def _parameters(accuracy: pd.DataFrame | None, model: str) -> str:
 
 
 def accuracy_table(
-    config: dict[str, Any], accuracy: pd.DataFrame | None, test_images: int
+    config: dict[str, Any],
+    accuracy: pd.DataFrame | None,
+    test_images: int,
+    has_classes: bool = True,
 ) -> dict[str, Any] | None:
     """One row a network; trained ones that learned too little are flagged in words and colour."""
     if accuracy is None or accuracy.empty:
         return None
-    rows = [_accuracy_row(config, row, test_images) for row in accuracy.itertuples(index=False)]
+    rows = [
+        _accuracy_row(config, row, test_images, has_classes)
+        for row in accuracy.itertuples(index=False)
+    ]
     flagged = sum(row.mark == "flagged" for row in rows)
     known = accuracy[accuracy["accuracy_test"].notna()]
     text = _needed(known["chance"])
-    note = (
-        f"{flagged} trained network{'s' * (flagged != 1)} below {text}: "
-        "what such a network shows says little about its architecture."
-        if flagged
-        else f"Every trained network whose accuracy is known reaches {text}."
-    )
-    note += " ± is the binomial standard error over the test images." if test_images else ""
+    if flagged:
+        note = (
+            f"{flagged} trained network{'s' * (flagged != 1)} below {text}: "
+            "what such a network shows says little about its architecture."
+        )
+    elif known.empty:
+        why = "are no outputs of these networks" if has_classes else "are not known"
+        note = f"No accuracy: the classes of the images {why}."
+    else:
+        note = f"Every trained network whose accuracy is known reaches {text}."
+    if test_images and not known.empty:
+        note += " ± is the binomial standard error over the test images."
     note += _imported(config, accuracy) + _remarks(config, accuracy)
     head = ["Network", "Share of images", "Seed", "Test accuracy", "× chance", "Verdict"]
     head += ["Validation", "Train", "Test loss (nats)", "Training images", "Steps"]
@@ -181,14 +204,15 @@ def _remarks(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
     return "".join(f" {remark}" for remark in found)
 
 
-def _accuracy_row(config: dict[str, Any], row: Any, test_images: int) -> Row:
+def _accuracy_row(config: dict[str, Any], row: Any, test_images: int, has_classes: bool) -> Row:
     trained = per_cent(row.fraction) > 0
     is_unknown = pd.isna(row.accuracy_test) and not row.train_images  # imported, other classes
     too_low = trained and not is_unknown and not row.accuracy_test >= needed_accuracy(row.chance)
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
     if trained and is_unknown:
         is_undecided = getattr(row, "class_order", "") == UNDECIDED
-        verdict = f"not known: {'order of outputs' if is_undecided else 'other classes'}"
+        what = "order of outputs" if is_undecided else f"{'other' if has_classes else 'no'} classes"
+        verdict = f"not known: {what}"
     test = _per_cent(row.accuracy_test)
     if test_images and not pd.isna(row.accuracy_test):
         images = int(getattr(row, "test_images", test_images))
