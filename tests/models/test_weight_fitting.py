@@ -20,6 +20,7 @@ TINY = {
     "arguments": {"depth": 1, "embed_dim": 24, "num_heads": 3},
 }
 FILE = "vision_transformer"
+A_NUMBER = torch.zeros(())
 
 
 def fit(model, path, file, is_resized=False):
@@ -268,6 +269,7 @@ def test_sets_that_nothing_tells_apart_are_refused_with_their_names(model, tmp_p
 def test_equal_sets_are_one(model, tmp_path):
     found, is_own = taken(model, tmp_path, {"model": altered(model), "params": altered(model)})
     assert is_own and found.weight_set == "model"
+    assert any("equal" in note for note in found.notes())
 
 
 @pytest.mark.parametrize("wrapper", ["model_state_dict", "net", "student", "network", "weights"])
@@ -300,6 +302,19 @@ def test_averaged_weights_beside_the_trained_ones_without_a_prefix(model, tmp_pa
     found, is_own = taken(model, tmp_path, other(model) | prefixed(altered(model), "ema."))
     assert is_own and found.weight_set == "ema"
     assert found.other_sets == [weight_fitting.TOP]
+    both = altered(model) | prefixed(other(model), "ema.")
+    found, is_own = taken(model, tmp_path, both, weight_set=weight_fitting.TOP)
+    assert is_own and (found.weight_set, found.other_sets) == ("", ["ema"])
+
+
+def test_a_form_that_timm_converts_as_a_whole_is_not_cut_at_a_prefix(model, tmp_path):
+    """As OpenCLIP has it: the last layer lies outside of the trunk, without a bias."""
+    theirs = prefixed(altered(model, head__weight=None, head__bias=None), "visual.trunk.")
+    theirs |= {"visual.head.proj.weight": altered(model)["head.weight"], "logit_scale": A_NUMBER}
+    found, _ = taken(model, tmp_path, theirs)
+    own = altered(model, head__bias=torch.zeros(10))
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in own.items())
+    assert (found.prefix, found.left_out) == ("", [])
 
 
 def test_what_a_backbone_lacks_has_one_cure(model, tmp_path):

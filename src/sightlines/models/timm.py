@@ -28,7 +28,8 @@ SETTINGS = {
     },
     "weights": {
         "description": "hub: the public ones, downloaded once; random: none, trained by the "
-        "recipe; else a safetensors or torch file below data_root, with timm's names of tensors.",
+        "recipe; else a safetensors or torch file below data_root, with timm's names of tensors or "
+        "those that timm converts, below any key and behind one prefix.",
         "type": "string",
         "minLength": 1,
         "default": "hub",

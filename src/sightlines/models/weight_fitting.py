@@ -9,8 +9,9 @@ reports. Nothing else is chosen unsaid.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Shares of red, green and blue in Pillow's `convert("L")`."""
 LIKELY = 0.5
 """Share of the model's names in a set that is taken for weights of such a model."""
-TOP = "those at its top"
-"""What a set is called that lies under no key."""
+TOP = "."
+"""What a set is called that lies under no key and has no prefix."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Fitted:
             nothing but the weights by their own names.
         wrapper: The keys under which the set lies.
         prefix: What was taken off every name.
-        other_sets: Names of the file's other sets of such weights.
+        other_sets: Names of the file's other sets of such weights; a dot is the file's top.
+        are_equal: Whether these are the same as the ones that are taken.
         left_out: Names of tensors beside the weights, such as projection heads, that no name of
             the model asks for.
         is_grey: Whether they were for one channel, and see the luminance of three now.
@@ -68,6 +70,7 @@ class Fitted:
     other_sets: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     is_grey: bool = False
+    are_equal: bool = False
 
     def notes(self) -> list[str]:
         """What was done, in sentences; none where names and shapes were the model's own."""
@@ -77,7 +80,8 @@ class Fitted:
             which = "averaged " if AVERAGED.search(self.weight_set) else ""
             told.append(
                 f"the {which}weights {self.weight_set or TOP} are taken; the file also holds "
-                f"{', '.join(self.other_sets)} (the model's key weight_set chooses)"
+                f"{'equal ones, ' * self.are_equal}{', '.join(self.other_sets)} (the model's key "
+                "weight_set chooses)"
             )
         told += [f"left out: {shown(self.left_out)}"] if self.left_out else []
         if self.resampled:
@@ -150,42 +154,58 @@ def fit(
             the name that is asked for; or tensors are missing, unexpected, of another shape or
             not finite: some of each kind are listed.
     """
-    sets = read(path)
     expected = model.state_dict()
-    candidates = [c for name, raw in sets.items() for c in _candidates(name, raw, expected)]
-    chosen = [c for c in candidates if _is_of(c.name, weight_set)]
-    if not chosen:
+    sets = [_candidates(name, raw, expected) for name, raw in read(path).items()]
+    candidates = [candidate for own in sets for candidate in own]
+    chosen = [[c for c in own if _is_of(c.name, weight_set)] for own in sets]
+    if not any(chosen):
         there = _listed_sets(candidates)
         cure = f"set weight_set to one of {there}, or leave it out" if there else "leave it out"
         raise WeightsError(f"{path} has no set of weights {weight_set!r}: {cure}")
     convert = getattr(timm_module(f"models.{file}"), "checkpoint_filter_fn", None)
-    likely = _likely(chosen, len(expected))
-    trials = [_try(candidate, model, convert, is_resized, is_grey) for candidate in likely]
-    fitting = _without_nested([trial for trial in trials if not trial.offences])
+    attempt = partial(_try, model=model, convert=convert, is_resized=is_resized, is_grey=is_grey)
+    trials = [t for own in _likely(chosen, len(expected)) for t in _trials(own, attempt)]
+    fitting = [trial for trial in trials if not trial.offences]
     if not fitting:
         raise _misfit(path, model, min(trials, key=_distance), candidates)
     taken = _choose(path, fitting)
     if infinite(taken.state, expected):
         raise _misfit(path, model, taken, candidates)
     own, fits = taken.candidate, [trial.candidate for trial in fitting]
-    others = [c for c in candidates if c != own and (c.coverage > LIKELY or c in fits)]
+    others = [c for c in candidates if c.name != own.name and (c.coverage > LIKELY or c in fits)]
+    names = [*dict.fromkeys(c.name or TOP for c in others)]
+    equal = all(_are_equal(taken.state, trial.state) for trial in fitting)
     return Fitted(
         {name: taken.state.get(name, mine).to(mine.dtype) for name, mine in expected.items()},
         taken.resampled,
         own.name,
         own.wrapper,
         own.prefix,
-        [c.name or TOP for c in others],
+        names,
         own.left_out,
         is_grey,
+        are_equal=equal and {c.name or TOP for c in fits} >= {*names},
     )
 
 
-def _likely(candidates: Sequence[_Candidate], tensors: int) -> list[_Candidate]:
-    """Those with names of the model's; else those with tensors enough to be converted to it."""
-    named = [c for c in candidates if c.coverage > LIKELY]
-    enough = [c for c in candidates if len(c.raw) * 4 >= tensors]
-    return named or enough or [*candidates[:1]]
+def _likely(sets: Sequence[list[_Candidate]], tensors: int) -> list[list[_Candidate]]:
+    """Sets with names of the model's; else those with tensors enough to be converted to it."""
+    own = [candidates for candidates in sets if candidates]
+    named = [c for c in own if max(each.coverage for each in c) > LIKELY]
+    enough = [c for c in own if len(c[0].raw) * 4 >= tensors]
+    return named or enough or own[:1]
+
+
+def _trials(
+    candidates: Sequence[_Candidate], attempt: Callable[[_Candidate], _Trial]
+) -> list[_Trial]:
+    """Attempts at one set, until all of it fits, by its own names or by those timm converts."""
+    found = []
+    for candidate in candidates:
+        found.append(attempt(candidate))
+        if not found[-1].offences and not candidate.left_out:
+            break
+    return found
 
 
 def _candidates(wrapper: str, raw: State, expected: Mapping[str, Any]) -> list[_Candidate]:
@@ -194,23 +214,23 @@ def _candidates(wrapper: str, raw: State, expected: Mapping[str, Any]) -> list[_
     for name in raw:
         for at in (0, *(m.end() for m in re.finditer(r"\.", name))):
             counts[name[:at]] += name[at:] in expected
-    wanted = sum(not name.endswith(COUNTERS) for name in expected)
-    shares = {p: n / max(wanted, 1) for p, n in counts.items() if n > wanted * LIKELY}
-    prefixes = list(shares) or _shared_prefixes(raw)
-    found = []
-    for prefix in prefixes:
-        longer = tuple(p for p in prefixes if p != prefix and p.startswith(prefix) and p in shares)
+    wanted = max(sum(not name.endswith(COUNTERS) for name in expected), 1)
+    likely = [prefix for prefix, count in counts.items() if count > wanted * LIKELY]
+    found = [_Candidate(wrapper, "", raw, [], counts[""] / wanted)]
+    for prefix in likely or _shared_prefixes(raw):
+        longer = tuple(p for p in likely if p != prefix and p.startswith(prefix))
         own = {n: t for n, t in raw.items() if n.startswith(prefix) and not n.startswith(longer)}
         rest = [n for n in raw if n not in own]
-        named = {name.removeprefix(prefix): tensor for name, tensor in own.items()}
-        found.append(_Candidate(wrapper, prefix, named, rest, shares.get(prefix, 0.0)))
+        if prefix or rest:
+            named = {name.removeprefix(prefix): tensor for name, tensor in own.items()}
+            found.append(_Candidate(wrapper, prefix, named, rest, counts[prefix] / wanted))
     return found
 
 
 def _shared_prefixes(names: Iterable[str]) -> list[str]:
-    """Nothing, and what all names begin with up to each of its dots."""
+    """What all names begin with, up to each of its dots."""
     first, *others = [*names]
-    found = [""]
+    found = []
     for dot in re.finditer(r"\.", first):
         if not all(name.startswith(first[: dot.end()]) for name in others):
             break
@@ -219,6 +239,8 @@ def _shared_prefixes(names: Iterable[str]) -> list[str]:
 
 
 def _is_of(name: str, weight_set: str) -> bool:
+    if weight_set == TOP:
+        return not name
     return not weight_set or name == weight_set or name.startswith(f"{weight_set}.")
 
 
@@ -303,21 +325,6 @@ def _has_other_size(
     return name.endswith(SIZED) and not near & sizes
 
 
-def _without_nested(trials: Sequence[_Trial]) -> list[_Trial]:
-    """Of trials of the same tensors under longer and shorter prefixes, the one with the shorter."""
-    kept: list[_Trial] = []
-    for trial in trials:
-        own = trial.candidate
-        is_repeat = any(
-            own.wrapper == other.candidate.wrapper
-            and own.prefix.startswith(other.candidate.prefix)
-            and not {*own.left_out} - {*other.candidate.left_out}
-            for other in kept
-        )
-        kept += [] if is_repeat else [trial]
-    return kept
-
-
 def _choose(path: Path, fitting: Sequence[_Trial]) -> _Trial:
     """The one set that fits; of several, the one that is averaged; of equal ones, the first.
 
@@ -340,8 +347,8 @@ def _are_equal(a: State, b: State) -> bool:
 
 def _listed_sets(candidates: Sequence[_Candidate]) -> str:
     likely = [c.name for c in candidates if c.coverage > LIKELY] or [c.name for c in candidates]
-    names = [name for name in dict.fromkeys(likely) if name]
-    return ", ".join(names[: 2 * LISTED])
+    names = [*dict.fromkeys(name or TOP for name in likely)]
+    return "" if names == [TOP] else ", ".join(names[: 2 * LISTED])
 
 
 def _misfits(trial: _Trial) -> tuple[float, int]:
