@@ -92,7 +92,9 @@ def report_oddities(manifest: Manifest, log: Any) -> None:
     """One line on the scale of photographs of more than 8 bits, one on metadata passed over."""
     if manifest.white_levels:
         said = describe_white({"white_levels": manifest.white_levels})
-        log.info(f"{said}; dataset.white_level sets another white")
+        in_doubt = any(facts["dark"] or facts["above"] for facts in manifest.white_levels.values())
+        tell = log.warning if in_doubt else log.info
+        tell(f"{said}; dataset.white_level sets another white")
     if manifest.passed_over:
         whole = sum(map(len, manifest.passed_over.values()))
         reasons = "; ".join(

@@ -145,7 +145,7 @@ def save(figure: Figure, svg: Path, png: Path) -> None:
     Raises:
         DiskError: the folder cannot be written; neither file is left half written.
     """
-    with context(families_of(figure)):
+    with context():
         for path, options in (
             (svg, {"format": "svg", "metadata": {"Date": None, "Creator": None}}),
             (png, {"format": "png", "dpi": PNG_DPI, "metadata": {"Software": None}}),
