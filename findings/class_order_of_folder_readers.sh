@@ -72,8 +72,8 @@ PYTHON
 "$work/venv/bin/python" "$work/readers.py" "$work/cases" all
 
 echo
-echo "timm's numbers of 001, 01, 1 and 2 in four processes:"
-for seed in 0 1 2 3; do
+echo "timm's numbers of 001, 01, 1 and 2 in three processes:"
+for seed in 0 1 2; do
   PYTHONHASHSEED=$seed "$work/venv/bin/python" "$work/readers.py" "$work/tie$seed" tie
 done | tee "$work/ties" | sort | uniq -c
 if [ "$(sort -u "$work/ties" | wc -l)" -lt 2 ]; then

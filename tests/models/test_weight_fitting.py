@@ -314,7 +314,7 @@ def test_a_form_that_timm_converts_as_a_whole_is_not_cut_at_a_prefix(model, tmp_
     found, _ = taken(model, tmp_path, theirs)
     own = altered(model, head__bias=torch.zeros(10))
     assert all(torch.equal(found.state[name], tensor) for name, tensor in own.items())
-    assert (found.prefix, found.left_out) == ("", [])
+    assert (found.prefix, found.left_out, found.other_sets) == ("", [], [])
 
 
 def test_what_a_backbone_lacks_has_one_cure(model, tmp_path):

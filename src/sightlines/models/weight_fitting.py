@@ -116,6 +116,11 @@ class _Candidate:
         """Of the set, as the key `weight_set` has it."""
         return ".".join(part for part in (self.wrapper, self.prefix.rstrip(".")) if part)
 
+    def holds(self, other: "_Candidate") -> bool:
+        """Whether another one is the same set, or a part of it."""
+        is_whole = not self.prefix and not self.left_out
+        return self.name == other.name or (is_whole and self.wrapper == other.wrapper)
+
 
 @dataclass(frozen=True)
 class _Trial:
@@ -172,8 +177,8 @@ def fit(
     if infinite(taken.state, expected):
         raise _misfit(path, model, taken, candidates)
     own, fits = taken.candidate, [trial.candidate for trial in fitting]
-    others = [c for c in candidates if c.name != own.name and (c.coverage > LIKELY or c in fits)]
-    names = [*dict.fromkeys(c.name or TOP for c in others)]
+    beside = [c for c in candidates if not own.holds(c) and (c.coverage > LIKELY or c in fits)]
+    names = [*dict.fromkeys(c.name or TOP for c in beside)]
     equal = all(_are_equal(taken.state, trial.state) for trial in fitting)
     return Fitted(
         {name: taken.state.get(name, mine).to(mine.dtype) for name, mine in expected.items()},
