@@ -180,6 +180,12 @@ def test_a_commit_with_a_damaged_provenance_gives_nothing_back(clone):
     assert only_here(["results/mine/tables"], "mine") == [TABLE]
 
 
+def test_a_shared_file_under_a_new_name_is_ones_own(clone):
+    pull("mine", ["tables"], False)
+    Path(TABLE).rename(COPY)
+    assert only_here(["results/mine/tables"], "mine") == [COPY]
+
+
 def test_what_this_folders_provenance_records_is_a_result_of_now(clone):
     """Made here since the last commit, and not shared."""
     pull("mine", ["tables"], False)

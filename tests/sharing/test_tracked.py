@@ -186,6 +186,16 @@ def test_nothing_at_all_is_nothing_shared(project):
     assert not is_shared("mine")
 
 
+def test_without_git_an_archive_of_the_project_shares_nothing(project, monkeypatch):
+    for path in ("dvc.lock", "dvc.yaml"):
+        Path(path).unlink()
+    monkeypatch.setenv("PATH", str(project))
+    assert not is_shared("mine")
+    Path("dvc.lock").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(ShareError, match=r"dvc\.lock has merge conflicts"):
+        is_shared("mine")
+
+
 @pytest.mark.parametrize("path", [".dvc/config", ".gitignore", str(CONFIG)])
 def test_other_files_that_share_would_stage_are_read_before(project, path):
     write({path: "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> bob\n"})

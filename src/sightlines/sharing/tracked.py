@@ -97,8 +97,11 @@ def refuse_conflicts(path: Path, text: str) -> None:
 
 
 def _git(*arguments: str) -> str:
-    """What git says; nothing where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
+    """What git says; nothing where it fails, or is not installed."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
+    except OSError:
+        return ""
     return done.stdout if done.returncode == 0 else ""
 
 
