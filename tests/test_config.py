@@ -291,7 +291,8 @@ def test_spellings_of_one_folder_are_one_dataset(smoke, folder):
     config = smoke | {"dataset": PHOTOGRAPHS | {"folder": folder}}
     experiment = Experiment("x", complete(config, "x.yaml"))
     assert experiment.data_folder == VARIANT
-    expected = PHOTOGRAPHS | {"test_share": 0.2}
+    defaults = {"test_share": 0.2, "max_megapixels": 179, "white_level": "auto"}
+    expected = PHOTOGRAPHS | defaults
     assert experiment.slice_data("fingerprint")["dataset"] == expected
 
 

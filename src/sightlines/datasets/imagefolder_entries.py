@@ -44,9 +44,7 @@ STORES = (
     (re.compile(r"(^|/)blobs/[0-9a-f]{40,64}$"), "hf download, with the name of the data set"),
 )
 """How the targets of links of git-annex, DVC and the hub's cache look, and what brings them."""
-POINTERS = (
-    (b"/annex/objects/", "git-annex", "git annex get {place}"),
-)
+POINTERS = ((b"/annex/objects/", "git-annex", "git annex get {place}"),)
 """How files begin that stand for content that is elsewhere, whose they are, and what brings it."""
 
 
