@@ -13,6 +13,8 @@ LEFT_OUT = "left_out"
 left_out = pytest.StashKey[int]()
 
 
+# Before xdist, which writes the group of an item into its name.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("markexpr") and not any("::" in word for word in config.args):
         slow = [item for item in items if item.get_closest_marker("slow")]
