@@ -60,7 +60,7 @@ $(VENV)/ready:
 	@$(BIN)/python -I src/sightlines/checkout.py sign
 
 # Two processes, whose libraries take one thread each: more would wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: setup check
 	$(PYTEST)

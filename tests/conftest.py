@@ -1,20 +1,22 @@
 """Which tests run, and which of them go to one process.
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
-several processes (`pytest -n 2 --dist loadgroup`, as `make test` does), all tests that look at the
-one finished smoke experiment go to one process, and first, since they take longest; all others go
-file by file.
+several processes (as `make test` has them) tests go to them file by
+file, but all files that look at the one finished smoke experiment go to one process, and first,
+since they take longest.
 """
+
+import re
 
 import pytest
 
 COMMAND = "python -m pytest -m slow"
 LEFT_OUT = "left_out"
+SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared)\b", re.MULTILINE)
+"""A test or fixture that asks for the finished smoke experiment."""
 left_out = pytest.StashKey[int]()
 
 
-# Before xdist, which writes the group of an item into its name.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("markexpr") and not any("::" in word for word in config.args):
         slow = [item for item in items if item.get_closest_marker("slow")]
@@ -23,14 +25,7 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=slow)
     if hasattr(config, "workerinput"):
         config.workeroutput[LEFT_OUT] = config.stash.get(left_out, 0)
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(group(item)))
         items.sort(key=rank)
-
-
-def group(item):
-    """Name of what must run in one process."""
-    return "smoke" if "smoke" in item.fixturenames else item.path.stem
 
 
 def rank(item):
@@ -38,6 +33,21 @@ def rank(item):
     if "smoke" in item.fixturenames:
         return 0
     return 1 if item.get_closest_marker("workflow") else 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        """Gives each process whole files; those of the smoke experiment are one."""
+
+        def _split_scope(self, nodeid):
+            name = nodeid.split("::")[0]
+            text = (config.rootpath / name).read_text()
+            return "smoke" if "workflow" in name and SMOKE.search(text) else name
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

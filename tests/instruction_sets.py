@@ -21,7 +21,7 @@ ONEDNN = {"DEFAULT": "SSE41", "AVX2": "AVX2"}
 MKL = {"DEFAULT": "SSE4_2", "AVX2": "AVX2"}
 BEYOND = {"DEFAULT": ("",), "AVX2": ("AVX512", "X86_V4")}
 """How the names of NumPy's features that a set must do without begin."""
-PROCESSES = ("-n", "2", "--dist", "loadgroup")
+PROCESSES = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
 FAST = ("-m", "not workflow and not slow and not browser and not gpu")
 
 
