@@ -192,3 +192,10 @@ def test_every_file_of_the_project_is_read_alike_by_all():
 
 def test_dates_in_quotes_are_text():
     assert not isinstance(parse("a: '2024-01-01'", "")["a"], datetime.date)
+
+
+def test_what_git_could_not_merge_is_said(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("<<<<<<< HEAD\nseed: 1\n=======\nseed: 2\n>>>>>>> theirs\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml has merge conflicts.*--ours"):
+        read(config)

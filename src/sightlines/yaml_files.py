@@ -19,6 +19,8 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LARGEST = 1_000_000
 """Values of one file, those that aliases repeat included."""
 TAG = "tag:yaml.org,2002:"
+CONFLICT = re.compile(r"^(<{7,}|>{7,}) ", re.MULTILINE)
+"""How git begins and ends what it could not merge."""
 CORE: tuple[tuple[str, Callable[[str], Any]], ...] = (
     (r"null|Null|NULL|~|", lambda _: None),
     (r"true|True|TRUE", lambda _: True),
@@ -68,8 +70,13 @@ def parse(text: str, where: str, is_strict: bool = True) -> Any:
 
     Raises:
         ConfigError: it is not YAML, a key stands twice in one place, or YAML 1.1 and 1.2 differ
-            about a value. All such places are named.
+            about a value. All such places are named. Or git left a conflict in it.
     """
+    if CONFLICT.search(text):
+        raise ConfigError(
+            f"{where} has merge conflicts: keep of each the lines that are right, without those of "
+            "<<<<<<<, ======= and >>>>>>>; or one side, by git checkout --ours or --theirs"
+        )
     try:
         loader = LOADER(text)
         try:

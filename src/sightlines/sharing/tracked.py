@@ -4,7 +4,6 @@ Each is read whole or refused. What cannot be read is never taken for absent: th
 shared would seem not to be, and be made again.
 """
 
-import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Any
 
 from sightlines import yaml_files
 from sightlines.errors import ConfigError, ShareError
+from sightlines.yaml_files import CONFLICT
 
-MARKER = re.compile(r"^(<{7,}|>{7,}) ", re.MULTILINE)
-"""How git begins and ends what it could not merge."""
 AFTERWARDS = "`make pull`, `snakemake` (it makes again what the merged code changes), `make share`"
 
 
@@ -76,7 +74,7 @@ def refuse_conflicts(path: Path, text: str) -> None:
     Raises:
         ShareError: says how to merge the file.
     """
-    if not MARKER.search(text):
+    if not CONFLICT.search(text):
         return
     name = shlex.quote(str(path))
     if _git("ls-files", "--unmerged", "--", str(path)):
@@ -86,7 +84,7 @@ def refuse_conflicts(path: Path, text: str) -> None:
             "Where the sides shared different experiments, delete the marker lines instead and "
             "keep both entries"
         )
-    elif (last := _git("show", f"HEAD:./{path}")) and not MARKER.search(last):
+    elif (last := _git("show", f"HEAD:./{path}")) and not CONFLICT.search(last):
         cure = f"T{take_again(path)[1:]}"
     else:
         cure = (
