@@ -348,3 +348,9 @@ def test_the_list_of_claims_is_current():
 
 def test_the_config_folder_of_the_checkout_is_used():
     assert Path(__file__).parents[1] / "workflow" / "config" == FOLDER
+
+
+def test_a_whole_number_with_a_point_is_a_level_of_white(smoke):
+    dataset = PHOTOGRAPHS | {"folder": "plain", "white_level": 1023.0}
+    value = complete(smoke | {"dataset": dataset}, "x.yaml")["dataset"]["white_level"]
+    assert (value, type(value)) == (1023, int)

@@ -200,7 +200,8 @@ def _fill(schema: dict[str, Any], value: Any) -> None:
         if key not in value and "default" in child:
             value[key] = copy.deepcopy(child["default"])
         if key in value:
-            if child.get("type") == "integer" and isinstance(value[key], float):
+            kinds = [node.get("type") for node in (child, *child.get("oneOf", ()))]
+            if "integer" in kinds and isinstance(value[key], float):
                 value[key] = int(value[key])  # JSON schema takes 12.0 for an integer
             elif child.get("type") == "number":
                 value[key] = float(value[key])  # 1 and 1.0 are one value, so one result

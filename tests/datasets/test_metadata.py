@@ -274,3 +274,11 @@ def test_a_folder_says_once_what_was_passed_over(tmp_path, caplog):
     (line,) = [r.getMessage() for r in caplog.records if "passed over" in r.getMessage()]
     assert "5 photographs" in line and f"{metadata.DAMAGED_EXIF} in 4" in line
     assert f"{metadata.DAMAGED_REST} in 1 (dog/large.png)" in line and "cat/odd0.jpg" in line
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\0"]
+)
+def test_a_jpeg_that_ends_within_a_marker_is_unreadable(content):
+    with pytest.raises(photographs.Unreadable):
+        photographs.measure(content)

@@ -419,3 +419,17 @@ def test_weights_for_three_channels_are_none_for_one(model, tmp_path):
     save_file(altered(model), tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match=r"patch_embed.proj.weight: 3 channels.*in_chans"):
         weight_fitting.fit(model, tmp_path / "w.safetensors", FILE, False, is_grey=True)
+
+
+@pytest.mark.parametrize("count", [torch.tensor(0.999), torch.tensor(7)])
+def test_what_averaging_counts_beside_its_weights_is_left_out(model, tmp_path, count):
+    content = {"model": other(model), "ema": altered(model) | {"decay": count}}
+    fitted, is_own = taken(model, tmp_path, content)
+    assert is_own and fitted.weight_set == "ema" and fitted.left_out == ["decay"]
+
+
+def test_tensors_without_entries_of_their_own_are_no_weights(model, tmp_path):
+    name = next(iter(model.state_dict()))
+    odd = model.state_dict() | {name: torch.zeros(2, 2).to_sparse()}
+    with pytest.raises(WeightsError, match=re.escape(name)):
+        taken(model, tmp_path, odd)

@@ -149,12 +149,12 @@ def test_networks_without_any_accuracy_are_said_to_have_none(page_parts, has_cla
     assert found["note"] == f"No accuracy: the classes of the images {why}."
 
 
-def test_the_facts_name_the_folders_that_serve_and_those_that_are_not_read(page_parts):
+def test_the_facts_name_the_folders_that_serve(page_parts):
     config, _, dataset, *_ = page_parts
     assert "Folders" not in dict(parts.dataset_facts(config, dataset))
-    folders = {"folders": {"train": "Train", "test": "val"}, "unused": ["test"], "classes": []}
+    folders = {"folders": {"train": "Train", "test": "val"}, "classes": []}
     facts = dict(parts.dataset_facts(config, dataset | folders))
-    said = "test images from val, train images from Train, test is not read"
+    said = "test images from val, train images from Train"
     assert facts["Folders"] == said
     assert facts["Classes"].startswith("none")
 

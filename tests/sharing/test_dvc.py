@@ -137,7 +137,7 @@ def test_a_shell_reads_the_config_out_of_the_command_in_dvc_yaml(tmp_path, monke
     config = Path("workflow/config") / f"{name}.yaml"
     write_stage(name, config)
     stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][name]
-    assert typed(stage["cmd"]) == ["snakemake", "--configfile", str(config)]
+    assert typed(stage["cmd"])[-3:] == ["snakemake", "--configfile", str(config)]
     assert stage["params"] == [{str(config): None}]
 
 

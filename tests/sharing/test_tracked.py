@@ -10,13 +10,20 @@ import yaml
 from sightlines.errors import ResultError, ShareError
 from sightlines.files import write_json
 from sightlines.sharing.adopt import adopt
-from sightlines.sharing.dvc import default_remote, is_shared, shared_parts, write_stage
+from sightlines.sharing.dvc import (
+    default_remote,
+    is_shared,
+    require_repository,
+    shared_parts,
+    write_stage,
+)
 from sightlines.sharing.provenance import read_provenance
 from sightlines.sharing.pull import pull
 from sightlines.sharing.reproduce import reproduce
 from sightlines.sharing.session import begin
 from sightlines.sharing.share import share
 from sightlines.sharing.tracked import read_text, read_yaml
+from sightlines.sharing.unpulled import committed
 from sightlines.sharing.verify import main as verify
 
 CONFIG = Path("workflow/config/mine.yaml")
@@ -193,6 +200,16 @@ def test_without_git_an_archive_of_the_project_shares_nothing(project, monkeypat
     assert not is_shared("mine")
     Path("dvc.lock").write_text("<<<<<<< HEAD\n")
     with pytest.raises(ShareError, match=r"dvc\.lock has merge conflicts"):
+        is_shared("mine")
+    assert committed("mine", {"results/mine/a": 3}) == {"results/mine/a": 3}
+    with pytest.raises(ShareError, match="git is not installed"):
+        require_repository()
+
+
+@pytest.mark.parametrize("stages", ["5", "[mine]", "text"])
+def test_stages_that_are_none_are_damage(project, stages):
+    Path("dvc.yaml").write_text(f"stages: {stages}\n")
+    with pytest.raises(ShareError, match=r"dvc\.yaml is damaged"):
         is_shared("mine")
 
 

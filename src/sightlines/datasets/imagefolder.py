@@ -205,8 +205,8 @@ def prepare(
         "folder": settings["folder"],
         "has_val": listing.is_divided,
     }
-    if listing.unused or listing.folders not in ({}, NAMED_AS_EVER):
-        facts |= {"folders": listing.folders, "unused": listing.unused}
+    if listing.folders not in ({}, NAMED_AS_EVER):
+        facts["folders"] = listing.folders  # not those that are not read: no digest covers them
     if manifest.white_levels:
         facts["white_levels"] = manifest.white_levels
     if not is_labelled:

@@ -44,8 +44,6 @@ STORES = (
     (re.compile(r"(^|/)blobs/[0-9a-f]{40,64}$"), "hf download, with the name of the data set"),
 )
 """How the targets of links of git-annex, DVC and the hub's cache look, and what brings them."""
-POINTERS = ((b"/annex/objects/", "git-annex", "git annex get {place}"),)
-"""How files begin that stand for content that is elsewhere, whose they are, and what brings it."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +97,6 @@ def list_folder(root: Path, place: str, passed: Counter[str]) -> list[Entry]:
         else:
             found.append(entry)
     return found
-
-
-def describe_pointer(content: bytes, place: str) -> str:
-    """What a file is that stands for a photograph, and what fetches that; empty for any other."""
-    for begin, store, fetch in POINTERS:
-        if content.startswith(begin):
-            cure = fetch.format(place=shlex.quote(place))
-            return f"a pointer of {store}, whose content is not here: fetch it ({cure})"
-    return ""
 
 
 def describe_passed(passed: Counter[str]) -> str:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sightlines.datasets.imagefolder_entries import describe_pointer
 from sightlines.datasets.imagefolder_scan import Image, Listing
 from sightlines.datasets.photographs import Measured, Unreadable, measure, quiet_pillow
 from sightlines.datasets.white_levels import describe_white
@@ -177,7 +176,7 @@ def _examine(root: Path, max_megapixels: int, path: str) -> tuple[Measured, int,
     except OSError as error:
         return f"cannot be opened ({error.strerror})"
     except Unreadable as error:
-        return describe_pointer(content, path) or str(error)
+        return str(error)
     return measured, len(content), hashlib.sha256(content).hexdigest()
 
 

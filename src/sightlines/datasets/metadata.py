@@ -171,8 +171,10 @@ def _orientation_in(kind: bytes, body: bytes) -> int | None:
 
 def _without_jpeg(content: bytes) -> tuple[bytes, int]:
     kept, said, in_xmp, place = [content[:2]], None, None, 2
-    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != b"\xda":
+    while content[place : place + 1] == b"\xff" and place + 1 < len(content):
         marker = content[place + 1]
+        if marker == 0xDA:
+            break
         size = int.from_bytes(content[place + 2 : place + 4], "big")
         segment = content[place : place + 2 + size]
         is_said = marker == 0xFE or 0xE0 <= marker <= 0xEF

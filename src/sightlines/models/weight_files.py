@@ -113,8 +113,14 @@ def _is_safetensors(path: Path) -> bool:
 def _sets(found: Any, place: str = "", depth: int = 0) -> dict[str, State]:
     if not isinstance(found, Mapping) or depth > DEEPEST:
         return {}
-    own = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    own = {str(key): value for key, value in found.items() if _is_plain(value)}
     sets = {place: own} if own else {}
     for key, value in found.items():
         sets |= _sets(value, f"{place}.{key}" if place else str(key), depth + 1)
     return sets
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor with all its entries: not sparse, not without content."""
+    is_tensor = isinstance(value, torch.Tensor)
+    return is_tensor and value.layout is torch.strided and not value.is_meta

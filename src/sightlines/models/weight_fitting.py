@@ -225,6 +225,8 @@ def _candidates(wrapper: str, raw: State, expected: Mapping[str, Any]) -> list[_
     for prefix in likely or _shared_prefixes(raw):
         longer = tuple(p for p in likely if p != prefix and p.startswith(prefix))
         own = {n: t for n, t in raw.items() if n.startswith(prefix) and not n.startswith(longer)}
+        if likely:  # what averaging counts beside them, such as decay, is no weight
+            own = {n: t for n, t in own.items() if t.dim() or n.removeprefix(prefix) in expected}
         rest = [n for n in raw if n not in own]
         if prefix or rest:
             named = {name.removeprefix(prefix): tensor for name, tensor in own.items()}
@@ -354,10 +356,6 @@ def _listed_sets(candidates: Sequence[_Candidate]) -> str:
     likely = [c.name for c in candidates if c.coverage > LIKELY] or [c.name for c in candidates]
     names = [*dict.fromkeys(name or TOP for name in likely)]
     return "" if names == [TOP] else ", ".join(names[: 2 * LISTED])
-
-
-def _misfits(trial: _Trial) -> tuple[float, int]:
-    return (-trial.candidate.coverage, len(trial.offences))
 
 
 def _distance(trial: _Trial) -> tuple[float, int]:

@@ -77,10 +77,9 @@ def _no_classes(dataset: dict[str, Any]) -> str:
 
 
 def _folders(dataset: dict[str, Any]) -> str:
-    """Which folders of photographs serve, where their names or number leave that open."""
-    folders, unused = dataset.get("folders", {}), dataset.get("unused", [])
-    serve = [f"{split} images from {folder}" for split, folder in sorted(folders.items())]
-    return ", ".join([*serve, *(f"{folder} is not read" for folder in unused)])
+    """Which folders of photographs serve, where their names leave that open."""
+    serve = sorted(dataset.get("folders", {}).items())
+    return ", ".join(f"{split} images from {folder}" for split, folder in serve)
 
 
 def _shares(config: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -146,6 +147,8 @@ def require_repository() -> None:
             "this folder is no git repository: results are shared as commits. Clone sightlines "
             "with git, or `git init` here"
         )
+    if shutil.which("git") is None:
+        raise ShareError("git is not installed: results are shared as commits. Install it")
     if not Path(".dvc").is_dir():
         raise ShareError("DVC is not set up in this folder: run `dvc init`")
 
@@ -177,6 +180,8 @@ def is_shared(experiment: str) -> bool:
     """
     read_yaml(DATA)
     stages = (read_yaml(PIPELINE, may_be_empty=True) or {}).get("stages") or {}
+    if not isinstance(stages, dict):
+        raise damaged(PIPELINE, "its stages are no mapping")
     in_lock = bool(shared_parts(experiment))
     return in_lock or experiment in stages or is_in_git(provenance_path(experiment))
 

@@ -27,6 +27,8 @@ PLAIN = re.compile(r"[\w ,./-]*")
 """Text that any shell takes as it stands between double quotes."""
 NOTHING = "Nothing to be done"
 """How Snakemake says that all is up to date."""
+DEFAULT = "workflow/config/default.yaml"
+"""The config of a plain `make run`."""
 NOT_MADE = "not made yet"
 MISSING = "missing"
 FORCED = "asked for"
@@ -257,6 +259,11 @@ class Watch(logging.Filter):
 def make_argument(name: str, value: str) -> str:
     """A variable of `make` as it is typed in a shell: neither may read more into it."""
     return f"{name}={shlex.quote(value.replace('$', '$$'))}"
+
+
+def of_experiment(config: str) -> str:
+    """What follows a target of `make` that is meant for an experiment; nothing for the default."""
+    return "" if config == DEFAULT else f" {make_argument('CONFIG', config)}"
 
 
 def in_quotes(text: str) -> str:

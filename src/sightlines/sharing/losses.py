@@ -1,13 +1,13 @@
 """What would be lost without a word: what DVC leaves out, and what a checkout takes away."""
 
 import json
-import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sightlines.file_hashes import hash_files
 from sightlines.sharing.dvc import dvc, open_repository
 from sightlines.sharing.provenance import read_provenance
+from sightlines.sharing.tracked import git
 
 CHANGED = ("added", "modified", "unknown")
 """Files here that DVC tells from the shared ones; it also tells of renamed ones."""
@@ -74,13 +74,11 @@ def _recorded_now(experiment: str, paths: Iterable[str]) -> Iterator[Content]:
 
 def _committed() -> Iterator[set[Content]]:
     """What each provenance file of each commit records, the latest first."""
-    log = ("git", "log", "--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=")
-    listed = subprocess.run(
-        [*log, "--", "results/*/provenance.json"], capture_output=True, text=True
-    )
-    blobs = dict.fromkeys(line.split()[3] for line in listed.stdout.splitlines() if line)
+    log = ("log", "--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=")
+    listed = git(*log, "--", "results/*/provenance.json")
+    blobs = dict.fromkeys(line.split()[3] for line in listed.splitlines() if line)
     for blob in blobs:
-        text = subprocess.run(["git", "cat-file", "blob", blob], capture_output=True).stdout
+        text = git("cat-file", "blob", blob)
         try:
             jobs = json.loads(text)["jobs"].values()
             yield {(path, entry[0]) for job in jobs for path, entry in job["outputs"].items()}

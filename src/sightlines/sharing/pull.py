@@ -30,16 +30,13 @@ from sightlines.sharing.dvc import (
     require_repository,
     shared_parts,
 )
-from sightlines.sharing.explain import say
+from sightlines.sharing.explain import of_experiment, say
 from sightlines.sharing.losses import left_out, only_here
 from sightlines.sharing.paths import refuse_links
 from sightlines.sharing.provenance import read_provenance
 from sightlines.sharing.remotes import prepare
 
-DIFFER = (
-    "files here differ from the shared ones and would be lost. Share them first, or give them up: "
-    "make pull FORCE=1"
-)
+DIFFER = "files here differ from the shared ones and would be lost"
 SHORT = {"report": "report.html", "splits": "data"}
 
 
@@ -82,7 +79,7 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
     if done.returncode:
         said = done.stderr + done.stdout
         if "--force" in said or "going to be removed" in said or "unsaved" in said:
-            raise ShareError(f"{DIFFER}\n{said.strip()}")
+            raise ShareError(f"{_differ(experiment)}\n{said.strip()}")
         raise ShareError(f"dvc checkout: {explain_failure(done)}")
     print(f"{fetched.stdout.strip()}\n{done.stdout.strip()}".strip())
     report = Path("results", experiment, "report.html")
@@ -103,7 +100,7 @@ def _refuse_patterns(asked: list[str]) -> None:
 
 def _refuse_losses(wanted: list[str], experiment: str) -> None:
     if own := only_here(wanted, experiment):
-        raise ShareError(f"{DIFFER}\n{len(own)} files, such as {own[0]}")
+        raise ShareError(f"{_differ(experiment)}\n{len(own)} files, such as {own[0]}")
 
 
 def _tell_missing(asked: list[str]) -> None:
@@ -162,8 +159,17 @@ def _nothing_shared(experiment: str, remote: Remote | None, parts: list[str]) ->
     where = "" if remote else "no remote is set and "
     return (
         f"Nothing was pulled: {where}this commit names no shared results of {experiment}. "
-        f"To make them here: make run"
+        f"To make them here: make run{of_experiment(_config(experiment))}"
     )
+
+
+def _differ(experiment: str) -> str:
+    give_up = f"make pull FORCE=1{of_experiment(_config(experiment))}"
+    return f"{DIFFER}. Share them first, or give them up: {give_up}"
+
+
+def _config(experiment: str) -> str:
+    return f"workflow/config/{experiment}.yaml"
 
 
 def main() -> int:

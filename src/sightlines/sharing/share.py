@@ -37,7 +37,7 @@ from sightlines.sharing.dvc import (
     shared_parts,
     write_stage,
 )
-from sightlines.sharing.explain import NOTHING, in_quotes, make_argument, say, table
+from sightlines.sharing.explain import NOTHING, in_quotes, make_argument, of_experiment, say, table
 from sightlines.sharing.losses import left_out
 from sightlines.sharing.metrics import metrics_path, write_metrics
 from sightlines.sharing.provenance import (
@@ -90,7 +90,7 @@ def share(config: Path, stale: bool) -> None:
     dvc("commit", "--force", stage)
     _stage_in_git(experiment, config, is_changed)
     if remote is None:
-        print(_without_remote(experiment))
+        print(_without_remote(experiment, config))
         return
     say(f"Pushing to {remote.name} ({remote.url}) …")
     look_for_losses(remote, [stage, str(DATA)])
@@ -128,6 +128,7 @@ def _require_current(experiment: str, config: Path, stale: bool) -> None:
         "results are not up to date, and nothing was shared.\n"
         f"{reason or 'the experiment has not run to its end'}\n"
         f"Run `{command}` first, or share them as they are: make share STALE=1"
+        f"{of_experiment(config.as_posix())}"
     )
 
 
@@ -208,13 +209,13 @@ def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:
         raise ShareError(f"git add: {done.stderr.strip()}")
 
 
-def _without_remote(experiment: str) -> str:
+def _without_remote(experiment: str, config: Path) -> str:
     return (
         f"{experiment}: DVC has the results and git the pointers, but no remote is set, so nothing "
         "was pushed.\n"
         "Set one, and share again:\n"
         "  dvc remote add --default <name> ssh://user@host/path    (or a folder, or WebDAV)\n"
-        "  make share"
+        f"  make share{of_experiment(config.as_posix())}"
     )
 
 

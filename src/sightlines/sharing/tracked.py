@@ -77,14 +77,14 @@ def refuse_conflicts(path: Path, text: str) -> None:
     if not CONFLICT.search(text):
         return
     name = shlex.quote(str(path))
-    if _git("ls-files", "--unmerged", "--", str(path)):
+    if git("ls-files", "--unmerged", "--", str(path)):
         cure = (
             f"Keep one side's results: git checkout --ours {name} (or --theirs; the same side for "
             f"each file that `git status` calls unmerged), git add {name}, then {AFTERWARDS}. "
             "Where the sides shared different experiments, delete the marker lines instead and "
             "keep both entries"
         )
-    elif (last := _git("show", f"HEAD:./{path}")) and not CONFLICT.search(last):
+    elif (last := git("show", f"HEAD:./{path}")) and not CONFLICT.search(last):
         cure = f"T{take_again(path)[1:]}"
     else:
         cure = (
@@ -94,7 +94,7 @@ def refuse_conflicts(path: Path, text: str) -> None:
     raise ShareError(f"{path} has merge conflicts, and nothing was done. {cure} (docs/sharing.md)")
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
     """What git says; nothing where it fails, or is not installed."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
@@ -105,4 +105,4 @@ def _git(*arguments: str) -> str:
 
 def is_in_git(path: Path) -> bool:
     """Whether git tracks a file, or has it staged."""
-    return bool(_git("ls-files", "--", str(path)))
+    return bool(git("ls-files", "--", str(path)))

@@ -1,7 +1,6 @@
 """Nothing expensive starts because a file was not pulled: say what to pull instead."""
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from sightlines.sharing.dvc import IMAGES
 from sightlines.sharing.explain import in_quotes, make_argument
 from sightlines.sharing.provenance import provenance_path
+from sightlines.sharing.tracked import git
 
 HEAVY = ("train_", "finetune_", "dump_")
 """Beginnings of the names of rules that run networks."""
@@ -24,9 +24,8 @@ def is_heavy(rule: str) -> bool:
 def committed(experiment: str, absent: Mapping[str, int]) -> dict[str, int]:
     """Of recorded files that are not here those that the last commit shares: they can be pulled."""
     path = provenance_path(experiment).as_posix()
-    done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True)
     try:
-        jobs = json.loads(done.stdout)["jobs"].values()
+        jobs = json.loads(git("show", f"HEAD:./{path}"))["jobs"].values()
         shared = {output for job in jobs for output in job["outputs"]}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return dict(absent)
