@@ -26,6 +26,7 @@ def test_the_same_bytes_again(copied, result):
     assert not (copied / ".cache/sightlines/reproduce").exists()
 
 
+@pytest.mark.slow
 def test_another_number_is_told_with_its_size(copied):
     table = copied / R / "tables/accuracy.csv"
     lines = table.read_text().splitlines()

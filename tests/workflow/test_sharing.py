@@ -180,6 +180,7 @@ def test_a_fresh_clone_of_the_project_pulls_without_an_error(tmp_path):
     assert "Nothing was pulled" in ok(pull(folder))
 
 
+@pytest.mark.slow
 def test_dvc_compares_two_commits(shared, tmp_path):
     copy = tmp_path / "two"
     shutil.copytree(shared, copy, symlinks=True, ignore=shutil.ignore_patterns(".cache"))

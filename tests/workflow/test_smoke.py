@@ -63,6 +63,7 @@ def test_a_second_run_has_nothing_to_do(smoke):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_one_core_and_two_give_the_same_bytes(smoke, tmp_path):
     done = snakemake(tmp_path, "--configfile", SMOKE, "--cores", "1")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -164,7 +165,7 @@ def test_a_damaged_dump_is_named_and_made_again(copied):
     dump = copied / f"results/smoke/dumps/gram/{network.slug}.safetensors"
     dump.write_bytes(dump.read_bytes()[:-1000])
     (copied / "results/smoke/tables/cka.parquet").unlink()
-    done = snakemake(copied, "--configfile", SMOKE, "--rerun-triggers", "input")
+    done = snakemake(copied, "--configfile", SMOKE)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert f"{network.slug}.safetensors: its content is not what its record says" in said
