@@ -28,6 +28,8 @@ quoted = '$(subst ','\'',$(1))'
 .PHONY: run test test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
 
 run: setup
+	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
+	  ls workflow/config/*.y*ml | grep -v /schema.yaml; exit 1; }
 	snakemake --configfile $(call quoted,$(CONFIG))
 	@name=$(call quoted,$(CONFIG)); name=$${name##*/}; echo "The report: results/$${name%.*}/report.html"
 

@@ -433,3 +433,15 @@ def test_tensors_without_entries_of_their_own_are_no_weights(model, tmp_path):
     odd = model.state_dict() | {name: torch.zeros(2, 2).to_sparse()}
     with pytest.raises(WeightsError, match=re.escape(name)):
         taken(model, tmp_path, odd)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull")],
+)
+def test_what_is_no_weights_yet_is_called_so(model, tmp_path, ending, content, said):
+    path = tmp_path / f"w.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"w\.{ending}.*{said}"):
+        weight_fitting.fit(model, path, FILE, False)

@@ -140,6 +140,7 @@ def test_each_order_gives_the_networks_own_accuracy(here, tmp_path, truth, weigh
     assert metrics["accuracy_all"] == pytest.approx(truth[weights], abs=1e-12)
     assert metrics["all_images"] == 12 * EACH
     assert card["class_order"] == metrics["class_order"] == order
+    assert card["classes"] == (AS_TEXT if order == "torchvision" else NUMBERS)
     assert any(order in text and "class order" in text for text in caplog.messages)
 
 

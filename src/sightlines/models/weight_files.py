@@ -36,6 +36,12 @@ def read(path: Path) -> dict[str, State]:
             f"there is no weight file {path}: set `weights` to a file below data_root "
             "(or below SIGHTLINES_DATA)"
         )
+    with path.open("rb") as handle:
+        begin = handle.read(64)
+    if not begin:
+        raise WeightsError(f"{path} is empty: fetch it again")
+    if begin.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{path} is a pointer of Git LFS, not the weights: run git lfs pull")
     if path.suffix in SAFE:
         return {"": _read_safetensors(path)}
     if path.suffix in TORCH:

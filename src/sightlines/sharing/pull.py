@@ -14,7 +14,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 from sightlines.errors import ShareError, exit_status
-from sightlines.experiment_names import named
+from sightlines.experiment_names import config_of, named
 from sightlines.sharing.dvc import (
     DATA,
     IMAGES,
@@ -169,7 +169,7 @@ def _differ(experiment: str) -> str:
 
 
 def _config(experiment: str) -> str:
-    return f"workflow/config/{experiment}.yaml"
+    return config_of(experiment, Path("workflow/config")).as_posix()
 
 
 def main() -> int:

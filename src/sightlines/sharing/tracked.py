@@ -77,7 +77,9 @@ def refuse_conflicts(path: Path, text: str) -> None:
     if not CONFLICT.search(text):
         return
     name = shlex.quote(str(path))
-    if git("ls-files", "--unmerged", "--", str(path)):
+    if not is_in_git(path):
+        cure = "git does not have this file: delete what lies between the marker lines, and these"
+    elif git("ls-files", "--unmerged", "--", str(path)):
         cure = (
             f"Keep one side's results: git checkout --ours {name} (or --theirs; the same side for "
             f"each file that `git status` calls unmerged), git add {name}, then {AFTERWARDS}. "

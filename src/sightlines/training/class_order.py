@@ -41,6 +41,14 @@ class ClassOrder:
     taken: str
     note: str
 
+    def name_outputs(self, outputs: Sequence[str], classes: Sequence[str]) -> list[str]:
+        """Names of a network's outputs; those without one get that of the class they stand for."""
+        names = list(outputs)
+        if _are_numbers(outputs):
+            for name, place in zip(classes, self.outputs, strict=False):
+                names[place] = name
+        return names
+
 
 def find_order(
     classes: Sequence[str],

@@ -62,7 +62,8 @@ def main(job: Job) -> None:
         handle.write((HISTORY + _history_row(metrics)).encode())
     files.write_json(job.output("metrics"), metrics)
     card = _describe(job, network, settings) | sees
-    card |= {"origin": origin, "classes": names, "parameters": facts_of_it["parameters"]}
+    card |= {"origin": origin, "parameters": facts_of_it["parameters"]}
+    card |= {"classes": order.name_outputs(names, image_set.classes)}
     card |= {"class_order": order.taken, "class_order_note": order.note}
     files.write_json(job.output("card"), card | fitted.on_card())
 
