@@ -6,9 +6,14 @@ file, but all files that look at the one finished smoke experiment go to one pro
 since they take longest.
 """
 
+import os
 import re
 
 import pytest
+
+# Tests call `make` as a person does, also where `make test` runs them.
+for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+    os.environ.pop(name, None)
 
 COMMAND = "python -m pytest -m slow"
 LEFT_OUT = "left_out"
