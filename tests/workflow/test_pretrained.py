@@ -17,6 +17,8 @@ from tests.rounding import assert_rounded
 from .conftest import ok, snakemake
 from .planning import planned
 
+pytestmark = pytest.mark.workflow
+
 WNIDS = ("n01440764", "n02102040", "n02979186")
 VIT = {
     "family": "timm",
