@@ -1,9 +1,8 @@
 """Which tests run, and which of them go to one process.
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
-several processes (as `make test` has them) tests go to them file by
-file, but all files that look at the one finished smoke experiment go to one process, and first,
-since they take longest.
+several processes (as `make test` has them) tests go to them file by file, but all files that look
+at the one finished smoke experiment go to one process, and first, since they take longest.
 """
 
 import os

@@ -7,7 +7,7 @@ from pathlib import Path
 from sightlines.file_hashes import hash_files
 from sightlines.sharing.dvc import dvc, open_repository
 from sightlines.sharing.provenance import read_provenance
-from sightlines.sharing.tracked import git
+from sightlines.sharing.tracked import git, recorded_outputs
 
 CHANGED = ("added", "modified", "unknown")
 """Files here that DVC tells from the shared ones; it also tells of renamed ones."""
@@ -78,9 +78,5 @@ def _committed() -> Iterator[set[Content]]:
     listed = git(*log, "--", "results/*/provenance.json")
     blobs = dict.fromkeys(line.split()[3] for line in listed.splitlines() if line)
     for blob in blobs:
-        text = git("cat-file", "blob", blob)
-        try:
-            jobs = json.loads(text)["jobs"].values()
-            yield {(path, entry[0]) for job in jobs for path, entry in job["outputs"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue  # then it can give nothing back
+        # One that cannot be read can give nothing back.
+        yield set((recorded_outputs(git("cat-file", "blob", blob)) or {}).items())

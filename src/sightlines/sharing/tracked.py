@@ -4,6 +4,7 @@ Each is read whole or refused. What cannot be read is never taken for absent: th
 shared would seem not to be, and be made again.
 """
 
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -103,6 +104,15 @@ def git(*arguments: str) -> str:
     except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+def recorded_outputs(provenance: str) -> dict[str, str] | None:
+    """SHA-256 of each output in the text of a committed provenance; None where it is none."""
+    try:
+        jobs = json.loads(provenance)["jobs"].values()
+        return {path: entry[0] for job in jobs for path, entry in job["outputs"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return None
 
 
 def is_in_git(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Nothing expensive starts because a file was not pulled: say what to pull instead."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from sightlines.sharing.dvc import IMAGES
 from sightlines.sharing.explain import in_quotes, make_argument
 from sightlines.sharing.provenance import provenance_path
-from sightlines.sharing.tracked import git
+from sightlines.sharing.tracked import git, recorded_outputs
 
 HEAVY = ("train_", "finetune_", "dump_")
 """Beginnings of the names of rules that run networks."""
@@ -24,10 +23,8 @@ def is_heavy(rule: str) -> bool:
 def committed(experiment: str, absent: Mapping[str, int]) -> dict[str, int]:
     """Of recorded files that are not here those that the last commit shares: they can be pulled."""
     path = provenance_path(experiment).as_posix()
-    try:
-        jobs = json.loads(git("show", f"HEAD:./{path}"))["jobs"].values()
-        shared = {output for job in jobs for output in job["outputs"]}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    shared = recorded_outputs(git("show", f"HEAD:./{path}"))
+    if shared is None:
         return dict(absent)
     return {path: size for path, size in absent.items() if path in shared}
 
