@@ -20,7 +20,7 @@ COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Asked at every call (0.03 s): ready, outdated, foreign, or nothing where its Python does not start.
-STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/checkout.py)
+STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/checkout.py)
 
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
@@ -59,7 +59,7 @@ $(VENV)/ready:
 	    $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(VENV)/uv.lock; }
 	$(BIN)/uv pip sync --quiet $(COMPILE) --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
-	@$(BIN)/python -I src/sightlines/checkout.py sign
+	@$(BIN)/python -I src/sightlines/core/checkout.py sign
 
 # Two processes, whose libraries take one thread each: more would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

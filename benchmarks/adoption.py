@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sightlines.files import sha256
+from sightlines.core.files import sha256
 from sightlines.sharing import snakemake_records
 from sightlines.sharing.adopt import adopt
 from sightlines.sharing.provenance import write_provenance

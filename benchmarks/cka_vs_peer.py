@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from cka import compute_cka
 
+from sightlines.core.files import TensorWriter
 from sightlines.dumps.gram import gram_shapes, minibatch_grams
 from sightlines.dumps.reading import GramDump
-from sightlines.files import TensorWriter
 from sightlines.measures import cka
 from sightlines.models.building import layers_of
 from sightlines.models.layers import layer_table
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.reference.cka_song import cka_song
@@ -202,7 +202,7 @@ def traps():
 
 def our_trap(shown, minibatches):
     """CKA of the two layers through the dump's own functions."""
-    from sightlines.measures import hsic
+    from sightlines.stats import hsic
 
     sums = np.zeros((2, 2))
     for images in minibatches:

@@ -14,7 +14,7 @@ import torch
 from sightlines.dumps.gram import minibatch_grams
 from sightlines.models.building import layers_of
 from sightlines.models.layers import capture
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 IMAGES, REPEATS = 256, 5
 

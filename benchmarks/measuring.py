@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightlines.devices import Compute
+from sightlines.core.devices import Compute
 from sightlines.models import building
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
+from sightlines.plan.schedule import Order
 from sightlines.training.finite import FiniteWatch
-from sightlines.training.schedule import Order
 from sightlines.training.training import Plan, Training
 
 VIT: dict[str, Any] = {

@@ -31,7 +31,7 @@ def work(kind, folder, times):
     """Run one command in this process and print its peak memory in bytes."""
     import logging
 
-    from sightlines.stage import Job
+    from sightlines.jobs.command import Job
 
     output = folder / f"{kind}{times}.safetensors"
     if kind == "cka":

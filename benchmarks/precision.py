@@ -16,10 +16,10 @@ from dataclasses import replace
 import torch
 from measuring import RESNET, VIT, Stepper, cpu_s, measure
 
-from sightlines import devices
-from sightlines.config import FOLDER, load
-from sightlines.hardware import describe_hardware
-from sightlines.precision import CAPS, format_name
+from sightlines.core import devices
+from sightlines.core.hardware import describe_hardware
+from sightlines.core.precision import CAPS, format_name
+from sightlines.plan.config import FOLDER, load
 
 ROUNDS, GOAL = 7, 0.9
 WIDTHS, CHANNELS = (36, 96, 192), (32, 64)

@@ -15,8 +15,8 @@ import measuring
 import numpy as np
 
 from sightlines.dumps.features_reading import Labelled
-from sightlines.measures import ridge
 from sightlines.measures.probing import EVERY_IMAGE, Support, groups_of, probe
+from sightlines.stats import ridge
 
 CLASSES, HELD_OUT, REPEATS, TIMES = 10, 250, 7, 40
 CASES = ((1000, 48, 500), (1000, 64, 500), (1000, 128, 500), (1000, 128, 3000), (100, 128, 500))

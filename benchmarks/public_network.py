@@ -21,11 +21,11 @@ from typing import Any
 import measuring
 import torch
 
+from sightlines.core.files import TensorWriter, safetensors_bytes
 from sightlines.dumps import attention, gram
-from sightlines.files import TensorWriter, safetensors_bytes
 from sightlines.models.building import build, layers_of, placed
 from sightlines.models.layers import capture, layer_table
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 IMAGES, SIZE_PX = 256, 224
 

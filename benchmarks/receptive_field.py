@@ -13,7 +13,7 @@ from sightlines.dumps.receptive_field_gradients import at_centre, channel_gradie
 from sightlines.dumps.receptive_field_layers import target_of, watched_layers
 from sightlines.models.building import layers_of
 from sightlines.models.layers import capture
-from sightlines.registry import load
+from sightlines.plan.registry import load
 
 IMAGES, CHANNELS, DEPTHS, REPEATS = 32, 4, 3, 3
 AT_ONCE = 4

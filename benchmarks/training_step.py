@@ -12,9 +12,9 @@ import torch
 from measuring import CLASSES, SIZE_PX, Stepper, measure
 from torch.nn.functional import cross_entropy
 
-from sightlines import devices
-from sightlines.config import FOLDER, load
+from sightlines.core import devices
 from sightlines.models import building
+from sightlines.plan.config import FOLDER, load
 from sightlines.training.recipe import make_optimizer
 from sightlines.training.training import use_plain_attention
 

@@ -5,7 +5,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from sightlines.checkout import interpreter
+from sightlines.core.checkout import interpreter
 
 START = "#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
 """How pip and uv begin a program whose Python has a long path, or one with blanks."""
@@ -35,4 +35,4 @@ def lend_environment(project):
     programs = [p.name for p in here.iterdir() if (i := interpreter(p)) and i.parent == here]
     make_environment(project / ".venv", project / "src", programs)
     python = project / ".venv/bin/python"
-    subprocess.run([python, "-I", project / "src/sightlines/checkout.py", "sign"], check=True)
+    subprocess.run([python, "-I", project / "src/sightlines/core/checkout.py", "sign"], check=True)

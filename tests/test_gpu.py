@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines.devices import prepare
+from sightlines.core.devices import prepare
 from sightlines.dumps.gram_product import packed_gram
 from tests.rounding import assert_rounded
 from tests.training import jobs

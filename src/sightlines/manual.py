@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from sightlines import registry
 from sightlines.claims.judge import all_claims
-from sightlines.config import FOLDER, member_schema, read_schema
-from sightlines.errors import exit_status
+from sightlines.core.errors import exit_status
+from sightlines.plan import registry
+from sightlines.plan.config import FOLDER, member_schema, read_schema
 
 INTRODUCTION = """\
 # The manual of every key
@@ -27,7 +27,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
     snakemake results/cifar10/figures/fig01_cka_within.svg    # one file, by its name
     snakemake --config seed=1                                 # one key, this once
     snakemake --config 'train={steps: 6}'                     # one value of a block
-    python -m sightlines.config workflow/config/mine.yaml     # check a file, run nothing
+    python -m sightlines.check workflow/config/mine.yaml     # check a file, run nothing
 
 | file | what |
 |---|---|
@@ -40,7 +40,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 | `imagenette.yaml` | two ImageNet networks on Imagenette, half an hour on 2 cores |
 
 Keys that a file leaves out take the default below; an unknown key is an error that names the
-nearest known one. `python -m sightlines.config` lists everything that is wrong with a file's keys
+nearest known one. `python -m sightlines.check` lists everything that is wrong with a file's keys
 at once.
 """
 CLAIMS = """\

@@ -7,8 +7,8 @@ import tarfile
 
 import numpy as np
 
+from sightlines.core.errors import DataError, DiskError
 from sightlines.datasets import cifar10, prepare
-from sightlines.errors import DataError, DiskError
 from tests.bad_input.catalogue import case, job
 from tests.datasets.test_cifar import ARCHIVE, FOLDER, MEMBERS, Hostile, make_archive, md5, release
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightlines.errors import SightlinesError
-from sightlines.stage import Job
+from sightlines.core.errors import SightlinesError
+from sightlines.jobs.command import Job
 
 LOG = logging.getLogger("tests.bad_input")
 Command = Callable[[], object]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from sightlines.config import FOLDER
-from sightlines.errors import ConfigError
-from sightlines.experiment import Experiment
+from sightlines.core.errors import ConfigError
+from sightlines.plan.config import FOLDER
+from sightlines.plan.experiment import Experiment
 from tests.bad_input.catalogue import case
 
 MANUAL = "\nworkflow/config/README.md explains every key."

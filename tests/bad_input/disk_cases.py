@@ -8,10 +8,10 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+from sightlines.core.errors import DiskError, TrainingError
+from sightlines.core.files import write_json
 from sightlines.datasets import imagefolder, prepare
 from sightlines.dumps import features, labelled
-from sightlines.errors import DiskError, TrainingError
-from sightlines.files import write_json
 from sightlines.measures import accuracy
 from sightlines.training import state
 from tests.bad_input.catalogue import case, job

@@ -6,14 +6,14 @@ import pickle
 import numpy as np
 import pandas as pd
 
+from sightlines.core.errors import ConfigError, ResultError, TrainingError, WeightsError
+from sightlines.core.files import read_json, write_json, write_tensors
 from sightlines.datasets import split
 from sightlines.dumps import features, gram
 from sightlines.dumps.reading import GramDump
-from sightlines.errors import ConfigError, ResultError, TrainingError, WeightsError
 from sightlines.figures import fig01_cka_within
-from sightlines.files import read_json, write_json, write_tensors
 from sightlines.measures import accuracy, attention_distance, cka, curves, data_fractions
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
 from tests.bad_input.catalogue import case, job
 from tests.dumps import making_experiments as experiments
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram

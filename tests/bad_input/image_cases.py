@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sightlines.core.errors import DataError, MissingSourceError
 from sightlines.datasets import imagefolder, prepare
 from sightlines.dumps import gram
-from sightlines.errors import DataError, MissingSourceError
 from tests.bad_input.catalogue import case, job
 from tests.datasets.test_imagefolder import bomb
 from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_reference

@@ -6,9 +6,9 @@ import pandas as pd
 from sightlines.claims import judge as judging
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.verdict import judge
-from sightlines.files import TensorWriter, write_table
-from sightlines.networks import Network, per_cent
-from sightlines.tables import COLUMNS
+from sightlines.core.files import TensorWriter, write_table
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.tables import COLUMNS
 
 GROUPS = 4
 """Groups of images of every jackknife; `replicates` have an interval of ± 5.5 spread."""

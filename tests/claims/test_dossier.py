@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from sightlines import registry
 from sightlines.claims.judge import all_claims
+from sightlines.plan import registry
 
 CLAIMS = all_claims()
 IDS = [*(f"C{n}" for n in range(1, 33)), "C16b", "C17b", "C20b", "V1", "V2"]

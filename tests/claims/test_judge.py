@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sightlines import registry
 from sightlines.claims.cases import each, each_pair
 from sightlines.claims.claim import Case, NotMeasured, exactly
 from sightlines.claims.judge import INDICES, all_claims, case_table, claim_table, main
 from sightlines.claims.verdict import VERDICTS, Verdict, judge
-from sightlines.files import read_table
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.core.files import read_table
+from sightlines.jobs.command import Job
+from sightlines.plan import registry
+from sightlines.results.tables import COLUMNS
 from tests.claims.making_evidence import RESNET, SLUGS, TRAINED, VIT, claim, make_evidence
 
 CLAIMS = all_claims()

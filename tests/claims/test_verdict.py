@@ -19,7 +19,7 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.statistics import resampled
 from sightlines.claims.verdict import VERDICTS, judge
-from sightlines.measures.jackknife import leave_one_out
+from sightlines.stats.jackknife import leave_one_out
 from tests.claims.making_evidence import MEANS
 from tests.rounding import rounded
 

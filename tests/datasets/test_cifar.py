@@ -13,11 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from sightlines.core.errors import DataError
+from sightlines.core.files import read_json
 from sightlines.datasets import cifar10, cifar100, download
 from sightlines.datasets.cifar_archive import Release
 from sightlines.datasets.unpickling import read_pickle
-from sightlines.errors import DataError
-from sightlines.files import read_json
 
 LOG = logging.getLogger("test")
 FOLDER = "tiny-batches-py"

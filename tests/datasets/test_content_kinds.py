@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from sightlines.core.errors import DataError
 from sightlines.datasets import content_kinds, imagefolder, photographs
 from sightlines.datasets.views import View
-from sightlines.errors import DataError
 from tests.datasets.making_photographs import exif, jpeg, saved, tiff16
 
 

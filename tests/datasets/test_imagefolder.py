@@ -13,19 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sightlines import file_hashes, seeds
-from sightlines.datasets import (
-    imagefolder,
-    imagefolder_manifest,
-    photographs,
-    prepare,
-    reading,
-)
+from sightlines.core import file_hashes, seeds
+from sightlines.core.devices import Compute
+from sightlines.core.errors import ConfigError, DataError
+from sightlines.core.files import read_json
+from sightlines.datasets import imagefolder, imagefolder_manifest, photographs, prepare, reading
 from sightlines.datasets.views import View
-from sightlines.devices import Compute
-from sightlines.errors import ConfigError, DataError
-from sightlines.files import read_json
-from sightlines.stage import Job
+from sightlines.jobs.command import Job
 
 LOG = logging.getLogger("test")
 SETTINGS = {"kind": "imagefolder", "folder": "mine", "size_px": 24, "test_share": 0.3}

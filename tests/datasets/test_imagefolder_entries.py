@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from sightlines import file_hashes
+from sightlines.core import file_hashes
+from sightlines.core.errors import DataError
 from sightlines.datasets import imagefolder
 from sightlines.datasets.imagefolder_scan import scan
-from sightlines.errors import DataError
 from tests.datasets.test_imagefolder import SETTINGS, make_folder, offences, picture, run_prepare
 
 

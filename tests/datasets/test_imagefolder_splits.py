@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from sightlines.core.errors import DataError
 from sightlines.datasets import imagefolder
 from sightlines.datasets.imagefolder_splits import find_division, part_of
-from sightlines.errors import DataError
 from tests.datasets.test_imagefolder import (
     LOG,
     SETTINGS,

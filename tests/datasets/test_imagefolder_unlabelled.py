@@ -5,12 +5,12 @@ import logging
 import pandas as pd
 import pytest
 
+from sightlines.core.errors import DataError
+from sightlines.core.files import TensorReader
 from sightlines.datasets import imagefolder, prepare, split
 from sightlines.datasets.store import UNLABELLED, read_dataset, read_labels
 from sightlines.dumps import gram
-from sightlines.errors import DataError
-from sightlines.files import TensorReader
-from sightlines.stage import Job
+from sightlines.jobs.command import Job
 from tests.datasets.test_imagefolder import SETTINGS, make_folder, picture
 from tests.dumps.making_experiments import VIT, make_dataset, make_job, make_network
 from tests.measures.test_cka import run_main

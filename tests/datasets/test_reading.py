@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from sightlines.core.devices import Compute
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorReader, sha256
 from sightlines.datasets import reading, shapes, split
-from sightlines.devices import Compute
-from sightlines.errors import ResultError
-from sightlines.files import TensorReader, sha256
-from sightlines.stage import Job
+from sightlines.jobs.command import Job
 from tests.rounding import assert_rounded
 
 LOG = logging.getLogger("test")

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.core.errors import ConfigError
+from sightlines.core.files import read_json, sha256
 from sightlines.datasets import shapes, shapes_integers, shapes_outlines
 from sightlines.datasets.shapes_integers import Draws, cosine, sine
-from sightlines.errors import ConfigError
-from sightlines.files import read_json, sha256
 from tests.rounding import assert_rounded, bound
 
 LOG = logging.getLogger("test")

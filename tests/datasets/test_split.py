@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.errors import ConfigError
+from sightlines.core.files import TensorReader, write_tensors
 from sightlines.datasets import split, store
-from sightlines.errors import ConfigError
-from sightlines.files import TensorReader, write_tensors
 
 SETTINGS = {
     "validation": 101,

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from sightlines.core.devices import Compute
+from sightlines.core.errors import ConfigError, DiskError
+from sightlines.core.files import read_json, sha256
 from sightlines.datasets import reading, store, textures
 from sightlines.datasets.shapes_integers import Draws
 from sightlines.datasets.shapes_render import _surface, render, render_surface
 from sightlines.datasets.shapes_scene import draw_scene
 from sightlines.datasets.shapes_textures import TEXTURES
-from sightlines.devices import Compute
-from sightlines.errors import ConfigError, DiskError
-from sightlines.files import read_json, sha256
 from tests.rounding import assert_rounded
 
 LOG = logging.getLogger("test")

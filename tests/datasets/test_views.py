@@ -10,10 +10,10 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from sightlines.core.errors import ConfigError
 from sightlines.datasets.photographs import decode
 from sightlines.datasets.reading import scale
 from sightlines.datasets.views import View
-from sightlines.errors import ConfigError
 
 
 def photograph(width: int, height: int) -> Image.Image:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from sightlines.core.devices import Compute
+from sightlines.core.errors import DataError
+from sightlines.core.files import read_json
 from sightlines.datasets import imagefolder, photographs, reading, wide_pixels
 from sightlines.datasets.views import View
 from sightlines.datasets.white_levels import describe_white, white_levels
-from sightlines.devices import Compute
-from sightlines.errors import DataError
-from sightlines.files import read_json
 from tests.datasets.making_photographs import chunk, png16, tiff16
 
 WIDTH = 64

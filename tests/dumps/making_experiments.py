@@ -4,11 +4,11 @@ import logging
 
 import numpy as np
 
+from sightlines.core.files import sha256, write_json, write_npy, write_tensors
 from sightlines.datasets import split, store
-from sightlines.files import sha256, write_json, write_npy, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.models import building
-from sightlines.registry import load
-from sightlines.stage import Job
+from sightlines.plan.registry import load
 
 COMPUTE = {"device": "cpu", "threads": 1, "workers": 0, "batch_size": 7}
 VIT = {

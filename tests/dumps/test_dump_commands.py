@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files
+from sightlines.core import files
+from sightlines.core.errors import DiskError, ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import attention, features, gram
 from sightlines.dumps.network import Shown
 from sightlines.dumps.reading import AttentionDump, GramDump
-from sightlines.errors import DiskError, ResultError
 from sightlines.models.attention import capture_attention
 from sightlines.models.layers import capture
 from tests.dumps.grams import assert_gram

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files, registry
+from sightlines.core import files
 from sightlines.dumps import features, gram
 from sightlines.dumps.reading import GramDump
 from sightlines.models import building
 from sightlines.models.layers import capture
+from sightlines.plan import registry
 from tests.dumps import making_experiments as making
 from tests.dumps.grams import assert_gram
 from tests.dumps.test_dump_commands import shown

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files
+from sightlines.core import files
+from sightlines.core.errors import DiskError, ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import features, token_features
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.dumps.labelled import probe_depths, probed_layers
-from sightlines.errors import DiskError, ResultError
 from sightlines.models.building import layers_of
 from sightlines.models.layers import Layer, capture
 from tests.dumps.making_experiments import (

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files
+from sightlines.core import files
+from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import heads
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.heads_reading import HeadsDump
-from sightlines.errors import ResultError
 from tests.dumps.grams import gram_of
 from tests.dumps.making_experiments import (
     RESNET,

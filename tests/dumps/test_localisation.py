@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files
+from sightlines.core import files
+from sightlines.core.errors import ConfigError, DiskError, ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import localisation, localisation_hsic
 from sightlines.dumps.localisation_hsic import cell_positions, centred_pairs, token_patch_hsic
 from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.dumps.network import Shown
-from sightlines.errors import ConfigError, DiskError, ResultError
 from sightlines.models.layers import capture
 from tests.dumps.making_experiments import (
     RESNET,

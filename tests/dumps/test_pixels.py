@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files, registry
+from sightlines.core import files
+from sightlines.core.errors import DiskError, ResultError
 from sightlines.dumps import gram, pixels
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.errors import DiskError, ResultError
-from sightlines.stage import Job
+from sightlines.jobs.command import Job
+from sightlines.plan import registry
 from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import (
     COMPUTE,

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sightlines import files
+from sightlines.core import files
+from sightlines.core.errors import DiskError, ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import receptive_field
 from sightlines.dumps.receptive_field_gradients import channel_gradients
@@ -18,7 +19,6 @@ from sightlines.dumps.receptive_field_layers import (
     watched_layers,
 )
 from sightlines.dumps.receptive_field_reading import ReceptiveFieldDump
-from sightlines.errors import DiskError, ResultError
 from sightlines.models import building
 from sightlines.models.layers import Layer, capture
 from tests.dumps.making_experiments import (

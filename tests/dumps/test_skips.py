@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import files
+from sightlines.core import files
+from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import normalise
-from sightlines.dumps import skips, skips_branches
+from sightlines.dumps import skips
 from sightlines.dumps.skips import median_of_defined
-from sightlines.dumps.skips_branches import capture_branches, find_branches, ratios_and_cosines
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
-from sightlines.errors import ResultError
+from sightlines.models import branches as skips_branches
 from sightlines.models import building
+from sightlines.models.branches import capture_branches, find_branches, ratios_and_cosines
 from sightlines.models.lean import timm_module
 from tests.dumps.making_experiments import (
     RESNET,

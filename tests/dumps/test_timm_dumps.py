@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sightlines.devices import prepare
+from sightlines.core.devices import prepare
+from sightlines.core.files import TensorReader, write_tensors
 from sightlines.dumps import features, gram, localisation, skips, token_features
 from sightlines.dumps.labelled import last_shape, probed_layers
 from sightlines.dumps.localisation_reading import LocalisationDump
@@ -20,14 +21,13 @@ from sightlines.dumps.receptive_field_layers import (
     target_of,
     watched_layers,
 )
-from sightlines.dumps.skips_branches import find_branches
 from sightlines.dumps.skips_reading import SkipsDump
-from sightlines.files import TensorReader, write_tensors
 from sightlines.models import timm_blocks
 from sightlines.models.attention import has_class_token, prefix_tokens
+from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer, capture
 from sightlines.models.lean import timm_module
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import COMPUTE
 

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from sightlines.networks import Network, per_cent
-from sightlines.seeds import generator
-from sightlines.tables import COLUMNS
+from sightlines.core.seeds import generator
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.tables import COLUMNS
 
 UNIFORM_PX = 16.5
 UNITS = {0: "block00.out", 1: "block01.out", 3: "block02.out", 4: "block03.out"}

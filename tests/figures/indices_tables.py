@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from sightlines.networks import Network
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
 
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 BLOCKS = [7, 13, 19, 25]

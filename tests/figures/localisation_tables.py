@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from sightlines.figures.selecting import settings
-from sightlines.measures.jackknife import ALL
+from sightlines.core.seeds import generator
 from sightlines.measures.localisation_scores import interior, ranks, z_scores
-from sightlines.networks import Network, per_cent
-from sightlines.seeds import generator
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import settings
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import ALL
 
 SCORES = ("cka", "less_baseline", "deconfounded")
 

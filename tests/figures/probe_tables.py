@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from sightlines.figures.selecting import settings
-from sightlines.networks import Network, per_cent
-from sightlines.seeds import generator
-from sightlines.tables import COLUMNS
+from sightlines.core.seeds import generator
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import settings
+from sightlines.results.tables import COLUMNS
 
 SIDE = 3
 CHANCE = 0.1

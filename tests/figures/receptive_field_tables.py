@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sightlines.networks import Network, per_cent
+from sightlines.plan.networks import Network, per_cent
 
 GROUPS, SIZE_PX, PATCH_PX = 4, 16, 4
 BLOCKS = (0, 2, 4)

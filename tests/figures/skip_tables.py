@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from sightlines.figures.selecting import settings
-from sightlines.networks import Network, per_cent
-from sightlines.seeds import generator
+from sightlines.core.seeds import generator
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import settings
 
 NETWORK = ["model", "fraction", "seed"]
 

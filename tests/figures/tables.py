@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pandas as pd
 
-from sightlines.figures.selecting import main_models, settings
-from sightlines.networks import Network, per_cent
-from sightlines.seeds import generator
+from sightlines.core.seeds import generator
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import main_models, settings
 from tests.figures import (
     attention_tables,
     indices_tables,

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import (
     attention_panels,
     fig03_attention_distance,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sightlines.errors import DiskError, ResultError
+from sightlines.core.errors import DiskError, ResultError
+from sightlines.core.files import write_table
 from sightlines.figures import drawing, style
 from sightlines.figures.accuracy_by_fraction import READS, draw
-from sightlines.files import write_table
-from sightlines.stage import Job
+from sightlines.jobs.command import Job
 from tests.figures import tables as synthetic
 
 CONFIG = synthetic.config()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import fig06_receptive_field_curves as curves
 from sightlines.figures import fig06_receptive_fields as fields
 from sightlines.figures import style

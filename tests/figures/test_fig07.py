@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import (
     fig07_skip_ratios,
     figE1_skip_tokens,
@@ -9,7 +9,7 @@ from sightlines.figures import (
     skip_panels,
     style,
 )
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 from tests.figures import tables as synthetic
 from tests.figures.skip_tables import skip_ratios, skip_tokens
 from tests.figures.tables import DRAWN

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import (
     fig01_cka_within,
     fig02_cka_across,
     fig08_skipless,
     figG2_across_sizes,
     figH_mixer,
-    selecting,
     style,
 )
+from sightlines.results import selecting
 from tests.figures import tables as synthetic
 
 VIT = {"family": "vit", "width": 48, "pool": "cls", "skipless_block": -1, "skipless": "both"}

@@ -3,8 +3,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sightlines import registry
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import (
     fig09_localisation,
     fig10_localisation_gap,
@@ -12,7 +11,8 @@ from sightlines.figures import (
     style,
 )
 from sightlines.figures.localisation_selecting import shown_tokens
-from sightlines.figures.selecting import plain_models
+from sightlines.plan import registry
+from sightlines.results.selecting import plain_models
 from tests.figures import tables as synthetic
 from tests.figures.localisation_tables import localisation_tables
 from tests.figures.tables import DRAWN

@@ -1,6 +1,6 @@
 import pytest
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import (
     fig11_token_probes,
     fig13_probes_by_depth,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import figG1_finetuning
-from sightlines.measures.jackknife import standard_error
+from sightlines.stats.jackknife import standard_error
 from tests.figures import tables as synthetic
 from tests.figures.tables import DRAWN
 from tests.figures.verdict_tables import finetuning, tuned_accuracy

@@ -7,8 +7,7 @@ from matplotlib import _pylab_helpers
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sightlines import registry
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import (
     accuracy_by_fraction,
     fig01_cka_within,
@@ -19,8 +18,9 @@ from sightlines.figures import (
     style,
     training_curves,
 )
-from sightlines.requirements import unmet_needs
-from sightlines.tables import COLUMNS
+from sightlines.plan import registry
+from sightlines.plan.checks import unmet_needs
+from sightlines.results.tables import COLUMNS
 from tests.figures import tables as synthetic
 from tests.figures import verdict_tables
 from tests.figures.tables import DRAWN

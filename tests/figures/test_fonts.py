@@ -10,11 +10,11 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sightlines.core.files import write_table
 from sightlines.figures import drawing, fonts, style
 from sightlines.figures.accuracy_by_fraction import READS, draw
 from sightlines.figures.maps import wrapped
-from sightlines.files import write_table
-from sightlines.stage import Job
+from sightlines.jobs.command import Job
 from tests.figures import tables as synthetic
 
 CAT, DOG = "\N{CJK UNIFIED IDEOGRAPH-732B}", "\N{CJK UNIFIED IDEOGRAPH-72AC}"

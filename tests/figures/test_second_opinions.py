@@ -3,9 +3,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sightlines import registry
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import diagnostics, second_opinions, style
+from sightlines.plan import registry
 from tests.figures import tables as synthetic
 from tests.figures.indices_tables import layer_diagnostics, similarity_indices
 from tests.figures.tables import DRAWN

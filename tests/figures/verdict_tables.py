@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from sightlines.figures.selecting import settings
-from sightlines.networks import Network
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import settings
+from sightlines.results.tables import COLUMNS
 
 TASKS = {"near": "in", "far": "out"}
 GROUPS = 8

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sightlines.core.files import write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.files import write_tensors
 
 STORED = {"terms": 1, "size": 1, "dtype": np.float32}
 """How a CKA rounds whose Grams are stored in float32: each entry once, and it is 1 at most."""

@@ -3,10 +3,10 @@ import logging
 import numpy as np
 import pytest
 
-from sightlines.errors import ResultError
-from sightlines.files import read_table
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table
+from sightlines.jobs.command import Job
 from sightlines.measures import attention_distance
-from sightlines.stage import Job
 from tests.measures.making_dumps import write_attention
 from tests.rounding import rounded
 

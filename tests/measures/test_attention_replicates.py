@@ -3,10 +3,10 @@ import logging
 import numpy as np
 import pytest
 
-from sightlines.files import TensorReader, read_table, write_tensors
+from sightlines.core.files import TensorReader, read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import attention_distance, attention_replicates
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
 from tests.measures.making_dumps import write_attention
 from tests.rounding import assert_rounded
 

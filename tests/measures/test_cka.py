@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.errors import ConfigError, ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.errors import ConfigError, ResultError
-from sightlines.files import read_table, write_tensors
-from sightlines.measures import cka, hsic
+from sightlines.jobs.command import Job
+from sightlines.measures import cka
 from sightlines.measures.similarity import jackknife
-from sightlines.stage import Job
+from sightlines.stats import hsic
 from tests.measures.making_dumps import (
     STORED,
     layer_rows,
@@ -230,7 +231,8 @@ def test_layers_are_listed_once_a_model(two_networks, tmp_path):
 def test_same_dumps_same_bytes_and_no_torch(two_networks, tmp_path):
     _, paths, networks = two_networks
     code = (
-        "import sys; from sightlines.measures.cka import main; from sightlines.stage import run;"
+        "import sys; from sightlines.measures.cka import main;"
+        "from sightlines.jobs.command import run;"
         "run(main); assert 'torch' not in sys.modules"
     )
     written = []

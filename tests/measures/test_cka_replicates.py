@@ -5,11 +5,11 @@ import logging
 import numpy as np
 import pytest
 
-from sightlines.files import TensorReader, read_table
+from sightlines.core.files import TensorReader, read_table
+from sightlines.jobs.command import Job
 from sightlines.measures import cka
-from sightlines.measures.jackknife import standard_error
-from sightlines.networks import Network
-from sightlines.stage import Job
+from sightlines.plan.networks import Network
+from sightlines.stats.jackknife import standard_error
 from tests.measures.making_dumps import STORED, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded

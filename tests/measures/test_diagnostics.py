@@ -3,12 +3,12 @@ import logging
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import diagnostics
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
 from tests.measures.making_dumps import layer_rows, pack_features, write_gram
 from tests.reference.cka_song import hsic_song
 from tests.rounding import rounded

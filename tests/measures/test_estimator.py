@@ -6,13 +6,13 @@ import logging
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import estimator
-from sightlines.networks import Network
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
 from tests.measures.making_dumps import STORED, pack_features, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded

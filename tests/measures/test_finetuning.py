@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from sightlines.claims.judge import INDICES
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_json, write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_json, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import finetuning
-from sightlines.measures.jackknife import standard_error
 from sightlines.measures.similarity import group_of
 from sightlines.measures.similarity_indices import PIXELS
 from sightlines.measures.tasks import task_of
-from sightlines.networks import Network
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import standard_error
 from tests.measures.making_dumps import STORED, layer_rows, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded

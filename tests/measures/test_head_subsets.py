@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from sightlines.claims.judge import INDICES
+from sightlines.core.errors import ConfigError, ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump
-from sightlines.errors import ConfigError, ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import head_subsets
-from sightlines.measures.jackknife import standard_error
-from sightlines.networks import Network
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import standard_error
 from tests.measures import test_indices as twins
 from tests.measures.making_dumps import (
     STORED,

@@ -4,13 +4,13 @@ import math
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.localisation_reading import LocalisationDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import localisation
 from sightlines.measures import localisation_scores as scores
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
 from tests.reference.cka_song import cka_song, hsic_song
 from tests.rounding import assert_rounded, rounded
 

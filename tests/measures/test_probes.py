@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import probes, probing, token_probes
-from sightlines.measures.ridge import PENALTIES
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.ridge import PENALTIES
 from tests.measures.test_ridge import slow_scores
 from tests.rounding import assert_rounded, rounded
 

@@ -3,19 +3,19 @@ import logging
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.receptive_field_reading import ReceptiveFieldDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import receptive_fields
-from sightlines.measures.jackknife import standard_error
 from sightlines.measures.receptive_fields import (
     half_mass_radius,
     measure_map,
     pool_map,
     square_share,
 )
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import standard_error
 from tests.reference.receptive_field_loops import sizes
 from tests.rounding import assert_rounded, rounded
 

@@ -3,12 +3,12 @@ import logging
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table
 from sightlines.dumps.reading import GramDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table
+from sightlines.jobs.command import Job
 from sightlines.measures import similarity_indices as measure
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
 from tests.measures import test_indices as twins
 from tests.measures.making_dumps import STORED, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song, hsic_song

@@ -4,13 +4,13 @@ import logging
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.measures import skip_ratios
-from sightlines.measures.jackknife import standard_error
-from sightlines.stage import Job
-from sightlines.tables import COLUMNS
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import standard_error
 from tests.rounding import assert_rounded, rounded
 
 SIZES = [5, 3, 4, 5]

@@ -3,12 +3,12 @@ import logging
 import pandas as pd
 import pytest
 
-from sightlines.errors import ResultError
-from sightlines.files import read_table, write_json
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_table, write_json
+from sightlines.jobs.command import Job
 from sightlines.measures import accuracy, curves
 from sightlines.measures.data_fractions import COLUMNS, compare_fractions
-from sightlines.networks import Network
-from sightlines.stage import Job
+from sightlines.plan.networks import Network
 from tests.rounding import rounded
 
 LOG = logging.getLogger("test")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines.errors import ResultError, WeightsError
-from sightlines.files import write_json, write_tensors
+from sightlines.core.errors import ResultError, WeightsError
+from sightlines.core.files import write_json, write_tensors
 from sightlines.models import building
 from tests.models.nets import CLASSES, NETS, SIZE_PX, VIT
 

@@ -1,6 +1,6 @@
 import pytest
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models import mixer, resnet, vit
 from tests.models.nets import RESNET, VIT
 

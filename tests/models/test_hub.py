@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import constants
 from safetensors.numpy import save
 
-from sightlines.errors import ConfigError, DiskError, WeightsError
+from sightlines.core.errors import ConfigError, DiskError, WeightsError
 from sightlines.models import hub, hub_cache
 
 LOG = logging.getLogger("test")

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sightlines import registry
 from sightlines.models import building
 from sightlines.models.layers import Layer, capture, layer_table
+from sightlines.plan import registry
 from tests.models.nets import CLASSES, IMAGES, NETS, SIZE_PX
 from tests.rounding import assert_rounded
 

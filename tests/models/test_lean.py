@@ -42,7 +42,7 @@ def test_packages_that_are_there_are_used():
 def test_choosing_the_device_does_not_load_the_compiler():
     run(
         after="""
-from sightlines import devices
+from sightlines.core import devices
 import torch
 devices.prepare({"device": "cpu", "threads": 1, "workers": 0})
 assert torch.are_deterministic_algorithms_enabled() and "torch._dynamo" not in sys.modules

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from sightlines import config as configs
+from sightlines.core.errors import ConfigError, MissingSourceError
 from sightlines.datasets.views import View
-from sightlines.errors import ConfigError, MissingSourceError
-from sightlines.experiment import Experiment
 from sightlines.models import building, timm, timm_building, timm_facts
-from sightlines.requirements import _check_view
+from sightlines.plan import config as configs
+from sightlines.plan.checks import _check_view
+from sightlines.plan.experiment import Experiment
 from tests.models.public import captured
 
 VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}

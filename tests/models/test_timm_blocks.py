@@ -5,9 +5,9 @@ import timm
 import torch
 from torch import nn
 
-from sightlines.dumps.skips_branches import find_branches
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.models import attention, building, mixer, resnet, timm_blocks, vit
+from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer, capture, with_channels_first
 from sightlines.models.timm_blocks import Traits
 from tests.models.nets import CLASSES, NETS, SIZE_PX

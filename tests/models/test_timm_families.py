@@ -10,8 +10,8 @@ import timm
 import torch
 
 from sightlines.dumps.gram_product import flatten
-from sightlines.dumps.skips_branches import capture_branches, find_branches
 from sightlines.models import attention, timm_blocks
+from sightlines.models.branches import capture_branches, find_branches
 from sightlines.models.layers import KINDS, capture
 from sightlines.models.timm_blocks import Traits
 from tests.models.public import IMAGES, captured, images_of, randomised

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models import building, mixer, vit
 from sightlines.models.attention import attention_modules
 from sightlines.models.layers import capture

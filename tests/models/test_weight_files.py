@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sightlines.errors import WeightsError
+from sightlines.core.errors import WeightsError
 from sightlines.models.weight_files import read
 
 A, B = torch.arange(3.0), torch.arange(5.0)

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from sightlines.errors import WeightsError
+from sightlines.core.errors import WeightsError
 from sightlines.models import timm_building, weight_fitting
 from sightlines.models.building import build
 

@@ -11,8 +11,8 @@ EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="504pt" height="288pt"></
 @pytest.fixture(scope="session")
 def page_parts(tmp_path_factory):
     """config, tables, dataset, figures and records of a synthetic experiment, as `render` reads."""
-    from sightlines import registry
     from sightlines.figures import style
+    from sightlines.plan import registry
     from sightlines.report.page import read_figures
 
     config = synthetic.config()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from sightlines.errors import ResultError
-from sightlines.files import write_json, write_table
+from sightlines.core.errors import ResultError
+from sightlines.core.files import write_json, write_table
+from sightlines.jobs.command import Job
 from sightlines.report import controls, page, parts, records
-from sightlines.stage import Job
 from tests.report.synthetic_records import HOSTILE, record
 from tests.rounding import rounded
 

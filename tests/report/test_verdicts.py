@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from sightlines.claims.verdict import VERDICTS
-from sightlines.files import write_table
+from sightlines.core.files import write_table
 from sightlines.report import differences, page, verdicts
 from sightlines.report.parts import Row
-from sightlines.tables import read_checked
+from sightlines.results.tables import read_checked
 from tests.figures.verdict_tables import claim_cases, claims
 from tests.report.synthetic_records import HOSTILE
 from tests.report.test_page import read

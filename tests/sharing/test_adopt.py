@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sightlines.errors import ResultError
-from sightlines.files import sha256
+from sightlines.core.errors import ResultError
+from sightlines.core.files import sha256
 from sightlines.sharing import adopt as adopting
 from sightlines.sharing import provenance, snakemake_records
 from sightlines.sharing.adopt import ADOPTED_S, adopt
@@ -299,7 +299,14 @@ def rewrite(project, change):
 
 @pytest.mark.parametrize(
     "name",
-    ["/etc/passwd", "results/../../x", "../x", "src/sightlines/stage.py", "results", "data/a\0b"],
+    [
+        "/etc/passwd",
+        "results/../../x",
+        "../x",
+        "src/sightlines/stage.py",
+        "results",
+        "data/a\0b",
+    ],
 )
 @pytest.mark.parametrize("where", ["inputs", "outputs", "log", "input"])
 def test_files_elsewhere_are_refused(pulled, name, where):

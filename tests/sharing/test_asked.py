@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sightlines.files import read_json
+from sightlines.core.files import read_json
 from sightlines.sharing import asked as asking
 from sightlines.sharing.asked import Asked, list_jobs, outdated
 from sightlines.sharing.explain import table

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from sightlines.errors import ShareError
+from sightlines.core.errors import ShareError
 from sightlines.sharing.dvc import Remote, _check_listing, _outs, default_remote, write_stage
 from sightlines.sharing.remotes import prepare
 from sightlines.sharing.share import _for_colleagues

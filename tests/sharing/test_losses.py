@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sightlines.errors import ShareError
-from sightlines.files import sha256
+from sightlines.core.errors import ShareError
+from sightlines.core.files import sha256
 from sightlines.sharing.losses import left_out, only_here
 from sightlines.sharing.pull import pull
 from sightlines.sharing.share import _require_kept

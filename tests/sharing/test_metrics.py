@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sightlines.errors import ResultError
-from sightlines.files import read_json
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_json
 from sightlines.sharing.metrics import metrics_path, write_metrics
 
 ACCURACY = "model,fraction,seed,accuracy_test\nvit,f100,s0,0.5\nvit,f010,s0,\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sightlines.errors import ResultError, ShareError
-from sightlines.files import write_json
+from sightlines.core.errors import ResultError, ShareError
+from sightlines.core.files import write_json
 from sightlines.sharing.adopt import adopt
 from sightlines.sharing.dvc import (
     default_remote,

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from sightlines.errors import ResultError
-from sightlines.files import sha256
+from sightlines.core.errors import ResultError
+from sightlines.core.files import sha256
 from sightlines.sharing import verify
 
 MODEL, TABLE, DATA = "results/mine/models/a.bin", "results/mine/tables/b.csv", "data/x/c.npy"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sightlines.files import sha256, write_json, write_npy, write_tensors
-from sightlines.stage import Job
+from sightlines.core.files import sha256, write_json, write_npy, write_tensors
+from sightlines.jobs.command import Job
 from tests.rounding import bound
 
 RECIPE = {

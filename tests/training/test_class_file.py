@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sightlines.errors import WeightsError
+from sightlines.core.errors import WeightsError
 from sightlines.training.class_file import read_class_file, require_length
 
 NAMES = ["cat", "dog", "ape"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines import seeds
-from sightlines.errors import ResultError, WeightsError
-from sightlines.files import TensorReader, write_json, write_tensors
+from sightlines.core import seeds
+from sightlines.core.errors import ResultError, WeightsError
+from sightlines.core.files import TensorReader, write_json, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.models import building
-from sightlines.stage import Job
 from sightlines.training import state
 from sightlines.training.train import main
 from sightlines.training.training import Training

@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from sightlines.core.devices import Compute
+from sightlines.core.errors import WeightsError
+from sightlines.core.files import read_json, sha256, write_tensors
 from sightlines.datasets import imagefolder
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.views import View
-from sightlines.devices import Compute
-from sightlines.errors import WeightsError
-from sightlines.files import read_json, sha256, write_tensors
+from sightlines.jobs.command import Job
 from sightlines.models import timm
 from sightlines.models.building import architecture, build
-from sightlines.stage import Job
 from sightlines.training import import_network
 from tests.training.jobs import COMPUTE, RESULTS
 

@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
-from sightlines import files
-from sightlines.errors import DiskError, TrainingError
+from sightlines.core import files
+from sightlines.core.errors import DiskError, TrainingError
 from sightlines.training import state
 from sightlines.training.state import StateFolder, fingerprint
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines.errors import ConfigError
-from sightlines.files import TensorReader
+from sightlines.core.errors import ConfigError
+from sightlines.core.files import TensorReader
 from sightlines.training.team import Team
 from tests.rounding import bound
 from tests.training.jobs import LOSS, RECIPE, RESULTS, VIT, job_config

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines.errors import ConfigError, ResultError, TrainingError
-from sightlines.files import TensorReader, sha256, write_tensors
+from sightlines.core.errors import ConfigError, ResultError, TrainingError
+from sightlines.core.files import TensorReader, sha256, write_tensors
 from sightlines.models.building import load_network
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
+from sightlines.plan.schedule import Order
 from sightlines.training import state
-from sightlines.training.schedule import Order
 from sightlines.training.train import main
 from sightlines.training.training import Training
 from tests.rounding import rounded

@@ -2,7 +2,7 @@
 
 import re
 
-from sightlines import registry
+from sightlines.plan import registry
 
 EVERYTHING = "everything"
 

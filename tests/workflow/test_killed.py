@@ -14,6 +14,7 @@ from tests.workflow.conftest import ROOT, SMOKE, snakemake
 
 pytestmark = pytest.mark.workflow
 
+IMPORT = "from sightlines.jobs import liveness"
 NETWORK = "vit_small/f100/s0"
 WEIGHTS = f"results/killed/models/{NETWORK}/weights.safetensors"
 
@@ -80,18 +81,22 @@ def test_a_killed_snakemake_leaves_no_orphan_and_is_gone_on_with(tmp_path):
 
 def test_a_living_snakemake_keeps_its_lock(tmp_path):
     """Only the lock of the dead is freed."""
-    from sightlines import runs
+    from sightlines.jobs import liveness
 
-    program = "from sightlines import runs; runs.enter(); input()"
-    locks = tmp_path / runs.LOCKS
+    program = f"{IMPORT}; liveness.enter(); input()"
+    locks = tmp_path / liveness.LOCKS
     locks.mkdir(parents=True)
     (locks / "0.input.lock").touch()
     pipe = subprocess.PIPE
     first = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdin=pipe)
-    wait_for(lambda: (tmp_path / runs.ALIVE).exists(), "the first to enter")
+    wait_for(lambda: (tmp_path / liveness.ALIVE).exists(), "the first to enter")
     wait_for(lambda: not list(locks.iterdir()), "the stale lock to be freed")
     (locks / "0.input.lock").touch()
-    enter = [sys.executable, "-c", "from sightlines import runs; print(repr(runs.enter()))"]
+    enter = [
+        sys.executable,
+        "-c",
+        f"{IMPORT}; print(repr(liveness.enter()))",
+    ]
     second = subprocess.run(enter, cwd=tmp_path, capture_output=True, text=True)
     assert second.stdout == "''\n" and (locks / "0.input.lock").exists()
     first.communicate(b"\n")

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from sightlines import registry
+from sightlines.plan import registry
 from tests.workflow.conftest import ROOT, SMOKE, snakemake
 
 pytestmark = pytest.mark.workflow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sightlines.experiment import Experiment
+from sightlines.plan.experiment import Experiment
 from tests.workflow.conftest import SMOKE, clone_of, ok, plan, pull, tool
 from tests.workflow.planning import every, everything, follow, planned, reasons
 
@@ -277,15 +277,15 @@ CASES = {
     "a comment": Case(source(CKA, comment)),
     "a docstring": Case(source(CKA, docstring)),
     "formatting": Case(source(CKA, reformatted)),
-    "an error's message": Case(source("src/sightlines/errors.py", constant)),
+    "an error's message": Case(source("src/sightlines/core/errors.py", constant)),
     "a module that nobody imports": Case(source("src/sightlines/sharing/share.py", constant)),
     "a measurement": Case(
         source(CKA, constant), after_measure("cka"), {"measure_cka": f"code changed: {CKA}"}
     ),
     "a module that an import imports": Case(
-        source("src/sightlines/measures/ridge.py", constant),
+        source("src/sightlines/stats/ridge.py", constant),
         merge(after_measure("probes"), after_measure("token_probes")),
-        {"measure_probes": "code changed: src/sightlines/measures/ridge.py"},
+        {"measure_probes": "code changed: src/sightlines/stats/ridge.py"},
     ),
     "the training loop": Case(
         source("src/sightlines/training/loop.py", constant),

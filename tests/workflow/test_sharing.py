@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from sightlines.experiment import Experiment
+from sightlines.plan.experiment import Experiment
 from tests.workflow.conftest import ROOT, SMOKE, clone_of, ok, plan, pull, share, tool
 from tests.workflow.planning import follow, planned, reasons
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from sightlines.config import load
-from sightlines.experiment import Experiment
-from sightlines.files import TensorReader
+from sightlines.core.files import TensorReader
+from sightlines.plan.config import load
+from sightlines.plan.experiment import Experiment
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
 from tests.workflow.conftest import SMOKE, results, snakemake

@@ -14,20 +14,21 @@ def stop(message):
 
 # Of this checkout, wherever the installed package comes from.
 CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "checkout.py"))
+checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "core" / "checkout.py"))
 if foreign := checkout["foreign_code"](CHECKOUT):
     stop(f"CheckoutError: {foreign}")
 
-from sightlines import registry, runs
-from sightlines.config import from_command_line, source_folder
+from sightlines.plan import registry
+from sightlines.jobs import liveness
+from sightlines.plan.config import from_command_line, source_folder
 from sightlines.datasets.prepare import identity
 from sightlines.datasets.store import UNLABELLED
-from sightlines.errors import MissingSourceError, SightlinesError
-from sightlines.experiment import MODEL_FILES, Experiment, as_json
-from sightlines.experiment_names import config_of
-from sightlines.hardware import count_gpus
+from sightlines.core.errors import MissingSourceError, SightlinesError
+from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
+from sightlines.plan.experiment_names import config_of
+from sightlines.core.hardware import count_gpus
 from sightlines.models.timm_facts import class_file_identity, weights_identity
-from sightlines.networks import UNTRAINED, Network
+from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
 
@@ -139,7 +140,7 @@ def named(flag, groups):
     )
 
 
-if workflow.is_main_process and (freed := runs.enter()):
+if workflow.is_main_process and (freed := liveness.enter()):
     print(f"Freed the lock of a Snakemake that was killed ({freed}).", file=sys.stderr)
 
 EXPERIMENT, SOURCES, MAY_RECOMPUTE = open_experiment()
@@ -176,7 +177,7 @@ IMPORTED = EXPERIMENT.imported
 os.environ.update(
     SIGHTLINES_CHECKOUT=str(CHECKOUT),
     SIGHTLINES_DATA=SOURCES,
-    SIGHTLINES_PARENT=runs.me(),
+    SIGHTLINES_PARENT=liveness.me(),
     SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )

@@ -12,7 +12,7 @@ rule prepare_dataset:
         cfg=lambda w, cfg=as_json(EXPERIMENT.slice_data(fingerprint())): cfg,
         code=EXPERIMENT.code("datasets.prepare"),
     shell:
-        "python -m sightlines.start sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
         " --output files {output:q} --log {log:q}"
 
 
@@ -28,7 +28,7 @@ rule describe_dataset:
         cfg="{}",
         code=EXPERIMENT.code("datasets.describe"),
     shell:
-        "python -m sightlines.start sightlines.datasets.describe --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.datasets.describe --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --output facts {output:q} --log {log:q}"
 
 
@@ -45,7 +45,7 @@ rule split_training:
         cfg=lambda w: as_json(EXPERIMENT.slice_splits("training")),
         code=EXPERIMENT.code("datasets.split"),
     shell:
-        "python -m sightlines.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
 
 
@@ -62,7 +62,7 @@ rule split_reference:
         cfg=lambda w: as_json(EXPERIMENT.slice_splits("reference")),
         code=EXPERIMENT.code("datasets.split"),
     shell:
-        "python -m sightlines.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
 
 
@@ -80,6 +80,6 @@ rule split_probes:
         cfg=lambda w: as_json(EXPERIMENT.slice_splits("probes")),
         code=EXPERIMENT.code("datasets.split"),
     shell:
-        "python -m sightlines.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input splits {input.splits:q}"
         " --output splits {output:q} --log {log:q}"

@@ -19,5 +19,5 @@ for figure in registry.members("figures"):
             module=f"sightlines.figures.{figure}",
             reads=lambda w, reads=reads: named("--input", reads),
         shell:
-            "python -m sightlines.start {params.module} --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
             " {params.reads} --output svg {output.svg:q} --output png {output.png:q} --log {log:q}"

@@ -26,7 +26,7 @@ for kind in registry.members("dumps"):
             module=f"sightlines.dumps.{kind}",
             splits=splits,
         shell:
-            "python -m sightlines.start {params.module} --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q}"
             " --input {params.splits} {input.splits:q} --input weights {input.weights:q}"
             " --input card {input.card:q} --output dump {output:q} --log {log:q}"
@@ -47,6 +47,6 @@ rule dump_pixels:
         cfg=lambda w: as_json(EXPERIMENT.slice_pixels()),
         code=EXPERIMENT.code("dumps.pixels"),
     shell:
-        "python -m sightlines.start sightlines.dumps.pixels --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.dumps.pixels --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input reference {input.reference:q}"
         " --output dump {output:q} --log {log:q}"

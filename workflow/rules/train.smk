@@ -54,7 +54,7 @@ rule import_network:
         cfg=lambda w: as_json(import_slice(w)),
         code=lambda w: EXPERIMENT.code("training.import_network", network(w)),
     shell:
-        "python -m sightlines.start sightlines.training.import_network --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.training.import_network --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input splits {input.splits:q}"
         " --output weights {output.weights:q} --output history {output.history:q}"
         " --output metrics {output.metrics:q} --output card {output.card:q} --log {log:q}"

@@ -18,7 +18,7 @@ for task in EXPERIMENT.tasks:
             ): cfg,
             code=EXPERIMENT.code("datasets.prepare", task=task),
         shell:
-            "python -m sightlines.start sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
             " --output files {output:q} --log {log:q}"
 
     for part, file in (("training", "splits"), ("reference", "reference")):
@@ -37,7 +37,7 @@ for task in EXPERIMENT.tasks:
                 cfg=lambda w, part=part: as_json(EXPERIMENT.slice_splits(part)),
                 code=EXPERIMENT.code("datasets.split"),
             shell:
-                "python -m sightlines.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+                "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
                 " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
 
     rule:
@@ -55,7 +55,7 @@ for task in EXPERIMENT.tasks:
             cfg=lambda w: as_json(EXPERIMENT.slice_splits("probes")),
             code=EXPERIMENT.code("datasets.split"),
         shell:
-            "python -m sightlines.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --output splits {output:q} --log {log:q}"
 
@@ -86,7 +86,7 @@ for task in EXPERIMENT.tasks:
                 module=f"sightlines.dumps.{kind}",
                 splits=splits,
             shell:
-                "python -m sightlines.start {params.module} --config {params.cfg:q} --code {params.code}"
+                "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
                 " --input dataset {input.dataset:q}"
                 " --input {params.splits} {input.splits:q} --input weights {input.weights:q}"
                 " --input card {input.card:q} --output dump {output:q} --log {log:q}"
@@ -142,7 +142,7 @@ for task in EXPERIMENT.tasks:
             cfg=lambda w: as_json(EXPERIMENT.slice_dump("gram", network(w))),
             code=lambda w: EXPERIMENT.code("dumps.gram", network(w)),
         shell:
-            "python -m sightlines.start sightlines.dumps.gram --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.dumps.gram --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input reference {input.splits:q}"
             " --input weights {input.weights:q} --input card {input.card:q}"
             " --output dump {output:q} --log {log:q}"

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.architectures import POOL, twins
 from sightlines.claims.claim import Case, Criterion, NotMeasured, Reading
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values
-from sightlines.networks import Network
+from sightlines.plan.architectures import POOL, twins
+from sightlines.plan.networks import Network
 
 Read = Callable[..., list[Reading]]
 """From the evidence and one network of every model of a case: the claim's readings."""

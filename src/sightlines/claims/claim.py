@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
-from sightlines.measures.jackknife import standard_error
+from sightlines.stats.jackknife import standard_error
 
 if TYPE_CHECKING:
     from sightlines.claims.evidence import Evidence

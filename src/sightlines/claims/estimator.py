@@ -8,7 +8,7 @@ from sightlines.claims.cases import each
 from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("estimator.csv", "accuracy.csv")
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightlines.architectures import SKIPS, lacks_skips, twins
 from sightlines.claims.claim import NotMeasured
-from sightlines.figures.selecting import label, needed_accuracy, networks, rows_of
-from sightlines.files import TensorReader
-from sightlines.networks import FULL, UNTRAINED, Network, per_cent
-from sightlines.tables import read_checked
+from sightlines.core.files import TensorReader
+from sightlines.plan.architectures import SKIPS, lacks_skips, twins
+from sightlines.plan.networks import FULL, UNTRAINED, Network, per_cent
+from sightlines.results.selecting import label, needed_accuracy, networks, rows_of
+from sightlines.results.tables import read_checked
 
 BIASED = ("procrustes", "neighbours")
 """Indices that read more than 0 for unrelated layers."""

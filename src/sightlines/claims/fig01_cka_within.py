@@ -16,8 +16,8 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence, unbiased
 from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled, split_contrast
-from sightlines.figures.selecting import rows_of
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import rows_of
 
 READS = ("cka_replicates.safetensors", "branch_indices.parquet", "layers.csv", "accuracy.csv")
 

@@ -8,7 +8,7 @@ from sightlines.claims.cases import each_pair, first_pairs, stand
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values, alignment, depths, mean_over, resampled
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 

@@ -13,7 +13,7 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import resampled, spearman
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("attention_replicates.parquet", "accuracy.csv")
 

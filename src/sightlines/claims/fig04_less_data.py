@@ -5,7 +5,7 @@ import numpy as np
 from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig03_attention_distance import most_local
-from sightlines.networks import Network, per_cent
+from sightlines.plan.networks import Network, per_cent
 
 READS = ("attention_replicates.parquet", "accuracy.csv")
 

@@ -6,7 +6,7 @@ from sightlines.claims.cases import each_pair, first_pairs, stand
 from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_draws
 from sightlines.claims.evidence import Evidence, unbiased
 from sightlines.claims.statistics import Values, resampled, spearman
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("head_subsets.parquet", "head_subset_indices.parquet", "accuracy.csv")
 TABLE, INDICES = READS[:2]

@@ -6,7 +6,7 @@ from sightlines.claims.cases import each, each_pair
 from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import depths
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("skip_ratios.parquet", "accuracy.csv")
 

@@ -18,7 +18,7 @@ from sightlines.claims.claim import (
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import resampled
 from sightlines.measures.localisation_scores import mean_of_finite
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("localisation.parquet", "localisation_margins.parquet", "layers.csv", "accuracy.csv")
 

@@ -4,7 +4,7 @@ from sightlines.claims.cases import gather, pooled_twins
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig09_localisation import final, stands
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
 

@@ -8,7 +8,7 @@ from sightlines.claims.cases import gather, pooled_twins
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.probing import at, final_tokens, last
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("probe_replicates.parquet", "token_probe_replicates.parquet", "accuracy.csv")
 HALF = np.array([0.5])

@@ -17,7 +17,7 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values, resampled, spearman
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 

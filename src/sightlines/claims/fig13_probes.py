@@ -6,17 +6,10 @@ from functools import partial
 import numpy as np
 
 from sightlines.claims.cases import each_pair, measured, of_seeds
-from sightlines.claims.claim import (
-    Case,
-    Claim,
-    Criterion,
-    NotMeasured,
-    Reading,
-    from_replicates,
-)
+from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.probing import MIDDLE, at, last
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("probe_replicates.parquet", "accuracy.csv")
 POOL = "mean"

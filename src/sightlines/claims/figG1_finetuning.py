@@ -8,8 +8,8 @@ import numpy as np
 from sightlines.claims.cases import each, stand
 from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, unbiased
-from sightlines.figures.selecting import needed_accuracy
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import needed_accuracy
 
 READS = (
     "finetuning.parquet",

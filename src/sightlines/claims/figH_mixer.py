@@ -6,7 +6,7 @@ from sightlines.claims.cases import gather, stand
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import Values, mean_all, resampled, split_contrast, split_depth
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 

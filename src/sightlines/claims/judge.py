@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines import registry
 from sightlines.claims.claim import Claim, NotMeasured
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.verdict import NOT_RUN, Verdict, judge
-from sightlines.files import write_table
-from sightlines.stage import Job, run
-from sightlines.tables import COLUMNS
+from sightlines.core.files import write_table
+from sightlines.jobs.command import Job, run
+from sightlines.plan import registry
+from sightlines.results.tables import COLUMNS
 
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 

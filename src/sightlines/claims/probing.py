@@ -4,8 +4,8 @@ import numpy as np
 
 from sightlines.claims.claim import NotMeasured
 from sightlines.claims.evidence import Evidence
-from sightlines.networks import Network
-from sightlines.tables import NORM
+from sightlines.plan.networks import Network
+from sightlines.results.tables import NORM
 
 MIDDLE = np.linspace(0.5, 0.8, 7)
 """Depths whose mean is the mid-depth accuracy (docs/protocols.md, "Statistics")."""

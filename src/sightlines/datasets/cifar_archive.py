@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from sightlines.core.errors import DataError
 from sightlines.datasets.download import download, md5_of
 from sightlines.datasets.unpickling import read_pickle
-from sightlines.errors import DataError
 
 MEMBER_BYTES = 1 << 30
 PIXELS = 3 * 32 * 32

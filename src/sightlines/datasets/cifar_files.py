@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sightlines.core.files import make_folder, require_free_space, write_npy
 from sightlines.datasets.cifar_archive import Release, class_names, decode_images, load_members
 from sightlines.datasets.store import write_dataset
-from sightlines.files import make_folder, require_free_space, write_npy
 
 
 def write_cifar(

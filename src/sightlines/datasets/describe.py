@@ -3,8 +3,8 @@
 The report can then be written again where the images themselves are not.
 """
 
-from sightlines.files import read_json, write_json
-from sightlines.stage import Job, run
+from sightlines.core.files import read_json, write_json
+from sightlines.jobs.command import Job, run
 
 
 def main(job: Job) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from sightlines.errors import DataError, DiskError
-from sightlines.files import why_not_written
-from sightlines.stage import Progress
+from sightlines.core.errors import DataError, DiskError
+from sightlines.core.files import why_not_written
+from sightlines.core.progress import Progress
 
 ATTEMPTS = 5
 PAUSE_S = 1.0

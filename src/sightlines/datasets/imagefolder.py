@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from sightlines.core.errors import ConfigError
 from sightlines.datasets.imagefolder_splits import part_of
 from sightlines.datasets.store import UNLABELLED, name_variant
-from sightlines.errors import ConfigError
 
 if TYPE_CHECKING:
     from sightlines.datasets.imagefolder_scan import Listing
@@ -134,9 +134,9 @@ def fingerprint(
     """
     import logging
 
+    from sightlines.core.file_hashes import UNREADABLE, hash_files
     from sightlines.datasets.imagefolder_manifest import make_manifest, repeats, shortages
     from sightlines.datasets.imagefolder_scan import raise_offences
-    from sightlines.file_hashes import UNREADABLE, hash_files
 
     listing = _list(settings, source)
     offences = listing.offences + (listing.label_offences if labels_for else [])
@@ -170,14 +170,10 @@ def prepare(
     Raises:
         DataError: the folder is missing; or all that is wrong with it and its images, listed.
     """
-    from sightlines.datasets.imagefolder_manifest import (
-        class_names,
-        make_manifest,
-        report_oddities,
-    )
+    from sightlines.core.files import make_folder, write_table
+    from sightlines.datasets.imagefolder_manifest import class_names, make_manifest, report_oddities
     from sightlines.datasets.imagefolder_scan import raise_offences
     from sightlines.datasets.store import write_dataset
-    from sightlines.files import make_folder, write_table
 
     size_px, _ = check(settings)
     listing = _list(settings, source)

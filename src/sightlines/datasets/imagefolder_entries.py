@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightlines.errors import DataError
+from sightlines.core.errors import DataError
 
 HIDDEN = (".", "__MACOSX", "Thumbs.db", "desktop.ini")
 """How names begin that are passed over in silence."""

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sightlines.core.progress import Progress
 from sightlines.datasets.imagefolder_scan import Image, Listing
 from sightlines.datasets.photographs import Measured, Unreadable, measure, quiet_pillow
 from sightlines.datasets.white_levels import describe_white
 from sightlines.datasets.wide_pixels import decide_white
-from sightlines.stage import Progress
 
 COLUMNS = ("path", "split", "label", "width_px", "height_px", "mode", "bytes", "sha256")
 

@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightlines.core.errors import DataError, MissingSourceError
 from sightlines.datasets.imagefolder_entries import Entry, list_folder
 from sightlines.datasets.imagefolder_splits import find_division, part_of
-from sightlines.errors import DataError, MissingSourceError
 
 ENDINGS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif".split()

@@ -19,13 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from sightlines.datasets.content_kinds import EXPORT, RAW, name_kind
-from sightlines.datasets.metadata import (
-    DAMAGED_REST,
-    orientation_of,
-    passed_over,
-    upright,
-    without,
-)
+from sightlines.datasets.metadata import DAMAGED_REST, orientation_of, passed_over, upright, without
 from sightlines.datasets.views import View
 from sightlines.datasets.wide_pixels import Depth, depth_of, is_wide, to_8_bits, white_of
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightlines import registry
+from sightlines.core.errors import DataError
+from sightlines.core.files import read_json
 from sightlines.datasets.store import UNLABELLED
-from sightlines.errors import DataError
-from sightlines.files import read_json
-from sightlines.stage import Job, run
+from sightlines.jobs.command import Job, run
+from sightlines.plan import registry
 
 LABELS = ("this dataset was planned with labels",)
 

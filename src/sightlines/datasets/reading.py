@@ -17,13 +17,13 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from sightlines.core.devices import Compute
+from sightlines.core.errors import ConfigError, DataError, ResultError
+from sightlines.core.files import read_npy
 from sightlines.datasets.photographs import Unreadable, decode, quiet_pillow
 from sightlines.datasets.store import checked_file, read_dataset, read_labels, read_manifest
 from sightlines.datasets.views import View
 from sightlines.datasets.white_levels import white_levels
-from sightlines.devices import Compute
-from sightlines.errors import ConfigError, DataError, ResultError
-from sightlines.files import read_npy
 
 PREFETCH = 2
 

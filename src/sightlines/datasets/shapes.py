@@ -140,10 +140,10 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
     Raises:
         DiskError: too little room.
     """
+    from sightlines.core.files import require_free_space
     from sightlines.datasets.shapes_outlines import OUTLINES
     from sightlines.datasets.shapes_textures import TEXTURES
     from sightlines.datasets.store import channel_statistics, write_dataset
-    from sightlines.files import require_free_space
 
     counts = {split: settings[f"n_{split}"] for split in (*SPLITS, "conflict")}
     needed = sum(counts.values()) * settings["size_px"] ** 2 * 4
@@ -239,7 +239,7 @@ def _chunks(count: int, size: int) -> Iterator[slice]:
 def _write_split(settings: Mapping[str, Any], split: str, out: Path) -> Any:
     import numpy as np
 
-    from sightlines.files import write_npy, write_table
+    from sightlines.core.files import write_npy, write_table
 
     images, masks, scene = generate(settings, split)
     write_npy(out / f"{split}_images.npy", images)

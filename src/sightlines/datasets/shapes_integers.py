@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from jaxtyping import Int32, Int64, UInt32
 
-from sightlines import seeds
+from sightlines.core import seeds
 
 PX = 256
 TURN = 4096

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.errors import ConfigError
+from sightlines.core.files import sha256, write_tensors
 from sightlines.datasets.store import open_splits, read_dataset, read_labels
-from sightlines.errors import ConfigError
-from sightlines.files import sha256, write_tensors
-from sightlines.stage import Job, run
+from sightlines.jobs.command import Job, run
 
 Labels = Int64[np.ndarray, " images"]
 Indices = Int64[np.ndarray, " pool"]

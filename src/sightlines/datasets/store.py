@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from sightlines.errors import ConfigError, ResultError
-from sightlines.files import TensorReader, read_json, read_npy, read_table, sha256, write_json
-from sightlines.networks import per_cent
+from sightlines.core.errors import ConfigError, ResultError
+from sightlines.core.files import TensorReader, read_json, read_npy, read_table, sha256, write_json
+from sightlines.plan.networks import per_cent
 
 SPLITS = ("train", "test")
 UNLABELLED = "-unlabelled"

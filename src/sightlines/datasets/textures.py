@@ -87,9 +87,9 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
     Raises:
         DiskError: too little room.
     """
+    from sightlines.core.files import require_free_space, write_npy
     from sightlines.datasets.shapes_textures import TEXTURES
     from sightlines.datasets.store import channel_statistics, write_dataset
-    from sightlines.files import require_free_space, write_npy
 
     counts = {split: settings[f"n_{split}"] for split in SPLITS}
     needed = sum(counts.values()) * settings["size_px"] ** 2 * 4

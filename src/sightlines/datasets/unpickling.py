@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.errors import DataError
+from sightlines.core.errors import DataError
 
 
 class _Refused(pickle.UnpicklingError):

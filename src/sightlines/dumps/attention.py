@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.core.progress import Progress
 from sightlines.dumps.attention_statistics import AttentionStatistics, uniform_px
 from sightlines.dumps.network import Shown
-from sightlines.errors import ResultError
-from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.jobs.command import Job, run
 from sightlines.models.attention import (
     attention_modules,
     capture_attention,
     check_attention,
     prefix_tokens,
 )
-from sightlines.stage import Job, Progress, run
 
 KIND = "attention"
 NETWORKS = "plain"

@@ -10,6 +10,7 @@ A ResNet's maps are pooled to its last map's size first (`dumps/pooling.py`). `l
 
 import numpy as np
 
+from sightlines.core.files import TensorShapes
 from sightlines.dumps.labelled import (
     SUBSETS,
     describe_labelled,
@@ -19,10 +20,9 @@ from sightlines.dumps.labelled import (
 )
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, pool, width_of
-from sightlines.files import TensorShapes
+from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer
-from sightlines.stage import Job, run
 
 KIND = "features"
 NETWORKS = "plain"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from sightlines.errors import ResultError
-from sightlines.files import TensorReader
-from sightlines.networks import Network
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorReader
+from sightlines.plan.networks import Network
 
 TRAIN, HELD_OUT, TEST = range(3)
 

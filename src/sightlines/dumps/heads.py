@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.core.progress import Progress
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.network import Shown
-from sightlines.errors import ResultError
-from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.jobs.command import Job, run
 from sightlines.models.attention import attention_modules
-from sightlines.stage import Job, Progress, run
 
 KIND = "heads"
 NETWORKS = "compared"

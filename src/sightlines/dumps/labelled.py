@@ -13,17 +13,18 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from sightlines.dumps.network import Shown
-from sightlines.errors import ResultError
-from sightlines.files import (
+from sightlines.core.errors import ResultError
+from sightlines.core.files import (
     TensorShapes,
     TensorWriter,
     require_free_space,
     safetensors_bytes,
     scratch_file,
 )
+from sightlines.core.progress import Progress
+from sightlines.dumps.network import Shown
+from sightlines.jobs.command import Job
 from sightlines.models.layers import Layer, capture
-from sightlines.stage import Job, Progress
 
 SUBSETS = (("probe_train", "train"), ("probe_held_out", "train"), ("probe_test", "test"))
 """Tensor of the probes file, and the dataset's split that it indexes."""

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightlines.core.errors import ConfigError, ResultError
+from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.core.progress import Progress
 from sightlines.dumps.localisation_hsic import centred_pairs, token_patch_hsic
 from sightlines.dumps.network import Shown
-from sightlines.errors import ConfigError, ResultError
-from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, capture, layer_table
-from sightlines.stage import Job, Progress, run
 
 KIND = "localisation"
 SPLITS = "reference"

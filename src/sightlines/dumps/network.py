@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightlines.core.devices import Compute, prepare
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorReader
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.store import open_splits
 from sightlines.datasets.views import View
-from sightlines.devices import Compute, prepare
-from sightlines.errors import ResultError
-from sightlines.files import TensorReader
+from sightlines.jobs.command import Job
 from sightlines.models.building import layers_of, load_network, placed
 from sightlines.models.layers import Layer, capture, layer_table
-from sightlines.networks import Network
-from sightlines.stage import Job
+from sightlines.plan.networks import Network
 
 
 @dataclass(frozen=True)

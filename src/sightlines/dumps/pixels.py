@@ -9,12 +9,12 @@ import itertools
 import numpy as np
 import torch
 
+from sightlines.core.devices import prepare
+from sightlines.core.files import TensorWriter, require_free_space, safetensors_bytes
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.store import open_splits
-from sightlines.devices import prepare
 from sightlines.dumps.gram_product import packed_gram
-from sightlines.files import TensorWriter, require_free_space, safetensors_bytes
-from sightlines.stage import Job, run
+from sightlines.jobs.command import Job, run
 
 NAME = ("pixels", "f000", "s0")
 """What the file says in place of a network."""

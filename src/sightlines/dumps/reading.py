@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.errors import ResultError
-from sightlines.files import TensorReader
-from sightlines.networks import Network
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorReader
+from sightlines.plan.networks import Network
 
 
 class Dump:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.core.progress import Progress
 from sightlines.dumps.network import Shown
 from sightlines.dumps.receptive_field_gradients import channel_gradients
 from sightlines.dumps.receptive_field_layers import Target, target_of, watched_layers
-from sightlines.errors import ResultError
-from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.stage import Job, Progress, run
+from sightlines.jobs.command import Job, run
 
 KIND = "receptive_field"
 SPLITS = "reference"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
+from sightlines.core.seeds import generator
 from sightlines.models.layers import Layer
-from sightlines.seeds import generator
 
 BRANCHES = ("attn", "mixing", "mlp")
 """Kinds of layers that are added to the stream of tokens."""

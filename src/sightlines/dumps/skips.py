@@ -13,18 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightlines.core.errors import ResultError
+from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.core.progress import Progress
 from sightlines.dumps.network import Shown
-from sightlines.dumps.skips_branches import (
-    Branch,
-    capture_branches,
-    find_branches,
-    ratios_and_cosines,
-)
 from sightlines.dumps.skips_reading import STATISTICS
-from sightlines.errors import ResultError
-from sightlines.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.stage import Job, Progress, run
+from sightlines.models.branches import Branch, capture_branches, find_branches, ratios_and_cosines
 
 KIND = "skips"
 NETWORKS = "compared"

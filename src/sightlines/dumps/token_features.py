@@ -9,7 +9,8 @@ held-out, 2 test) are int64 [images].
 import numpy as np
 import torch
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.files import TensorShapes
 from sightlines.datasets.split import choose_stratified
 from sightlines.dumps.labelled import (
     SUBSETS,
@@ -20,10 +21,9 @@ from sightlines.dumps.labelled import (
 )
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, places, width_of
-from sightlines.files import TensorShapes
+from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer
-from sightlines.stage import Job, run
 
 KIND = "token_features"
 NETWORKS = "first_seed"

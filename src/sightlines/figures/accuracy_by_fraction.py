@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, label, models, needed_accuracy
 from sightlines.figures.style import BLACK, GREY, model_look, styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label, models, needed_accuracy
 
 TITLE = "Accuracy by number of training images"
 PAPER = "none"

@@ -9,10 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.architectures import lacks_skips
-from sightlines.errors import ResultError
-from sightlines.figures.selecting import extreme_blocks
+from sightlines.core.errors import ResultError
 from sightlines.figures.style import BLACK, BLUE, ORANGE, SKY, VERMILLION
+from sightlines.plan.architectures import lacks_skips
+from sightlines.results.selecting import extreme_blocks
 
 LOW = ((BLUE, "o"), (SKY, "s"))
 HIGH = ((ORANGE, "^"), (VERMILLION, "D"))

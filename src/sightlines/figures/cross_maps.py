@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures import maps
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN
+from sightlines.results.selecting import (
     Tables,
     best_match,
     block_outputs,
@@ -20,7 +21,6 @@ from sightlines.figures.selecting import (
     layer_rows,
     untrained_network,
 )
-from sightlines.figures.style import WIDTH_IN
 
 LAYERS, BLOCKS, UNTRAINED = range(3)
 """Maps of a pair: all sub-layers, block outputs alone, all sub-layers of the untrained pair."""

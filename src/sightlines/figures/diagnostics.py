@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sightlines.architectures import lacks_skips
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import (
+from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
+from sightlines.jobs.command import run
+from sightlines.plan.architectures import lacks_skips
+from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
@@ -19,8 +21,6 @@ from sightlines.figures.selecting import (
     trained_models,
     untrained_network,
 )
-from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
-from sightlines.stage import run
 
 TITLE = "When similarity may mislead: dominant directions, units and images"
 PAPER = ""

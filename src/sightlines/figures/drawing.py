@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import fonts, style
-from sightlines.stage import Job
-from sightlines.tables import read_checked
+from sightlines.jobs.command import Job
+from sightlines.results.tables import read_checked
 
 
 def command(reads: Sequence[str], draw: Callable[..., Figure]) -> Callable[[Job], None]:

@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
+from sightlines.jobs.command import run
+from sightlines.results.selecting import (
     Tables,
     block_outputs,
     cka_matrix,
@@ -16,8 +18,6 @@ from sightlines.figures.selecting import (
     main_models,
     untrained_network,
 )
-from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
-from sightlines.stage import run
 
 TITLE = "Similarity of layers within a network"
 PAPER = "Figures 1 and B.1"

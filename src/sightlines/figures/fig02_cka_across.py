@@ -4,12 +4,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.cross_maps import draw_pairs
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, main_models
 from sightlines.figures.style import styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, main_models
 
 TITLE = "Similarity of layers across networks"
 PAPER = "Figures 2 and B.1"

@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import attention_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import (
+from sightlines.figures.style import BLACK, BLUE, GREY, WIDTH_IN, styled, wrap_columns
+from sightlines.jobs.command import run
+from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
@@ -20,8 +22,6 @@ from sightlines.figures.selecting import (
     trained_models,
     untrained_network,
 )
-from sightlines.figures.style import BLACK, BLUE, GREY, WIDTH_IN, styled, wrap_columns
-from sightlines.stage import run
 
 TITLE = "Attention distance"
 PAPER = "Figure 3"

@@ -9,10 +9,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.attention_panels import plain_vits
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.jobs.command import run
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import (
     Tables,
     extreme_blocks,
     full_network,
@@ -21,9 +24,6 @@ from sightlines.figures.selecting import (
     trained_models,
     untrained_network,
 )
-from sightlines.figures.style import WIDTH_IN, styled
-from sightlines.networks import Network
-from sightlines.stage import run
 
 TITLE = "Where heads look"
 PAPER = "Figure 3"

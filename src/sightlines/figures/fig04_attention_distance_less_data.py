@@ -4,13 +4,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import attention_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, label, networks, rows_of, trained_models
 from sightlines.figures.style import WIDTH_IN, fraction_label, styled
-from sightlines.networks import per_cent
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.plan.networks import per_cent
+from sightlines.results.selecting import Tables, label, networks, rows_of, trained_models
 
 TITLE = "Attention distance with less data"
 PAPER = "Figures 4, C.5 and C.6"

@@ -9,18 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.attention_panels import plain_vits
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import (
-    Tables,
-    full_network,
-    label,
-    rows_of,
-    trained_models,
-    untrained_network,
-)
 from sightlines.figures.style import (
     BLACK,
     BLUE,
@@ -32,9 +24,17 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.measures.jackknife import ALL, standard_error
-from sightlines.networks import Network
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import (
+    Tables,
+    full_network,
+    label,
+    rows_of,
+    trained_models,
+    untrained_network,
+)
+from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Head subsets and a ResNet's lower layers"
 PAPER = "Figure 5"

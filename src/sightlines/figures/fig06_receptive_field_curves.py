@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from sightlines.figures import receptive_field_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label
 from sightlines.figures.style import (
     BLUE,
     GREY,
@@ -21,8 +20,9 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.measures.jackknife import standard_error
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label
+from sightlines.stats.jackknife import standard_error
 
 TITLE = "Size of receptive fields, and dependence on the own patch"
 PAPER = "Figures 6, C.1-C.4"

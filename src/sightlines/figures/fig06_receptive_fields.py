@@ -15,9 +15,9 @@ from matplotlib.ticker import FixedLocator
 from sightlines.figures import receptive_field_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label
 from sightlines.figures.style import MISSING, VERMILLION, WIDTH_IN, styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label
 
 TITLE = "Effective receptive fields"
 PAPER = "Figure 6"

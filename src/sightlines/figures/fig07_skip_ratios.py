@@ -13,9 +13,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMetho
 from sightlines.figures import skip_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label
 from sightlines.figures.style import BLACK, MISSING, WIDTH_IN, styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches"
 PAPER = "Figure 7"

@@ -6,11 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.architectures import SKIPS, skipless_block, twins
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
+from sightlines.jobs.command import run
+from sightlines.plan.architectures import SKIPS, skipless_block, twins
+from sightlines.results.selecting import (
     Tables,
     cka_matrix,
     full_network,
@@ -20,8 +22,6 @@ from sightlines.figures.selecting import (
     settings,
     trained_models,
 )
-from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
-from sightlines.stage import run
 
 TITLE = "ViTs without the skips of one block"
 PAPER = "Figure 8"

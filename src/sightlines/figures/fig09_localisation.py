@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, plain_models, settings
 from sightlines.figures.style import styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, plain_models, settings
 
 TITLE = "Spatial localisation of tokens"
 PAPER = "Figure 9"

@@ -4,12 +4,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.architectures import POOL, twins
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, plain_models, settings
 from sightlines.figures.style import styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.plan.architectures import POOL, twins
+from sightlines.results.selecting import Tables, plain_models, settings
 
 TITLE = "Localisation with a class token and with average pooling"
 PAPER = "Figure 10"

@@ -7,18 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import (
-    Tables,
-    full_network,
-    label,
-    models,
-    untrained_network,
-)
 from sightlines.figures.style import WIDTH_IN, model_look, styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, full_network, label, models, untrained_network
 
 TITLE = "Linear probes on single tokens and on pooled ones"
 PAPER = "Figure 11"

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label, models
 from sightlines.figures.style import (
     BLACK,
     GREY,
@@ -21,8 +20,9 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.networks import per_cent
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.plan.networks import per_cent
+from sightlines.results.selecting import Tables, label, models
 
 TITLE = "Similarity to the network trained on all images"
 PAPER = "Figure 12"

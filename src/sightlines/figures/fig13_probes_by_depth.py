@@ -6,18 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import (
-    Tables,
-    full_network,
-    label,
-    models,
-    plain_models,
-    untrained_network,
-)
 from sightlines.figures.style import (
     WIDTH_IN,
     fraction_label,
@@ -26,8 +18,16 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.networks import Network
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import (
+    Tables,
+    full_network,
+    label,
+    models,
+    plain_models,
+    untrained_network,
+)
 
 TITLE = "Linear probes by depth"
 PAPER = "Figure 13"

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, full_network, label, rows_of, trained_models
 from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
-from sightlines.measures.jackknife import ALL, standard_error
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, full_network, label, rows_of, trained_models
+from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "How much similarity depends on its estimation"
 PAPER = "Appendix A"

@@ -7,11 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.jobs.command import run
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
@@ -19,10 +22,7 @@ from sightlines.figures.selecting import (
     rows_of,
     untrained_network,
 )
-from sightlines.figures.style import WIDTH_IN, styled
-from sightlines.networks import Network
-from sightlines.stage import run
-from sightlines.tables import NORM
+from sightlines.results.tables import NORM
 
 TITLE = "Linear probes on single tokens, by place"
 PAPER = "Figure D.4"

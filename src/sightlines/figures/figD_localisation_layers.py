@@ -7,12 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
 from sightlines.figures.localisation_selecting import CLS, Heatmaps, heatmaps, shown_tokens
-from sightlines.figures.selecting import (
+from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
+from sightlines.jobs.command import run
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
@@ -22,10 +25,7 @@ from sightlines.figures.selecting import (
     rows_of,
     untrained_network,
 )
-from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
-from sightlines.measures.jackknife import ALL, standard_error
-from sightlines.networks import Network, per_cent
-from sightlines.stage import run
+from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Localisation in other layers"
 PAPER = "Figures D.1–D.3"

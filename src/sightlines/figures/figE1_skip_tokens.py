@@ -12,9 +12,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMetho
 
 from sightlines.figures import skip_panels as panels
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, label
 from sightlines.figures.style import MISSING, WIDTH_IN, styled, wrap_columns
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches, token by token"
 PAPER = "Figure E.1"

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from sightlines.figures import skip_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label
 from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label
 
 TITLE = "Direction of the skip connection against the block's output"
 PAPER = "Figure E.2"

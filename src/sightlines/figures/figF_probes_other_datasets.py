@@ -6,12 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.drawing import command
 from sightlines.figures.fig13_probes_by_depth import POOL, draw_models
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN, model_look, styled
+from sightlines.jobs.command import run
+from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
@@ -19,8 +21,6 @@ from sightlines.figures.selecting import (
     plain_models,
     untrained_network,
 )
-from sightlines.figures.style import WIDTH_IN, model_look, styled
-from sightlines.stage import run
 
 TITLE = "Linear probes on other datasets"
 PAPER = "Figures F.1–F.3"

@@ -7,19 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label, models
-from sightlines.figures.style import (
-    MODEL_COLOURS,
-    MODEL_MARKERS,
-    WIDTH_IN,
-    styled,
-    wrap_columns,
-)
-from sightlines.measures.jackknife import ALL, standard_error
-from sightlines.stage import run
+from sightlines.figures.style import MODEL_COLOURS, MODEL_MARKERS, WIDTH_IN, styled, wrap_columns
+from sightlines.jobs.command import run
+from sightlines.results.selecting import Tables, label, models
+from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Representations before and after fine-tuning"
 PAPER = "Figure G.1"

@@ -5,13 +5,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.architectures import size_of
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.cross_maps import draw_pairs
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import Tables, main_models, settings
 from sightlines.figures.style import styled
-from sightlines.stage import run
+from sightlines.jobs.command import run
+from sightlines.plan.architectures import size_of
+from sightlines.results.selecting import Tables, main_models, settings
 
 TITLE = "Similarity of layers across sizes"
 PAPER = "Figure G.2"

@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures import maps
 from sightlines.figures.localisation_selecting import (
     CLS,
@@ -23,8 +23,8 @@ from sightlines.figures.localisation_selecting import (
     score,
     shown_tokens,
 )
-from sightlines.figures.selecting import Tables, full_network, label, untrained_network
 from sightlines.figures.style import MISSING, WIDTH_IN
+from sightlines.results.selecting import Tables, full_network, label, untrained_network
 
 SIDE_IN, GAP_IN, ROW_IN, LABEL_IN = 0.62, 0.1, 1.02, 0.36
 """Side of a panel, space between two, height of a row with titles, space left of a row."""

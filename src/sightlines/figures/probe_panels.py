@@ -7,8 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from sightlines.architectures import POOL, twins
-from sightlines.figures.selecting import (
+from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
+from sightlines.plan.architectures import POOL, twins
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import (
     full_network,
     networks,
     plain_models,
@@ -16,9 +18,7 @@ from sightlines.figures.selecting import (
     settings,
     untrained_network,
 )
-from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
-from sightlines.networks import Network, per_cent
-from sightlines.tables import NORM
+from sightlines.results.tables import NORM
 
 WHOLE = 0
 """Value of the column `shots` for probes on all training images."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.errors import ResultError
-from sightlines.figures.selecting import full_network, rows_of, trained_models, untrained_network
-from sightlines.measures.jackknife import ALL
+from sightlines.core.errors import ResultError
+from sightlines.results.selecting import full_network, rows_of, trained_models, untrained_network
+from sightlines.stats.jackknife import ALL
 
 BRANCHES = {"attn": "attention", "mixing": "mixing", "mlp": "MLP", "unit": "unit"}
 FIRST_BRANCHES = ("attn", "mixing", "unit")

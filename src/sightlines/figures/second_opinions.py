@@ -8,10 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from sightlines.architectures import lacks_skips
 from sightlines.figures import maps
 from sightlines.figures.drawing import command
-from sightlines.figures.selecting import (
+from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.jobs.command import run
+from sightlines.plan.architectures import lacks_skips
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
@@ -20,9 +23,6 @@ from sightlines.figures.selecting import (
     trained_models,
     untrained_network,
 )
-from sightlines.figures.style import WIDTH_IN, styled
-from sightlines.networks import Network
-from sightlines.stage import run
 
 TITLE = "Second opinions on similarity within a network"
 PAPER = ""

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.architectures import lacks_skips
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import label, networks, rows_of, settings, trained_models
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
-from sightlines.measures.jackknife import ALL
-from sightlines.networks import Network
+from sightlines.plan.architectures import lacks_skips
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import label, networks, rows_of, settings, trained_models
+from sightlines.stats.jackknife import ALL
 
 BRANCHES = {
     "attn": ("self-attention", BLUE, "o"),

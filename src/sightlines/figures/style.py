@@ -17,9 +17,9 @@ from typing import Any
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from sightlines.core.files import atomic
 from sightlines.figures import fonts
-from sightlines.files import atomic
-from sightlines.networks import per_cent
+from sightlines.plan.networks import per_cent
 
 WIDTH_IN = 7.0
 """Width of a figure across a paper's two columns."""

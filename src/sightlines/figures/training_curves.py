@@ -10,16 +10,10 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
-from sightlines.figures.selecting import Tables, label, networks, rows_of, trained_models
-from sightlines.figures.style import (
-    WIDTH_IN,
-    fraction_label,
-    fraction_look,
-    styled,
-    wrap_columns,
-)
-from sightlines.networks import per_cent
-from sightlines.stage import run
+from sightlines.figures.style import WIDTH_IN, fraction_label, fraction_look, styled, wrap_columns
+from sightlines.jobs.command import run
+from sightlines.plan.networks import per_cent
+from sightlines.results.selecting import Tables, label, networks, rows_of, trained_models
 
 TITLE = "Training curves"
 PAPER = "none"

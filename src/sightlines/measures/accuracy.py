@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from sightlines.errors import ResultError
-from sightlines.files import read_json, write_table
-from sightlines.networks import Network
-from sightlines.stage import Job, run
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_json, write_table
+from sightlines.jobs.command import Job, run
+from sightlines.plan.networks import Network
 
 READS = ("metrics.json",)
 WRITES = ("accuracy.csv",)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sightlines.core.files import write_table
 from sightlines.dumps.reading import AttentionDump, check_together
-from sightlines.files import write_table
-from sightlines.networks import Network
-from sightlines.stage import Job, run
+from sightlines.jobs.command import Job, run
+from sightlines.plan.networks import Network
 
 READS = ("attention",)
 WRITES = ("attention_distance.csv",)

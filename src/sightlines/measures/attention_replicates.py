@@ -8,13 +8,13 @@ of offsets tells a head that looks around itself from one that looks a fixed ste
 import numpy as np
 import pandas as pd
 
+from sightlines.core.files import write_table
 from sightlines.dumps.reading import AttentionDump, check_together
-from sightlines.files import write_table
-from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.jobs.command import Job, run
 from sightlines.measures.similarity import ENOUGH_GROUPS, group_of
-from sightlines.networks import Network
-from sightlines.stage import Job, run
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("attention",)
 WRITES = ("attention_replicates.parquet", "attention_offsets.parquet")

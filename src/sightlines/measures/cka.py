@@ -15,15 +15,16 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.errors import ConfigError, ResultError
+from sightlines.core.files import TensorShapes, TensorWriter, write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.errors import ConfigError, ResultError
-from sightlines.files import TensorShapes, TensorWriter, write_table
-from sightlines.measures import hsic
-from sightlines.measures.jackknife import leave_one_out
+from sightlines.jobs.command import Job, run
 from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of, jackknife
-from sightlines.networks import FULL, Network
-from sightlines.stage import Job, Progress, run
+from sightlines.plan.networks import FULL, Network
+from sightlines.stats import hsic
+from sightlines.stats.jackknife import leave_one_out
 
 READS = ("gram",)
 WRITES = (

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from sightlines.files import write_table
-from sightlines.networks import Network
-from sightlines.stage import Job, run
-from sightlines.tables import COLUMNS as TABLES
-from sightlines.tables import read_checked
+from sightlines.core.files import write_table
+from sightlines.jobs.command import Job, run
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS as TABLES
+from sightlines.results.tables import read_checked
 
 READS = ("history.csv",)
 WRITES = ("curves.csv",)

@@ -6,11 +6,11 @@ images (ceiling), and below by the untrained network.
 
 import pandas as pd
 
-from sightlines.errors import ResultError
-from sightlines.files import write_table
-from sightlines.networks import Network
-from sightlines.stage import Job, run
-from sightlines.tables import read_checked
+from sightlines.core.errors import ResultError
+from sightlines.core.files import write_table
+from sightlines.jobs.command import Job, run
+from sightlines.plan.networks import Network
+from sightlines.results.tables import read_checked
 
 READS = ("cka.parquet", "layers.csv")
 WRITES = ("data_fractions.csv",)

@@ -9,10 +9,11 @@ import pandas as pd
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from sightlines.core.files import write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.files import write_table
-from sightlines.measures import hsic, indices
-from sightlines.stage import Job, Progress, run
+from sightlines.jobs.command import Job, run
+from sightlines.stats import hsic, indices
 
 READS = ("gram",)
 WRITES = ("diagnostics.csv",)

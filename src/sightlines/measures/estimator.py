@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from sightlines.core.files import write_table
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.files import write_table
-from sightlines.measures import hsic
-from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.jobs.command import Job, run
 from sightlines.measures.similarity import cka, group_of
 from sightlines.measures.tasks import task_of
-from sightlines.networks import FULL, Network
-from sightlines.stage import Job, run
+from sightlines.plan.networks import FULL, Network
+from sightlines.stats import hsic
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("gram", "other_gram")
 WRITES = ("estimator.csv",)

@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sightlines import tables
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_json, write_table
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.errors import ResultError
-from sightlines.files import read_json, write_table
-from sightlines.measures import hsic, similarity_indices
-from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.jobs.command import Job, run
+from sightlines.measures import similarity_indices
 from sightlines.measures.similarity import cka, group_of
 from sightlines.measures.tasks import task_of
-from sightlines.networks import Network
-from sightlines.stage import Job, run
+from sightlines.plan.networks import Network
+from sightlines.results import tables
+from sightlines.stats import hsic
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("gram", "tuned_gram", "tuned_metrics", "pixels")
 WRITES = ("finetuning.parquet", "finetuning_indices.parquet", "tuned_accuracy.csv")

@@ -14,7 +14,7 @@ from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import GramDump
 from sightlines.measures.head_sums import FOLDS
 from sightlines.measures.similarity_indices import Side, add_up, pair_table
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
 
 
 @dataclass

@@ -14,22 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.files import write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump, Dump, GramDump, check_together
-from sightlines.files import write_table
+from sightlines.jobs.command import Job, run
 from sightlines.measures.head_opinions import head_opinions
-from sightlines.measures.head_sums import (
-    HeadSums,
-    add_heads,
-    subset_cka,
-    subset_distance_px,
-)
-from sightlines.measures.jackknife import ALL
+from sightlines.measures.head_sums import HeadSums, add_heads, subset_cka, subset_distance_px
 from sightlines.measures.similarity import ENOUGH_GROUPS
-from sightlines.networks import Network, per_cent
-from sightlines.stage import Job, Progress, run
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import ALL
 
 READS = ("heads", "attention", "gram", "pixels")
 WRITES = ("head_subsets.parquet", "head_subset_indices.parquet")

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from sightlines.core.errors import ConfigError, ResultError
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump, GramDump
-from sightlines.errors import ConfigError, ResultError
-from sightlines.measures import hsic
-from sightlines.measures.jackknife import leave_one_out
 from sightlines.measures.similarity import group_of
+from sightlines.stats import hsic
+from sightlines.stats.jackknife import leave_one_out
 
 FOLDS = 2
 """Even and odd minibatches."""

@@ -15,15 +15,16 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from sightlines.core.files import write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.dumps.reading import check_together
-from sightlines.files import write_table
+from sightlines.jobs.command import Job, run
 from sightlines.measures import localisation_scores as scores
-from sightlines.measures.jackknife import ALL, leave_one_out
 from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of
-from sightlines.networks import Network
-from sightlines.stage import Job, Progress, run
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("localisation",)
 WRITES = (

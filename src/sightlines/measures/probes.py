@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sightlines import tables
+from sightlines.core.files import write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.files import write_table
+from sightlines.jobs.command import Job, run
 from sightlines.measures.probing import check_dumps, groups_of, probe, replicate_table, supports
-from sightlines.networks import Network
-from sightlines.stage import Job, Progress, run
+from sightlines.plan.networks import Network
+from sightlines.results import tables
 
 READS = ("features", "transfer_features")
 WRITES = ("probes.parquet", "probe_replicates.parquet")

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.errors import ResultError
 from sightlines.dumps.features_reading import Labelled, LabelledDump
-from sightlines.errors import ResultError
-from sightlines.measures import ridge
-from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.stats import ridge
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 EVERY_IMAGE = 0
 """Value of the column `shots` for probes fitted to all training images."""

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from sightlines.core.files import write_table
 from sightlines.dumps.reading import check_together
 from sightlines.dumps.receptive_field_reading import ReceptiveFieldDump
-from sightlines.files import write_table
-from sightlines.measures.jackknife import ALL, leave_one_out
-from sightlines.networks import Network
-from sightlines.stage import Job, run
+from sightlines.jobs.command import Job, run
+from sightlines.plan.networks import Network
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("receptive_field",)
 WRITES = ("receptive_fields.parquet", "receptive_field_maps.parquet")

@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sightlines import seeds
-from sightlines.architectures import lacks_skips
+from sightlines.core import seeds
+from sightlines.core.files import write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.files import write_table
-from sightlines.measures import hsic, indices
+from sightlines.jobs.command import Job, run
 from sightlines.measures.similarity import cka
-from sightlines.networks import FULL, UNTRAINED, Network
-from sightlines.stage import Job, Progress, run
+from sightlines.plan.architectures import lacks_skips
+from sightlines.plan.networks import FULL, UNTRAINED, Network
+from sightlines.stats import hsic, indices
 
 READS = ("gram", "pixels")
 WRITES = ("similarity_indices.parquet", "branch_indices.parquet")

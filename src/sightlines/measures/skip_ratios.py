@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sightlines.core.files import write_table
 from sightlines.dumps.reading import check_together
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
-from sightlines.files import write_table
-from sightlines.measures.jackknife import ALL, leave_one_out
+from sightlines.jobs.command import Job, run
 from sightlines.measures.similarity import ENOUGH_GROUPS, group_of
-from sightlines.networks import Network
-from sightlines.stage import Job, run
-from sightlines.tables import COLUMNS
+from sightlines.plan.networks import Network
+from sightlines.results.tables import COLUMNS
+from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("skips",)
 WRITES = ("skip_ratios.parquet", "skip_tokens.parquet")

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sightlines import tables
+from sightlines.core.files import write_table
+from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.files import write_table
+from sightlines.jobs.command import Job, run
 from sightlines.measures.probing import (
     EVERY_IMAGE,
     check_dumps,
@@ -22,8 +23,8 @@ from sightlines.measures.probing import (
     replicate_table,
     supports,
 )
-from sightlines.networks import Network
-from sightlines.stage import Job, Progress, run
+from sightlines.plan.networks import Network
+from sightlines.results import tables
 
 READS = ("token_features",)
 WRITES = ("token_probes.parquet", "token_probe_replicates.parquet")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 
 OnAttention = Callable[[int, Tensor, int], None]
 """Called with the block, the probabilities [n, heads, queries, tokens] and the first query."""

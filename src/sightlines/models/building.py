@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightlines import files, registry
-from sightlines.architectures import NOT_ARCHITECTURE
-from sightlines.errors import ResultError, WeightsError
+from sightlines.core import files
+from sightlines.core.errors import ResultError, WeightsError
 from sightlines.models.layers import Layer
+from sightlines.plan import registry
+from sightlines.plan.architectures import NOT_ARCHITECTURE
 
 
 def build(model_config: dict[str, Any], size_px: int, classes: int, seed: int) -> nn.Module:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import ConfigError, WeightsError
+from sightlines.core.errors import ConfigError, WeightsError
 from sightlines.models import hub_cache
 from sightlines.models.hub_cache import Stated, Wanted
 

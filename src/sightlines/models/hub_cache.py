@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightlines import files
-from sightlines.errors import DiskError, WeightsError
-from sightlines.stage import Progress
+from sightlines.core import files
+from sightlines.core.errors import DiskError, WeightsError
+from sightlines.core.progress import Progress
 
 CONNECT_S = 5.0
 """Wait for a connection, and for what the hub says of a file unless HF_HUB_ETAG_TIMEOUT is set."""

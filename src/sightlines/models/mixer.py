@@ -7,7 +7,7 @@ the mean of the normed last tokens is classified.
 import functools
 from typing import TYPE_CHECKING, Any
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models import vit
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module

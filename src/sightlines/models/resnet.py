@@ -9,7 +9,7 @@ with ``preact=False``.
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 

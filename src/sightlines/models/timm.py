@@ -9,10 +9,10 @@ like any other, trained by the recipe on the experiment's own images.
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from sightlines.architectures import READING
+from sightlines.core.errors import ConfigError
 from sightlines.datasets.views import View
-from sightlines.errors import ConfigError
 from sightlines.models.timm_facts import GREY, check_below, check_weights, facts, learn
+from sightlines.plan.architectures import READING
 
 if TYPE_CHECKING:
     from torch import nn

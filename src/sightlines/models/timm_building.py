@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sightlines.dumps.skips_branches import find_branches
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models import timm_blocks, timm_checks, timm_listed
 from sightlines.models.attention import attention_modules
+from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 from sightlines.models.timm_facts import GREY, Facts, entry_point, refuse_arguments

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models.layers import Layer, capture
 from sightlines.models.timm_blocks import Traits
 from sightlines.models.timm_matching import find

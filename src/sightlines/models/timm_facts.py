@@ -18,10 +18,10 @@ from importlib import metadata, util
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sightlines.errors import ConfigError, MissingSourceError, SightlinesError
-from sightlines.file_hashes import UNREADABLE, hash_files
-from sightlines.files import write_json
-from sightlines.sharing.code_digest import code_digest
+from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesError
+from sightlines.core.file_hashes import UNREADABLE, hash_files
+from sightlines.core.files import write_json
+from sightlines.plan.code_digest import code_digest
 
 CACHE = Path(".cache/sightlines/timm")
 ASKED = ("name", "arguments", "size_px", "patch_px", "outputs", "layers")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models.attention import prefix_tokens
 from sightlines.models.layers import Layer, capture
 from sightlines.models.timm_blocks import listed_layers

@@ -7,7 +7,7 @@ al. 2021, appendix A).
 
 from typing import TYPE_CHECKING, Any
 
-from sightlines.errors import ConfigError
+from sightlines.core.errors import ConfigError
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 from sightlines.models.skipless import take_skips

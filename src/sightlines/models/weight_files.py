@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sightlines.errors import WeightsError
+from sightlines.core.errors import WeightsError
 
 SAFE, TORCH = (".safetensors",), (".pth", ".pt", ".bin", ".tar", ".ckpt")
 DEEPEST = 4

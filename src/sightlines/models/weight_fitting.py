@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sightlines.errors import WeightsError
+from sightlines.core.errors import WeightsError
 from sightlines.models.lean import timm_module
 from sightlines.models.weight_files import LISTED, State, read
 from sightlines.models.weight_misfits import (

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightlines.figures.selecting import (
+from sightlines.plan.networks import Network, per_cent
+from sightlines.report.parts import Row, number
+from sightlines.results.selecting import (
     cka_matrix,
     extreme_blocks,
     full_network,
@@ -14,8 +16,6 @@ from sightlines.figures.selecting import (
     rows_of,
     untrained_network,
 )
-from sightlines.networks import Network, per_cent
-from sightlines.report.parts import Row, number
 
 Part = dict[str, Any]
 

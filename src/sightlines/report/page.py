@@ -9,9 +9,10 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from sightlines import registry
-from sightlines.errors import ResultError
-from sightlines.files import atomic, read_json
+from sightlines.core.errors import ResultError
+from sightlines.core.files import atomic, read_json
+from sightlines.jobs.command import Job, run
+from sightlines.plan import registry
 from sightlines.report.controls import control_parts
 from sightlines.report.differences import GENERAL
 from sightlines.report.parts import (
@@ -25,8 +26,7 @@ from sightlines.report.parts import (
 from sightlines.report.records import provenance, read_records
 from sightlines.report.template import CSS, PAGE
 from sightlines.report.verdicts import verdict_part
-from sightlines.stage import Job, run
-from sightlines.tables import read_checked
+from sightlines.results.tables import read_checked
 
 SHOWN = (
     "accuracy.csv",

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sightlines.architectures import NOT_ARCHITECTURE, is_imported
 from sightlines.datasets.white_levels import describe_white
-from sightlines.figures.selecting import label, models, needed_accuracy, networks
-from sightlines.networks import per_cent
+from sightlines.plan.architectures import NOT_ARCHITECTURE, is_imported
+from sightlines.plan.networks import per_cent
+from sightlines.results.selecting import label, models, needed_accuracy, networks
 
 UNDECIDED = "undecided"
 """Where readers of folders number the classes differently and the config does not decide."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sightlines.files import read_json
+from sightlines.core.files import read_json
 from sightlines.report.parts import Row
 
 Record = dict[str, Any]

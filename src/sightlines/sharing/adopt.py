@@ -22,18 +22,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sightlines.errors import ResultError
-from sightlines.file_hashes import hash_files
-from sightlines.files import read_json, write_json
+from sightlines.core.errors import ResultError
+from sightlines.core.file_hashes import hash_files
+from sightlines.core.files import read_json, write_json
+from sightlines.jobs.command import record_path
 from sightlines.sharing.paths import is_ours, refuse_links, result_files
-from sightlines.sharing.provenance import (
-    MadeBy,
-    local_jobs,
-    provenance_path,
-    read_provenance,
-)
+from sightlines.sharing.provenance import MadeBy, local_jobs, provenance_path, read_provenance
 from sightlines.sharing.snakemake_records import being_made, distrust, install, written_ns
-from sightlines.stage import record_path
 
 LOCK = Path(".cache/sightlines/adopt.lock")
 ADOPTED_S = 1_000_000_000.0

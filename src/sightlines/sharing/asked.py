@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import ShareError
-from sightlines.file_hashes import hash_files
-from sightlines.files import read_json, write_json
+from sightlines.core.errors import ShareError
+from sightlines.core.file_hashes import hash_files
+from sightlines.core.files import read_json, write_json
 from sightlines.sharing.explain import Planned, changed_code, config_changes
 from sightlines.sharing.provenance import MadeBy, job_code, job_config
 

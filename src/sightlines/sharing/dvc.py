@@ -12,8 +12,8 @@ from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sightlines.errors import ShareError
-from sightlines.files import atomic
+from sightlines.core.errors import ShareError
+from sightlines.core.files import atomic
 from sightlines.sharing.metrics import metrics_path
 from sightlines.sharing.provenance import provenance_path
 from sightlines.sharing.tracked import damaged, is_in_git, read_text, read_yaml

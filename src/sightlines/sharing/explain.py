@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sightlines.sharing.code_digest import code_parts
+from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.snakemake_records import read_one, why_distrusted
 
 Codes = Callable[[str], Mapping[str, str]]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sightlines.file_hashes import hash_files
+from sightlines.core.file_hashes import hash_files
 from sightlines.sharing.dvc import dvc, open_repository
 from sightlines.sharing.provenance import read_provenance
 from sightlines.sharing.tracked import git, recorded_outputs

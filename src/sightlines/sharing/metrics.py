@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import ResultError
-from sightlines.files import write_json
+from sightlines.core.errors import ResultError
+from sightlines.core.files import write_json
 
 AGAIN = "run snakemake again, or pull it again"
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from sightlines.errors import ResultError
+from sightlines.core.errors import ResultError
 
 OURS = ("results", "data")
 """Folders whose files records may name."""

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import ResultError
-from sightlines.files import read_json, write_json
-from sightlines.sharing.code_digest import code_parts
+from sightlines.core.errors import ResultError
+from sightlines.core.files import read_json, write_json
+from sightlines.jobs.command import record_path
+from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.paths import is_ours
 from sightlines.sharing.snakemake_records import (
     FORMAT,
@@ -27,7 +28,6 @@ from sightlines.sharing.snakemake_records import (
     why_distrusted,
 )
 from sightlines.sharing.tracked import read_text, take_again
-from sightlines.stage import record_path
 
 VERSION = 1
 LARGEST_BYTES = 200_000_000

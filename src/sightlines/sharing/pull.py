@@ -13,8 +13,8 @@ import os
 import sys
 from pathlib import Path, PurePosixPath
 
-from sightlines.errors import ShareError, exit_status
-from sightlines.experiment_names import config_of, named
+from sightlines.core.errors import ShareError, exit_status
+from sightlines.plan.experiment_names import config_of, named
 from sightlines.sharing.dvc import (
     DATA,
     IMAGES,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sightlines.errors import ShareError
+from sightlines.core.errors import ShareError
 from sightlines.sharing.dvc import Remote, dvc, open_repository
 
 KNOWN_HOSTS = "SIGHTLINES_KNOWN_HOSTS"

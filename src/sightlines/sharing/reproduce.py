@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.errors import ResultError, exit_status
-from sightlines.experiment_names import config_of
-from sightlines.files import read_json, read_npy, read_table, sha256
+from sightlines.core.errors import ResultError, exit_status
+from sightlines.core.files import read_json, read_npy, read_table, sha256
+from sightlines.jobs.command import record_path
+from sightlines.plan.experiment_names import config_of
 from sightlines.sharing.explain import differences, say
 from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
 from sightlines.sharing.snakemake_settings import ONE_JOB
-from sightlines.stage import record_path
 
 WORKPLACE = Path(".cache/sightlines/reproduce")
 TOLD = {"config": "config", "packages": "packages", "hardware": "hardware", "notes": "how it ran"}

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sightlines import runs
-from sightlines.errors import SightlinesError
+from sightlines.core.errors import SightlinesError
+from sightlines.jobs import liveness
+from sightlines.plan.code_digest import code_parts, keep_parts
 from sightlines.sharing.adopt import Adoption, adopt
 from sightlines.sharing.asked import Asked, list_jobs
-from sightlines.sharing.code_digest import code_parts, keep_parts
 from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
@@ -50,7 +50,7 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 
     from snakemake.logging import logger
 
-    in_place_of = {LOCKED: runs.who_else}
+    in_place_of = {LOCKED: liveness.who_else}
     logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
 
 

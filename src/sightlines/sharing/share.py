@@ -16,12 +16,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sightlines.errors import ShareError, exit_status
-from sightlines.experiment import Experiment
-from sightlines.experiment_names import name_of
-from sightlines.files import atomic
+from sightlines.core.errors import ShareError, exit_status
+from sightlines.core.files import atomic
+from sightlines.plan.code_digest import code_parts
+from sightlines.plan.experiment import Experiment
+from sightlines.plan.experiment_names import name_of
 from sightlines.sharing.asked import dry_run, outdated
-from sightlines.sharing.code_digest import code_parts
 from sightlines.sharing.dvc import (
     DATA,
     PARTS,

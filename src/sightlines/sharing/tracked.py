@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from sightlines import yaml_files
-from sightlines.errors import ConfigError, ShareError
-from sightlines.yaml_files import CONFLICT
+from sightlines.core import yaml_files
+from sightlines.core.errors import ConfigError, ShareError
+from sightlines.core.yaml_files import CONFLICT
 
 AFTERWARDS = "`make pull`, `snakemake` (it makes again what the merged code changes), `make share`"
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightlines.checkout import require_own_code
-from sightlines.errors import ResultError, SightlinesError
-from sightlines.experiment_names import named
-from sightlines.file_hashes import UNREADABLE, hash_files
-from sightlines.files import read_json
+from sightlines.core.checkout import require_own_code
+from sightlines.core.errors import ResultError, SightlinesError
+from sightlines.core.file_hashes import UNREADABLE, hash_files
+from sightlines.core.files import read_json
+from sightlines.plan.experiment_names import named
 from sightlines.sharing.paths import is_ours, result_files
 from sightlines.sharing.provenance import read_provenance
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sightlines.training.schedule import Recipe
+from sightlines.plan.schedule import Recipe
 
 ASPECT_RATIO = 4 / 3
 """A resized crop's sides differ by this factor at most."""

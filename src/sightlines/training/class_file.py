@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightlines.errors import WeightsError
+from sightlines.core.errors import WeightsError
 
 MOST_BYTES = 10_000_000
 """Size of a list, at most."""

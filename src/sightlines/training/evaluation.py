@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sightlines.core.devices import Compute
+from sightlines.core.errors import TrainingError
 from sightlines.datasets.reading import normalise
 from sightlines.datasets.views import View
-from sightlines.devices import Compute
-from sightlines.errors import TrainingError
 
 
 @dataclass(frozen=True)

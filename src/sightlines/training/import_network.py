@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sightlines import devices, files
+from sightlines.core import devices, files
+from sightlines.core.errors import WeightsError
+from sightlines.core.files import sha256
+from sightlines.core.progress import Progress
 from sightlines.datasets.reading import ImageSet, open_dataset
 from sightlines.datasets.store import open_splits, read_manifest
 from sightlines.datasets.views import View
-from sightlines.errors import WeightsError
-from sightlines.files import sha256
+from sightlines.jobs.command import Job, run
 from sightlines.models import building, timm, weight_fitting
 from sightlines.models.timm_facts import class_names, facts
 from sightlines.models.weight_fitting import Fitted
-from sightlines.networks import UNTRAINED, Network
-from sightlines.stage import Job, Progress, run
-from sightlines.training import schedule
+from sightlines.plan import schedule
+from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.training.class_file import read_class_file, require_length
 from sightlines.training.class_order import TIMM_ENDINGS, ClassOrder, find_order
 from sightlines.training.evaluation import Scores, Sight, evaluate

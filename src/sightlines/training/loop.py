@@ -10,10 +10,10 @@ import time
 
 from torch import Tensor
 
-from sightlines.errors import TrainingError
-from sightlines.stage import Progress
+from sightlines.core.errors import TrainingError
+from sightlines.core.progress import Progress
+from sightlines.plan.schedule import Order, learning_rate
 from sightlines.training.finite import FiniteWatch, are_finite
-from sightlines.training.schedule import Order, learning_rate
 from sightlines.training.state import StateFolder
 from sightlines.training.training import Evaluate, Training
 

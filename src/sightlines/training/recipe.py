@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sightlines.training.schedule import Recipe, ema_decay
+from sightlines.plan.schedule import Recipe, ema_decay
 
 EMBEDDINGS = ("pos_embed", "cls_token", "reg_token")
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightlines import files
-from sightlines.errors import DiskError, ResultError, TrainingError
+from sightlines.core import files
+from sightlines.core.errors import DiskError, ResultError, TrainingError
 
 ROOT = Path(".cache/sightlines/training")
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightlines.errors import ConfigError
-from sightlines.precision import FORMATS, format_name
+from sightlines.core.errors import ConfigError
+from sightlines.core.precision import FORMATS, format_name
 
 RANK, SIZE, LOCAL = "RANK", "WORLD_SIZE", "LOCAL_RANK"
 """Environment variables that torchrun sets."""

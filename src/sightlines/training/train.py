@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sightlines import devices, files, registry, seeds
+from sightlines.core import devices, files, seeds
+from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import ImageSet, open_dataset
 from sightlines.datasets.store import fraction_images, open_splits
-from sightlines.errors import ResultError
+from sightlines.jobs.command import Job, run
 from sightlines.models import building
-from sightlines.networks import Network
-from sightlines.sharing.code_digest import code_digest
-from sightlines.stage import Job, run
-from sightlines.training import schedule, state
+from sightlines.plan import registry, schedule
+from sightlines.plan.code_digest import code_digest
+from sightlines.plan.networks import Network
+from sightlines.training import state
 from sightlines.training.evaluation import Scores, evaluate
 from sightlines.training.loop import run_training
 from sightlines.training.team import Team, start_if_asked

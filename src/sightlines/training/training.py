@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sightlines import seeds
+from sightlines.core import seeds
+from sightlines.core.devices import Compute
 from sightlines.datasets.reading import normalise
-from sightlines.devices import Compute
 from sightlines.models.attention import attention_modules
-from sightlines.networks import Network
+from sightlines.plan.networks import Network
+from sightlines.plan.schedule import Recipe, learning_rate
 from sightlines.training.augment import Augmentation
 from sightlines.training.recipe import AveragedWeights, make_optimizer, set_learning_rate
-from sightlines.training.schedule import Recipe, learning_rate
 from sightlines.training.team import Team
 
 HistoryRow = dict[str, Any]

@@ -1,0 +1,72 @@
+"""What can go wrong for a user, as one small tree.
+
+SightlinesError            everything below; a message says what, where and the cure
+├── CheckoutError          the code that would run is that of another checkout
+├── ConfigError            a config file asks for something that cannot be
+├── DataError              an archive, an image folder or an image is not what it should be
+│   └── MissingSourceError the images are not on this machine
+├── WeightsError           a weight file does not fit its model or is damaged
+├── ResultError            a file of an earlier stage is missing, damaged or of another experiment
+├── DiskError              too little room, or a folder that cannot be written
+├── ShareError             results cannot be shared or pulled: stale, no remote, a changed host key
+└── TrainingError          training cannot go on (a loss is not finite, a lock is held)
+"""
+
+import sys
+from collections.abc import Callable
+
+from sightlines.core.checkout import require_own_code
+
+
+class SightlinesError(Exception):
+    """Base of all errors that a user can cause and cure."""
+
+
+class CheckoutError(SightlinesError):
+    """The code that would run is that of another checkout."""
+
+
+class ConfigError(SightlinesError):
+    """A config file asks for something that cannot be."""
+
+
+class DataError(SightlinesError):
+    """An archive, an image folder or an image is not what it should be."""
+
+
+class MissingSourceError(DataError):
+    """The images that a dataset is made from are not on this machine."""
+
+
+class WeightsError(SightlinesError):
+    """A weight file does not fit its model, or is damaged."""
+
+
+class ResultError(SightlinesError):
+    """A file of an earlier stage is missing, damaged, or of another experiment."""
+
+
+class DiskError(SightlinesError):
+    """Too little room, or a folder that cannot be written."""
+
+
+class TrainingError(SightlinesError):
+    """Training cannot go on."""
+
+
+class ShareError(SightlinesError):
+    """Results cannot be shared or pulled."""
+
+
+def exit_status(work: Callable[[], bool | None]) -> int:
+    """Do the work of a command, by this checkout's code; say what is wrong without a traceback.
+
+    Returns:
+        0; or 1 where it raised an error of ours, or returned false.
+    """
+    try:
+        require_own_code()
+        return 1 if work() is False else 0
+    except SightlinesError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,208 @@
+"""The frame around every command that a rule runs: arguments, log, record, errors.
+
+    python -m sightlines.measures.cka --config '{…}' --input gram A B --output cka C … --log L
+
+reads, calls one function, writes. A job that ends well leaves a record beside the results
+(content hashes, code digest, versions, hardware, times); one that fails says in one line what
+is wrong and names its log. Where archives, image folders and weights lie comes from the environment
+variable SIGHTLINES_DATA: it is no part of a result.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import platform
+import resource
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sightlines.core.errors import DiskError, SightlinesError
+from sightlines.core.files import make_folder, sha256, write_json
+from sightlines.core.hardware import describe_hardware
+from sightlines.jobs.liveness import follow_parent, require_planned_code
+from sightlines.plan.execution import EXECUTION
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "matplotlib", "snakemake")
+
+
+@dataclass
+class Job:
+    """One command's arguments, and what it wants recorded.
+
+    Attributes:
+        name: For example ``train/vit_small/f100/s0``: the log's path below `logs/`.
+        config: The slice of the experiment's config that this command uses.
+        inputs: Input files by name, in the order given.
+        outputs: Output files by name.
+        source: Where archives, image folders and weights lie; never part of a result.
+        log: Goes to the log file and, from INFO up, to the terminal.
+        notes: Facts for the record, such as the device.
+    """
+
+    name: str
+    config: dict[str, Any]
+    inputs: dict[str, list[Path]]
+    outputs: dict[str, list[Path]]
+    source: Path
+    log: logging.Logger
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def input(self, name: str) -> Path:
+        """The one input of that name."""
+        (path,) = self.inputs[name]
+        return path
+
+    def output(self, name: str) -> Path:
+        """The one output of that name."""
+        (path,) = self.outputs[name]
+        return path
+
+
+def run(main: Callable[[Job], None]) -> None:
+    """Run one command: the last line of every module that a rule runs."""
+    arguments = _parser().parse_args()
+    log_path: Path = arguments.log
+    name = _name(log_path)
+    follows = os.environ.get("RANK", "0") != "0"
+    if follows:  # one of several processes of a job: the first speaks and writes for all
+        log_path = log_path.with_suffix(f".process{os.environ['RANK']}.log")
+    try:
+        log = _logger(log_path, name, logging.ERROR if follows else logging.INFO)
+    except SightlinesError as error:
+        sys.exit(f"[{name}] {type(error).__name__}: {error}")
+    job = Job(
+        name=name,
+        config=_with_execution(json.loads(arguments.config)),
+        inputs=_named(arguments.input),
+        outputs=_named(arguments.output),
+        source=Path(os.environ.get("SIGHTLINES_DATA", "sources")),
+        log=log,
+    )
+    log.debug(shlex.join(sys.orig_argv))
+    follow_parent()
+    began, began_cpu = time.time(), time.process_time()
+    try:
+        require_planned_code(arguments.code)
+        main(job)
+        if follows:
+            return
+        _write_record(job, arguments, log_path, began, began_cpu)
+    except SightlinesError as error:
+        log.error(f"{type(error).__name__}: {error} (log: {log_path})")
+        sys.exit(1)
+    except SystemExit as error:
+        log.error(f"{error} (log: {log_path})")
+        sys.exit(1)
+    except BaseException as error:
+        log.debug(traceback.format_exc())
+        log.error(f"{type(error).__name__}: {error} (traceback in the log: {log_path})")
+        sys.exit(1)
+    log.info(f"done in {time.time() - began:.1f} s")
+
+
+def record_path(log_path: Path) -> Path:
+    """Where the record of the job with this log lies."""
+    parts = list(log_path.with_suffix(".json").parts)
+    parts[len(parts) - 1 - parts[::-1].index("logs")] = "records"
+    return Path(*parts)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--config", required=True, help="the config slice, as JSON")
+    parser.add_argument("--code", default="", help="digest of the code, for the record")
+    parser.add_argument("--input", nargs="+", action="append", default=[], metavar="NAME PATH")
+    parser.add_argument("--output", nargs="+", action="append", default=[], metavar="NAME PATH")
+    parser.add_argument("--log", type=Path, required=True)
+    return parser
+
+
+def _with_execution(config: dict[str, Any]) -> dict[str, Any]:
+    if "compute" in config:
+        config["compute"] |= EXECUTION | json.loads(os.environ.get("SIGHTLINES_EXECUTION", "{}"))
+    return config
+
+
+def _named(groups: list[list[str]]) -> dict[str, list[Path]]:
+    return {name: [Path(p) for p in paths] for name, *paths in groups}
+
+
+def _name(log_path: Path) -> str:
+    path = log_path.with_suffix("")
+    parts = path.parts
+    if "logs" not in parts:
+        return path.as_posix()
+    return "/".join(parts[len(parts) - parts[::-1].index("logs") :])
+
+
+def _logger(path: Path, name: str, spoken: int) -> logging.Logger:
+    make_folder(path.parent)
+    if path.is_symlink():
+        path.unlink()  # it came with somebody's results: what it leads to is not ours to write
+    logging.raiseExceptions = False  # a full disk is reported once, not at every line of the log
+    log = logging.getLogger("sightlines")
+    log.setLevel(logging.DEBUG)
+    log.handlers.clear()
+    log.propagate = False
+    try:
+        to_file = logging.FileHandler(path, mode="w")
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}. Free some space or mend the folder's "
+            "permissions, then run the same command again."
+        ) from error
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_terminal = logging.StreamHandler(sys.stderr)
+    to_terminal.setLevel(spoken)
+    to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
+    log.addHandler(to_file)
+    log.addHandler(to_terminal)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(to_file)
+    return log
+
+
+def _write_record(
+    job: Job, arguments: argparse.Namespace, log_path: Path, began: float, began_cpu: float
+) -> None:
+    def hashes(groups: dict[str, list[Path]]) -> dict[str, str]:
+        return {p.as_posix(): sha256(p) for paths in groups.values() for p in paths if p.is_file()}
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    write_json(
+        record_path(log_path),
+        {
+            "job": job.name,
+            "code": arguments.code,
+            "config": json.loads(arguments.config),
+            "inputs": hashes(job.inputs),
+            "outputs": hashes(job.outputs),
+            "notes": job.notes,
+            "python": platform.python_version(),
+            "packages": _versions(),
+            "hardware": describe_hardware(),
+            "wall_s": round(time.time() - began, 3),
+            "cpu_s": round(
+                time.process_time() - began_cpu + children.ru_utime + children.ru_stime, 3
+            ),
+            "peak_memory_bytes": usage.ru_maxrss * 1024,
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions

@@ -1,0 +1,162 @@
+"""The warm process behind `start.py`: imports the libraries once, then forks for every job.
+
+It lives as long as the Snakemake that its jobs belong to. It imports no module of ours that it
+keeps, starts no thread and opens no GPU: a forked job is as fresh as a new process.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from sightlines.jobs import liveness
+from sightlines.jobs.start import LENGTH, STARTED, STATUS, run_module
+from sightlines.plan import registry
+
+LIBRARIES = ("torch", "safetensors.torch", "pandas", "pyarrow.parquet", "matplotlib.figure")
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def main(listener: socket.socket, folder: Path, parent: str) -> list[str] | None:
+    """Serve until the Snakemake with this process number is gone.
+
+    Returns:
+        In a forked job what it is to run, else None.
+    """
+    started = liveness.start_time(parent)
+    for library in LIBRARIES:
+        __import__(library)
+    for family in registry.members("models"):  # their parts of timm
+        registry.load("models", family)
+    for name in [n for n in sys.modules if n.split(".")[0] == "sightlines"]:
+        del sys.modules[name]  # a job reads our code as it is then
+    gc.collect()
+    gc.freeze()
+    jobs: dict[int, tuple[int, socket.socket]] = {}  # handle of the process -> its number, caller
+    with selectors.DefaultSelector() as ready:
+        ready.register(listener, selectors.EVENT_READ)
+        while liveness.start_time(parent) == started is not None:
+            for key, _ in ready.select(timeout=1):
+                if key.fileobj is listener:
+                    caller, _ = listener.accept()
+                    work = _fork(caller, ready, listener, jobs)
+                    if work is not None:
+                        return work
+                elif key.data is None:
+                    _end(key.fd, ready, jobs)
+                else:
+                    _signal(key.data, key.fileobj, ready, jobs)
+        for number, _ in jobs.values():
+            os.kill(number, signal.SIGTERM)
+        for number, _ in jobs.values():
+            os.waitpid(number, 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _fork(
+    caller: socket.socket,
+    ready: selectors.BaseSelector,
+    listener: socket.socket,
+    jobs: dict[int, tuple[int, socket.socket]],
+) -> list[str] | None:
+    """Begin a caller's job; in the job itself, what it is to run."""
+    caller.settimeout(10)
+    try:
+        head, handles, _, _ = socket.recv_fds(caller, LENGTH.size, 3)
+        left = LENGTH.unpack(head)[0]
+        text = b""
+        while left > len(text):
+            text += caller.recv(left - len(text)) or _refuse()
+        job = json.loads(text)
+    except (OSError, ValueError):
+        caller.close()
+        return None
+    caller.settimeout(None)
+    server = os.getpid()
+    number = os.fork()
+    if number:
+        for handle in handles:
+            os.close(handle)
+        handle = os.pidfd_open(number)
+        jobs[handle] = number, caller
+        ready.register(handle, selectors.EVENT_READ)
+        ready.register(caller, selectors.EVENT_READ, handle)
+        with contextlib.suppress(OSError):
+            caller.send(STARTED)
+        return None
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+    if os.getppid() != server:
+        os._exit(143)
+    for other, (_, theirs) in jobs.items():
+        os.close(other)
+        theirs.close()
+    ready.close()
+    listener.close()
+    caller.close()
+    return _become(job, handles)
+
+
+def _become(job: dict[str, Any], handles: list[int]) -> list[str]:
+    """Take the caller's terminal, environment and folder."""
+    for number, handle in enumerate(handles):
+        os.dup2(handle, number)
+        os.close(handle)
+    os.environ.clear()
+    os.environ.update(job["env"])
+    os.umask(job["mask"])
+    os.chdir(job["folder"])
+    arguments: list[str] = job["arguments"]
+    return arguments
+
+
+def _end(
+    handle: int, ready: selectors.BaseSelector, jobs: dict[int, tuple[int, socket.socket]]
+) -> None:
+    """Tell the caller how its job ended."""
+    number, caller = jobs.pop(handle)
+    ready.unregister(handle)
+    os.close(handle)
+    with contextlib.suppress(KeyError, ValueError):
+        ready.unregister(caller)
+    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    with contextlib.suppress(OSError):
+        caller.send(STATUS.pack(status))
+    caller.close()
+
+
+def _signal(
+    handle: int,
+    caller: Any,
+    ready: selectors.BaseSelector,
+    jobs: dict[int, tuple[int, socket.socket]],
+) -> None:
+    """Pass on the caller's signals; end the job of a caller that is gone."""
+    if handle not in jobs:
+        return
+    try:
+        numbers = caller.recv(16)
+    except OSError:
+        numbers = b""
+    if not numbers:
+        ready.unregister(caller)
+    for number in numbers or [signal.SIGTERM]:
+        os.kill(jobs[handle][0], number)
+
+
+def _refuse() -> bytes:
+    raise ValueError("the caller is gone")
+
+
+if __name__ == "__main__":
+    found = main(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]), sys.argv[3])
+    if found is not None:
+        run_module(found)

@@ -1,0 +1,83 @@
+"""What a model's settings say about it: which skips it lacks, which models are twins."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sightlines.plan import registry
+
+SKIPS = ("skipless_block", "skipless")
+"""Settings by which a ViT without the skips of one block differs from its intact twin."""
+
+POOL = ("pool",)
+"""The setting by which ViTs with a class token and with average pooling differ (Figure 10)."""
+
+
+READING = ("weight_set", "class_order", "class_file")
+"""Keys of a model's config that say how somebody else's weights and outputs are read."""
+
+NOT_ARCHITECTURE = ("label", "train", *READING)
+"""Keys of a model's config that do not say what it is."""
+
+
+def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
+    """A model's settings as measures, claims and figures know them.
+
+    A family that stands for others, such as timm's models, says which of the paper's it belongs to,
+    whether it has attention and known skips, and how it pools.
+
+    Args:
+        model: Its config.
+        size_px: Side of the dataset's images.
+    """
+    settings = {key: value for key, value in model.items() if key not in NOT_ARCHITECTURE}
+    declared = registry.declarations("models", model["family"])
+    if "DESCRIBES" in declared:
+        family: Any = registry.load("models", model["family"])
+        return dict(family.described(settings, size_px))
+    return settings
+
+
+def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
+    """Whether a model has what some dumps are about.
+
+    Args:
+        what: ``ATTENTION``, heads whose attention can be dumped, or ``BRANCHES``, known skips.
+        model: Its config.
+        size_px: Side of the dataset's images.
+    """
+    declared = registry.declarations("models", model["family"]).get(what, what == "BRANCHES")
+    return bool(described(model, size_px).get(what.lower(), declared))
+
+
+def is_imported(model: Mapping[str, Any]) -> bool:
+    """Whether a model's weights come from somebody else and are not trained here."""
+    return model.get("weights", "random") != "random"
+
+
+SIZES = ("width", "depth", "heads", "blocks", "patch_px", "units", "channels")
+"""Settings that say how large a model is."""
+
+
+def size_of(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What differs between models of one family that are not of one size."""
+    return tuple(str(settings.get(key)) for key in SIZES)
+
+
+def skipless_block(settings: Mapping[str, Any]) -> int:
+    """The block that lacks skips (Raghu et al. 2021, Figure 8); -1 where none does."""
+    return int(settings.get("skipless_block", -1))
+
+
+def lacks_skips(settings: Mapping[str, Any]) -> bool:
+    """Whether a block of this model lacks skips."""
+    return skipless_block(settings) >= 0
+
+
+def twins(architectures: Mapping[str, Any], model: str, keys: Iterable[str]) -> list[str]:
+    """The other models whose settings are the same but for some keys."""
+    left_out = {*keys}
+
+    def rest(name: str) -> dict[str, Any]:
+        return {k: v for k, v in architectures.get(name, {}).items() if k not in left_out}
+
+    return [m for m in architectures if m != model and rest(m) == rest(model)]

@@ -1,0 +1,304 @@
+"""What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
+
+from sightlines.core.errors import ConfigError
+from sightlines.plan import registry, schedule
+from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
+from sightlines.plan.config import Config, networks
+from sightlines.plan.networks import FULL, UNTRAINED, per_cent
+
+
+def check(config: Config) -> None:
+    """Check what no schema can: names that refer to others, sizes that must fit.
+
+    Raises:
+        ConfigError: listing all offences at once.
+    """
+    _meet(config)
+    offences = [
+        *_check_runs(config),
+        *_check_sizes(config),
+        *_check_splits(config["dataset"], config["splits"]),
+        *_check_transfer(config),
+        *_check_figures(config),
+    ]
+    if offences:
+        raise ConfigError("the config cannot work:\n  " + "\n  ".join(offences))
+
+
+def _meet(config: Config) -> None:
+    """Ask all at once what is known of models that another library builds."""
+    size_px = _size_px(config["dataset"])
+    for family in {model["family"] for model in config["models"].values()}:
+        if size_px and "DESCRIBES" in registry.declarations("models", family):
+            own = [m for m in config["models"].values() if m["family"] == family]
+            registry.load("models", family).meet(own, size_px)
+
+
+def _check_runs(config: Config) -> list[str]:
+    known = ", ".join(sorted(config["models"]))
+    offences = [
+        f"runs: model {name!r} is not among models ({known})" for name in _unknown_models(config)
+    ]
+    splits = config["splits"]
+    partial = [splits[f"probe_{part}"] > 0 for part in ("train", "held_out", "test")]
+    if any(partial) and not all(partial):
+        offences.append("splits: probe_train, probe_held_out and probe_test go together, or are 0")
+    for name, model in config["models"].items():
+        recipe = model["train"]
+        if recipe["warmup_steps"] >= recipe["steps"]:
+            offences.append(
+                f"models.{name}: warmup_steps {recipe['warmup_steps']} must be below "
+                f"steps {recipe['steps']}"
+            )
+    return offences + _check_imports(config)
+
+
+def _check_imports(config: Config) -> list[str]:
+    """Offences of models whose weights come from elsewhere: they are not trained here."""
+    models = config["models"]
+    offences = []
+    for name in (m for m, settings in models.items() if is_imported(settings)):
+        own = [n for n in networks(config) if n.model == name]
+        odd = sorted({n.fraction for n in own} - {FULL, UNTRAINED})
+        if odd:
+            offences.append(
+                f"runs: {name} has weights of its own and is not trained on {', '.join(odd)}: use "
+                f"{FULL} (its weights), {UNTRAINED} (its untrained twin), or weights: random"
+            )
+        if len({n.seed for n in own if n.fraction == FULL}) > 1:
+            offences.append(f"runs: {name} has weights of its own, which are one seed on {FULL}")
+    return offences
+
+
+def _check_sizes(config: Config) -> list[str]:
+    offences, grids = [], {}
+    dataset = config["dataset"]
+    try:
+        size_px, _ = registry.load("datasets", dataset["kind"]).check(dataset)
+    except ConfigError as error:
+        return [f"dataset: {error}"]
+    used = {m for run in config["runs"] for m in run["models"]} & set(config["models"])
+    trained = {n.model for n in networks(config) if n.fraction != UNTRAINED}
+    for name in sorted(used):
+        model = config["models"][name]
+        family = registry.load("models", model["family"])
+        try:
+            grids[name] = family.check(model, size_px)
+            if is_imported(model) and name in trained:
+                family.require_weights(model, size_px)
+            if not is_imported(model):
+                schedule.check(model["train"], size_px)
+        except ConfigError as error:
+            offences.append(f"models.{name}: {error}")
+    if config["compare_grids"] and len(set(grids.values())) > 1:
+        listed = ", ".join(f"{name} {h} × {w}" for name, (h, w) in grids.items())
+        offences.append(
+            f"token grids and last maps differ ({listed}), so their positions cannot be compared: "
+            "change patch_px, units or stem, or set compare_grids: false"
+        )
+    return offences
+
+
+def _check_splits(dataset: Config, splits: Config) -> list[str]:
+    """Offences of sizes that ask for more images than there are, where that is known by now."""
+    module = registry.load("datasets", dataset["kind"])
+    counts = module.counts(dataset)
+    if not counts or _size_px(dataset) is None:
+        return []
+    train, test, validation = counts["train"], counts["test"], splits["validation"]
+    wanted = {
+        "validation": (validation, train - module.check(dataset)[1]),
+        "reference_batches × reference_batch_size": (
+            splits["reference_batches"] * splits["reference_batch_size"],
+            test,
+        ),
+        "probe_train": (splits["probe_train"], train - validation),
+        "probe_held_out": (splits["probe_held_out"], validation),
+        "probe_test": (splits["probe_test"], test),
+    }
+    return [
+        f"splits.{key} asks for {count} images, but dataset {dataset['kind']} has at most "
+        f"{max(limit, 0)} for it"
+        for key, (count, limit) in wanted.items()
+        if count > max(limit, 0)
+    ]
+
+
+def _check_transfer(config: Config) -> list[str]:
+    """Offences of the other tasks: their images must be new and fit, their recipes must work."""
+    offences, seen = [], [config["dataset"]]
+    for name, task in config["transfer"].items():
+        found = [
+            *_check_images(task["dataset"], seen),
+            *_check_tuning(task, config),
+            *(f": {offence}" for offence in _check_splits(task["dataset"], config["splits"])),
+        ]
+        offences += [f"transfer.{name}{offence}" for offence in found]
+        seen.append(task["dataset"])
+    return offences
+
+
+def _check_images(dataset: Config, seen: list[Config]) -> list[str]:
+    """Offences of one task's images; `seen` are the datasets before it, the experiment's first."""
+    if dataset in seen:
+        return [".dataset is used twice: give each task its own images"]
+    try:
+        size_px, _ = registry.load("datasets", dataset["kind"]).check(dataset)
+    except ConfigError as error:
+        return [f".dataset: {error}"]
+    wanted = _size_px(seen[0])
+    if wanted not in (size_px, None):
+        return [f": its images have {size_px} px, the experiment's own {wanted}"]
+    return []
+
+
+def _size_px(dataset: Config) -> int | None:
+    """Size of a dataset's images; None where its settings cannot work, which is said elsewhere."""
+    try:
+        size_px: int = registry.load("datasets", dataset["kind"]).check(dataset)[0]
+    except ConfigError:
+        return None
+    return size_px
+
+
+def _check_tuning(task: Config, config: Config) -> list[str]:
+    """Offences of the models that are trained further on one task."""
+    known = {n.model for n in networks(config) if n.fraction == FULL} - set(_unknown_models(config))
+    size_px = _size_px(task["dataset"])
+    offences = []
+    for model in task["finetune"]:
+        if model not in known or lacks_skips(config["models"][model]):
+            offences.append(
+                f".finetune: {model!r} is not among the models trained on {FULL} with all skips"
+            )
+            continue
+        if is_imported(config["models"][model]):
+            offences += _check_view(model, config["models"][model], size_px)
+        recipe = config["models"][model]["train"] | task["train"]
+        if recipe["warmup_steps"] >= recipe["steps"]:
+            offences.append(
+                f".train: {model} has warmup_steps {recipe['warmup_steps']}, which must be below "
+                f"steps {recipe['steps']}"
+            )
+        try:
+            if size_px is not None:
+                schedule.check(recipe, size_px)
+        except ConfigError as error:
+            offences.append(f".train: {model}: {error}")
+    return offences
+
+
+def _check_view(name: str, model: Config, size_px: int | None) -> list[str]:
+    """Offence of an imported network that sees other images than it would be trained further on."""
+    if size_px is None:
+        return []
+    seen = registry.load("models", model["family"]).view(model, size_px)
+    wanted = {"size_px": size_px, "crop_share": 1.0, "crop_mode": "center"}
+    wanted |= {"interpolation": "bicubic"}
+    odd = [f"{key} {seen[key]}" for key, value in wanted.items() if seen[key] != value]
+    if not odd:
+        return []
+    return [
+        f".finetune: {name} sees images with {', '.join(odd)}, but is trained further on whole "
+        f"images, scaled to {size_px} px by bicubic interpolation: set these keys of the model so, "
+        "or leave it out"
+    ]
+
+
+def _check_figures(config: Config) -> list[str]:
+    if config["figures"] == "auto" or _unknown_models(config):
+        return []
+    offences = []
+    for name in config["figures"]:
+        if name not in registry.members("figures"):
+            offences.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
+        elif unmet := unmet_needs("figures", name, config):
+            offences.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
+    return offences
+
+
+def _unknown_models(config: Config) -> list[str]:
+    named = {m for run in config["runs"] for m in run["models"]}
+    return sorted(named - set(config["models"]))
+
+
+def label_needs(config: Config, task: str = "") -> list[str]:
+    """What the labels of a dataset are needed for, in words; empty where nothing needs them.
+
+    Args:
+        config: The whole config.
+        task: The task whose images they are; the experiment's own by default.
+    """
+    models = config["models"]
+    if task:
+        trained = config["transfer"][task]["finetune"]
+    else:
+        known = {n.model for n in networks(config)} & models.keys()
+        trained = sorted(name for name in known if not is_imported(models[name]))
+    verb = "is" if len(trained) == 1 else "are"
+    needs = [f"{', '.join(trained)} {verb} trained on these images"] if trained else []
+    if config["splits"]["probe_test"]:
+        needs.append("splits.probe_train, probe_held_out and probe_test ask for linear probes")
+    return needs
+
+
+def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
+    """What a figure or a measure needs among the runs and does not find, in words."""
+    if _unknown_models(config):
+        return ["networks of known models"]
+    tests = _needs(config)
+    needs = registry.declarations(folder, name).get("NEEDS", ())
+    return [tests[need][1] for need in needs if not tests[need][0]]
+
+
+def _needs(config: Config) -> dict[str, tuple[bool, str]]:
+    """Every word that NEEDS may hold: whether it is met, and what it asks for."""
+    nets, models = networks(config), config["models"]
+    trained = [n for n in nets if n.fraction != UNTRAINED]
+    every = {n.model for n in trained if n.fraction == FULL}
+    full = {m for m in every if not lacks_skips(models[m])}
+    size_px = (_size_px(config["dataset"]) if "dataset" in config else None) or 0
+    known = {m: described(models[m], size_px) for m in full}
+    family = {m: own["family"] for m, own in known.items()}
+    attention = {m for m in full if has("ATTENTION", models[m], size_px)}
+    pools = {known[m].get("pool") for m in attention}
+    gap = {m for m in attention if known[m].get("pool") == "gap"} if "cls" in pools else set()
+    main = {m for m in full if family[m] != "mixer"} - gap or full  # selecting.main_models
+    families = [family[m] for m in main]
+    less = {n.model for n in trained if per_cent(n.fraction) < 100}
+    tuned = {m for task in config["transfer"].values() for m in task["finetune"]}
+    seeds = {m: {n.seed for n in trained if n[:2] == (m, FULL)} for m in full}
+    return {
+        "trained": (bool(full), f"a model trained on {FULL}"),
+        "trained_here": (
+            any(not is_imported(models[m]) for m in full),
+            f"a model trained on {FULL} here",
+        ),
+        "two_models": (len(full) > 1, f"two models trained on {FULL}"),
+        "two_families": (len(set(families)) > 1, f"two families trained on {FULL}"),
+        "two_sizes": (
+            len({(family[m], size_of(known[m])) for m in main}) > len(set(families)),
+            f"two models of one family trained on {FULL}",
+        ),
+        "branches": (
+            any(has("BRANCHES", models[m], size_px) for m in full),
+            f"a model whose skips are known on {FULL}",
+        ),
+        "attention": (bool(attention), f"a model with attention trained on {FULL}"),
+        "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
+        "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
+        "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
+        "skipless": (bool(every - full), f"a ViT with a skipless_block trained on {FULL}"),
+        "less_data": (
+            bool(less & attention),
+            f"a model with attention trained on {FULL} and on less",
+        ),
+        "two_fractions": (bool(less & full), f"a model trained on {FULL} and on less"),
+        "second_seed": (
+            any(len(found) > 1 for found in seeds.values()),
+            f"two seeds of one model on {FULL}",
+        ),
+        "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
+        "transfer": (bool(config["transfer"]), "a task under transfer"),
+        "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
+    }

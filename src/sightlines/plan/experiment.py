@@ -1,0 +1,426 @@
+"""What an experiment's config asks for: its networks, measures, figures, and every job's inputs.
+
+Snakemake's rules are thin: they ask an `Experiment` what to read, which values of the config a
+stage uses, and which code it runs. Nothing here imports torch, pandas or matplotlib.
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from sightlines.plan import registry
+from sightlines.plan.architectures import READING, described, has, is_imported, lacks_skips
+from sightlines.plan.checks import check, label_needs, unmet_needs
+from sightlines.plan.code_digest import code_digest
+from sightlines.plan.config import Config, load, networks
+from sightlines.plan.execution import EXECUTION
+from sightlines.plan.experiment_names import name_of
+from sightlines.plan.networks import FULL, UNTRAINED, Network
+
+MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
+TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_metrics")
+"""What measures read of other tasks: features on their images, Grams on their images, and Grams
+and scores of the networks that were trained further on them."""
+ALWAYS_MEASURED = ("accuracy", "curves", "estimator")
+SPLIT_KEYS = {
+    "training": ("validation",),
+    "reference": ("reference_batches", "reference_batch_size"),
+    "probes": ("probe_train", "probe_held_out", "probe_test"),
+}
+"""Keys of `splits` that each of its parts uses."""
+CLAIMS = ("claims.csv", "claim_cases.csv")
+
+
+class Experiment:
+    """One config file, resolved into networks, measures and figures.
+
+    Attributes:
+        name: Folder below `results/`: the config file's name.
+        config: The complete, checked config.
+        networks: Every network that is trained, or kept untrained, in the config's order.
+        figures: Names of the figures to draw.
+        measures: Names of the measures that the figures and the report need, in running order.
+    """
+
+    def __init__(self, name: str, config: Config) -> None:
+        """Plan the experiment; see `check` for what can be wrong with it."""
+        self.name = name
+        self.config = config
+        check(config)
+        self.networks = networks(config)
+        possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
+        self.figures = possible if config["figures"] == "auto" else config["figures"]
+        self.measures = self._needed_measures()
+
+    @classmethod
+    def open(cls, path: Path, overrides: Config | None = None) -> "Experiment":
+        """The experiment of one config file, with single keys overridden from the command line."""
+        name = name_of(Path(path))
+        return cls(name, load(path, overrides))
+
+    # -- where things lie ----------------------------------------------------------------
+
+    @property
+    def folder(self) -> str:
+        """The experiment's results."""
+        return f"results/{self.name}"
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the other tasks, in the config's order."""
+        return list(self.config["transfer"])
+
+    def dataset(self, task: str = "") -> dict[str, Any]:
+        """Settings of a task's dataset; of the experiment's own where `task` is empty."""
+        return self.config["transfer"][task]["dataset"] if task else self.config["dataset"]
+
+    @property
+    def data_folder(self) -> str:
+        """The folder of the experiment's own dataset variant below `data/`."""
+        return variant_folder(self.dataset())
+
+    def data_files(self, task: str = "") -> list[str]:
+        """All files of a task's dataset variant; `dataset.json` is the first."""
+        dataset = self.dataset(task)
+        files = registry.declarations("datasets", dataset["kind"])["FILES"]
+        ordered = sorted(files, key=lambda name: name != "dataset.json")
+        return [f"{variant_folder(dataset)}/{name}" for name in ordered]
+
+    def label_needs(self, task: str = "") -> list[str]:
+        """What the labels of a task's images are needed for, in words; empty: for nothing."""
+        return label_needs(self.config, task)
+
+    @property
+    def facts(self) -> str:
+        """What is said of the dataset, without its images."""
+        return f"{self.folder}/tables/dataset.json"
+
+    def task_folder(self, task: str) -> str:
+        """Where what belongs to another task lies."""
+        return f"{self.folder}/transfer/{task}"
+
+    @property
+    def pixels(self) -> str:
+        """Grams of the reference images themselves."""
+        return f"{self.folder}/dumps/pixels.safetensors"
+
+    def dump(self, kind: str, network: Network) -> str:
+        """One network's dump."""
+        return f"{self.folder}/dumps/{kind}/{network.slug}.safetensors"
+
+    # -- what a job reads ----------------------------------------------------------------
+
+    def dumped(self, kind: str) -> list[Network]:
+        """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES."""
+        declared = registry.declarations("dumps", kind)
+        chosen = self._choose(declared["NETWORKS"])
+        flag = declared.get("FAMILIES", "")
+        if not flag:
+            return chosen
+        return [n for n in chosen if has(flag, self.config["models"][n.model], self._size_px)]
+
+    @functools.cached_property
+    def _size_px(self) -> int:
+        """Side of the dataset's images."""
+        dataset = self.dataset()
+        size: int = registry.load("datasets", dataset["kind"]).check(dataset)[0]
+        return size
+
+    @property
+    def imported(self) -> list[str]:
+        """Models whose weights come from somebody else."""
+        return [m for m, settings in self.config["models"].items() if is_imported(settings)]
+
+    def _choose(self, which: str) -> list[Network]:
+        """Networks by a word of the dumps.
+
+        Args:
+            which: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones
+                on all images and the untrained; ``first_seed``, of those each model's first;
+                ``main``, of those the ones in the paper's main figures, which leave out Mixers
+                of that family (not public ones), and pooled ViTs where there are others.
+        """
+        if which == "all":
+            return self.networks
+        models = self.config["models"]
+        plain = [n for n in self.networks if not lacks_skips(models[n.model])]
+        if which == "plain":
+            return plain
+        compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
+        if which == "compared":
+            return compared
+        first = _first_seeds(compared)
+        if which == "first_seed":
+            return first
+        known = self._architectures
+        has_cls = any(known[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
+        main = [
+            n
+            for n in first
+            if models[n.model]["family"] != "mixer"
+            and not (has_cls and known[n.model].get("pool") == "gap")
+        ]
+        return main or first
+
+    def tuned(self, task: str) -> list[Network]:
+        """Networks that are trained further on a task."""
+        models = self.config["transfer"][task]["finetune"]
+        return [n for n in self._choose("first_seed") if n.fraction == FULL and n.model in models]
+
+    def shown_other(self, task: str) -> list[Network]:
+        """Networks that are shown a task's images as another set of reference images."""
+        if self.config["transfer"][task]["domain"] == "out":
+            return []
+        return [n for n in self._choose("first_seed") if n.fraction == FULL]
+
+    def inputs(self, folder: str, name: str) -> dict[str, list[str]]:
+        """What a measure or a figure reads, by the names in its READS."""
+        reads = registry.declarations(folder, name)["READS"]
+        return {read: self._paths(read) for read in reads}
+
+    def outputs(self, measure: str) -> dict[str, str]:
+        """The tables that a measure writes, by their names without ending."""
+        writes = registry.declarations("measures", measure)["WRITES"]
+        return {Path(table).stem: f"{self.folder}/tables/{table}" for table in writes}
+
+    def _paths(self, read: str) -> list[str]:
+        if read in MODEL_FILES:
+            return [f"{self.folder}/models/{n.slug}/{read}" for n in self.networks]
+        if read.endswith((".csv", ".parquet")) or read in _table_makers():
+            return [f"{self.folder}/tables/{read}"]
+        if read == "pixels":
+            return [self.pixels]
+        if read in TRANSFER_READS:
+            return [path for task in self.tasks for path in self._transferred(task, read)]
+        return [self.dump(read, n) for n in self.dumped(read)]
+
+    def _transferred(self, task: str, read: str) -> list[str]:
+        here = self.task_folder(task)
+        if read == "transfer_features":
+            wanted = self.config["splits"]["probe_test"]
+            shown = _first_seeds(self.dumped("features")) if wanted else []
+            return [f"{here}/features/{n.slug}.safetensors" for n in shown]
+        if read == "other_gram":
+            shown = self.shown_other(task)
+            return [f"{here}/gram/{n.slug}.safetensors" for n in shown]
+        if read == "tuned_gram":
+            return [f"{here}/tuned_gram/{n.slug}.safetensors" for n in self.tuned(task)]
+        return [f"{here}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """The tables of verdicts, by their names without ending."""
+        return {Path(table).stem: f"{self.folder}/tables/{table}" for table in CLAIMS}
+
+    def tables(self) -> list[str]:
+        """All tables of the experiment."""
+        return [path for measure in self.measures for path in self.outputs(measure).values()]
+
+    def has(self, path: str) -> bool:
+        """Whether a path is one that this config still asks for, as far as its name tells.
+
+        Results of networks, tasks, tables and figures that it no longer has are none.
+        """
+        parts = Path(path).parts
+        if parts[:2] != ("results", self.name):
+            return True
+        slugs = ["/".join(parts[i : i + 3]).split(".")[0] for i in range(2, len(parts) - 2)]
+        named = [s for s in slugs if re.fullmatch(r"[^/]+/f\d{3}/s\d+", s)]
+        if named and not {n.slug for n in self.networks} & set(named):
+            return False
+        if parts[2] == "transfer" and parts[3] not in self.tasks:
+            return False
+        if parts[2] == "tables":
+            return path in {*self.tables(), *self.claims.values(), self.facts}
+        return parts[2] != "figures" or Path(path).stem in self.figures
+
+    # -- what a job depends on besides its inputs -------------------------------------------
+
+    def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
+        """Config values that a dataset depends on."""
+        return {"dataset": self.dataset(task), "source": fingerprint}
+
+    def slice_splits(self, part: str) -> dict[str, Any]:
+        """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
+        splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
+        return {"part": part, "seed": self.config["seed"], "splits": splits}
+
+    def slice_train(self, network: Network) -> dict[str, Any]:
+        """Config values that one network depends on."""
+        left_out = ("label", *READING)
+        model = self.config["models"][network.model]
+        model = {key: value for key, value in model.items() if key not in left_out}
+        return {
+            "seed": self.config["seed"],
+            "network": list(network),
+            "model": model,
+            "compute": self._compute(),
+        }
+
+    def slice_import(
+        self, network: Network, source: str = "", class_file: str = ""
+    ) -> dict[str, Any]:
+        """Config values that a network with somebody else's weights depends on.
+
+        Args:
+            network: Which one.
+            source: Identity of the weights.
+            class_file: Identity of the list of its output names.
+        """
+        own = self.slice_train(network)
+        read = {k: v for k, v in self.config["models"][network.model].items() if k in READING}
+        own["model"] = {k: v for k, v in own["model"].items() if k != "train"} | read
+        own |= {"class_file": class_file} if class_file else {}
+        told = registry.load("models", own["model"]["family"]).imports(own["model"], self._size_px)
+        return own | {"source": "" if network.fraction == UNTRAINED else source, "told": told}
+
+    def processes(self, network: Network, task: str = "") -> int:
+        """Processes that train a network together."""
+        if network.fraction == UNTRAINED or (network.model in self.imported and not task):
+            return 1
+        cut = self.slice_tune(task, network) if task else self.slice_train(network)
+        return int(cut["model"]["train"]["processes"])
+
+    def slice_tune(self, task: str, network: Network) -> dict[str, Any]:
+        """Config values that a network trained further on a task depends on."""
+        own = self.slice_train(network)
+        recipe = own["model"]["train"] | self.config["transfer"][task]["train"]
+        return own | {"task": task, "model": own["model"] | {"train": recipe}}
+
+    def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
+        """Config values that one network's dump depends on."""
+        uses = registry.declarations("dumps", kind).get("USES", ())
+        return {
+            "network": list(network),
+            "compute": self._compute(),
+            "seed": self.config["seed"],
+            **{key: self.config[key] for key in uses},
+        }
+
+    def slice_pixels(self) -> dict[str, Any]:
+        """Config values that the Grams of the images depend on."""
+        return {"compute": self._compute(), "seed": self.config["seed"]}
+
+    def slice_measure(self, name: str) -> dict[str, Any]:
+        """Config values that a measure depends on: the networks that it reads, in order.
+
+        And what its USES names: keys of the config, or ``architectures``, the models' settings.
+        """
+        declared = registry.declarations("measures", name)
+        kinds = [r for r in declared["READS"] if r in registry.members("dumps")]
+        dumped = {kind: [n.slug for n in self.dumped(kind)] for kind in kinds}
+        known = self.config | {"architectures": self._architectures}
+        cut: dict[str, Any] = {
+            "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
+            "dumped": dumped,
+            "seed": self.config["seed"],
+            **{key: known[key] for key in declared.get("USES", ())},
+        }
+        if set(declared["READS"]) & set(TRANSFER_READS):
+            cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
+        return cut
+
+    def slice_claims(self) -> dict[str, Any]:
+        """Config values that verdicts depend on."""
+        tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
+        return self.slice_draw() | {"tasks": tasks, "figures": self.figures}
+
+    def slice_draw(self) -> dict[str, Any]:
+        """Config values that figures depend on."""
+        models = self.config["models"]
+        used = list(dict.fromkeys(n.model for n in self.networks))
+        return {
+            "experiment": self.name,
+            "networks": [n.slug for n in self.networks],
+            "labels": {m: models[m].get("label", m.replace("_", " ")) for m in used},
+            "families": {m: own["family"] for m, own in self._architectures.items()},
+            "architectures": self._architectures,
+        }
+
+    @functools.cached_property
+    def _architectures(self) -> dict[str, Any]:
+        """Settings of the models of the runs, as measures, claims and figures know them."""
+        used = dict.fromkeys(n.model for n in self.networks)
+        return {m: described(self.config["models"][m], self._size_px) for m in used}
+
+    def slice_report(self) -> dict[str, Any]:
+        """Config values that the report depends on: all but where things lie."""
+        config = {k: v for k, v in self.config.items() if k != "data_root"}
+        config["compute"] = self._compute()
+        return self.slice_draw() | {"figures": self.figures, "config": config}
+
+    def code(self, module: str, network: Network | None = None, task: str = "") -> str:
+        """Digest of the code that a job runs, with the members that the config names for it."""
+        modules = [f"sightlines.{module}"]
+        if module.startswith("report."):
+            modules += [f"sightlines.figures.{figure}" for figure in self.figures]
+            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
+        if module.startswith("claims."):
+            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
+        if module.startswith("datasets."):
+            modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
+        if network is not None:
+            modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
+        return code_digest(*modules)
+
+    def execution(self) -> dict[str, Any]:
+        """Values of `compute` that change no result: no job's identity has them."""
+        return {key: self.config["compute"][key] for key in EXECUTION}
+
+    def _compute(self) -> dict[str, Any]:
+        return {k: v for k, v in self.config["compute"].items() if k not in EXECUTION}
+
+    def _needed_measures(self) -> list[str]:
+        makers = _table_makers()
+        wanted: list[str] = []
+
+        def want(measure: str) -> None:
+            for read in registry.declarations("measures", measure)["READS"]:
+                if read in makers:
+                    want(makers[read])
+            if measure not in wanted:
+                wanted.append(measure)
+
+        for measure in ALWAYS_MEASURED:
+            want(measure)
+        for figure in self.figures:
+            for read in registry.declarations("figures", figure)["READS"]:
+                if read in makers:
+                    want(makers[read])
+        if self.config["figures"] == "auto":
+            for claims in registry.members("claims"):
+                for read in registry.declarations("claims", claims)["READS"]:
+                    maker = makers.get(read)
+                    if maker and not unmet_needs("measures", maker, self.config):
+                        want(maker)
+        return wanted
+
+
+def variant_folder(dataset: dict[str, Any]) -> str:
+    """The folder of a dataset variant below `data/`."""
+    return f"data/{registry.load('datasets', dataset['kind']).variant(dataset)}"
+
+
+def _first_seeds(networks: list[Network]) -> list[Network]:
+    """Of each model and fraction the network that comes first."""
+    first: dict[tuple[str, str], Network] = {}
+    for network in networks:
+        first.setdefault((network.model, network.fraction), network)
+    return list(first.values())
+
+
+def as_json(value: Any) -> str:
+    """The text of a config slice: a rule's parameter, and the command's argument."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True)
+
+
+@functools.cache
+def _table_makers() -> dict[str, str]:
+    """Table -> the measure that writes it."""
+    return {
+        table: measure
+        for measure in registry.members("measures")
+        for table in registry.declarations("measures", measure)["WRITES"]
+    }

@@ -1,0 +1,60 @@
+"""Finds the files that make up sightlines: one is a dataset, family, dump, measure, figure, claims.
+
+What a file declares (`SETTINGS`, `READS`, `WRITES`, …) is a literal at its top level and is read
+from its source without importing it, so that Snakemake can plan in a second without torch,
+pandas or matplotlib. A new file with the right declaration is found by itself.
+"""
+
+import ast
+import contextlib
+import functools
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1]
+MARKS = {
+    "datasets": "SETTINGS",
+    "models": "SETTINGS",
+    "dumps": "KIND",
+    "measures": "WRITES",
+    "claims": "READS",
+    "figures": "READS",
+}
+"""The declaration that makes a file of a folder a member of its registry."""
+
+
+@functools.cache
+def declarations(folder: str, name: str) -> dict[str, Any]:
+    """The literal top-level assignments of `sightlines/<folder>/<name>.py`."""
+    tree = ast.parse((PACKAGE / folder / f"{name}.py").read_bytes())
+    found = {}
+    for node in tree.body:
+        target: ast.expr | None = None
+        value: ast.expr | None = None
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, value = node.targets[0], node.value
+        elif isinstance(node, ast.AnnAssign):
+            target, value = node.target, node.value
+        if isinstance(target, ast.Name) and target.id.isupper() and value is not None:
+            with contextlib.suppress(ValueError):
+                found[target.id] = ast.literal_eval(value)
+    return found
+
+
+@functools.cache
+def members(folder: str) -> tuple[str, ...]:
+    """Names of all members of one folder, sorted."""
+    stems = sorted(p.stem for p in (PACKAGE / folder).glob("*.py"))
+    return tuple(s for s in stems if MARKS[folder] in declarations(folder, s))
+
+
+def load(folder: str, name: str) -> ModuleType:
+    """Import one member: the only dynamic import of the package.
+
+    Whoever calls this for a name out of the config puts that module into the stage's digest.
+    """
+    if name not in members(folder):
+        raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
+    return importlib.import_module(f"sightlines.{folder}.{name}")

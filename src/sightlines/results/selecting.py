@@ -1,0 +1,166 @@
+"""Which networks and which cells of the tables a figure or the report shows. No matplotlib here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightlines.core.errors import ResultError
+from sightlines.plan.architectures import lacks_skips
+from sightlines.plan.networks import Network, per_cent
+
+Tables = dict[str, pd.DataFrame]
+
+
+def networks(config: dict[str, Any]) -> list[Network]:
+    """The experiment's networks, in the config's order."""
+    return [Network.parse(slug) for slug in config["networks"]]
+
+
+def models(config: dict[str, Any]) -> list[str]:
+    """Models in the config's order, each once."""
+    return list(dict.fromkeys(network.model for network in networks(config)))
+
+
+def label(config: dict[str, Any], model: str) -> str:
+    """The model's name for readers."""
+    return str(config.get("labels", {}).get(model, model))
+
+
+def full_network(config: dict[str, Any], model: str) -> Network | None:
+    """The model trained on all images, first seed; None where there is none."""
+    own = [n for n in networks(config) if n.model == model and per_cent(n.fraction) == 100]
+    return next(iter(own), None)
+
+
+def untrained_network(config: dict[str, Any], model: str) -> Network | None:
+    """The model as initialised, if possible with the seed of its full network."""
+    own = [n for n in networks(config) if n.model == model and not per_cent(n.fraction)]
+    full = full_network(config, model)
+    same_seed = [n for n in own if full and n.seed == full.seed]
+    return next(iter(same_seed + own), None)
+
+
+def trained_models(config: dict[str, Any]) -> list[str]:
+    """Models with a network that is trained on all images.
+
+    Raises:
+        ResultError: there is none, so there is nothing to draw.
+    """
+    found = [m for m in models(config) if full_network(config, m)]
+    if not found:
+        raise ResultError(
+            "none of the networks is trained on all images: add fraction f100 to `runs`, "
+            "or leave this figure out of `figures`"
+        )
+    return found
+
+
+def settings(config: dict[str, Any], model: str) -> dict[str, Any]:
+    """The model's architecture as the config has it; empty where it is not told."""
+    return dict(config.get("architectures", {}).get(model, {}))
+
+
+def plain_models(config: dict[str, Any]) -> list[str]:
+    """Models trained on all images whose blocks have all their skips.
+
+    Raises:
+        ResultError: there is none.
+    """
+    trained = trained_models(config)
+    return [m for m in trained if not lacks_skips(settings(config, m))] or trained
+
+
+def main_models(config: dict[str, Any]) -> list[str]:
+    """Models of the paper's main figures: ViTs with a class token, ResNets and the like.
+
+    Pooled ViTs stand in only where no ViT has a class token; Mixers have figures of their own.
+
+    Raises:
+        ResultError: no model is trained on all images.
+    """
+    plain = plain_models(config)
+    pools = {m: settings(config, m).get("pool") for m in plain}
+    left_out = {m for m in plain if config["families"].get(m) == "mixer"}
+    if "cls" in pools.values():
+        left_out |= {m for m in plain if pools[m] == "gap"}
+    return [m for m in plain if m not in left_out] or plain
+
+
+def needed_accuracy(chance: float) -> float:
+    """The accuracy below which a network has learned too little: three times chance.
+
+    Where that cannot be reached (three classes or fewer), half-way between chance and 1.
+    """
+    return 3 * chance if 3 * chance < 0.999 else (1 + chance) / 2
+
+
+def rows_of(table: pd.DataFrame, network: Network, suffix: str = "") -> pd.DataFrame:
+    """The rows of one network; `suffix` is ``_a`` or ``_b`` in tables of pairs."""
+    for key, value in zip(("model", "fraction", "seed"), network, strict=True):
+        table = table[table[key + suffix] == value]
+    return table
+
+
+def layer_rows(layers: pd.DataFrame, model: str) -> pd.DataFrame:
+    """One model's layers in order, checked to be numbered 0, 1, 2, ….
+
+    Raises:
+        ResultError: the table lacks the model, or its numbers have gaps.
+    """
+    own = layers[layers["model"] == model].sort_values("layer", ignore_index=True)
+    if own.empty or not (own["layer"] == own.index).all():
+        raise ResultError(
+            f"layers.csv does not list the layers of {model} as 0, 1, 2, …: "
+            "delete it and run snakemake again to rebuild it"
+        )
+    return own
+
+
+def block_outputs(layers: pd.DataFrame, model: str) -> np.ndarray:
+    """Indices of the layers that are block outputs (the residual stream) [blocks]."""
+    own = layer_rows(layers, model)
+    return own.loc[own["kind"] == "residual", "layer"].to_numpy()
+
+
+def cka_matrix(
+    cka: pd.DataFrame, layers: pd.DataFrame, a: Network, b: Network
+) -> np.ndarray | None:
+    """CKA of all layers of `a` with all of `b` [layers_a, layers_b]; NaN where undefined.
+
+    The table holds each pair of networks in one order only; the other is its transpose.
+    None where it holds neither.
+    """
+    pair = rows_of(rows_of(cka, a, "_a"), b, "_b")
+    if pair.empty and a != b:
+        mirrored = rows_of(rows_of(cka, b, "_a"), a, "_b")
+        names = {"layer_a": "layer_b", "layer_b": "layer_a"}
+        pair = mirrored[["layer_a", "layer_b", "cka"]].rename(columns=names)
+    if pair.empty:
+        return None
+    matrix = np.full((len(layer_rows(layers, a.model)), len(layer_rows(layers, b.model))), np.nan)
+    matrix[pair["layer_a"].to_numpy(), pair["layer_b"].to_numpy()] = pair["cka"].to_numpy()
+    return matrix
+
+
+def best_match(matrix: np.ndarray) -> np.ndarray:
+    """For each column the row with the largest CKA; NaN where a column has no finite value.
+
+    Args:
+        matrix: CKA [rows, columns].
+
+    Returns:
+        Row numbers as floats [columns].
+    """
+    finite = np.isfinite(matrix)
+    best = np.where(finite, matrix, -np.inf).argmax(axis=0).astype(float)
+    best[~finite.any(axis=0)] = np.nan
+    return best
+
+
+def extreme_blocks(blocks: Sequence[int], each: int = 2) -> tuple[list[int], list[int]]:
+    """The `each` lowest and the `each` highest blocks, none in both."""
+    ordered = sorted(set(blocks))
+    low = ordered[: min(each, (len(ordered) + 1) // 2)]
+    return low, [b for b in ordered[-each:] if b not in low]
