@@ -14,9 +14,9 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -252,6 +252,35 @@ class TensorWriter:
             self._context.__exit__(ValueError, error, None)
             raise error
         self._context.__exit__(kind, error, trace)
+
+
+class TensorFile(NamedTuple):
+    """What a safetensors file is to hold, before it is computed.
+
+    Attributes:
+        shapes: Name -> (dtype code, shape), in writing order.
+        meta: JSON-able description.
+        tensors: (name, array), all of a tensor or its next rows, in the order of `shapes`; computed
+            as they are asked for, so that no two need be held at once.
+    """
+
+    shapes: TensorShapes
+    meta: Any
+    tensors: Iterable[tuple[str, np.ndarray]]
+
+
+def write_tensor_file(path: Path, content: TensorFile) -> None:
+    """Write a safetensors file while its tensors are computed, in constant memory.
+
+    Raises:
+        DiskError: it cannot be written, or there is not enough room for it.
+        ValueError: a tensor is not the next one that `shapes` names, or one is missing.
+    """
+    needed = safetensors_bytes(content.shapes, content.meta)
+    require_free_space(path.parent, needed, str(path))
+    with TensorWriter(path, content.shapes, content.meta) as writer:
+        for name, array in content.tensors:
+            writer.write(name, array)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], meta: Any) -> None:

@@ -3,13 +3,16 @@
 import logging
 import time
 
+log = logging.getLogger(__name__)
+"""Below "sightlines", whose handlers the frame of a command sets."""
+
 
 class Progress:
     """Reports how far a long loop is and what is left, at most every few seconds."""
 
-    def __init__(self, log: logging.Logger, total: int, unit: str, every_s: float = 5.0) -> None:
+    def __init__(self, total: int, unit: str, every_s: float = 5.0) -> None:
         """Count `total` things called `unit`."""
-        self._log, self._total, self._unit, self._every = log, total, unit, every_s
+        self._total, self._unit, self._every = total, unit, every_s
         self._began = self._last = time.monotonic()
         self._start = 0
 
@@ -25,7 +28,7 @@ class Progress:
         self._last = now
         rate = (done - self._start) / max(now - self._began, 1e-9)
         left = (self._total - done) / rate if rate else float("inf")
-        self._log.info(
+        log.info(
             f"{self._unit} {done}/{self._total} ({done / max(self._total, 1):.0%}), "
             f"{rate:.3g} a second, {left:.0f} s left{', ' if text else ''}{text}"
         )

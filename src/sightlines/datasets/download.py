@@ -53,7 +53,7 @@ def download(
             return
         for attempt in range(ATTEMPTS):
             try:
-                _fetch_rest(url, part, log)
+                _fetch_rest(url, part)
                 break
             except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
                 if attempt == ATTEMPTS - 1 or not _is_passing(error):
@@ -86,7 +86,7 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
                 part.unlink()
 
 
-def _fetch_rest(url: str, part: IO[bytes], log: Any) -> None:
+def _fetch_rest(url: str, part: IO[bytes]) -> None:
     have = part.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -101,7 +101,7 @@ def _fetch_rest(url: str, part: IO[bytes], log: Any) -> None:
             part.truncate(0)
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else 0
-        progress = Progress(log, total, "bytes")
+        progress = Progress(total, "bytes")
         progress.start_at(have)
         while block := response.read(BLOCK_BYTES):
             _append(part, block)

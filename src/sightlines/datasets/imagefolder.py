@@ -132,8 +132,6 @@ def fingerprint(
             wrong, all that is wrong with it and its images, listed: a job that failed for it would
             lose the dataset of before.
     """
-    import logging
-
     from sightlines.core.file_hashes import UNREADABLE, hash_files
     from sightlines.datasets.imagefolder_manifest import make_manifest, repeats, shortages
     from sightlines.datasets.imagefolder_scan import raise_offences
@@ -147,8 +145,7 @@ def fingerprint(
     is_labelled = bool(labels_for) or not few
     wrong = repeats(readable, listing.folders)
     if offences or wrong or shortages(readable, listing.folders, is_labelled):
-        log = logging.getLogger("sightlines")
-        manifest = make_manifest(listing, _complete(settings), log, is_labelled)
+        manifest = make_manifest(listing, _complete(settings), is_labelled)
         raise_offences(listing.root, offences + manifest.offences, _hint(listing, labels_for))
     lines = [f"{p}\0{h}\n" for p, h in zip(paths, hashes, strict=True)]
     digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -178,7 +175,7 @@ def prepare(
     size_px, _ = check(settings)
     listing = _list(settings, source)
     _tell(listing, is_labelled, log)
-    manifest = make_manifest(listing, _complete(settings), log, is_labelled)
+    manifest = make_manifest(listing, _complete(settings), is_labelled)
     offences = listing.offences + (listing.label_offences if is_labelled else [])
     raise_offences(
         listing.root,

@@ -44,7 +44,7 @@ def class_names(listing: Listing) -> list[str]:
 
 
 def make_manifest(
-    listing: Listing, settings: Mapping[str, Any], log: Any, is_labelled: bool = True
+    listing: Listing, settings: Mapping[str, Any], is_labelled: bool = True
 ) -> Manifest:
     """Examine all images of a listing.
 
@@ -61,7 +61,7 @@ def make_manifest(
     paths = [image[2] for image in listing.images]
     rows, offences, depths, passed_over = [], [], {}, defaultdict(list)
     readable: list[tuple[Image, str]] = []
-    progress = Progress(log, len(paths), "photographs")
+    progress = Progress(len(paths), "photographs")
     found = _examine_all(listing.root, paths, settings["max_megapixels"])
     for done, (image, facts) in enumerate(zip(listing.images, found, strict=True), 1):
         split, name, path = image

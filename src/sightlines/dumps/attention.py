@@ -49,7 +49,7 @@ def main(job: Job) -> None:
     require_free_space(path.parent, size, f"the attention dump {path}")
     for images in shown.pixels("test", [minibatches[0][:2]]):
         check_attention(shown.model, images)
-    progress = Progress(job.log, len(minibatches), "minibatches")
+    progress = Progress(len(minibatches), "minibatches")
     total = sum(meta["batch_sizes"])
     offset_mass = np.zeros(shapes["offset_mass"][1])
     with TensorWriter(path, shapes, meta) as writer:

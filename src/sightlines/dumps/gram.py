@@ -53,7 +53,7 @@ def main(job: Job) -> None:
     size = safetensors_bytes(shapes, meta)
     require_free_space(path.parent, size, f"the Gram dump {path}")
     job.log.info(f"{len(shown.layers)} layers, {len(minibatches)} minibatches, {size / 1e6:.1f} MB")
-    progress = Progress(job.log, len(minibatches), "minibatches")
+    progress = Progress(len(minibatches), "minibatches")
     with TensorWriter(path, shapes, meta) as writer:
         for index, images in enumerate(shown.pixels("test", minibatches)):
             for name, values in minibatch_grams(shown, images)._asdict().items():

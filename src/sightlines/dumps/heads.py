@@ -40,7 +40,7 @@ def main(job: Job) -> None:
     shapes = head_shapes(meta)
     size = safetensors_bytes(shapes, meta)
     require_free_space(path.parent, size, f"the dump of heads {path}")
-    progress = Progress(job.log, len(minibatches), "minibatches")
+    progress = Progress(len(minibatches), "minibatches")
     with TensorWriter(path, shapes, meta) as writer:
         for index, images in enumerate(shown.pixels("test", minibatches)):
             writer.write(f"gram.{index:03d}", minibatch_heads(shown, images))

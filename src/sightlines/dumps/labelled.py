@@ -138,7 +138,7 @@ def _fill(
             scratch.write(rows.data.cast("B"))
 
     step = job.config["compute"]["batch_size"]
-    progress = Progress(job.log, sum(len(i) for _, i in chosen), "images")
+    progress = Progress(sum(len(i) for _, i in chosen), "images")
     with torch.inference_mode(), capture(shown.model, layers, keep):
         for split, indices in chosen:
             minibatches = [indices[i : i + step] for i in range(0, len(indices), step)]

@@ -41,7 +41,7 @@ def main(job: Job) -> None:
     shapes = localisation_shapes(meta)
     size = safetensors_bytes(shapes, meta)
     require_free_space(path.parent, size, f"the localisation dump {path}")
-    progress = Progress(job.log, len(minibatches), "minibatches")
+    progress = Progress(len(minibatches), "minibatches")
     with TensorWriter(path, shapes, meta) as writer:
         for index, images in enumerate(shown.pixels("test", minibatches)):
             for name, sums in minibatch_hsic(shown, layers, images, meta).items():

@@ -47,7 +47,7 @@ def main(job: Job) -> None:
     size = safetensors_bytes(tensors, meta)
     require_free_space(path.parent, size, f"the dump of receptive fields {path}")
     job.log.info(f"{len(targets)} layers, {len(chosen)} images, {size / 1e6:.1f} MB")
-    means = mean_gradients(job, shown, targets, chosen, meta["group_sizes"])
+    means = mean_gradients(shown, targets, chosen, meta["group_sizes"])
     with TensorWriter(path, tensors, meta) as writer:
         for name, mean in zip(tensors, means, strict=True):
             writer.write(name, mean)
@@ -80,7 +80,7 @@ def gradient_shapes(meta: dict[str, Any]) -> TensorShapes:
 
 
 def mean_gradients(
-    job: Job, shown: Shown, targets: Sequence[Target], chosen: np.ndarray, groups: Sequence[int]
+    shown: Shown, targets: Sequence[Target], chosen: np.ndarray, groups: Sequence[int]
 ) -> np.ndarray:
     """Mean absolute gradients of all layers and groups of images.
 
@@ -102,7 +102,7 @@ def mean_gradients(
     step = max(PIXELS_AT_ONCE // size_px**2, 1)
     minibatches = [chosen[i : i + step] for i in range(0, len(chosen), step)]
     group_of = np.repeat(np.arange(len(groups)), groups)
-    progress = Progress(job.log, len(targets) * len(minibatches), "layers")
+    progress = Progress(len(targets) * len(minibatches), "layers")
     for turn, images in enumerate(shown.pixels("test", minibatches)):
         for index, gradient in enumerate(channel_gradients(shown.model, targets, images)):
             maps = gradient.double().cpu().numpy()

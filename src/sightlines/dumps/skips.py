@@ -39,7 +39,7 @@ def main(job: Job) -> None:
     shapes = skip_shapes(meta)
     size = safetensors_bytes(shapes, meta)
     require_free_space(path.parent, size, f"the dump of skip connections {path}")
-    progress = Progress(job.log, len(minibatches), "minibatches")
+    progress = Progress(len(minibatches), "minibatches")
     with TensorWriter(path, shapes, meta) as writer:
         for index, images in enumerate(shown.pixels("test", minibatches)):
             for name, values in minibatch_skips(shown, branches, images).items():

@@ -46,6 +46,7 @@ class Job:
         source: Where archives, image folders and weights lie; never part of a result.
         log: Goes to the log file and, from INFO up, to the terminal.
         notes: Facts for the record, such as the device.
+        member: Which measure, dump or figure a command of many runs; empty for a command of one.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Job:
     source: Path
     log: logging.Logger
     notes: dict[str, Any] = field(default_factory=dict)
+    member: str = ""
 
     def input(self, name: str) -> Path:
         """The one input of that name."""
@@ -86,6 +88,7 @@ def run(main: Callable[[Job], None]) -> None:
         outputs=_named(arguments.output),
         source=Path(os.environ.get("SIGHTLINES_DATA", "sources")),
         log=log,
+        member=arguments.member,
     )
     log.debug(shlex.join(sys.orig_argv))
     follow_parent()
@@ -118,6 +121,7 @@ def record_path(log_path: Path) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("member", nargs="?", default="", help="which measure, dump or figure")
     parser.add_argument("--config", required=True, help="the config slice, as JSON")
     parser.add_argument("--code", default="", help="digest of the code, for the record")
     parser.add_argument("--input", nargs="+", action="append", default=[], metavar="NAME PATH")

@@ -58,7 +58,7 @@ def main(job: Job) -> None:
     dumps = [GramDump(path) for path in job.inputs["gram"]]
     check_together(dumps, job.config["networks"])
     layers = layer_rows(dumps)
-    progress = Progress(job.log, len(dumps[0].batch_sizes), "minibatches")
+    progress = Progress(len(dumps[0].batch_sizes), "minibatches")
     sums = add_hsic(dumps, job.config.get("seed", 0), progress)
     groups = len(sums.whole)
     if groups < ENOUGH_GROUPS:

@@ -32,7 +32,7 @@ def main(job: Job) -> None:
     """Diagnose every layer of every network."""
     dumps = [GramDump(path) for path in job.inputs["gram"]]
     check_together(dumps, job.config["networks"])
-    progress = Progress(job.log, len(dumps), "networks")
+    progress = Progress(len(dumps), "networks")
     parts = []
     for done, dump in enumerate(dumps, 1):
         with threadpool_limits(1):  # more threads would add in another order

@@ -52,7 +52,7 @@ def main(job: Job) -> None:
     resnets = [dump for dump in grams if families[dump.network.model] == "resnet"]
     looks = {dump.network: dump for dump in attention}
     pairs = [(vit, other) for vit in heads for other in partners(vit.network, resnets)]
-    progress = Progress(job.log, len(pairs), "pairs of networks")
+    progress = Progress(len(pairs), "pairs of networks")
     pixels = GramDump(job.input("pixels"))
     tables: tuple[list[pd.DataFrame], ...] = ([], [])
     for done, (vit, other) in enumerate(pairs):

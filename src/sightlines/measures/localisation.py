@@ -60,7 +60,7 @@ def main(job: Job) -> None:
             f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
             f"{ENOUGH_GROUPS}; raise splits.reference_batches"
         )
-    progress = Progress(job.log, len(dumps), "networks")
+    progress = Progress(len(dumps), "networks")
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in WRITES}
     for done, dump in enumerate(dumps, 1):
         with threadpool_limits(1):  # more threads would add in another order

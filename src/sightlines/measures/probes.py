@@ -40,7 +40,7 @@ def main(job: Job) -> None:
     """
     dumps = open_dumps(job)
     pairs = [(dataset, dump) for dataset, group in dumps.items() for dump in group]
-    progress = Progress(job.log, len(pairs), "networks")
+    progress = Progress(len(pairs), "networks")
     rows: list[dict[str, Any]] = []
     with threadpool_limits(1):  # more threads would add in another order
         for done, (dataset, dump) in enumerate(pairs, 1):

@@ -115,7 +115,7 @@ def main(job: Job) -> None:
     pairs = choose_pairs(sides, skipless)
     branches = branch_pairs(sides, pairs, skipless)
     every = [*sides, *(branch for _, branch, _ in branches)]
-    progress = Progress(job.log, len(pixels.batch_sizes), "minibatches")
+    progress = Progress(len(pixels.batch_sizes), "minibatches")
     sums = add_up(every, pixels, [*pairs, *branches], job.config.get("seed", 0), progress)
     write_table(job.output("similarity_indices"), pair_table(pairs, sums))
     write_table(job.output("branch_indices"), pair_table(branches, sums))

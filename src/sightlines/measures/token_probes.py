@@ -47,7 +47,7 @@ def main(job: Job) -> None:
     dumps = [LabelledDump(path) for path in job.inputs.get("token_features", [])]
     check_dumps(dumps, job.config.get("dumped", {}).get("token_features"))
     rows: list[dict[str, Any]] = []
-    progress = Progress(job.log, len(dumps), "networks")
+    progress = Progress(len(dumps), "networks")
     with threadpool_limits(1):  # more threads would add in another order
         for done, dump in enumerate(dumps, 1):
             rows += probe_tokens(dump, job.config["probes"], job.config["seed"])

@@ -185,7 +185,7 @@ def _download(wanted: Wanted, stated: Stated, part: io.FileIO, log: Any) -> None
     _require_room(wanted, stated.size - have)
     here = f", of which {have / 1e6:,.1f} MB are here" if have else ""
     log.info(f"downloading {wanted.url}: {stated.size / 1e6:,.1f} MB{here}")
-    progress = Progress(log, stated.size, "bytes")
+    progress = Progress(stated.size, "bytes")
     progress.start_at(have)
     pauses = list(PAUSES_S)
     while have < stated.size:

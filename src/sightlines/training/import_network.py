@@ -184,7 +184,7 @@ def _score(
     if is_twin:
         few = np.linspace(0, len(tests) - 1, min(TWIN_SCORED, len(tests)))
         tests, validation, others = tests[few.astype(np.int64)], validation[:0], others[:0]
-    progress = Progress(job.log, len(tests) + len(validation) + len(others), "images scored")
+    progress = Progress(len(tests) + len(validation) + len(others), "images scored")
     done = 0
 
     def count(images: int) -> None:

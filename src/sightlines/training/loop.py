@@ -74,7 +74,7 @@ class Loop:
         """Take all steps that are left."""
         training, plan = self._training, self._training.plan
         batch_size = plan.recipe["batch_size"]
-        progress = Progress(self._log, plan.total * batch_size, "images")
+        progress = Progress(plan.total * batch_size, "images")
         progress.start_at(training.step * batch_size)
         steps = range(training.step, plan.total)
         indices = (training.team.mine(self._order.batch(step)) for step in steps)
