@@ -269,18 +269,18 @@ def test_one_figure_asks_for_its_own_tables_only():
 
 def test_a_tuned_network_depends_on_the_recipe_with_the_tasks_changes(experiment):
     network = Network("vit", "f100", "s0")
-    own, tuned = experiment.slice_train(network), experiment.slice_tune("near", network)
+    own, tuned = experiment.slice_train(network), experiment.slice_train(network, "near")
     assert own["model"]["train"]["steps"] == 12 and tuned["model"]["train"]["steps"] == 5
     assert tuned["model"]["train"] == own["model"]["train"] | {"steps": 5}
     assert tuned["task"] == "near" and tuned["network"] == ["vit", "f100", "s0"]
-    far = experiment.slice_tune("far", network)
+    far = experiment.slice_train(network, "far")
     assert far["model"] == own["model"] and far != tuned
     assert own == opened(changed("transfer.near.train", {"steps": 9})).slice_train(network)
 
 
 def test_a_model_s_own_recipe_comes_before_the_tasks():
     raw = changed("models.vit.train", {"steps": 20, "learning_rate": 0.5})
-    tuned = opened(raw).slice_tune("near", Network("vit", "f100", "s0"))["model"]["train"]
+    tuned = opened(raw).slice_train(Network("vit", "f100", "s0"), "near")["model"]["train"]
     assert (tuned["steps"], tuned["learning_rate"], tuned["batch_size"]) == (5, 0.5, 16)
 
 
@@ -355,7 +355,7 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
     for cut in (
         *(lambda e, m=m: e.slice_measure(m) for m in registry.members("measures")),
         *(lambda e, k=k: e.slice_dump(k, network) for k in registry.members("dumps")),
-        lambda e: e.slice_tune("near", network),
+        lambda e: e.slice_train(network, "near"),
         lambda e: e.slice_claims(),
         lambda e: e.slice_report(),
         lambda e: e.slice_pixels(),

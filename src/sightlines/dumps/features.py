@@ -26,6 +26,7 @@ from sightlines.models.layers import Layer
 
 KIND = "features"
 NETWORKS = "plain"
+TRANSFER = ("shown",)
 SPLITS = "probes"
 """File of `data/` that says which images are shown."""
 

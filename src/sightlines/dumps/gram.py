@@ -23,6 +23,7 @@ from sightlines.models.layers import capture
 
 KIND = "gram"
 NETWORKS = "all"
+TRANSFER = ("shown", "tuned")
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
 SAMPLED = 16_384

@@ -18,6 +18,7 @@ from sightlines.plan.config import Config, load, networks
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network
+from sightlines.plan.recordings import Recording, recordings
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
 TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_metrics")
@@ -98,17 +99,26 @@ class Experiment:
         return f"{self.folder}/tables/dataset.json"
 
     def task_folder(self, task: str) -> str:
-        """Where what belongs to another task lies."""
-        return f"{self.folder}/transfer/{task}"
+        """Where what belongs to another task lies; the experiment's folder where it is empty."""
+        return f"{self.folder}/transfer/{task}" if task else self.folder
+
+    def logs(self, stage: str, task: str = "") -> str:
+        """Where the logs of a stage lie; those of another task lie together."""
+        return f"{self.folder}/logs/{f'transfer/{task}' if task else stage}"
 
     @property
     def pixels(self) -> str:
         """Grams of the reference images themselves."""
         return f"{self.folder}/dumps/pixels.safetensors"
 
-    def dump(self, kind: str, network: Network) -> str:
-        """One network's dump."""
-        return f"{self.folder}/dumps/{kind}/{network.slug}.safetensors"
+    def dump(self, kind: str, network: Network, shown: str = "", tuned: str = "") -> str:
+        """One network's dump; see `Recording` for what is shown and tuned."""
+        place = Recording(kind, shown, tuned).place
+        return f"{self.folder}/{place}/{network.slug}.safetensors"
+
+    def recordings(self) -> list[Recording]:
+        """All dumps of networks, one a rule."""
+        return recordings(self.tasks)
 
     # -- what a job reads ----------------------------------------------------------------
 
@@ -197,17 +207,15 @@ class Experiment:
         return [self.dump(read, n) for n in self.dumped(read)]
 
     def _transferred(self, task: str, read: str) -> list[str]:
-        here = self.task_folder(task)
         if read == "transfer_features":
             wanted = self.config["splits"]["probe_test"]
             shown = _first_seeds(self.dumped("features")) if wanted else []
-            return [f"{here}/features/{n.slug}.safetensors" for n in shown]
+            return [self.dump("features", n, shown=task) for n in shown]
         if read == "other_gram":
-            shown = self.shown_other(task)
-            return [f"{here}/gram/{n.slug}.safetensors" for n in shown]
+            return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
-            return [f"{here}/tuned_gram/{n.slug}.safetensors" for n in self.tuned(task)]
-        return [f"{here}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
+            return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        return [f"{self.task_folder(task)}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
 
     @property
     def claims(self) -> dict[str, str]:
@@ -247,16 +255,20 @@ class Experiment:
         splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
         return {"part": part, "seed": self.config["seed"], "splits": splits}
 
-    def slice_train(self, network: Network) -> dict[str, Any]:
-        """Config values that one network depends on."""
+    def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
+        """Config values that one network depends on, or that one trained further on a task does."""
         left_out = ("label", *READING)
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
+        if task:
+            recipe = model["train"] | self.config["transfer"][task]["train"]
+            model |= {"train": recipe}
         return {
             "seed": self.config["seed"],
             "network": list(network),
             "model": model,
             "compute": self._compute(),
+            **({"task": task} if task else {}),
         }
 
     def slice_import(
@@ -280,14 +292,7 @@ class Experiment:
         """Processes that train a network together."""
         if network.fraction == UNTRAINED or (network.model in self.imported and not task):
             return 1
-        cut = self.slice_tune(task, network) if task else self.slice_train(network)
-        return int(cut["model"]["train"]["processes"])
-
-    def slice_tune(self, task: str, network: Network) -> dict[str, Any]:
-        """Config values that a network trained further on a task depends on."""
-        own = self.slice_train(network)
-        recipe = own["model"]["train"] | self.config["transfer"][task]["train"]
-        return own | {"task": task, "model": own["model"] | {"train": recipe}}
+        return int(self.slice_train(network, task)["model"]["train"]["processes"])
 
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""

@@ -106,7 +106,7 @@ def _start(job: Job, image_set: ImageSet) -> nn.Module | None:
         ResultError: the network is for images of another size, or its card does not say how
             images were normalised.
     """
-    if "start" not in job.inputs:
+    if not job.inputs.get("start"):
         return None
     model, card = building.load_network(job.input("start"), job.input("start_card"))
     missing = [key for key in ("mean", "std") if key not in card]
