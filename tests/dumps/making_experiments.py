@@ -53,6 +53,14 @@ def make_reference(dataset, path, sizes):
     return _write(dataset, path, tensors)
 
 
+def make_splits(dataset, path, validation=10):
+    """The dataset's images divided as the experiment divides them."""
+    config = {"part": "training", "splits": {"validation": validation}, "seed": 0}
+    log = logging.getLogger("sightlines")
+    split.main(Job("splits", config, {"dataset": [dataset]}, {"splits": [path]}, path.parent, log))
+    return path
+
+
 def make_probes(dataset, path, sizes):
     """So many images for probes: training images, held-out ones, test images."""
     rng = np.random.Generator(np.random.Philox(3))
