@@ -10,13 +10,13 @@ from sightlines.claims.claim import (
     Case,
     Claim,
     Criterion,
-    NotMeasured,
     Reading,
     exactly,
     from_draws,
     from_replicates,
     from_shares,
 )
+from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.statistics import resampled
 from sightlines.claims.verdict import VERDICTS, judge
 from sightlines.stats.jackknife import leave_one_out

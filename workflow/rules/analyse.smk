@@ -34,8 +34,8 @@ rule judge_claims:
         f"{R}/logs/claims.log",
     params:
         cfg=lambda w: as_json(EXPERIMENT.slice_claims()),
-        code=EXPERIMENT.code("claims.judge"),
+        code=EXPERIMENT.code("run.claims"),
         writes=named("--output", EXPERIMENT.claims),
     shell:
-        "python -m sightlines.jobs.start sightlines.claims.judge --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.run.claims --config {params.cfg:q} --code {params.code}"
         " --input tables {input.tables:q} {params.writes} --log {log:q}"

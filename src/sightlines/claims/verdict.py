@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading
+from sightlines.claims.claim import Case, Claim, Criterion, Reading
+from sightlines.claims.evidence import NotMeasured
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, UNINFORMATIVE, NOT_RUN = "inconclusive", "uninformative", "not run"

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import registry
-from sightlines.plan.architectures import READING, described, has, is_imported, lacks_skips
+from sightlines.plan import registry, roles
+from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import code_digest
 from sightlines.plan.config import Config, load, networks
@@ -134,35 +134,14 @@ class Experiment:
         return [m for m, settings in self.config["models"].items() if is_imported(settings)]
 
     def _choose(self, which: str) -> list[Network]:
-        """Networks by a word of the dumps.
+        """Networks by a word of the dumps: see `roles.chosen`."""
+        public = [m for m in self._architectures if self._is_public(m)]
+        return roles.chosen(which, self.networks, self._architectures, public)
 
-        Args:
-            which: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones
-                on all images and the untrained; ``first_seed``, of those each model's first;
-                ``main``, of those the ones in the paper's main figures, which leave out Mixers
-                of that family (not public ones), and pooled ViTs where there are others.
-        """
-        if which == "all":
-            return self.networks
-        models = self.config["models"]
-        plain = [n for n in self.networks if not lacks_skips(models[n.model])]
-        if which == "plain":
-            return plain
-        compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
-        if which == "compared":
-            return compared
-        first = _first_seeds(compared)
-        if which == "first_seed":
-            return first
-        known = self._architectures
-        has_cls = any(known[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
-        main = [
-            n
-            for n in first
-            if models[n.model]["family"] != "mixer"
-            and not (has_cls and known[n.model].get("pool") == "gap")
-        ]
-        return main or first
+    def _is_public(self, model: str) -> bool:
+        """Whether another library builds a model."""
+        family = self.config["models"][model]["family"]
+        return "DESCRIBES" in registry.declarations("models", family)
 
     def tuned(self, task: str) -> list[Network]:
         """Networks that are trained further on a task."""
@@ -200,7 +179,7 @@ class Experiment:
         here = self.task_folder(task)
         if read == "transfer_features":
             wanted = self.config["splits"]["probe_test"]
-            shown = _first_seeds(self.dumped("features")) if wanted else []
+            shown = roles.first_seeds(self.dumped("features")) if wanted else []
             return [f"{here}/features/{n.slug}.safetensors" for n in shown]
         if read == "other_gram":
             shown = self.shown_other(task)
@@ -351,13 +330,24 @@ class Experiment:
         config["compute"] = self._compute()
         return self.slice_draw() | {"figures": self.figures, "config": config}
 
-    def code(self, module: str, network: Network | None = None, task: str = "") -> str:
-        """Digest of the code that a job runs, with the members that the config names for it."""
+    def code(
+        self, module: str, network: Network | None = None, task: str = "", member: str = ""
+    ) -> str:
+        """Digest of the code that a job runs, with the members that the config names for it.
+
+        Args:
+            module: The command's.
+            network: The network that it runs.
+            task: The task whose images it is about.
+            member: Which figure it draws.
+        """
         modules = [f"sightlines.{module}"]
         if module.startswith("report."):
             modules += [f"sightlines.figures.{figure}" for figure in self.figures]
             modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module.startswith("claims."):
+        if module == "run.figure":
+            modules.append(f"sightlines.figures.{member}")
+        if module == "run.claims":
             modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
         if module.startswith("datasets."):
             modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
@@ -401,14 +391,6 @@ class Experiment:
 def variant_folder(dataset: dict[str, Any]) -> str:
     """The folder of a dataset variant below `data/`."""
     return f"data/{registry.load('datasets', dataset['kind']).variant(dataset)}"
-
-
-def _first_seeds(networks: list[Network]) -> list[Network]:
-    """Of each model and fraction the network that comes first."""
-    first: dict[tuple[str, str], Network] = {}
-    for network in networks:
-        first.setdefault((network.model, network.fraction), network)
-    return list(first.values())
 
 
 def as_json(value: Any) -> str:
