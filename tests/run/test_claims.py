@@ -1,9 +1,9 @@
 import logging
 
 from sightlines.claims.judge import all_claims
-from sightlines.claims.verdict import VERDICTS
 from sightlines.core.files import read_table
 from sightlines.jobs.command import Job
+from sightlines.results.verdict_words import VERDICTS
 from sightlines.run.claims import main
 from tests.claims.making_evidence import SLUGS, make_evidence
 

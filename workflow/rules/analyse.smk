@@ -34,7 +34,7 @@ rule judge_claims:
         f"{R}/logs/claims.log",
     params:
         cfg=lambda w: as_json(EXPERIMENT.slice_claims()),
-        code=EXPERIMENT.code("run.claims"),
+        code=EXPERIMENT.code("claims.judge"),
         writes=named("--output", EXPERIMENT.claims),
     shell:
         "python -m sightlines.jobs.start sightlines.run.claims --config {params.cfg:q} --code {params.code}"

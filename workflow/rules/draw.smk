@@ -15,7 +15,7 @@ for figure in registry.members("figures"):
             f"{R}/logs/draw/{figure}.log",
         params:
             cfg=lambda w: as_json(EXPERIMENT.slice_draw()),
-            code=EXPERIMENT.code("run.figure", member=figure),
+            code=EXPERIMENT.code(f"figures.{figure}"),
             figure=figure,
             reads=lambda w, reads=reads: named("--input", reads),
         shell:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.verdict import NOT_RUN, Verdict, judge
+from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.tables import COLUMNS
+from sightlines.results.verdict_words import NOT_RUN
 
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 

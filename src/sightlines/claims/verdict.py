@@ -17,10 +17,13 @@ from typing import Any
 
 from sightlines.claims.claim import Case, Claim, Criterion, Reading
 from sightlines.claims.evidence import NotMeasured
-
-REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
-INCONCLUSIVE, UNINFORMATIVE, NOT_RUN = "inconclusive", "uninformative", "not run"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, UNINFORMATIVE, NOT_RUN)
+from sightlines.results.verdict_words import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNINFORMATIVE,
+)
 
 
 @dataclass(frozen=True)

@@ -330,26 +330,17 @@ class Experiment:
         config["compute"] = self._compute()
         return self.slice_draw() | {"figures": self.figures, "config": config}
 
-    def code(
-        self, module: str, network: Network | None = None, task: str = "", member: str = ""
-    ) -> str:
-        """Digest of the code that a job runs, with the members that the config names for it.
-
-        Args:
-            module: The command's.
-            network: The network that it runs.
-            task: The task whose images it is about.
-            member: Which figure it draws.
-        """
+    def code(self, module: str, network: Network | None = None, task: str = "") -> str:
+        """Digest of the code that a job runs, with the members that the config names for it."""
         modules = [f"sightlines.{module}"]
-        if module.startswith("report."):
+        folder = module.partition(".")[0]
+        if runner := {"figures": "figure", "claims": "claims", "report": "report"}.get(folder):
+            modules.append(f"sightlines.run.{runner}")
+        if folder == "report":
             modules += [f"sightlines.figures.{figure}" for figure in self.figures]
+        if folder == "claims":
             modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module == "run.figure":
-            modules.append(f"sightlines.figures.{member}")
-        if module == "run.claims":
-            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module.startswith("datasets."):
+        if folder == "datasets":
             modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
         if network is not None:
             modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
