@@ -32,7 +32,7 @@ def all_claims() -> list[Claim]:
 
 def _order(identity: str) -> tuple[str, int, str]:
     digits = "".join(c for c in identity if c.isdigit())
-    return identity[0], int(digits), identity[1 + len(digits) :]
+    return identity[0], int(digits or 0), identity[1 + len(digits) :]
 
 
 def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:

@@ -243,15 +243,23 @@ def label_needs(config: Config, task: str = "") -> list[str]:
 
 
 def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
-    """What a figure or a measure needs among the runs and does not find, in words."""
+    """What a figure or a measure needs among the runs and does not find, in words.
+
+    Raises:
+        KeyError: it declares a need that is none of `needs`.
+    """
     if _unknown_models(config):
         return ["networks of known models"]
-    tests = _needs(config)
-    needs = registry.declarations(folder, name).get("NEEDS", ())
-    return [tests[need][1] for need in needs if not tests[need][0]]
+    tests = needs(config)
+    declared = registry.declarations(folder, name).get("NEEDS", ())
+    if unknown := [need for need in declared if need not in tests]:
+        raise KeyError(
+            f"{folder}/{name}.py: NEEDS has {', '.join(unknown)}; there are {', '.join(tests)}"
+        )
+    return [tests[need][1] for need in declared if not tests[need][0]]
 
 
-def _needs(config: Config) -> dict[str, tuple[bool, str]]:
+def needs(config: Config) -> dict[str, tuple[bool, str]]:
     """Every word that NEEDS may hold: whether it is met, and what it asks for."""
     nets, models = networks(config), config["models"]
     trained = [n for n in nets if n.fraction != UNTRAINED]
