@@ -98,10 +98,10 @@ def main_models(networks: Iterable[Network], architectures: Architectures) -> li
     own, only where there is nothing else.
     """
     plain = plain_models(networks, architectures)
-    own = {m: architectures.get(m, {}) for m in plain}
-    pooled = {m for m in plain if own[m].get("pool") == "gap"}
-    has_class_token = any(own[m].get("pool") == "cls" for m in plain)
-    left_out = {m for m in plain if own[m].get("family") == "mixer"}
+    read_out = {m: _read_out(architectures.get(m, {})) for m in plain}
+    pooled = {m for m in plain if read_out[m] == "gap"}
+    has_class_token = "cls" in read_out.values()
+    left_out = {m for m in plain if architectures.get(m, {}).get("family") == "mixer"}
     left_out |= pooled if has_class_token else set()
     return [m for m in plain if m not in left_out] or plain
 
@@ -114,8 +114,13 @@ def of_kind(
         m
         for m in plain_models(networks, architectures)
         if family in ("", architectures.get(m, {}).get("family"))
-        and pool in ("", architectures.get(m, {}).get("pool"))
+        and pool in ("", _read_out(architectures.get(m, {})))
     ]
+
+
+def _read_out(settings: Mapping[str, Any]) -> str:
+    """What a model classifies: ``cls`` for a ViT of which nothing else is told."""
+    return str(settings.get("pool", "cls" if settings.get("family") == "vit" else ""))
 
 
 def class_token_first(models: Sequence[str], architectures: Architectures) -> list[str]:
