@@ -8,7 +8,7 @@ import yaml
 
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
-from sightlines.plan.checks import _needs, check, label_needs, unmet_needs
+from sightlines.plan.checks import check, label_needs, needs, unmet_needs
 from sightlines.plan.config import FOLDER, complete
 from sightlines.plan.experiment import TRANSFER_READS, Experiment, as_json
 from sightlines.plan.networks import Network
@@ -370,7 +370,7 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
 def needs_of(models, transfer=None, fractions=("f100",)):
     runs = [{"models": list(models), "fractions": list(fractions), "seeds": ["s0"]}]
     config = complete(changed(runs=runs, transfer=transfer or {}), "x.yaml")
-    return {word for word, (is_met, _) in _needs(config).items() if is_met} - {"probes"}
+    return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
 
 
 HERE = {"trained", "trained_here", "branches"}
@@ -440,7 +440,7 @@ def test_needs_of_data_seeds_and_tasks():
 
 
 def test_every_word_of_needs_is_known():
-    words = set(_needs(complete(RAW, "x")))
+    words = set(needs(complete(RAW, "x")))
     for folder in ("figures", "measures"):
         for name in registry.members(folder):
             assert set(registry.declarations(folder, name).get("NEEDS", ())) <= words, name

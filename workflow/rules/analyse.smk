@@ -37,5 +37,5 @@ rule judge_claims:
         code=EXPERIMENT.code("claims.judge"),
         writes=named("--output", EXPERIMENT.claims),
     shell:
-        "python -m sightlines.jobs.start sightlines.claims.judge --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.run.claims --config {params.cfg:q} --code {params.code}"
         " --input tables {input.tables:q} {params.writes} --log {log:q}"

@@ -22,6 +22,7 @@ from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.jobs.command import Job, run
 from sightlines.measures.similarity import cka
+from sightlines.plan import roles
 from sightlines.plan.architectures import lacks_skips
 from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.stats import hsic, indices
@@ -166,16 +167,15 @@ def branch_pairs(
 
 
 def choose_pairs(sides: Sequence[Side], skipless: Collection[str] = ()) -> list[Pair]:
-    """Which networks are compared, of each model and fraction the first one.
+    """Which networks are compared, of each model the full one and its control (see `roles`).
 
     Every full and every untrained network with itself; of models that have all their skips also
     every full network with every other, and each network with its model's full one, block by block.
     """
-    full, untrained = (
-        {s.dump.network.model: s for s in reversed(sides) if s.dump.network.fraction == fraction}
-        for fraction in (FULL, UNTRAINED)
-    )
-    firsts = [s for s in sides if s in [*full.values(), *untrained.values()]]
+    chosen = roles.first_seeds(s.dump.network for s in sides)
+    chosen = [network for network in chosen if network.fraction in (FULL, UNTRAINED)]
+    firsts = [s for s in sides if s.dump.network in chosen]
+    full = {s.dump.network.model: s for s in firsts if s.dump.network.fraction == FULL}
     pairs = [(side, side, False) for side in firsts]
     whole = [s for s in sides if s.dump.network.model not in skipless]
     trained = [s for s in firsts if s.dump.network.fraction == FULL and s in whole]

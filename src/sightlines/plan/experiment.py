@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import registry
-from sightlines.plan.architectures import READING, described, has, is_imported, lacks_skips
+from sightlines.plan import registry, roles
+from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import code_digest
 from sightlines.plan.config import Config, load, networks
@@ -144,35 +144,14 @@ class Experiment:
         return [m for m, settings in self.config["models"].items() if is_imported(settings)]
 
     def _choose(self, which: str) -> list[Network]:
-        """Networks by a word of the dumps.
+        """Networks by a word of the dumps: see `roles.chosen`."""
+        public = [m for m in self._architectures if self._is_public(m)]
+        return roles.chosen(which, self.networks, self._architectures, public)
 
-        Args:
-            which: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones
-                on all images and the untrained; ``first_seed``, of those each model's first;
-                ``main``, of those the ones in the paper's main figures, which leave out Mixers
-                of that family (not public ones), and pooled ViTs where there are others.
-        """
-        if which == "all":
-            return self.networks
-        models = self.config["models"]
-        plain = [n for n in self.networks if not lacks_skips(models[n.model])]
-        if which == "plain":
-            return plain
-        compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
-        if which == "compared":
-            return compared
-        first = _first_seeds(compared)
-        if which == "first_seed":
-            return first
-        known = self._architectures
-        has_cls = any(known[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
-        main = [
-            n
-            for n in first
-            if models[n.model]["family"] != "mixer"
-            and not (has_cls and known[n.model].get("pool") == "gap")
-        ]
-        return main or first
+    def _is_public(self, model: str) -> bool:
+        """Whether another library builds a model."""
+        family = self.config["models"][model]["family"]
+        return "DESCRIBES" in registry.declarations("models", family)
 
     def tuned(self, task: str) -> list[Network]:
         """Networks that are trained further on a task."""
@@ -209,7 +188,7 @@ class Experiment:
     def _transferred(self, task: str, read: str) -> list[str]:
         if read == "transfer_features":
             wanted = self.config["splits"]["probe_test"]
-            shown = _first_seeds(self.dumped("features")) if wanted else []
+            shown = roles.first_seeds(self.dumped("features")) if wanted else []
             return [self.dump("features", n, shown=task) for n in shown]
         if read == "other_gram":
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
@@ -359,12 +338,14 @@ class Experiment:
     def code(self, module: str, network: Network | None = None, task: str = "") -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""
         modules = [f"sightlines.{module}"]
-        if module.startswith("report."):
+        folder = module.partition(".")[0]
+        if runner := {"figures": "figure", "claims": "claims", "report": "report"}.get(folder):
+            modules.append(f"sightlines.run.{runner}")
+        if folder == "report":
             modules += [f"sightlines.figures.{figure}" for figure in self.figures]
+        if folder == "claims":
             modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module.startswith("claims."):
-            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module.startswith("datasets."):
+        if folder == "datasets":
             modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
         if network is not None:
             modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
@@ -406,14 +387,6 @@ class Experiment:
 def variant_folder(dataset: dict[str, Any]) -> str:
     """The folder of a dataset variant below `data/`."""
     return f"data/{registry.load('datasets', dataset['kind']).variant(dataset)}"
-
-
-def _first_seeds(networks: list[Network]) -> list[Network]:
-    """Of each model and fraction the network that comes first."""
-    first: dict[tuple[str, str], Network] = {}
-    for network in networks:
-        first.setdefault((network.model, network.fraction), network)
-    return list(first.values())
 
 
 def as_json(value: Any) -> str:
