@@ -20,11 +20,11 @@ from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.plan.recordings import Recording, recordings
 
-MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
-TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_metrics")
+MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
+TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_predictions")
 """What measures read of other tasks: features on their images, Grams on their images, and Grams
-and scores of the networks that were trained further on them."""
-ALWAYS_MEASURED = ("accuracy", "curves", "estimator")
+and predictions of the networks that were trained further on them."""
+ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
 SPLIT_KEYS = {
     "training": ("validation",),
     "reference": ("reference_batches", "reference_batch_size"),
@@ -215,7 +215,7 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
-        return [f"{self.task_folder(task)}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
+        return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property
     def claims(self) -> dict[str, str]:
