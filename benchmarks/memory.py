@@ -42,13 +42,10 @@ def work(kind, folder, times):
         log = logging.getLogger("benchmark")
         cka.main(Job("cka", {"networks": ["vit/f000/s0"]}, {"gram": [grams]}, outputs, folder, log))
     else:
-        from tests.dumps.making_experiments import make_job
+        from tests.dumps.making_experiments import record
 
-        from sightlines.dumps import attention, gram
-
-        main = {"gram": gram.main, "attention": attention.main}[kind]
         reference = folder / str(times) / "reference.safetensors"
-        main(make_job(folder, folder / "data" / "dataset.json", reference, output))
+        record(kind, folder, folder / "data" / "dataset.json", reference, output)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 from sightlines.core.errors import ConfigError, ResultError, TrainingError, WeightsError
 from sightlines.core.files import read_json, write_json, write_tensors
 from sightlines.datasets import split
-from sightlines.dumps import features, gram
 from sightlines.dumps.reading import GramDump
 from sightlines.figures import fig01_cka_within
 from sightlines.measures import accuracy, attention_distance, cka, curves, data_fractions
+from sightlines.plan import registry
 from sightlines.results.tables import COLUMNS
+from sightlines.run import dump
 from tests.bad_input.catalogue import case, job
 from tests.dumps import making_experiments as experiments
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram
@@ -79,20 +80,24 @@ def probes_drawn_from_splits_of_another_dataset(here):
 # -- weights and cards -------------------------------------------------------------------
 
 
-def dumped(here, change=None, damage=None, sizes=(7, 5), main=gram.main):
-    """A dump, `sightlines.dumps.gram` if not another, of an untrained ViT."""
+def dumped(here, change=None, damage=None, sizes=(7, 5), kind="gram"):
+    """A dump, of Grams if not another, of an untrained ViT."""
     dataset = experiments.make_dataset(here / "data", train=13, test=17)
-    inputs = {
-        "dataset": dataset,
+    splits = {
         "reference": experiments.make_reference(dataset, here / "reference.safetensors", sizes),
         "probes": experiments.make_probes(dataset, here / "probes.safetensors", (5, 3, 2)),
     }
     experiments.make_network(here, experiments.VIT, dataset, change=change)
     if damage:
         damage(here)
-    inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
+    inputs = {
+        "dataset": dataset,
+        "splits": splits[registry.declarations("dumps", kind)["SPLITS"]],
+        "weights": here / "weights.safetensors",
+        "card": here / "card.json",
+    }
     config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
-    return job(main, config, inputs, {"dump": here / "dump.safetensors"})
+    return job(dump.main, config, inputs, {"dump": here / "dump.safetensors"}, member=kind)
 
 
 def rewritten(name, edit):
@@ -207,7 +212,7 @@ def reference_images_of_another_dataset(here):
 
 @case("files", ResultError, f"{{here}}/probes.safetensors {OTHER}")
 def probe_images_of_another_dataset(here):
-    return dumped(here, damage=other_images, main=features.main)
+    return dumped(here, damage=other_images, kind="features")
 
 
 @case(

@@ -1,7 +1,5 @@
 """Every kind of dump takes every architecture that the planner gives it, and says what it saw."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -47,13 +45,13 @@ def experiment(tmp_path):
 
 
 def dump(kind, name, folder, experiment):
-    """Run one dump of one network; returns the network and the file."""
+    """Make one dump of one network; returns the network and the file."""
     here = folder / name
     model = making.make_network(here, NETS[name], experiment)
-    splits = folder / f"{registry.declarations('dumps', kind)['SPLITS']}.safetensors"
-    job = making.make_job(here, experiment, splits, here / f"{kind}.safetensors")
-    job = dataclasses.replace(job, config=job.config | SECTIONS)
-    registry.load("dumps", kind).main(job)
+    declared = registry.declarations("dumps", kind)
+    splits = folder / f"{declared['SPLITS']}.safetensors"
+    uses = {key: SECTIONS[key] for key in declared.get("USES", ())}
+    making.record(kind, here, experiment, splits, here / f"{kind}.safetensors", **uses)
     return model.eval(), here / f"{kind}.safetensors"
 
 

@@ -72,8 +72,16 @@ def shown(folder, model, size_px):
     reference = {"reference": np.arange(IMAGES), "reference_bounds": np.array([0, IMAGES])}
     write_tensors(folder / "splits.safetensors", reference, {"reference_sha256": "r"})
     splits = TensorReader(folder / "splits.safetensors")
-    layers, compute = timm_blocks.layers(model), prepare(COMPUTE)
-    return Shown(Network("net", "f100", "s0"), model, card, layers, compute, None, splits)
+    return Shown(
+        images=None,
+        splits=splits,
+        batch_size=IMAGES,
+        network=Network("net", "f100", "s0"),
+        model=model,
+        card=card,
+        layers=timm_blocks.layers(model),
+        device=prepare(COMPUTE).device,
+    )
 
 
 def images_of(size_px):

@@ -89,7 +89,11 @@ def _fingerprint(job: Job, compute: devices.Compute) -> str:
         code_digest(
             "sightlines.training.train", f"sightlines.models.{job.config['model']['family']}"
         ),
-        {name: files.sha256(job.input(name)) for name in job.inputs if name != "files"},
+        {
+            n: files.sha256(job.input(n))
+            for n, paths in job.inputs.items()
+            if paths and n != "files"
+        },
         {package: metadata.version(package) for package in ("torch", "torchvision", "timm")},
         place=compute.describe(),
     )
