@@ -25,6 +25,7 @@ def main(job: Job) -> None:
         for place, (key, value) in enumerate(Network.parse(slug)._asdict().items()):
             part.insert(place, key, value)
         parts.append(part)
+    parts = [part for part in parts if len(part)] or parts[:1]  # imported networks have no rows
     write_table(job.output("curves"), pd.concat(parts, ignore_index=True))
 
 

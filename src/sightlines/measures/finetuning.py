@@ -5,7 +5,6 @@ reference images, which the paper leaves open: so the same images serve every ta
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,12 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_json, write_table
+from sightlines.core.files import write_table
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.dumps.reading import GramDump, check_together
 from sightlines.jobs.command import Job, run
 from sightlines.measures import similarity_indices
+from sightlines.measures.scoring import score
 from sightlines.measures.similarity import cka, group_of
 from sightlines.measures.tasks import task_of
 from sightlines.plan.networks import Network
@@ -24,12 +25,11 @@ from sightlines.results import tables
 from sightlines.stats import hsic
 from sightlines.stats.jackknife import ALL, leave_one_out
 
-READS = ("gram", "tuned_gram", "tuned_metrics", "pixels")
+READS = ("gram", "tuned_gram", "tuned_predictions", "pixels")
 WRITES = ("finetuning.parquet", "finetuning_indices.parquet", "tuned_accuracy.csv")
 NEEDS = ("tuned",)
 COLUMNS = [*Network._fields, "task", "domain", "block", "depth", "cka", "left_out"]
 INDICES = list(tables.COLUMNS["finetuning_indices.parquet"])
-METRICS = ("accuracy_test", "chance")
 SCORES = [*Network._fields, "task", "domain", "accuracy", "chance"]
 
 
@@ -48,7 +48,10 @@ def main(job: Job) -> None:
         opinions.append(own.assign(task=task, domain=domains[task])[INDICES])
     write_table(job.output("finetuning"), _joined(parts, COLUMNS))
     write_table(job.output("finetuning_indices"), _joined(opinions, INDICES))
-    rows = list(_scores(job.inputs.get("tuned_metrics", []), domains))
+    tuned: dict[str, list[PredictionsDump]] = {}
+    for path in job.inputs.get("tuned_predictions", []):
+        tuned.setdefault(task_of(path.with_suffix(""))[0], []).append(PredictionsDump(path))
+    rows = list(_scores(tuned, domains))
     write_table(job.output("tuned_accuracy"), pd.DataFrame(rows, columns=SCORES))
 
 
@@ -118,22 +121,17 @@ def _add(before: GramDump, after: GramDump, index: list[int]) -> tuple[np.ndarra
     return sums
 
 
-def _scores(paths: list[Path], domains: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        task, slug = task_of(path.parent)
-        metrics = read_json(path)
-        missing = [n for n in METRICS if not isinstance(metrics, dict) or n not in metrics]
-        if missing:
-            raise ResultError(
-                f"{path} lacks {', '.join(missing)}. "
-                "Delete its folder and run snakemake again to train the network anew."
-            )
-        yield Network.parse(slug)._asdict() | {
-            "task": task,
-            "domain": domains[task],
-            "accuracy": metrics["accuracy_test"],
-            "chance": metrics["chance"],
-        }
+def _scores(
+    predictions: dict[str, list[PredictionsDump]], domains: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    for task, dumps in predictions.items():
+        for dump in dumps:
+            yield dump.network._asdict() | {
+                "task": task,
+                "domain": domains[task],
+                "accuracy": score(dump, "test").accuracy,
+                "chance": dump.chance,
+            }
 
 
 if __name__ == "__main__":
