@@ -18,6 +18,7 @@ from sightlines.run import dump
 from tests.bad_input.catalogue import case, job
 from tests.dumps import making_experiments as experiments
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram
+from tests.measures.predicting import make_predictions
 from tests.training import jobs
 
 REBUILD = "Delete it and run snakemake again to rebuild it."
@@ -412,9 +413,11 @@ def history_without_columns(here):
 @case(
     "files",
     ResultError,
-    "cannot read {here}/metrics.json: it holds NaN, which is not a finite number. " + REBUILD,
+    "cannot read {here}/card.json: it holds NaN, which is not a finite number. " + REBUILD,
 )
-def metrics_with_nan(here):
-    (here / "metrics.json").write_text('{"accuracy_test": NaN}')
-    inputs, outputs = {"metrics.json": here / "metrics.json"}, {"accuracy": here / "accuracy.csv"}
+def card_with_nan(here):
+    (here / "card.json").write_text('{"parameters": NaN}')
+    make_predictions(here / "predictions.safetensors")
+    inputs = {"predictions": here / "predictions.safetensors", "card.json": here / "card.json"}
+    outputs = {"accuracy": here / "accuracy.csv"}
     return job(accuracy.main, {"networks": ["vit/f100/s0"]}, inputs, outputs)

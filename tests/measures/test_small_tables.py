@@ -9,6 +9,7 @@ from sightlines.jobs.command import Job
 from sightlines.measures import accuracy, curves
 from sightlines.measures.data_fractions import COLUMNS, compare_fractions
 from sightlines.plan.networks import Network
+from tests.measures.predicting import make_predictions
 from tests.rounding import rounded
 
 LOG = logging.getLogger("test")
@@ -66,46 +67,11 @@ def test_a_missing_pair_is_named():
         compare_fractions(similarity_table(), layer_table(), networks)
 
 
-def metrics(**changes):
-    values = dict.fromkeys(accuracy.METRICS, 0.5) | {"chance": 0.1, "accuracy_test": 0.45}
-    return values | changes
-
-
-def test_accuracy_stands_beside_chance(tmp_path):
-    write_json(tmp_path / "a.json", metrics(confusion=[[1]]))
-    config = {"networks": ["vit/f100/s0"]}
-    outputs = {"accuracy": [tmp_path / "accuracy.csv"]}
-    inputs = {"metrics.json": [tmp_path / "a.json"]}
-    accuracy.main(Job("m", config, inputs, outputs, tmp_path, LOG))
-    (row,) = read_table(tmp_path / "accuracy.csv").to_dict("records")
-    assert row["times_chance"] == rounded(4.5, terms=1) and row["model"] == "vit"
-    assert list(row)[:6] == ["model", "fraction", "seed", "train_images", "steps", "parameters"]
-
-
-def test_how_others_networks_were_read_has_columns_where_there_are_some(tmp_path):
-    """Of networks that are all trained here the table is as it would be without."""
-    read = {"class_order": "timm", "class_order_note": "by numbers, a", "weights_note": ""}
-    write_json(tmp_path / "own.json", metrics(confusion=[[1]]))
-    write_json(tmp_path / "read.json", metrics(confusion=[[1]]) | read)
-    tables = []
-    for files in (["own.json"], ["own.json", "read.json"]):
-        config = {"networks": [f"v{place}/f100/s0" for place, _ in enumerate(files)]}
-        inputs = {"metrics.json": [tmp_path / file for file in files]}
-        outputs = {"accuracy": [tmp_path / "accuracy.csv"]}
-        accuracy.main(Job("m", config, inputs, outputs, tmp_path, LOG))
-        tables.append(read_table(tmp_path / "accuracy.csv"))
-    assert not {*accuracy.REMARKS} & {*tables[0].columns}
-    assert {*tables[1].columns} - {*tables[0].columns} == {*accuracy.REMARKS}
-    assert tables[1]["class_order"].fillna("").tolist() == ["", "timm"]
-    assert tables[1]["class_order_note"].iloc[1] == "by numbers, a"
-
-
-def test_a_missing_metric_is_named(tmp_path):
-    values = metrics()
-    del values["chance"]
-    write_json(tmp_path / "a.json", values)
-    inputs = {"metrics.json": [tmp_path / "a.json"]}
-    with pytest.raises(ResultError, match=r"a\.json lacks chance"):
+def test_a_missing_entry_of_a_card_is_named(tmp_path):
+    dump = make_predictions(tmp_path / "p.safetensors", ("v", "f100", "s0"))
+    write_json(tmp_path / "card.json", {"steps": 3})
+    inputs = {"predictions": [dump.path], "card.json": [tmp_path / "card.json"]}
+    with pytest.raises(ResultError, match=r"card\.json lacks parameters"):
         accuracy.main(Job("m", {"networks": ["v/f100/s0"]}, inputs, {}, tmp_path, LOG))
 
 
@@ -129,3 +95,19 @@ def test_a_history_without_a_column_is_named(tmp_path):
         ResultError, match=r"a\.csv lacks the columns split, accuracy, learning_rate"
     ):
         curves.main(Job("m", {"networks": ["v/f100/s0"]}, inputs, {}, tmp_path, LOG))
+
+
+def test_networks_that_were_not_trained_here_have_no_curve(tmp_path):
+    head = "step,split,loss,accuracy,learning_rate\n"
+    (tmp_path / "a.csv").write_text(head + "0,train,2.3,0.1,0.001\n")
+    (tmp_path / "b.csv").write_text(head)
+    config = {"networks": ["vit/f100/s0", "net/f100/s0"]}
+    outputs = {"curves": [tmp_path / "out.csv"]}
+    inputs = {"history.csv": [tmp_path / "a.csv", tmp_path / "b.csv"]}
+    curves.main(Job("m", config, inputs, outputs, tmp_path, LOG))
+    expected = "model,fraction,seed,step,split,loss,accuracy,learning_rate\n"
+    expected += "vit,f100,s0,0,train,2.3,0.1,0.001\n"
+    assert (tmp_path / "out.csv").read_text() == expected
+    config, inputs = {"networks": ["net/f100/s0"]}, {"history.csv": [tmp_path / "b.csv"]}
+    curves.main(Job("m", config, inputs, outputs, tmp_path, LOG))
+    assert (tmp_path / "out.csv").read_text() == expected.splitlines(keepends=True)[0]

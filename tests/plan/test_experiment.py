@@ -212,7 +212,9 @@ def test_measures_read_the_tasks_files(experiment):
     paths = ("near/{}/vit/f100/s0{}", "near/{}/resnet/f100/s0{}", "far/{}/resnet/f100/s0{}")
     here = "results/x/transfer/"
     assert tuning["tuned_gram"] == [here + p.format("tuned_gram", ".safetensors") for p in paths]
-    assert tuning["tuned_metrics"] == [here + p.format("models", "/metrics.json") for p in paths]
+    assert tuning["tuned_predictions"] == [
+        here + p.format("tuned_shown_predictions", ".safetensors") for p in paths
+    ]
     assert tuning["gram"] == [experiment.dump("gram", n) for n in experiment.networks]
     probes = experiment.inputs("measures", "probes")
     assert probes["features"] == [f"results/x/dumps/features/{s}.safetensors" for s in PLAIN]

@@ -55,7 +55,7 @@ def follow(experiment, networks=(), part="", names=(), changed=(), jobs=()):
         jobs["dump_pixels"] = 1
         changed.add("pixels")
     if networks:
-        changed |= {"metrics.json", "history.csv", "card.json", "weights.safetensors"}
+        changed |= {"history.csv", "card.json", "weights.safetensors"}
     judged = bool(names)
     for measure in experiment.measures:
         declared = registry.declarations("measures", measure)

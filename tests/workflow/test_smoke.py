@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 
@@ -7,8 +6,9 @@ import pytest
 import yaml
 
 from sightlines.core.files import TensorReader
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.plan.config import load
-from sightlines.plan.experiment import Experiment
+from sightlines.plan.experiment import MODEL_FILES, Experiment
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
 from tests.workflow.conftest import SMOKE, results, snakemake
@@ -29,15 +29,18 @@ def test_the_smoke_experiment_ends_in_a_report_with_every_figure(smoke):
         assert (smoke / table).stat().st_size > 0
 
 
-def test_every_network_has_weights_history_metrics_and_dumps(smoke):
+def test_every_network_has_weights_history_scores_and_dumps(smoke):
     experiment = Experiment.open(SMOKE)
     accuracy = pd.read_csv(smoke / experiment.folder / "tables/accuracy.csv")
     assert len(accuracy) == len(experiment.networks)
+    assert accuracy["accuracy_test"].between(0, 1).all()
+    confusion = pd.read_parquet(smoke / experiment.folder / "tables/confusion.parquet")
+    assert set(confusion.groupby(["model", "fraction", "seed"])["images"].sum()) == {4000}
     for network in experiment.networks:
         folder = smoke / experiment.folder / "models" / network.slug
-        metrics = json.loads((folder / "metrics.json").read_text())
-        assert 0 <= metrics["accuracy_test"] <= 1
-        assert sum(map(sum, metrics["confusion"])) == 4000
+        assert sorted(p.name for p in folder.iterdir()) == sorted(MODEL_FILES)
+        predictions = PredictionsDump(smoke / experiment.dump("predictions", network))
+        assert predictions.images["test"] == 4000
         dump = TensorReader(smoke / experiment.dump("gram", network))
         reference = TensorReader(smoke / experiment.folder / "data/reference.safetensors")
         assert dump.meta["reference_sha256"] == reference.meta["reference_sha256"]
