@@ -28,7 +28,7 @@ KIND = "attention"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
-READER = "dumps.reading:AttentionDump"
+READER = "sightlines.dumps.reading:AttentionDump"
 STATISTICS = (
     *("distance_px", "distance_renormalised_px", "renormalised_share"),
     *("prefix_mass", "entropy_nats"),

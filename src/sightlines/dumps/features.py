@@ -27,7 +27,7 @@ KIND = "features"
 NETWORKS = "plain"
 TRANSFER = ("shown",)
 SPLITS = "probes"
-READER = "dumps.features_reading:LabelledDump"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 
 
 def record(shown: Shown) -> TensorFile:

@@ -23,7 +23,7 @@ KIND = "gram"
 NETWORKS = "all"
 TRANSFER = ("shown", "tuned")
 SPLITS = "reference"
-READER = "dumps.reading:GramDump"
+READER = "sightlines.dumps.reading:GramDump"
 SAMPLED = 16_384
 """Activations of a layer and minibatch, at most, that the median is taken of."""
 

@@ -23,7 +23,7 @@ KIND = "heads"
 NETWORKS = "compared"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
-READER = "dumps.heads_reading:HeadsDump"
+READER = "sightlines.dumps.heads_reading:HeadsDump"
 BLOCK = 0
 """The block whose heads are kept: the paper's first encoder block."""
 

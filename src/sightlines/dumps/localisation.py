@@ -23,7 +23,7 @@ from sightlines.models.layers import Layer, capture, layer_table
 KIND = "localisation"
 NETWORKS = "compared"
 SPLITS = "reference"
-READER = "dumps.localisation_reading:LocalisationDump"
+READER = "sightlines.dumps.localisation_reading:LocalisationDump"
 MINIMUM_IMAGES = 4
 """Of a minibatch: with fewer, unbiased HSIC does not exist."""
 

@@ -11,7 +11,7 @@ from sightlines.core.files import TensorFile
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.network import ShownImages
 
-READER = "dumps.reading:GramDump"
+READER = "sightlines.dumps.reading:GramDump"
 NAME = ("pixels", "f000", "s0")
 """What the file says in place of a network."""
 

@@ -20,7 +20,7 @@ from sightlines.dumps.receptive_field_layers import Target, target_of, watched_l
 KIND = "receptive_field"
 NETWORKS = "main"
 SPLITS = "reference"
-READER = "dumps.receptive_field_reading:ReceptiveFieldDump"
+READER = "sightlines.dumps.receptive_field_reading:ReceptiveFieldDump"
 USES = ("receptive_field",)
 
 GROUPS = 8

@@ -24,7 +24,7 @@ KIND = "skips"
 NETWORKS = "compared"
 FAMILIES = "BRANCHES"
 SPLITS = "reference"
-READER = "dumps.skips_reading:SkipsDump"
+READER = "sightlines.dumps.skips_reading:SkipsDump"
 
 
 def record(shown: Shown) -> TensorFile:

@@ -30,7 +30,7 @@ KIND = "token_features"
 NETWORKS = "first_seed"
 SPLITS = "probes"
 USES = ("probes", "seed")
-READER = "dumps.features_reading:LabelledDump"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 LIMITS = ("token_train", "token_held_out", "token_test")
 """Keys of the config's `probes` that limit each subset."""
 
