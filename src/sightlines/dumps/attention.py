@@ -26,6 +26,7 @@ from sightlines.models.attention import (
 )
 
 KIND = "attention"
+READER = "sightlines.dumps.reading:AttentionDump"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"

@@ -25,6 +25,7 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer
 
 KIND = "features"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "plain"
 SPLITS = "probes"
 """File of `data/` that says which images are shown."""

@@ -22,6 +22,7 @@ from sightlines.jobs.command import Job, run
 from sightlines.models.layers import capture
 
 KIND = "gram"
+READER = "sightlines.dumps.reading:GramDump"
 NETWORKS = "all"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""

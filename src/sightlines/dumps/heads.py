@@ -22,6 +22,7 @@ from sightlines.jobs.command import Job, run
 from sightlines.models.attention import attention_modules
 
 KIND = "heads"
+READER = "sightlines.dumps.heads_reading:HeadsDump"
 NETWORKS = "compared"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"

@@ -23,6 +23,7 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, capture, layer_table
 
 KIND = "localisation"
+READER = "sightlines.dumps.localisation_reading:LocalisationDump"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
 NETWORKS = "compared"

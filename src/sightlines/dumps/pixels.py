@@ -16,6 +16,7 @@ from sightlines.datasets.store import open_splits
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.jobs.command import Job, run
 
+READER = "sightlines.dumps.reading:GramDump"
 NAME = ("pixels", "f000", "s0")
 """What the file says in place of a network."""
 

@@ -19,6 +19,7 @@ from sightlines.dumps.receptive_field_layers import Target, target_of, watched_l
 from sightlines.jobs.command import Job, run
 
 KIND = "receptive_field"
+READER = "sightlines.dumps.receptive_field_reading:ReceptiveFieldDump"
 SPLITS = "reference"
 """File of `data/` that says which images are shown."""
 NETWORKS = "main"

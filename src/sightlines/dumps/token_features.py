@@ -26,6 +26,7 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer
 
 KIND = "token_features"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "first_seed"
 SPLITS = "probes"
 """File of `data/` that says which images are shown."""

@@ -1,50 +1,84 @@
 """Accuracy of every network, beside chance: what its representations are worth."""
 
+from typing import Any
+
 import pandas as pd
 
-from sightlines.core.errors import ResultError
-from sightlines.core.files import read_json, write_table
-from sightlines.jobs.command import Job, run
 from sightlines.plan.networks import Network
 
 READS = ("metrics.json",)
-WRITES = ("accuracy.csv",)
+ENTRIES = {
+    "metrics.json": (
+        "train_images",
+        "steps",
+        "parameters",
+        "accuracy_train",
+        "accuracy_validation",
+        "accuracy_test",
+        "loss_test",
+        "chance",
+        "confusion",
+    ),
+}
+"""What each file must say."""
+TABLES = {
+    "accuracy.csv": {
+        "about": "Accuracy of every network, beside chance",
+        "row": "network",
+        "columns": (
+            "network",
+            ("train_images", "int", "images", "training images"),
+            ("steps", "int", "", "optimiser steps"),
+            ("parameters", "int", "", "trainable parameters"),
+            ("accuracy_train", "float", "share", "accuracy on training images"),
+            ("accuracy_validation", "float", "share", "accuracy on validation images"),
+            (
+                "accuracy_test",
+                "float",
+                "share",
+                "accuracy on test images; none where it is not known which outputs stand for the "
+                "images' classes",
+            ),
+            ("loss_test", "float", "nats", "mean cross entropy on test images"),
+            "chance",
+            ("times_chance", "float", "", "accuracy on test images ÷ chance"),
+            ("test_images", "int", "images", "test images"),
+            (
+                "accuracy_all",
+                "float",
+                "share",
+                "accuracy over all outputs on all images of an imported network, which was "
+                "trained on none of them here",
+            ),
+            ("all_images", "float", "images", "their number"),
+            ("class_order", "text", "", "which outputs stand for which classes", "optional"),
+            ("class_order_note", "text", "", "how that is known", "optional"),
+            ("weights_note", "text", "", "how weights were read", "optional"),
+        ),
+    },
+}
 REMARKS = ("class_order", "class_order_note", "weights_note")
-"""What is said of imported networks: which outputs stand for the classes, how weights were read."""
-METRICS = (
-    *("train_images", "steps", "parameters", "accuracy_train", "accuracy_validation"),
-    *("accuracy_test", "loss_test", "chance", "confusion"),
-)
+"""What is said of imported networks alone."""
 
 
-def main(job: Job) -> None:
+def measure(metrics: dict[Network, dict[str, Any]]) -> dict[str, Any]:
     """Gather the networks' final metrics into one table.
 
-    Accuracies are missing where it is not known which outputs of a network stand for the images'
-    classes; `accuracy_all` is that of an imported network on all images, since it was trained on
-    none of them here. The columns of REMARKS are there where a network was imported.
-
-    Raises:
-        ResultError: a file lacks a metric.
+    Args:
+        metrics: Of each network.
     """
-    rows = []
-    for slug, path in zip(job.config["networks"], job.inputs["metrics.json"], strict=True):
-        metrics = read_json(path)
-        missing = [n for n in METRICS if not isinstance(metrics, dict) or n not in metrics]
-        if missing:
-            raise ResultError(
-                f"{path} lacks {', '.join(missing)}. "
-                "Delete its folder and run snakemake again to train the network anew."
-            )
-        row = Network.parse(slug)._asdict() | {n: metrics[n] for n in METRICS if n != "confusion"}
-        tests = sum(map(sum, metrics["confusion"]))
-        accuracy = metrics["accuracy_test"]
-        score = None if accuracy is None else accuracy / metrics["chance"]
-        everywhere = {name: metrics.get(name) for name in ("accuracy_all", "all_images")}
-        said = {name: metrics[name] for name in REMARKS if name in metrics}
-        rows.append(row | {"times_chance": score, "test_images": tests, **everywhere, **said})
-    write_table(job.output("accuracy"), pd.DataFrame(rows))
+    return {"accuracy.csv": pd.DataFrame([row(*own) for own in metrics.items()])}
 
 
-if __name__ == "__main__":
-    run(main)
+def row(network: Network, metrics: dict[str, Any]) -> dict[str, Any]:
+    """One network's row; with REMARKS where its metrics have them."""
+    copied = [name for name in ENTRIES["metrics.json"] if name != "confusion"]
+    accuracy = metrics["accuracy_test"]
+    return {
+        **network._asdict(),
+        **{name: metrics[name] for name in copied},
+        "times_chance": None if accuracy is None else accuracy / metrics["chance"],
+        "test_images": sum(map(sum, metrics["confusion"])),
+        **{name: metrics.get(name) for name in ("accuracy_all", "all_images")},
+        **{name: metrics[name] for name in REMARKS if name in metrics},
+    }

@@ -32,6 +32,13 @@ from sightlines.training.training import Plan, Training
 TRAIN_SCORED = 2000
 """Training images on which the final accuracy is measured, at most."""
 
+TABLES = {
+    "history.csv": {
+        "about": "Training curves of one network, beside its weights",
+        "row": "step × split",
+        "columns": ("curve",),
+    },
+}
 CURVE_COLUMNS = ("step", "split", "loss", "accuracy", "learning_rate")
 IRRELEVANT = ("checkpoint_every_s", "workers")
 """Keys of `compute` that cannot change a result."""
