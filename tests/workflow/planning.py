@@ -61,7 +61,7 @@ def follow(experiment, networks=(), part="", names=(), changed=(), jobs=()):
         declared = registry.declarations("measures", measure)
         if changed & set(declared["READS"]) or f"measure_{measure}" in jobs:
             jobs[f"measure_{measure}"] = 1
-            changed |= set(declared["WRITES"])
+            changed |= set(declared["TABLES"]) | set(declared.get("FILES", ()))
             judged = True
     for figure in experiment.figures:
         if names or changed & set(registry.declarations("figures", figure)["READS"]):

@@ -1,17 +1,14 @@
 """Accuracy of every network, beside chance: what its representations are worth."""
 
-import sys
 from typing import Any
 
 import pandas as pd
 
 from sightlines.dumps.predictions_reading import PredictionsDump
-from sightlines.jobs.command import Job, run
-from sightlines.measures.scoring import Scored, run_measure, score
+from sightlines.measures.scoring import Scored, score
 from sightlines.plan.networks import Network
 from sightlines.stats.classification import reliability
 
-WRITES = ("accuracy.csv",)
 READS = ("predictions", "card.json")
 ENTRIES = {"card.json": ("parameters",)}
 """What each file must say."""
@@ -126,12 +123,3 @@ def _everywhere(dump: PredictionsDump, found: dict[str, Scored]) -> dict[str, An
     images = sum(dump.images.values())
     right = sum(int(scored.is_right.sum()) for scored in found.values())
     return {"accuracy_all": right / images, "all_images": images}
-
-
-def main(job: Job) -> None:
-    """Open what the measure reads, and write its tables."""
-    run_measure(job, sys.modules[__name__])
-
-
-if __name__ == "__main__":
-    run(main)

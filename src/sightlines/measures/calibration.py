@@ -4,18 +4,15 @@ Source: Guo et al. 2017, section 2: 15 bins of equal width. On test images. A ne
 not known which outputs stand for the classes has no rows.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sightlines.dumps.predictions_reading import PredictionsDump
-from sightlines.jobs.command import Job, run
-from sightlines.measures.scoring import run_measure, score
+from sightlines.measures.scoring import score
 from sightlines.stats.classification import BINS, reliability
 
-WRITES = ("calibration.csv",)
 READS = ("predictions",)
 TABLES = {
     "calibration.csv": {
@@ -61,12 +58,3 @@ def bins(dump: PredictionsDump) -> pd.DataFrame:
             **reliability(scored.answers.confidence, scored.is_right)._asdict(),
         }
     )
-
-
-def main(job: Job) -> None:
-    """Open what the measure reads, and write its tables."""
-    run_measure(job, sys.modules[__name__])
-
-
-if __name__ == "__main__":
-    run(main)

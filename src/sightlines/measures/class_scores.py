@@ -3,7 +3,6 @@
 On test images. A network of which it is not known which outputs stand for the classes has no rows.
 """
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sightlines.dumps.predictions_reading import PredictionsDump
-from sightlines.jobs.command import Job, run
-from sightlines.measures.scoring import NO_CLASS, run_measure, score
+from sightlines.measures.scoring import NO_CLASS, score
 
-WRITES = ("class_scores.csv", "confusion.parquet")
 READS = ("predictions",)
 TABLES = {
     "class_scores.csv": {
@@ -92,12 +89,3 @@ def _cells(counts: np.ndarray) -> Iterator[dict[str, int]]:
     for label, place in zip(*np.nonzero(counts), strict=True):
         taken_for = NO_CLASS if place == classes else int(place)
         yield {"class": int(label), "taken_for": taken_for, "images": int(counts[label, place])}
-
-
-def main(job: Job) -> None:
-    """Open what the measure reads, and write its tables."""
-    run_measure(job, sys.modules[__name__])
-
-
-if __name__ == "__main__":
-    run(main)

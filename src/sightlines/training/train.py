@@ -30,6 +30,13 @@ from sightlines.training.loop import run_training
 from sightlines.training.team import Team, start_if_asked
 from sightlines.training.training import Plan, Training
 
+TABLES = {
+    "history.csv": {
+        "about": "Training curves of one network, beside its weights",
+        "row": "step × split",
+        "columns": ("curve",),
+    },
+}
 CURVE_COLUMNS = ("step", "split", "loss", "accuracy", "learning_rate")
 IRRELEVANT = ("checkpoint_every_s", "workers")
 """Keys of `compute` that cannot change a result."""
