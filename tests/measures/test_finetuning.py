@@ -1,23 +1,19 @@
 """CKA before and after fine-tuning, against the twin of loops and closed forms."""
 
-import logging
-
 import numpy as np
 import pytest
 
 from sightlines.claims.judge import INDICES
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table, write_json, write_tensors
+from sightlines.core.files import write_json, write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.jobs.command import Job
 from sightlines.measures import finetuning
-from sightlines.measures.similarity import group_of
-from sightlines.measures.similarity_indices import PIXELS
-from sightlines.measures.tasks import task_of
 from sightlines.plan.networks import Network
 from sightlines.results.tables import COLUMNS
-from sightlines.stats.jackknife import standard_error
+from sightlines.run.measure import PIXELS, _network, _task
+from sightlines.stats.jackknife import group_of, standard_error
 from tests.measures.making_dumps import STORED, layer_rows, random_minibatches, write_gram
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
 
@@ -129,14 +125,18 @@ def test_what_does_not_go_together_is_refused(data, dumps, tmp_path, change):
     network = ("vit", "f100", "s1") if change == "network" else NETWORK
     if change == "layers":
         own["layers"] = [layer | {"name": f"x{layer['name']}"} for layer in layer_rows(len(WIDTHS))]
-    other = write_gram(tmp_path / "b", data[1], network, **own)
+    path = tmp_path / "near" / "tuned_gram" / "vit" / "f100" / "s0.safetensors"
+    write_gram(path, data[1], network, **own)
+    pixels = tmp_path / "pixels"
+    write_gram(pixels, random_minibatches(21, SIZES, [7]), Network.parse(PIXELS))
+    inputs = {"gram": [dumps[0].path], "tuned_gram": [path], "pixels": [pixels]}
     expected = {
         "reference": "different reference images",
         "network": "expected dumps of",
         "layers": "have different layers",
     }
     with pytest.raises(ResultError, match=expected[change]):
-        finetuning.compare(dumps[0], other, "near", "in")
+        run_measure("finetuning", inputs, tmp_path, ["vit/f100/s0"], tasks={"near": "in"})
 
 
 # -- the command -----------------------------------------------------------------------
@@ -154,13 +154,12 @@ def run_main(folder, slugs, tuned, metrics=None):
         write_gram(after[-1], minibatches, Network.parse(slug))
         scores.append(here / "models" / slug / "metrics.json")
         write_json(scores[-1], metrics or {"accuracy_test": len(task) / 10, "chance": 0.1})
-    config = {"networks": list(slugs), "tasks": {"near": "in", "far": "out"}, "seed": 0}
     pixels = folder / "dumps" / "pixels.safetensors"
     write_gram(pixels, random_minibatches(21, SIZES, [7]), Network.parse(PIXELS))
     inputs = {"gram": gram, "tuned_gram": after, "tuned_metrics": scores, "pixels": [pixels]}
-    outputs = {w.split(".")[0]: [folder / "tables" / w] for w in finetuning.WRITES}
-    finetuning.main(Job("finetuning", config, inputs, outputs, folder, logging.getLogger("test")))
-    return [read_table(folder / "tables" / w) for w in finetuning.WRITES]
+    tasks = {"near": "in", "far": "out"}
+    found = run_measure("finetuning", inputs, folder / "tables", list(slugs), tasks=tasks)
+    return list(found.values())
 
 
 def test_the_command_pairs_every_tuned_network_with_its_own_start(data, tmp_path):
@@ -211,4 +210,4 @@ def test_a_score_that_is_missing_is_named(data, tmp_path):
 
 def test_task_and_network_are_read_off_the_path(tmp_path):
     path = tmp_path / "transfer" / "far" / "gram" / "vit" / "f100" / "s0"
-    assert task_of(path) == ("far", "vit/f100/s0")
+    assert (_task(path), _network(path).slug) == ("far", "vit/f100/s0")
