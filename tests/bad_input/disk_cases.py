@@ -12,7 +12,7 @@ from sightlines.core import files
 from sightlines.core.errors import DiskError, TrainingError
 from sightlines.core.files import write_json
 from sightlines.datasets import imagefolder, prepare
-from sightlines.measures import accuracy
+from sightlines.run import measure
 from sightlines.training import state
 from tests.bad_input.catalogue import case, job
 from tests.bad_input.file_cases import compared, dumped, trained
@@ -24,12 +24,12 @@ AGAIN = "Free some space or mend the folder's permissions, then run the same com
 
 
 def gathered(here: Path, table: Path):
-    """`sightlines.measures.accuracy` into `table`, whose folder may be impossible."""
+    """The measure `accuracy` into `table`, whose folder may be impossible."""
     write_json(here / "card.json", CARD)
     make_predictions(here / "predictions.safetensors")
     inputs = {"predictions": here / "predictions.safetensors", "card.json": here / "card.json"}
     config = {"networks": ["vit/f100/s0"]}
-    return job(accuracy.main, config, inputs, {"accuracy": table}, earlier=False)
+    return job(measure.main, config, inputs, {"accuracy": table}, earlier=False, member="accuracy")
 
 
 def broken(monkeypatch, owner, name, number, when=lambda *_: True):

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from sightlines.core.files import TensorReader
+from sightlines.core.files import TensorReader, read_table, write_table
 from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.plan.config import load
 from sightlines.plan.experiment import MODEL_FILES, Experiment
+from sightlines.plan.table_schemas import schemas
+from sightlines.results.tables import DTYPES, joined
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
 from tests.workflow.conftest import SMOKE, results, snakemake
@@ -27,6 +29,27 @@ def test_the_smoke_experiment_ends_in_a_report_with_every_figure(smoke):
     assert page.count("data:image/svg+xml") >= len(experiment.figures)
     for table in experiment.tables():
         assert (smoke / table).stat().st_size > 0
+
+
+def test_every_table_is_as_its_schema_says(smoke, tmp_path):
+    """Columns in their order and of their types; in CSV a float may look like a whole number."""
+    folder = smoke / Experiment.open(SMOKE).folder
+    declared = {file: schema for file, schema in schemas().items() if schema.columns}
+    found = [p for p in sorted((folder / "tables").iterdir()) if p.suffix in (".csv", ".parquet")]
+    for path in [*found, *sorted(folder.glob("models/*/*/*/history.csv"))]:
+        table = read_table(path)
+        schema = declared[path.name]
+        known = [c for c in schema.columns if not c.is_optional or c.name in table]
+        assert list(table.columns) == [c.name for c in known], path.name
+        if path.suffix == ".parquet":
+            types = [DTYPES[c.type] for c in known]
+            assert [str(dtype) for dtype in table.dtypes] == types, path.name
+            continue
+        again = joined(
+            table.astype({c.name: "float64" for c in known if c.type == "float"}), schema
+        )
+        write_table(tmp_path / "again.csv", again)
+        assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
 
 
 def test_every_network_has_weights_history_scores_and_dumps(smoke):

@@ -55,7 +55,7 @@ TABLES = {
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
             ("threshold", "text", "", "what is needed"),
-            ("outcome", "text", "", "whether it is met"),
+            ("outcome", "text", "", "whether it is met, or why that is not judged"),
             ("control", "float", "", "value of the control"),
             ("control_passes", "bool", "", "whether the control behaves; empty without one"),
         ),

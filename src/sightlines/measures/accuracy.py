@@ -20,7 +20,7 @@ TABLES = {
             "network",
             ("train_images", "int", "images", "training images"),
             ("steps", "int", "", "optimiser steps"),
-            ("parameters", "int", "", "trainable parameters"),
+            ("parameters", "int", "", "parameters"),
             ("accuracy_train", "float", "share", "accuracy on some of the training images"),
             ("accuracy_validation", "float", "share", "accuracy on validation images"),
             (

@@ -25,8 +25,8 @@ TABLES = {
             "name",
             "block",
             "depth",
-            ("variant", "text", "", "post (block output), pre (branch before the addition)"),
-            ("branch", "text", "", "which branch, of a variant that is one"),
+            ("variant", "text", "", "post: after the residual addition; pre: the branch before it"),
+            ("branch", "text", "", "embed, attn, mixing, mlp, unit"),
             (
                 "side_px",
                 "float",

@@ -25,7 +25,10 @@ class _Columns(Mapping[str, tuple[str, ...]]):
     """Table -> names of the columns that it must have, from the schemas of those who write it."""
 
     def __getitem__(self, name: str) -> tuple[str, ...]:
-        return schemas()[name].required
+        schema = schemas()[name]
+        if not schema.columns:
+            raise KeyError(name)
+        return schema.required
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, schema in schemas().items() if schema.columns)
