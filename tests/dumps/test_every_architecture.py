@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from sightlines.core import files
-from sightlines.dumps import features, gram
+from sightlines.dumps import gram
 from sightlines.dumps.reading import GramDump
 from sightlines.models import building
-from sightlines.models.layers import capture
+from sightlines.models.layers import block_outputs, capture
 from sightlines.plan import registry
 from tests.dumps import making_experiments as making
 from tests.dumps.grams import assert_gram
-from tests.dumps.test_dump_commands import shown
+from tests.dumps.test_recorders import shown
 from tests.rounding import assert_rounded
 
 REFERENCE = [13, 9]
@@ -103,7 +103,7 @@ def test_grams_are_those_of_the_layers(tmp_path, experiment, name):
 def test_features_of_networks_without_class_token(tmp_path, experiment, name):
     model, path = dump("features", name, tmp_path, experiment)
     reader = files.TensorReader(path)
-    layers = features.probed_layers(building.layers_of(NETS[name]["family"], model))
+    layers = block_outputs(building.layers_of(NETS[name]["family"], model))
     names = ["block00.out", "block01.out", "norm"]
     assert [layer.name for layer in layers] == names == reader.meta["layers"]
     tensors = {f"{pool}.{layer}" for pool in ("mean", "first") for layer in names}

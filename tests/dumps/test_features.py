@@ -7,9 +7,9 @@ from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import token_features
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.dumps.labelled import probe_depths, probed_layers
+from sightlines.dumps.labelled import probe_depths
 from sightlines.models.building import layers_of
-from sightlines.models.layers import Layer, capture
+from sightlines.models.layers import Layer, block_outputs, capture
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
@@ -61,7 +61,7 @@ def values(tmp_path, dataset, model, config):
     pixels = [np.load(dataset.parent / f"{s}_images.npy")[splits[name]] for s, name in parts]
     pixels = np.concatenate(pixels).transpose(0, 3, 1, 2)
     images = normalise(torch.from_numpy(np.ascontiguousarray(pixels)), [0.5] * 3, [0.25] * 3)
-    layers, kept = probed_layers(layers_of(config["family"], model)), {}
+    layers, kept = block_outputs(layers_of(config["family"], model)), {}
     with (
         torch.inference_mode(),
         capture(model, layers, lambda i, x: kept.update({layers[i].name: x.double().numpy()})),

@@ -8,7 +8,7 @@ from sightlines.datasets.reading import normalise
 from sightlines.dumps import localisation, localisation_hsic
 from sightlines.dumps.localisation_hsic import cell_positions, centred_pairs, token_patch_hsic
 from sightlines.dumps.localisation_reading import LocalisationDump
-from sightlines.models.layers import capture
+from sightlines.models.layers import block_outputs, capture
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
@@ -85,9 +85,7 @@ def test_dump_agrees_with_loops_over_tokens_and_patches(tmp_path, experiment, co
     model, path = dump(tmp_path, experiment, config)
     found = LocalisationDump(path)
     splits = files.TensorReader(tmp_path / "reference.safetensors")
-    layers = localisation.localised_layers(
-        open_shown(path.parent, experiment, reference_of(experiment)).layers
-    )
+    layers = block_outputs(open_shown(path.parent, experiment, reference_of(experiment)).layers)
     names = ["block00.out", "block01.out", *([] if config is RESNET else ["norm"])]
     assert [row["name"] for row in found.layers] == names
     assert found.grid == ((4, 4) if config is RESNET else (2, 2))

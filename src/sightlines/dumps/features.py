@@ -16,12 +16,11 @@ from sightlines.dumps.labelled import (
     describe_labelled,
     labelled,
     last_shape,
-    probed_layers,
 )
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, pool, width_of
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.layers import Layer
+from sightlines.models.layers import Layer, block_outputs
 
 KIND = "features"
 READER = "sightlines.dumps.features_reading:LabelledDump"
@@ -32,7 +31,7 @@ SPLITS = "probes"
 
 def record(shown: Shown) -> TensorFile:
     """Stream the labelled images through the network and keep its layers' pooled features."""
-    layers = probed_layers(shown.layers)
+    layers = block_outputs(shown.layers)
     prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
     chosen = [(split, np.asarray(shown.splits[name])) for name, split in SUBSETS]
     meta = describe_labelled(shown, chosen, layers) | {

@@ -14,7 +14,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
 from sightlines.dumps.network import Shown
-from sightlines.models.layers import Layer, capture
+from sightlines.models.layers import Layer, block_outputs, capture
 
 SUBSETS = (("probe_train", "train"), ("probe_held_out", "train"), ("probe_test", "test"))
 """Tensor of the probes file, and the dataset's split that it indexes."""
@@ -25,14 +25,8 @@ Reduce = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 """What is kept of a layer's value for n images: name -> tensor [n, ...]."""
 
 
-def probed_layers(layers: list[Layer]) -> list[Layer]:
-    """Block outputs, and the norm after the last block where there is one."""
-    last = layers[-1:] if layers[-1].kind == "norm" else []
-    return [layer for layer in layers if layer.kind == "residual"] + last
-
-
 def probe_depths(layers: list[Layer]) -> list[float]:
-    """Normalised depth of every layer of `probed_layers`, alike in all families.
+    """Normalised depth of every layer of `block_outputs`, alike in all families.
 
     Block k of B, counted from 1, is at (k-1)/(B-1). A norm after the last block is at 1 too: it is
     no block of its own, so that a ViT's blocks are as deep as those of a ResNet, which has none.
@@ -49,7 +43,7 @@ def last_shape(layers: list[Layer], sizes: list[tuple[int, ...]]) -> tuple[int, 
 
 def describe_labelled(shown: Shown, chosen: Chosen, layers: list[Layer]) -> dict[str, Any]:
     """What every dump of labelled images says about its origin, and about the layers it keeps."""
-    probed = probed_layers(shown.layers)
+    probed = block_outputs(shown.layers)
     depths = dict(zip(probed, probe_depths(probed), strict=True))
     return {
         "layers": [layer.name for layer in layers],

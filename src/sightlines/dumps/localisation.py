@@ -18,7 +18,7 @@ from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.localisation_hsic import centred_pairs, token_patch_hsic
 from sightlines.dumps.network import Shown
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.layers import Layer, capture, layer_table
+from sightlines.models.layers import Layer, block_outputs, capture, layer_table
 
 KIND = "localisation"
 NETWORKS = "compared"
@@ -30,16 +30,10 @@ MINIMUM_IMAGES = 4
 
 def record(shown: Shown) -> TensorFile:
     """Stream the reference minibatches through the network and compare its tokens with patches."""
-    layers = localised_layers(shown.layers)
+    layers = block_outputs(shown.layers)
     meta = shown.describe() | describe_tokens(shown, layers)
     kept = shown.each_minibatch(lambda images: minibatch_hsic(shown, layers, images, meta))
     return TensorFile(localisation_shapes(meta), meta, kept)
-
-
-def localised_layers(layers: list[Layer]) -> list[Layer]:
-    """Block outputs, and the norm after the last block where there is one."""
-    last = layers[-1:] if layers[-1].kind == "norm" else []
-    return [layer for layer in layers if layer.kind == "residual"] + last
 
 
 def describe_tokens(shown: Shown, layers: list[Layer]) -> dict[str, Any]:
@@ -93,7 +87,7 @@ def minibatch_hsic(
 
     Args:
         shown: The network.
-        layers: From `localised_layers`.
+        layers: From `block_outputs`.
         images: Normalised pixels [n, 3, height, width].
         meta: From `describe_tokens`.
 

@@ -19,12 +19,11 @@ from sightlines.dumps.labelled import (
     describe_labelled,
     labelled,
     last_shape,
-    probed_layers,
 )
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, places, width_of
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.layers import Layer
+from sightlines.models.layers import Layer, block_outputs
 
 KIND = "token_features"
 READER = "sightlines.dumps.features_reading:LabelledDump"
@@ -37,7 +36,7 @@ LIMITS = ("token_train", "token_held_out", "token_test")
 
 def record(shown: Shown, probes: dict[str, Any], seed: int) -> TensorFile:
     """Stream some of the labelled images through the network and keep all tokens of few layers."""
-    layers = spread(probed_layers(shown.layers), probes["token_depths"])
+    layers = spread(block_outputs(shown.layers), probes["token_depths"])
     prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
     chosen = []
     for (name, split), limit in zip(SUBSETS, LIMITS, strict=True):

@@ -8,7 +8,7 @@ from sightlines.datasets.reading import normalise
 from sightlines.dumps import attention, features, gram
 from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.models.attention import capture_attention
-from sightlines.models.layers import capture
+from sightlines.models.layers import block_outputs, capture
 from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import (
     RESNET,
@@ -157,7 +157,7 @@ def test_features_are_pooled_block_outputs_of_labelled_images(tmp_path, experime
     assert reader["labels"].tolist() == (indices % 3).tolist()
     images = torch.cat([shown(experiment, part, splits[name]) for part, name in parts])
     kept = {}
-    wanted = features.probed_layers(layers_of("features", experiment, path))
+    wanted = block_outputs(layers_of("features", experiment, path))
     with torch.inference_mode(), capture(model, wanted, keep_in(kept)):
         model(images)
     # Sums of up to 32 · 9 terms, 7 of them in each of two blocks: minibatches are of other sizes.
