@@ -53,6 +53,24 @@ def make_reference(dataset, path, sizes):
     return _write(dataset, path, tensors)
 
 
+def make_splits(dataset, path, validation=11, tenth=5):
+    """Validation images, test images from the last to the first, and training images.
+
+    So many of these (`tenth`) are those of f010.
+    """
+    counts = store.read_dataset(dataset)["counts"]
+    order = np.random.Generator(np.random.Philox(5)).permutation(counts["train"])
+    train = np.sort(order[validation:])
+    few = order[validation : validation + tenth]
+    tensors = {
+        "train": train,
+        "train_from_per_cent": np.where(np.isin(train, few), 10, 100),
+        "validation": np.sort(order[:validation]),
+        "test": np.arange(counts["test"])[::-1],
+    }
+    return _write(dataset, path, tensors)
+
+
 def make_probes(dataset, path, sizes):
     """So many images for probes: training images, held-out ones, test images."""
     rng = np.random.Generator(np.random.Philox(3))

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorReader, read_json, sha256, write_json, write_tensors
-from sightlines.datasets.split import describe
+from sightlines.core.files import TensorReader, read_json, write_json, write_tensors
 from sightlines.dumps import predictions
 from sightlines.dumps.predictions_reading import PredictionsDump
 from tests.dumps.making_experiments import (
@@ -14,6 +13,7 @@ from tests.dumps.making_experiments import (
     VIT,
     make_dataset,
     make_network,
+    make_splits,
     open_shown,
 )
 from tests.dumps.making_experiments import record as write_record
@@ -23,7 +23,7 @@ PUBLIC = {"family": "timm", "name": "test_vit", "weights": "random", "revision":
 PUBLIC |= {"arguments": {}, "layers": [], "acts_as": "auto"}
 SUMS = {"terms": 32 * 9 * 6 * 4, "dtype": np.float32}
 """How outputs round: sums of up to 32 · 9 terms in each of some layers."""
-TEST, TRAIN, VALIDATION = 60, 60, 11
+TEST, TRAIN, VALIDATION, TENTH = 60, 60, 11, 5
 
 
 @pytest.fixture(autouse=True)
@@ -40,18 +40,9 @@ def dataset(tmp_path):
 
 
 def made(folder, classes=3, size_px=8):
-    """A dataset and its splits: a tenth of the training images are those of f010."""
+    """A dataset and its splits."""
     dataset = make_dataset(folder / "data", size_px=size_px, classes=classes)
-    order = np.random.default_rng(5).permutation(TRAIN)
-    train = np.sort(order[VALIDATION:])
-    splits = {
-        "train": train,
-        "train_from_per_cent": np.where(np.isin(train, order[VALIDATION:16]), 10, 100),
-        "validation": np.sort(order[:VALIDATION]),
-        "test": np.arange(TEST)[::-1].copy(),
-    }
-    names = read_json(dataset)["classes"]
-    write_tensors(folder / "splits.safetensors", splits, describe(splits, sha256(dataset), names))
+    make_splits(dataset, folder / "splits.safetensors", VALIDATION, TENTH)
     return dataset
 
 
@@ -126,7 +117,7 @@ def test_training_images_are_those_of_the_fraction_and_not_too_many(tmp_path, da
     labels = np.load(dataset.parent / "train_labels.npy")
     train, per_cent = np.array(splits["train"]), np.array(splits["train_from_per_cent"])
     _, dump = recorded(tmp_path, dataset, VIT, ("vit", "f010", "s0"), steps=7)
-    assert dump.train_images == dump.images["train"] == 5
+    assert dump.train_images == dump.images["train"] == TENTH
     assert dump.labels("train").tolist() == labels[train[per_cent == 10]].tolist()
     monkeypatch.setattr(predictions, "TRAIN_SHOWN", 7)
     _, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), steps=0)

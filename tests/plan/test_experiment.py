@@ -162,7 +162,7 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
     assert declared["NETWORKS"] in ("all", "plain", "compared", "first_seed", "main")
-    assert declared["SPLITS"] in ("reference", "probes")
+    assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
         assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES")
@@ -263,7 +263,9 @@ def test_measures_come_after_those_whose_tables_they_read(experiment):
 def test_one_figure_asks_for_its_own_tables_only():
     experiment = opened(changed(figures=["figH_mixer"]))
     assert experiment.figures == ["figH_mixer"]
-    assert experiment.measures == ["accuracy", "curves", "estimator", "cka"]
+    assert experiment.measures == [
+        *("accuracy", "class_scores", "calibration", "curves", "estimator", "cka")
+    ]
 
 
 # -- slices -----------------------------------------------------------------------------

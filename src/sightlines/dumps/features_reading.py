@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.plan.networks import Network
 
 TRAIN, HELD_OUT, TEST = range(3)
@@ -110,7 +111,9 @@ class LabelledDump:
         return ResultError(f"{self.path}: {what}. Delete it and run snakemake again to rebuild it.")
 
 
-def check_labelled(dumps: Sequence[LabelledDump], networks: Sequence[str]) -> None:
+def check_labelled(
+    dumps: Sequence[LabelledDump | PredictionsDump], networks: Sequence[str]
+) -> None:
     """Check that dumps are of the networks expected, and of the same labelled images.
 
     Args:
