@@ -25,9 +25,10 @@ AGAIN = "Free some space or mend the folder's permissions, then run the same com
 
 def gathered(here: Path, table: Path):
     """The measure `accuracy` into `table`, whose folder may be impossible."""
-    write_json(here / "card.json", CARD)
+    card = here / "vit" / "f100" / "s0" / "card.json"
+    write_json(card, CARD)
     make_predictions(here / "predictions.safetensors")
-    inputs = {"predictions": here / "predictions.safetensors", "card.json": here / "card.json"}
+    inputs = {"predictions": here / "predictions.safetensors", "card.json": card}
     config = {"networks": ["vit/f100/s0"]}
     return job(measure.main, config, inputs, {"accuracy": table}, earlier=False, member="accuracy")
 
