@@ -88,7 +88,7 @@ def test_a_training_that_diverged_keeps_its_last_good_state(tmp_path):
 
 
 def command_line(module, config, inputs, outputs, log):
-    words = [sys.executable, "-m", module, "--config", json.dumps(config), "--log", log]
+    words = [sys.executable, "-m", *module.split(), "--config", json.dumps(config), "--log", log]
     for flag, groups in (("--input", inputs), ("--output", outputs)):
         for name, path in groups.items():
             words += [flag, name, path]
@@ -98,7 +98,7 @@ def command_line(module, config, inputs, outputs, log):
 def accuracy(here, table, log):
     config = {"networks": ["vit/f100/s0"]}
     inputs = {"metrics.json": here / "metrics.json"}
-    return command_line("sightlines.measures.accuracy", config, inputs, {"accuracy": table}, log)
+    return command_line("sightlines.run.measure accuracy", config, inputs, {"accuracy": table}, log)
 
 
 def test_a_command_says_what_is_wrong_in_one_line(tmp_path):
