@@ -41,6 +41,7 @@ def experiment(tmp_path):
     dataset = making.make_dataset(tmp_path / "data")
     making.make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
     making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
+    making.make_splits(dataset, tmp_path / "splits.safetensors")
     return dataset
 
 
