@@ -12,24 +12,25 @@ from sightlines.core import files
 from sightlines.core.errors import DiskError, TrainingError
 from sightlines.core.files import write_json
 from sightlines.datasets import imagefolder, prepare
-from sightlines.measures import accuracy
+from sightlines.run import measure
 from sightlines.training import state
 from tests.bad_input.catalogue import case, job
 from tests.bad_input.file_cases import compared, dumped, trained
 from tests.bad_input.image_cases import SETTINGS, folder
+from tests.measures.predicting import make_predictions
 
-METRICS = {"train_images": 7, "steps": 3, "parameters": 11, "accuracy_train": 0.5}
-METRICS |= {"accuracy_validation": 0.3, "accuracy_test": 0.3, "loss_test": 2.1, "chance": 0.1}
-METRICS |= {"confusion": [[3, 7], [5, 11]]}
+CARD = {"steps": 3, "parameters": 11}
 AGAIN = "Free some space or mend the folder's permissions, then run the same command again."
 
 
 def gathered(here: Path, table: Path):
-    """`sightlines.measures.accuracy` into `table`, whose folder may be impossible."""
-    write_json(here / "metrics.json", METRICS)
-    inputs = {"metrics.json": here / "metrics.json"}
+    """The measure `accuracy` into `table`, whose folder may be impossible."""
+    card = here / "vit" / "f100" / "s0" / "card.json"
+    write_json(card, CARD)
+    make_predictions(here / "predictions.safetensors")
+    inputs = {"predictions": here / "predictions.safetensors", "card.json": card}
     config = {"networks": ["vit/f100/s0"]}
-    return job(accuracy.main, config, inputs, {"accuracy": table}, earlier=False)
+    return job(measure.main, config, inputs, {"accuracy": table}, earlier=False, member="accuracy")
 
 
 def broken(monkeypatch, owner, name, number, when=lambda *_: True):

@@ -53,12 +53,22 @@ def make_reference(dataset, path, sizes):
     return _write(dataset, path, tensors)
 
 
-def make_splits(dataset, path, validation=10):
-    """The dataset's images divided as the experiment divides them."""
-    config = {"part": "training", "splits": {"validation": validation}, "seed": 0}
-    log = logging.getLogger("sightlines")
-    split.main(Job("splits", config, {"dataset": [dataset]}, {"splits": [path]}, path.parent, log))
-    return path
+def make_splits(dataset, path, validation=11, tenth=5):
+    """Validation images, test images from the last to the first, and training images.
+
+    So many of these (`tenth`) are those of f010.
+    """
+    counts = store.read_dataset(dataset)["counts"]
+    order = np.random.Generator(np.random.Philox(5)).permutation(counts["train"])
+    train = np.sort(order[validation:])
+    few = order[validation : validation + tenth]
+    tensors = {
+        "train": train,
+        "train_from_per_cent": np.where(np.isin(train, few), 10, 100),
+        "validation": np.sort(order[:validation]),
+        "test": np.arange(counts["test"])[::-1],
+    }
+    return _write(dataset, path, tensors)
 
 
 def make_probes(dataset, path, sizes):

@@ -162,7 +162,7 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
     assert declared["NETWORKS"] in ("all", "plain", "compared", "first_seed", "main")
-    assert declared["SPLITS"] in ("reference", "probes")
+    assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
         assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES")
@@ -212,7 +212,9 @@ def test_measures_read_the_tasks_files(experiment):
     paths = ("near/{}/vit/f100/s0{}", "near/{}/resnet/f100/s0{}", "far/{}/resnet/f100/s0{}")
     here = "results/x/transfer/"
     assert tuning["tuned_gram"] == [here + p.format("tuned_gram", ".safetensors") for p in paths]
-    assert tuning["tuned_metrics"] == [here + p.format("models", "/metrics.json") for p in paths]
+    assert tuning["tuned_predictions"] == [
+        here + p.format("tuned_shown_predictions", ".safetensors") for p in paths
+    ]
     assert tuning["gram"] == [experiment.dump("gram", n) for n in experiment.networks]
     probes = experiment.inputs("measures", "probes")
     assert probes["features"] == [f"results/x/dumps/features/{s}.safetensors" for s in PLAIN]
@@ -261,7 +263,9 @@ def test_measures_come_after_those_whose_tables_they_read(experiment):
 def test_one_figure_asks_for_its_own_tables_only():
     experiment = opened(changed(figures=["figH_mixer"]))
     assert experiment.figures == ["figH_mixer"]
-    assert experiment.measures == ["accuracy", "curves", "estimator", "cka"]
+    assert experiment.measures == [
+        *("accuracy", "class_scores", "calibration", "curves", "estimator", "cka")
+    ]
 
 
 # -- slices -----------------------------------------------------------------------------
@@ -464,7 +468,7 @@ def test_every_figure_of_the_default_reads_only_tables_whose_measures_can_run():
         for read in registry.declarations("figures", figure)["READS"]:
             for measure in registry.members("measures"):
                 declared = registry.declarations("measures", measure)
-                if read in declared["WRITES"]:
+                if read in [*declared["TABLES"], *declared.get("FILES", ())]:
                     assert set(declared.get("NEEDS", ())) <= needs, (figure, measure)
 
 

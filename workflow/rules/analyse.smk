@@ -16,11 +16,11 @@ for measure in registry.members("measures"):
         params:
             cfg=lambda w, m=measure: as_json(EXPERIMENT.slice_measure(m)),
             code=EXPERIMENT.code(f"measures.{measure}"),
-            module=f"sightlines.measures.{measure}",
+            measure=measure,
             reads=lambda w, reads=reads: named("--input", reads),
             writes=lambda w, writes=writes: named("--output", writes),
         shell:
-            "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.run.measure {params.measure} --config {params.cfg:q} --code {params.code}"
             " {params.reads} {params.writes} --log {log:q}"
 
 

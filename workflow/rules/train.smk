@@ -18,7 +18,6 @@ for task in TASKS:
         output:
             weights=f"{T}/models/{NETWORK}/weights.safetensors",
             history=f"{T}/models/{NETWORK}/history.csv",
-            metrics=f"{T}/models/{NETWORK}/metrics.json",
             card=f"{T}/models/{NETWORK}/card.json",
         log:
             f"{EXPERIMENT.logs('train', task)}/{'finetune/' if task else ''}{NETWORK}.log",
@@ -38,7 +37,7 @@ for task in TASKS:
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --input start {input.start:q} --input start_card {input.card:q}"
             " --output weights {output.weights:q} --output history {output.history:q}"
-            " --output metrics {output.metrics:q} --output card {output.card:q} --log {log:q}"
+            " --output card {output.card:q} --log {log:q}"
 
 
 rule import_network:
@@ -50,7 +49,6 @@ rule import_network:
     output:
         weights=f"{MODEL}/weights.safetensors",
         history=f"{MODEL}/history.csv",
-        metrics=f"{MODEL}/metrics.json",
         card=f"{MODEL}/card.json",
     log:
         f"{R}/logs/import/{NETWORK}.log",
@@ -67,4 +65,4 @@ rule import_network:
         "python -m sightlines.jobs.start sightlines.training.import_network --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input splits {input.splits:q}"
         " --output weights {output.weights:q} --output history {output.history:q}"
-        " --output metrics {output.metrics:q} --output card {output.card:q} --log {log:q}"
+        " --output card {output.card:q} --log {log:q}"

@@ -13,9 +13,51 @@ from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
-from sightlines.results.tables import COLUMNS
 from sightlines.results.verdict_words import NOT_RUN
 
+TABLES = {
+    "claims.csv": {
+        "about": "The verdict on every claim of the paper, with the reading that decided it",
+        "row": "claim",
+        "columns": (
+            ("claim", "text", "", "its number, C1 … V2; see docs/claims.md"),
+            ("figure", "text", "", "figure of the paper"),
+            ("tier", "text", "", "A: at any scale; B: large networks; C: data at scale"),
+            ("statement", "text", "", "what the paper says"),
+            ("verdict", "text", "", "verdict"),
+            ("because", "text", "", "why"),
+            ("statistic", "text", "", "what is measured"),
+            ("deciding", "text", "", "case and criterion that decided"),
+            ("value", "float", "", "its value"),
+            ("low", "float", "", "lower end of its interval"),
+            ("high", "float", "", "upper end of its interval"),
+            ("threshold", "text", "", "what is needed"),
+            ("reason", "text", "", "why this threshold"),
+            ("control", "float", "", "value of the control"),
+            ("controls", "text", "", "what the control is"),
+            ("paper_value", "text", "", "the paper's value"),
+            ("source", "text", "", "where the paper has it"),
+            ("stands_under", "text", "", "indices of similarity under which the claim stands"),
+            ("drawn", "text", "", "figure of this experiment that shows it"),
+        ),
+    },
+    "claim_cases.csv": {
+        "about": "Every reading behind the verdicts",
+        "row": "claim × case × criterion",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("case", "text", "", "architecture, pair or place that is read"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("value", "float", "", "the reading"),
+            ("low", "float", "", "lower end of its interval"),
+            ("high", "float", "", "upper end of its interval"),
+            ("threshold", "text", "", "what is needed"),
+            ("outcome", "text", "", "whether it is met, or why that is not judged"),
+            ("control", "float", "", "value of the control"),
+            ("control_passes", "bool", "", "whether the control behaves; empty without one"),
+        ),
+    },
+}
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 
 
@@ -101,4 +143,4 @@ def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
         for verdict in verdicts
         for line in verdict.lines
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS["claim_cases.csv"]))
+    return pd.DataFrame(rows)

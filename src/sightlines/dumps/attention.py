@@ -25,10 +25,10 @@ from sightlines.models.attention import (
 )
 
 KIND = "attention"
+READER = "sightlines.dumps.reading:AttentionDump"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
-READER = "sightlines.dumps.reading:AttentionDump"
 STATISTICS = (
     *("distance_px", "distance_renormalised_px", "renormalised_share"),
     *("prefix_mass", "entropy_nats"),

@@ -23,10 +23,10 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, block_outputs
 
 KIND = "features"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "plain"
 TRANSFER = ("shown",)
 SPLITS = "probes"
-READER = "sightlines.dumps.features_reading:LabelledDump"
 
 
 def record(shown: Shown) -> TensorFile:

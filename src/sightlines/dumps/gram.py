@@ -20,10 +20,10 @@ from sightlines.dumps.network import Shown
 from sightlines.models.layers import capture
 
 KIND = "gram"
+READER = "sightlines.dumps.reading:GramDump"
 NETWORKS = "all"
 TRANSFER = ("shown", "tuned")
 SPLITS = "reference"
-READER = "sightlines.dumps.reading:GramDump"
 SAMPLED = 16_384
 """Activations of a layer and minibatch, at most, that the median is taken of."""
 

@@ -20,10 +20,10 @@ from sightlines.dumps.network import Shown
 from sightlines.models.attention import attention_modules
 
 KIND = "heads"
+READER = "sightlines.dumps.heads_reading:HeadsDump"
 NETWORKS = "compared"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
-READER = "sightlines.dumps.heads_reading:HeadsDump"
 BLOCK = 0
 """The block whose heads are kept: the paper's first encoder block."""
 

@@ -21,10 +21,10 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.branches import Branch, capture_branches, find_branches, ratios_and_cosines
 
 KIND = "skips"
+READER = "sightlines.dumps.skips_reading:SkipsDump"
 NETWORKS = "compared"
 FAMILIES = "BRANCHES"
 SPLITS = "reference"
-READER = "sightlines.dumps.skips_reading:SkipsDump"
 
 
 def record(shown: Shown) -> TensorFile:

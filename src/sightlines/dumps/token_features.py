@@ -26,10 +26,10 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, block_outputs
 
 KIND = "token_features"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "first_seed"
 SPLITS = "probes"
 USES = ("probes", "seed")
-READER = "sightlines.dumps.features_reading:LabelledDump"
 LIMITS = ("token_train", "token_held_out", "token_test")
 """Keys of the config's `probes` that limit each subset."""
 

@@ -19,12 +19,16 @@ from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.plan.recordings import Recording, recordings
+from sightlines.plan.table_schemas import written
 
-MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
-TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_metrics")
+MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
+TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_predictions")
 """What measures read of other tasks: features on their images, Grams on their images, and Grams
-and scores of the networks that were trained further on them."""
-ALWAYS_MEASURED = ("accuracy", "curves", "estimator")
+and predictions of the networks that were trained further on them."""
+GIVEN = ("networks", "seed", "tasks")
+"""What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_READS also
+the tasks, each with its domain."""
+ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
 SPLIT_KEYS = {
     "training": ("validation",),
     "reference": ("reference_batches", "reference_batch_size"),
@@ -170,9 +174,9 @@ class Experiment:
         return {read: self._paths(read) for read in reads}
 
     def outputs(self, measure: str) -> dict[str, str]:
-        """The tables that a measure writes, by their names without ending."""
-        writes = registry.declarations("measures", measure)["WRITES"]
-        return {Path(table).stem: f"{self.folder}/tables/{table}" for table in writes}
+        """The files that a measure writes among the tables, by their names without ending."""
+        writes = written("measures", measure)
+        return {Path(file).stem: f"{self.folder}/tables/{file}" for file in writes}
 
     def _paths(self, read: str) -> list[str]:
         if read in MODEL_FILES:
@@ -194,7 +198,7 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
-        return [f"{self.task_folder(task)}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
+        return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property
     def claims(self) -> dict[str, str]:
@@ -290,7 +294,8 @@ class Experiment:
     def slice_measure(self, name: str) -> dict[str, Any]:
         """Config values that a measure depends on: the networks that it reads, in order.
 
-        And what its USES names: keys of the config, or ``architectures``, the models' settings.
+        And what its USES names: keys of the config, ``architectures``, the models' settings, or
+        one of GIVEN, which are there anyway.
         """
         declared = registry.declarations("measures", name)
         kinds = [r for r in declared["READS"] if r in registry.members("dumps")]
@@ -300,7 +305,7 @@ class Experiment:
             "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
             "dumped": dumped,
             "seed": self.config["seed"],
-            **{key: known[key] for key in declared.get("USES", ())},
+            **{key: known[key] for key in declared.get("USES", ()) if key not in GIVEN},
         }
         if set(declared["READS"]) & set(TRANSFER_READS):
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
@@ -400,5 +405,5 @@ def _table_makers() -> dict[str, str]:
     return {
         table: measure
         for measure in registry.members("measures")
-        for table in registry.declarations("measures", measure)["WRITES"]
+        for table in written("measures", measure)
     }
