@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sightlines.models.timm_facts import readable_names
+from sightlines.models.timm_names import readable_names
 from sightlines.training.class_file import name_key
 
 TIMM_ENDINGS = frozenset((".png", ".jpg", ".jpeg"))
@@ -201,7 +201,7 @@ def _none(note: str) -> ClassOrder:
 
 
 def _are_numbers(outputs: Sequence[str]) -> bool:
-    """Whether outputs have no names: see `timm_facts.class_names`."""
+    """Whether outputs have no names: see `timm_names.class_names`."""
     return list(outputs) == [str(index) for index in range(len(outputs))]
 
 

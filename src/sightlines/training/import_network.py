@@ -20,7 +20,8 @@ from sightlines.datasets.store import open_splits, read_manifest
 from sightlines.datasets.views import View
 from sightlines.jobs.command import Job, run
 from sightlines.models import building, timm, weight_fitting
-from sightlines.models.timm_facts import class_names, facts
+from sightlines.models.timm_facts import facts
+from sightlines.models.timm_names import class_names
 from sightlines.models.weight_fitting import Fitted
 from sightlines.plan import schedule
 from sightlines.plan.networks import UNTRAINED, Network
