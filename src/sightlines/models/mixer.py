@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sightlines.core.errors import ConfigError
 from sightlines.models import vit
 from sightlines.models.layers import Layer
-from sightlines.models.lean import timm_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,7 +69,9 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """A Mixer with fresh weights, drawn from torch's global generator."""
-    return timm_module("models.mlp_mixer").MlpMixer(
+    from timm.models import mlp_mixer
+
+    return mlp_mixer.MlpMixer(
         num_classes=classes,
         img_size=size_px,
         patch_size=settings["patch_px"],
@@ -85,7 +86,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
 @functools.cache
 def block_class() -> Any:
     """The class of the blocks, made when timm is there: planning an experiment does without it."""
-    mlp_mixer = timm_module("models.mlp_mixer")
+    from timm.models import mlp_mixer
 
     class Block(mlp_mixer.MixerBlock):  # type: ignore[name-defined]
         """timm's block, whose one module for dropping paths is two, as in its ViT.

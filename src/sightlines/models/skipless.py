@@ -3,8 +3,6 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-from sightlines.models.lean import timm_module
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -34,7 +32,7 @@ def take_skips(model: "nn.Module", block: int, which: str) -> None:
 @functools.cache
 def _block_class() -> Any:
     """A class made when torch is there: planning an experiment does without it."""
-    vision_transformer = timm_module("models.vision_transformer")
+    from timm.models import vision_transformer
 
     class SkiplessBlock(vision_transformer.Block):  # type: ignore[name-defined]
         """timm's block of a ViT, in which a skip that is not in `skips` adds nothing."""
