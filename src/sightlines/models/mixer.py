@@ -88,7 +88,7 @@ def block_class() -> Any:
     """The class of the blocks, made when timm is there: planning an experiment does without it."""
     from timm.models import mlp_mixer
 
-    class Block(mlp_mixer.MixerBlock):  # type: ignore[name-defined]
+    class Block(mlp_mixer.MixerBlock):
         """timm's block, whose one module for dropping paths is two, as in its ViT.
 
         So each branch ends in a module of its own, where the value that is added to the tokens,
@@ -96,7 +96,7 @@ def block_class() -> Any:
         """
 
         def __init__(self, *args: Any, drop_path: float = 0.0, **kwargs: Any) -> None:
-            super().__init__(*args, drop_path=drop_path, **kwargs)
+            super().__init__(*args, drop_path=drop_path, **kwargs)  # type: ignore[misc]
             self.drop_path1 = self.drop_path
             self.drop_path2 = type(self.drop_path)(drop_path)
             del self.drop_path

@@ -34,8 +34,10 @@ def _block_class() -> Any:
     """A class made when torch is there: planning an experiment does without it."""
     from timm.models import vision_transformer
 
-    class SkiplessBlock(vision_transformer.Block):  # type: ignore[name-defined]
+    class SkiplessBlock(vision_transformer.Block):
         """timm's block of a ViT, in which a skip that is not in `skips` adds nothing."""
+
+        skips: tuple[str, ...]
 
         def forward(self, x: Any, attn_mask: Any = None, is_causal: bool = False) -> Any:
             """Tokens [n, tokens, width] to tokens of the same shape."""

@@ -18,6 +18,7 @@ from sightlines.training.class_file import name_key
 TIMM_ENDINGS = frozenset((".png", ".jpg", ".jpeg"))
 """Endings of the images that timm's reader of folders sees; it passes over all others."""
 UNDECIDED = "undecided"
+"""Where readers of folders number the classes differently and the config does not decide."""
 UNKNOWN = "none"
 BOTH = "torchvision and timm"
 SHOWN = 5

@@ -16,7 +16,7 @@ FROM_ELSEWHERE = {"C8": ["[other]"]}
 """Claims that the paper only cites."""
 
 
-def test_every_claim_of_the_dossier_is_declared_once():
+def test_every_claim_of_the_paper_is_declared_once():
     assert Counter(own.id for own in CLAIMS) == Counter(IDS)
 
 
