@@ -1,9 +1,9 @@
 """What does a job cost in the warm process, and what as a process of its own?
 
-    python benchmarks/warm_start.py [folder]
+    python benchmarks/warm_start.py [folder [sightlines.dumps.gram …]]
 
-In a checkout with a finished smoke run, or a folder that is named. Runs one job of each kind again,
-on copies of its files, both ways, and prints CPU and wall seconds of each, start and imports
+In a checkout with a finished smoke run, or a folder that is named. Runs one job of each kind (or
+of those that are named) again, on copies of its files, both ways, and prints CPU and wall seconds of each, start and imports
 counted. The warm process's own imports are said apart: they are paid once a Snakemake.
 """
 
@@ -34,7 +34,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     for line in re.findall(r"python -m (sightlines\..*)", said.stdout + said.stderr):
         words = shlex.split(line)
         words = words[1:] if words[0] == "sightlines.jobs.start" else words
-        kind = " ".join(w for w in words[:2] if not w.startswith("--"))
+        kind = " ".join(words[: 1 if words[1].startswith("--") else 2])
         found.setdefault(kind, words)
     return found
 
@@ -81,6 +81,8 @@ def main() -> None:
                 f"{'job':45s} {'plain CPU':>9s} {'wall':>6s} {'warm CPU':>9s} {'wall':>6s}  imports"
             )
             for kind, words in commands(folder).items():
+                if len(sys.argv) > 2 and words[0] not in sys.argv[2:]:
+                    continue
                 plain = run(words, folder, env)
                 own, jobs = warm_seconds(parent.pid)
                 start, wall = run(["sightlines.jobs.start", *words], folder, warm)
