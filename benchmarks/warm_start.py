@@ -3,8 +3,9 @@
     python benchmarks/warm_start.py [folder [sightlines.dumps.gram …]]
 
 In a checkout with a finished smoke run, or a folder that is named. Runs one job of each kind (or
-of those that are named) again, on copies of its files, both ways, and prints CPU and wall seconds of each, start and imports
-counted. The warm process's own imports are said apart: they are paid once a Snakemake.
+of those that are named) again, on copies of its files, both ways, and prints CPU and wall seconds
+of each, start and imports counted. The warm process's own imports are said apart: they are paid
+once a Snakemake.
 """
 
 import os

@@ -11,6 +11,7 @@ from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
 from sightlines.models import branches as skips_branches
 from sightlines.models import building
 from sightlines.models.branches import capture_branches, find_branches, ratios_and_cosines
+from sightlines.models.lean import timm_module
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
@@ -199,8 +200,7 @@ def images_of(size=8, count=3):
 def small_vit(**changes):
     sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 3, "num_heads": 2}
     torch.manual_seed(3)
-    from timm.models import vision_transformer as timm
-
+    timm = timm_module("models.vision_transformer")
     return timm.VisionTransformer(**sizes, num_classes=3, **changes).eval()
 
 

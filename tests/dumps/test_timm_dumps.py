@@ -26,6 +26,7 @@ from sightlines.models import timm_blocks
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer, capture
+from sightlines.models.lean import timm_module
 from sightlines.plan.networks import Network
 from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import COMPUTE
@@ -49,15 +50,14 @@ def one_thread():
 
 
 def vit(**changes):
-    from timm.models import vision_transformer as timm
-
+    timm = timm_module("models.vision_transformer")
     return timm.VisionTransformer(**VIT, num_classes=3, **changes)
 
 
 def swin():
-    from timm.models.swin_transformer import SwinTransformer
-
-    return SwinTransformer(**SWIN, num_classes=3, window_size=4)
+    return timm_module("models.swin_transformer").SwinTransformer(
+        **SWIN, num_classes=3, window_size=4
+    )
 
 
 def shown(folder, model, size_px):
@@ -212,8 +212,7 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("centres", CONVOLUTIONS)
 def test_the_middle_of_a_location_is_where_its_convolutions_are_centred(centres):
     """With positive weights, the field is symmetric about the middle."""
-    from timm.layers import create_conv2d
-
+    create_conv2d = timm_module("layers.create_conv2d").create_conv2d
     channels, convolutions = 3, []
     for kernel, stride, padding in CONVOLUTIONS[centres]:
         conv = create_conv2d(channels, 2, kernel, stride=stride, padding=padding)

@@ -124,9 +124,9 @@ def test_mixer_holds_what_the_equations_say_in_their_order(name):
 
 
 def test_mixer_is_timms_down_to_the_weights():
+    from sightlines.models.lean import timm_module
 
-    from timm.models import mlp_mixer
-
+    mlp_mixer = timm_module("models.mlp_mixer")
     torch.manual_seed(5)
     theirs = mlp_mixer.MlpMixer(
         CLASSES, SIZE_PX, patch_size=4, num_blocks=3, embed_dim=24, mlp_ratio=(0.5, 2)
@@ -141,9 +141,9 @@ def test_mixer_is_timms_down_to_the_weights():
 
 def test_mixer_drops_paths_as_timms_does_in_training():
     """Two modules draw what timm's one draws in two calls; without dropping, nothing is drawn."""
-    from timm.models.mlp_mixer import MlpMixer
+    from sightlines.models.lean import timm_module
 
-    theirs = MlpMixer(
+    theirs = timm_module("models.mlp_mixer").MlpMixer(
         CLASSES,
         SIZE_PX,
         patch_size=4,

@@ -36,7 +36,7 @@ TABLES = (
 """What every kind of job uses."""
 IMAGES = ("PIL.ImageEnhance", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin")
 NETWORKS = ("torch", "timm", *IMAGES)
-"""With timm come torchvision and torch's compiler, which optimisers import as well."""
+"""With timm come torchvision and torch's compiler; `models/lean.py` finds it imported."""
 DRAWING = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",

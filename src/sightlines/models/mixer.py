@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sightlines.core.errors import ConfigError
 from sightlines.models import vit
 from sightlines.models.layers import Layer
+from sightlines.models.lean import timm_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,9 +70,7 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """A Mixer with fresh weights, drawn from torch's global generator."""
-    from timm.models import mlp_mixer
-
-    return mlp_mixer.MlpMixer(
+    return timm_module("models.mlp_mixer").MlpMixer(
         num_classes=classes,
         img_size=size_px,
         patch_size=settings["patch_px"],
@@ -86,9 +85,9 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
 @functools.cache
 def block_class() -> Any:
     """The class of the blocks, made when timm is there: planning an experiment does without it."""
-    from timm.models import mlp_mixer
+    mlp_mixer = timm_module("models.mlp_mixer")
 
-    class Block(mlp_mixer.MixerBlock):
+    class Block(mlp_mixer.MixerBlock):  # type: ignore[name-defined]
         """timm's block, whose one module for dropping paths is two, as in its ViT.
 
         So each branch ends in a module of its own, where the value that is added to the tokens,
@@ -96,7 +95,7 @@ def block_class() -> Any:
         """
 
         def __init__(self, *args: Any, drop_path: float = 0.0, **kwargs: Any) -> None:
-            super().__init__(*args, drop_path=drop_path, **kwargs)  # type: ignore[misc]
+            super().__init__(*args, drop_path=drop_path, **kwargs)
             self.drop_path1 = self.drop_path
             self.drop_path2 = type(self.drop_path)(drop_path)
             del self.drop_path

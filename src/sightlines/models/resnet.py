@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightlines.core.errors import ConfigError
 from sightlines.models.layers import Layer
+from sightlines.models.lean import timm_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -118,8 +119,7 @@ def _check_channels(settings: dict[str, Any]) -> None:
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """A ResNet with fresh weights, drawn from torch's global generator."""
     del size_px
-    from timm.models import resnetv2
-
+    resnetv2 = timm_module("models.resnetv2")
     model = resnetv2.ResNetV2(
         layers=settings["units"],
         channels=settings["channels"],
@@ -138,9 +138,9 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
 
 def _shrink_stem(model: "nn.Module", stride: int) -> None:
     """Put a 3x3 convolution in the place of the 7x7 one, and nothing in that of the pooling."""
-    from timm.models import resnetv2
     from torch import nn
 
+    resnetv2 = timm_module("models.resnetv2")
     stem: Any = model.stem
     stem.conv = resnetv2.StdConv2d(3, stem.conv.out_channels, kernel_size=3, stride=stride)
     nn.init.kaiming_normal_(stem.conv.weight, mode="fan_out", nonlinearity="relu")

@@ -3,6 +3,8 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
+from sightlines.models.lean import timm_module
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -32,12 +34,10 @@ def take_skips(model: "nn.Module", block: int, which: str) -> None:
 @functools.cache
 def _block_class() -> Any:
     """A class made when torch is there: planning an experiment does without it."""
-    from timm.models import vision_transformer
+    vision_transformer = timm_module("models.vision_transformer")
 
-    class SkiplessBlock(vision_transformer.Block):
+    class SkiplessBlock(vision_transformer.Block):  # type: ignore[name-defined]
         """timm's block of a ViT, in which a skip that is not in `skips` adds nothing."""
-
-        skips: tuple[str, ...]
 
         def forward(self, x: Any, attn_mask: Any = None, is_causal: bool = False) -> Any:
             """Tokens [n, tokens, width] to tokens of the same shape."""

@@ -12,13 +12,8 @@ from sightlines.models import timm_blocks, timm_checks, timm_listed
 from sightlines.models.attention import attention_modules
 from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer
-from sightlines.models.timm_names import (
-    GREY,
-    Facts,
-    entry_point,
-    module_of,
-    refuse_arguments,
-)
+from sightlines.models.lean import timm_module
+from sightlines.models.timm_names import GREY, Facts, entry_point, refuse_arguments
 
 TWICE = re.compile(r"multiple values for keyword argument '(\w+)'")
 
@@ -29,9 +24,9 @@ def published(name: str) -> Any:
     Raises:
         ConfigError: there is no such model, or no such tag.
     """
-    from timm.models import _registry as registry
-
-    plain, tag, _ = entry_point(name)
+    plain, tag, file = entry_point(name)
+    timm_module(f"models.{file}")
+    registry = timm_module("models._registry")
     try:
         return registry.get_pretrained_cfg(f"{plain}.{tag}" if tag else plain)
     except RuntimeError as error:
@@ -65,7 +60,7 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
         arguments["patch_size"] = settings["patch_px"]
     if tag:
         arguments["pretrained_cfg"] = tag
-    make = getattr(module_of(file), plain)
+    make = getattr(timm_module(f"models.{file}"), plain)
     listed = list(settings.get("layers", []))
     try:
         model = _made(make, file, arguments | {"num_classes": outputs})
@@ -88,7 +83,7 @@ def _made(make: Callable[..., nn.Module], file: str, arguments: dict[str, Any]) 
     Some functions hand on `patch_size` and the like by name, and cannot be given others: these are
     put in where the function calls timm's builder.
     """
-    module: Any = module_of(file)
+    module: Any = timm_module(f"models.{file}")
     real = module.build_model_with_cfg
 
     def builder(model: Any, variant: str, pretrained: bool, **own: Any) -> Any:

@@ -1,14 +1,12 @@
-"""What timm calls its models, their outputs and their arguments, read from its files."""
+"""What timm calls its models, their outputs and their arguments, read from its files unimported."""
 
 import ast
 import difflib
 import functools
 import re
-import sys
 from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from sightlines.core.errors import ConfigError
@@ -84,13 +82,6 @@ def entry_point(name: str) -> tuple[str, str, str]:
             f"timm {metadata.version('timm')} has no model {plain!r}: nearest are {near}"
         )
     return plain, tag, known[plain]
-
-
-def module_of(file: str) -> ModuleType:
-    """The file of `timm.models` that defines a model, imported with all of timm."""
-    import timm.models  # noqa: F401
-
-    return sys.modules[f"timm.models.{file}"]
 
 
 def _without_owner(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightlines.core.errors import ConfigError
 from sightlines.models.layers import Layer
+from sightlines.models.lean import timm_module
 from sightlines.models.skipless import take_skips
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     They are scaled by the layers' widths, as in the Flax code of the paper's networks; timm's own
     initialisation (standard deviation .02) is made for wide layers, and thin ViTs hardly leave it.
     """
-    from timm.models import vision_transformer
-
+    vision_transformer = timm_module("models.vision_transformer")
     is_gap = settings["pool"] == "gap"
     model = vision_transformer.VisionTransformer(
         img_size=size_px,

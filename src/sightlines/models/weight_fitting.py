@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from sightlines.core.errors import WeightsError
-from sightlines.models.timm_names import module_of
+from sightlines.models.lean import timm_module
 from sightlines.models.weight_files import LISTED, State, read
 from sightlines.models.weight_misfits import (
     COUNTERS,
@@ -167,7 +167,7 @@ def fit(
         there = _listed_sets(candidates)
         cure = f"set weight_set to one of {there}, or leave it out" if there else "leave it out"
         raise WeightsError(f"{path} has no set of weights {weight_set!r}: {cure}")
-    convert = getattr(module_of(file), "checkpoint_filter_fn", None)
+    convert = getattr(timm_module(f"models.{file}"), "checkpoint_filter_fn", None)
     attempt = partial(_try, model=model, convert=convert, is_resized=is_resized, is_grey=is_grey)
     trials = [t for own in _likely(chosen, len(expected)) for t in _trials(own, attempt)]
     fitting = [trial for trial in trials if not trial.offences]
