@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sightlines.claims.judge import all_claims
-from sightlines.core.errors import exit_status
+from sightlines.core.checkout import exit_status
 from sightlines.plan import registry
 from sightlines.plan.config import FOLDER, member_schema, read_schema
 from sightlines.plan.table_schemas import TYPES, Schema, schemas

@@ -154,7 +154,7 @@ class Claim:
         paper_value: What the paper's figure or text says.
         source: How that value is known: "[text]" or "[fig]".
         tier: "A" at any scale, "B" for pretrained or large networks, "C" about data at scale; "A/B"
-            where the paper's dossier leaves it open.
+            where the paper leaves it open.
         controls: What it is held against, in words.
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.

@@ -17,7 +17,8 @@ from sightlines.datasets.reading import ImageSet, open_dataset
 from sightlines.datasets.store import read_manifest
 from sightlines.jobs.command import Job, run
 from sightlines.models import building, timm, weight_fitting
-from sightlines.models.timm_facts import class_names, facts
+from sightlines.models.timm_facts import facts
+from sightlines.models.timm_names import class_names
 from sightlines.models.weight_fitting import Fitted
 from sightlines.plan import schedule
 from sightlines.plan.networks import UNTRAINED, Network

@@ -17,7 +17,7 @@ FROM_ELSEWHERE = {"C8": ["[other]"]}
 """Claims that the paper only cites."""
 
 
-def test_every_claim_of_the_dossier_is_declared_once():
+def test_every_claim_of_the_paper_is_declared_once():
     found = Counter(own.id for own in CLAIMS)
     assert {own: found[own] for own in IDS} == dict.fromkeys(IDS, 1)
 
