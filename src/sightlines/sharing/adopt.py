@@ -6,6 +6,8 @@ and the shared `provenance.json`.
 
 - Bytes and inputs as an account says: Snakemake gets (or keeps) that account, and compares code
   and config itself.
+- So with an account of older code that `carried.json` shows to make the same bytes as today's:
+  Snakemake gets it in the words of today's (`carried.py`).
 - Anything else (altered, truncated, made from another version of an input, unknown): Snakemake
   gets an account that fits nothing, and makes it again.
 
@@ -24,10 +26,12 @@ from pathlib import Path
 
 from sightlines.core.errors import ResultError
 from sightlines.core.file_hashes import hash_files
-from sightlines.core.files import read_json, write_json
+from sightlines.core.files import write_json
 from sightlines.jobs.command import record_path
+from sightlines.sharing.carried import carry, read_table
 from sightlines.sharing.paths import is_ours, refuse_links, result_files
 from sightlines.sharing.provenance import MadeBy, local_jobs, provenance_path, read_provenance
+from sightlines.sharing.records import read_record
 from sightlines.sharing.snakemake_records import being_made, distrust, install, written_ns
 
 LOCK = Path(".cache/sightlines/adopt.lock")
@@ -48,9 +52,11 @@ class Adoption:
         adopted: Outputs that came from elsewhere and are as recorded.
         distrusted: Why an output is made again, by its path.
         absent: Recorded outputs that are not here: path -> bytes.
+        carried: Outputs that older code made and that today's is shown to make byte for byte.
     """
 
     adopted: list[str] = field(default_factory=list)
+    carried: list[str] = field(default_factory=list)
     distrusted: dict[str, str] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
 
@@ -59,6 +65,11 @@ class Adoption:
         lines = []
         if self.adopted:
             lines.append(f"Adopted {len(self.adopted)} results that were made elsewhere.")
+        if self.carried:
+            lines.append(
+                f"Carried over {len(self.carried)} results of an older version of sightlines: "
+                "this one is shown to make the same bytes."
+            )
         # What nobody knows may be a note of the user's; if a job makes it, the plan says so.
         shown = [(path, why) for path, why in sorted(self.distrusted.items()) if why != UNKNOWN]
         if shown:
@@ -102,6 +113,7 @@ class _Adopter:
         self.experiment = experiment
         self.began_ns = time.time_ns()
         self.here = local_jobs(experiment)
+        self.table = read_table()
         self.shared = list(read_provenance(experiment).values())
         self.own = {id(job) for job in self.here}
         self.current = {path: job for job in self.here for path in job.outputs}
@@ -142,9 +154,12 @@ class _Adopter:
                 self._distrust(outputs, why)
             else:
                 trusted.append(job)
-        for job in [*trusted, *self._choose_absent(trusted, absent)]:
-            if not self._is_known(job):
-                self._install(job)
+        for made in [*trusted, *self._choose_absent(trusted, absent)]:
+            job = carry(made, self.table)
+            if not self._is_known(job) and self._install(job):
+                here = [path for path in job.outputs if path in self.hashes]
+                self.found.adopted += [] if id(made) in self.own else here
+                self.found.carried += [] if job is made else here
         self._distrust(self.strays - self.locked, UNKNOWN)
         for job in self.shared:
             self.found.absent |= {p: s for p, s in job.sizes.items() if p not in self.hashes}
@@ -228,15 +243,16 @@ class _Adopter:
                 return False
         return True
 
-    def _install(self, job: MadeBy) -> None:
+    def _install(self, job: MadeBy) -> bool:
+        """Give Snakemake an account, unless another one makes the outputs just now."""
         if self._is_new(job.outputs):
-            return
+            return False
         log = self._own_log(job)
         for output in job.outputs:
             install(output, job.metadata | {"log": [log]})
         if job.record:
             write_json(record_path(Path(log)), job.record, is_lasting=False)
-        self.found.adopted += [p for p in job.outputs if p in self.hashes]
+        return True
 
     def _own_log(self, job: MadeBy) -> str:
         """The job's log; of data that another experiment prepared, one of this experiment's."""
@@ -289,7 +305,7 @@ def _unknown(job: MadeBy) -> str:
     if not path.is_file():
         return UNKNOWN
     try:
-        read_json(path)
+        read_record(path)
     except ResultError:
         return f"its record {path} cannot be read"
     return UNKNOWN
