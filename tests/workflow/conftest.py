@@ -129,10 +129,10 @@ def pull(folder, *what, **environment):
     return tool(folder, "python", *arguments, **environment)
 
 
-def plan(folder, *options):
+def plan(folder, *options, **environment):
     """What `snakemake -n` says in a clone."""
     config = "workflow/config/smoke.yaml"
-    return tool(folder, "snakemake", "-n", "--configfile", config, *options)
+    return tool(folder, "snakemake", "-n", "--configfile", config, *options, **environment)
 
 
 def clone_of(origin, folder):

@@ -169,7 +169,7 @@ def finished(folder: Path, experiment: str, revision: str) -> Run:
     with contextlib.chdir(folder):
         jobs = [job for job in local_jobs(experiment) if all(job.outputs.values())]
         jobs = [job for job in jobs if any(Path(path).is_file() for path in job.outputs)]
-    if not jobs:
+    if not any(job.log.startswith(f"results/{experiment}/") for job in jobs):
         raise ResultError(f"{folder} has no records of {experiment}: run it there to its end")
     return Run(folder, commit[:7], jobs)
 
