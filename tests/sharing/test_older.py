@@ -10,6 +10,7 @@ from sightlines.core.files import write_json
 from sightlines.plan import code_digest
 from sightlines.sharing import older, snakemake_records
 from sightlines.sharing.older import COMMANDS, Again, advice, edited_files, in_dry_run, only_code
+from tests.sharing.dags import Dag
 from tests.sharing.repository import run
 
 OLD, NEW = "a" * 16, "b" * 16
@@ -39,24 +40,14 @@ class Job:
         return [f"results/mine/{self.name}"]
 
 
-class Dag:
-    """The planned jobs, each after those that it follows from."""
-
+class Plan(Dag):
     def __init__(self, *jobs):
-        self.jobs = jobs
-        self.dependencies = {job: dict.fromkeys(job.before) for job in jobs}
-        records = SimpleNamespace(
-            params_changed=params_changed,
-            code_changed=lambda job: iter(job.output if job.command else ()),
-            input_changed=lambda job: iter(job.output if job.reads else ()),
-        )
-        self.workflow = SimpleNamespace(persistence=records)
-
-    def needrun_jobs(self):
-        return self.jobs
-
-    def toposorted(self):
-        return [[job] for job in self.jobs]
+        records = {
+            "params_changed": params_changed,
+            "code_changed": lambda job: iter(job.output if job.command else ()),
+            "input_changed": lambda job: iter(job.output if job.reads else ()),
+        }
+        super().__init__(*jobs, records=records)
 
     def reason(self, job):
         names = ("forced", "incomplete_output", "missing_output", "updated_input")
@@ -83,7 +74,7 @@ def known(tmp_path, monkeypatch):
 
 
 def again(*jobs):
-    return only_code(Dag(*jobs), lambda digest: CODES.get(digest, {}))
+    return only_code(Plan(*jobs), lambda digest: CODES.get(digest, {}))
 
 
 def train(**how):
