@@ -197,6 +197,13 @@ def test_a_digest_that_only_the_record_claims_is_not_carried_over(pulled):
     assert adopt("mine").carried == []
 
 
+def test_a_file_that_is_no_longer_read_is_no_longer_held_against_it(pulled, table):
+    table(replace(TRAIN, no_longer_read=("images.npy",)))
+    adopt("mine")
+    found = snakemake_records.read_one(WEIGHTS)
+    assert found["input"] == [] and found["input_checksums"] == {} and record()["inputs"] == {}
+
+
 def test_the_config_stays_as_it_was_recorded(pulled):
     """So that Snakemake compares it as ever."""
     adopt("mine")

@@ -17,6 +17,7 @@ OLD, NEW = "a" * 16, "b" * 16
 LOOP, LAYERS = "sightlines.training.loop", "sightlines.models.layers"
 CODES = {OLD: {LOOP: "1", LAYERS: "1"}, NEW: {LOOP: "2", LAYERS: "1"}}
 LOOP_FILE = "src/sightlines/training/loop.py"
+LAYERS_FILE = "src/sightlines/models/layers.py"
 
 
 @dataclass(eq=False)
@@ -141,7 +142,9 @@ def test_where_the_older_code_is_not_known_no_edit_explains_it():
 def test_an_edit_explains_what_it_touches_alone():
     found = again(train())
     assert found.is_own_edit({LOOP_FILE, "README.md"})
-    assert not found.is_own_edit({"src/sightlines/models/layers.py"}) and not found.is_own_edit(())
+    assert not found.is_own_edit({LAYERS_FILE}) and not found.is_own_edit(())
+    both = Again({"train_network": 1}, frozenset({LOOP_FILE, LAYERS_FILE}))
+    assert both.is_own_edit({LOOP_FILE, LAYERS_FILE}) and not both.is_own_edit({LOOP_FILE})
 
 
 @pytest.fixture
@@ -173,7 +176,7 @@ def test_edits_that_are_not_committed(checkout):
 
 
 def test_advice_names_the_version_that_shared_the_results(checkout):
-    assert "git checkout <its commit>" in advice("mine", Again({"train_network": 2}))
+    assert "use the commit that made them" in advice("mine", Again({"train_network": 2}))
     path = checkout / "results/mine/provenance.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{}")

@@ -135,7 +135,7 @@ def advice(experiment: str, again: Again) -> str:
             "older version of sightlines, and nothing shows that this one makes the same bytes.",
             counted,
             "Make them again: the same snakemake command with --config recompute=true",
-            f"Or keep them:    use the version that made them ({_version(experiment)})",
+            f"Or keep them:    {_keep(experiment)}",
         ]
     )
 
@@ -150,8 +150,8 @@ def in_dry_run(again: Again) -> str:
     )
 
 
-def _version(experiment: str) -> str:
-    """How to get the code of the commit that shared the results, if they were shared."""
+def _keep(experiment: str) -> str:
+    """How to get the code that made the results: of the commit that shared them, if they were."""
     path = provenance_path(experiment).as_posix()
     commit = git("log", "-1", "--format=%h", "--", path).strip()
-    return f"git checkout {commit}" if commit else "git checkout <its commit>"
+    return f"git checkout {commit}" if commit else "use the commit that made them"
