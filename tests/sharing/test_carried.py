@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from sightlines.core.errors import ResultError, ShareError
 from sightlines.core.files import sha256
 from sightlines.sharing import adopt as adopting
 from sightlines.sharing import carried, snakemake_records
-from sightlines.sharing.adopt import adopt
+from sightlines.sharing.adopt import adopt, carry_over
 from sightlines.sharing.carried import TABLE, Command, Stage, read_table, write_table
 from sightlines.sharing.provenance import read_provenance, write_provenance
 from sightlines.sharing.verify import verify
@@ -94,6 +94,23 @@ def pulled(project):
     return project
 
 
+@dataclass
+class Started:
+    """What a start of Snakemake finds: adopted and distrusted results, and those carried over."""
+
+    adopted: list
+    distrusted: dict
+    summary: str
+    carried: list
+
+
+def started(asked=(NEW, NEW_SHELL)):
+    """As when Snakemake starts with the newer version, which asks for training by `asked`."""
+    found = adopt("mine")
+    carried = carry_over("mine", found.accounts, lambda *_: asked)
+    return Started(found.adopted, found.distrusted, found.summary(), carried)
+
+
 def record(name="train"):
     return json.loads(Path(f"results/mine/records/{name}.json").read_text())
 
@@ -110,21 +127,20 @@ def is_carried(path=WEIGHTS):
 @pytest.mark.parametrize("where", ["project", "pulled"])
 def test_what_fits_is_carried_over_once_and_its_record_says_so(request, where):
     request.getfixturevalue(where)
-    found = adopt("mine")
+    found = started()
     assert found.distrusted == {} and found.carried == [WEIGHTS] and is_carried()
-    assert set(found.adopted) == (set() if where == "project" else {*FILES} - {SCORES})
-    assert "Carried over 1 results of an older version" in found.summary()
+    assert set(found.adopted) == (set() if where == "project" else {*FILES})
     left = record()
     assert (left["code"], left["carried_from"]) == (NEW, [OLD])
     assert left["outputs"].keys() == {WEIGHTS} and left["no_longer_written"].keys() == {SCORES}
     assert snakemake_records.read_one(TABLES)["params"] == sorted([repr(OLD), CONFIG])
-    again = adopt("mine")
-    assert (again.adopted, again.carried, again.summary()) == ([], [], "")
+    again = started()
+    assert (again.adopted, again.carried, again.summary) == ([], [], "")
     assert is_carried() and again.distrusted.keys() <= {SCORES}, "nobody's output any more"
 
 
 def test_verify_knows_what_is_no_longer_written(project):
-    adopt("mine")
+    started()
     found = verify("mine")
     assert found.unknown == found.differing == [] and found.checked == len(FILES)
     (project / SCORES).write_text("scorez")
@@ -132,14 +148,14 @@ def test_verify_knows_what_is_no_longer_written(project):
 
 
 def test_the_shared_record_keeps_where_it_comes_from(pulled):
-    adopt("mine")
+    started()
     write_provenance("mine")
     log = "results/mine/logs/train.log"
     shared = read_provenance("mine")[log]
     assert shared.record["carried_from"] == [OLD] and shared.outputs.keys() == {WEIGHTS}
     for name in (".snakemake", "results/mine/records"):
         shutil.rmtree(pulled / name)
-    found = adopt("mine")
+    found = started()
     assert WEIGHTS in found.adopted and found.carried == [] and is_carried()
     assert verify("mine").unknown == []
 
@@ -147,15 +163,15 @@ def test_the_shared_record_keeps_where_it_comes_from(pulled):
 def test_an_older_account_that_git_puts_back_is_carried_over_again(project):
     write_provenance("mine")
     before = Path("results/mine/provenance.json").read_bytes()
-    adopt("mine")
+    started()
     Path("results/mine/provenance.json").write_bytes(before)
-    assert adopt("mine").distrusted == {} and is_carried()
+    assert started().distrusted == {} and is_carried()
 
 
 def test_what_was_not_pulled_is_carried_over_too(pulled):
     (pulled / WEIGHTS).unlink()
     (pulled / SCORES).unlink()
-    assert adopt("mine").carried == [] and is_carried()
+    assert started().carried == [] and is_carried()
 
 
 @pytest.mark.parametrize("where", ["project", "pulled"])
@@ -164,7 +180,7 @@ def test_what_is_not_as_recorded_is_not_carried_over(request, where, altered):
     """Nor where only a file that is no longer written differs: then nobody knows the job."""
     request.getfixturevalue(where)
     Path(altered).write_text("alterez")
-    found = adopt("mine")
+    found = started()
     assert WEIGHTS in found.distrusted and found.carried == []
     assert snakemake_records.why_distrusted(snakemake_records.read_one(WEIGHTS))
 
@@ -181,7 +197,7 @@ def test_what_is_not_as_recorded_is_not_carried_over(request, where, altered):
 )
 def test_an_entry_of_anything_else_is_not_used(pulled, table, other):
     table(replace(TRAIN, **other))
-    found = adopt("mine")
+    found = started()
     assert found.carried == [] and WEIGHTS in found.adopted
     assert snakemake_records.read_one(WEIGHTS)["code"] == OLD_SHELL
     assert "carried_from" not in record()
@@ -194,34 +210,56 @@ def test_a_digest_that_only_the_record_claims_is_not_carried_over(pulled):
     made = found["jobs"]["results/mine/logs/train.log"]
     made["snakemake"]["params"] = [p.replace(OLD, NEWEST) for p in made["snakemake"]["params"]]
     path.write_text(json.dumps(found))
-    assert adopt("mine").carried == []
+    assert started().carried == []
 
 
 def test_a_file_that_is_no_longer_read_is_no_longer_held_against_it(pulled, table):
     table(replace(TRAIN, no_longer_read=("images.npy",)))
-    adopt("mine")
+    started()
     found = snakemake_records.read_one(WEIGHTS)
     assert found["input"] == [] and found["input_checksums"] == {} and record()["inputs"] == {}
 
 
 def test_the_config_stays_as_it_was_recorded(pulled):
     """So that Snakemake compares it as ever."""
-    adopt("mine")
+    started()
     assert CONFIG in snakemake_records.read_one(WEIGHTS)["params"]
 
 
 def test_versions_in_a_row(pulled, table):
     later = replace(TRAIN, old=TRAIN.new, new=Command(NEWEST, "python -m z"), no_longer_written=())
     table(TRAIN, later)
-    adopt("mine")
+    assert started(asked=(NEWEST, "python -m z")).carried == [WEIGHTS]
     assert (record()["code"], record()["carried_from"]) == (NEWEST, [OLD, NEW])
     assert snakemake_records.read_one(WEIGHTS)["code"] == "python -m z"
     assert record()["no_longer_written"].keys() == {SCORES}
 
 
 def test_a_table_that_leads_in_a_circle_ends(pulled, table):
-    table(TRAIN, replace(TRAIN, old=TRAIN.new, new=TRAIN.old))
-    assert adopt("mine").distrusted == {}
+    table(TRAIN, replace(TRAIN, old=TRAIN.new, new=TRAIN.old, no_longer_written=()))
+    assert started(asked=(NEWEST, "python -m z")).carried == []
+    assert "carried_from" not in record()
+
+
+@pytest.mark.parametrize("asked", [(OLD, OLD_SHELL), (NEWEST, NEW_SHELL), (NEW, OLD_SHELL), None])
+def test_only_what_is_asked_for_today_is_carried_to(pulled, asked):
+    """Not to another version, and not where today's is the older one again."""
+    assert started(asked).carried == []
+    assert snakemake_records.read_one(WEIGHTS)["code"] == OLD_SHELL
+
+
+def test_what_a_living_snakemake_makes_is_let_be(pulled):
+    found = adopt("mine")
+    snakemake_records.LOCKS.mkdir(parents=True)
+    (snakemake_records.LOCKS / "0.output.lock").write_text(f"{WEIGHTS}\n")
+    assert carry_over("mine", found.accounts, lambda *_: (NEW, NEW_SHELL)) == []
+
+
+def test_what_another_snakemake_made_meanwhile_is_let_be(pulled):
+    found = adopt("mine")
+    snakemake_records.install(WEIGHTS, {"rule": "train", "code": "fresh"})
+    assert carry_over("mine", found.accounts, lambda *_: (NEW, NEW_SHELL)) == []
+    assert snakemake_records.read_one(WEIGHTS)["code"] == "fresh"
 
 
 # -- the table ----------------------------------------------------------------------------------
@@ -289,14 +327,14 @@ def test_a_changed_table_is_read_anew(tmp_path):
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "results/../../x", "src/a.py", "data/a\0b"])
 def test_files_elsewhere_are_refused(pulled, name):
-    adopt("mine")
+    started()
     write_provenance("mine")
     path = Path("results/mine/provenance.json")
     found = json.loads(path.read_text())
     found["jobs"]["results/mine/logs/train.log"]["record"]["no_longer_written"] = {name: "0" * 64}
     path.write_text(json.dumps(found))
     with pytest.raises(ResultError, match="outside results/ and data/"):
-        adopt("mine")
+        started()
 
 
 @pytest.mark.parametrize("claim", [3, "x", [3], {"a": 1}, [[OLD]]])
@@ -305,7 +343,7 @@ def test_a_strange_claim_of_origin_is_no_danger(pulled, claim):
     found = json.loads(path.read_text())
     found["jobs"]["results/mine/logs/train.log"]["record"]["carried_from"] = claim
     path.write_text(json.dumps(found))
-    adopt("mine")
+    started()
     assert record()["carried_from"] == [OLD]
 
 
@@ -316,17 +354,17 @@ def test_a_strange_list_of_files_is_an_error(pulled, left):
     found["jobs"]["results/mine/logs/train.log"]["record"]["no_longer_written"] = left
     path.write_text(json.dumps(found))
     with pytest.raises(ResultError, match=r"provenance\.json"):
-        adopt("mine")
+        started()
 
 
 def test_a_result_cannot_claim_the_newer_digest_and_the_older_bytes(pulled):
     """Whoever alters record and parameters says only what Snakemake compares: bytes stay bytes."""
     Path(WEIGHTS).write_text("weightz")
     os.utime(WEIGHTS, (1, 1))
-    assert adopt("mine").carried == []
+    assert started().carried == []
 
 
 def test_the_module_tells_of_all_digests(pulled):
-    adopt("mine")
+    started()
     assert carried.carried_from(record()) == [OLD]
     assert carried.carried_from({}) == []

@@ -6,10 +6,11 @@ and the shared `provenance.json`.
 
 - Bytes and inputs as an account says: Snakemake gets (or keeps) that account, and compares code
   and config itself.
-- So with an account of older code that `carried.json` shows to make the same bytes as today's:
-  Snakemake gets it in the words of today's (`carried.py`).
 - Anything else (altered, truncated, made from another version of an input, unknown): Snakemake
   gets an account that fits nothing, and makes it again.
+
+When the rules are known, `carry_over` puts accounts of older code that `carried.json` shows to make
+the same bytes as today's in the words of today's (`carried.py`).
 
 Where a pulled file is newer than what was made of it, Snakemake would read both at every start;
 so verified files then get one common old time. One, because hard links of DVC's cache share it.
@@ -20,7 +21,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,13 @@ from sightlines.sharing.carried import carry, read_table
 from sightlines.sharing.paths import is_ours, refuse_links, result_files
 from sightlines.sharing.provenance import MadeBy, local_jobs, provenance_path, read_provenance
 from sightlines.sharing.records import read_record
-from sightlines.sharing.snakemake_records import being_made, distrust, install, written_ns
+from sightlines.sharing.snakemake_records import (
+    being_made,
+    distrust,
+    install,
+    read_one,
+    written_ns,
+)
 
 LOCK = Path(".cache/sightlines/adopt.lock")
 ADOPTED_S = 1_000_000_000.0
@@ -52,24 +59,19 @@ class Adoption:
         adopted: Outputs that came from elsewhere and are as recorded.
         distrusted: Why an output is made again, by its path.
         absent: Recorded outputs that are not here: path -> bytes.
-        carried: Outputs that older code made and that today's is shown to make byte for byte.
+        accounts: What Snakemake has of all that is trusted, and of what is not here.
     """
 
     adopted: list[str] = field(default_factory=list)
-    carried: list[str] = field(default_factory=list)
     distrusted: dict[str, str] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
+    accounts: list[MadeBy] = field(default_factory=list)
 
     def summary(self) -> str:
         """One or more lines for the terminal; empty where all was known and as recorded."""
         lines = []
         if self.adopted:
             lines.append(f"Adopted {len(self.adopted)} results that were made elsewhere.")
-        if self.carried:
-            lines.append(
-                f"Carried over {len(self.carried)} results of an older version of sightlines: "
-                "this one is shown to make the same bytes."
-            )
         # What nobody knows may be a note of the user's; if a job makes it, the plan says so.
         shown = [(path, why) for path, why in sorted(self.distrusted.items()) if why != UNKNOWN]
         if shown:
@@ -90,6 +92,57 @@ def adopt(experiment: str) -> Adoption:
         refuse_links(place)
     with _alone():
         return _Adopter(experiment).run()
+
+
+def carry_over(
+    experiment: str,
+    accounts: Iterable[MadeBy],
+    asked: Callable[[str, Iterable[str]], tuple[str, str] | None],
+) -> list[str]:
+    """Give Snakemake what older code made as today's, where it is shown to make the same bytes.
+
+    Args:
+        experiment: Its name.
+        accounts: Those that `adopt` found to fit the files.
+        asked: Name of a rule and outputs -> digest and command by which they are made today.
+
+    Returns:
+        The outputs here of which that is so.
+
+    Raises:
+        ResultError: the table is damaged.
+        ShareError: the table has merge conflicts.
+    """
+    table = read_table()
+    carried: list[str] = []
+    if not table:
+        return carried
+    with _alone():
+        locked = being_made()
+        for made in accounts:
+            job = carry(made, table, asked(str(made.metadata.get("rule")), made.outputs))
+            if job is not made and all(_has(p, made) and p not in locked for p in job.outputs):
+                _write(job, experiment)
+                carried += [path for path in job.outputs if Path(path).is_file()]
+    return carried
+
+
+def _has(output: str, job: MadeBy) -> bool:
+    """Whether Snakemake's record of an output is still that of a job."""
+    found = read_one(output) or {}
+    return all(found.get(key) == job.metadata.get(key) for key in COMPARED)
+
+
+def _write(job: MadeBy, experiment: str) -> None:
+    """Put an account where Snakemake and `sightlines` look for it."""
+    log = job.log
+    if not log.startswith(f"results/{experiment}/"):  # data that another experiment prepared
+        variant = Path(next(iter(job.outputs))).parts[1]
+        log = f"results/{experiment}/logs/data/adopted/{variant}.log"
+    for output in job.outputs:
+        install(output, job.metadata | {"log": [log]})
+    if job.record:
+        write_json(record_path(Path(log)), job.record, is_lasting=False)
 
 
 @contextlib.contextmanager
@@ -113,7 +166,6 @@ class _Adopter:
         self.experiment = experiment
         self.began_ns = time.time_ns()
         self.here = local_jobs(experiment)
-        self.table = read_table()
         self.shared = list(read_provenance(experiment).values())
         self.own = {id(job) for job in self.here}
         self.current = {path: job for job in self.here for path in job.outputs}
@@ -154,12 +206,10 @@ class _Adopter:
                 self._distrust(outputs, why)
             else:
                 trusted.append(job)
-        for made in [*trusted, *self._choose_absent(trusted, absent)]:
-            job = carry(made, self.table)
-            if not self._is_known(job) and self._install(job):
-                here = [path for path in job.outputs if path in self.hashes]
-                self.found.adopted += [] if id(made) in self.own else here
-                self.found.carried += [] if job is made else here
+        self.found.accounts = [*trusted, *self._choose_absent(trusted, absent)]
+        for job in self.found.accounts:
+            if not self._is_known(job):
+                self._install(job)
         self._distrust(self.strays - self.locked, UNKNOWN)
         for job in self.shared:
             self.found.absent |= {p: s for p, s in job.sizes.items() if p not in self.hashes}
@@ -243,23 +293,11 @@ class _Adopter:
                 return False
         return True
 
-    def _install(self, job: MadeBy) -> bool:
-        """Give Snakemake an account, unless another one makes the outputs just now."""
+    def _install(self, job: MadeBy) -> None:
         if self._is_new(job.outputs):
-            return False
-        log = self._own_log(job)
-        for output in job.outputs:
-            install(output, job.metadata | {"log": [log]})
-        if job.record:
-            write_json(record_path(Path(log)), job.record, is_lasting=False)
-        return True
-
-    def _own_log(self, job: MadeBy) -> str:
-        """The job's log; of data that another experiment prepared, one of this experiment's."""
-        if job.log.startswith(f"results/{self.experiment}/"):
-            return job.log
-        variant = Path(next(iter(job.outputs))).parts[1]
-        return f"results/{self.experiment}/logs/data/adopted/{variant}.log"
+            return
+        _write(job, self.experiment)
+        self.found.adopted += [p for p in job.outputs if p in self.hashes]
 
     def _is_new(self, outputs: Iterable[str]) -> bool:
         """Whether another Snakemake makes these, or has made them while we looked."""

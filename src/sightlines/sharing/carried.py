@@ -169,20 +169,26 @@ def write_table(stages: Iterable[Stage], path: Path = TABLE) -> None:
         handle.write(text.encode())
 
 
-def carry(job: MadeBy, table: Table) -> MadeBy:
-    """A trusted account as one of the newest version that is shown to make the same bytes.
+def carry(job: MadeBy, table: Table, asked: tuple[str, str] | None) -> MadeBy:
+    """A trusted account in the words of today's version, where that makes the same bytes.
 
-    The job itself where the table has nothing of it. Where a version that it is carried to was
-    carried on in its turn, so is the job.
+    Args:
+        job: The account.
+        table: What is shown. A version in between may lead from the account's to today's.
+        asked: Digest and command by which the job would run today; None where there is no such job.
+
+    Returns:
+        The job itself where it is today's already, or where the table does not lead there.
     """
-    passed: set[tuple[str, str, str]] = set()
-    while (stage := table.get(_key(job))) is not None and stage.key not in passed:
-        passed.add(stage.key)
-        carried = _carry_once(job, stage)
-        if carried is None:
-            break
-        job = carried
-    return job
+    carried, passed = job, {_key(job)}
+    while asked is not None and _key(carried)[1:] != asked:
+        stage = table.get(_key(carried))
+        found = _carry_once(carried, stage) if stage is not None else None
+        if found is None or _key(found) in passed:
+            return job
+        carried = found
+        passed.add(_key(carried))
+    return carried
 
 
 def _key(job: MadeBy) -> tuple[str, str, str]:

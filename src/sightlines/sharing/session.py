@@ -9,8 +9,8 @@ from sightlines.core.errors import SightlinesError
 from sightlines.jobs import liveness
 from sightlines.plan.code_digest import code_parts, keep_parts
 from sightlines.sharing import older
-from sightlines.sharing.adopt import Adoption, adopt
-from sightlines.sharing.asked import Asked, list_jobs
+from sightlines.sharing.adopt import Adoption, adopt, carry_over
+from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
@@ -45,7 +45,7 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
     adoption = adopt(experiment)
     say(adoption.summary())
     acts = {
-        "workflow_started": lambda: say(set_right(workflow)),
+        "workflow_started": lambda: _before_planning(workflow, experiment, adoption),
         "run_info": lambda: _before_running(
             workflow, experiment, adoption, may_pull, may_recompute
         ),
@@ -55,6 +55,19 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
 
     in_place_of = {LOCKED: liveness.who_else}
     logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
+
+
+def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None:
+    say(set_right(workflow))
+    try:
+        carried = carry_over(experiment, adoption.accounts, commands(workflow))
+    except SightlinesError as error:
+        raise SystemExit(f"{type(error).__name__}: {error}") from error
+    if carried:
+        say(
+            f"Carried over {len(carried)} results of an older version of sightlines: this one is "
+            "shown to make the same bytes."
+        )
 
 
 def _jobs(dag: Any) -> Iterator[Asked]:
