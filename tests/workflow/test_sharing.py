@@ -230,9 +230,9 @@ def test_an_edit_of_ones_own_is_planned_without_a_question(clone):
 def test_newer_code_trains_nothing_unasked(clone):
     ok(pull(clone))
     upgrade(clone)
-    before = (clone / UNTRAINED).stat().st_mtime_ns
     dry = plan(clone)
     assert planned(dry)["train_network"] == 6 and "a run stops before them" in dry.stderr
+    before = (clone / UNTRAINED).stat().st_mtime_ns  # as adoption set it
     for options in ((), ("--", UNTRAINED)):
         done = run(clone, *options)
         said = done.stdout + done.stderr
