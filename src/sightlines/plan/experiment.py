@@ -14,6 +14,7 @@ from sightlines.plan import registry
 from sightlines.plan.architectures import READING, described, has, is_imported, lacks_skips
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import code_digest
+from sightlines.plan.code_roots import stage_roots
 from sightlines.plan.config import Config, load, networks
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
@@ -353,17 +354,9 @@ class Experiment:
 
     def code(self, module: str, network: Network | None = None, task: str = "") -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""
-        modules = [f"sightlines.{module}"]
-        if module.startswith("report."):
-            modules += [f"sightlines.figures.{figure}" for figure in self.figures]
-            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module.startswith("claims."):
-            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if module.startswith("datasets."):
-            modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
-        if network is not None:
-            modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
-        return code_digest(*modules)
+        family = self.config["models"][network.model]["family"] if network else ""
+        dataset = self.dataset(task)["kind"] if module == "datasets.prepare" else ""
+        return code_digest(*stage_roots(module, family, dataset, self.figures))
 
     def execution(self) -> dict[str, Any]:
         """Values of `compute` that change no result: no job's identity has them."""

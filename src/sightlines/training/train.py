@@ -89,7 +89,7 @@ def _fingerprint(job: Job, compute: devices.Compute) -> str:
     return state.fingerprint(
         job.config | {"compute": settings},
         code_digest(
-            "sightlines.training.train", f"sightlines.models.{job.config['model']['family']}"
+            "sightlines.training.train:main", f"sightlines.models.{job.config['model']['family']}"
         ),
         {name: files.sha256(job.input(name)) for name in job.inputs if name != "files"},
         {package: metadata.version(package) for package in ("torch", "torchvision", "timm")},
