@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sightlines.core.files import write_json
+from sightlines.core.files import atomic, write_json
 from sightlines.plan import code_reading, registry
 from sightlines.plan.code_reading import LOAD, MEMBERS, NAMED, RAW, USE, is_frame, read_module
 from sightlines.plan.registry import PACKAGE
@@ -452,13 +452,14 @@ def _is_whole(read: Any) -> bool:
 
 def _keep_read() -> None:
     if _fresh:
-        write_json(CACHE / READ, {key: _earlier()[key] for key in _used}, is_lasting=False)
+        kept = {key: _earlier()[key] for key in sorted(_used | _fresh)}
+        with atomic(CACHE / READ, is_lasting=False) as handle:
+            handle.write(json.dumps(kept, separators=(",", ":")).encode())
         _fresh.clear()
 
 
 def forget() -> None:
     """Read all modules anew: for tests that edit them."""
-    for cached in (_digest, _resolve, _file, _read, _earlier):
+    for cached in (_digest, _resolve, _file, _read):
         cached.cache_clear()
     _used.clear()
-    _fresh.clear()

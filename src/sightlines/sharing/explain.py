@@ -18,8 +18,7 @@ from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.snakemake_records import read_one, why_distrusted
 
 Codes = Callable[[str], Mapping[str, str]]
-"""Digest of a job's code -> digest of each definition of it, by ``module:name``; nothing where it is
-not known."""
+"""Digest of a job's code -> digests of its definitions, by ``module:name``; none: not known."""
 MOST_NAMED = 3
 """Of changed definitions, keys and files, before the others are counted."""
 BRIEF = 40
