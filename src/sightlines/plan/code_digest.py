@@ -33,6 +33,7 @@ CACHE = Path(".cache/sightlines/code")
 READ = "modules.json"
 
 _parts: dict[str, dict[str, Any]] = {}
+_walks: dict[str, tuple[tuple[str, ...], "_Walk"]] = {}
 
 
 class Node(NamedTuple):
@@ -84,7 +85,7 @@ def code_digest(*roots: str) -> str:
 def _digest(roots: tuple[str, ...]) -> str:
     walk = _Walk(roots)
     digest = hashlib.sha256("\0".join(walk.texts).encode()).hexdigest()[:16]
-    _parts.setdefault(digest, {"roots": list(roots), "parts": walk.parts()})
+    _walks.setdefault(digest, (roots, walk))
     return digest
 
 
@@ -355,6 +356,9 @@ def code_parts(digest: str) -> dict[str, str]:
 
 
 def _known(digest: str) -> dict[str, Any]:
+    if digest in _walks and digest not in _parts:
+        roots, walk = _walks[digest]
+        _parts[digest] = {"roots": list(roots), "parts": walk.parts()}
     if digest not in _parts:
         with contextlib.suppress(OSError, ValueError):
             found = json.loads((CACHE / f"{digest}.json").read_text())
@@ -381,10 +385,10 @@ def changed_since(digest: str) -> list[str]:
 
 def keep_parts() -> None:
     """Write what this run's code digests are made of, for later runs."""
-    for digest, parts in _parts.items():
+    for digest in _walks:
         path = CACHE / f"{digest}.json"
         if not path.exists():
-            write_json(path, parts, is_lasting=False)
+            write_json(path, _known(digest), is_lasting=False)
     _keep_read()
 
 
@@ -462,4 +466,5 @@ def forget() -> None:
     """Read all modules anew: for tests that edit them."""
     for cached in (_digest, _resolve, _file, _read):
         cached.cache_clear()
-    _used.clear()
+    for kept in (_used, _parts, _walks):
+        kept.clear()
