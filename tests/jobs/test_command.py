@@ -64,16 +64,18 @@ def test_a_user_s_error_is_one_line_that_names_the_log(tmp_path):
 def test_code_that_changed_since_the_plan_is_not_run(tmp_path, monkeypatch, edited):
     """Its result would be recorded as the planned code's."""
     monkeypatch.chdir(tmp_path)
-    digest = code_digest.code_digest("sightlines.measures.cka")
+    digest = code_digest.code_digest("sightlines.stats.hsic:row_groups")
     code_digest.keep_parts()
     path = tmp_path / code_digest.CACHE / f"{digest}.json"
-    parts = json.loads(path.read_text())
+    known = json.loads(path.read_text())
     if edited:
-        path.write_text(json.dumps(parts | {"sightlines.stats.hsic": "0" * 12}))
+        known["parts"] |= {"sightlines.stats.hsic:row_groups": "0" * 8}
+        digest = "0123456789abcdef"
+        path.with_stem(digest).write_text(json.dumps(known))
     done = command(tmp_path, "", "--code", digest)
     assert done.returncode == int(edited), done.stderr
     assert (tmp_path / "out.json").exists() == (not edited)
-    assert ("sightlines.stats.hsic changed while Snakemake" in done.stderr) == edited
+    assert ("sightlines.stats.hsic:row_groups changed while Snakemake" in done.stderr) == edited
     assert done.stderr.count("\n") <= 3
 
 

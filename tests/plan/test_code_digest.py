@@ -1,10 +1,12 @@
 import ast
+import json
 
 import pytest
 
 from sightlines.plan import code_digest as module
 from sightlines.plan import registry
-from sightlines.plan.code_digest import code_digest
+from sightlines.plan.code_digest import changed_since, code_digest, code_parts, keep_parts, reached
+from sightlines.plan.code_roots import stage_roots
 
 DYNAMIC = (
     "importlib.import_module",
@@ -14,55 +16,288 @@ DYNAMIC = (
     "eval",
     "runpy.run_module",
 )
+ENTRY = """
+import logging
+import numpy as np
+from toy import middle
+from toy.core.errors import ToyError
+from toy.core.progress import Progress
+
+log = logging.getLogger(__name__)
+CAPTION = "A caption."
+
+
+class Rows:
+    '''Doc.'''
+
+    size: int = 3
+
+    def twice(self):
+        return self.size * 2
+
+
+def f(x, job=None):
+    '''Doc.'''
+    progress = Progress(len(x), "rows")
+    if not x:
+        raise ToyError(f"no rows in {x!r}: add some")
+    if x == [0]:
+        raise ValueError("a zero")
+    log.info(f"{len(x)} rows")
+    progress.update(1, "half")
+    job.notes["rows"] = 3
+    return middle.g(np.sum(x)) + Rows().twice()
+
+
+def unused():
+    return 5
+"""
+MIDDLE = """
+from toy.leaf import h
+
+
+def g(x: int) -> int:
+    return h(x) + 1
+
+
+def other():
+    return 2
+"""
+LEAF = """
+LIMIT = 4
+
+
+def h(x):
+    return min(x, LIMIT)
+"""
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     root = tmp_path / "toy"
-    root.mkdir()
-    (root / "__init__.py").write_text("")
-    (root / "entry.py").write_text("from toy import middle\n\ndef f():\n    return middle.g()\n")
-    (root / "middle.py").write_text("from toy.leaf import h\n\ndef g():\n    return h(1)\n")
-    (root / "leaf.py").write_text('"""Doc."""\n\ndef h(x):\n    """Doc."""\n    return x + 1\n')
-    (root / "other.py").write_text("A = 1\n")
+    for name, text in {
+        "__init__": "",
+        "entry": ENTRY,
+        "middle": MIDDLE,
+        "leaf": LEAF,
+        "alone": "A = 1\n",
+        "core/__init__": "",
+        "core/errors": "class ToyError(Exception):\n    pass\n",
+        "core/progress": "class Progress:\n    pass\n",
+    }.items():
+        path = root / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "PACKAGE", root)
-    module._parse.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    module.forget()
     yield root
-    module._parse.cache_clear()
+    module.forget()
 
 
-def digest():
-    module._parse.cache_clear()
-    return code_digest("toy.entry")
+def digest(*roots):
+    module.forget()
+    return code_digest(*(roots or ("toy.entry:f",)))
+
+
+def edit(package, name, before, after):
+    path = package / f"{name}.py"
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "changes"),
+    ("name", "before", "after"),
     [
-        ("leaf", 'def h(x):\n    """Other doc."""\n    # comment\n    return (x + 1)\n', False),
-        ("leaf", '"""Doc."""\n\ndef h(x):\n    """Doc."""\n    return x + 2\n', True),
-        ("middle", "from toy.leaf import h\n\ndef g():\n    return h(2)\n", True),
-        ("other", "A = 2\n", False),
-        ("__init__", "X = 1\n", True),
+        ("entry", "* 2", "* 3"),
+        ("entry", "size: int = 3", "size: int = 4"),
+        ("entry", "class Rows:", "class Rows(dict):"),
+        ("entry", "np.sum", "np.mean"),
+        ("entry", "import numpy as np", "import math as np"),
+        ("entry", "if not x", "if x"),
+        ("entry", "raise ToyError", "raise ValueError"),
+        ("entry", "def f(x, job=None)", "def f(x, job=1)"),
+        ("middle", "+ 1", "- 1"),
+        ("middle", "from toy.leaf import h", "from toy.alone import A as h"),
+        ("leaf", "LIMIT = 4", "LIMIT = 5"),
+        ("leaf", "min(", "max("),
+        ("leaf", "LIMIT = 4", "LIMIT = 4\nLIMIT += 1"),
+        ("leaf", "LIMIT = 4", "LIMIT = 4\nprint(LIMIT)"),
+        ("leaf", "LIMIT = 4", "LIMIT = 4\nif h:\n    LIMIT = 5"),
+        ("leaf", "def h(x)", "@print\ndef h(x)"),
+        ("entry", 'log.info(f"{len(x)} rows")', 'log.info(f"{x.pop()} rows")'),
+        ("entry", 'log.info(f"{len(x)} rows")', 'log.info(f"{(x := [2])} rows")'),
+        ("entry", 'job.notes["rows"] = 3', 'job.notes["rows"] = x.pop()'),
+        ("entry", '"a zero"', "x.pop()"),
     ],
 )
-def test_what_changes_the_digest(package, name, text, changes):
-    before = digest()
-    (package / f"{name}.py").write_text(text)
-    assert (digest() != before) == changes
+def test_what_a_result_may_depend_on_counts(package, name, before, after):
+    first = digest()
+    edit(package, name, before, after)
+    assert digest() != first
 
 
-def test_relative_and_late_imports_count(package):
-    (package / "entry.py").write_text("def f():\n    from . import other\n    return other.A\n")
-    before = digest()
-    (package / "other.py").write_text("A = 3\n")
-    assert digest() != before
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("entry", "return 5", "return 6"),
+        ("entry", '"A caption."', '"Another."'),
+        ("entry", "'''Doc.'''\n    progress", "'''Another.'''  # remark\n    progress"),
+        ("entry", "no rows in {x!r}: add some", "there are none"),
+        ("entry", '"a zero"', '"nothing"'),
+        ("entry", "{len(x)} rows", "rows: {len(x):>5}"),
+        ("entry", '    log.info(f"{len(x)} rows")\n', ""),
+        ("entry", 'Progress(len(x), "rows")', 'Progress(len(x), "lines")'),
+        ("entry", ', "half")', ', "in the middle")'),
+        ("entry", 'job.notes["rows"] = 3', 'job.notes["lines"] = 4'),
+        ("middle", "x: int) -> int", "x: float) -> float"),
+        ("middle", "return 2", "return 3"),
+        ("core/errors", "    pass", "    code = 3"),
+        ("core/progress", "    pass", "    every_s = 3"),
+        ("alone", "A = 1", "A = 2"),
+    ],
+)
+def test_what_changes_no_result_does_not_count(package, name, before, after):
+    first = digest()
+    edit(package, name, before, after)
+    assert digest() == first
 
 
-def test_an_unknown_module_is_an_error(package):
+def test_a_definition_that_moves_reruns_nothing(package):
+    first = digest()
+    (package / "leaf.py").write_text("LIMIT = 4\n")
+    moved = "from toy.leaf import LIMIT as MOST\n" + LEAF.replace("LIMIT = 4", "")
+    (package / "moved.py").write_text(moved.replace("LIMIT)", "MOST)"))
+    edit(package, "middle", "toy.leaf", "toy.moved")
+    assert digest() == first
+    (package / "entry.py").write_text(
+        ENTRY.replace("\n\ndef unused():\n    return 5\n", "") + MIDDLE
+    )
+    assert digest() == first
+
+
+def test_names_that_one_statement_binds_are_told_apart(package):
+    (package / "leaf.py").write_text("a, b = 1, 2\n\ndef h(x):\n    return a\n")
+    first = digest()
+    edit(package, "leaf", "return a", "return b")
+    assert digest() != first
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "from . import alone\n    return alone.A",
+        "from toy import alone\n    return alone.A",
+        "import toy.alone\n    return toy.alone.A",
+        "from toy.alone import A\n    return A",
+        'from toy import alone\n    return getattr(alone, "A")',
+        "from toy import alone\n    return vars(alone)",
+        'return subprocess.run(["python", "-m", "toy.alone"])',
+        'return "toy.alone:A"',
+        "return [A for A in (1,)] + [A]",
+    ],
+)
+def test_every_way_to_another_module_counts(package, way):
+    start = "from toy.alone import A\n" if way.startswith("return [A") else ""
+    (package / "entry.py").write_text(f"{start}def f():\n    {way}\n")
+    first = digest()
+    (package / "alone.py").write_text("A = 3\n")
+    assert digest() != first
+
+
+@pytest.mark.parametrize(
+    "way", ["globals()['B']", "eval('B')", "f.__globals__['B']", "sys.modules[__name__].B"]
+)
+def test_code_that_looks_names_up_counts_with_its_whole_module(package, way):
+    (package / "entry.py").write_text(f"import sys\nB = 1\n\ndef f():\n    return {way}\n")
+    first = digest()
+    edit(package, "entry", "B = 1", "B = 2")
+    assert digest() != first
+
+
+def test_names_of_a_function_s_own_are_not_its_module_s(package):
+    (package / "entry.py").write_text(
+        "from toy.alone import A\n\ndef f(A):\n    return [A, lambda: A, [A for _ in A]]\n"
+    )
+    first = digest()
+    (package / "alone.py").write_text("A = 3\n")
+    assert digest() == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def keep(function):\n    KEPT.append(function)\n    return function\n\n"
+        "@keep\ndef one():\n    return 1\n",
+        "def keep(function):\n    return function\n\nONE = keep(1)\n",
+        "class Base:\n    def __init_subclass__(cls):\n        print(cls)\n\n"
+        "class One(Base):\n    one = 1\n",
+    ],
+)
+def test_what_happens_when_a_module_is_loaded_counts(package, text):
+    (package / "leaf.py").write_text(LEAF + "\n\n" + text)
+    first = digest()
+    (package / "leaf.py").write_text((LEAF + "\n\n" + text).replace("1", "2"))
+    assert digest() != first
+
+
+def test_a_star_and_a_loop_of_imports(package):
+    edit(package, "middle", "from toy.leaf import h", "from toy.leaf import *")
+    edit(package, "leaf", "LIMIT = 4", "from toy.middle import other\nLIMIT = 4")
+    edit(package, "leaf", "min(x, LIMIT)", "min(x, LIMIT) + other()")
+    first = digest()
+    edit(package, "leaf", "LIMIT = 4", "LIMIT = 5")
+    second = digest()
+    edit(package, "middle", "return 2", "return 3")
+    assert len({first, second, digest()}) == 3
+
+
+def test_a_module_is_all_that_it_defines(package):
+    first = digest("toy.entry")
+    edit(package, "entry", "return 5", "return 6")
+    second = digest("toy.entry")
+    edit(package, "entry", "A caption.", "Another.")
+    assert len({first, second, digest("toy.entry")}) == 3
+
+
+def test_roots_that_are_not_there_are_errors(package):
     with pytest.raises(ModuleNotFoundError, match=r"toy\.nowhere"):
-        code_digest("toy.nowhere")
+        code_digest("toy.nowhere:f")
+    with pytest.raises(AttributeError, match=r"toy\.entry defines no g"):
+        code_digest("toy.entry:g")
+
+
+def test_which_definitions_changed(package):
+    first = digest()
+    keep_parts()
+    assert changed_since(first) == []
+    edit(package, "leaf", "min(", "max(")
+    edit(package, "entry", "return 5", "return 6")
+    module.forget()
+    assert changed_since(first) == ["toy.leaf:h"]
+    assert set(code_parts(first)) == {f"{r.module}:{r.name}" for r in reached("toy.entry:f")}
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"parts": 3}', '{"a": {"b": 1}}'])
+def test_a_damaged_cache_is_ignored(package, damage):
+    first = digest()
+    keep_parts()
+    for path in (package.parent / module.CACHE).iterdir():
+        path.write_text(damage)
+    module._earlier.cache_clear()
+    assert digest() == first
+    module.forget()
+    assert code_parts(first) == {}
+    assert changed_since(first) == []
+
+
+def test_what_an_older_version_kept_is_read(package):
+    path = package.parent / module.CACHE / "0123456789abcdef.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"toy.leaf": "0" * 12}))
+    assert code_parts("0123456789abcdef") == {"toy.leaf": "0" * 12}
 
 
 def test_the_only_dynamic_import_is_the_registry():
@@ -88,3 +323,23 @@ def test_the_only_dynamic_import_is_the_registry():
 def test_package_files_are_empty():
     filled = [p for p in registry.PACKAGE.rglob("__init__.py") if p.read_text().strip()]
     assert filled == []
+
+
+def test_what_a_figure_says_is_the_page_s():
+    figure = "fig01_cka_within"
+    texts = {(f"sightlines.figures.{figure}", name) for name in ("CAPTION", "TITLE")}
+    drawn = {(r.module, r.name) for r in reached(*stage_roots(f"figures.{figure}"))}
+    page = {(r.module, r.name) for r in reached(*stage_roots("report.page", figures=[figure]))}
+    assert not texts & drawn
+    assert texts <= page
+    assert ("sightlines.report.template", "PAGE") in page
+
+
+@pytest.mark.parametrize("folder", ["measures", "figures", "dumps"])
+def test_no_member_reaches_the_frame_or_all_members(folder):
+    every = {f"{folder}.{name}" for name in registry.members(folder)}
+    for name in registry.members(folder):
+        roots = stage_roots(f"{folder}.{name}", "vit")
+        found = {r.module.partition(".")[2] for r in reached(*roots)}
+        assert not [m for m in found if m.startswith(("jobs.", "run.", "sharing."))]
+        assert len(found & every) < 4

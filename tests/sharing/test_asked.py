@@ -29,7 +29,10 @@ def project(tmp_path, monkeypatch):
 
 
 def jobs(**changes):
-    asked = [Asked(f"make_{Path(p).stem}", [p], {"seed": 0}, CODE, {"a.b": "1"}) for p in LOGS]
+    asked = [
+        Asked(f"make_{Path(p).stem}", [p], {"seed": 0}, CODE, {"a.b:f": "1", "a.b:": "2"})
+        for p in LOGS
+    ]
     return [replace(job, **changes) if job.rule == "make_a" else job for job in asked]
 
 
@@ -60,10 +63,16 @@ def test_another_config_is_told_by_its_key(known):
     assert told(jobs(config={})) == {"make_a": ["config changed: seed removed"]}
 
 
-def test_other_code_is_told_by_its_module(known):
+def test_other_code_is_told_by_its_definitions(known):
     assert told(jobs(code="f" * 16)) == {"make_a": ["its code changed"]}
-    codes = {CODE: {"a.b": "0", "a.c": "5"}}
-    assert told(jobs(code="f" * 16), codes) == {"make_a": ["code changed: src/a/b.py, src/a/c.py"]}
+    codes = {CODE: {"a.b:f": "0", "a.b:g": "1", "a.c:h": "5"}}
+    assert told(jobs(code="f" * 16), codes) == {
+        "make_a": ["code changed: src/a/b.py (f, g), src/a/c.py (h)"]
+    }
+    statements = {CODE: {"a.b:f": "1", "a.b:": "3"}}
+    assert told(jobs(code="f" * 16), statements) == {"make_a": ["code changed: src/a/b.py"]}
+    older = {CODE: {"a.b": "0", "a.c": "5"}}  # of modules: not to be compared
+    assert told(jobs(code="f" * 16), older) == {"make_a": ["its code changed"]}
     both = told(jobs(code="f" * 16, config={"seed": 4}))["make_a"]
     assert both == ["config changed: seed 0 → 4", "its code changed"]
 

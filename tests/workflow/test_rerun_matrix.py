@@ -174,6 +174,16 @@ def copied_without_records(clone):
     forget(clone)
 
 
+def replaced(before, after):
+    """Change a text in one place."""
+
+    def change(text):
+        assert text.count(before) == 1, before
+        return text.replace(before, after)
+
+    return change
+
+
 def comment(text):
     return text + "\n# A remark.\n"
 
@@ -189,6 +199,11 @@ def reformatted(text):
 
 def constant(text):
     return text + "\n_ANOTHER = 1\n"
+
+
+def statement(text):
+    """What is run when a module is loaded might change anything."""
+    return text + "\nassert __name__\n"
 
 
 # -- what follows -------------------------------------------------------------------------------
@@ -277,27 +292,71 @@ CASES = {
     "a comment": Case(source(CKA, comment)),
     "a docstring": Case(source(CKA, docstring)),
     "formatting": Case(source(CKA, reformatted)),
-    "an error's message": Case(source("src/sightlines/core/errors.py", constant)),
+    "the errors' module": Case(source("src/sightlines/core/errors.py", statement)),
+    "an error's message": Case(
+        source("src/sightlines/training/evaluation.py", replaced("the loss on {", "loss of {"))
+    ),
+    "progress's text": Case(
+        source("src/sightlines/core/progress.py", replaced("s left{", "seconds left{"))
+    ),
+    "what training's progress says": Case(
+        source(
+            "src/sightlines/training/loop.py",
+            replaced('f"step {training.step}")', 'f"at {training.step}")'),
+        )
+    ),
+    "a line of a log": Case(
+        source("src/sightlines/training/train.py", replaced('f"trains in {', 'f"computes in {'))
+    ),
+    "the log's format": Case(
+        source(
+            "src/sightlines/jobs/command.py", replaced("%(asctime)s %(levelname)s", "%(asctime)s")
+        )
+    ),
+    "a field of the record": Case(
+        source("src/sightlines/jobs/command.py", replaced('"wall_s": ', '"more": 1, "wall_s": '))
+    ),
+    "a note for the record": Case(
+        source("src/sightlines/training/train.py", replaced('["precision_why"]', '["why"]'))
+    ),
+    "a query of the hardware": Case(
+        source("src/sightlines/core/hardware.py", replaced("platform.machine()", "platform.node()"))
+    ),
+    "the frame of commands": Case(source("src/sightlines/jobs/command.py", statement)),
+    "how digests are made": Case(source("src/sightlines/plan/code_digest.py", statement)),
+    "a definition that nothing uses": Case(source(CKA, constant)),
+    "a caption": Case(
+        source(
+            "src/sightlines/figures/fig01_cka_within.py", replaced("Linear CKA between", "CKA of")
+        ),
+        report_only,
+    ),
+    "the page's template": Case(
+        source("src/sightlines/report/template.py", replaced("<h2>Layers", "<h2>All layers")),
+        report_only,
+    ),
     "a module that nobody imports": Case(source("src/sightlines/sharing/share.py", constant)),
     "a measurement": Case(
-        source(CKA, constant), after_measure("cka"), {"measure_cka": f"code changed: {CKA}"}
+        source(CKA, replaced("def pair_table(", "def pair_table(*, _=1, ")),
+        after_measure("cka"),
+        {"measure_cka": f"code changed: {CKA} (pair_table)"},
     ),
     "a module that an import imports": Case(
-        source("src/sightlines/stats/ridge.py", constant),
+        source("src/sightlines/stats/ridge.py", statement),
         merge(after_measure("probes"), after_measure("token_probes")),
         {"measure_probes": "code changed: src/sightlines/stats/ridge.py"},
     ),
     "the training loop": Case(
-        source("src/sightlines/training/loop.py", constant),
+        source("src/sightlines/training/loop.py", statement),
         lambda e: follow(e, every(e)),
         {"train_network": "code changed: src/sightlines/training/loop.py"},
     ),
-    "a dump": Case(source("src/sightlines/dumps/attention.py", constant), after_dump("attention")),
+    "a dump": Case(source("src/sightlines/dumps/attention.py", statement), after_dump("attention")),
     "a figure": Case(
-        source("src/sightlines/figures/fig01_cka_within.py", constant),
+        source("src/sightlines/figures/fig01_cka_within.py", statement),
         lambda e: {"draw_fig01_cka_within": 1, "write_report": 1},
     ),
-    "the report": Case(source("src/sightlines/report/page.py", constant), report_only),
+    "the report": Case(source("src/sightlines/report/page.py", statement), report_only),
     "where the images lie": Case(setting("data_root", "elsewhere")),
     "decode workers": Case(setting("compute.workers", 1)),
     "checkpoint interval": Case(setting("compute.checkpoint_every_s", 7.0)),

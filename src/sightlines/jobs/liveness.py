@@ -63,15 +63,16 @@ def require_planned_code(digest: str) -> None:
 
     Raises:
         CheckoutError: the code is another checkout's.
-        ResultError: a module was edited, or pulled, since Snakemake started.
+        ResultError: what the job runs was edited, or pulled, since Snakemake started.
     """
     from sightlines.plan.code_digest import changed_since
 
     require_own_code()
     changed = changed_since(digest)
     if changed:
+        some = [*changed[:3], *([f"{len(changed) - 3} more"] if len(changed) > 3 else [])]
         raise ResultError(
-            f"{', '.join(changed)} changed while Snakemake was running: start the same command "
+            f"{', '.join(some)} changed while Snakemake was running: start the same command "
             "again, and what the change touches is made anew"
         )
 

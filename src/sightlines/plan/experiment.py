@@ -14,6 +14,7 @@ from sightlines.plan import registry, roles
 from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import code_digest
+from sightlines.plan.code_roots import stage_roots
 from sightlines.plan.config import Config, load, networks
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
@@ -342,19 +343,9 @@ class Experiment:
 
     def code(self, module: str, network: Network | None = None, task: str = "") -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""
-        modules = [f"sightlines.{module}"]
-        folder = module.partition(".")[0]
-        if runner := {"figures": "figure", "claims": "claims", "report": "report"}.get(folder):
-            modules.append(f"sightlines.run.{runner}")
-        if folder == "report":
-            modules += [f"sightlines.figures.{figure}" for figure in self.figures]
-        if folder == "claims":
-            modules += [f"sightlines.claims.{claims}" for claims in registry.members("claims")]
-        if folder == "datasets":
-            modules.append(f"sightlines.datasets.{self.dataset(task)['kind']}")
-        if network is not None:
-            modules.append(f"sightlines.models.{self.config['models'][network.model]['family']}")
-        return code_digest(*modules)
+        family = self.config["models"][network.model]["family"] if network else ""
+        dataset = self.dataset(task)["kind"] if module == "datasets.prepare" else ""
+        return code_digest(*stage_roots(module, family, dataset, self.figures))
 
     def execution(self) -> dict[str, Any]:
         """Values of `compute` that change no result: no job's identity has them."""

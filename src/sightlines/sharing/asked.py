@@ -35,14 +35,14 @@ class Asked:
         outputs: Paths of its outputs.
         config: The slice of the config that it uses.
         code: Digest of its code.
-        modules: Digest of each module of its code.
+        parts: Digest of each definition of its code, by ``module:name``.
     """
 
     rule: str
     outputs: list[str]
     config: dict[str, Any]
     code: str
-    modules: dict[str, str]
+    parts: dict[str, str]
 
 
 def list_jobs(jobs: Iterable[Asked]) -> None:
@@ -112,7 +112,7 @@ def outdated(
     Args:
         asked: All jobs of the experiment.
         accounts: What is recorded of jobs; of several of one output any may be right.
-        codes: Modules behind the digests of recorded code, as far as they are known.
+        codes: Definitions behind the digests of recorded code, as far as they are known.
     """
     by_output: dict[str, list[MadeBy]] = {}
     for account in accounts:
@@ -141,4 +141,4 @@ def _differences(
     if config != job.config:
         yield config_changes(config, job.config)
     if code != job.code:
-        yield changed_code(codes.get(code, {}), job.modules)
+        yield changed_code(codes.get(code, {}), job.parts)

@@ -21,7 +21,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sightlines.core.errors import ResultError, exit_status
+from sightlines.core.checkout import exit_status
+from sightlines.core.errors import ResultError
 from sightlines.core.files import sha256
 from sightlines.plan.experiment_names import name_of
 from sightlines.sharing.carried import TABLE, Command, Stage, read_table, write_table

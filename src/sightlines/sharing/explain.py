@@ -1,7 +1,7 @@
 """What must run and why, in words, above Snakemake's own table; and when not to begin at all.
 
 Snakemake says "Params have changed" and prints digests. Here the same decision is told as what
-somebody changed: a module, a key of the config, a result that is not as recorded.
+somebody changed: a function, a key of the config, a result that is not as recorded.
 """
 
 import ast
@@ -18,9 +18,9 @@ from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.snakemake_records import read_one, why_distrusted
 
 Codes = Callable[[str], Mapping[str, str]]
-"""Digest of a job's code -> digest of each module of it; nothing where it is not known."""
+"""Digest of a job's code -> digests of its definitions, by ``module:name``; none: not known."""
 MOST_NAMED = 3
-"""Of changed modules, keys and files, before the others are counted."""
+"""Of changed definitions, keys and files, before the others are counted."""
 BRIEF = 40
 """Characters of a value that is shown whole."""
 PLAIN = re.compile(r"[\w ,./-]*")
@@ -54,7 +54,7 @@ def planned_jobs(dag: Any, codes: Codes, idle: Collection[Any]) -> list[Planned]
 
     Args:
         dag: Snakemake's.
-        codes: The modules behind a digest.
+        codes: The definitions behind a digest.
         idle: Jobs that are neither listed nor what others follow from.
     """
     needed = set(dag.needrun_jobs()).difference(idle)
@@ -156,16 +156,32 @@ def config_changes(before: Any, now: Any) -> str:
 
 
 def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Which modules changed, by their files."""
-    if not before:
+    """Which definitions changed, by their files.
+
+    What an older version made is known by modules, which cannot be compared.
+    """
+    files: dict[str, list[str]] = {}
+    for part in sorted({*before, *now}):
+        if before.get(part) != now.get(part):
+            module, _, name = part.partition(":")
+            files.setdefault(module, []).append(name)
+    if not before or not files or not all(":" in part for part in before):
         return "its code changed"
-    files = changed_files(before, now)
-    return f"code changed: {_some(files)}" if files else "its code changed"
+    return f"code changed: {_some([_named(module, names) for module, names in files.items()])}"
 
 
 def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Files of the modules that differ between two digests."""
-    return [_file(m) for m in sorted({*before, *now}) if before.get(m) != now.get(m)]
+    """Files whose definitions differ between two digests; none where one is known by modules."""
+    if not all(":" in part for part in before):
+        return []
+    changed = [part for part in {*before, *now} if before.get(part) != now.get(part)]
+    return sorted({_file(part.partition(":")[0]) for part in changed})
+
+
+def _named(module: str, names: list[str]) -> str:
+    """A file with what changed in it: of statements that define nothing, no name."""
+    told = [name for name in names if name]
+    return f"{_file(module)}{f' ({_some(told)})' if told else ''}"
 
 
 def _file(module: str) -> str:

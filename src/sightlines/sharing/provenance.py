@@ -193,11 +193,22 @@ def write_provenance(experiment: str, is_current: Callable[[str], bool] | None =
             "snakemake_records": FORMAT,
             "experiment": experiment,
             "jobs": written,
-            "codes": {name: parts for name, parts in codes.items() if parts},
+            **_numbered({name: parts for name, parts in codes.items() if parts}),
             **tables,
         },
     )
     return path
+
+
+def _numbered(codes: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Digests of code as numbers of their parts, most of which many have in common."""
+    parts = sorted({part for known in codes.values() for part in known.items()})
+    numbers = {part: number for number, part in enumerate(parts)}
+    written = {
+        digest: " ".join(str(numbers[part]) for part in sorted(known.items()))
+        for digest, known in codes.items()
+    }
+    return {"codes": written, "code_parts": [" ".join(part) for part in parts]}
 
 
 def _is_here(job: MadeBy) -> bool:
@@ -274,10 +285,27 @@ def read_provenance(experiment: str) -> dict[str, MadeBy]:
 
 
 def read_codes(experiment: str) -> dict[str, dict[str, str]]:
-    """Digest of a job's code -> digest of each module of it."""
+    """Digest of a job's code -> digest of each definition of it, by ``module:name``.
+
+    Of what an older version made: of each module.
+    """
     found = _read(experiment) or {}
-    codes = found.get("codes")
-    return {k: _hashes(v) for k, v in codes.items()} if isinstance(codes, dict) else {}
+    codes, parts = found.get("codes"), found.get("code_parts")
+    if not isinstance(codes, dict):
+        return {}
+    listed = [str(part).partition(" ") for part in parts] if isinstance(parts, list) else []
+    return {
+        digest: _parts(known, listed) if isinstance(known, str) else _hashes(known)
+        for digest, known in codes.items()
+    }
+
+
+def _parts(numbers: str, listed: list[tuple[str, str, str]]) -> dict[str, str]:
+    """The parts of a digest by their numbers; none where these are damaged."""
+    words = numbers.split()
+    if not all(w.isascii() and w.isdigit() and len(w) < 9 and int(w) < len(listed) for w in words):
+        return {}
+    return {listed[int(word)][0]: listed[int(word)][2] for word in words}
 
 
 def _read(experiment: str) -> dict[str, Any] | None:

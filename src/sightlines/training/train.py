@@ -94,7 +94,7 @@ def _fingerprint(job: Job, compute: devices.Compute) -> str:
     return state.fingerprint(
         job.config | {"compute": settings},
         code_digest(
-            "sightlines.training.train", f"sightlines.models.{job.config['model']['family']}"
+            "sightlines.training.train:main", f"sightlines.models.{job.config['model']['family']}"
         ),
         {
             n: files.sha256(job.input(n))

@@ -1,0 +1,90 @@
+"""Where the code of a stage begins: the roots of its digest.
+
+A measure's root is its function, beside what opens its inputs and writes its tables: the runner
+that calls them carries jobs and is in no digest, so that nothing leads from the one to the other.
+What is chosen by the config (a family of networks, a kind of dataset) is imported by name while the
+stage runs: all that such a module defines is a root.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from sightlines.plan import registry
+from sightlines.plan.code_digest import defines, exists
+
+DECLARED = {"measures": "measure", "dumps": "record", "figures": "draw"}
+"""The function that a module of each folder holds, unless it is a command with a `main`."""
+TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS")
+"""What the report says of a figure: no part of the figure itself."""
+AROUND = {
+    "measures": (
+        "core.files:read_json",
+        "core.files:write_table",
+        "core.files:write_tensor_file",
+        "results.tables:joined",
+        "results.tables:read_checked",
+    ),
+    "dumps": ("core.devices:prepare", "core.files:write_tensor_file", "dumps.network"),
+    "figures": ("figures.style", "results.opening:Opened"),
+    "claims": (
+        "claims.evidence:Evidence",
+        "core.files:write_table",
+        "results.opening:Opened",
+        "results.tables:joined",
+    ),
+    "report": (
+        "core.files:read_json",
+        "report.records:read_records",
+        "results.tables:read_checked",
+    ),
+}
+"""What the runner of a folder opens inputs and writes outputs with."""
+OF_OTHER_TASKS = {"transfer_features": "features", "other_gram": "gram", "tuned_gram": "gram"}
+"""Dumps of other tasks -> their kind."""
+
+
+def stage_roots(
+    stage: str, family: str = "", dataset: str = "", figures: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Roots of a stage's code digest.
+
+    Args:
+        stage: Its module below the package, such as ``measures.cka`` or ``training.train``.
+        family: Of the network that it runs.
+        dataset: Kind of the dataset that it makes.
+        figures: Names of the figures on the page that it writes.
+    """
+    folder, _, name = stage.partition(".")
+    entry = next((n for n in ("main", DECLARED.get(folder, "")) if _is_there(f"{stage}:{n}")), "")
+    roots = [f"{stage}:{entry}" if entry else stage]
+    if entry != "main":
+        roots += AROUND.get(folder, ())
+    if folder == "measures":
+        roots += _opened(name)
+        roots += [f"{stage}:{table}" for table in ("TABLES", "FILES")]
+    if folder == "report":
+        roots += [f"figures.{figure}:{text}" for figure in figures for text in TEXTS]
+    if folder == "claims":
+        roots += [f"claims.{claims}" for claims in registry.members("claims")]
+    if dataset:
+        roots.append(f"datasets.{dataset}")
+    if family:
+        roots.append(f"models.{family}")
+    return tuple(dict.fromkeys(_full(root) for root in roots if _is_there(root)))
+
+
+def _opened(measure: str) -> Iterator[str]:
+    """What opens the dumps that a measure reads."""
+    for read in registry.declarations("measures", measure)["READS"]:
+        kind = OF_OTHER_TASKS.get(read, read)
+        if exists(_full(f"dumps.{kind}")):
+            reader = registry.declarations("dumps", kind).get("READER", "dumps.reading")
+            yield reader.removeprefix(_full(""))
+
+
+def _is_there(root: str) -> bool:
+    module, _, name = root.partition(":")
+    return defines(_full(module), name) if ":" in root else exists(_full(module))
+
+
+def _full(root: str) -> str:
+    return f"{registry.PACKAGE.name}.{root}"
