@@ -292,7 +292,8 @@ def accuracy(config):
         rows.append((*n, *counts, test + 0.2, test + 0.01, test, 1.7, CHANCE, test / CHANCE, 1013))
     columns = "model fraction seed train_images steps parameters accuracy_train"
     columns += " accuracy_validation accuracy_test loss_test chance times_chance test_images"
-    return pd.DataFrame(rows, columns=columns.split())
+    table = pd.DataFrame(rows, columns=columns.split())
+    return table.assign(accuracy_all=np.nan, all_images=np.nan)  # of imported networks alone
 
 
 DRAWN = {"terms": 20}
