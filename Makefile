@@ -74,6 +74,7 @@ check: setup
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo --cache-dir .cache/import-linter
 	snakefmt --check Snakefile workflow
 
 lock:

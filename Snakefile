@@ -4,7 +4,7 @@
 #   data/<dataset variant>/                                 images, as one dataset module makes them
 #   results/<experiment>/data/splits.safetensors            splits, fractions
 #   results/<experiment>/data/{reference,probes}.safetensors  images shown to trained networks
-#   results/<experiment>/models/<model>/<fraction>/<seed>/  weights, history, metrics, card
+#   results/<experiment>/models/<model>/<fraction>/<seed>/  weights, history, card
 #   results/<experiment>/dumps/<kind>/<model>/<fraction>/<seed>.safetensors
 #   results/<experiment>/transfer/<task>/…                 the same for other tasks
 #   results/<experiment>/tables/<table>                     tidy, one row an observation
@@ -27,7 +27,6 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/dump.smk"
-include: "workflow/rules/transfer.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/report.smk"

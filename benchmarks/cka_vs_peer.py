@@ -52,7 +52,7 @@ def ours(shown, minibatches, folder):
                 for name, values in minibatch_grams(each, images)._asdict().items():
                     writer.write(f"{name}.{place:03d}", values)
         dumps.append(GramDump(path))
-    return cka.pair_table(dumps, cka.add_hsic(dumps, 0))
+    return list(cka.pair_tables(dumps, cka.add_hsic(dumps, 0)))
 
 
 def peer(shown, minibatches):

@@ -36,19 +36,18 @@ def work(kind, folder, times):
     output = folder / f"{kind}{times}.safetensors"
     if kind == "cka":
         from sightlines.measures import cka
+        from sightlines.run.measure import main
 
         grams = folder / f"gram{times}.safetensors"
-        outputs = {w.split(".")[0]: [folder / w] for w in cka.WRITES}
+        outputs = {w.split(".")[0]: [folder / w] for w in (*cka.TABLES, *cka.FILES)}
+        config = {"networks": ["vit/f000/s0"], "dumped": {"gram": ["vit/f000/s0"]}, "seed": 0}
         log = logging.getLogger("benchmark")
-        cka.main(Job("cka", {"networks": ["vit/f000/s0"]}, {"gram": [grams]}, outputs, folder, log))
+        main(Job("cka", config, {"gram": [grams]}, outputs, folder, log, member="cka"))
     else:
-        from tests.dumps.making_experiments import make_job
+        from tests.dumps.making_experiments import record
 
-        from sightlines.dumps import attention, gram
-
-        main = {"gram": gram.main, "attention": attention.main}[kind]
         reference = folder / str(times) / "reference.safetensors"
-        main(make_job(folder, folder / "data" / "dataset.json", reference, output))
+        record(kind, folder, folder / "data" / "dataset.json", reference, output)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -1,6 +1,6 @@
-"""Writes the pages that follow from the code: the manual of every key, the list of claims.
+"""Writes the pages that follow from the code: the manual of every key, claims, tables.
 
-python -m sightlines.manual            # rewrites workflow/config/README.md and docs/claims.md
+python -m sightlines.manual            # rewrites workflow/config/README.md, docs/{claims,tables}.md
 python -m sightlines.manual --check    # says whether they are current
 """
 
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from sightlines.claims.judge import all_claims
-from sightlines.core.errors import exit_status
+from sightlines.core.checkout import exit_status
 from sightlines.plan import registry
 from sightlines.plan.config import FOLDER, member_schema, read_schema
+from sightlines.plan.table_schemas import TYPES, Schema, schemas
 
 INTRODUCTION = """\
 # The manual of every key
@@ -58,6 +59,18 @@ them in `tables/claim_cases.csv`.
 | claim | tier | the paper says | statistic | needed | why this threshold | control | the paper |
 |---|---|---|---|---|---|---|---|
 """
+TABLES = """\
+# The tables
+
+<!-- Made by `python -m sightlines.manual` from TABLES and FILES of the modules that write them;
+edit those, not this. -->
+
+What lies in `results/<experiment>/tables/` (`history.csv` beside each network's weights), and what
+every column means. An experiment has the tables that its figures and claims read. An empty cell of
+a number, NaN in Parquet, is a value that does not exist: the meaning of its column says when, or
+what it is made from is undefined.
+
+"""
 
 
 def manual() -> str:
@@ -89,6 +102,35 @@ def claims() -> str:
     )
     lines = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
     return CLAIMS + "".join(f"| {line} |\n" for line in lines)
+
+
+def tables() -> str:
+    """The text of the tables' page."""
+    every = schemas()
+    kinds = "; ".join(f"`{name}`: {meaning}" for name, meaning in TYPES.items())
+    lines = ["| file | row | what |", "|---|---|---|"]
+    lines += [f"| {_link(s)} | {_cell(s.row)} | {_cell(s.about)} |" for s in every.values()]
+    lines += ["", f"Types: {kinds}."]
+    for schema in every.values():
+        lines += _described(schema) if schema.columns else []
+    return TABLES + "\n".join(lines) + "\n"
+
+
+def _link(schema: Schema) -> str:
+    anchor = "".join(c for c in schema.name if c.isalnum() or c in "_-")
+    return f"[`{schema.name}`](#{anchor})" if schema.columns else f"`{schema.name}`"
+
+
+def _described(schema: Schema) -> Iterator[str]:
+    yield from ("", f"## `{schema.name}`", "", f"{schema.about}. Made by `{schema.writer}.py`.", "")
+    yield from ("| column | type | unit | meaning |", "|---|---|---|---|")
+    for name, kind, unit, meaning, is_optional in schema.columns:
+        more = " (not in every experiment)" if is_optional else ""
+        yield f"| `{name}` | {kind} | {unit} | {_cell(meaning)}{more} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _has_section(node: dict[str, Any]) -> bool:
@@ -158,9 +200,18 @@ def _yaml(value: Any) -> str:
 
 def main() -> None:
     """Rewrite the pages, or check them."""
-    pages = {FOLDER / "README.md": manual(), FOLDER.parents[1] / "docs" / "claims.md": claims()}
+    docs = FOLDER.parents[1] / "docs"
+    pages = {
+        FOLDER / "README.md": manual(),
+        docs / "claims.md": claims(),
+        docs / "tables.md": tables(),
+    }
     if "--check" in sys.argv[1:]:
-        old = [str(path) for path, text in pages.items() if path.read_text() != text]
+        old = [
+            str(path)
+            for path, text in pages.items()
+            if not path.exists() or path.read_text() != text
+        ]
         sys.exit(bool(old) and f"out of date: {', '.join(old)}: python -m sightlines.manual")
     for path, text in pages.items():
         path.write_text(text)

@@ -53,7 +53,7 @@ def case(group, error, message, lost=()):
     return add
 
 
-def job(main, config, inputs, outputs, source=Path("sources"), earlier=True):
+def job(main, config, inputs, outputs, source=Path("sources"), earlier=True, member=""):
     """The command `main` on these files; an earlier result lies where each output will."""
     files = {name: [Path(p) for p in _listed(paths)] for name, paths in outputs.items()}
     for path in (p for paths in files.values() for p in paths if earlier):
@@ -61,7 +61,7 @@ def job(main, config, inputs, outputs, source=Path("sources"), earlier=True):
         if not path.exists():
             path.write_bytes(b"an earlier result")
     given = {name: [Path(p) for p in _listed(paths)] for name, paths in inputs.items()}
-    return lambda: main(Job("tests/job", config, given, files, Path(source), LOG))
+    return lambda: main(Job("tests/job", config, given, files, Path(source), LOG, member=member))
 
 
 def _listed(paths):

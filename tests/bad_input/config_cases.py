@@ -143,8 +143,9 @@ def grids_that_differ(here):
 
 
 @impossible(
-    "dataset: dataset.folder is '../photos': it must be a path below data_root, neither absolute "
-    "nor with '..'. Set data_root (or SIGHTLINES_DATA) to the folder above it."
+    "dataset: dataset.folder is '../photos': it must be a path below data_root (or "
+    "SIGHTLINES_DATA), neither absolute nor with '..'. Put the file or folder there, or set "
+    "data_root to the folder above it."
 )
 def image_folder_outside_of_data_root(here):
     return smoke(here, "dataset", {"kind": "imagefolder", "folder": "../photos", "size_px": 32})

@@ -8,29 +8,29 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+from sightlines.core import files
 from sightlines.core.errors import DiskError, TrainingError
 from sightlines.core.files import write_json
 from sightlines.datasets import imagefolder, prepare
-from sightlines.dumps import features, labelled
-from sightlines.measures import accuracy
+from sightlines.run import measure
 from sightlines.training import state
 from tests.bad_input.catalogue import case, job
 from tests.bad_input.file_cases import compared, dumped, trained
 from tests.bad_input.image_cases import SETTINGS, folder
-from tests.dumps import making_experiments as experiments
+from tests.measures.predicting import make_predictions
 
-METRICS = {"train_images": 7, "steps": 3, "parameters": 11, "accuracy_train": 0.5}
-METRICS |= {"accuracy_validation": 0.3, "accuracy_test": 0.3, "loss_test": 2.1, "chance": 0.1}
-METRICS |= {"confusion": [[3, 7], [5, 11]]}
+CARD = {"steps": 3, "parameters": 11}
 AGAIN = "Free some space or mend the folder's permissions, then run the same command again."
 
 
 def gathered(here: Path, table: Path):
-    """`sightlines.measures.accuracy` into `table`, whose folder may be impossible."""
-    write_json(here / "metrics.json", METRICS)
-    inputs = {"metrics.json": here / "metrics.json"}
+    """The measure `accuracy` into `table`, whose folder may be impossible."""
+    card = here / "vit" / "f100" / "s0" / "card.json"
+    write_json(card, CARD)
+    make_predictions(here / "predictions.safetensors")
+    inputs = {"predictions": here / "predictions.safetensors", "card.json": card}
     config = {"networks": ["vit/f100/s0"]}
-    return job(accuracy.main, config, inputs, {"accuracy": table}, earlier=False)
+    return job(measure.main, config, inputs, {"accuracy": table}, earlier=False, member="accuracy")
 
 
 def broken(monkeypatch, owner, name, number, when=lambda *_: True):
@@ -76,17 +76,12 @@ def disk_that_fills_up_under_a_dump(here, monkeypatch):
 @case(
     "disk",
     DiskError,
-    "cannot write {here}: No space left on device. " + AGAIN,
+    "cannot write {here}/dump.safetensors: No space left on device. " + AGAIN,
 )
-def disk_that_fills_up_under_a_scratch_file(here, monkeypatch):
-    dataset = experiments.make_dataset(here / "data", train=31, test=17)
-    probes = experiments.make_probes(dataset, here / "probes.safetensors", (7, 5, 3))
-    experiments.make_network(here, experiments.VIT, dataset)
-    inputs = {"dataset": dataset, "probes": probes}
-    inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
-    config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
-    broken(monkeypatch, labelled, "_fill", errno.ENOSPC)
-    return job(features.main, config, inputs, {"dump": here / "dump.safetensors"})
+def disk_that_fills_up_under_the_rows_of_a_dump(here, monkeypatch):
+    command = dumped(here, kind="features")
+    broken(monkeypatch, files.TensorWriter, "write", errno.ENOSPC)
+    return command
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -95,7 +90,7 @@ Usage = namedtuple("Usage", "total used free")
 @case(
     "disk",
     DiskError,
-    "the Gram dump {here}/dump.safetensors needs 0 MB, but the disk of {here} has 0 MB free. "
+    "the gram dump {here}/dump.safetensors needs 0 MB, but the disk of {here} has 0 MB free. "
     "Free some space, or shrink the dump in the config.",
 )
 def disk_too_small_for_a_dump(here, monkeypatch):

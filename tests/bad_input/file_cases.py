@@ -9,14 +9,15 @@ import pandas as pd
 from sightlines.core.errors import ConfigError, ResultError, TrainingError, WeightsError
 from sightlines.core.files import read_json, write_json, write_tensors
 from sightlines.datasets import split
-from sightlines.dumps import features, gram
 from sightlines.dumps.reading import GramDump
 from sightlines.figures import fig01_cka_within
-from sightlines.measures import accuracy, attention_distance, cka, curves, data_fractions
+from sightlines.plan import registry
 from sightlines.results.tables import COLUMNS
+from sightlines.run import dump, measure
 from tests.bad_input.catalogue import case, job
 from tests.dumps import making_experiments as experiments
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram
+from tests.measures.predicting import make_predictions
 from tests.training import jobs
 
 REBUILD = "Delete it and run snakemake again to rebuild it."
@@ -79,20 +80,24 @@ def probes_drawn_from_splits_of_another_dataset(here):
 # -- weights and cards -------------------------------------------------------------------
 
 
-def dumped(here, change=None, damage=None, sizes=(7, 5), main=gram.main):
-    """A dump, `sightlines.dumps.gram` if not another, of an untrained ViT."""
+def dumped(here, change=None, damage=None, sizes=(7, 5), kind="gram"):
+    """A dump, of Grams if not another, of an untrained ViT."""
     dataset = experiments.make_dataset(here / "data", train=13, test=17)
-    inputs = {
-        "dataset": dataset,
+    splits = {
         "reference": experiments.make_reference(dataset, here / "reference.safetensors", sizes),
         "probes": experiments.make_probes(dataset, here / "probes.safetensors", (5, 3, 2)),
     }
     experiments.make_network(here, experiments.VIT, dataset, change=change)
     if damage:
         damage(here)
-    inputs |= {"weights": here / "weights.safetensors", "card": here / "card.json"}
+    inputs = {
+        "dataset": dataset,
+        "splits": splits[registry.declarations("dumps", kind)["SPLITS"]],
+        "weights": here / "weights.safetensors",
+        "card": here / "card.json",
+    }
     config = {"network": ["vit", "f000", "s0"], "compute": experiments.COMPUTE}
-    return job(main, config, inputs, {"dump": here / "dump.safetensors"})
+    return job(dump.main, config, inputs, {"dump": here / "dump.safetensors"}, member=kind)
 
 
 def rewritten(name, edit):
@@ -207,7 +212,7 @@ def reference_images_of_another_dataset(here):
 
 @case("files", ResultError, f"{{here}}/probes.safetensors {OTHER}")
 def probe_images_of_another_dataset(here):
-    return dumped(here, damage=other_images, main=features.main)
+    return dumped(here, damage=other_images, kind="features")
 
 
 @case(
@@ -269,7 +274,7 @@ def training_on_splits_of_another_dataset(here):
 
 
 def compared(here, damage=None, networks=("vit/f100/s0", "vit/f100/s1"), **second):
-    """`sightlines.measures.cka` on two Gram dumps."""
+    """The measure `cka` on two Gram dumps."""
     for place, slug in enumerate(("vit/f100/s0", "vit/f100/s1")):
         minibatches = random_minibatches(place, [11, 13], [3, 5])
         own = second if place else {}
@@ -279,7 +284,8 @@ def compared(here, damage=None, networks=("vit/f100/s0", "vit/f100/s1"), **secon
     names = ("layers.csv", "cka.parquet", "cka_shuffled.parquet", "cka_degenerate.csv")
     outputs = {name.split(".")[0]: here / "tables" / name for name in names}
     inputs = {"gram": [here / "0.safetensors", here / "1.safetensors"]}
-    return job(cka.main, {"networks": list(networks), "seed": 1}, inputs, outputs)
+    config = {"networks": list(networks), "dumped": {"gram": list(networks)}, "seed": 1}
+    return job(measure.main, config, inputs, outputs, member="cka")
 
 
 @case(
@@ -335,7 +341,8 @@ def attention_dump_where_a_gram_dump_should_be(here):
     statistics = {name: [np.ones((5, 2, 3))] for name in ("distance_px", "entropy_nats")}
     write_attention(here / "heads.safetensors", statistics)
     inputs = {"gram": here / "heads.safetensors"}
-    return job(cka.main, {"networks": ["vit/f100/s0"]}, inputs, {"cka": here / "cka.parquet"})
+    outputs = {"cka": here / "cka.parquet"}
+    return job(measure.main, {"networks": ["vit/f100/s0"]}, inputs, outputs, member="cka")
 
 
 @case(
@@ -348,7 +355,8 @@ def attention_dump_without_a_statistic(here):
     write_attention(here / "heads.safetensors", {"distance_px": [np.ones((5, 2, 3))]})
     outputs = {"attention_distance": here / "attention_distance.csv"}
     inputs = {"attention": here / "heads.safetensors"}
-    return job(attention_distance.main, {"networks": ["vit/f100/s0"]}, inputs, outputs)
+    config = {"networks": ["vit/f100/s0"]}
+    return job(measure.main, config, inputs, outputs, member="attention_distance")
 
 
 def drawn(here, cka_bytes, layers_bytes):
@@ -390,7 +398,8 @@ def table_that_is_a_picture(here):
     (here / "layers.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
     inputs = {name: here / name for name in ("cka.parquet", "layers.csv")}
     config = {"networks": ["vit/f100/s0"]}
-    return job(data_fractions.main, config, inputs, {"data_fractions": here / "out.csv"})
+    outputs = {"data_fractions": here / "out.csv"}
+    return job(measure.main, config, inputs, outputs, member="data_fractions")
 
 
 @case(
@@ -401,15 +410,17 @@ def table_that_is_a_picture(here):
 def history_without_columns(here):
     (here / "history.csv").write_text("step,loss\n1,2\n")
     inputs, outputs = {"history.csv": here / "history.csv"}, {"curves": here / "curves.csv"}
-    return job(curves.main, {"networks": ["vit/f100/s0"]}, inputs, outputs)
+    return job(measure.main, {"networks": ["vit/f100/s0"]}, inputs, outputs, member="curves")
 
 
 @case(
     "files",
     ResultError,
-    "cannot read {here}/metrics.json: it holds NaN, which is not a finite number. " + REBUILD,
+    "cannot read {here}/card.json: it holds NaN, which is not a finite number. " + REBUILD,
 )
-def metrics_with_nan(here):
-    (here / "metrics.json").write_text('{"accuracy_test": NaN}')
-    inputs, outputs = {"metrics.json": here / "metrics.json"}, {"accuracy": here / "accuracy.csv"}
-    return job(accuracy.main, {"networks": ["vit/f100/s0"]}, inputs, outputs)
+def card_with_nan(here):
+    (here / "card.json").write_text('{"parameters": NaN}')
+    make_predictions(here / "predictions.safetensors")
+    inputs = {"predictions": here / "predictions.safetensors", "card.json": here / "card.json"}
+    outputs = {"accuracy": here / "accuracy.csv"}
+    return job(measure.main, {"networks": ["vit/f100/s0"]}, inputs, outputs, member="accuracy")

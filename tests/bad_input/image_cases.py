@@ -10,7 +10,7 @@ from PIL import Image
 
 from sightlines.core.errors import DataError, MissingSourceError
 from sightlines.datasets import imagefolder, prepare
-from sightlines.dumps import gram
+from sightlines.run import dump
 from tests.bad_input.catalogue import case, job
 from tests.datasets.test_imagefolder import bomb
 from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_reference
@@ -201,9 +201,10 @@ def photograph_edited_before_it_is_decoded(here):
     imagefolder.prepare(SETTINGS, source, here / "data", logging.getLogger("tests"))
     dataset = here / "data" / "dataset.json"
     make_network(here, VIT, dataset)
-    inputs = {"dataset": dataset, "reference": make_reference(dataset, here / "reference", [4])}
+    inputs = {"dataset": dataset, "splits": make_reference(dataset, here / "reference", [4])}
     inputs |= {name.split(".")[0]: here / name for name in ("weights.safetensors", "card.json")}
     config = {"network": ["vit", "f000", "s0"], "compute": COMPUTE}
     for path in root.glob("dog/*.png"):
         path.write_bytes(path.read_bytes() + b"edited")
-    return job(gram.main, config, inputs, {"dump": here / "dump.safetensors"}, source)
+    outputs = {"dump": here / "dump.safetensors"}
+    return job(dump.main, config, inputs, outputs, source, member="gram")

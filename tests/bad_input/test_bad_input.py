@@ -23,6 +23,7 @@ from tests.bad_input import (
     image_cases,
 )
 from tests.bad_input.catalogue import CASES, contents
+from tests.measures.predicting import make_predictions
 from tests.workflow.conftest import snakemake
 
 MODULES = (archive_cases, config_cases, disk_cases, file_cases, image_cases)
@@ -88,27 +89,37 @@ def test_a_training_that_diverged_keeps_its_last_good_state(tmp_path):
 
 
 def command_line(module, config, inputs, outputs, log):
-    words = [sys.executable, "-m", module, "--config", json.dumps(config), "--log", log]
+    words = [sys.executable, "-m", *module.split(), "--config", json.dumps(config), "--log", log]
     for flag, groups in (("--input", inputs), ("--output", outputs)):
         for name, path in groups.items():
             words += [flag, name, path]
     return subprocess.run(words, capture_output=True, text=True)
 
 
+def card_of(here):
+    return here / "vit" / "f100" / "s0" / "card.json"
+
+
+def write_card(here, text):
+    card_of(here).parent.mkdir(parents=True)
+    card_of(here).write_text(text)
+
+
 def accuracy(here, table, log):
     config = {"networks": ["vit/f100/s0"]}
-    inputs = {"metrics.json": here / "metrics.json"}
-    return command_line("sightlines.measures.accuracy", config, inputs, {"accuracy": table}, log)
+    make_predictions(here / "predictions.safetensors")
+    inputs = {"predictions": here / "predictions.safetensors", "card.json": card_of(here)}
+    return command_line("sightlines.run.measure accuracy", config, inputs, {"accuracy": table}, log)
 
 
 def test_a_command_says_what_is_wrong_in_one_line(tmp_path):
-    (tmp_path / "metrics.json").write_text('{"half": ')
+    write_card(tmp_path, '{"half": ')
     (tmp_path / "accuracy.csv").write_text("an earlier result")
     log = tmp_path / "logs" / "measure" / "accuracy.log"
     done = accuracy(tmp_path, tmp_path / "accuracy.csv", log)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == (
-        f"[measure/accuracy] ResultError: cannot read {tmp_path}/metrics.json: Expecting value: "
+        f"[measure/accuracy] ResultError: cannot read {card_of(tmp_path)}: Expecting value: "
         "line 1 column 10 (char 9). Delete it and run snakemake again to rebuild it. "
         f"(log: {log})\n"
     )
@@ -119,7 +130,7 @@ def test_a_command_says_what_is_wrong_in_one_line(tmp_path):
 
 
 def test_a_log_that_cannot_be_written_is_no_traceback(tmp_path):
-    (tmp_path / "metrics.json").write_text(json.dumps(disk_cases.METRICS))
+    write_card(tmp_path, json.dumps(disk_cases.CARD))
     (tmp_path / "logs").write_text("a file")
     done = accuracy(tmp_path, tmp_path / "accuracy.csv", tmp_path / "logs" / "a.log")
     assert done.returncode == 1
@@ -147,7 +158,7 @@ def tiny_disk(tmp_path):
 
 
 def test_a_disk_that_is_really_full(tmp_path, tiny_disk):
-    (tmp_path / "metrics.json").write_text(json.dumps(disk_cases.METRICS))
+    write_card(tmp_path, json.dumps(disk_cases.CARD))
     table = tiny_disk / "accuracy.csv"
     table.write_text("an earlier result")
     filler = tiny_disk / "filler"

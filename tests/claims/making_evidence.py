@@ -8,6 +8,7 @@ from sightlines.claims.evidence import Evidence
 from sightlines.claims.verdict import judge
 from sightlines.core.files import TensorWriter, write_table
 from sightlines.plan.networks import Network, per_cent
+from sightlines.results.opening import Opened
 from sightlines.results.tables import COLUMNS
 
 GROUPS = 4
@@ -50,7 +51,7 @@ def make_evidence(folder, tables, slugs=SLUGS, models=MODELS, accuracy=None, siz
         "tasks": {},
         "figures": [],
     }
-    return Evidence(config, paths)
+    return Evidence(config, Opened(paths.values()))
 
 
 def accuracy_table(slugs, accuracy, sizes):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightlines.claims.claim import NotMeasured
+from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.fig02_cka_across import match, top_third
 from sightlines.claims.statistics import depths
 from tests.claims.making_evidence import (

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from sightlines.claims.claim import NotMeasured
+from sightlines.claims.evidence import NotMeasured
 from tests.claims.making_evidence import (
     MEANS,
     RESNET,

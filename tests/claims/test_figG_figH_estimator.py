@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightlines.claims.claim import NotMeasured
+from sightlines.claims.evidence import NotMeasured
 from tests.claims.making_evidence import (
     GROUPS,
     MEANS,

@@ -1,17 +1,15 @@
 """All claims together: what they declare, their order, opinions, and the tables of verdicts."""
 
-import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sightlines.claims.cases import each, each_pair
-from sightlines.claims.claim import Case, NotMeasured, exactly
-from sightlines.claims.judge import INDICES, all_claims, case_table, claim_table, main
-from sightlines.claims.verdict import VERDICTS, Verdict, judge
-from sightlines.core.files import read_table
-from sightlines.jobs.command import Job
+from sightlines.claims.claim import Case, exactly
+from sightlines.claims.evidence import NotMeasured
+from sightlines.claims.judge import INDICES, all_claims, case_table, claim_table
+from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.tables import COLUMNS
 from tests.claims.making_evidence import RESNET, SLUGS, TRAINED, VIT, claim, make_evidence
@@ -34,7 +32,8 @@ def test_claims_are_in_the_papers_order_and_none_is_missing():
     numbered = [f"C{number}" for number in range(1, 33)]
     extra = {"C16": "C16b", "C17": "C17b", "C20": "C20b"}
     expected = [one for n in numbered for one in (n, extra.get(n)) if one] + ["V1", "V2"]
-    assert found == expected
+    assert [one for one in found if one in expected] == expected
+    assert len(set(found)) == len(found)
 
 
 def test_claims_about_similarity_have_opinions():
@@ -98,24 +97,6 @@ def test_tables_of_verdicts(tmp_path):
     assert second["verdict"] == "not run" and np.isnan(second["value"])
     assert lines["outcome"].tolist() == ["holds", "fails", "holds"]
     assert lines["control_passes"].tolist() == [True, True, False]
-
-
-def test_the_command_writes_a_verdict_for_every_claim_even_of_nothing(tmp_path):
-    evidence = make_evidence(tmp_path, {}, SLUGS[2:])
-    job = Job(
-        name="claims",
-        source=tmp_path,
-        config=evidence.config,
-        inputs={"tables": [tmp_path / "accuracy.csv"]},
-        outputs={n: [tmp_path / f"out/{n}.csv"] for n in ("claims", "claim_cases")},
-        log=logging.getLogger("test"),
-    )
-    main(job)
-    table = read_table(tmp_path / "out/claims.csv")
-    assert table["claim"].tolist() == [own.id for own in CLAIMS]
-    assert set(table["verdict"]) <= set(VERDICTS)
-    assert set(table["verdict"]) == {"not run"}
-    assert table["because"].str.len().min() > 10
 
 
 def reading(evidence, *networks):

@@ -1,4 +1,4 @@
-"""Statistics of CKA maps against slow twins written from the dossier's words (§16)."""
+"""Statistics of CKA maps against slow twins that compute them by loops."""
 
 import numpy as np
 import pytest

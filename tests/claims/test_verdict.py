@@ -10,15 +10,16 @@ from sightlines.claims.claim import (
     Case,
     Claim,
     Criterion,
-    NotMeasured,
     Reading,
     exactly,
     from_draws,
     from_replicates,
     from_shares,
 )
+from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.statistics import resampled
-from sightlines.claims.verdict import VERDICTS, judge
+from sightlines.claims.verdict import judge
+from sightlines.results.verdict_words import VERDICTS
 from sightlines.stats.jackknife import leave_one_out
 from tests.claims.making_evidence import MEANS
 from tests.rounding import rounded

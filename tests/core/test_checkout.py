@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sightlines.core import checkout
-from sightlines.core.checkout import CHECKOUT, other_code, require_own_code
-from sightlines.core.errors import CheckoutError, exit_status
+from sightlines.core.checkout import CHECKOUT, exit_status, other_code, require_own_code
+from sightlines.core.errors import CheckoutError
 from tests.making_environments import make_environment
 
 CODE = "src/sightlines/core/checkout.py"

@@ -70,14 +70,32 @@ def test_streamed_tensors_are_ordinary_safetensors_of_the_predicted_size(tmp_pat
         reader["c"]
 
 
-def test_tensors_out_of_order_or_missing_are_refused(tmp_path):
+def test_tensors_may_take_turns(tmp_path):
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(5, 3)), rng.integers(0, 9, (4, 2))
+    shapes = {"a": ("F64", (5, 3)), "empty": ("F32", (0, 2)), "b": ("I64", (4, 2))}
+    pieces = [("b", b[:1]), ("a", a[:2]), ("empty", np.zeros((0, 2))), ("b", b[1:]), ("a", a[2:])]
+    path = tmp_path / "x.safetensors"
+    files.write_tensor_file(path, files.TensorFile(shapes, {"k": 1}, iter(pieces)))
+    in_order = {"a": a, "empty": np.zeros((0, 2), np.float32), "b": b}
+    files.write_tensors(tmp_path / "in_order", in_order, {"k": 1})
+    assert path.read_bytes() == (tmp_path / "in_order").read_bytes()
+
+
+def test_tensors_undeclared_too_large_or_missing_are_refused(tmp_path):
     shapes = {"a": ("F32", (2,)), "b": ("F32", (2,))}
     path = tmp_path / "x.safetensors"
     with (
-        pytest.raises(ValueError, match="'b', expected 'a'"),
+        pytest.raises(ValueError, match=r"'c', which is not declared: \['a', 'b'\]"),
         files.TensorWriter(path, shapes, {}) as writer,
     ):
-        writer.write("b", np.zeros(2))
+        writer.write("c", np.zeros(2))
+    with (
+        pytest.raises(ValueError, match="8 bytes of 'a', where 4 are missing"),
+        files.TensorWriter(path, shapes, {}) as writer,
+    ):
+        writer.write("a", np.zeros(1))
+        writer.write("a", np.zeros(2))
     with (
         pytest.raises(ValueError, match=r"not completely written: \['b'\]"),
         files.TensorWriter(path, shapes, {}) as writer,

@@ -16,7 +16,7 @@ import pytest
 from sightlines.core.errors import DataError
 from sightlines.core.files import read_json
 from sightlines.datasets import cifar10, cifar100, download
-from sightlines.datasets.cifar_archive import Release
+from sightlines.datasets.cifar_release import Release
 from sightlines.datasets.unpickling import read_pickle
 
 LOG = logging.getLogger("test")
@@ -322,6 +322,6 @@ def test_prepare_downloads_what_is_missing(server, tmp_path):
 
 
 def test_official_checksums_are_those_of_the_real_release():
-    assert cifar10.MD5 == "c58f30108f718f92721af3b95e74349a"
-    assert cifar100.MD5 == "eb9058c3a382ffc7106e4002c42a8d85"
+    assert cifar10.CIFAR.release.md5 == "c58f30108f718f92721af3b95e74349a"
+    assert cifar100.CIFAR.release.md5 == "eb9058c3a382ffc7106e4002c42a8d85"
     assert cifar10.check({}) == (32, 10)

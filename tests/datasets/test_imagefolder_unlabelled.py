@@ -9,10 +9,9 @@ from sightlines.core.errors import DataError
 from sightlines.core.files import TensorReader
 from sightlines.datasets import imagefolder, prepare, split
 from sightlines.datasets.store import UNLABELLED, read_dataset, read_labels
-from sightlines.dumps import gram
 from sightlines.jobs.command import Job
 from tests.datasets.test_imagefolder import SETTINGS, make_folder, picture
-from tests.dumps.making_experiments import VIT, make_dataset, make_job, make_network
+from tests.dumps.making_experiments import VIT, make_dataset, make_network, record
 from tests.measures.test_cka import run_main
 
 LOG = logging.getLogger("test")
@@ -68,7 +67,7 @@ def layouts(tmp_path_factory):
             dataset = prepared(here)
         make_network(here, VIT, make_dataset(here / "other", size_px=16))
         reference = divided(here, dataset, "reference")
-        gram.main(make_job(here, dataset, reference, here / "gram.safetensors"))
+        record("gram", here, dataset, reference, here / "gram.safetensors")
         training = TensorReader(divided(here, dataset, "training"))
         tables = run_main(here, [here / "gram.safetensors"], ["vit/f000/s0"])
         found[layout] = dataset, training, tables["cka"]

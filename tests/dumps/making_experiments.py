@@ -1,13 +1,16 @@
-"""Random images, chosen ones, and untrained networks on disk: what a dump command reads."""
+"""Random images, chosen ones, and untrained networks on disk: what a recorder is shown."""
 
 import logging
 
 import numpy as np
 
-from sightlines.core.files import sha256, write_json, write_npy, write_tensors
+from sightlines.core.devices import prepare
+from sightlines.core.files import sha256, write_json, write_npy, write_tensor_file, write_tensors
 from sightlines.datasets import split, store
+from sightlines.dumps.network import Shown, ShownImages
 from sightlines.jobs.command import Job
 from sightlines.models import building
+from sightlines.plan.networks import Network
 from sightlines.plan.registry import load
 
 COMPUTE = {"device": "cpu", "threads": 1, "workers": 0, "batch_size": 7}
@@ -50,6 +53,24 @@ def make_reference(dataset, path, sizes):
     return _write(dataset, path, tensors)
 
 
+def make_splits(dataset, path, validation=11, tenth=5):
+    """Validation images, test images from the last to the first, and training images.
+
+    So many of these (`tenth`) are those of f010.
+    """
+    counts = store.read_dataset(dataset)["counts"]
+    order = np.random.Generator(np.random.Philox(5)).permutation(counts["train"])
+    train = np.sort(order[validation:])
+    few = order[validation : validation + tenth]
+    tensors = {
+        "train": train,
+        "train_from_per_cent": np.where(np.isin(train, few), 10, 100),
+        "validation": np.sort(order[:validation]),
+        "test": np.arange(counts["test"])[::-1],
+    }
+    return _write(dataset, path, tensors)
+
+
 def make_probes(dataset, path, sizes):
     """So many images for probes: training images, held-out ones, test images."""
     rng = np.random.Generator(np.random.Philox(3))
@@ -85,15 +106,30 @@ def make_network(folder, config, dataset, seed=3, change=None):
     return model
 
 
-def make_job(folder, dataset, splits, output, network=("vit", "f000", "s0")):
-    """What the command line of a dump says; `splits` is named `reference` or `probes`."""
-    inputs = {"dataset": dataset, splits.stem: splits}
+def open_shown(folder, dataset, splits, network=("vit", "f000", "s0")):
+    """The network of a folder, shown the images that `splits` names."""
+    compute = prepare(COMPUTE)
+    images = ShownImages.open(dataset, splits, folder, compute, COMPUTE["batch_size"])
+    weights, card = folder / "weights.safetensors", folder / "card.json"
+    return Shown.of(images, Network(*network), weights, card, compute)
+
+
+def record(kind, folder, dataset, splits, path, **uses):
+    """Write what a recorder records of the network of a folder."""
+    shown = open_shown(folder, dataset, splits)
+    write_tensor_file(path, load("dumps", kind).record(shown, **uses))
+
+
+def make_job(kind, folder, dataset, splits, output, network=("vit", "f000", "s0"), **uses):
+    """What the command line of a dump says."""
+    inputs = {"dataset": dataset, "splits": splits}
     inputs |= {"weights": folder / "weights.safetensors", "card": folder / "card.json"}
     return Job(
         "dump",
-        {"network": list(network), "compute": COMPUTE},
+        {"network": list(network), "compute": COMPUTE, **uses},
         {name: [path] for name, path in inputs.items()},
         {"dump": [output]},
         folder,
-        logging.getLogger("test"),
+        logging.getLogger("sightlines"),
+        member=kind,
     )

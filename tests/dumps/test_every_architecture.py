@@ -1,20 +1,18 @@
 """Every kind of dump takes every architecture that the planner gives it, and says what it saw."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 from sightlines.core import files
-from sightlines.dumps import features, gram
+from sightlines.dumps import gram
 from sightlines.dumps.reading import GramDump
 from sightlines.models import building
-from sightlines.models.layers import capture
+from sightlines.models.layers import block_outputs, capture
 from sightlines.plan import registry
 from tests.dumps import making_experiments as making
 from tests.dumps.grams import assert_gram
-from tests.dumps.test_dump_commands import shown
+from tests.dumps.test_recorders import shown
 from tests.rounding import assert_rounded
 
 REFERENCE = [13, 9]
@@ -43,17 +41,18 @@ def experiment(tmp_path):
     dataset = making.make_dataset(tmp_path / "data")
     making.make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
     making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
+    making.make_splits(dataset, tmp_path / "splits.safetensors")
     return dataset
 
 
 def dump(kind, name, folder, experiment):
-    """Run one dump of one network; returns the network and the file."""
+    """Make one dump of one network; returns the network and the file."""
     here = folder / name
     model = making.make_network(here, NETS[name], experiment)
-    splits = folder / f"{registry.declarations('dumps', kind)['SPLITS']}.safetensors"
-    job = making.make_job(here, experiment, splits, here / f"{kind}.safetensors")
-    job = dataclasses.replace(job, config=job.config | SECTIONS)
-    registry.load("dumps", kind).main(job)
+    declared = registry.declarations("dumps", kind)
+    splits = folder / f"{declared['SPLITS']}.safetensors"
+    uses = {key: SECTIONS[key] for key in declared.get("USES", ())}
+    making.record(kind, here, experiment, splits, here / f"{kind}.safetensors", **uses)
     return model.eval(), here / f"{kind}.safetensors"
 
 
@@ -105,7 +104,7 @@ def test_grams_are_those_of_the_layers(tmp_path, experiment, name):
 def test_features_of_networks_without_class_token(tmp_path, experiment, name):
     model, path = dump("features", name, tmp_path, experiment)
     reader = files.TensorReader(path)
-    layers = features.probed_layers(building.layers_of(NETS[name]["family"], model))
+    layers = block_outputs(building.layers_of(NETS[name]["family"], model))
     names = ["block00.out", "block01.out", "norm"]
     assert [layer.name for layer in layers] == names == reader.meta["layers"]
     tensors = {f"{pool}.{layer}" for pool in ("mean", "first") for layer in names}

@@ -13,9 +13,9 @@ from tests.dumps.making_experiments import (
     RESNET,
     VIT,
     make_dataset,
-    make_job,
     make_network,
     make_reference,
+    record,
 )
 from tests.rounding import assert_rounded
 
@@ -40,7 +40,7 @@ def dump(tmp_path, experiment, config=VIT, change=None):
     folder = tmp_path / config["family"]
     model = make_network(folder, config, experiment, change=change)
     output, reference = folder / "heads.safetensors", tmp_path / "reference.safetensors"
-    heads.main(make_job(folder, experiment, reference, output))
+    record("heads", folder, experiment, reference, output)
     return model.eval(), output
 
 

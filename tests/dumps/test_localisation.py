@@ -3,20 +3,20 @@ import pytest
 import torch
 
 from sightlines.core import files
-from sightlines.core.errors import ConfigError, DiskError, ResultError
+from sightlines.core.errors import ConfigError, ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import localisation, localisation_hsic
 from sightlines.dumps.localisation_hsic import cell_positions, centred_pairs, token_patch_hsic
 from sightlines.dumps.localisation_reading import LocalisationDump
-from sightlines.dumps.network import Shown
-from sightlines.models.layers import capture
+from sightlines.models.layers import block_outputs, capture
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
     make_dataset,
-    make_job,
     make_network,
     make_reference,
+    open_shown,
+    record,
 )
 from tests.reference.cka_song import hsic_song
 from tests.rounding import assert_rounded
@@ -39,16 +39,16 @@ def experiment(tmp_path):
     return dataset
 
 
-def job_of(folder, experiment):
-    reference = experiment.parents[1] / "reference.safetensors"
-    return make_job(folder, experiment, reference, folder / "localisation.safetensors")
+def reference_of(experiment):
+    return experiment.parents[1] / "reference.safetensors"
 
 
 def dump(tmp_path, experiment, config, change=None):
     folder = tmp_path / config["family"]
     model = make_network(folder, config, experiment, change=change)
-    localisation.main(job_of(folder, experiment))
-    return model.eval(), folder / "localisation.safetensors"
+    path = folder / "localisation.safetensors"
+    record("localisation", folder, experiment, reference_of(experiment), path)
+    return model.eval(), path
 
 
 def random(*shape, seed=1):
@@ -85,9 +85,7 @@ def test_dump_agrees_with_loops_over_tokens_and_patches(tmp_path, experiment, co
     model, path = dump(tmp_path, experiment, config)
     found = LocalisationDump(path)
     splits = files.TensorReader(tmp_path / "reference.safetensors")
-    layers = localisation.localised_layers(
-        Shown.open(job_of(path.parent, experiment), "reference").layers
-    )
+    layers = block_outputs(open_shown(path.parent, experiment, reference_of(experiment)).layers)
     names = ["block00.out", "block01.out", *([] if config is RESNET else ["norm"])]
     assert [row["name"] for row in found.layers] == names
     assert found.grid == ((4, 4) if config is RESNET else (2, 2))
@@ -235,13 +233,6 @@ def test_activations_that_overflow_name_their_layer_and_leave_no_file(tmp_path, 
 def test_minibatches_of_three_images_are_refused(tmp_path, experiment):
     make_reference(experiment, tmp_path / "reference.safetensors", [5, 3])
     with pytest.raises(ConfigError, match=r"has 3 images.*reference_batch_size"):
-        dump(tmp_path, experiment, VIT)
-
-
-def test_too_little_disk_is_said_before_the_first_image(tmp_path, experiment, monkeypatch):
-    usage = files.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DiskError, match=r"localisation dump .* needs .* MB"):
         dump(tmp_path, experiment, VIT)
 
 

@@ -1,14 +1,15 @@
-import logging
-
 import numpy as np
 import pytest
 import torch
 
 from sightlines.core import files
-from sightlines.core.errors import DiskError, ResultError
+from sightlines.core.devices import prepare
+from sightlines.core.errors import ResultError
+from sightlines.datasets.reading import normalise
 from sightlines.dumps import gram, pixels
+from sightlines.dumps.network import ShownImages
 from sightlines.dumps.reading import GramDump, check_together
-from sightlines.jobs.command import Job
+from sightlines.models.layers import capture
 from sightlines.plan import registry
 from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import (
@@ -16,9 +17,10 @@ from tests.dumps.making_experiments import (
     RESNET,
     VIT,
     make_dataset,
-    make_job,
     make_network,
     make_reference,
+    open_shown,
+    record,
 )
 from tests.rounding import rounded
 
@@ -38,16 +40,9 @@ def experiment(tmp_path):
     return dataset, make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
 
 
-def pixel_job(experiment, output):
-    dataset, reference = experiment
-    return Job(
-        "dump/pixels",
-        {"compute": COMPUTE},
-        {"dataset": [dataset], "reference": [reference]},
-        {"dump": [output]},
-        output.parent,
-        logging.getLogger("test"),
-    )
+def record_pixels(experiment, output):
+    shown = ShownImages.open(*experiment, output.parent, prepare(COMPUTE), COMPUTE["batch_size"])
+    files.write_tensor_file(output, pixels.record(shown))
 
 
 def test_it_is_no_dump_of_networks():
@@ -56,7 +51,7 @@ def test_it_is_no_dump_of_networks():
 
 def test_each_minibatch_has_the_gram_of_its_centred_pixels(tmp_path, experiment):
     dataset, reference = experiment
-    pixels.main(pixel_job(experiment, tmp_path / "pixels.safetensors"))
+    record_pixels(experiment, tmp_path / "pixels.safetensors")
     found = GramDump(tmp_path / "pixels.safetensors")
     assert found.network.slug == "pixels/f000/s0" and found.batch_sizes == REFERENCE
     assert [row["features"] for row in found.layers] == [3 * 8 * 8]
@@ -73,40 +68,28 @@ def test_each_minibatch_has_the_gram_of_its_centred_pixels(tmp_path, experiment)
 def test_it_goes_together_with_the_networks_grams_and_is_the_same_bytes_again(tmp_path, experiment):
     paths = [tmp_path / f"{turn}.safetensors" for turn in "ab"]
     for path in paths:
-        pixels.main(pixel_job(experiment, path))
+        record_pixels(experiment, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     make_network(tmp_path / "vit", VIT, experiment[0])
-    gram.main(make_job(tmp_path / "vit", *experiment, tmp_path / "gram.safetensors"))
+    record("gram", tmp_path / "vit", *experiment, tmp_path / "gram.safetensors")
     both = [GramDump(tmp_path / "gram.safetensors"), GramDump(paths[0])]
     check_together(both, ["vit/f000/s0", "pixels/f000/s0"])
 
 
 def test_pixels_have_no_sizes_of_activations(tmp_path, experiment):
-    pixels.main(pixel_job(experiment, tmp_path / "p"))
+    record_pixels(experiment, tmp_path / "p")
     with pytest.raises(ResultError, match=r"largest\.000 should be \(1,\), found nothing. Delete"):
         GramDump(tmp_path / "p").largest(0)
     with pytest.raises(ResultError, match=r"median\.001 should be \(1,\), found nothing. Delete"):
         GramDump(tmp_path / "p").median(1)
 
 
-def test_too_little_disk_is_said_first(tmp_path, experiment, monkeypatch):
-    usage = files.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DiskError, match=r"the pixel Grams .* needs"):
-        pixels.main(pixel_job(experiment, tmp_path / "p"))
-
-
 @pytest.mark.parametrize("config", [VIT, RESNET], ids=["vit", "resnet"])
 def test_gram_dumps_say_how_large_activations_are(tmp_path, experiment, config):
-    from sightlines.datasets.reading import normalise
-    from sightlines.dumps.network import Shown
-    from sightlines.models.layers import capture
-
     make_network(tmp_path / "net", config, experiment[0])
-    job = make_job(tmp_path / "net", *experiment, tmp_path / "gram.safetensors")
-    gram.main(job)
+    record("gram", tmp_path / "net", *experiment, tmp_path / "gram.safetensors")
     found = GramDump(tmp_path / "gram.safetensors")
-    shown = Shown.open(job, "reference")
+    shown = open_shown(tmp_path / "net", *experiment)
     images = np.load(experiment[0].parent / "test_images.npy").transpose(0, 3, 1, 2)
     for minibatch, indices in enumerate(shown.reference_minibatches()):
         kept = {}

@@ -25,9 +25,9 @@ from tests.dumps.making_experiments import (
     RESNET,
     VIT,
     make_dataset,
-    make_job,
     make_network,
     make_reference,
+    record,
 )
 from tests.reference.receptive_field_loops import mean_map
 from tests.rounding import assert_rounded, rounded
@@ -341,7 +341,7 @@ def test_channels_are_distinct_repeatable_and_shared_by_a_block():
     assert chosen_channels(0, 12, 64).tolist() == list(range(12))
 
 
-# -- the command -----------------------------------------------------------------------------
+# -- the recorder -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -355,9 +355,8 @@ def dump(folder, experiment, config, change=None, **settings):
     model = make_network(folder, config, experiment, change=change)
     output = folder / "dump.safetensors"
     reference = experiment.parents[1] / "reference.safetensors"
-    job = make_job(folder, experiment, reference, output)
-    job.config["receptive_field"] = SETTINGS | settings
-    receptive_field.main(job)
+    uses = {"receptive_field": SETTINGS | settings}
+    record("receptive_field", folder, experiment, reference, output, **uses)
     return model.eval(), output
 
 
@@ -415,7 +414,7 @@ def test_too_little_disk_is_said_before_the_first_image(tmp_path, experiment, mo
     usage = files.shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
     monkeypatch.setattr(receptive_field, "mean_gradients", None)
-    with pytest.raises(DiskError, match=r"dump of receptive fields .* needs .* MB"):
+    with pytest.raises(DiskError, match=r"dump\.safetensors needs .* MB"):
         dump(tmp_path / "net", experiment, VIT)
 
 

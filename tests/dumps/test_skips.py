@@ -5,7 +5,6 @@ import torch
 from sightlines.core import files
 from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import normalise
-from sightlines.dumps import skips
 from sightlines.dumps.skips import median_of_defined
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
 from sightlines.models import branches as skips_branches
@@ -16,9 +15,9 @@ from tests.dumps.making_experiments import (
     RESNET,
     VIT,
     make_dataset,
-    make_job,
     make_network,
     make_reference,
+    record,
 )
 from tests.rounding import assert_rounded, rounded
 
@@ -44,7 +43,7 @@ def dump(tmp_path, dataset, config, change=None, name="skips"):
     folder = tmp_path / name
     model = make_network(folder, config, dataset, change=change)
     path = folder / "skips.safetensors"
-    skips.main(make_job(folder, dataset, tmp_path / "reference.safetensors", path))
+    record("skips", folder, dataset, tmp_path / "reference.safetensors", path)
     if change is not None:
         state = files.TensorReader(folder / "weights.safetensors")
         model.load_state_dict({n: torch.from_numpy(np.array(state[n])) for n in state.names()})

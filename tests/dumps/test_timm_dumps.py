@@ -8,7 +8,7 @@ from torch import nn
 from sightlines.core.devices import prepare
 from sightlines.core.files import TensorReader, write_tensors
 from sightlines.dumps import features, gram, localisation, skips, token_features
-from sightlines.dumps.labelled import last_shape, probed_layers
+from sightlines.dumps.labelled import last_shape
 from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import places, pool
@@ -25,7 +25,7 @@ from sightlines.dumps.skips_reading import SkipsDump
 from sightlines.models import timm_blocks
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.branches import find_branches
-from sightlines.models.layers import Layer, capture
+from sightlines.models.layers import Layer, block_outputs, capture
 from sightlines.models.lean import timm_module
 from sightlines.plan.networks import Network
 from tests.dumps.grams import assert_gram
@@ -72,8 +72,16 @@ def shown(folder, model, size_px):
     reference = {"reference": np.arange(IMAGES), "reference_bounds": np.array([0, IMAGES])}
     write_tensors(folder / "splits.safetensors", reference, {"reference_sha256": "r"})
     splits = TensorReader(folder / "splits.safetensors")
-    layers, compute = timm_blocks.layers(model), prepare(COMPUTE)
-    return Shown(Network("net", "f100", "s0"), model, card, layers, compute, None, splits)
+    return Shown(
+        images=None,
+        splits=splits,
+        batch_size=IMAGES,
+        network=Network("net", "f100", "s0"),
+        model=model,
+        card=card,
+        layers=timm_blocks.layers(model),
+        device=prepare(COMPUTE).device,
+    )
 
 
 def images_of(size_px):
@@ -93,7 +101,7 @@ def test_only_a_class_token_is_kept_as_one(tmp_path, name):
     changes, prefix, has_cls = PREFIXES[name]
     one, images = shown(tmp_path, vit(**changes), 16), images_of(16)
     assert (prefix_tokens(one.model), has_class_token(one.model)) == (prefix, has_cls)
-    layers = probed_layers(one.layers)
+    layers = block_outputs(one.layers)
     sizes = one.layer_shapes(layers)
     last, kept = last_shape(layers, sizes), values(one, layers, images)
     pools = features.feature_shapes(layers, sizes, has_cls, IMAGES)
@@ -115,7 +123,7 @@ def test_only_a_class_token_is_kept_as_one(tmp_path, name):
 def test_localisation_leaves_registers_out(tmp_path, name):
     changes, prefix, has_cls = PREFIXES[name]
     one, images = shown(tmp_path, vit(**changes), 16), images_of(16)
-    layers = localisation.localised_layers(one.layers)
+    layers = block_outputs(one.layers)
     meta = one.describe() | localisation.describe_tokens(one, layers)
     assert (meta["prefix_tokens"], meta["class_token"]) == (prefix, has_cls)
     found = localisation.minibatch_hsic(one, layers, images, meta)
@@ -158,7 +166,7 @@ def test_maps_with_channels_last_go_through_every_dump(tmp_path):
     assert [row["tokens"] for row in meta["branches"]] == [64] * 4 + [16] * 2
     found = skips.minibatch_skips(one, branches, images)
     assert found["ratio_sum"].shape == (4 * 64 + 2 * 16,) and (found["ratio_sum"] > 0).all()
-    layers = localisation.localised_layers(one.layers)
+    layers = block_outputs(one.layers)
     meta = one.describe() | localisation.describe_tokens(one, layers)
     assert [row["positions"] for row in meta["layers"]] == [[8, 8], [8, 8], [4, 4], [4, 4]]
     hsic = localisation.minibatch_hsic(one, layers, images, meta)

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sightlines.core.files import write_table
-from sightlines.figures import drawing, fonts, style
-from sightlines.figures.accuracy_by_fraction import READS, draw
+from sightlines.figures import fonts, style
 from sightlines.figures.maps import wrapped
 from sightlines.jobs.command import Job
+from sightlines.run import figure as command
 from tests.figures import tables as synthetic
+
+FIGURE = "accuracy_by_fraction"
 
 CAT, DOG = "\N{CJK UNIFIED IDEOGRAPH-732B}", "\N{CJK UNIFIED IDEOGRAPH-72AC}"
 POINTS = 40
@@ -124,8 +126,8 @@ def test_figures_are_the_same_twice_and_say_their_fonts(install, tmp_path):
     for turn in "ab":
         outputs = {kind: [tmp_path / f"{turn}.{kind}"] for kind in ("svg", "png")}
         log = logging.getLogger("test")
-        job = Job("draw/a", config, {"tables": [table]}, outputs, tmp_path, log)
-        drawing.command(READS, draw)(job)
+        job = Job("draw/a", config, {"t": [table]}, outputs, tmp_path, log, member=FIGURE)
+        command.main(job)
         assert job.notes == {"fonts": ["DejaVu Sans", "Other Han"]}
         written.append([(tmp_path / f"{turn}.{kind}").read_bytes() for kind in ("svg", "png")])
     assert written[0] == written[1]
@@ -139,7 +141,7 @@ def test_what_no_font_has_is_said_once_with_the_cure(install, tmp_path, caplog):
     write_table(table, synthetic.accuracy(config))
     outputs = {kind: [tmp_path / f"a.{kind}"] for kind in ("svg", "png")}
     log = logging.getLogger("test")
-    drawing.command(READS, draw)(Job("a", config, {"t": [table]}, outputs, tmp_path, log))
+    command.main(Job("a", config, {"t": [table]}, outputs, tmp_path, log, member=FIGURE))
     (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert f"Res {DOG}" in line and f"({DOG})" in line and "ViT" not in line
     assert "install" in line and "fonts-noto-cjk" in line

@@ -1,5 +1,7 @@
 """Jobs in the warm process are what they would be in a process of their own."""
 
+import ast
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +12,8 @@ import pytest
 
 from sightlines.jobs import liveness
 from sightlines.jobs.start import FOLDER
+from sightlines.jobs.warm import LIBRARIES
+from sightlines.plan import registry
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no warm process")
 
@@ -17,7 +21,8 @@ JOB = """
 import json, os, pathlib, signal, sys, time
 what = sys.argv[1]
 facts = {"arguments": sys.argv, "name": __name__, "folder": os.getcwd(), "own": os.environ["OWN"]}
-facts |= {"torch": "torch" in sys.modules, "ours": "sightlines.models" in sys.modules}
+facts |= {"pandas": "pandas" in sys.modules, "ours": "sightlines.models" in sys.modules}
+facts |= {"threads": len(os.listdir(f"/proc/{os.getppid()}/task"))}
 facts |= {"words": sys.orig_argv[1:], "parent": os.getppid(), "path": sys.path}
 print(json.dumps(facts))
 if what == "fail":
@@ -61,8 +66,6 @@ def run_of(tmp_path):
 
 
 def facts(said):
-    import json
-
     return json.loads(said)
 
 
@@ -79,12 +82,65 @@ def test_a_warm_job_is_the_plain_job_with_the_libraries_loaded(run_of):
     assert (status, errors) == (0, "")
     warm = facts(said)
     plain = facts(start("do", "--config", '{"a": "b c"}', SIGHTLINES_WARM="0")[1])
-    assert warm["torch"] and not plain["torch"] and not warm["ours"]
+    assert warm["threads"] == 1
+    assert warm["pandas"] and not plain["pandas"] and not warm["ours"]
     for same in ("arguments", "name", "folder", "own", "words", "path"):
         assert warm[same] == plain[same], same
     assert warm["words"] == ["-m", "job", "do", "--config", '{"a": "b c"}']
     assert facts(start("do")[1])["parent"] == warm["parent"], "one process serves all jobs"
     assert len(list((folder / FOLDER).glob("warm-*"))) == 1
+
+
+LOADED = """
+import json, os, sys
+from sightlines.jobs import warm
+warm.load(warm.TABLES)
+warm.load(warm.libraries(sys.argv[1]))
+threads, loaded = len(os.listdir("/proc/self/task")), sorted(sys.modules)
+import torch
+print(json.dumps([threads, torch.cuda.is_initialized(), loaded]))
+"""
+LOADED_LATER = {  # and torch, by which networks are shown a dataset that a job before prepared
+    "huggingface_hub": "a download of weights",
+    "sightlines": "our own code is read anew",
+    "torchvision": "timm brings it",
+}
+
+
+def imported_from_outside(kind):
+    """Every library that the code of a kind of job imports, inside of functions too."""
+    found, waiting = set(), [kind]
+    seen = set()
+    while waiting:
+        name = waiting.pop()
+        place = registry.PACKAGE.parent / name.replace(".", "/")
+        paths = sorted(place.glob("*.py")) or [place.with_suffix(".py")]
+        for path in paths:
+            if path in seen or not path.is_file() or path.parent.name in ("jobs", "plan", "run"):
+                continue
+            seen.add(path)
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    names = [node.module]
+                    if node.module.startswith("sightlines"):
+                        waiting += [f"{node.module}.{alias.name}" for alias in node.names]
+                waiting += [n for n in names if n.count(".") > 1]
+                found |= {n for n in names if n.split(".")[0] not in sys.stdlib_module_names}
+    return found
+
+
+@pytest.mark.parametrize("kind", [k for k in LIBRARIES if not k.startswith("sightlines.run")])
+def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(kind):
+    command = [sys.executable, "-c", LOADED, f"{kind}.one"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    threads, has_gpu, loaded = json.loads(done.stdout)
+    assert (threads, has_gpu) == (1, False)
+    later = {*LOADED_LATER, "torch"} if kind == "sightlines.datasets" else {*LOADED_LATER}
+    asked = {n for n in imported_from_outside(kind) if n.split(".")[0] not in later}
+    assert "numpy" in asked and asked <= {*loaded}
 
 
 def test_another_environment_has_another_process(run_of):
@@ -134,4 +190,4 @@ def test_where_no_socket_can_be_made_the_job_runs_the_plain_way(run_of):
     start, _, folder = run_of
     (folder / ".cache").touch()  # no folder can be made below it
     status, said, _ = start("status")
-    assert status == 7 and not facts(said)["torch"]
+    assert status == 7 and not facts(said)["pandas"]

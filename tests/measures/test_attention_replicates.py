@@ -1,13 +1,11 @@
-import logging
-
 import numpy as np
 import pytest
 
-from sightlines.core.files import TensorReader, read_table, write_tensors
-from sightlines.jobs.command import Job
-from sightlines.measures import attention_distance, attention_replicates
+from sightlines.core.files import TensorReader, write_tensors
+from sightlines.measures import attention_distance
 from sightlines.results.tables import COLUMNS
 from tests.measures.making_dumps import write_attention
+from tests.measures.running import run_measure
 from tests.rounding import assert_rounded
 
 NAMES = ("distance_px", "distance_renormalised_px", "prefix_mass", "entropy_nats")
@@ -27,12 +25,8 @@ def write_dump(path, seed, sizes):
 
 
 def run_main(tmp_path, paths, networks):
-    outputs = {name: [tmp_path / f"{name}.parquet"] for name in TABLES}
-    inputs = {"attention": paths} if paths else {}
-    log = logging.getLogger("test")
-    job = Job("m", {"networks": networks}, inputs, outputs, tmp_path, log)
-    attention_replicates.main(job)
-    return [read_table(paths[0]) for paths in outputs.values()]
+    found = run_measure("attention_replicates", {"attention": paths}, tmp_path, networks)
+    return [found[name] for name in TABLES]
 
 
 def test_replicates_are_means_over_all_images_but_one_group(tmp_path):

@@ -1,6 +1,5 @@
 import itertools
 import json
-import logging
 import subprocess
 import sys
 
@@ -10,12 +9,11 @@ import pytest
 
 from sightlines.core import seeds
 from sightlines.core.errors import ConfigError, ResultError
-from sightlines.core.files import read_table, write_tensors
+from sightlines.core.files import write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.jobs.command import Job
 from sightlines.measures import cka
-from sightlines.measures.similarity import jackknife
 from sightlines.stats import hsic
+from sightlines.stats.jackknife import value_and_error
 from tests.measures.making_dumps import (
     STORED,
     layer_rows,
@@ -23,19 +21,16 @@ from tests.measures.making_dumps import (
     random_minibatches,
     write_gram,
 )
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
 
+WRITES = [*cka.TABLES, *cka.FILES]
 RAGGED = [31, 31, 31, 31, 31, 31, 31, 31, 5]
 
 
-def run_main(tmp_path, paths, networks, log=None):
-    outputs = {w.split(".")[0]: [tmp_path / w] for w in cka.WRITES}
-    config = {"networks": networks, "seed": 0}
-    log = log or logging.getLogger("test")
-    cka.main(Job("measure/cka", config, {"gram": paths}, outputs, tmp_path, log))
-    tables = {n: paths for n, paths in outputs.items() if paths[0].suffix != ".safetensors"}
-    return {name: read_table(path) for name, (path,) in tables.items()}
+def run_main(tmp_path, paths, networks):
+    return run_measure("cka", {"gram": paths}, tmp_path, networks)
 
 
 @pytest.fixture
@@ -89,7 +84,7 @@ def test_the_standard_error_is_the_spread_of_repeats():
             vectors = hsic.centred(np.stack([pack_features(x), pack_features(y)]), 16)
             sums.append(vectors @ vectors.T)
         own = np.einsum("gll->gl", np.stack(sums))
-        value, error = jackknife(np.stack(sums), own, own)
+        value, error = value_and_error(hsic.cka, np.stack(sums), own, own)
         values.append(value[0, 1])
         errors.append(error[0, 1])
     # The spread of 100 repeats is itself known to 1 / √(2 · 100) of itself; here 3 of these.
@@ -147,8 +142,7 @@ def test_a_layer_that_does_not_vary_is_named_and_has_no_similarity(tmp_path, cap
         minibatch[1] = np.zeros((13, 3))
     path = tmp_path / "a.safetensors"
     write_gram(path, data, ("resnet", "f000", "s0"))
-    log = logging.getLogger("test")
-    tables = run_main(tmp_path, [path], ["resnet/f000/s0"], log)
+    tables = run_main(tmp_path, [path], ["resnet/f000/s0"])
     table = tables["cka"]
     touched = (table.layer_a == 1) | (table.layer_b == 1)
     assert table.cka[touched].isna().all() and table.cka_se[touched].isna().all()
@@ -231,20 +225,21 @@ def test_layers_are_listed_once_a_model(two_networks, tmp_path):
 def test_same_dumps_same_bytes_and_no_torch(two_networks, tmp_path):
     _, paths, networks = two_networks
     code = (
-        "import sys; from sightlines.measures.cka import main;"
+        "import sys; from sightlines.run.measure import main;"
         "from sightlines.jobs.command import run;"
         "run(main); assert 'torch' not in sys.modules"
     )
+    config = {"networks": networks, "dumped": {"gram": networks}, "seed": 0}
     written = []
     for folder in ("x", "y"):
-        outputs = [["--output", w.split(".")[0], f"{folder}/{w}"] for w in cka.WRITES]
+        outputs = [["--output", w.split(".")[0], f"{folder}/{w}"] for w in WRITES]
         command = [
-            *(sys.executable, "-c", code, "--config", json.dumps({"networks": networks})),
+            *(sys.executable, "-c", code, "cka", "--config", json.dumps(config)),
             *("--input", "gram", *map(str, paths), "--log", f"{folder}/logs/cka.log"),
             *itertools.chain.from_iterable(outputs),
         ]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-        written.append([(tmp_path / folder / w).read_bytes() for w in cka.WRITES])
+        written.append([(tmp_path / folder / w).read_bytes() for w in WRITES])
     assert written[0] == written[1]
 
 

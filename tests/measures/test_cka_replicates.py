@@ -1,16 +1,13 @@
 """cka_replicates.safetensors: what claims are judged by agrees with the table that people read."""
 
-import logging
-
 import numpy as np
 import pytest
 
 from sightlines.core.files import TensorReader, read_table
-from sightlines.jobs.command import Job
-from sightlines.measures import cka
 from sightlines.plan.networks import Network
 from sightlines.stats.jackknife import standard_error
 from tests.measures.making_dumps import STORED, random_minibatches, write_gram
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
 
@@ -39,9 +36,7 @@ def measure(folder, data, out="tables"):
     for slug, minibatches in data.items():
         paths.append(folder / "dumps" / f"{slug}.safetensors")
         write_gram(paths[-1], minibatches, Network.parse(slug))
-    outputs = {w.split(".")[0]: [folder / out / w] for w in cka.WRITES}
-    config = {"networks": list(data), "seed": 0}
-    cka.main(Job("cka", config, {"gram": paths}, outputs, folder, logging.getLogger("test")))
+    run_measure("cka", {"gram": paths}, folder / out, list(data))
     return TensorReader(folder / out / "cka_replicates.safetensors")
 
 

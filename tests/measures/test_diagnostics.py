@@ -1,15 +1,14 @@
-import logging
-
 import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.jobs.command import Job
 from sightlines.measures import diagnostics
 from sightlines.results.tables import COLUMNS
+from sightlines.run import measure
 from tests.measures.making_dumps import layer_rows, pack_features, write_gram
+from tests.measures.running import measure_job
 from tests.reference.cka_song import hsic_song
 from tests.rounding import rounded
 
@@ -169,11 +168,10 @@ def test_the_table_has_every_layer_of_every_network(tmp_path, minibatches):
         write(tmp_path / f"{i}.safetensors", minibatches, tuple(slug.split("/")))
         for i, slug in enumerate(slugs)
     ]
-    outputs = {"diagnostics": [tmp_path / "diagnostics.csv"]}
-    job = Job("m", {"networks": slugs}, {"gram": paths}, outputs, tmp_path, logging.getLogger("t"))
-    diagnostics.main(job)
+    job = measure_job("diagnostics", {"gram": paths}, tmp_path, slugs)
+    measure.main(job)
     first = (tmp_path / "diagnostics.csv").read_bytes()
-    diagnostics.main(job)
+    measure.main(job)
     assert (tmp_path / "diagnostics.csv").read_bytes() == first
     table = read_table(tmp_path / "diagnostics.csv")
     assert tuple(table.columns) == COLUMNS["diagnostics.csv"]

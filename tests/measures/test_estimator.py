@@ -1,19 +1,18 @@
 """Whether CKA depends on its estimation: smaller minibatches and other images, against the twin."""
 
 import itertools
-import logging
 
 import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table, write_tensors
+from sightlines.core.files import write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.jobs.command import Job
 from sightlines.measures import estimator
 from sightlines.plan.networks import Network
 from sightlines.results.tables import COLUMNS
 from tests.measures.making_dumps import STORED, pack_features, random_minibatches, write_gram
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
 
@@ -100,18 +99,8 @@ def run_main(folder, own, others=(), whole=True):
     for task, slug, minibatches in others:
         other.append(folder / "transfer" / task / "gram" / f"{slug}.safetensors")
         write_gram(other[-1], minibatches, Network.parse(slug), reference="task's")
-    config = {"networks": list(own), "tasks": {"near": "in"}, "seed": 0}
     inputs = {"gram": gram, "other_gram": other}
-    job = Job(
-        "estimator",
-        config,
-        inputs,
-        {"estimator": [folder / "estimator.csv"]},
-        folder,
-        logging.getLogger("test"),
-    )
-    estimator.main(job)
-    table = read_table(folder / "estimator.csv")
+    table = run_measure("estimator", inputs, folder, list(own))["estimator"]
     return table[table["left_out"] == -1].reset_index(drop=True) if whole else table
 
 
@@ -152,10 +141,11 @@ def test_the_first_network_on_all_images_of_each_model_is_taken(data, tmp_path):
 
 def test_other_images_give_the_correlation_of_the_maps(data, tmp_path):
     unlike = random_minibatches(8, [24] * 3, WIDTHS)
-    others = [("near", "vit/f100/s0", unlike), ("near", "resnet/f100/s0", data)]
+    others = [("near", "vit/f100/s0", unlike), ("far", "resnet/f100/s0", data)]
     table = run_main(tmp_path, {"vit/f100/s0": data, "resnet/f100/s0": data}, others)
     rows = table[table["check"] == "image_source"]
-    assert rows["model"].tolist() == ["vit", "resnet"] and set(rows["source"]) == {"near"}
+    assert rows["model"].tolist() == ["vit", "resnet"]
+    assert rows["source"].tolist() == ["near", "far"]
     off = ~np.eye(3, dtype=bool)
     expected = np.corrcoef(by_loops(data)[off], by_loops(unlike)[off])[0, 1]
     # A correlation divides what CKAs round by the spread of their map.
@@ -181,4 +171,5 @@ def test_a_dump_of_another_network_is_refused(data, tmp_path):
     write_gram(path, data, ("vit", "f100", "s1"))
     own = write_gram(tmp_path / "own", data)
     with pytest.raises(ResultError, match=r"expected dumps of vit/f100/s0"):
-        estimator._images(own, estimator.within(own, 1), "near", path)
+        inputs = {"gram": [own.path], "other_gram": [path]}
+        run_measure("estimator", inputs, tmp_path, ["vit/f100/s0"])

@@ -1,23 +1,20 @@
 """CKA before and after fine-tuning, against the twin of loops and closed forms."""
 
-import logging
-
 import numpy as np
 import pytest
 
 from sightlines.claims.judge import INDICES
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table, write_json, write_tensors
+from sightlines.core.files import write_tensors
 from sightlines.dumps.reading import GramDump
-from sightlines.jobs.command import Job
 from sightlines.measures import finetuning
-from sightlines.measures.similarity import group_of
-from sightlines.measures.similarity_indices import PIXELS
-from sightlines.measures.tasks import task_of
 from sightlines.plan.networks import Network
 from sightlines.results.tables import COLUMNS
-from sightlines.stats.jackknife import standard_error
+from sightlines.run.measure import PIXELS, _network, _task
+from sightlines.stats.jackknife import group_of, standard_error
 from tests.measures.making_dumps import STORED, layer_rows, random_minibatches, write_gram
+from tests.measures.predicting import make_predictions
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
 
@@ -129,21 +126,26 @@ def test_what_does_not_go_together_is_refused(data, dumps, tmp_path, change):
     network = ("vit", "f100", "s1") if change == "network" else NETWORK
     if change == "layers":
         own["layers"] = [layer | {"name": f"x{layer['name']}"} for layer in layer_rows(len(WIDTHS))]
-    other = write_gram(tmp_path / "b", data[1], network, **own)
+    path = tmp_path / "near" / "tuned_gram" / "vit" / "f100" / "s0.safetensors"
+    write_gram(path, data[1], network, **own)
+    pixels = tmp_path / "pixels"
+    write_gram(pixels, random_minibatches(21, SIZES, [7]), Network.parse(PIXELS))
+    inputs = {"gram": [dumps[0].path], "tuned_gram": [path], "pixels": [pixels]}
     expected = {
         "reference": "different reference images",
         "network": "expected dumps of",
         "layers": "have different layers",
     }
     with pytest.raises(ResultError, match=expected[change]):
-        finetuning.compare(dumps[0], other, "near", "in")
+        run_measure("finetuning", inputs, tmp_path, ["vit/f100/s0"], tasks={"near": "in"})
 
 
 # -- the command -----------------------------------------------------------------------
 
 
-def run_main(folder, slugs, tuned, metrics=None):
-    """`tuned` is a list of (task, slug, data); scores are made up from the task's name."""
+def run_main(folder, slugs, tuned):
+    """`tuned` is a list of (task, slug, data); tuned ones get as many of ten images right as their
+    task's name has letters."""
     gram, after, scores = [], [], []
     for slug, minibatches in slugs.items():
         gram.append(folder / "dumps" / "gram" / f"{slug}.safetensors")
@@ -152,15 +154,23 @@ def run_main(folder, slugs, tuned, metrics=None):
         here = folder / "transfer" / task
         after.append(here / "tuned_gram" / f"{slug}.safetensors")
         write_gram(after[-1], minibatches, Network.parse(slug))
-        scores.append(here / "models" / slug / "metrics.json")
-        write_json(scores[-1], metrics or {"accuracy_test": len(task) / 10, "chance": 0.1})
-    config = {"networks": list(slugs), "tasks": {"near": "in", "far": "out"}, "seed": 0}
+        scores.append(here / "tuned_shown_predictions" / f"{slug}.safetensors")
+        labels = np.arange(10)
+        taken = np.where(labels < len(task), labels, (labels + 1) % 10)
+        make_predictions(
+            scores[-1],
+            Network.parse(slug),
+            classes=10,
+            images={"test": 10},
+            logits=np.eye(10, dtype=np.float32)[taken],
+            labels=labels,
+        )
     pixels = folder / "dumps" / "pixels.safetensors"
     write_gram(pixels, random_minibatches(21, SIZES, [7]), Network.parse(PIXELS))
-    inputs = {"gram": gram, "tuned_gram": after, "tuned_metrics": scores, "pixels": [pixels]}
-    outputs = {w.split(".")[0]: [folder / "tables" / w] for w in finetuning.WRITES}
-    finetuning.main(Job("finetuning", config, inputs, outputs, folder, logging.getLogger("test")))
-    return [read_table(folder / "tables" / w) for w in finetuning.WRITES]
+    inputs = {"gram": gram, "tuned_gram": after, "tuned_predictions": scores, "pixels": [pixels]}
+    tasks = {"near": "in", "far": "out"}
+    found = run_measure("finetuning", inputs, folder / "tables", list(slugs), tasks=tasks)
+    return list(found.values())
 
 
 def test_the_command_pairs_every_tuned_network_with_its_own_start(data, tmp_path):
@@ -203,12 +213,17 @@ def test_without_tuned_networks_all_tables_are_empty_but_whole(data, tmp_path):
     assert list(scores.columns) == list(COLUMNS["tuned_accuracy.csv"]) and scores.empty
 
 
-def test_a_score_that_is_missing_is_named(data, tmp_path):
-    tuned = [("near", "vit/f100/s0", data[1])]
-    with pytest.raises(ResultError, match=r"near/models/vit/f100/s0/metrics\.json lacks chance"):
-        run_main(tmp_path, {"vit/f100/s0": data[0]}, tuned, {"accuracy_test": 0.3})
+def test_predictions_of_another_network_are_refused(data, tmp_path):
+    path = tmp_path / "transfer" / "near" / "tuned_shown_predictions" / "vit/f100/s0.safetensors"
+    make_predictions(path, ("vit", "f100", "s1"))
+    gram, pixels = tmp_path / "gram", tmp_path / "pixels"
+    write_gram(gram, data[0])
+    write_gram(pixels, random_minibatches(21, SIZES, [7]), Network.parse(PIXELS))
+    inputs = {"gram": [gram], "tuned_predictions": [path], "pixels": [pixels]}
+    with pytest.raises(ResultError, match=r"expected dumps of vit/f100/s0, but .*of vit/f100/s1"):
+        run_measure("finetuning", inputs, tmp_path, ["vit/f100/s0"], tasks={"near": "in"})
 
 
 def test_task_and_network_are_read_off_the_path(tmp_path):
     path = tmp_path / "transfer" / "far" / "gram" / "vit" / "f100" / "s0"
-    assert task_of(path) == ("far", "vit/f100/s0")
+    assert (_task(path), _network(path).slug) == ("far", "vit/f100/s0")

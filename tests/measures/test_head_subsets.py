@@ -1,6 +1,4 @@
-import logging
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,12 +9,10 @@ from sightlines.core.errors import ConfigError, ResultError
 from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump
-from sightlines.jobs.command import Job
 from sightlines.measures import head_subsets
 from sightlines.plan.networks import Network
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.jackknife import standard_error
-from tests.measures import test_indices as twins
 from tests.measures.making_dumps import (
     STORED,
     pack_features,
@@ -24,8 +20,10 @@ from tests.measures.making_dumps import (
     write_attention,
     write_gram,
 )
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
+from tests.stats import test_indices as twins
 
 SIZES = [9, 8, 11, 8, 9]
 VIT, RESNET = ("vit", "f100", "s0"), ("resnet", "f100", "s0")
@@ -314,15 +312,12 @@ def test_partners_are_resnets_of_the_same_seed_trained_on_all_images(tmp_path):
 
 
 def run_main(tmp_path, inputs, dumped, families):
-    out = tmp_path / "head_subsets.parquet"
-    config = {"networks": dumped["heads"], "dumped": dumped, "seed": 0}
-    config["architectures"] = {m: {"family": f} for m, f in families.items()}
     write_pixels(tmp_path / "pixels", SIZES)
-    outputs = {Path(w).stem: [tmp_path / w] for w in head_subsets.WRITES}
     inputs = inputs | {"pixels": [tmp_path / "pixels"]}
-    job = Job("m", config, inputs, outputs, tmp_path, logging.getLogger("test"))
-    head_subsets.main(job)
-    return read_table(out)
+    architectures = {m: {"family": f} for m, f in families.items()}
+    config = {"dumped": dumped, "architectures": architectures}
+    found = run_measure("head_subsets", inputs, tmp_path, dumped["heads"], **config)
+    return found["head_subsets"]
 
 
 def test_main_pairs_trained_and_untrained_vits_with_the_trained_resnet(tmp_path):

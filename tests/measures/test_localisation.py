@@ -1,16 +1,15 @@
-import logging
 import math
 
 import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table, write_tensors
+from sightlines.core.files import write_tensors
 from sightlines.dumps.localisation_reading import LocalisationDump
-from sightlines.jobs.command import Job
 from sightlines.measures import localisation
 from sightlines.measures import localisation_scores as scores
 from sightlines.results.tables import COLUMNS
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song, hsic_song
 from tests.rounding import assert_rounded, rounded
 
@@ -66,12 +65,8 @@ def write_dump(path, layers, patches, network=("vit", "f100", "s0"), cls=None, g
     return LocalisationDump(path)
 
 
-def run_main(tmp_path, paths, networks, log=None):
-    outputs = {w.split(".")[0]: [tmp_path / w] for w in localisation.WRITES}
-    log = log or logging.getLogger("test")
-    job = Job("m", {"networks": networks}, {"localisation": paths}, outputs, tmp_path, log)
-    localisation.main(job)
-    return {name: read_table(path) for name, (path,) in outputs.items()}
+def run_main(tmp_path, paths, networks):
+    return run_measure("localisation", {"localisation": paths}, tmp_path, networks)
 
 
 def chosen(table, score="cka", where="interior", left_out=-1):
@@ -328,9 +323,9 @@ def test_drawn_layers(layers, expected):
 def test_tables_have_their_columns_and_two_runs_are_the_same_bytes(mixed, tmp_path, caplog):
     dump = mixed[0]
     tables = run_main(tmp_path, [dump.path], ["vit/f100/s0"])
-    first = [(tmp_path / name).read_bytes() for name in localisation.WRITES]
+    first = [(tmp_path / name).read_bytes() for name in localisation.TABLES]
     run_main(tmp_path, [dump.path], ["vit/f100/s0"])
-    assert [(tmp_path / name).read_bytes() for name in localisation.WRITES] == first
+    assert [(tmp_path / name).read_bytes() for name in localisation.TABLES] == first
     for name, table in tables.items():
         assert list(table.columns) == list(COLUMNS[f"{name}.parquet"])
         assert set(table["model"]) == {"vit"}

@@ -1,18 +1,15 @@
-import logging
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.jobs.command import Job
 from sightlines.measures import probes, probing, token_probes
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.ridge import PENALTIES
-from tests.measures.test_ridge import slow_scores
+from tests.measures.running import run_measure
 from tests.rounding import assert_rounded, rounded
+from tests.stats.test_ridge import slow_scores
 
 CLASSES, PATCHES, WIDTH = 3, 4, 5
 SIZES = (60, 24, 90)
@@ -66,17 +63,10 @@ def write_token_features(path, labels, tokens, prefix=1, network=("vit", "f100",
 
 
 def run_main(module, tmp_path, inputs, config=None, name="probes"):
-    config = {"seed": 0, "probes": SETTINGS, "networks": []} | (config or {})
-    job = Job(
-        "m",
-        config,
-        inputs,
-        {Path(t).stem: [tmp_path / t] for t in module.WRITES},
-        tmp_path,
-        logging.getLogger("t"),
-    )
-    module.main(job)
-    return read_table(tmp_path / f"{name}.parquet")
+    own = inputs.get("features", []) + inputs.get("token_features", [])
+    networks = [LabelledDump(path).network.slug for path in own]
+    config = {"probes": SETTINGS} | (config or {})
+    return run_measure(module.__name__.split(".")[-1], inputs, tmp_path, networks, **config)[name]
 
 
 def slow_probe(train, train_labels, held_out, held_out_labels, test, test_labels):
@@ -228,7 +218,7 @@ def test_other_tasks_are_named_after_their_folder(tmp_path):
 def test_tables_have_their_columns_without_any_dump(tmp_path):
     for module, name in ((probes, "probes"), (token_probes, "token_probes")):
         table = run_main(module, tmp_path, {}, name=name)
-        for written in module.WRITES:
+        for written in module.TABLES:
             table = read_table(tmp_path / written)
             assert list(table.columns) == list(COLUMNS[written]) and table.empty
 

@@ -1,12 +1,9 @@
-import logging
-
 import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table, write_tensors
+from sightlines.core.files import write_tensors
 from sightlines.dumps.receptive_field_reading import ReceptiveFieldDump
-from sightlines.jobs.command import Job
 from sightlines.measures import receptive_fields
 from sightlines.measures.receptive_fields import (
     half_mass_radius,
@@ -16,6 +13,7 @@ from sightlines.measures.receptive_fields import (
 )
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.jackknife import standard_error
+from tests.measures.running import run_measure
 from tests.reference.receptive_field_loops import sizes
 from tests.rounding import assert_rounded, rounded
 
@@ -48,14 +46,8 @@ def write_dump(path, means, group_sizes, network=("vit", "f100", "s0"), referenc
 
 
 def run_main(tmp_path, paths, networks):
-    outputs = {
-        name: [tmp_path / f"{name}.parquet"]
-        for name in ("receptive_fields", "receptive_field_maps")
-    }
-    inputs = {"receptive_field": paths} if paths else {}
-    log = logging.getLogger("test")
-    receptive_fields.main(Job("m", {"networks": networks}, inputs, outputs, tmp_path, log))
-    return tuple(read_table(path) for (path,) in outputs.values())
+    inputs = {"receptive_field": paths}
+    return tuple(run_measure("receptive_fields", inputs, tmp_path, networks).values())
 
 
 def test_one_pixel_alone():
@@ -196,8 +188,8 @@ def test_a_zero_map_is_missing_in_both_tables(tmp_path):
 
 def test_no_dumps_leave_tables_with_headers(tmp_path):
     table, maps = run_main(tmp_path, [], [])
-    assert list(table.columns) == receptive_fields.COLUMNS
-    assert list(maps.columns) == receptive_fields.MAP_COLUMNS
+    assert list(table.columns) == list(COLUMNS["receptive_fields.parquet"])
+    assert list(maps.columns) == list(COLUMNS["receptive_field_maps.parquet"])
 
 
 def test_two_runs_write_the_same_bytes(tmp_path):

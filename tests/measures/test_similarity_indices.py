@@ -1,18 +1,17 @@
-import logging
-
 import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table
 from sightlines.dumps.reading import GramDump
-from sightlines.jobs.command import Job
 from sightlines.measures import similarity_indices as measure
 from sightlines.results.tables import COLUMNS
-from tests.measures import test_indices as twins
+from sightlines.run.measure import PIXELS
 from tests.measures.making_dumps import STORED, random_minibatches, write_gram
+from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song, hsic_song
 from tests.rounding import assert_rounded, rounded
+from tests.stats import test_indices as twins
 
 SIZES = [31, 31, 31, 31, 31, 17]
 SLUGS = [
@@ -43,13 +42,10 @@ def paths(data, tmp_path_factory):
 
 
 def run_main(paths, folder, slugs=SLUGS, seed=0):
-    config = {"networks": slugs, "seed": seed}
-    config["architectures"] = {"vit": {"skipless_block": -1}, "vit_skipless": {"skipless_block": 2}}
+    known = {"vit": {"skipless_block": -1}, "vit_skipless": {"skipless_block": 2}}
     inputs = {"gram": paths[:-1], "pixels": paths[-1:]}
-    outputs = {w.removesuffix(".parquet"): [folder / w] for w in measure.WRITES}
-    job = Job("measure", config, inputs, outputs, folder, logging.getLogger("test"))
-    measure.main(job)
-    return read_table(folder / "similarity_indices.parquet")
+    config = {"architectures": known, "seed": seed}
+    return run_measure("similarity_indices", inputs, folder, slugs, **config)["similarity_indices"]
 
 
 @pytest.fixture(scope="module")
@@ -244,4 +240,4 @@ def test_pixels_of_other_images_are_refused(paths, data, tmp_path):
     write_gram(wrong, data["pixels/f000/s0"], ("pixels", "f000", "s0"), reference="other")
     with pytest.raises(ResultError, match="different reference images"):
         run_main([*paths[:-1], wrong], tmp_path)
-    assert GramDump(paths[-1]).network.slug == measure.PIXELS
+    assert GramDump(paths[-1]).network.slug == PIXELS

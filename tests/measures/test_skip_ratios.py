@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table, write_tensors
+from sightlines.core.files import write_tensors
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
-from sightlines.jobs.command import Job
 from sightlines.measures import skip_ratios
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.jackknife import standard_error
+from tests.measures.running import run_measure
 from tests.rounding import assert_rounded, rounded
 
 SIZES = [5, 3, 4, 5]
@@ -54,11 +54,7 @@ def write_skips(path, branches, values, sizes=SIZES, prefix=1, blocks=3, meta=No
 
 
 def run_main(tmp_path, paths, networks):
-    names = {name.removesuffix(".parquet"): [tmp_path / name] for name in skip_ratios.WRITES}
-    inputs = {"skips": paths} if paths else {}
-    log = logging.getLogger("test")
-    skip_ratios.main(Job("m", {"networks": networks}, inputs, names, tmp_path, log))
-    return [read_table(tmp_path / name) for name in skip_ratios.WRITES]
+    return list(run_measure("skip_ratios", {"skips": paths}, tmp_path, networks).values())
 
 
 def by_loops(values, sizes, images, token_numbers):
@@ -188,7 +184,7 @@ def test_tables_have_their_columns_and_need_no_dump(tmp_path):
         ([write_skips(tmp_path / "a", UNITS, random_values(UNITS), prefix=0)], ["vit/f100/s0"]),
     ):
         for name, table in zip(
-            skip_ratios.WRITES, run_main(tmp_path, paths, networks), strict=True
+            skip_ratios.TABLES, run_main(tmp_path, paths, networks), strict=True
         ):
             assert set(COLUMNS[name]) <= set(table.columns)
 

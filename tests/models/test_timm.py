@@ -5,7 +5,7 @@ import torch
 
 from sightlines.core.errors import ConfigError, MissingSourceError
 from sightlines.datasets.views import View
-from sightlines.models import building, timm, timm_building, timm_facts
+from sightlines.models import building, timm, timm_building, timm_facts, timm_names
 from sightlines.plan import config as configs
 from sightlines.plan.checks import _check_view
 from sightlines.plan.experiment import Experiment
@@ -108,9 +108,9 @@ def test_described_as_one_of_the_papers_families():
 
 
 def test_class_names_are_timms_lists():
-    assert timm_facts.class_names(1000)[0] == "n01440764"
-    assert len(timm_facts.class_names(21843)) == 21843
-    assert timm_facts.class_names(3) == ["0", "1", "2"]
+    assert timm_names.class_names(1000)[0] == "n01440764"
+    assert len(timm_names.class_names(21843)) == 21843
+    assert timm_names.class_names(3) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../w.safetensors", "a/../../w.pth"])
@@ -343,12 +343,12 @@ def test_a_network_for_grey_images_is_built_for_three_channels():
     with pytest.raises(ConfigError, match=r"in_chans is 1: .* leave it out"):
         timm.check(own | {"weights": "random"}, 32)
     with pytest.raises(ConfigError, match=r"in_chans is 4: .*Set it to 1"):
-        timm_facts.refuse_arguments({"in_chans": 4})
+        timm_names.refuse_arguments({"in_chans": 4})
 
 
 @pytest.mark.parametrize("before", ["timm/", "hf-hub:timm/", "hf_hub:timm/", "hf-hub:"])
 def test_what_stands_before_a_name_on_the_hub_is_taken_off(before):
-    found = timm_facts.entry_point(f"{before}test_vit.r160_in1k")
+    found = timm_names.entry_point(f"{before}test_vit.r160_in1k")
     assert found == ("test_vit", "r160_in1k", "vision_transformer")
     known = timm_building.published(f"{before}test_vit.r160_in1k")
     assert known.hf_hub_id == "timm/test_vit.r160_in1k"
@@ -365,4 +365,4 @@ def test_what_stands_before_a_name_on_the_hub_is_taken_off(before):
 )
 def test_other_names_of_the_hub_are_explained(name, said):
     with pytest.raises(ConfigError, match=said):
-        timm_facts.entry_point(settings(name=name)["name"])
+        timm_names.entry_point(settings(name=name)["name"])

@@ -303,8 +303,8 @@ def test_what_an_older_version_kept_is_read(package):
 def test_the_only_dynamic_import_is_the_registry():
     """An import by name escapes the digest, so there is one place for it.
 
-    models/lean.py and warm.py import libraries by name, which are outside the package; start.py
-    runs the module that its caller, a rule, names and has the digest of.
+    models/lean.py and jobs/warm.py import libraries by name, which are outside the package;
+    start.py runs the module that its caller, a rule, names and has the digest of.
     """
     dynamic = set()
     for path in registry.PACKAGE.rglob("*.py"):

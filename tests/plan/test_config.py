@@ -17,6 +17,7 @@ from sightlines.plan.config import (
 )
 from sightlines.plan.experiment import SPLIT_KEYS, Experiment, check
 from sightlines.plan.networks import Network
+from sightlines.plan.table_schemas import schemas
 
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
 EXPERIMENTS = [p for p in SHIPPED if p.name != "schema.yaml"]
@@ -345,6 +346,15 @@ def test_the_manual_is_current_and_names_every_key():
 def test_the_list_of_claims_is_current():
     page = FOLDER.parents[1] / "docs" / "claims.md"
     assert page.read_text() == manual.claims(), "python -m sightlines.manual"
+
+
+def test_the_page_of_tables_is_current_and_names_every_column():
+    page = FOLDER.parents[1] / "docs" / "tables.md"
+    assert page.read_text() == manual.tables(), "python -m sightlines.manual"
+    for schema in schemas().values():
+        assert f"`{schema.name}`" in page.read_text()
+        for column in schema.columns:
+            assert f"| `{column.name}` | {column.type} | {column.unit} |" in page.read_text()
 
 
 def test_the_config_folder_of_the_checkout_is_used():

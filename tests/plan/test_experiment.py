@@ -8,7 +8,7 @@ import yaml
 
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
-from sightlines.plan.checks import _needs, check, label_needs, unmet_needs
+from sightlines.plan.checks import check, label_needs, needs, unmet_needs
 from sightlines.plan.config import FOLDER, complete
 from sightlines.plan.experiment import TRANSFER_READS, Experiment, as_json
 from sightlines.plan.networks import Network
@@ -162,7 +162,7 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
     assert declared["NETWORKS"] in ("all", "plain", "compared", "first_seed", "main")
-    assert declared["SPLITS"] in ("reference", "probes")
+    assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
         assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES")
@@ -212,7 +212,9 @@ def test_measures_read_the_tasks_files(experiment):
     paths = ("near/{}/vit/f100/s0{}", "near/{}/resnet/f100/s0{}", "far/{}/resnet/f100/s0{}")
     here = "results/x/transfer/"
     assert tuning["tuned_gram"] == [here + p.format("tuned_gram", ".safetensors") for p in paths]
-    assert tuning["tuned_metrics"] == [here + p.format("models", "/metrics.json") for p in paths]
+    assert tuning["tuned_predictions"] == [
+        here + p.format("tuned_shown_predictions", ".safetensors") for p in paths
+    ]
     assert tuning["gram"] == [experiment.dump("gram", n) for n in experiment.networks]
     probes = experiment.inputs("measures", "probes")
     assert probes["features"] == [f"results/x/dumps/features/{s}.safetensors" for s in PLAIN]
@@ -261,7 +263,9 @@ def test_measures_come_after_those_whose_tables_they_read(experiment):
 def test_one_figure_asks_for_its_own_tables_only():
     experiment = opened(changed(figures=["figH_mixer"]))
     assert experiment.figures == ["figH_mixer"]
-    assert experiment.measures == ["accuracy", "curves", "estimator", "cka"]
+    assert experiment.measures == [
+        *("accuracy", "class_scores", "calibration", "curves", "estimator", "cka")
+    ]
 
 
 # -- slices -----------------------------------------------------------------------------
@@ -269,18 +273,18 @@ def test_one_figure_asks_for_its_own_tables_only():
 
 def test_a_tuned_network_depends_on_the_recipe_with_the_tasks_changes(experiment):
     network = Network("vit", "f100", "s0")
-    own, tuned = experiment.slice_train(network), experiment.slice_tune("near", network)
+    own, tuned = experiment.slice_train(network), experiment.slice_train(network, "near")
     assert own["model"]["train"]["steps"] == 12 and tuned["model"]["train"]["steps"] == 5
     assert tuned["model"]["train"] == own["model"]["train"] | {"steps": 5}
     assert tuned["task"] == "near" and tuned["network"] == ["vit", "f100", "s0"]
-    far = experiment.slice_tune("far", network)
+    far = experiment.slice_train(network, "far")
     assert far["model"] == own["model"] and far != tuned
     assert own == opened(changed("transfer.near.train", {"steps": 9})).slice_train(network)
 
 
 def test_a_model_s_own_recipe_comes_before_the_tasks():
     raw = changed("models.vit.train", {"steps": 20, "learning_rate": 0.5})
-    tuned = opened(raw).slice_tune("near", Network("vit", "f100", "s0"))["model"]["train"]
+    tuned = opened(raw).slice_train(Network("vit", "f100", "s0"), "near")["model"]["train"]
     assert (tuned["steps"], tuned["learning_rate"], tuned["batch_size"]) == (5, 0.5, 16)
 
 
@@ -355,7 +359,7 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
     for cut in (
         *(lambda e, m=m: e.slice_measure(m) for m in registry.members("measures")),
         *(lambda e, k=k: e.slice_dump(k, network) for k in registry.members("dumps")),
-        lambda e: e.slice_tune("near", network),
+        lambda e: e.slice_train(network, "near"),
         lambda e: e.slice_claims(),
         lambda e: e.slice_report(),
         lambda e: e.slice_pixels(),
@@ -370,7 +374,7 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
 def needs_of(models, transfer=None, fractions=("f100",)):
     runs = [{"models": list(models), "fractions": list(fractions), "seeds": ["s0"]}]
     config = complete(changed(runs=runs, transfer=transfer or {}), "x.yaml")
-    return {word for word, (is_met, _) in _needs(config).items() if is_met} - {"probes"}
+    return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
 
 
 HERE = {"trained", "trained_here", "branches"}
@@ -440,7 +444,7 @@ def test_needs_of_data_seeds_and_tasks():
 
 
 def test_every_word_of_needs_is_known():
-    words = set(_needs(complete(RAW, "x")))
+    words = set(needs(complete(RAW, "x")))
     for folder in ("figures", "measures"):
         for name in registry.members(folder):
             assert set(registry.declarations(folder, name).get("NEEDS", ())) <= words, name
@@ -464,7 +468,7 @@ def test_every_figure_of_the_default_reads_only_tables_whose_measures_can_run():
         for read in registry.declarations("figures", figure)["READS"]:
             for measure in registry.members("measures"):
                 declared = registry.declarations("measures", measure)
-                if read in declared["WRITES"]:
+                if read in [*declared["TABLES"], *declared.get("FILES", ())]:
                     assert set(declared.get("NEEDS", ())) <= needs, (figure, measure)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sightlines.claims.verdict import VERDICTS
 from sightlines.core.files import write_table
 from sightlines.report import differences, page, verdicts
 from sightlines.report.parts import Row
 from sightlines.results.tables import read_checked
+from sightlines.results.verdict_words import VERDICTS
 from tests.figures.verdict_tables import claim_cases, claims
 from tests.report.synthetic_records import HOSTILE
 from tests.report.test_page import read

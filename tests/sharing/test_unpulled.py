@@ -7,6 +7,7 @@ import pytest
 
 from sightlines.sharing.explain import differences, planned_jobs, table
 from sightlines.sharing.unpulled import advice, only_missing, only_not_pulled
+from tests.sharing.dags import Dag
 
 GRAM, HEADS = "results/mine/dumps/gram/a.bin", "results/mine/dumps/heads/a.bin"
 IMAGES, WEIGHTS = "data/x/images.npy", "results/mine/models/a.bin"
@@ -41,18 +42,10 @@ class Job:
     output = input = ()
 
 
-class Dag:
+class Plan(Dag):
     def __init__(self, *jobs):
-        self.jobs = jobs
-        self.dependencies = {job: dict.fromkeys(job.before) for job in jobs}
-        records = SimpleNamespace(params_changed=changed_params, code_changed=lambda _: [])
-        self.workflow = SimpleNamespace(persistence=records)
-
-    def needrun_jobs(self):
-        return self.jobs
-
-    def toposorted(self):
-        return [[job] for job in self.jobs]
+        records = {"params_changed": changed_params, "code_changed": lambda _: []}
+        super().__init__(*jobs, records=records)
 
     def reason(self, job):
         """Snakemake asks for changes only where nothing is missing."""
@@ -85,7 +78,7 @@ def dag(tmp_path, monkeypatch):
     dump = Job("dump_a", [GRAM], before=[train])
     measure = Job("measure", changed="seed", before=[dump])
     draw = Job("draw", before=[measure])
-    return Dag(train, again, dump, measure, draw)
+    return Plan(train, again, dump, measure, draw)
 
 
 def listed(dag, idle):

@@ -7,7 +7,7 @@ import pytest
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import sha256
-from sightlines.sharing import verify
+from sightlines.sharing import records, verify
 
 MODEL, TABLE, DATA = "results/mine/models/a.bin", "results/mine/tables/b.csv", "data/x/c.npy"
 
@@ -98,7 +98,7 @@ def test_a_damaged_record_is_named(project, text):
 
 
 def test_a_huge_record_is_not_read(project, monkeypatch):
-    monkeypatch.setattr(verify, "LARGEST_RECORD_BYTES", 10)
+    monkeypatch.setattr(records, "LARGEST_BYTES", 10)
     with pytest.raises(ResultError, match="too large"):
         verify.verify("mine")
 

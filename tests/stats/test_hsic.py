@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sightlines.measures.similarity import cka
 from sightlines.stats import hsic
+from sightlines.stats.hsic import cka
 from tests.measures.making_dumps import STORED, pack_features
 from tests.reference.cka_song import cka_biased, cka_song, hsic_song
 from tests.rounding import assert_rounded, rounded

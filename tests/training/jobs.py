@@ -1,4 +1,4 @@
-"""A tiny dataset, tiny networks and the training jobs on them."""
+"""A tiny dataset, tiny networks, the training jobs on them, and scores of their predictions."""
 
 import json
 import logging
@@ -6,8 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from sightlines.core.files import sha256, write_json, write_npy, write_tensors
+from sightlines.core.devices import prepare
+from sightlines.core.files import (
+    read_json,
+    sha256,
+    write_json,
+    write_npy,
+    write_tensor_file,
+    write_tensors,
+)
+from sightlines.datasets.split import describe
+from sightlines.dumps import predictions
+from sightlines.dumps.network import Shown, ShownImages
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.jobs.command import Job
+from sightlines.measures import accuracy
+from sightlines.plan.networks import Network
 from tests.rounding import bound
 
 RECIPE = {
@@ -116,7 +130,8 @@ def write_splits(path: Path, dataset: Path) -> Path:
         "test": np.arange(TEST),
         "train_from_per_cent": np.where(np.isin(train, order[19:27]), 10, 100),
     }
-    write_tensors(path, tensors, {"dataset_sha256": sha256(dataset)})
+    classes = json.loads(dataset.read_text())["classes"]
+    write_tensors(path, tensors, describe(tensors, sha256(dataset), classes))
     return path
 
 
@@ -137,7 +152,6 @@ STILL_RATE = 1e-12
 RESULTS = {
     "weights": "weights.safetensors",
     "history": "history.csv",
-    "metrics": "metrics.json",
     "card": "card.json",
 }
 
@@ -163,6 +177,26 @@ def train(folder: Path, out: str, config: dict) -> Path:
 
     main(make_job(folder, out, config))
     return folder / out
+
+
+def predicted(folder: Path, out: Path, splits="splits.safetensors", dataset="data"):
+    """Predictions of the network in `out` on a dataset of `folder`, written beside its weights.
+
+    Returns:
+        Their reader.
+    """
+    card, dataset = out / "card.json", folder / dataset / "dataset.json"
+    network = Network.parse(read_json(card)["network"])
+    compute = prepare(COMPUTE)
+    images = ShownImages.open(dataset, folder / splits, folder, compute, COMPUTE["batch_size"])
+    shown = Shown.of(images, network, out / "weights.safetensors", card, compute)
+    write_tensor_file(out / "predictions.safetensors", predictions.record(shown))
+    return PredictionsDump(out / "predictions.safetensors")
+
+
+def scores(folder: Path, out: Path, *where) -> dict:
+    """Row of `accuracy.csv` of the network in `out`; `where`: see `predicted`."""
+    return accuracy.row(predicted(folder, out, *where), read_json(out / "card.json"))
 
 
 def result_bytes(folder: Path) -> dict[str, bytes]:

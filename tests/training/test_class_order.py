@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from sightlines.models.timm_facts import class_names
+from sightlines.models.timm_names import class_names
 from sightlines.training.class_order import (
     BOTH,
     UNDECIDED,

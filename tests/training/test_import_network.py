@@ -13,12 +13,15 @@ from sightlines.core.errors import WeightsError
 from sightlines.core.files import read_json, sha256, write_tensors
 from sightlines.datasets import imagefolder
 from sightlines.datasets.reading import normalise, open_dataset
+from sightlines.datasets.split import describe
 from sightlines.datasets.views import View
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.jobs.command import Job
+from sightlines.measures import class_scores
 from sightlines.models import timm
 from sightlines.models.building import architecture, build
 from sightlines.training import import_network
-from tests.training.jobs import COMPUTE, RESULTS
+from tests.training.jobs import COMPUTE, RESULTS, scores
 
 SIZE_PX, EACH = 64, 7
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32, "threads": 1, "workers": 0}
@@ -59,7 +62,8 @@ def here(tmp_path_factory):
         "validation": np.arange(8),
         "test": np.arange(counts["test"]),
     }
-    meta = {"dataset_sha256": sha256(folder / "data" / "dataset.json")}
+    dataset = folder / "data" / "dataset.json"
+    meta = describe(splits, sha256(dataset), read_json(dataset)["classes"])
     write_tensors(folder / "splits.safetensors", splits, meta)
     (folder / "order.txt").write_text("\n".join(AS_TEXT))
     return folder
@@ -101,7 +105,7 @@ def truth(here):
 
 
 def taken_in(here, out, model, network=("net", "f100", "s0"), **config):
-    """Run the job; its metrics, its card, and what it said."""
+    """Import the network and let it predict; its row of accuracy.csv, and its card."""
     known = timm.imports(model, 32)
     whole = {
         "seed": 3,
@@ -122,7 +126,8 @@ def taken_in(here, out, model, network=("net", "f100", "s0"), **config):
         log=logging.getLogger("sightlines.tests"),
     )
     import_network.main(job)
-    return read_json(out / "metrics.json"), read_json(out / "card.json")
+    assert (out / "history.csv").read_text() == "step,split,loss,accuracy,learning_rate\n"
+    return scores(here, out), read_json(out / "card.json")
 
 
 @pytest.fixture(autouse=True)
@@ -146,11 +151,15 @@ def test_each_order_gives_the_networks_own_accuracy(here, tmp_path, truth, weigh
 
 def test_no_accuracy_is_claimed_where_nothing_decides(here, tmp_path, truth, caplog):
     metrics, card = taken_in(here, tmp_path, MODEL)
-    assert {metrics[name] for name in import_network.ACCURACIES} == {None}
+    claimed = [name for name in metrics if name.startswith(("accuracy", "loss", "ece", "times"))]
+    assert len(claimed) == 8 and {metrics[name] for name in claimed} == {None}
+    assert card["answers"] == []
     assert card["class_order"] == metrics["class_order"] == "undecided"
     for text in (card["class_order_note"], caplog.text):
         assert "class_order" in text and "torchvision" in text and "timm" in text
-    assert np.array(metrics["confusion"])[:, -1].sum() == np.array(metrics["confusion"]).sum() > 0
+    dump = PredictionsDump(tmp_path / "predictions.safetensors")
+    assert metrics["test_images"] == len(dump.labels("test")) > 0
+    assert class_scores.measure([dump])["confusion.parquet"] == []
 
 
 def test_a_list_of_the_outputs_names_decides(here, tmp_path, truth):
@@ -183,4 +192,5 @@ def test_an_untrained_twin_has_the_same_order_and_no_set(here, tmp_path, truth):
     model = MODEL | {"class_order": "timm", "weight_set": "state_dict"}
     metrics, card = taken_in(here, tmp_path, model, network=("net", "f000", "s0"))
     assert card["class_order"] == "timm" and metrics["accuracy_test"] is not None
+    assert metrics["accuracy_all"] is None and metrics["all_images"] == 0
     assert (card["origin"], card["weight_set"], metrics["weights_note"]) == ("untrained", "", "")

@@ -13,6 +13,7 @@ import torch
 
 from sightlines.core.errors import ConfigError, ResultError, TrainingError
 from sightlines.core.files import TensorReader, sha256, write_tensors
+from sightlines.measures import accuracy, class_scores
 from sightlines.models.building import load_network
 from sightlines.plan.networks import Network
 from sightlines.plan.schedule import Order
@@ -32,7 +33,9 @@ from tests.training.jobs import (
     assert_still,
     job_config,
     make_job,
+    predicted,
     result_bytes,
+    scores,
     train,
 )
 
@@ -99,22 +102,28 @@ def test_killed_and_resumed_equals_uninterrupted(workplace, model, recipe):
 
 def test_results_are_complete_and_consistent(workplace):
     out = train(workplace, "out", job_config(steps=40, **PLAIN))
-    metrics = json.loads((out / "metrics.json").read_text())
-    model, card = load_network(out / "weights.safetensors", out / "card.json")
-    assert metrics["steps"] == 40 and metrics["train_images"] == 82 and metrics["chance"] == 0.2
-    assert metrics["parameters"] == sum(p.numel() for p in model.parameters())
-    confusion = np.array(metrics["confusion"])
+    assert sorted(p.name for p in out.iterdir()) == sorted(RESULTS.values())
+    dump = predicted(workplace, out)
+    card = json.loads((out / "card.json").read_text())
+    found = accuracy.row(dump, card)
+    model, _ = load_network(out / "weights.safetensors", out / "card.json")
+    assert found["steps"] == 40 and found["train_images"] == 82 and found["chance"] == 0.2
+    assert found["parameters"] == sum(p.numel() for p in model.parameters())
+    tables = class_scores.measure([dump])
+    confusion = np.zeros((5, 5), np.int64)
+    cells = tables["confusion.parquet"][0]
+    confusion[cells["class"], cells["taken_for"]] = cells["images"]
     labels = np.load(workplace / "data" / "test_labels.npy")
     assert confusion.sum(1).tolist() == np.bincount(labels, minlength=5).tolist()
-    assert metrics["accuracy_test"] == confusion.trace() / len(labels)
+    assert found["accuracy_test"] == confusion.trace() / len(labels)
     pixels = np.load(workplace / "data" / "test_images.npy").transpose(0, 3, 1, 2) / 255
     mean, std = (np.array(card[k])[:, None, None] for k in ("mean", "std"))
     with torch.no_grad():
         logits = model(torch.from_numpy(((pixels - mean) / std).astype(np.float32)))
-    predicted = logits.argmax(1).numpy()
-    assert confusion[1].tolist() == np.bincount(predicted[labels == 1], minlength=5).tolist()
+    taken = logits.argmax(1).numpy()
+    assert confusion[1].tolist() == np.bincount(taken[labels == 1], minlength=5).tolist()
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels))
-    assert metrics["loss_test"] == rounded(float(loss), **LOSS)
+    assert found["loss_test"] == rounded(float(loss), **LOSS)
     assert card["grid"] == [2, 2] and card["network"] == "vit_small/f100/s0"
     assert card["architecture"]["heads"] == 3 and card["recipe"]["steps"] == 40
 
@@ -127,23 +136,25 @@ def test_history(workplace):
     both = [(s, split) for s in (7, 14, 21, 23) for split in ("train", "validation")]
     assert steps == [(0, "validation"), *both]
     assert 0 <= float(rows[-1]["accuracy"]) <= 1
-    last = json.loads((out / "metrics.json").read_text())["accuracy_validation"]
-    assert float(rows[-1]["accuracy"]) == rounded(last, terms=1, dtype=np.float32)
+    last = scores(workplace, out)
+    assert float(rows[-1]["accuracy"]) == rounded(
+        last["accuracy_validation"], terms=1, dtype=np.float32
+    )
 
 
 def test_learns(workplace):
     recipe = PLAIN | {"steps": 300, "batch_size": 41, "learning_rate": 0.01, "flip": False}
     plain = VIT | {"dropout": 0, "drop_path": 0}
     out = train(workplace, "out", job_config(plain, **recipe, crop="none"))
-    assert json.loads((out / "metrics.json").read_text())["accuracy_test"] > 0.6
+    assert scores(workplace, out)["accuracy_test"] > 0.6
 
 
 def test_untrained_network_has_all_files_and_its_initial_weights(workplace):
     config = job_config(network=("vit_small", "f000", "s0"), shared_init=True)
     out = train(workplace, "out", config)
     assert sorted(p.name for p in out.iterdir()) == sorted(RESULTS.values())
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["steps"] == 0 and metrics["train_images"] == 0
+    found = scores(workplace, out)
+    assert found["steps"] == 0 and found["train_images"] == 0
     rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert [(row["step"], row["learning_rate"]) for row in rows] == [("0", "0")]
     # One step at a vanishing rate leaves a network at its own initial weights.
@@ -157,14 +168,14 @@ def test_untrained_network_has_all_files_and_its_initial_weights(workplace):
 def test_a_minibatch_larger_than_the_fraction(workplace):
     config = job_config(network=("vit_small", "f010", "s0"), steps=5)
     out = train(workplace, "out", config)
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["train_images"] == 8 < RECIPE["batch_size"] and metrics["steps"] == 5
+    found = scores(workplace, out)
+    assert found["train_images"] == 8 < RECIPE["batch_size"] and found["steps"] == 5
 
 
 def test_equal_epochs(workplace):
     config = job_config(network=("vit_small", "f010", "s0"), steps=30, budget="equal_epochs")
     out = train(workplace, "out", config)
-    assert json.loads((out / "metrics.json").read_text())["steps"] == 3
+    assert json.loads((out / "card.json").read_text())["steps"] == 3
 
 
 OPTIONS = [
@@ -264,10 +275,10 @@ def test_auto_takes_bfloat16_only_where_it_is_native(workplace, monkeypatch, cap
     )
     rule = f"auto: bfloat16 is {'' if is_native else 'not '}native"
     card = json.loads((workplace / "auto" / "card.json").read_text())
-    assert (card["precision"], card["precision_why"]) == (taken, rule)
     assert card["recipe"]["precision"] == "auto"
-    set_card = json.loads((workplace / "set" / "card.json").read_text())
-    assert set_card["precision"] == taken and config in set_card["precision_why"]
+    set_job = make_job(workplace, "again", job_config(precision=config))
+    main(set_job)
+    assert set_job.notes["precision"] == taken and config in set_job.notes["precision_why"]
     assert (job.notes["precision"], job.notes["precision_why"]) == (taken, rule)
     evidence = "avx512_bf16" if is_native else "=".join(LIMIT)
     assert evidence in job.notes["precision_evidence"]
@@ -282,8 +293,7 @@ def test_an_untrained_network_has_no_number_format(workplace, precision):
     job = make_job(workplace, "out", job_config(network=network, precision=precision))
     main(job)
     assert job.notes == {"device": "cpu", "precision": "float32"}
-    card = json.loads((workplace / "out" / "card.json").read_text())
-    assert "precision" not in card and "precision_why" not in card
+    assert "precision_why" not in job.notes
     plain = train(workplace, "plain", job_config(network=network, precision="fp32"))
     for name in set(RESULTS.values()) - {"card.json"}:
         assert (workplace / "out" / name).read_bytes() == (plain / name).read_bytes()

@@ -45,6 +45,11 @@ def ok(done):
     return done.stdout + done.stderr
 
 
+def without(root, *names):
+    """For copies of a checkout: leaves out what lies in it, not the package's folders so called."""
+    return lambda folder, _: names if Path(folder) == Path(root) else ()
+
+
 def results(folder):
     """Relative path -> bytes of every result that must be reproducible."""
     left_out = ("logs", "records", "report.html", "provenance.json")
@@ -73,7 +78,7 @@ def smoke(tmp_path_factory):
     it is (see `copied`).
     """
     folder = tmp_path_factory.mktemp("smoke") / "checkout"
-    kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
+    kept = without(ROOT, ".git", ".venv", "results", "data", ".snakemake", ".cache")
     shutil.copytree(ROOT, folder, ignore=kept)
     lend_environment(folder)
     done = subprocess.run(
@@ -129,10 +134,10 @@ def pull(folder, *what, **environment):
     return tool(folder, "python", *arguments, **environment)
 
 
-def plan(folder, *options):
+def plan(folder, *options, **environment):
     """What `snakemake -n` says in a clone."""
     config = "workflow/config/smoke.yaml"
-    return tool(folder, "snakemake", "-n", "--configfile", config, *options)
+    return tool(folder, "snakemake", "-n", "--configfile", config, *options, **environment)
 
 
 def clone_of(origin, folder):

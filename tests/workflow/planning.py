@@ -55,13 +55,13 @@ def follow(experiment, networks=(), part="", names=(), changed=(), jobs=()):
         jobs["dump_pixels"] = 1
         changed.add("pixels")
     if networks:
-        changed |= {"metrics.json", "history.csv", "card.json", "weights.safetensors"}
+        changed |= {"history.csv", "card.json", "weights.safetensors"}
     judged = bool(names)
     for measure in experiment.measures:
         declared = registry.declarations("measures", measure)
         if changed & set(declared["READS"]) or f"measure_{measure}" in jobs:
             jobs[f"measure_{measure}"] = 1
-            changed |= set(declared["WRITES"])
+            changed |= set(declared["TABLES"]) | set(declared.get("FILES", ()))
             judged = True
     for figure in experiment.figures:
         if names or changed & set(registry.declarations("figures", figure)["READS"]):

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from sightlines.plan.experiment import Experiment
-from tests.workflow.conftest import ROOT, SMOKE, clone_of, ok, plan, pull, share, tool
+from sightlines.sharing.carried import Command, Stage, write_table
+from tests.workflow.conftest import ROOT, SMOKE, clone_of, ok, plan, pull, share, tool, without
 from tests.workflow.planning import follow, planned, reasons
 
 pytestmark = pytest.mark.workflow
@@ -171,7 +172,7 @@ def test_without_a_remote_all_but_push_and_pull_works(shared, tmp_path):
 def test_a_fresh_clone_of_the_project_pulls_without_an_error(tmp_path):
     """No remote of ours exists: nothing names an object that nobody has."""
     folder = tmp_path / "fresh"
-    kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
+    kept = without(ROOT, ".git", ".venv", "results", "data", ".snakemake", ".cache")
     shutil.copytree(ROOT, folder, ignore=kept)
     shutil.rmtree(folder / ".dvc/cache", ignore_errors=True)
     shutil.rmtree(folder / ".dvc/tmp", ignore_errors=True)
@@ -204,3 +205,66 @@ def test_dvc_compares_two_commits(shared, tmp_path):
         ok(tool(copy, *GIT, "checkout", "--quiet", commit))
         ok(tool(copy, "dvc", "checkout", "--quiet"))
         assert planned(plan(copy)) == {}
+
+
+# -- another version of the code ----------------------------------------------------------------
+
+LOOP = "src/sightlines/training/loop.py"
+UNTRAINED = f"{R}/models/vit_small/f000/s0/weights.safetensors"
+
+
+def upgrade(clone):
+    """Newer code of training, as `git pull` would bring it."""
+    edit(clone / LOOP)
+    ok(tool(clone, *GIT, "commit", "--quiet", "--message", "Upgrade", "--", LOOP))
+
+
+def test_an_edit_of_ones_own_is_planned_without_a_question(clone):
+    ok(pull(clone))
+    edit(clone / LOOP)
+    done = plan(clone)
+    assert planned(done)["train_network"] == 6
+    assert "older version" not in done.stdout + done.stderr
+
+
+def test_newer_code_trains_nothing_unasked(clone):
+    ok(pull(clone))
+    upgrade(clone)
+    dry = plan(clone)
+    assert planned(dry)["train_network"] == 6 and "a run stops before them" in dry.stderr
+    before = (clone / UNTRAINED).stat().st_mtime_ns  # as adoption set it
+    for options in ((), ("--", UNTRAINED)):
+        done = run(clone, *options)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0 and "made by an older version of sightlines" in said
+        assert f"code changed: {LOOP}" in said and "--config recompute=true" in said
+        assert re.search(r"git checkout [0-9a-f]{7}", said) and "Traceback" not in said
+    assert (clone / UNTRAINED).stat().st_mtime_ns == before
+    ok(run(clone, "--config", "recompute=true", "--", UNTRAINED))
+    assert (clone / UNTRAINED).stat().st_mtime_ns > before
+
+
+def test_newer_code_that_is_shown_to_make_the_same_bytes_trains_nothing(clone, tmp_path):
+    ok(pull(clone))
+    jobs = json.loads((clone / R / "provenance.json").read_text())
+    made = {p: job for job in jobs["jobs"].values() for p in job["outputs"]}
+    upgrade(clone)
+    ok(plan(clone, SIGHTLINES_LIST_JOBS=str(tmp_path / "jobs.json")))
+    stages = {}
+    for asked in json.loads((tmp_path / "jobs.json").read_text()):
+        job = made[asked["outputs"][0]]
+        if job["record"]["code"] != asked["code"]:
+            shell = jobs["shells"][job["shell"]]
+            old, new = (Command(code, shell) for code in (job["record"]["code"], asked["code"]))
+            stage = Stage(asked["rule"], old, new, ("1111111", "2222222"), jobs=1)
+            stages[stage.key] = stage
+    assert {stage.rule for stage in stages.values()} == {"train_network"}
+    write_table(stages.values(), clone / "src/sightlines/sharing/carried.json")
+    done = plan(clone)
+    assert planned(done) == {} and "Carried over 24 results" in done.stderr
+    assert "Nothing to be done" in ok(run(clone))
+    record = json.loads((clone / R / "records/train/vit_small/f000/s0.json").read_text())
+    assert record["carried_from"] and record["carried_from"] != [record["code"]]
+    assert ", 0 differ\n" in ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
+    (clone / UNTRAINED).write_bytes((clone / UNTRAINED).read_bytes()[:-1] + b"?")
+    assert planned(plan(clone))["train_network"] == 1

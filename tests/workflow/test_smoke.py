@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 
@@ -6,9 +5,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from sightlines.core.files import TensorReader
+from sightlines.core.files import TensorReader, read_table, write_table
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.plan.config import load
-from sightlines.plan.experiment import Experiment
+from sightlines.plan.experiment import MODEL_FILES, Experiment
+from sightlines.plan.table_schemas import schemas
+from sightlines.results.tables import DTYPES, joined
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
 from tests.workflow.conftest import SMOKE, results, snakemake
@@ -29,15 +31,39 @@ def test_the_smoke_experiment_ends_in_a_report_with_every_figure(smoke):
         assert (smoke / table).stat().st_size > 0
 
 
-def test_every_network_has_weights_history_metrics_and_dumps(smoke):
+def test_every_table_is_as_its_schema_says(smoke, tmp_path):
+    """Columns in their order and of their types; in CSV a float may look like a whole number."""
+    folder = smoke / Experiment.open(SMOKE).folder
+    declared = {file: schema for file, schema in schemas().items() if schema.columns}
+    found = [p for p in sorted((folder / "tables").iterdir()) if p.suffix in (".csv", ".parquet")]
+    for path in [*found, *sorted(folder.glob("models/*/*/*/history.csv"))]:
+        table = read_table(path)
+        schema = declared[path.name]
+        known = [c for c in schema.columns if not c.is_optional or c.name in table]
+        assert list(table.columns) == [c.name for c in known], path.name
+        if path.suffix == ".parquet":
+            types = [DTYPES[c.type] for c in known]
+            assert [str(dtype) for dtype in table.dtypes] == types, path.name
+            continue
+        again = joined(
+            table.astype({c.name: "float64" for c in known if c.type == "float"}), schema
+        )
+        write_table(tmp_path / "again.csv", again)
+        assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
+
+
+def test_every_network_has_weights_history_scores_and_dumps(smoke):
     experiment = Experiment.open(SMOKE)
     accuracy = pd.read_csv(smoke / experiment.folder / "tables/accuracy.csv")
     assert len(accuracy) == len(experiment.networks)
+    assert accuracy["accuracy_test"].between(0, 1).all()
+    confusion = pd.read_parquet(smoke / experiment.folder / "tables/confusion.parquet")
+    assert set(confusion.groupby(["model", "fraction", "seed"])["images"].sum()) == {4000}
     for network in experiment.networks:
         folder = smoke / experiment.folder / "models" / network.slug
-        metrics = json.loads((folder / "metrics.json").read_text())
-        assert 0 <= metrics["accuracy_test"] <= 1
-        assert sum(map(sum, metrics["confusion"])) == 4000
+        assert sorted(p.name for p in folder.iterdir()) == sorted(MODEL_FILES)
+        predictions = PredictionsDump(smoke / experiment.dump("predictions", network))
+        assert predictions.images["test"] == 4000
         dump = TensorReader(smoke / experiment.dump("gram", network))
         reference = TensorReader(smoke / experiment.folder / "data/reference.safetensors")
         assert dump.meta["reference_sha256"] == reference.meta["reference_sha256"]

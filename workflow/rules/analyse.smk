@@ -16,11 +16,11 @@ for measure in registry.members("measures"):
         params:
             cfg=lambda w, m=measure: as_json(EXPERIMENT.slice_measure(m)),
             code=EXPERIMENT.code(f"measures.{measure}"),
-            module=f"sightlines.measures.{measure}",
+            measure=measure,
             reads=lambda w, reads=reads: named("--input", reads),
             writes=lambda w, writes=writes: named("--output", writes),
         shell:
-            "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.run.measure {params.measure} --config {params.cfg:q} --code {params.code}"
             " {params.reads} {params.writes} --log {log:q}"
 
 
@@ -37,5 +37,5 @@ rule judge_claims:
         code=EXPERIMENT.code("claims.judge"),
         writes=named("--output", EXPERIMENT.claims),
     shell:
-        "python -m sightlines.jobs.start sightlines.claims.judge --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.run.claims --config {params.cfg:q} --code {params.code}"
         " --input tables {input.tables:q} {params.writes} --log {log:q}"

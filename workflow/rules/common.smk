@@ -127,6 +127,11 @@ def network(wildcards):
     return Network(wildcards.model, wildcards.fraction, wildcards.seed)
 
 
+def of_task(rule, task):
+    """A rule's name, for the experiment's own task or another one."""
+    return f"{rule}_of_{task}" if task else rule
+
+
 def one_of(names):
     """A pattern for a wildcard that is one of some names; of none, one that nothing matches."""
     return "|".join(names) or "(?!)"
@@ -152,6 +157,7 @@ if workflow.is_main_process:
         stop(f"{type(error).__name__}: {error}")
 
 R = EXPERIMENT.folder
+TASKS = ["", *EXPERIMENT.tasks]  # the experiment's own is the one without a name
 THREADS = EXPERIMENT.config["compute"]["threads"]
 # A cluster's login node has no GPU: there `--resources gpu=N` says how many may be asked for.
 if EXPERIMENT.config["compute"]["device"] == "cpu":

@@ -1,19 +1,68 @@
-"""Images, splits and nested fractions, reference images, probe images."""
+"""Images, splits and nested fractions, reference and probe images: of every task."""
 
+for task in TASKS:
+    files = EXPERIMENT.data_files(task)
+    DATA = f"{EXPERIMENT.task_folder(task)}/data"
+    LOGS = EXPERIMENT.logs("data", task)
 
-rule prepare_dataset:
-    """Fetch or generate the images and check them."""
-    output:
-        EXPERIMENT.data_files(),
-    log:
-        f"{R}/logs/data/prepare/{Path(EXPERIMENT.data_folder).name}.log",
-    threads: THREADS
-    params:
-        cfg=lambda w, cfg=as_json(EXPERIMENT.slice_data(fingerprint())): cfg,
-        code=EXPERIMENT.code("datasets.prepare"),
-    shell:
-        "python -m sightlines.jobs.start sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
-        " --output files {output:q} --log {log:q}"
+    rule:
+        # Fetch or generate the images and check them.
+        name:
+            of_task("prepare_dataset", task)
+        output:
+            files,
+        log:
+            f"{LOGS}/prepare/{Path(files[0]).parent.name}.log",
+        threads: THREADS
+        params:
+            cfg=lambda w, cfg=as_json(
+                EXPERIMENT.slice_data(fingerprint(task), task)
+            ): cfg,
+            code=EXPERIMENT.code("datasets.prepare", task=task),
+        shell:
+            "python -m sightlines.jobs.start sightlines.datasets.prepare --config {params.cfg:q} --code {params.code}"
+            " --output files {output:q} --log {log:q}"
+
+    for part, file in (("training", "splits"), ("reference", "reference")):
+
+        rule:
+            # Fix the training, validation and test images with the nested fractions; fix the
+            # reference images with their minibatches.
+            name:
+                of_task(f"split_{part}", task)
+            input:
+                dataset=files[0],
+                files=files[1:],
+            output:
+                f"{DATA}/{file}.safetensors",
+            log:
+                f"{LOGS}/{file}.log",
+            params:
+                cfg=lambda w, part=part: as_json(EXPERIMENT.slice_splits(part)),
+                code=EXPERIMENT.code("datasets.split"),
+            shell:
+                "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+                " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
+
+    rule:
+        # Fix the labelled images for linear probes.
+        name:
+            of_task("split_probes", task)
+        input:
+            dataset=files[0],
+            files=files[1:],
+            splits=f"{DATA}/splits.safetensors",
+        output:
+            f"{DATA}/probes.safetensors",
+        log:
+            f"{LOGS}/probes.log",
+        params:
+            cfg=lambda w: as_json(EXPERIMENT.slice_splits("probes")),
+            code=EXPERIMENT.code("datasets.split"),
+        shell:
+            "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+            " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+            " --output splits {output:q} --log {log:q}"
 
 
 rule describe_dataset:
@@ -30,56 +79,3 @@ rule describe_dataset:
     shell:
         "python -m sightlines.jobs.start sightlines.datasets.describe --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --output facts {output:q} --log {log:q}"
-
-
-rule split_training:
-    """Fix the training, validation and test images, and the nested fractions."""
-    input:
-        dataset=EXPERIMENT.data_files()[0],
-        files=EXPERIMENT.data_files()[1:],
-    output:
-        f"{R}/data/splits.safetensors",
-    log:
-        f"{R}/logs/data/splits.log",
-    params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_splits("training")),
-        code=EXPERIMENT.code("datasets.split"),
-    shell:
-        "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
-        " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
-
-
-rule split_reference:
-    """Fix the reference images with their minibatches."""
-    input:
-        dataset=EXPERIMENT.data_files()[0],
-        files=EXPERIMENT.data_files()[1:],
-    output:
-        f"{R}/data/reference.safetensors",
-    log:
-        f"{R}/logs/data/reference.log",
-    params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_splits("reference")),
-        code=EXPERIMENT.code("datasets.split"),
-    shell:
-        "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
-        " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
-
-
-rule split_probes:
-    """Fix the labelled images for linear probes."""
-    input:
-        dataset=EXPERIMENT.data_files()[0],
-        files=EXPERIMENT.data_files()[1:],
-        splits=f"{R}/data/splits.safetensors",
-    output:
-        f"{R}/data/probes.safetensors",
-    log:
-        f"{R}/logs/data/probes.log",
-    params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_splits("probes")),
-        code=EXPERIMENT.code("datasets.split"),
-    shell:
-        "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
-        " --input dataset {input.dataset:q} --input splits {input.splits:q}"
-        " --output splits {output:q} --log {log:q}"

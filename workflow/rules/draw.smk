@@ -16,8 +16,8 @@ for figure in registry.members("figures"):
         params:
             cfg=lambda w: as_json(EXPERIMENT.slice_draw()),
             code=EXPERIMENT.code(f"figures.{figure}"),
-            module=f"sightlines.figures.{figure}",
+            figure=figure,
             reads=lambda w, reads=reads: named("--input", reads),
         shell:
-            "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.run.figure {params.figure} --config {params.cfg:q} --code {params.code}"
             " {params.reads} --output svg {output.svg:q} --output png {output.png:q} --log {log:q}"

@@ -1,35 +1,43 @@
-"""Sufficient statistics of one network's representations: the last stage that runs networks."""
+"""Sufficient statistics of one network's representations: the last stage that runs networks.
 
-for kind in registry.members("dumps"):
-    splits = registry.declarations("dumps", kind)["SPLITS"]
+Of the experiment's networks and images, and of other tasks as each recorder's TRANSFER says.
+"""
+
+for recording in EXPERIMENT.recordings():
+    files = EXPERIMENT.data_files(recording.shown)
+    models = f"{EXPERIMENT.task_folder(recording.tuned)}/models"
 
     rule:
         name:
-            f"dump_{kind}"
+            recording.rule
         input:
-            dataset=EXPERIMENT.data_files()[0],
-            files=EXPERIMENT.data_files()[1:],
-            splits=f"{R}/data/{splits}.safetensors",
-            weights=f"{MODEL}/weights.safetensors",
-            card=f"{MODEL}/card.json",
+            dataset=files[0],
+            files=files[1:],
+            splits=f"{EXPERIMENT.task_folder(recording.shown)}/data/{recording.splits}",
+            weights=f"{models}/{NETWORK}/weights.safetensors",
+            card=f"{models}/{NETWORK}/card.json",
         output:
-            f"{R}/dumps/{kind}/{NETWORK}.safetensors",
+            f"{R}/{recording.place}/{NETWORK}.safetensors",
         log:
-            f"{R}/logs/dump/{kind}/{NETWORK}.log",
+            f"{R}/logs/{recording.log}/{NETWORK}.log",
         threads: THREADS
         resources:
             **DUMPING,
             gpu=GPU,
         params:
-            cfg=lambda w, kind=kind: as_json(EXPERIMENT.slice_dump(kind, network(w))),
-            code=lambda w, kind=kind: EXPERIMENT.code(f"dumps.{kind}", network(w)),
-            module=f"sightlines.dumps.{kind}",
-            splits=splits,
+            cfg=lambda w, kind=recording.kind: as_json(
+                EXPERIMENT.slice_dump(kind, network(w))
+            ),
+            code=lambda w, kind=recording.kind: EXPERIMENT.code(
+                f"dumps.{kind}", network(w)
+            ),
+            kind=recording.kind,
         shell:
-            "python -m sightlines.jobs.start {params.module} --config {params.cfg:q} --code {params.code}"
-            " --input dataset {input.dataset:q}"
-            " --input {params.splits} {input.splits:q} --input weights {input.weights:q}"
-            " --input card {input.card:q} --output dump {output:q} --log {log:q}"
+            "python -m sightlines.jobs.start sightlines.run.dump {params.kind}"
+            " --config {params.cfg:q} --code {params.code}"
+            " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+            " --input weights {input.weights:q} --input card {input.card:q}"
+            " --output dump {output:q} --log {log:q}"
 
 
 rule dump_pixels:
@@ -37,7 +45,7 @@ rule dump_pixels:
     input:
         dataset=EXPERIMENT.data_files()[0],
         files=EXPERIMENT.data_files()[1:],
-        reference=f"{R}/data/reference.safetensors",
+        splits=f"{R}/data/reference.safetensors",
     output:
         EXPERIMENT.pixels,
     log:
@@ -47,6 +55,7 @@ rule dump_pixels:
         cfg=lambda w: as_json(EXPERIMENT.slice_pixels()),
         code=EXPERIMENT.code("dumps.pixels"),
     shell:
-        "python -m sightlines.jobs.start sightlines.dumps.pixels --config {params.cfg:q} --code {params.code}"
-        " --input dataset {input.dataset:q} --input reference {input.reference:q}"
+        "python -m sightlines.jobs.start sightlines.run.dump pixels"
+        " --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --input splits {input.splits:q}"
         " --output dump {output:q} --log {log:q}"

@@ -16,6 +16,6 @@ rule write_report:
         cfg=lambda w: as_json(EXPERIMENT.slice_report()),
         code=EXPERIMENT.code("report.page"),
     shell:
-        "python -m sightlines.jobs.start sightlines.report.page --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.run.report --config {params.cfg:q} --code {params.code}"
         " --input figures {input.figures:q} --input tables {input.tables:q}"
         " --input dataset {input.dataset:q} --output report {output:q} --log {log:q}"

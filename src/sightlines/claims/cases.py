@@ -7,10 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.claims.claim import Case, Criterion, NotMeasured, Reading
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.claim import Case, Criterion, Reading
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values
-from sightlines.plan.architectures import POOL, twins
 from sightlines.plan.networks import Network
 
 Read = Callable[..., list[Reading]]
@@ -135,21 +134,6 @@ def _control(
     except NotMeasured:
         return None
     return readings if np.isfinite([reading.value for reading in readings]).any() else None
-
-
-def pooled_twins(evidence: Evidence) -> list[tuple[str, str]]:
-    """ViTs with a class token, and those that differ by mean pooling alone.
-
-    Raises:
-        NotMeasured: there is none.
-    """
-    settings, gaps = evidence.config["architectures"], evidence.models("vit", "gap")
-    found = [
-        (cls, gap) for cls in evidence.vits() for gap in twins(settings, cls, POOL) if gap in gaps
-    ]
-    if not found:
-        raise NotMeasured("needs a ViT with pool gap and one with pool cls that are alike else")
-    return found
 
 
 def stand(criteria: Sequence[Criterion], values: Iterable[Values]) -> bool:

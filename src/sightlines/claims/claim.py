@@ -2,22 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
+from sightlines.claims.evidence import Evidence
 from sightlines.stats.jackknife import standard_error
-
-if TYPE_CHECKING:
-    from sightlines.claims.evidence import Evidence
 
 CONFIDENCE = 0.95
 """Of every interval."""
-
-
-class NotMeasured(Exception):
-    """What a claim needs is not among the results: its message says what to add to the config."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +136,8 @@ class Case:
     missing: tuple[str, ...] = ()
 
 
-Cases = Callable[["Evidence"], list[Case]]
-Opinion = Callable[["Evidence", str], bool]
+Cases = Callable[[Evidence], list[Case]]
+Opinion = Callable[[Evidence, str], bool]
 
 
 @dataclass(frozen=True)
@@ -160,7 +154,7 @@ class Claim:
         paper_value: What the paper's figure or text says.
         source: How that value is known: "[text]" or "[fig]".
         tier: "A" at any scale, "B" for pretrained or large networks, "C" about data at scale; "A/B"
-            where the paper's dossier leaves it open.
+            where the paper leaves it open.
         controls: What it is held against, in words.
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.

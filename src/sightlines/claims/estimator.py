@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values
 from sightlines.plan.networks import Network
 

@@ -1,18 +1,15 @@
 """What claims are judged by: the tables, and the networks by the part they play."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sightlines.claims.claim import NotMeasured
 from sightlines.core.files import TensorReader
-from sightlines.plan.architectures import SKIPS, lacks_skips, twins
-from sightlines.plan.networks import FULL, UNTRAINED, Network, per_cent
+from sightlines.plan import roles
+from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import label, needed_accuracy, networks, rows_of
-from sightlines.results.tables import read_checked
 
 BIASED = ("procrustes", "neighbours")
 """Indices that read more than 0 for unrelated layers."""
@@ -30,20 +27,23 @@ def unbiased(rows: pd.DataFrame) -> "pd.Series[float]":
     return (value - floor) / (1 - floor)
 
 
+class NotMeasured(Exception):
+    """What a claim needs is not among the results: its message says what to add to the config."""
+
+
 class Evidence:
-    """Tables of one experiment, read when first asked for.
+    """Tables of one experiment, and its networks by role.
 
     Attributes:
         config: `networks`, `labels`, `families`, `architectures`, `tasks`.
         networks: All networks of the runs, in the config's order.
     """
 
-    def __init__(self, config: dict[str, Any], paths: Mapping[str, Path]) -> None:
-        """Judge by the files at `paths`, table name -> file."""
+    def __init__(self, config: dict[str, Any], tables: Mapping[str, Any]) -> None:
+        """Judge by these tables and readers of tensors, by file name (see `results.opening`)."""
         self.config = config
         self.networks = networks(config)
-        self._paths = dict(paths)
-        self._read: dict[str, Any] = {}
+        self._tables = tables
 
     # -- tables --------------------------------------------------------------------------
 
@@ -53,14 +53,13 @@ class Evidence:
         Raises:
             NotMeasured: the experiment has none of that name.
         """
-        if name not in self._read:
-            self._read[name] = read_checked(self._path(name), name)
-        return self._read[name]
+        table: pd.DataFrame = self._named(name)
+        return table
 
-    def _path(self, name: str) -> Path:
-        if name not in self._paths:
+    def _named(self, name: str) -> Any:
+        if name not in self._tables:
             raise NotMeasured(f"{name} was not measured: see `figures` and `splits` in the config")
-        return self._paths[name]
+        return self._tables[name]
 
     def rows(self, name: str, network: Network, **values: Any) -> pd.DataFrame:
         """One network's rows of a table in which the columns have these values.
@@ -98,10 +97,7 @@ class Evidence:
         Raises:
             NotMeasured: the two are not among the judged pairs.
         """
-        name = "cka_replicates.safetensors"
-        if name not in self._read:
-            self._read[name] = TensorReader(self._path(name))
-        reader = self._read[name]
+        reader: TensorReader = self._named("cka_replicates.safetensors")
         if (pair := f"{a.slug}|{b.slug}") in reader:
             return np.asarray(reader[pair], np.float64)
         if (pair := f"{b.slug}|{a.slug}") in reader:
@@ -142,14 +138,7 @@ class Evidence:
         Raises:
             NotMeasured: there is none.
         """
-        settings = self.config["architectures"]
-        found = [
-            m
-            for m in dict.fromkeys(n.model for n in self.networks if n.fraction == FULL)
-            if family in ("", settings[m]["family"])
-            and pool in ("", settings[m].get("pool", ""))
-            and not lacks_skips(settings[m])
-        ]
+        found = roles.of_kind(self.networks, self.config["architectures"], family, pool)
         if not found:
             what = " ".join(part for part in (family or "model", pool and f"with pool {pool}"))
             raise NotMeasured(f"needs a {what.strip()} trained on {FULL} among the runs")
@@ -169,13 +158,7 @@ class Evidence:
         Raises:
             NotMeasured: there is none.
         """
-        settings = self.config["architectures"]
-        pairs = [
-            (m, twin)
-            for m in dict.fromkeys(n.model for n in self.networks if n.fraction == FULL)
-            for twin in twins(settings, m, SKIPS)
-            if lacks_skips(settings[m]) and not lacks_skips(settings[twin]) and self.full(twin)
-        ]
+        pairs = roles.skipless_pairs(self.networks, self.config["architectures"])
         if not pairs:
             raise NotMeasured(f"needs a ViT with a skipless_block and its intact twin on {FULL}")
         return pairs
@@ -186,27 +169,45 @@ class Evidence:
         size = accuracy.groupby("model")["parameters"].max()
         return sorted(models, key=lambda m: size[m])
 
+    def pooled(self) -> list[tuple[str, str]]:
+        """Each ViT with a class token, and each that differs by mean pooling alone.
+
+        Raises:
+            NotMeasured: there is none.
+        """
+        self.models("vit", "gap")  # says so where there is none at all
+        self.vits()
+        pairs = roles.pooled_pairs(self.networks, self.config["architectures"])
+        if not pairs:
+            raise NotMeasured("needs a ViT with pool gap and one with pool cls that are alike else")
+        return pairs
+
     def full(self, model: str) -> list[Network]:
         """A model's networks on all images, one a seed."""
-        return [n for n in self.networks if n[:2] == (model, FULL)]
+        return roles.on(self.networks, model, FULL)
 
     def same_seed(self, model: str, like: Network) -> Network:
-        """A model's network on f100 with the seed of another network, or else its first."""
-        own = self.full(model)
-        return next((n for n in own if n.seed == like.seed), own[0])
+        """A model's network on f100 with the seed of another network, or else its first.
+
+        Raises:
+            NotMeasured: there is none.
+        """
+        found = roles.same_seed(self.networks, model, like)
+        if found is None:
+            raise NotMeasured(f"needs {model} on {FULL} among the runs")
+        return found
 
     def untrained(self, model: str) -> Network | None:
-        """A model's untrained network, if there is one."""
-        return next((n for n in self.networks if n[:2] == (model, UNTRAINED)), None)
+        """A model's untrained control, if there is one: the one that figures show."""
+        return roles.control(self.networks, model)
 
     def fractions(self, model: str) -> list[str]:
         """Fractions below 100 % on which a model is trained, smallest first."""
-        own = {n.fraction for n in self.networks if n.model == model}
-        return sorted((f for f in own if 0 < per_cent(f) < 100), key=per_cent)
+        return roles.less_data(self.networks, model)
 
     def on(self, model: str, fraction: str) -> list[Network]:
         """A model's networks on one fraction."""
-        return [n for n in self.networks if n[:2] == (model, fraction)]
+        return roles.on(self.networks, model, fraction)
 
     def accuracy(self, network: Network) -> tuple[float, float, int]:
         """Test accuracy, chance, and number of test images."""

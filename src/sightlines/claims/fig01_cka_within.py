@@ -9,12 +9,11 @@ from sightlines.claims.claim import (
     Case,
     Claim,
     Criterion,
-    NotMeasured,
     Reading,
     from_draws,
     from_replicates,
 )
-from sightlines.claims.evidence import Evidence, unbiased
+from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled, split_contrast
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import rows_of

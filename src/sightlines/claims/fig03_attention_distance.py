@@ -6,12 +6,11 @@ from sightlines.claims.cases import each
 from sightlines.claims.claim import (
     Claim,
     Criterion,
-    NotMeasured,
     Reading,
     from_draws,
     from_replicates,
 )
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled, spearman
 from sightlines.plan.networks import Network
 

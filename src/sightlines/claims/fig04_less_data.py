@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, from_replicates
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.claim import Case, Claim, Criterion, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig03_attention_distance import most_local
 from sightlines.plan.networks import Network, per_cent
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from sightlines.claims.cases import each_pair, first_pairs, stand
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_draws
-from sightlines.claims.evidence import Evidence, unbiased
+from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
+from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.claims.statistics import Values, resampled, spearman
 from sightlines.plan.networks import Network
 

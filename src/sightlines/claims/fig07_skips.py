@@ -3,8 +3,8 @@
 import numpy as np
 
 from sightlines.claims.cases import each, each_pair
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import depths
 from sightlines.plan.networks import Network
 

@@ -9,12 +9,11 @@ from sightlines.claims.claim import (
     Case,
     Claim,
     Criterion,
-    NotMeasured,
     Reading,
     from_replicates,
     from_shares,
 )
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values, cut_ratio
 from sightlines.plan.networks import Network
 

@@ -9,13 +9,12 @@ from sightlines.claims.cases import each, each_pair, stand
 from sightlines.claims.claim import (
     Claim,
     Criterion,
-    NotMeasured,
     Opinion,
     Reading,
     from_draws,
     from_replicates,
 )
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled
 from sightlines.measures.localisation_scores import mean_of_finite
 from sightlines.plan.networks import Network

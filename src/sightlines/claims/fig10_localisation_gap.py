@@ -1,6 +1,6 @@
 """Claim C22: a ViT trained to classify mean tokens loses localisation (paper, Figure 10)."""
 
-from sightlines.claims.cases import gather, pooled_twins
+from sightlines.claims.cases import gather
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig09_localisation import final, stands
@@ -36,7 +36,7 @@ CLAIMS = (
         tier="A",
         controls="untrained networks; pixels regressed out",
         drawn="fig10_localisation_gap",
-        cases=lambda evidence: gather(evidence, pooled_twins(evidence), _loss),
-        opinion=stands(LOSS, pooled_twins, _loss),
+        cases=lambda evidence: gather(evidence, evidence.pooled(), _loss),
+        opinion=stands(LOSS, Evidence.pooled, _loss),
     ),
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sightlines.claims.cases import gather, pooled_twins
+from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.probing import at, final_tokens, last
@@ -15,7 +15,7 @@ HALF = np.array([0.5])
 
 
 def _tokens(evidence: Evidence) -> list[Case]:
-    trios = [(*t, resnet) for t in pooled_twins(evidence) for resnet in evidence.resnets()]
+    trios = [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
     return gather(evidence, trios, _halves)
 
 
@@ -28,7 +28,7 @@ def _halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> 
 
 def _parity(evidence: Evidence) -> list[Case]:
     """Without a control: untrained networks are equal at chance."""
-    cases = gather(evidence, pooled_twins(evidence), _native)
+    cases = gather(evidence, evidence.pooled(), _native)
     return [replace(case, control=None) for case in cases]
 
 
@@ -104,6 +104,6 @@ CLAIMS = (
         tier="A",
         controls="untrained networks",
         drawn="fig11_token_probes",
-        cases=lambda evidence: gather(evidence, pooled_twins(evidence), _first_token),
+        cases=lambda evidence: gather(evidence, evidence.pooled(), _first_token),
     ),
 )

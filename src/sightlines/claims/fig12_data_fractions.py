@@ -10,12 +10,11 @@ from sightlines.claims.claim import (
     Case,
     Claim,
     Criterion,
-    NotMeasured,
     Reading,
     from_draws,
     from_replicates,
 )
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values, resampled, spearman
 from sightlines.plan.networks import Network
 

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 
 from sightlines.claims.cases import each_pair, measured, of_seeds
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading, from_replicates
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.probing import MIDDLE, at, last
 from sightlines.plan.networks import Network
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sightlines.claims.cases import each, stand
-from sightlines.claims.claim import Claim, Criterion, NotMeasured, Reading, from_replicates
-from sightlines.claims.evidence import Evidence, unbiased
+from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import needed_accuracy
 

@@ -1,4 +1,4 @@
-"""Command: holds an experiment's tables against every claim of the paper.
+"""Holds an experiment's tables against every claim of the paper: tables in, tables out.
 
 Claims lie one file a figure of the paper in this folder: each declares READS, the tables that it is
 judged by, and CLAIMS. Their thresholds were set before there were results, and no result changes
@@ -9,25 +9,61 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.claims.claim import Claim, NotMeasured
-from sightlines.claims.evidence import Evidence
-from sightlines.claims.verdict import NOT_RUN, Verdict, judge
-from sightlines.core.files import write_table
-from sightlines.jobs.command import Job, run
+from sightlines.claims.claim import Claim
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
-from sightlines.results.tables import COLUMNS
+from sightlines.results.verdict_words import NOT_RUN
 
+TABLES = {
+    "claims.csv": {
+        "about": "The verdict on every claim of the paper, with the reading that decided it",
+        "row": "claim",
+        "columns": (
+            ("claim", "text", "", "its number, C1 … V2; see docs/claims.md"),
+            ("figure", "text", "", "figure of the paper"),
+            ("tier", "text", "", "A: at any scale; B: large networks; C: data at scale"),
+            ("statement", "text", "", "what the paper says"),
+            ("verdict", "text", "", "verdict"),
+            ("because", "text", "", "why"),
+            ("statistic", "text", "", "what is measured"),
+            ("deciding", "text", "", "case and criterion that decided"),
+            ("value", "float", "", "its value"),
+            ("low", "float", "", "lower end of its interval"),
+            ("high", "float", "", "upper end of its interval"),
+            ("threshold", "text", "", "what is needed"),
+            ("reason", "text", "", "why this threshold"),
+            ("control", "float", "", "value of the control"),
+            ("controls", "text", "", "what the control is"),
+            ("paper_value", "text", "", "the paper's value"),
+            ("source", "text", "", "where the paper has it"),
+            ("stands_under", "text", "", "indices of similarity under which the claim stands"),
+            ("drawn", "text", "", "figure of this experiment that shows it"),
+        ),
+    },
+    "claim_cases.csv": {
+        "about": "Every reading behind the verdicts",
+        "row": "claim × case × criterion",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("case", "text", "", "architecture, pair or place that is read"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("value", "float", "", "the reading"),
+            ("low", "float", "", "lower end of its interval"),
+            ("high", "float", "", "upper end of its interval"),
+            ("threshold", "text", "", "what is needed"),
+            ("outcome", "text", "", "whether it is met, or why that is not judged"),
+            ("control", "float", "", "value of the control"),
+            ("control_passes", "bool", "", "whether the control behaves; empty without one"),
+        ),
+    },
+}
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 
 
-def main(job: Job) -> None:
-    """Judge all claims and write both tables of verdicts."""
-    evidence = Evidence(job.config, {p.name: p for p in job.inputs.get("tables", [])})
-    verdicts = [judge(claim, evidence) for claim in all_claims()]
-    for verdict in verdicts:
-        job.log.info(f"{verdict.claim.id}: {verdict.word}, {verdict.because}")
-    write_table(job.output("claims"), claim_table(verdicts, evidence))
-    write_table(job.output("claim_cases"), case_table(verdicts))
+def judge_all(evidence: Evidence) -> list[Verdict]:
+    """Verdicts of all claims, in the paper's order."""
+    return [judge(claim, evidence) for claim in all_claims()]
 
 
 def all_claims() -> list[Claim]:
@@ -38,7 +74,7 @@ def all_claims() -> list[Claim]:
 
 def _order(identity: str) -> tuple[str, int, str]:
     digits = "".join(c for c in identity if c.isdigit())
-    return identity[0], int(digits), identity[1 + len(digits) :]
+    return identity[0], int(digits or 0), identity[1 + len(digits) :]
 
 
 def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
@@ -107,8 +143,4 @@ def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
         for verdict in verdicts
         for line in verdict.lines
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS["claim_cases.csv"]))
-
-
-if __name__ == "__main__":
-    run(main)
+    return pd.DataFrame(rows)

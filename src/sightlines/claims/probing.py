@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sightlines.claims.claim import NotMeasured
-from sightlines.claims.evidence import Evidence
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.plan.networks import Network
 from sightlines.results.tables import NORM
 

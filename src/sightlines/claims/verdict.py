@@ -15,11 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sightlines.claims.claim import Case, Claim, Criterion, NotMeasured, Reading
-
-REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
-INCONCLUSIVE, UNINFORMATIVE, NOT_RUN = "inconclusive", "uninformative", "not run"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, UNINFORMATIVE, NOT_RUN)
+from sightlines.claims.claim import Case, Claim, Criterion, Reading
+from sightlines.claims.evidence import NotMeasured
+from sightlines.results.verdict_words import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNINFORMATIVE,
+)
 
 
 @dataclass(frozen=True)

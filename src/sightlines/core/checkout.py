@@ -13,6 +13,7 @@ import importlib.util
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 CHECKOUT = "SIGHTLINES_CHECKOUT"
@@ -74,6 +75,22 @@ def require_own_code() -> None:
         from sightlines.core.errors import CheckoutError
 
         raise CheckoutError(reason)
+
+
+def exit_status(work: "Callable[[], bool | None]") -> int:
+    """Do the work of a command, by this checkout's code; say what is wrong without a traceback.
+
+    Returns:
+        0; or 1 where it raised an error of ours, or returned false.
+    """
+    from sightlines.core.errors import SightlinesError
+
+    try:
+        require_own_code()
+        return 1 if work() is False else 0
+    except SightlinesError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
 
 
 def state(environment: Path, root: Path) -> tuple[str, str]:

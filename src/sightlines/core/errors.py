@@ -12,11 +12,6 @@ SightlinesError            everything below; a message says what, where and the 
 └── TrainingError          training cannot go on (a loss is not finite, a lock is held)
 """
 
-import sys
-from collections.abc import Callable
-
-from sightlines.core.checkout import require_own_code
-
 
 class SightlinesError(Exception):
     """Base of all errors that a user can cause and cure."""
@@ -56,17 +51,3 @@ class TrainingError(SightlinesError):
 
 class ShareError(SightlinesError):
     """Results cannot be shared or pulled."""
-
-
-def exit_status(work: Callable[[], bool | None]) -> int:
-    """Do the work of a command, by this checkout's code; say what is wrong without a traceback.
-
-    Returns:
-        0; or 1 where it raised an error of ours, or returned false.
-    """
-    try:
-        require_own_code()
-        return 1 if work() is False else 0
-    except SightlinesError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1

@@ -8,12 +8,12 @@ reads or writes pickle.
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
 import shutil
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -90,21 +90,6 @@ def _cannot_write(path: Path, error: OSError) -> DiskError:
         f"cannot write {path}: {why_not_written(path, error)}. "
         "Free some space or mend the folder's permissions, then run the same command again."
     )
-
-
-@contextlib.contextmanager
-def scratch_file(folder: Path) -> Iterator[IO[bytes]]:
-    """Open a nameless file on the disk of `folder`, which is gone when the block ends.
-
-    Raises:
-        DiskError: the folder cannot be written, or the disk is full.
-    """
-    make_folder(folder)
-    try:
-        with tempfile.TemporaryFile(dir=folder) as handle:
-            yield handle
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
 
 
 def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:
@@ -202,8 +187,8 @@ def safetensors_bytes(shapes: TensorShapes, meta: Any) -> int:
 class TensorWriter:
     """Writes a safetensors file tensor by tensor, in constant memory.
 
-    The format fixes every offset in its header, so all shapes are declared at the start
-    and the tensors are then written in that order, whole or in pieces along the first axis.
+    The format fixes every offset in its header, so all shapes are declared at the start. Tensors
+    are then written whole or in pieces along the first axis, and may take turns.
 
     Use as a context manager; the file appears when the block ends and every declared byte
     was written. The metadata is one key with sorted JSON: several come out in random order.
@@ -214,14 +199,14 @@ class TensorWriter:
 
         Args:
             path: Where the file appears at the end.
-            shapes: Name -> (dtype code, shape), in writing order.
+            shapes: Name -> (dtype code, shape), in the file's order.
             meta: JSON-able description, read back by `read_meta`.
         """
         self._shapes = dict(shapes)
         self._header = _safetensors_header(shapes, meta)
-        self._order = list(self._shapes)
-        self._left = [_nbytes(*self._shapes[name]) for name in self._order]
-        self._at = 0
+        self._left = {name: _nbytes(*shape) for name, shape in self._shapes.items()}
+        begins = itertools.accumulate(self._left.values(), initial=len(self._header))
+        self._next = dict(zip(self._shapes, begins, strict=False))
         self._context = atomic(path)
 
     def __enter__(self) -> "TensorWriter":
@@ -234,20 +219,26 @@ class TensorWriter:
         return self
 
     def write(self, name: str, array: np.ndarray) -> None:
-        """Append `array` (all of tensor `name`, or its next rows)."""
-        while self._at < len(self._order) and self._left[self._at] == 0:
-            self._at += 1
-        expected = self._order[self._at] if self._at < len(self._order) else None
-        code = self._shapes[name][0]
-        array = np.ascontiguousarray(array, dtype=_DTYPES[code])
-        if name != expected or array.nbytes > self._left[self._at]:
-            raise ValueError(f"wrote {array.nbytes} bytes of {name!r}, expected {expected!r}")
+        """Write `array`: all of tensor `name`, or its next rows.
+
+        Raises:
+            ValueError: the file has no such tensor, or no room left in it.
+        """
+        if name not in self._shapes:
+            raise ValueError(f"wrote {name!r}, which is not declared: {list(self._shapes)}")
+        array = np.ascontiguousarray(array, dtype=_DTYPES[self._shapes[name][0]])
+        if array.nbytes > self._left[name]:
+            raise ValueError(
+                f"wrote {array.nbytes} bytes of {name!r}, where {self._left[name]} are missing"
+            )
+        self._handle.seek(self._next[name])
         self._handle.write(array.data.cast("B") if array.size else b"")
-        self._left[self._at] -= array.nbytes
+        self._next[name] += array.nbytes
+        self._left[name] -= array.nbytes
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None and any(self._left):
-            missing = [n for n, left in zip(self._order, self._left, strict=True) if left]
+        missing = [name for name, left in self._left.items() if left]
+        if kind is None and missing:
             error = ValueError(f"tensors not completely written: {missing}")
             self._context.__exit__(ValueError, error, None)
             raise error
@@ -258,9 +249,9 @@ class TensorFile(NamedTuple):
     """What a safetensors file is to hold, before it is computed.
 
     Attributes:
-        shapes: Name -> (dtype code, shape), in writing order.
+        shapes: Name -> (dtype code, shape), in the file's order.
         meta: JSON-able description.
-        tensors: (name, array), all of a tensor or its next rows, in the order of `shapes`; computed
+        tensors: (name, array), all of a tensor or its next rows, in any order of tensors; computed
             as they are asked for, so that no two need be held at once.
     """
 
@@ -269,15 +260,20 @@ class TensorFile(NamedTuple):
     tensors: Iterable[tuple[str, np.ndarray]]
 
 
-def write_tensor_file(path: Path, content: TensorFile) -> None:
+def write_tensor_file(path: Path, content: TensorFile, what: str = "") -> None:
     """Write a safetensors file while its tensors are computed, in constant memory.
+
+    Args:
+        path: Where it appears at the end.
+        content: What it holds.
+        what: How a message calls it; its path if empty.
 
     Raises:
         DiskError: it cannot be written, or there is not enough room for it.
-        ValueError: a tensor is not the next one that `shapes` names, or one is missing.
+        ValueError: a tensor is not one that `shapes` names, is too large, or is missing.
     """
     needed = safetensors_bytes(content.shapes, content.meta)
-    require_free_space(path.parent, needed, str(path))
+    require_free_space(path.parent, needed, what or str(path))
     with TensorWriter(path, content.shapes, content.meta) as writer:
         for name, array in content.tensors:
             writer.write(name, array)

@@ -10,7 +10,6 @@ import io
 import tarfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,39 +17,62 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from sightlines.core.errors import DataError
+from sightlines.core.files import make_folder, require_free_space, write_npy
+from sightlines.datasets.cifar_release import Release
 from sightlines.datasets.download import download, md5_of
+from sightlines.datasets.store import write_dataset
 from sightlines.datasets.unpickling import read_pickle
 
 MEMBER_BYTES = 1 << 30
 PIXELS = 3 * 32 * 32
 
 
-@dataclass(frozen=True)
-class Release:
-    """One official archive and how to read it.
+def write_release(
+    release: Release,
+    source: Path,
+    out: Path,
+    keys: tuple[str, str],
+    facts: Mapping[str, Any],
+    log: Any,
+) -> None:
+    """Read a release and write images, labels and `dataset.json` into `out`.
 
-    Attributes:
-        url: Address of the archive.
-        md5: Checksum of the archive.
-        folder: Folder that it unpacks to.
-        members: Files to read below `folder`, with their MD5 checksums.
-        train: Members with training images, in order.
-        test: Members with test images.
-        meta: Member with the class names.
+    Args:
+        release: Which archive, and what is in it.
+        source: Where it lies, or is put by a download.
+        out: The dataset's folder.
+        keys: Of the labels in a batch, and of the class names in the meta file.
+        facts: Kind, mean and standard deviation for `dataset.json`.
+        log: Progress.
+
+    Raises:
+        DataError: the archive is missing without a network, damaged or not the official one.
+        DiskError: too little room.
     """
-
-    url: str
-    md5: str
-    folder: str
-    members: Mapping[str, str]
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    meta: str
-
-    @property
-    def archive(self) -> str:
-        """File name of the archive."""
-        return self.url.rpartition("/")[2]
+    labels_key, names_key = keys
+    members = load_members(release, source, log)
+    classes = class_names(members[release.meta], names_key, release.folder)
+    decoded = {
+        split: decode_images(
+            {name: members[name] for name in batches}, labels_key, len(classes), release.folder
+        )
+        for split, batches in (("train", release.train), ("test", release.test))
+    }
+    require_free_space(out, sum(len(m.get("data", ())) for m in members.values()) * 3100, "CIFAR")
+    make_folder(out)
+    (out / "dataset.json").unlink(missing_ok=True)
+    counts, names = {}, []
+    for split, (images, labels) in decoded.items():
+        write_npy(out / f"{split}_images.npy", images)
+        write_npy(out / f"{split}_labels.npy", labels)
+        names += [f"{split}_images.npy", f"{split}_labels.npy"]
+        counts[split] = len(images)
+        log.info(f"read {len(images)} {split} images")
+    write_dataset(
+        out,
+        names,
+        {**facts, "storage": "arrays", "classes": classes, "size_px": 32, "counts": counts},
+    )
 
 
 def load_members(release: Release, source: Path, log: Any) -> dict[str, dict[str, Any]]:

@@ -1,25 +1,25 @@
 """Fetches one archive by its official address: checksum, and resumed where it broke off."""
 
-import contextlib
-import fcntl
 import hashlib
 import http.client
+import io
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from sightlines.core.errors import DataError, DiskError
-from sightlines.core.files import why_not_written
+from sightlines.core.downloads import append, arriving
+from sightlines.core.errors import DataError
 from sightlines.core.progress import Progress
 
 ATTEMPTS = 5
 PAUSE_S = 1.0
 TIMEOUT_S = 30.0
 BLOCK_BYTES = 1 << 20
+NOT_WRITABLE = "Make the folder writable, or set SIGHTLINES_DATA to one that is."
+FULL = "Free some space and run snakemake again; what has arrived is kept."
 
 
 def md5_of(path: Path) -> str:
@@ -48,7 +48,7 @@ def download(
         DataError: no network, the address is gone, or the checksum is wrong.
         DiskError: the folder cannot be written.
     """
-    with _locked(target.with_name(f"{target.name}.part")) as part:
+    with arriving(target.with_name(f"{target.name}.part"), NOT_WRITABLE, log) as part:
         if target.exists():
             return
         for attempt in range(ATTEMPTS):
@@ -63,30 +63,7 @@ def download(
         _finish(part, target, url, md5, cure)
 
 
-@contextlib.contextmanager
-def _locked(part: Path) -> Iterator[IO[bytes]]:
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            handle = open(part, "ab+")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if part.exists() and os.fstat(handle.fileno()).st_ino == part.stat().st_ino:
-                break
-            handle.close()
-    except OSError as error:
-        raise DiskError(
-            f"cannot write {part}: {why_not_written(part, error)}. Make the folder writable, or "
-            "set SIGHTLINES_DATA to one that is."
-        ) from error
-    with handle:
-        try:
-            yield handle
-        finally:
-            if part.exists() and part.stat().st_size == 0:
-                part.unlink()
-
-
-def _fetch_rest(url: str, part: IO[bytes]) -> None:
+def _fetch_rest(url: str, part: io.FileIO) -> None:
     have = part.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -99,31 +76,21 @@ def _fetch_rest(url: str, part: IO[bytes]) -> None:
         if response.status != 206:
             have = 0
             part.truncate(0)
+            part.seek(0)
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else 0
         progress = Progress(total, "bytes")
         progress.start_at(have)
         while block := response.read(BLOCK_BYTES):
-            _append(part, block)
+            append(part, block, FULL)
             have += len(block)
             progress.update(have)
         if total and have < total:
             raise http.client.IncompleteRead(b"", total - have)
 
 
-def _append(part: IO[bytes], block: bytes) -> None:
-    try:
-        part.write(block)
-        part.flush()
-    except OSError as error:
-        raise DiskError(
-            f"cannot write {part.name}: {error.strerror}. Free some space and run snakemake again; "
-            "what has arrived is kept."
-        ) from error
-
-
-def _finish(part: IO[bytes], target: Path, url: str, md5: str, cure: str) -> None:
-    path = Path(part.name)
+def _finish(part: io.FileIO, target: Path, url: str, md5: str, cure: str) -> None:
+    path = Path(str(part.name))
     os.fsync(part.fileno())
     found = md5_of(path)
     if found != md5:

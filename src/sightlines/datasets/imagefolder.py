@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sightlines.core.errors import ConfigError
+from sightlines.core.data_root import require_below
 from sightlines.datasets.imagefolder_splits import part_of
 from sightlines.datasets.store import UNLABELLED, name_variant
 
@@ -99,12 +99,7 @@ def check(settings: Mapping[str, Any]) -> tuple[int, int]:
     Raises:
         ConfigError: `folder` leads out of data_root.
     """
-    folder = PurePosixPath(settings["folder"])
-    if folder.is_absolute() or ".." in folder.parts or "\0" in settings["folder"]:
-        raise ConfigError(
-            f"dataset.folder is {settings['folder']!r}: it must be a path below data_root, neither "
-            "absolute nor with '..'. Set data_root (or SIGHTLINES_DATA) to the folder above it."
-        )
+    require_below(settings["folder"], "dataset.folder")
     return settings["size_px"], 0
 
 

@@ -7,17 +7,16 @@ float32. A query that attends to prefix tokens alone has no renormalised distanc
 it; the share of those that have one stands beside it.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.core.progress import Progress
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.attention_statistics import AttentionStatistics, uniform_px
 from sightlines.dumps.network import Shown
-from sightlines.jobs.command import Job, run
 from sightlines.models.attention import (
     attention_modules,
     capture_attention,
@@ -26,10 +25,10 @@ from sightlines.models.attention import (
 )
 
 KIND = "attention"
+READER = "sightlines.dumps.reading:AttentionDump"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
-"""File of `data/` that says which images are shown."""
 STATISTICS = (
     *("distance_px", "distance_renormalised_px", "renormalised_share"),
     *("prefix_mass", "entropy_nats"),
@@ -38,28 +37,27 @@ CHUNK_BYTES = 32 * 2**20
 """Attention probabilities held at once."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown) -> TensorFile:
     """Stream the reference minibatches through the network and keep what its heads look at."""
-    shown = Shown.open(job, SPLITS)
-    minibatches = shown.reference_minibatches()
     meta = shown.describe() | describe_attention(shown)
-    path = job.output("dump")
-    shapes = attention_shapes(meta)
-    size = safetensors_bytes(shapes, meta)
-    require_free_space(path.parent, size, f"the attention dump {path}")
-    for images in shown.pixels("test", [minibatches[0][:2]]):
+    return TensorFile(attention_shapes(meta), meta, _statistics(shown, meta))
+
+
+def _statistics(shown: Shown, meta: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Every minibatch's statistics, then where attention goes over all images."""
+    for images in shown.pixels("test", [shown.reference_minibatches()[0][:2]]):
         check_attention(shown.model, images)
-    progress = Progress(len(minibatches), "minibatches")
     total = sum(meta["batch_sizes"])
-    offset_mass = np.zeros(shapes["offset_mass"][1])
-    with TensorWriter(path, shapes, meta) as writer:
-        for index, images in enumerate(shown.pixels("test", minibatches)):
-            blocks = minibatch_attention(shown, images, meta)
-            for name in STATISTICS:
-                writer.write(f"{name}.{index:03d}", _stack(blocks, name, axis=1))
-            offset_mass += _stack(blocks, "offset_mass", axis=0) * (len(images) / total)
-            progress.update(index + 1)
-        writer.write("offset_mass", offset_mass)
+    offset_mass = np.zeros(attention_shapes(meta)["offset_mass"][1])
+
+    def keep(images: torch.Tensor) -> dict[str, np.ndarray]:
+        nonlocal offset_mass
+        blocks = minibatch_attention(shown, images, meta)
+        offset_mass += _stack(blocks, "offset_mass", axis=0) * (len(images) / total)
+        return {name: _stack(blocks, name, axis=1) for name in STATISTICS}
+
+    yield from shown.each_minibatch(keep)
+    yield "offset_mass", offset_mass
 
 
 def describe_attention(shown: Shown) -> dict[str, Any]:
@@ -131,7 +129,3 @@ def minibatch_attention(
 
 def _stack(blocks: list[AttentionStatistics], name: str, axis: int) -> np.ndarray:
     return torch.stack([getattr(block, name) for block in blocks], dim=axis).numpy()
-
-
-if __name__ == "__main__":
-    run(main)

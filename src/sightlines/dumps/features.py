@@ -10,30 +10,28 @@ A ResNet's maps are pooled to its last map's size first (`dumps/pooling.py`). `l
 
 import numpy as np
 
-from sightlines.core.files import TensorShapes
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.labelled import (
     SUBSETS,
     describe_labelled,
+    labelled,
     last_shape,
-    probed_layers,
-    write_labelled,
 )
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, pool, width_of
-from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.layers import Layer
+from sightlines.models.layers import Layer, block_outputs
 
 KIND = "features"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "plain"
+TRANSFER = ("shown",)
 SPLITS = "probes"
-"""File of `data/` that says which images are shown."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown) -> TensorFile:
     """Stream the labelled images through the network and keep its layers' pooled features."""
-    shown = Shown.open(job, SPLITS)
-    layers = probed_layers(shown.layers)
+    layers = block_outputs(shown.layers)
     prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
     chosen = [(split, np.asarray(shown.splits[name])) for name, split in SUBSETS]
     meta = describe_labelled(shown, chosen, layers) | {
@@ -42,7 +40,7 @@ def main(job: Job) -> None:
     sizes = shown.layer_shapes(layers)
     last = last_shape(layers, sizes)
     kept = feature_shapes(layers, sizes, has_cls, meta["images"])
-    write_labelled(job, shown, layers, chosen, kept, meta, lambda x: pool(x, prefix, last, has_cls))
+    return labelled(shown, layers, chosen, kept, meta, lambda x: pool(x, prefix, last, has_cls))
 
 
 def feature_shapes(
@@ -63,7 +61,3 @@ def feature_shapes(
         for layer, size in zip(layers, sizes, strict=True)
         for each in (pools if len(size) == 2 else ("mean",))
     }
-
-
-if __name__ == "__main__":
-    run(main)

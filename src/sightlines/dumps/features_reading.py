@@ -1,5 +1,6 @@
 """Opens dumps of labelled features; needs no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader
+from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.plan.networks import Network
 
 TRAIN, HELD_OUT, TEST = range(3)
@@ -107,3 +109,26 @@ class LabelledDump:
 
     def _wrong(self, what: str) -> ResultError:
         return ResultError(f"{self.path}: {what}. Delete it and run snakemake again to rebuild it.")
+
+
+def check_labelled(
+    dumps: Sequence[LabelledDump | PredictionsDump], networks: Sequence[str]
+) -> None:
+    """Check that dumps are of the networks expected, and of the same labelled images.
+
+    Args:
+        dumps: Of one dataset.
+        networks: Slugs in order.
+
+    Raises:
+        ResultError: naming the file that does not belong, or two that do not go together.
+    """
+    if [dump.network.slug for dump in dumps] != list(networks):
+        found = ", ".join(f"{d.path} is of {d.network.slug}" for d in dumps)
+        raise ResultError(f"expected dumps of {', '.join(networks)}, but {found or 'got none'}")
+    for dump in dumps[1:]:
+        if dump.meta.get("splits_sha256") != dumps[0].meta.get("splits_sha256"):
+            raise ResultError(
+                f"{dumps[0].path} and {dump.path} are of different labelled images and cannot be "
+                "compared. Delete the older one and run snakemake again."
+            )

@@ -14,17 +14,16 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.core.progress import Progress
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.gram_product import flatten, packed_gram
 from sightlines.dumps.network import Shown
-from sightlines.jobs.command import Job, run
 from sightlines.models.layers import capture
 
 KIND = "gram"
+READER = "sightlines.dumps.reading:GramDump"
 NETWORKS = "all"
+TRANSFER = ("shown", "tuned")
 SPLITS = "reference"
-"""File of `data/` that says which images are shown."""
 SAMPLED = 16_384
 """Activations of a layer and minibatch, at most, that the median is taken of."""
 
@@ -43,22 +42,11 @@ class LayerStatistics(NamedTuple):
     median: np.ndarray
 
 
-def main(job: Job) -> None:
+def record(shown: Shown) -> TensorFile:
     """Stream the reference minibatches through the network and keep its layers' Grams."""
-    shown = Shown.open(job, SPLITS)
-    minibatches = shown.reference_minibatches()
     meta = shown.describe() | {"layers": shown.describe_layers()}
-    path = job.output("dump")
-    shapes = gram_shapes(meta["batch_sizes"], len(shown.layers))
-    size = safetensors_bytes(shapes, meta)
-    require_free_space(path.parent, size, f"the Gram dump {path}")
-    job.log.info(f"{len(shown.layers)} layers, {len(minibatches)} minibatches, {size / 1e6:.1f} MB")
-    progress = Progress(len(minibatches), "minibatches")
-    with TensorWriter(path, shapes, meta) as writer:
-        for index, images in enumerate(shown.pixels("test", minibatches)):
-            for name, values in minibatch_grams(shown, images)._asdict().items():
-                writer.write(f"{name}.{index:03d}", values)
-            progress.update(index + 1)
+    kept = shown.each_minibatch(lambda images: minibatch_grams(shown, images)._asdict())
+    return TensorFile(gram_shapes(meta["batch_sizes"], len(shown.layers)), meta, kept)
 
 
 def gram_shapes(batch_sizes: list[int], layers: int) -> TensorShapes:
@@ -128,7 +116,3 @@ def activation_sizes(features: torch.Tensor) -> tuple[float, float]:
     sample = sample[sample > 0]
     median = float(np.median(sample)) if len(sample) else 0.0
     return max(abs(float(low)), abs(float(high))), median
-
-
-if __name__ == "__main__":
-    run(main)

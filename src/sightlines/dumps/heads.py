@@ -14,37 +14,26 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.core.progress import Progress
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.network import Shown
-from sightlines.jobs.command import Job, run
 from sightlines.models.attention import attention_modules
 
 KIND = "heads"
+READER = "sightlines.dumps.heads_reading:HeadsDump"
 NETWORKS = "compared"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
-"""File of `data/` that says which images are shown."""
 BLOCK = 0
 """The block whose heads are kept: the paper's first encoder block."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown) -> TensorFile:
     """Stream the reference minibatches through the network and keep its first heads' Grams."""
-    shown = Shown.open(job, SPLITS)
-    minibatches = shown.reference_minibatches()
     heads = int(first_attention(shown.model).num_heads)
     meta = shown.describe() | {"block": BLOCK, "heads": heads}
-    path = job.output("dump")
-    shapes = head_shapes(meta)
-    size = safetensors_bytes(shapes, meta)
-    require_free_space(path.parent, size, f"the dump of heads {path}")
-    progress = Progress(len(minibatches), "minibatches")
-    with TensorWriter(path, shapes, meta) as writer:
-        for index, images in enumerate(shown.pixels("test", minibatches)):
-            writer.write(f"gram.{index:03d}", minibatch_heads(shown, images))
-            progress.update(index + 1)
+    kept = shown.each_minibatch(lambda images: {"gram": minibatch_heads(shown, images)})
+    return TensorFile(head_shapes(meta), meta, kept)
 
 
 def head_shapes(meta: dict[str, Any]) -> TensorShapes:
@@ -120,7 +109,3 @@ def minibatch_heads(shown: Shown, images: torch.Tensor) -> np.ndarray:
             "its training has diverged; lower train.learning_rate, or lengthen train.warmup_steps"
         )
     return packed
-
-
-if __name__ == "__main__":
-    run(main)

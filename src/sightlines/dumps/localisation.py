@@ -14,45 +14,26 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ConfigError, ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.core.progress import Progress
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.localisation_hsic import centred_pairs, token_patch_hsic
 from sightlines.dumps.network import Shown
-from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.layers import Layer, capture, layer_table
+from sightlines.models.layers import Layer, block_outputs, capture, layer_table
 
 KIND = "localisation"
-SPLITS = "reference"
-"""File of `data/` that says which images are shown."""
 NETWORKS = "compared"
-"""Which networks have this dump."""
+SPLITS = "reference"
+READER = "sightlines.dumps.localisation_reading:LocalisationDump"
 MINIMUM_IMAGES = 4
 """Of a minibatch: with fewer, unbiased HSIC does not exist."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown) -> TensorFile:
     """Stream the reference minibatches through the network and compare its tokens with patches."""
-    shown = Shown.open(job, SPLITS)
-    layers = localised_layers(shown.layers)
-    minibatches = shown.reference_minibatches()
+    layers = block_outputs(shown.layers)
     meta = shown.describe() | describe_tokens(shown, layers)
-    path = job.output("dump")
-    shapes = localisation_shapes(meta)
-    size = safetensors_bytes(shapes, meta)
-    require_free_space(path.parent, size, f"the localisation dump {path}")
-    progress = Progress(len(minibatches), "minibatches")
-    with TensorWriter(path, shapes, meta) as writer:
-        for index, images in enumerate(shown.pixels("test", minibatches)):
-            for name, sums in minibatch_hsic(shown, layers, images, meta).items():
-                writer.write(f"{name}.{index:03d}", sums)
-            progress.update(index + 1)
-
-
-def localised_layers(layers: list[Layer]) -> list[Layer]:
-    """Block outputs, and the norm after the last block where there is one."""
-    last = layers[-1:] if layers[-1].kind == "norm" else []
-    return [layer for layer in layers if layer.kind == "residual"] + last
+    kept = shown.each_minibatch(lambda images: minibatch_hsic(shown, layers, images, meta))
+    return TensorFile(localisation_shapes(meta), meta, kept)
 
 
 def describe_tokens(shown: Shown, layers: list[Layer]) -> dict[str, Any]:
@@ -106,7 +87,7 @@ def minibatch_hsic(
 
     Args:
         shown: The network.
-        layers: From `localised_layers`.
+        layers: From `block_outputs`.
         images: Normalised pixels [n, 3, height, width].
         meta: From `describe_tokens`.
 
@@ -163,7 +144,3 @@ def as_maps(
         return activations, None
     maps = activations[:, prefix:].transpose(1, 2).unflatten(2, grid)
     return maps, activations[:, 0, :, None, None] if prefix and has_cls else None
-
-
-if __name__ == "__main__":
-    run(main)

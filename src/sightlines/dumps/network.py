@@ -1,81 +1,61 @@
-"""What every dump needs: the trained network, its layers, and the images it is shown."""
+"""What every recorder is shown: images in minibatches, and a trained network with its layers."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from sightlines.core.devices import Compute, prepare
+from sightlines.core.devices import Compute
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader
+from sightlines.core.progress import Progress
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.store import open_splits
 from sightlines.datasets.views import View
-from sightlines.jobs.command import Job
 from sightlines.models.building import layers_of, load_network, placed
 from sightlines.models.layers import Layer, capture, layer_table
 from sightlines.plan.networks import Network
 
+Kept = Callable[[torch.Tensor], Mapping[str, np.ndarray]]
+"""What is kept of a minibatch of normalised pixels [n, 3, height, width]: arrays by name."""
 
-@dataclass(frozen=True)
-class Shown:
-    """A network in evaluation mode, float32, with the images of its experiment.
+
+@dataclass(frozen=True, kw_only=True)
+class ShownImages:
+    """Images of a dataset, and which of them are shown.
 
     Attributes:
-        network: Which one it is.
-        model: On `compute`'s device.
-        card: What was written beside its weights.
-        layers: Where its representations are taken, in the order of depth.
-        compute: Device, threads.
         images: The dataset.
-        splits: Which images it is shown: the file that the dump's SPLITS names.
+        splits: Which images are shown: the file that the recorder's SPLITS names.
+        batch_size: Images of a minibatch, where they are not reference images.
     """
 
-    network: Network
-    model: torch.nn.Module
-    card: dict[str, Any]
-    layers: list[Layer]
-    compute: Compute
     images: Any
     splits: TensorReader
+    batch_size: int
 
     @classmethod
-    def open(cls, job: Job, splits: str) -> "Shown":
-        """Load what a dump command's arguments name.
+    def open(
+        cls, dataset: Path, splits: Path, source: Path, compute: Compute, batch_size: int
+    ) -> "ShownImages":
+        """Open a dataset and the file that says which of its images are shown.
 
         Args:
-            job: The dump.
-            splits: The input that says which images are shown.
+            dataset: Its `dataset.json`.
+            splits: Indices of images.
+            source: Where photographs lie.
+            compute: Where they are put.
+            batch_size: See the attributes.
 
         Raises:
-            WeightsError: the weights do not fit their card.
-            ResultError: images and network are of different sizes, or the splits divide other
-                images.
+            ResultError: the splits divide other images, or a file is damaged.
         """
-        compute = prepare(job.config["compute"])
-        job.notes.update(compute.describe())
-        model, card = load_network(job.input("weights"), job.input("card"))
-        missing = [key for key in ("mean", "std", "grid") if key not in card]
-        if missing:
-            raise ResultError(
-                f"{job.input('card')} lacks {', '.join(missing)}. Delete its folder and run "
-                "snakemake again to train the network anew."
-            )
-        images = open_dataset(job.input("dataset"), job.source, compute)
-        if images.size_px != card["size_px"] and "crop_share" not in card:
-            raise ResultError(
-                f"{job.input('card')} is of a network for images of {card['size_px']} px, but "
-                f"{job.input('dataset')} has {images.size_px} px: run snakemake to retrain it"
-            )
-        layers = layers_of(card["family"], model)
-        network = Network(*job.config["network"])
-        indices = open_splits(job.input(splits), job.input("dataset"))
-        model = model.float().eval()
-        model = placed(model, compute.device) if "timm" in card else model.to(compute.device)
-        return cls(network, model, card, layers, compute, images, indices)
+        images = open_dataset(dataset, source, compute)
+        return cls(images=images, splits=open_splits(splits, dataset), batch_size=batch_size)
 
     def reference_minibatches(self) -> list[np.ndarray]:
         """Test-image indices of each reference minibatch."""
@@ -85,6 +65,88 @@ class Shown:
 
     def pixels(self, split: str, minibatches: list[np.ndarray]) -> Iterator[torch.Tensor]:
         """Normalised float32 images [n, 3, height, width], minibatch after minibatch."""
+        for images in self.images.batches(split, minibatches):
+            yield normalise(images, self.images.mean, self.images.std)
+
+    def each_minibatch(self, keep: Kept) -> Iterator[tuple[str, np.ndarray]]:
+        """What is kept of every reference minibatch, in turn, as `<name>.<minibatch>`."""
+        minibatches = self.reference_minibatches()
+        progress = Progress(len(minibatches), "minibatches")
+        for index, images in enumerate(self.pixels("test", minibatches)):
+            for name, values in keep(images).items():
+                yield f"{name}.{index:03d}", values
+            progress.update(index + 1)
+
+    def describe(self) -> dict[str, Any]:
+        """What every dump of reference images says of them."""
+        return {
+            "reference_sha256": self.splits.meta["reference_sha256"],
+            "batch_sizes": [len(batch) for batch in self.reference_minibatches()],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown(ShownImages):
+    """A network in evaluation mode, float32, with the images that it is shown.
+
+    Attributes:
+        network: Which one it is.
+        model: On `device`.
+        card: What was written beside its weights.
+        layers: Where its representations are taken, in the order of depth.
+        device: Where it computes.
+    """
+
+    network: Network
+    model: torch.nn.Module
+    card: dict[str, Any]
+    layers: list[Layer]
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls, shown: ShownImages, network: Network, weights: Path, card: Path, compute: Compute
+    ) -> "Shown":
+        """Load the network that is shown some images.
+
+        Args:
+            shown: The images.
+            network: Which one it is.
+            weights: Its weights.
+            card: What was written beside them.
+            compute: Where it computes.
+
+        Raises:
+            WeightsError: the weights do not fit their card.
+            ResultError: images and network are of different sizes, or the card lacks something.
+        """
+        model, facts = load_network(weights, card)
+        missing = [key for key in ("mean", "std", "grid") if key not in facts]
+        if missing:
+            raise ResultError(
+                f"{card} lacks {', '.join(missing)}. Delete its folder and run "
+                "snakemake again to train the network anew."
+            )
+        if shown.images.size_px != facts["size_px"] and "crop_share" not in facts:
+            raise ResultError(
+                f"{card} is of a network for images of {facts['size_px']} px, but "
+                f"{shown.images.path} has {shown.images.size_px} px: run snakemake to retrain it"
+            )
+        layers = layers_of(facts["family"], model)
+        model, device = model.float().eval(), compute.device
+        return cls(
+            images=shown.images,
+            splits=shown.splits,
+            batch_size=shown.batch_size,
+            network=network,
+            model=placed(model, device) if "timm" in facts else model.to(device),
+            card=facts,
+            layers=layers,
+            device=device,
+        )
+
+    def pixels(self, split: str, minibatches: list[np.ndarray]) -> Iterator[torch.Tensor]:
+        """Normalised float32 images [n, 3, height, width], as the network was trained on them."""
         view = View.of(self.card)
         for images in self.images.batches(split, minibatches, view=view):
             yield normalise(images, self.card["mean"], self.card["std"])
@@ -97,7 +159,7 @@ class Shown:
             shapes[index] = tuple(activations.shape[1:])
 
         size = self.card["size_px"]
-        grey = torch.zeros(2, 3, size, size, device=self.compute.device)
+        grey = torch.zeros(2, 3, size, size, device=self.device)
         with torch.inference_mode(), capture(self.model, layers, note):
             self.model(grey)
         return [shapes[index] for index in range(len(layers))]
@@ -112,8 +174,4 @@ class Shown:
 
     def describe(self) -> dict[str, Any]:
         """What every dump of reference images says about its origin."""
-        return {
-            "network": list(self.network),
-            "reference_sha256": self.splits.meta["reference_sha256"],
-            "batch_sizes": [len(batch) for batch in self.reference_minibatches()],
-        }
+        return {"network": list(self.network), **super().describe()}

@@ -5,24 +5,22 @@ for each layer a tensor `gradient.<layer>` [groups, height, width], float32: the
 averaged over channels, colours and the images of a group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
 from sightlines.dumps.network import Shown
 from sightlines.dumps.receptive_field_gradients import channel_gradients
 from sightlines.dumps.receptive_field_layers import Target, target_of, watched_layers
-from sightlines.jobs.command import Job, run
 
 KIND = "receptive_field"
-SPLITS = "reference"
-"""File of `data/` that says which images are shown."""
 NETWORKS = "main"
-FAMILIES = ""
+SPLITS = "reference"
+READER = "sightlines.dumps.receptive_field_reading:ReceptiveFieldDump"
 USES = ("receptive_field",)
 
 GROUPS = 8
@@ -31,26 +29,22 @@ PIXELS_AT_ONCE = 2**19
 """Pixels of the images in one pass: what it computes is held until its last backward pass."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown, receptive_field: dict[str, Any]) -> TensorFile:
     """Take the gradients of the first reference images and keep their means."""
-    shown = Shown.open(job, SPLITS)
-    settings = job.config["receptive_field"]
-    targets = find_targets(shown, settings)
-    chosen = np.concatenate(shown.reference_minibatches())[: settings["images"]]
+    targets = find_targets(shown, receptive_field)
+    chosen = np.concatenate(shown.reference_minibatches())[: receptive_field["images"]]
     meta = shown.describe() | {
         "size_px": shown.card["size_px"],
         "group_sizes": group_sizes(len(chosen)),
         "layers": [target.describe() for target in targets],
     }
-    path = job.output("dump")
-    tensors = gradient_shapes(meta)
-    size = safetensors_bytes(tensors, meta)
-    require_free_space(path.parent, size, f"the dump of receptive fields {path}")
-    job.log.info(f"{len(targets)} layers, {len(chosen)} images, {size / 1e6:.1f} MB")
-    means = mean_gradients(shown, targets, chosen, meta["group_sizes"])
-    with TensorWriter(path, tensors, meta) as writer:
-        for name, mean in zip(tensors, means, strict=True):
-            writer.write(name, mean)
+    shapes = gradient_shapes(meta)
+
+    def means() -> Iterator[tuple[str, np.ndarray]]:
+        found = mean_gradients(shown, targets, chosen, meta["group_sizes"])
+        yield from zip(shapes, found, strict=True)
+
+    return TensorFile(shapes, meta, means())
 
 
 def find_targets(shown: Shown, settings: dict[str, Any]) -> list[Target]:
@@ -85,7 +79,6 @@ def mean_gradients(
     """Mean absolute gradients of all layers and groups of images.
 
     Args:
-        job: For its log.
         shown: The network.
         targets: What is differentiated.
         chosen: Indices of test images.
@@ -119,7 +112,3 @@ def _require_finite(maps: np.ndarray, target: Target, shown: Shown) -> None:
             f"gradients of layer {target.watched.layer.name} of {shown.network.slug} are not "
             "finite: its training has diverged; lower train.learning_rate"
         )
-
-
-if __name__ == "__main__":
-    run(main)

@@ -14,37 +14,25 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, require_free_space, safetensors_bytes
-from sightlines.core.progress import Progress
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.dumps.network import Shown
 from sightlines.dumps.skips_reading import STATISTICS
-from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.branches import Branch, capture_branches, find_branches, ratios_and_cosines
 
 KIND = "skips"
+READER = "sightlines.dumps.skips_reading:SkipsDump"
 NETWORKS = "compared"
 FAMILIES = "BRANCHES"
 SPLITS = "reference"
-"""File of `data/` that says which images are shown."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown) -> TensorFile:
     """Stream the reference minibatches through the network and compare its branches with skips."""
-    shown = Shown.open(job, SPLITS)
-    minibatches = shown.reference_minibatches()
     branches, blocks = find_branches(shown.model)
     meta = shown.describe() | describe_branches(shown, branches, blocks)
-    path = job.output("dump")
-    shapes = skip_shapes(meta)
-    size = safetensors_bytes(shapes, meta)
-    require_free_space(path.parent, size, f"the dump of skip connections {path}")
-    progress = Progress(len(minibatches), "minibatches")
-    with TensorWriter(path, shapes, meta) as writer:
-        for index, images in enumerate(shown.pixels("test", minibatches)):
-            for name, values in minibatch_skips(shown, branches, images).items():
-                writer.write(f"{name}.{index:03d}", values)
-            progress.update(index + 1)
+    kept = shown.each_minibatch(lambda images: minibatch_skips(shown, branches, images))
+    return TensorFile(skip_shapes(meta), meta, kept)
 
 
 def describe_branches(shown: Shown, branches: list[Branch], blocks: int) -> dict[str, Any]:
@@ -64,7 +52,7 @@ def describe_branches(shown: Shown, branches: list[Branch], blocks: int) -> dict
         tokens[index] = skip[0, 0].numel() if skip.dim() == 4 else skip.shape[1]
 
     size = shown.card["size_px"]
-    grey = torch.zeros(2, 3, size, size, device=shown.compute.device)
+    grey = torch.zeros(2, 3, size, size, device=shown.device)
     with torch.inference_mode(), capture_branches(shown.model, branches, note):
         shown.model(grey)
     return {
@@ -137,7 +125,3 @@ def median_of_defined(values: np.ndarray) -> np.ndarray:
     middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(values) - 1)])
     median = np.take_along_axis(ordered, middle, axis=0).mean(axis=0)
     return np.where(count > 0, median, 0.0)
-
-
-if __name__ == "__main__":
-    run(main)

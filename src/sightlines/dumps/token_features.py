@@ -6,45 +6,43 @@ patches, or the cells of a ResNet's last map, row after row. `labels` and `subse
 held-out, 2 test) are int64 [images].
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from sightlines.core import seeds
-from sightlines.core.files import TensorShapes
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.datasets.split import choose_stratified
 from sightlines.dumps.labelled import (
     SUBSETS,
     describe_labelled,
+    labelled,
     last_shape,
-    probed_layers,
-    write_labelled,
 )
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import Shape, places, width_of
-from sightlines.jobs.command import Job, run
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.layers import Layer
+from sightlines.models.layers import Layer, block_outputs
 
 KIND = "token_features"
+READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "first_seed"
 SPLITS = "probes"
-"""File of `data/` that says which images are shown."""
-USES = ("probes",)
+USES = ("probes", "seed")
 LIMITS = ("token_train", "token_held_out", "token_test")
 """Keys of the config's `probes` that limit each subset."""
 
 
-def main(job: Job) -> None:
+def record(shown: Shown, probes: dict[str, Any], seed: int) -> TensorFile:
     """Stream some of the labelled images through the network and keep all tokens of few layers."""
-    shown = Shown.open(job, SPLITS)
-    settings, seed = job.config["probes"], job.config["seed"]
-    layers = spread(probed_layers(shown.layers), settings["token_depths"])
+    layers = spread(block_outputs(shown.layers), probes["token_depths"])
     prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
     chosen = []
     for (name, split), limit in zip(SUBSETS, LIMITS, strict=True):
         indices = np.asarray(shown.splits[name])
         labels = shown.images.labels(split)[indices]
-        chosen.append((split, draw(indices, labels, settings[limit], seed, name)))
+        chosen.append((split, draw(indices, labels, probes[limit], seed, name)))
     meta = describe_labelled(shown, chosen, layers) | {
         "grid": list(shown.card["grid"]),
         "class_token": has_cls,
@@ -56,7 +54,7 @@ def main(job: Job) -> None:
     def reduce(activations: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"tokens": places(activations, prefix, last, has_cls)}
 
-    write_labelled(job, shown, layers, chosen, kept, meta, reduce)
+    return labelled(shown, layers, chosen, kept, meta, reduce)
 
 
 def spread(layers: list[Layer], count: int) -> list[Layer]:
@@ -98,7 +96,3 @@ def token_shapes(
         count = size[0] - left_out if len(size) == 2 else last[1] * last[2]
         found[f"tokens.{layer.name}"] = ("F32", (images, count, width_of(size, last)))
     return found
-
-
-if __name__ == "__main__":
-    run(main)

@@ -7,11 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from sightlines.core.errors import ResultError
-from sightlines.figures.drawing import command
 from sightlines.figures.style import BLACK, GREY, model_look, styled
-from sightlines.jobs.command import run
-from sightlines.results.selecting import Tables, label, models, needed_accuracy
+from sightlines.results.selecting import Tables, label, models, needed_accuracy, require_some
 
 TITLE = "Accuracy by number of training images"
 PAPER = "none"
@@ -48,8 +45,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = trained_here(tables["accuracy.csv"])
     trained = table[table["fraction"] != "f000"]
-    if trained.empty:
-        raise ResultError("accuracy.csv has no trained network")
+    require_some(trained, "accuracy.csv has no trained network")
     shown = [m for m in models(config) if (table["model"] == m).any()]
     figure = Figure(figsize=(4.8, 3.3), layout="constrained")
     axes = figure.subplots()
@@ -103,9 +99,3 @@ def _mark_images(axes: Axes, trained: pd.DataFrame, has_bare: bool, untrained_at
     axes.xaxis.set_major_formatter(FixedFormatter(names))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(ticks[0] / 1.4, counts[-1] * 1.4)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sightlines.core.errors import ResultError
 from sightlines.figures.style import BLACK, BLUE, ORANGE, SKY, VERMILLION
-from sightlines.plan.architectures import lacks_skips
-from sightlines.results.selecting import extreme_blocks
+from sightlines.plan import roles
+from sightlines.results.selecting import architectures, extreme_blocks
 
 LOW = ((BLUE, "o"), (SKY, "s"))
 HIGH = ((ORANGE, "^"), (VERMILLION, "D"))
@@ -26,10 +26,7 @@ def plain_vits(config: dict[str, Any], models: Sequence[str]) -> list[str]:
         config: With or without `architectures`, the settings of each model.
         models: Models with attention.
     """
-    settings = config.get("architectures", {})
-    whole = [m for m in models if not lacks_skips(settings.get(m, {}))]
-    with_class_token = [m for m in whole if settings.get(m, {}).get("pool", "cls") == "cls"]
-    return with_class_token or whole
+    return roles.class_token_first(models, architectures(config))
 
 
 def uniform_px(rows: pd.DataFrame) -> float:

@@ -8,17 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sightlines.figures.drawing import command
 from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
-from sightlines.jobs.command import run
-from sightlines.plan.architectures import lacks_skips
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    plain_models,
     rows_of,
-    settings,
-    trained_models,
     untrained_network,
 )
 
@@ -63,7 +59,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         config: `networks`, `labels`, `architectures`.
     """
     table = tables["diagnostics.csv"]
-    models = [m for m in trained_models(config) if not lacks_skips(settings(config, m))]
+    models = plain_models(config)
     figure = Figure(figsize=(WIDTH_IN, 5.0), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True)
     for axes, (column, (text, scale)) in zip(grid.flat, PANELS.items(), strict=True):
@@ -118,9 +114,3 @@ def _handles(config: dict[str, Any], models: list[str]) -> list[Line2D]:
         Line2D([], [], color=BLACK, linestyle="--", linewidth=1, label="untrained"),
         Line2D([], [], color=BLACK, linestyle="", marker=".", alpha=0.4, label="other sub-layers"),
     ]
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

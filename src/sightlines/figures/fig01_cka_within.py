@@ -5,9 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sightlines.figures import maps
-from sightlines.figures.drawing import command
 from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
-from sightlines.jobs.command import run
 from sightlines.results.selecting import (
     Tables,
     block_outputs,
@@ -99,9 +97,3 @@ def _matrices(tables: Tables, config: dict[str, Any], model: str) -> list[Any]:
     outputs = block_outputs(layers, model)
     control = cka_matrix(cka, layers, untrained, untrained) if untrained else None
     return [whole, None if whole is None else whole[outputs][:, outputs], control]
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

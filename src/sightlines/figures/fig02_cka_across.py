@@ -4,12 +4,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures.cross_maps import draw_pairs
-from sightlines.figures.drawing import command
 from sightlines.figures.style import styled
-from sightlines.jobs.command import run
-from sightlines.results.selecting import Tables, main_models
+from sightlines.results.selecting import Tables, main_models, require_some
 
 TITLE = "Similarity of layers across networks"
 PAPER = "Figures 2 and B.1"
@@ -46,8 +43,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: the experiment has no pair of trained models to compare.
     """
     pairs = model_pairs(config)
-    if not pairs:
-        raise ResultError("there is no pair of networks to compare: train two families of models")
+    require_some(pairs, "there is no pair of networks to compare, of two families")
     return draw_pairs(tables, config, pairs)
 
 
@@ -60,9 +56,3 @@ def model_pairs(config: dict[str, Any]) -> list[tuple[str, str]]:
         for b in models[place + 1 :]
         if families[a] != families[b]
     ]
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -8,16 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import attention_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import BLACK, BLUE, GREY, WIDTH_IN, styled, wrap_columns
-from sightlines.jobs.command import run
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    require_some,
     rows_of,
     trained_models,
     untrained_network,
@@ -67,8 +65,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     found = {m: _rows(table, full_network(config, m)) for m in trained_models(config)}
     vits = {m: rows for m, rows in found.items() if rows is not None}
     trained = {m: vits[m] for m in panels.plain_vits(config, list(vits))}
-    if not trained:
-        raise ResultError("attention_distance.csv has no trained network of this experiment")
+    require_some(trained, "attention_distance.csv has no trained network of this experiment")
     bare = {m: _rows(table, untrained_network(config, m)) for m in trained}
     bands, columns = wrap_columns(len(trained), 3)
     width = WIDTH_IN if columns > 1 else 4.2
@@ -157,9 +154,3 @@ def _handles(trained: dict[str, pd.DataFrame]) -> list[Any]:
         Line2D([], [], color=GREY, markerfacecolor="none", label="all heads, untrained", **hollow),
         Line2D([], [], color=BLACK, linestyle=":", label="mean without CLS share"),
     ]
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -9,17 +9,15 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from sightlines.core.errors import ResultError
 from sightlines.figures.attention_panels import plain_vits
-from sightlines.figures.drawing import command
 from sightlines.figures.style import WIDTH_IN, styled
-from sightlines.jobs.command import run
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
     extreme_blocks,
     full_network,
     label,
+    require_some,
     rows_of,
     trained_models,
     untrained_network,
@@ -66,8 +64,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: no trained network of the experiment has attention.
     """
     tiles = _all_tiles(tables, config)
-    if not tiles:
-        raise ResultError("attention_offsets.parquet has no trained network of this experiment")
+    require_some(tiles, "attention_offsets.parquet has no trained network of this experiment")
     heads = [max(len(row) for _, row in rows) for rows in tiles.values()]
     columns = 2 if len(tiles) > 1 and max(heads) <= 8 else 1
     side = float(np.clip(6.0 / (columns * max(heads)), *TILE_IN))
@@ -187,9 +184,3 @@ def _add_bar(figure: Figure, image: AxesImage, panels: list[Axes]) -> None:
 
 def _power(exponent: int) -> str:
     return f"{2**exponent}" if exponent >= 0 else f"1/{2**-exponent}"
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -4,13 +4,18 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import attention_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.style import WIDTH_IN, fraction_label, styled
-from sightlines.jobs.command import run
+from sightlines.plan import roles
 from sightlines.plan.networks import per_cent
-from sightlines.results.selecting import Tables, label, networks, rows_of, trained_models
+from sightlines.results.selecting import (
+    Tables,
+    label,
+    networks,
+    require_some,
+    rows_of,
+    trained_models,
+)
 
 TITLE = "Attention distance with less data"
 PAPER = "Figures 4, C.5 and C.6"
@@ -54,8 +59,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     rows = {m: _first_seeds(table, config, m) for m in trained_models(config)}
     shown = panels.plain_vits(config, [m for m, own in rows.items() if _has_less_data(own)])
     rows = {m: rows[m] for m in shown}
-    if not rows:
-        raise ResultError("attention_distance.csv has no ViT trained on two fractions of the data")
+    require_some(rows, "attention_distance.csv has no ViT trained on two fractions of the data")
     fractions = sorted({f for own in rows.values() for f in own}, key=per_cent)
     size = (max(4.2, min(WIDTH_IN, 2.1 * len(fractions) + 0.7)), 1.9 * len(rows) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
@@ -85,20 +89,15 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 
 def _first_seeds(table: Any, config: dict[str, Any], model: str) -> dict[str, Any]:
-    """The model's rows by fraction, of each fraction's first seed that has attention."""
+    """The model's rows by fraction, of each fraction's first network that has attention."""
+    own = networks(config)
     found: dict[str, Any] = {}
-    for network in networks(config):
-        own = rows_of(table, network)
-        if network.model == model and network.fraction not in found and not own.empty:
-            found[network.fraction] = own
+    for fraction in dict.fromkeys(n.fraction for n in own if n.model == model):
+        kept = [rows_of(table, n) for n in roles.on(own, model, fraction)]
+        if rows := [rows for rows in kept if not rows.empty]:
+            found[fraction] = rows[0]
     return found
 
 
 def _has_less_data(own: dict[str, Any]) -> bool:
     return sum(per_cent(fraction) > 0 for fraction in own) > 1
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.core.errors import ResultError
 from sightlines.figures.attention_panels import plain_vits
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
     BLACK,
@@ -24,12 +22,12 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.jobs.command import run
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    require_some,
     rows_of,
     trained_models,
     untrained_network,
@@ -84,8 +82,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["head_subsets.parquet"]
     pairs = _pairs(table, config)
-    if not pairs:
-        raise ResultError("head_subsets.parquet has no trained ViT and ResNet of this experiment")
+    require_some(pairs, "head_subsets.parquet has no trained ViT and ResNet of this experiment")
     bands, columns = wrap_columns(len(pairs), 3)
     width = WIDTH_IN if columns > 1 else 4.2
     figure = Figure(figsize=(width, bands * 4.2 + 0.6), layout="constrained")
@@ -197,9 +194,3 @@ def _handles(rows: pd.DataFrame) -> list[Any]:
 
 def _unit_name(rank: int) -> str:
     return "stage {1}, unit {3}".format(*UNITS[rank])
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

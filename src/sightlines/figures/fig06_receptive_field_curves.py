@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sightlines.figures import receptive_field_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
     BLUE,
@@ -20,7 +19,6 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import standard_error
 
@@ -180,9 +178,3 @@ def _handles(found: dict[str, list[pd.DataFrame]]) -> list[Any]:
         Line2D([], [], color="0.2", linestyle="-", label="after the addition"),
         Line2D([], [], color="0.2", linestyle="--", label="branch before it"),
     ]
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

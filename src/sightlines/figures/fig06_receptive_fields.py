@@ -13,10 +13,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
 from sightlines.figures import receptive_field_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import MISSING, VERMILLION, WIDTH_IN, styled
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Effective receptive fields"
@@ -125,9 +123,3 @@ def _add_grey_bar(figure: Figure, grid: Any, scale: Normalize) -> None:
     bar = figure.colorbar(drawn, ax=grid, shrink=min(1.0, 4 / len(grid)), aspect=35, pad=0.015)
     bar.set_label("absolute gradient over the map's largest (no unit)")
     bar.set_ticks(GREYS, labels=[f"{value:g}" for value in GREYS])
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -11,10 +11,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from sightlines.figures import skip_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import BLACK, MISSING, WIDTH_IN, styled
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches"
@@ -129,9 +127,3 @@ def _set_scale(axes: Axes) -> None:
     axes.yaxis.set_major_locator(FixedLocator(TICKS))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

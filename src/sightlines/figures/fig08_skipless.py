@@ -6,18 +6,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import maps
-from sightlines.figures.drawing import command
 from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
-from sightlines.jobs.command import run
-from sightlines.plan.architectures import SKIPS, skipless_block, twins
+from sightlines.plan import roles
+from sightlines.plan.architectures import skipless_block
 from sightlines.results.selecting import (
     Tables,
+    architectures,
     cka_matrix,
     full_network,
     label,
     layer_rows,
+    networks,
+    require_some,
     rows_of,
     settings,
     trained_models,
@@ -62,10 +63,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: no ViT lacks skips.
     """
     lacking = [m for m in trained_models(config) if _block(config, m) >= 0]
-    if not lacking:
-        raise ResultError("no network lacks skips: give a ViT a skipless_block")
+    require_some(lacking, "no network lacks skips (skipless_block)")
     lacking.sort(key=lambda m: (list(WHICH).index(_which(config, m)), _block(config, m)))
-    models = [*_twins(config, lacking), *lacking]
+    models = [*_twins(config), *lacking]
     bands, columns = wrap_columns(len(models), 3)
     side = (WIDTH_IN - 1.0) / columns
     figure = Figure(figsize=(WIDTH_IN, bands * (side + 0.35)), layout="constrained")
@@ -101,11 +101,11 @@ def _which(config: dict[str, Any], model: str) -> str:
     return str(settings(config, model).get("skipless", "both"))
 
 
-def _twins(config: dict[str, Any], lacking: list[str]) -> list[str]:
+def _twins(config: dict[str, Any]) -> list[str]:
     """Intact models of the same architecture."""
-    architectures = config.get("architectures", {})
-    intact = [m for m in trained_models(config) if _block(config, m) < 0]
-    return [m for m in intact if {*twins(architectures, m, SKIPS)} & {*lacking}]
+    pairs = roles.skipless_pairs(networks(config), architectures(config))
+    intact = {model for _, model in pairs}
+    return [m for m in trained_models(config) if m in intact]
 
 
 def _title(tables: Tables, config: dict[str, Any], model: str) -> str:
@@ -128,9 +128,3 @@ def _mark(axes: Axes, tables: Tables, config: dict[str, Any], model: str) -> Non
     if block >= 0 and inside.size:
         for line in (axes.axhline, axes.axvline):
             line(inside[0] - 0.5, color="white", linewidth=1.0, linestyle=(0, (4, 2)))
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

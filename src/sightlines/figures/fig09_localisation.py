@@ -5,9 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sightlines.figures import localisation_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.style import styled
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, plain_models, settings
 
 TITLE = "Spatial localisation of tokens"
@@ -60,9 +58,3 @@ def shown_models(config: dict[str, Any]) -> list[str]:
         if config["families"][m] != "mixer" and settings(config, m).get("pool") != "gap"
     ]
     return wanted or models
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -5,11 +5,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sightlines.figures import localisation_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.style import styled
-from sightlines.jobs.command import run
-from sightlines.plan.architectures import POOL, twins
-from sightlines.results.selecting import Tables, plain_models, settings
+from sightlines.plan import roles
+from sightlines.results.selecting import Tables, architectures, networks
 
 TITLE = "Localisation with a class token and with average pooling"
 PAPER = "Figure 10"
@@ -47,17 +45,10 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def shown_models(config: dict[str, Any]) -> list[str]:
     """Each GAP ViT after its twins with a class token; after all CLS ViTs if none has it."""
-    vits = [m for m in plain_models(config) if config["families"][m] == "vit"]
-    pool = {m: settings(config, m).get("pool", "cls") for m in vits}
+    own, known = networks(config), architectures(config)
+    pairs = roles.pooled_pairs(own, known)
+    others = roles.of_kind(own, known, "vit", "cls")
     chosen: list[str] = []
-    for model in (m for m in vits if pool[m] == "gap"):
-        others = [m for m in vits if pool[m] == "cls"]
-        alike = twins(config.get("architectures", {}), model, POOL)
-        chosen += [*([m for m in others if m in alike] or others), model]
-    return list(dict.fromkeys(chosen)) or vits
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)
+    for model in roles.of_kind(own, known, "vit", "gap"):
+        chosen += [*([cls for cls, gap in pairs if gap == model] or others), model]
+    return list(dict.fromkeys(chosen)) or roles.of_kind(own, known, "vit")

@@ -7,12 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.style import WIDTH_IN, model_look, styled
-from sightlines.jobs.command import run
-from sightlines.results.selecting import Tables, full_network, label, models, untrained_network
+from sightlines.results.selecting import (
+    Tables,
+    full_network,
+    label,
+    models,
+    require_some,
+    untrained_network,
+)
 
 TITLE = "Linear probes on single tokens and on pooled ones"
 PAPER = "Figure 11"
@@ -64,8 +68,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     own = pooled[pooled["dataset"] == ""]
     cls, gap, resnets = panels.contrasted(config)
     shown = [m for m in (*cls, *gap, *resnets) if _has(tokens, config, m)]
-    if not shown or own.empty:
-        raise ResultError("token_probes.parquet has no ViT and no ResNet of this experiment")
+    some = shown if len(own) else []
+    require_some(some, "token_probes.parquet has no ViT and no ResNet of this experiment")
     numbers = panels.few_shots(own)
     figure = Figure(figsize=(WIDTH_IN, 2.3 * len(numbers) + 1.0), layout="constrained")
     grid = figure.subplots(len(numbers), 2, squeeze=False, sharex=True, sharey=True)
@@ -113,9 +117,3 @@ def _add_legend(
     bare = any(untrained_network(config, m) for m in shown)
     handles += panels.control_handles(bare) + panels.pooling_handles(drawn, "(b) ")
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

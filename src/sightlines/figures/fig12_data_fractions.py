@@ -8,8 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.core.errors import ResultError
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
     BLACK,
@@ -20,9 +18,8 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.jobs.command import run
-from sightlines.plan.networks import per_cent
-from sightlines.results.selecting import Tables, label, models
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import Tables, label, models, require_some, untrained_network
 
 TITLE = "Similarity to the network trained on all images"
 PAPER = "Figure 12"
@@ -63,8 +60,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["data_fractions.csv"]
     shown = [m for m in models(config) if _has_less_data(table, m)]
-    if not shown:
-        raise ResultError("data_fractions.csv has no model of this experiment with less data")
+    require_some(shown, "data_fractions.csv has no model of this experiment with less data")
     bands, columns = wrap_columns(len(shown), 3)
     width = WIDTH_IN if columns > 1 else 4.2
     figure = Figure(figsize=(width, 2.4 * bands + 0.7), layout="constrained")
@@ -75,7 +71,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         axes.set_xlabel("block index")
         if place % columns == 0:
             axes.set_ylabel("linear CKA with the\nfull-data network (no unit)")
-        _draw_model(axes, table[table["model"] == model])
+        _draw_model(axes, table[table["model"] == model], untrained_network(config, model))
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     grid[0, 0].set_ylim(min(0.0, table["cka"].min() - 0.05), 1.05)
@@ -87,11 +83,15 @@ def _has_less_data(table: pd.DataFrame, model: str) -> bool:
     return bool(((table["model"] == model) & (table["kind"] == "fraction")).any())
 
 
-def _draw_model(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_model(axes: Axes, rows: pd.DataFrame, control: Network | None) -> None:
     kinds = {"untrained": 0, "fraction": 1, "ceiling": 2}
     order = sorted(
         rows.groupby(["kind", "fraction", "seed"], sort=False),
-        key=lambda item: (kinds.get(str(item[0][0]), 3), str(item[0][1])),
+        key=lambda item: (
+            kinds.get(str(item[0][0]), 3),
+            str(item[0][1]),
+            control is not None and item[0][1:] != control[1:] and item[0][0] == "untrained",
+        ),
     )
     seen: set[tuple[str, str]] = set()
     for keys, group in order:
@@ -123,9 +123,3 @@ def _handles(table: pd.DataFrame) -> list[Line2D]:
     handles = [Line2D([], [], label=fraction_label(f), **_look("fraction", f)) for f in fractions]
     present = [kind for kind in names if (table["kind"] == kind).any()]
     return handles + [Line2D([], [], label=names[k], **_look(k, "")) for k in present]
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -6,9 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
     WIDTH_IN,
@@ -18,14 +16,16 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.jobs.command import run
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    less_data,
     models,
+    other_seeds,
     plain_models,
+    require_some,
     untrained_network,
 )
 
@@ -75,9 +75,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = tables["probes.parquet"]
     table = table[(table["dataset"] == "") & (table["pool"] == POOL)]
     shown = [m for m in plain_models(config) if _has(table, full_network(config, m))]
-    if not shown:
-        raise ResultError("probes.parquet has no trained network of this experiment")
-    split = [m for m in shown if any(_has(table, n) for n in panels.less_data(config, m))]
+    require_some(shown, "probes.parquet has no trained network of this experiment")
+    split = [m for m in shown if any(_has(table, n) for n in less_data(config, m))]
     numbers = panels.few_shots(table)
     bands, columns = wrap_columns(len(split) + 1, 3)
     width = WIDTH_IN if columns > 1 else 4.2
@@ -129,7 +128,7 @@ def draw_models(
             panels.draw_bare(axes, values, look["color"])
         if network is None:
             continue
-        for other in panels.other_seeds(config, network):
+        for other in other_seeds(config, network):
             values = panels.curve(table, other, POOL, shots, dataset)
             panels.draw_curve(axes, values, color=look["color"], linewidth=0.6)
         values = panels.curve(table, network, POOL, shots, dataset)
@@ -143,7 +142,7 @@ def draw_fractions(
     bare, full = untrained_network(config, model), full_network(config, model)
     if bare is not None:
         panels.draw_bare(axes, panels.curve(table, bare, POOL, shots), "0.3")
-    for network in (*panels.less_data(config, model), full):
+    for network in (*less_data(config, model), full):
         if network is not None:
             values = panels.curve(table, network, POOL, shots)
             look = fraction_look(network.fraction)
@@ -151,7 +150,7 @@ def draw_fractions(
 
 
 def _add_legend(figure: Figure, config: dict[str, Any], shown: list[str], split: list[str]) -> None:
-    fractions = {n.fraction for m in split for n in panels.less_data(config, m)}
+    fractions = {n.fraction for m in split for n in less_data(config, m)}
     handles = [
         panels.handle(f"(a) {fraction_label(f)}", **fraction_look(f))
         for f in [*sorted(fractions), *(["f100"] if split else [])]
@@ -162,9 +161,3 @@ def _add_legend(figure: Figure, config: dict[str, Any], shown: list[str], split:
     bare = any(untrained_network(config, m) for m in shown)
     handles += panels.control_handles(bare)
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -7,9 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.drawing import command
 from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, full_network, label, rows_of, trained_models
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -94,9 +92,3 @@ def _draw_groups(axes: Axes, rows: pd.DataFrame, config: dict[str, Any], shown: 
         axes.errorbar(x, values.loc[ALL], standard_error(values.to_numpy()), capsize=1.8, **look)
     axes.set_xticks(range(len(sources)), [str(s).replace("_", " ") for s in sources])
     axes.set_xlim(-0.5, len(sources) - 0.5)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

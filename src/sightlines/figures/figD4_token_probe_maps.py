@@ -7,18 +7,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import WIDTH_IN, styled
-from sightlines.jobs.command import run
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
     plain_models,
+    require_some,
     rows_of,
     untrained_network,
 )
@@ -68,8 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     shown = [m for group in panels.contrasted(config) for m in group] or plain_models(config)
     rows = {m: accuracy_maps(table, full_network(config, m)) for m in shown}
     rows = {m: found for m, found in rows.items() if found}
-    if not rows:
-        raise ResultError("token_probes.parquet has no ViT and no ResNet of this experiment")
+    require_some(rows, "token_probes.parquet has no ViT and no ResNet of this experiment")
     bare = {m: accuracy_maps(table, untrained_network(config, m)) for m in rows}
     columns = max(map(len, rows.values())) + any(bare.values())
     height = len(rows) * (SIDE_IN + HEADER_IN) + 0.35
@@ -123,9 +120,3 @@ def _uncertainty(table: pd.DataFrame) -> str:
         f"standard error of one token ± {error:.1f} points ({images:,} test images)\n"
         f"each probe fitted to {panels.training_images(table, panels.WHOLE)}"
     )
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

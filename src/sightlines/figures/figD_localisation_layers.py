@@ -7,21 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures import maps
-from sightlines.figures.drawing import command
 from sightlines.figures.localisation_selecting import CLS, Heatmaps, heatmaps, shown_tokens
 from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
-from sightlines.jobs.command import run
-from sightlines.plan.networks import Network, per_cent
+from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
     models,
-    networks,
+    other_seeds,
     plain_models,
+    require_some,
     rows_of,
     untrained_network,
 )
@@ -76,8 +74,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     found = {m: _layers(tables, config, m) for m in plain_models(config)}
     found = {m: layers for m, layers in found.items() if layers}
-    if not found:
-        raise ResultError("localisation_maps.parquet has no trained network of this experiment")
+    require_some(found, "localisation_maps.parquet has no trained network of this experiment")
     band_in = panels.HEADER_IN + max(map(len, found.values())) * panels.ROW_IN + panels.AXIS_IN
     bands = -(-len(found) // 2)
     figure = Figure(figsize=(WIDTH_IN, CURVES_IN + bands * band_in))
@@ -140,10 +137,8 @@ def _draw_model_curves(
 ) -> None:
     look = model_look(models(config), model)
     first, bare = full_network(config, model), untrained_network(config, model)
-    for network in networks(config):
-        is_other = network.model == model and per_cent(network.fraction) == 100
-        if is_other and network != first:
-            axes.plot(*_curve(table, network, column)[:2], color=look["color"], linewidth=0.6)
+    for network in other_seeds(config, first) if first else []:
+        axes.plot(*_curve(table, network, column)[:2], color=look["color"], linewidth=0.6)
     if bare is not None:
         depth, values, _, _ = _curve(table, bare, column)
         axes.plot(depth, values, color=look["color"], linestyle=":", linewidth=1.0)
@@ -166,9 +161,3 @@ def _curve(table: pd.DataFrame, network: Network, column: str) -> tuple[Any, Any
     if not len(values):
         return [], [], [], norm
     return blocks.columns.to_numpy(), values[0], standard_error(values), norm
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -11,9 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from sightlines.figures import skip_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.style import MISSING, WIDTH_IN, styled, wrap_columns
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches, token by token"
@@ -147,9 +145,3 @@ def _add_colour_bar(figure: Figure, grid: Any, scale: LogNorm) -> None:
     bar.ax.yaxis.set_major_locator(FixedLocator(TICKS))
     bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -6,10 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures import skip_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
-from sightlines.jobs.command import run
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Direction of the skip connection against the block's output"
@@ -80,9 +78,3 @@ def _draw_panel(axes: Axes, ratios: Any, config: dict[str, Any], model: str, fra
         return
     panels.draw_convolutional(axes, ratios, config, fraction, "cosine")
     panels.draw_lines(axes, ratios, nets, "cosine")
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

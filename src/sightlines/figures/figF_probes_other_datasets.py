@@ -6,19 +6,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import probe_panels as panels
-from sightlines.figures.drawing import command
 from sightlines.figures.fig13_probes_by_depth import POOL, draw_models
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import WIDTH_IN, model_look, styled
-from sightlines.jobs.command import run
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    less_data,
     models,
     plain_models,
+    require_some,
     untrained_network,
 )
 
@@ -66,8 +65,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = table[table["shots"] == panels.WHOLE]
     shown = [m for m in plain_models(config) if _has(table, config, m)]
     datasets = sorted(set(table.loc[table["model"].isin(shown), "dataset"]))
-    if not shown or datasets in ([], [""]):
-        raise ResultError("probes.parquet has no trained network on another task's images")
+    others = [name for name in datasets if name]
+    require_some(others, "probes.parquet has no trained network on another task's images")
     figure = Figure(figsize=(WIDTH_IN, 1.9 * len(datasets) + 1.3), layout="constrained")
     grid = figure.subplots(len(datasets), 3, squeeze=False, sharex=True, sharey="row")
     drawn: set[tuple[str, str]] = set()
@@ -98,13 +97,13 @@ def _split(config: dict[str, Any]) -> list[str]:
     """ViTs with a class token that are trained on fewer images as well."""
     cls, _, _ = panels.contrasted(config)
     vits = [m for m in plain_models(config) if config["families"][m] == "vit"]
-    return [m for m in vits if panels.less_data(config, m)] or cls
+    return [m for m in vits if less_data(config, m)] or cls
 
 
 def _draw_data(axes: Axes, table: pd.DataFrame, config: dict[str, Any], dataset: str) -> None:
     for model in _split(config):
         look = model_look(models(config), model)
-        for network in panels.less_data(config, model)[:1]:
+        for network in less_data(config, model)[:1]:
             values = panels.curve(table, network, POOL, dataset=dataset)
             panels.draw_curve(axes, values, **(look | {"linestyle": "--"}))
         full = full_network(config, model)
@@ -116,14 +115,8 @@ def _add_legend(
     figure: Figure, config: dict[str, Any], shown: list[str], drawn: set[tuple[str, str]]
 ) -> None:
     handles = [panels.handle(label(config, m), **model_look(models(config), m)) for m in shown]
-    if any(panels.less_data(config, m) for m in _split(config)):
+    if any(less_data(config, m) for m in _split(config)):
         handles.append(panels.handle("F.1: fewest images", color="black", linestyle="--"))
     handles += panels.control_handles(any(untrained_network(config, m) for m in shown))
     handles += panels.pooling_handles(drawn, "F.3: ")
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -7,12 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.core.errors import ResultError
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import MODEL_COLOURS, MODEL_MARKERS, WIDTH_IN, styled, wrap_columns
-from sightlines.jobs.command import run
-from sightlines.results.selecting import Tables, label, models
+from sightlines.results.selecting import Tables, label, models, require_some
 from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Representations before and after fine-tuning"
@@ -54,8 +51,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table, scores = tables["finetuning.parquet"], tables["tuned_accuracy.csv"]
     shown = [m for m in models(config) if (table["model"] == m).any()]
-    if not shown:
-        raise ResultError("finetuning.parquet has no model of this experiment")
+    require_some(shown, "finetuning.parquet has no model of this experiment")
     tasks = list(dict.fromkeys(table["task"]))
     bands, columns = wrap_columns(len(shown), 3)
     figure = Figure(figsize=(WIDTH_IN if columns > 1 else 4.2, 2.8 * bands), layout="constrained")
@@ -94,9 +90,3 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, scores: pd.DataFrame, tasks: lis
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.grid(axis="y")
     axes.legend(loc="lower left")
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

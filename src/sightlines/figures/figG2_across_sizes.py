@@ -5,13 +5,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures.cross_maps import draw_pairs
-from sightlines.figures.drawing import command
 from sightlines.figures.style import styled
-from sightlines.jobs.command import run
 from sightlines.plan.architectures import size_of
-from sightlines.results.selecting import Tables, main_models, settings
+from sightlines.results.selecting import Tables, main_models, require_some, settings
 
 TITLE = "Similarity of layers across sizes"
 PAPER = "Figure G.2"
@@ -50,12 +47,5 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for a, b in itertools.combinations([m for m in models if families[m] == family], 2)
         if size_of(settings(config, a)) != size_of(settings(config, b))
     ]
-    if not pairs:
-        raise ResultError("there are no two sizes of one family to compare")
+    require_some(pairs, "there are no two sizes of one family to compare")
     return draw_pairs(tables, config, pairs)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -4,12 +4,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sightlines.core.errors import ResultError
 from sightlines.figures.cross_maps import draw_pairs
-from sightlines.figures.drawing import command
 from sightlines.figures.style import styled
-from sightlines.jobs.command import run
-from sightlines.results.selecting import Tables, main_models, plain_models
+from sightlines.results.selecting import Tables, main_models, plain_models, require_some
 
 TITLE = "Similarity of layers of an MLP-Mixer"
 PAPER = "Figures H.1 and H.2"
@@ -46,13 +43,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: no Mixer is trained on all images.
     """
     mixers = [m for m in plain_models(config) if config["families"][m] == "mixer"]
-    if not mixers:
-        raise ResultError("there is no Mixer among the networks trained on all images")
+    require_some(mixers, "there is no Mixer among the networks trained on all images")
     others = [m for m in main_models(config) if m not in mixers]
     return draw_pairs(tables, config, [(a, b) for a in mixers for b in (a, *others)])
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

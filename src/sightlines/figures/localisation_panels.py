@@ -12,7 +12,6 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.core.errors import ResultError
 from sightlines.figures import maps
 from sightlines.figures.localisation_selecting import (
     CLS,
@@ -24,7 +23,13 @@ from sightlines.figures.localisation_selecting import (
     shown_tokens,
 )
 from sightlines.figures.style import MISSING, WIDTH_IN
-from sightlines.results.selecting import Tables, full_network, label, untrained_network
+from sightlines.results.selecting import (
+    Tables,
+    full_network,
+    label,
+    require_some,
+    untrained_network,
+)
 
 SIDE_IN, GAP_IN, ROW_IN, LABEL_IN = 0.62, 0.1, 1.02, 0.36
 """Side of a panel, space between two, height of a row with titles, space left of a row."""
@@ -126,8 +131,7 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
     for model in models:
         full, bare = final_maps(tables, config, model)
         lines += [] if full is None else [(model, full, bare)]
-    if not lines:
-        raise ResultError("localisation_maps.parquet has no trained network of this experiment")
+    require_some(lines, "localisation_maps.parquet has no trained network of this experiment")
     pixels = {full.grid: baseline_maps(full) for _, full, _ in lines}
     below_in = max(len(pixels) * (ROW_IN + AXIS_IN), TITLES_IN + (len(lines) + 2) * LINE_IN)
     figure = Figure(figsize=(WIDTH_IN, HEADER_IN + len(lines) * ROW_IN + below_in))

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
-from sightlines.plan.architectures import POOL, twins
-from sightlines.plan.networks import Network, per_cent
+from sightlines.plan import roles
+from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
+    architectures,
     full_network,
     networks,
-    plain_models,
     rows_of,
     settings,
     untrained_network,
@@ -103,13 +103,13 @@ def contrasted(config: dict[str, Any]) -> tuple[list[str], list[str], list[str]]
     Of the ViTs with a class token those that a pooled one shares its architecture with; all where
     there is none.
     """
-    plain = plain_models(config)
-    pools = {m: _pool(config, m) for m in plain if config["families"][m] == "vit"}
-    cls = [m for m in pools if pools[m] == "cls"]
-    gap = [m for m in pools if pools[m] == "gap"]
-    architectures = config.get("architectures", {})
-    alike = [m for m in cls if {*twins(architectures, m, POOL)} & {*gap}]
-    return alike or cls, gap, [m for m in plain if config["families"][m] == "resnet"]
+    own, known = networks(config), architectures(config)
+    alike = [cls for cls, _ in roles.pooled_pairs(own, known)]
+    return (
+        list(dict.fromkeys(alike)) or roles.of_kind(own, known, "vit", "cls"),
+        roles.of_kind(own, known, "vit", "gap"),
+        roles.of_kind(own, known, "resnet"),
+    )
 
 
 def _pool(config: dict[str, Any], model: str) -> str:
@@ -158,20 +158,6 @@ def control_handles(bare: bool) -> list[Line2D]:
     norm = {"color": BLACK, "marker": "o", "linestyle": "", "markerfacecolor": "white"}
     chance = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (1, 1))}
     return [*own, handle("chance", **chance), handle("final norm", **norm)]
-
-
-def other_seeds(config: dict[str, Any], network: Network) -> list[Network]:
-    """Networks that differ from one in their seed alone."""
-    return [n for n in networks(config) if n[:2] == network[:2] and n != network]
-
-
-def less_data(config: dict[str, Any], model: str) -> list[Network]:
-    """A model's networks on smaller fractions, first seeds, from few images to many."""
-    first: dict[str, Network] = {}
-    for network in networks(config):
-        if network.model == model and 0 < per_cent(network.fraction) < 100:
-            first.setdefault(network.fraction, network)
-    return [first[f] for f in sorted(first, key=per_cent)]
 
 
 def few_shots(table: pd.DataFrame) -> list[int]:

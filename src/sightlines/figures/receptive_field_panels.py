@@ -4,8 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.core.errors import ResultError
-from sightlines.results.selecting import full_network, rows_of, trained_models, untrained_network
+from sightlines.results.selecting import (
+    full_network,
+    require_some,
+    rows_of,
+    trained_models,
+    untrained_network,
+)
 from sightlines.stats.jackknife import ALL
 
 BRANCHES = {"attn": "attention", "mixing": "mixing", "mlp": "MLP", "unit": "unit"}
@@ -27,8 +32,7 @@ def found_networks(table: pd.DataFrame, config: dict[str, Any]) -> dict[str, lis
         ]
         if not pair[0].empty:
             found[model] = pair
-    if not found:
-        raise ResultError("the tables have no receptive fields of a network on all images")
+    require_some(found, "the tables have no receptive fields of a network on all images")
     return found
 
 

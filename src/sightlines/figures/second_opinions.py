@@ -9,18 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sightlines.figures import maps
-from sightlines.figures.drawing import command
 from sightlines.figures.style import WIDTH_IN, styled
-from sightlines.jobs.command import run
-from sightlines.plan.architectures import lacks_skips
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    plain_models,
     rows_of,
-    settings,
-    trained_models,
     untrained_network,
 )
 
@@ -98,9 +94,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 def shown_networks(config: dict[str, Any]) -> list[tuple[str, Network]]:
     """Row labels and networks: of each model with all its skips the full, the untrained one."""
     rows = []
-    for model in trained_models(config):
-        if lacks_skips(settings(config, model)):
-            continue
+    for model in plain_models(config):
         full, untrained = full_network(config, model), untrained_network(config, model)
         rows += [(label(config, model), full)] if full else []
         rows += [(f"{label(config, model)}\nuntrained", untrained)] if untrained else []
@@ -118,9 +112,3 @@ def _describe(axes: Axes, shuffled: float, last: bool) -> None:
     unit = "\nblock index" if last else ""
     axes.set_xlabel(f"shuffled {shuffled:.2f}{unit}".replace("-0.00", "0.00"), fontsize=7)
     axes.tick_params(labelbottom=last, pad=1.5)
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

@@ -8,12 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.core.errors import ResultError
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
-from sightlines.plan.architectures import lacks_skips
+from sightlines.plan import roles
 from sightlines.plan.networks import Network
-from sightlines.results.selecting import label, networks, rows_of, settings, trained_models
+from sightlines.results.selecting import (
+    architectures,
+    label,
+    networks,
+    require_some,
+    rows_of,
+    trained_models,
+)
 from sightlines.stats.jackknife import ALL
 
 BRANCHES = {
@@ -34,14 +40,12 @@ def token_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[str]:
         ResultError: there is none.
     """
     of_tokens = set(ratios.loc[ratios["branch"] != "unit", "model"])
-    whole = [
-        m for m in trained_models(config) if m in of_tokens and not lacks_skips(settings(config, m))
-    ]
-    if not whole:
-        raise ResultError(
-            "skip_ratios.parquet has no network on all images that has tokens and all skip "
-            "connections: leave this figure out of `figures`"
-        )
+    plain = roles.plain_models(networks(config), architectures(config))
+    whole = [m for m in plain if m in of_tokens]
+    require_some(
+        whole,
+        "skip_ratios.parquet has no network on all images that has tokens and all skip connections",
+    )
     return whole
 
 
@@ -54,8 +58,8 @@ def convolutional_models(ratios: pd.DataFrame, config: dict[str, Any]) -> list[s
 def with_fraction(
     ratios: pd.DataFrame, config: dict[str, Any], model: str, fraction: str
 ) -> list[Network]:
-    """The model's networks of a fraction that the table has, in the config's order."""
-    own = [n for n in networks(config) if (n.model, n.fraction) == (model, fraction)]
+    """The model's networks of a fraction that the table has, its control first."""
+    own = roles.on(networks(config), model, fraction)
     return [n for n in own if not rows_of(ratios, n).empty]
 
 

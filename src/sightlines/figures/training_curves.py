@@ -8,10 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from sightlines.figures.drawing import command
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import WIDTH_IN, fraction_label, fraction_look, styled, wrap_columns
-from sightlines.jobs.command import run
 from sightlines.plan.networks import per_cent
 from sightlines.results.selecting import Tables, label, networks, rows_of, trained_models
 
@@ -95,9 +93,3 @@ def _handles(config: dict[str, Any]) -> list[Line2D]:
     ]
     splits = [Line2D([], [], color="0.2", label=name, **look) for name, look in SPLITS.items()]
     return colours + splits
-
-
-main = command(READS, draw)
-
-if __name__ == "__main__":
-    run(main)

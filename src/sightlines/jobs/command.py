@@ -1,6 +1,6 @@
 """The frame around every command that a rule runs: arguments, log, record, errors.
 
-    python -m sightlines.measures.cka --config '{…}' --input gram A B --output cka C … --log L
+    python -m sightlines.run.measure cka --config '{…}' --input gram A B --output cka C … --log L
 
 reads, calls one function, writes. A job that ends well leaves a record beside the results
 (content hashes, code digest, versions, hardware, times); one that fails says in one line what

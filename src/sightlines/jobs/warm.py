@@ -1,7 +1,9 @@
-"""The warm process behind `start.py`: imports the libraries once, then forks for every job.
+"""The warm process behind `start.py`: imports libraries once, and forks for every job.
 
-It lives as long as the Snakemake that its jobs belong to. It imports no module of ours that it
-keeps, starts no thread and opens no GPU: a forked job is as fresh as a new process.
+It lives as long as the Snakemake that its jobs belong to. What only some kinds of job use is
+imported when the first of them comes: a run that draws a figure again does not wait for torch.
+It imports no module of ours that it keeps, starts no thread and opens no GPU: a forked job is as
+fresh as a new process.
 """
 
 import contextlib
@@ -19,9 +21,41 @@ from typing import Any
 
 from sightlines.jobs import liveness
 from sightlines.jobs.start import LENGTH, STARTED, STATUS, run_module
-from sightlines.plan import registry
 
-LIBRARIES = ("torch", "safetensors.torch", "pandas", "pyarrow.parquet", "matplotlib.figure")
+TABLES = (
+    "getpass",
+    "jaxtyping",
+    "numpy",
+    "pandas",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "pyarrow.parquet",
+    "threadpoolctl",
+    "yaml",
+)
+"""What every kind of job uses."""
+IMAGES = ("PIL.ImageEnhance", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin")
+NETWORKS = ("torch", "timm", *IMAGES)
+"""With timm come torchvision and torch's compiler; `models/lean.py` finds it imported."""
+DRAWING = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "matplotlib.patheffects",
+    "matplotlib.style",
+    *IMAGES,
+)
+LIBRARIES = {
+    "sightlines.datasets": IMAGES,
+    "sightlines.training": NETWORKS,
+    "sightlines.dumps": NETWORKS,
+    "sightlines.run.dump": NETWORKS,
+    "sightlines.figures": DRAWING,
+    "sightlines.run.figure": DRAWING,
+    "sightlines.claims": ("scipy.special", "scipy.stats"),
+    "sightlines.report": ("jinja2", "scipy.special"),
+}
+"""Beginning of a job's module -> what such jobs use besides; none of it starts a thread."""
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -32,14 +66,9 @@ def main(listener: socket.socket, folder: Path, parent: str) -> list[str] | None
         In a forked job what it is to run, else None.
     """
     started = liveness.start_time(parent)
-    for library in LIBRARIES:
-        __import__(library)
-    for family in registry.members("models"):  # their parts of timm
-        registry.load("models", family)
+    load(TABLES)
     for name in [n for n in sys.modules if n.split(".")[0] == "sightlines"]:
         del sys.modules[name]  # a job reads our code as it is then
-    gc.collect()
-    gc.freeze()
     jobs: dict[int, tuple[int, socket.socket]] = {}  # handle of the process -> its number, caller
     with selectors.DefaultSelector() as ready:
         ready.register(listener, selectors.EVENT_READ)
@@ -62,6 +91,23 @@ def main(listener: socket.socket, folder: Path, parent: str) -> list[str] | None
     return None
 
 
+def libraries(module: str) -> tuple[str, ...]:
+    """What a job that runs this module uses, besides TABLES."""
+    return next((own for kind, own in LIBRARIES.items() if module.startswith(kind)), ())
+
+
+def load(names: tuple[str, ...]) -> None:
+    """Import what is not there yet, and keep it out of the collector's sight: pages stay shared."""
+    if all(name in sys.modules for name in names):
+        return
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow would start one
+    for name in names:
+        with contextlib.suppress(ImportError):  # the job itself says what is missing
+            __import__(name)
+    gc.collect()
+    gc.freeze()
+
+
 def _fork(
     caller: socket.socket,
     ready: selectors.BaseSelector,
@@ -77,6 +123,7 @@ def _fork(
         while left > len(text):
             text += caller.recv(left - len(text)) or _refuse()
         job = json.loads(text)
+        load(libraries(job["arguments"][0]))
     except (OSError, ValueError):
         caller.close()
         return None

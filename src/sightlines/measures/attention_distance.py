@@ -6,32 +6,55 @@ otherwise a head that looks at CLS seems local. Queries whose attention lies on 
 have no renormalised distance: they are left out of it, and `undefined_share` is their share.
 """
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sightlines.core.files import write_table
-from sightlines.dumps.reading import AttentionDump, check_together
-from sightlines.jobs.command import Job, run
-from sightlines.plan.networks import Network
+from sightlines.dumps.reading import AttentionDump
 
 READS = ("attention",)
-WRITES = ("attention_distance.csv",)
-COLUMNS = [
-    *("model", "fraction", "seed", "block", "head", "distance_px", "distance_std_px"),
-    *("distance_renormalised_px", "relative", "relative_renormalised", "prefix_mass"),
-    *("entropy_nats", "uniform_px", "images", "undefined_share"),
-]
+TABLES = {
+    "attention_distance.csv": {
+        "about": "How far each attention head looks",
+        "row": "network × block × head",
+        "columns": (
+            "network",
+            "block",
+            "head",
+            (
+                "distance_px",
+                "float",
+                "px",
+                "mean distance between query and key patches, prefix tokens dropped without "
+                "renormalising",
+            ),
+            ("distance_std_px", "float", "px", "its sample standard deviation over images"),
+            (
+                "distance_renormalised_px",
+                "float",
+                "px",
+                "the same with attention renormalised over patches",
+            ),
+            ("relative", "float", "", "`distance_px` ÷ `uniform_px`"),
+            ("relative_renormalised", "float", "", "`distance_renormalised_px` ÷ `uniform_px`"),
+            ("prefix_mass", "float", "share", "attention of patch queries on prefix tokens"),
+            ("entropy_nats", "float", "nats", "entropy of the attention"),
+            ("uniform_px", "float", "px", "distance of attention that is uniform over patches"),
+            ("images", "int", "images", "reference images"),
+            ("undefined_share", "float", "share", "queries without attention on any patch"),
+        ),
+    },
+}
 
 
-def main(job: Job) -> None:
-    """Average each dump over images."""
-    dumps = [AttentionDump(path) for path in job.inputs.get("attention", [])]
-    check_together(dumps, job.config["networks"])
-    tables = [head_table(dump) for dump in dumps]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
-    write_table(job.output(Path(WRITES[0]).stem), table)
+def measure(attention: list[AttentionDump]) -> dict[str, Any]:
+    """Average each dump over images.
+
+    Args:
+        attention: Of each network.
+    """
+    return {"attention_distance.csv": (head_table(dump) for dump in attention)}
 
 
 def head_table(dump: AttentionDump) -> pd.DataFrame:
@@ -43,7 +66,7 @@ def head_table(dump: AttentionDump) -> pd.DataFrame:
     renormalised, share = _mean_of_defined(dump)
     block, head = np.indices(distance.shape)
     columns = {
-        **dict(zip(Network._fields, dump.network, strict=True)),
+        **dump.network._asdict(),
         "block": block.ravel(),
         "head": head.ravel(),
         "distance_px": distance.ravel(),
@@ -57,7 +80,7 @@ def head_table(dump: AttentionDump) -> pd.DataFrame:
         "images": sum(dump.batch_sizes),
         "undefined_share": 1 - share.ravel(),
     }
-    return pd.DataFrame(columns)[COLUMNS]
+    return pd.DataFrame(columns)
 
 
 def _mean_of_defined(dump: AttentionDump) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +115,3 @@ def _mean_and_std(dump: AttentionDump, statistic: str) -> tuple[np.ndarray, np.n
         count += new
         mean = mean + shift * new / count
     return mean, np.sqrt(squares / max(count - 1, 1))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,36 +5,54 @@ attention which is uniform over the patches, so that claims about it carry an un
 of offsets tells a head that looks around itself from one that looks a fixed step away.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from sightlines.core.files import write_table
-from sightlines.dumps.reading import AttentionDump, check_together
-from sightlines.jobs.command import Job, run
-from sightlines.measures.similarity import ENOUGH_GROUPS, group_of
-from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
-from sightlines.stats.jackknife import ALL, leave_one_out
+from sightlines.dumps.reading import AttentionDump
+from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
 
 READS = ("attention",)
-WRITES = ("attention_replicates.parquet", "attention_offsets.parquet")
+TABLES = {
+    "attention_replicates.parquet": {
+        "about": "Attention distance relative to uniform attention, jackknifed",
+        "row": "network × block × head × left_out",
+        "columns": (
+            "network",
+            "block",
+            "head",
+            ("relative", "float", "", "mean distance ÷ that of attention uniform over patches"),
+            "left_out",
+        ),
+    },
+    "attention_offsets.parquet": {
+        "about": "Where heads look relative to the query",
+        "row": "network × block × head × offset",
+        "columns": (
+            "network",
+            "block",
+            "head",
+            ("row", "int", "patches", "row of the key − row of the query"),
+            ("column", "int", "patches", "column of the key − column of the query"),
+            ("mass", "float", "share", "mean attention over query patches and images"),
+        ),
+    },
+}
 
 
-def main(job: Job) -> None:
-    """Read each dump once, write both tables."""
-    dumps = [AttentionDump(path) for path in job.inputs.get("attention", [])]
-    check_together(dumps, job.config["networks"])
-    if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
-        job.log.warning(
-            f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
-            f"{ENOUGH_GROUPS}; raise splits.reference_batches"
-        )
-    makers = (replicate_table, offset_table)
-    for name, maker in zip(WRITES, makers, strict=True):
-        columns = list(COLUMNS[name])
-        parts = [maker(dump) for dump in dumps]
-        table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-        write_table(job.output(name.removesuffix(".parquet")), table[columns])
+def measure(attention: list[AttentionDump]) -> dict[str, Any]:
+    """Both tables of every network.
+
+    Args:
+        attention: Of each network.
+    """
+    if attention:
+        warn_of_few(len(attention[0].batch_sizes))
+    return {
+        "attention_replicates.parquet": (replicate_table(dump) for dump in attention),
+        "attention_offsets.parquet": (offset_table(dump) for dump in attention),
+    }
 
 
 def replicate_table(dump: AttentionDump) -> pd.DataFrame:
@@ -50,7 +68,7 @@ def replicate_table(dump: AttentionDump) -> pd.DataFrame:
     means = np.divide(total, shown, out=np.full_like(total, np.nan), where=shown > 0)
     replicate, block, head = (axis.ravel() for axis in np.indices(means.shape))
     columns = {"block": block, "head": head, "relative": means.ravel() / dump.uniform_px}
-    return pd.DataFrame(columns | {"left_out": replicate + ALL}).assign(**_keys(dump))
+    return pd.DataFrame(columns | {"left_out": replicate + ALL}).assign(**dump.network._asdict())
 
 
 def offset_table(dump: AttentionDump) -> pd.DataFrame:
@@ -69,12 +87,4 @@ def offset_table(dump: AttentionDump) -> pd.DataFrame:
         "column": column - (width - 1),
         "mass": mass.ravel().astype(np.float64),
     }
-    return pd.DataFrame(columns).assign(**_keys(dump))
-
-
-def _keys(dump: AttentionDump) -> dict[str, str]:
-    return dict(zip(Network._fields, dump.network, strict=True))
-
-
-if __name__ == "__main__":
-    run(main)
+    return pd.DataFrame(columns).assign(**dump.network._asdict())

@@ -6,34 +6,77 @@ for which the true similarity is 0; layers that do not vary are named instead of
 """
 
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from sightlines.core import seeds
 from sightlines.core.errors import ConfigError, ResultError
-from sightlines.core.files import TensorShapes, TensorWriter, write_table
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
-from sightlines.dumps.reading import GramDump, check_together
-from sightlines.jobs.command import Job, run
-from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of, jackknife
+from sightlines.dumps.reading import GramDump
 from sightlines.plan.networks import FULL, Network
 from sightlines.stats import hsic
-from sightlines.stats.jackknife import leave_one_out
+from sightlines.stats.hsic import cka
+from sightlines.stats.jackknife import group_of, leave_one_out, value_and_error, warn_of_few
 
 READS = ("gram",)
-WRITES = (
-    "layers.csv",
-    "cka.parquet",
-    "cka_shuffled.parquet",
-    "cka_degenerate.csv",
-    "cka_replicates.safetensors",
-)
+USES = ("seed",)
+TABLES = {
+    "layers.csv": {
+        "about": "Layers of every model",
+        "row": "model × layer",
+        "columns": (
+            ("model", "text", "", "model, as the config names it"),
+            ("layer", "int", "", "the layer's place, from 0"),
+            "name",
+            "kind",
+            "block",
+            "depth",
+            ("features", "int", "", "features of one image"),
+        ),
+    },
+    "cka.parquet": {
+        "about": "Similarity of every layer of every network with every other",
+        "row": "pair of networks × pair of layers",
+        "columns": (
+            "network_a",
+            "layer_a",
+            "network_b",
+            "layer_b",
+            ("cka", "float", "", "unbiased linear CKA"),
+            ("cka_se", "float", "", "its jackknife standard error over minibatches"),
+        ),
+    },
+    "cka_shuffled.parquet": {
+        "about": "The zero of the scale: images of one side shuffled inside their minibatches",
+        "row": "network × pair of layers",
+        "columns": (
+            "network",
+            "layer_a",
+            "layer_b",
+            ("cka", "float", "", "unbiased linear CKA, whose true value is 0"),
+        ),
+    },
+    "cka_degenerate.csv": {
+        "about": "Layers without a CKA",
+        "row": "layer",
+        "columns": ("network", "layer", "name", ("reason", "text", "", "why")),
+    },
+}
+FILES = {
+    "cka_replicates.safetensors": {
+        "about": "CKA of all images and with each group of minibatches left out, of the pairs of "
+        "networks that claims are judged by: tensor `<network>|<network>` [1 + groups, layers, "
+        "layers] float32",
+        "row": "pair of networks",
+    },
+}
+log = logging.getLogger(__name__)
 BUDGET_BYTES = 256 * 2**20
 KEYS = ("model", "fraction", "seed")
 
@@ -53,28 +96,30 @@ class Sums:
     scale: np.ndarray
 
 
-def main(job: Job) -> None:
-    """Read all Gram dumps once, write all tables."""
-    dumps = [GramDump(path) for path in job.inputs["gram"]]
-    check_together(dumps, job.config["networks"])
-    layers = layer_rows(dumps)
-    progress = Progress(len(dumps[0].batch_sizes), "minibatches")
-    sums = add_hsic(dumps, job.config.get("seed", 0), progress)
-    groups = len(sums.whole)
-    if groups < ENOUGH_GROUPS:
-        job.log.warning(
-            f"only {groups} minibatches: the jackknife standard error needs {ENOUGH_GROUPS}; "
-            "raise splits.reference_batches"
-        )
-    constant = degenerate_rows(dumps, sums)
+def measure(gram: list[GramDump], seed: int) -> dict[str, Any]:
+    """Read all Gram dumps once, make all tables.
+
+    Args:
+        gram: Of each network, of the same reference images.
+        seed: Root seed, for the shuffled images.
+
+    Raises:
+        ConfigError: a minibatch has fewer than four images.
+        ResultError: two networks of one model have different layers.
+    """
+    layers = layer_rows(gram)
+    sums = add_hsic(gram, seed, Progress(len(gram[0].batch_sizes), "minibatches"))
+    warn_of_few(len(gram[0].batch_sizes))
+    constant = degenerate_rows(gram, sums)
     for row in constant:
-        job.log.warning(f"no similarity for layer {row['name']} of {_slug(row)}: {row['reason']}")
-    write_table(job.output("layers"), pd.DataFrame(layers))
-    columns = [*KEYS, "layer", "name", "reason"]
-    write_table(job.output("cka_degenerate"), pd.DataFrame(constant, columns=columns))
-    write_table(job.output("cka"), pair_table(dumps, sums))
-    write_table(job.output("cka_shuffled"), shuffled_table(dumps, sums))
-    write_replicates(job.output("cka_replicates"), dumps, sums)
+        log.warning(f"no similarity for layer {row['name']} of {_slug(row)}: {row['reason']}")
+    return {
+        "layers.csv": pd.DataFrame(layers),
+        "cka.parquet": pair_tables(gram, sums),
+        "cka_shuffled.parquet": shuffled_tables(gram, sums),
+        "cka_degenerate.csv": pd.DataFrame(constant),
+        "cka_replicates.safetensors": replicates(gram, sums),
+    }
 
 
 def add_hsic(dumps: Sequence[GramDump], seed: int, progress: Progress | None = None) -> Sums:
@@ -106,8 +151,7 @@ def add_hsic(dumps: Sequence[GramDump], seed: int, progress: Progress | None = N
     for minibatch, images in enumerate(sizes):
         order = seeds.generator(seed, "cka shuffled", minibatch).permutation(images)
         target = sums.whole[group_of(minibatch, len(sizes))]
-        with threadpool_limits(1):  # more threads would add in another order
-            _add_minibatch(dumps, minibatch, order, target, sums)
+        _add_minibatch(dumps, minibatch, order, target, sums)
         if progress is not None:
             progress.update(minibatch + 1)
     return sums
@@ -177,20 +221,19 @@ def degenerate_rows(dumps: Sequence[GramDump], sums: Sums) -> list[dict[str, Any
     ]
 
 
-def pair_table(dumps: Sequence[GramDump], sums: Sums) -> pd.DataFrame:
+def pair_tables(dumps: Sequence[GramDump], sums: Sums) -> Iterator[pd.DataFrame]:
     """cka.parquet: every pair of networks, every layer of one with every layer of the other."""
     edges = layer_edges(dumps)
     own = np.einsum("gll->gl", sums.whole).copy()
     own[:, is_constant(sums)] = np.nan
-    parts = []
     for a, b in itertools.combinations_with_replacement(range(len(dumps)), 2):
         in_a, in_b = slice(*edges[a : a + 2]), slice(*edges[b : b + 2])
-        value, error = jackknife(sums.whole[:, in_a, in_b], own[:, in_a], own[:, in_b])
-        parts.append(_rectangle(dumps[a], dumps[b], {"cka": value, "cka_se": error}))
-    return pd.concat(parts, ignore_index=True)
+        parts = sums.whole[:, in_a, in_b], own[:, in_a], own[:, in_b]
+        value, error = value_and_error(cka, *parts)
+        yield _rectangle(dumps[a], dumps[b], {"cka": value, "cka_se": error})
 
 
-def write_replicates(path: Path, dumps: Sequence[GramDump], sums: Sums) -> None:
+def replicates(dumps: Sequence[GramDump], sums: Sums) -> TensorFile:
     """cka_replicates.safetensors: CKA of all images and with each group of them left out.
 
     One tensor `<network>|<network>` [1 + groups, layers, layers] float32 for each network with
@@ -207,12 +250,15 @@ def write_replicates(path: Path, dumps: Sequence[GramDump], sums: Sums) -> None:
         _pair_name(dumps[a], dumps[b]): ("F32", (len(own), int(width[a]), int(width[b])))
         for a, b in pairs
     }
-    with TensorWriter(path, shapes, {"groups": len(sums.whole)}) as writer:
+
+    def tensors() -> Iterator[tuple[str, np.ndarray]]:
         for a, b in pairs:
             in_a, in_b = slice(*edges[a : a + 2]), slice(*edges[b : b + 2])
             cross = leave_one_out(sums.whole[:, in_a, in_b])
-            name = _pair_name(dumps[a], dumps[b])
-            writer.write(name, cka(cross, own[:, in_a], own[:, in_b]).astype(np.float32))
+            values = cka(cross, own[:, in_a], own[:, in_b]).astype(np.float32)
+            yield _pair_name(dumps[a], dumps[b]), values
+
+    return TensorFile(shapes, {"groups": len(sums.whole)}, tensors())
 
 
 def _judged_pairs(dumps: Sequence[GramDump]) -> Iterator[tuple[int, int]]:
@@ -240,18 +286,16 @@ def _pair_name(a: GramDump, b: GramDump) -> str:
     return f"{a.network.slug}|{b.network.slug}"
 
 
-def shuffled_table(dumps: Sequence[GramDump], sums: Sums) -> pd.DataFrame:
+def shuffled_tables(dumps: Sequence[GramDump], sums: Sums) -> Iterator[pd.DataFrame]:
     """cka_shuffled.parquet: each network with itself, the second copy's images shuffled."""
     own = np.einsum("gll->l", sums.whole).copy()
     own[is_constant(sums)] = np.nan
-    parts = []
     for dump, cross, self_ in zip(
         dumps, sums.shuffled, np.split(own, layer_edges(dumps)[1:-1]), strict=True
     ):
         part = _rectangle(dump, dump, {"cka": cka(cross, self_, self_)})
         part = part.rename(columns={f"{key}_a": key for key in KEYS})
-        parts.append(part[[*KEYS, "layer_a", "layer_b", "cka"]])
-    return pd.concat(parts, ignore_index=True)
+        yield part[[*KEYS, "layer_a", "layer_b", "cka"]]
 
 
 def _rectangle(a: GramDump, b: GramDump, values: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -265,7 +309,3 @@ def _rectangle(a: GramDump, b: GramDump, values: dict[str, np.ndarray]) -> pd.Da
 
 def _slug(row: dict[str, Any]) -> str:
     return "/".join(row[key] for key in KEYS)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,32 +1,26 @@
 """Training curves of all networks in one table."""
 
+from typing import Any
+
 import pandas as pd
 
-from sightlines.core.files import write_table
-from sightlines.jobs.command import Job, run
 from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS as TABLES
-from sightlines.results.tables import read_checked
 
 READS = ("history.csv",)
-WRITES = ("curves.csv",)
-COLUMNS = list(TABLES["history.csv"])
+TABLES = {
+    "curves.csv": {
+        "about": "Training curves of all networks",
+        "row": "network × step × split",
+        "columns": ("network", "curve"),
+    },
+}
 
 
-def main(job: Job) -> None:
+def measure(history: dict[Network, pd.DataFrame]) -> dict[str, Any]:
     """Join the networks' histories.
 
-    Raises:
-        ResultError: a file lacks a column.
+    Args:
+        history: Of each network.
     """
-    parts = []
-    for slug, path in zip(job.config["networks"], job.inputs["history.csv"], strict=True):
-        part = read_checked(path, "history.csv")[COLUMNS]
-        for place, (key, value) in enumerate(Network.parse(slug)._asdict().items()):
-            part.insert(place, key, value)
-        parts.append(part)
-    write_table(job.output("curves"), pd.concat(parts, ignore_index=True))
-
-
-if __name__ == "__main__":
-    run(main)
+    parts = [own.assign(**network._asdict()) for network, own in history.items()]
+    return {"curves.csv": parts}

@@ -4,33 +4,47 @@ Source: Raghu et al. 2021, section 7 and Figure 12. Bounded above by a second se
 images (ceiling), and below by the untrained network.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import pandas as pd
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import write_table
-from sightlines.jobs.command import Job, run
 from sightlines.plan.networks import Network
-from sightlines.results.tables import read_checked
 
 READS = ("cka.parquet", "layers.csv")
-WRITES = ("data_fractions.csv",)
-COLUMNS = [
-    *("model", "fraction", "seed", "reference_seed", "kind", "block", "depth", "cka", "cka_se"),
-]
+USES = ("networks",)
+TABLES = {
+    "data_fractions.csv": {
+        "about": "CKA of each block with the same block of the network trained on all images",
+        "row": "network × block",
+        "columns": (
+            "network",
+            ("reference_seed", "text", "", "seed of the network on all images: the model's first"),
+            (
+                "kind",
+                "text",
+                "",
+                "fraction, ceiling (another seed on all images), untrained",
+            ),
+            "block",
+            "depth",
+            ("cka", "float", "", "CKA of the two block outputs"),
+            ("cka_se", "float", "", "its jackknife standard error"),
+        ),
+    },
+}
 KINDS = {"f000": "untrained", "f100": "ceiling"}
 
 
-def main(job: Job) -> None:
-    """Pick the blocks' own pairs out of the table of all pairs."""
-    networks = [Network.parse(slug) for slug in job.config["networks"]]
-    similarity = read_checked(job.input("cka.parquet"), "cka.parquet")
-    layers = read_checked(job.input("layers.csv"), "layers.csv")
-    write_table(job.output("data_fractions"), compare_fractions(similarity, layers, networks))
+def measure(cka: pd.DataFrame, layers: pd.DataFrame, networks: list[Network]) -> dict[str, Any]:
+    """Pick the blocks' own pairs out of the table of all pairs; see `compare_fractions`."""
+    return {"data_fractions.csv": compare_fractions(cka, layers, networks)}
 
 
 def compare_fractions(
     similarity: pd.DataFrame, layers: pd.DataFrame, networks: list[Network]
-) -> pd.DataFrame:
+) -> Iterator[pd.DataFrame]:
     """Compare every network with its model's first one on all images.
 
     Args:
@@ -38,8 +52,8 @@ def compare_fractions(
         layers: The table layers.csv; block outputs are its rows of kind residual.
         networks: In the config's order; models without a network on f100 are left out.
 
-    Returns:
-        One row a network and block; `kind` is fraction, ceiling or untrained.
+    Yields:
+        Of each network one row a block; `kind` is fraction, ceiling or untrained.
 
     Raises:
         ResultError: a pair of networks is not in `similarity`.
@@ -48,7 +62,6 @@ def compare_fractions(
     blocks = layers[layers["kind"] == "residual"][["model", "layer", "block", "depth"]]
     same = similarity[similarity["layer_a"] == similarity["layer_b"]]
     pairs = dict(list(same.groupby([f"{k}_{s}" for s in "ab" for k in Network._fields])))
-    parts = []
     for network in networks:
         reference = references.get(network.model)
         if reference is None or network == reference:
@@ -63,9 +76,4 @@ def compare_fractions(
         part = own.merge(pair, left_on="layer", right_on="layer_a", validate="one_to_one")
         kind = KINDS.get(network.fraction, "fraction")
         names = network._asdict() | {"reference_seed": reference.seed, "kind": kind}
-        parts.append(part.assign(**names)[COLUMNS])
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-
-
-if __name__ == "__main__":
-    run(main)
+        yield part.assign(**names)[[*names, "block", "depth", "cka", "cka_se"]]

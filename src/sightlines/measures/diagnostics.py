@@ -4,41 +4,73 @@ Sources: massive activations of Sun et al. 2024 (`largest_over_median`); dominan
 images of Nguyen, Raghu and Kornblith 2022 (`top_share`, `effective_dimensions`, `influence`).
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
-from sightlines.core.files import write_table
 from sightlines.core.progress import Progress
-from sightlines.dumps.reading import GramDump, check_together
-from sightlines.jobs.command import Job, run
+from sightlines.dumps.reading import GramDump
 from sightlines.stats import hsic, indices
 
 READS = ("gram",)
-WRITES = ("diagnostics.csv",)
+TABLES = {
+    "diagnostics.csv": {
+        "about": "What tells when CKA misleads: a dominant direction, unit or image",
+        "row": "network × layer",
+        "columns": (
+            "network",
+            "layer",
+            "name",
+            "kind",
+            "block",
+            "depth",
+            ("top_share", "float", "share", "variance in the first principal component"),
+            ("effective_dimensions", "float", "", "participation ratio of the Gram's eigenvalues"),
+            (
+                "largest_over_median",
+                "float",
+                "",
+                "largest absolute activation ÷ median of those that are not 0",
+            ),
+            (
+                "influence",
+                "float",
+                "",
+                "share of the layer's self-HSIC that rests on the most influential image, in "
+                "multiples of an equal share",
+            ),
+            (
+                "influential_image",
+                "int",
+                "",
+                "that image's place among the reference images; −1 where the layer is constant",
+            ),
+        ),
+    },
+}
 NO_IMAGE = -1
 NAMES = ("name", "kind", "block", "depth")
-COLUMNS = [
-    *("model", "fraction", "seed", "layer", *NAMES, "top_share"),
-    *("effective_dimensions", "largest_over_median"),
-    *("influence", "influential_image"),
-]
 
 Gram = Float[np.ndarray, "images images"]
 
 
-def main(job: Job) -> None:
-    """Diagnose every layer of every network."""
-    dumps = [GramDump(path) for path in job.inputs["gram"]]
-    check_together(dumps, job.config["networks"])
-    progress = Progress(len(dumps), "networks")
-    parts = []
-    for done, dump in enumerate(dumps, 1):
-        with threadpool_limits(1):  # more threads would add in another order
-            parts.append(diagnose(dump))
+def measure(gram: list[GramDump]) -> dict[str, Any]:
+    """Diagnose every layer of every network.
+
+    Args:
+        gram: Of each network.
+    """
+    return {"diagnostics.csv": _tables(gram)}
+
+
+def _tables(gram: list[GramDump]) -> Iterator[pd.DataFrame]:
+    progress = Progress(len(gram), "networks")
+    for done, dump in enumerate(gram, 1):
+        yield diagnose(dump)
         progress.update(done)
-    write_table(job.output("diagnostics"), pd.concat(parts, ignore_index=True))
 
 
 def diagnose(dump: GramDump) -> pd.DataFrame:
@@ -85,7 +117,7 @@ def diagnose(dump: GramDump) -> pd.DataFrame:
             **{name: np.where(varies, values, np.nan) for name, values in found.items()},
             "influential_image": np.where(varies, image, NO_IMAGE),
         }
-    )[COLUMNS]
+    )
 
 
 def spectrum(gram: Gram) -> tuple[float, float]:
@@ -118,7 +150,3 @@ def row_norms(gram: Gram) -> Float[np.ndarray, " images"]:
     centred -= means[:, None] + means
     np.fill_diagonal(centred, 0)
     return np.square(centred).sum(axis=1)
-
-
-if __name__ == "__main__":
-    run(main)

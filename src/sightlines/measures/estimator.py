@@ -5,45 +5,62 @@ ImageNet and of JFT gave "no meaningful difference". Within each network on all 
 """
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from sightlines.core.files import write_table
-from sightlines.dumps.reading import GramDump, check_together
-from sightlines.jobs.command import Job, run
-from sightlines.measures.similarity import cka, group_of
-from sightlines.measures.tasks import task_of
+from sightlines.dumps.reading import GramDump
 from sightlines.plan.networks import FULL, Network
 from sightlines.stats import hsic
-from sightlines.stats.jackknife import ALL, leave_one_out
+from sightlines.stats.hsic import cka
+from sightlines.stats.jackknife import ALL, group_of, leave_one_out
 
 READS = ("gram", "other_gram")
-WRITES = ("estimator.csv",)
+TABLES = {
+    "estimator.csv": {
+        "about": "Whether CKA depends on the minibatch and on which images are shown",
+        "row": "network × check × source × left_out",
+        "columns": (
+            "network",
+            ("check", "text", "", "batch_size, image_source"),
+            ("source", "text", "", "smaller minibatches' size; the other task"),
+            (
+                "value",
+                "float",
+                "",
+                "largest change of any CKA with smaller minibatches; correlation of the map with "
+                "that on the task's images",
+            ),
+            "left_out",
+        ),
+    },
+}
 PARTS = (2, 4)
 """Each minibatch is cut into so many, and its images are compared within those alone."""
-COLUMNS = [*Network._fields, "check", "source", "value", "left_out"]
+COLUMNS = (*Network._fields, "check", "source", "value", "left_out")
 
 
-def main(job: Job) -> None:
-    """Write one row a network and check."""
+def measure(gram: list[GramDump], other_gram: dict[str, list[GramDump]]) -> dict[str, Any]:
+    """One row a network and check.
+
+    Args:
+        gram: Of each network, of which each model's first on all images is looked at.
+        other_gram: Of each other task, of the networks that were shown its images.
+    """
     first: dict[str, GramDump] = {}
-    for slug, path in zip(job.config["networks"], job.inputs["gram"], strict=True):
-        network = Network.parse(slug)
-        if network.fraction == FULL and network.model not in first:
-            first[network.model] = GramDump(path)
-    others = [(task_of(p.with_suffix("")), p) for p in job.inputs.get("other_gram", [])]
+    for dump in gram:
+        if dump.network.fraction == FULL:
+            first.setdefault(dump.network.model, dump)
     rows = []
     for dump in first.values():
         whole = within(dump, 1)
         rows += _minibatches(dump, whole)
-        for (task, slug), path in others:
-            if slug == dump.network.slug:
-                rows += _images(dump, whole, task, path)
-    write_table(job.output("estimator"), pd.DataFrame(rows, columns=COLUMNS))
+        for task, others in other_gram.items():
+            for other in others:
+                if other.network == dump.network:
+                    rows += _images(whole, task, other)
+    return {"estimator.csv": pd.DataFrame(rows, columns=list(COLUMNS))}
 
 
 def within(dump: GramDump, parts: int) -> np.ndarray:
@@ -61,12 +78,11 @@ def within(dump: GramDump, parts: int) -> np.ndarray:
         for begin, end in itertools.pairwise(bounds.tolist()):
             if end - begin < hsic.MINIMUM_IMAGES:
                 continue
-            with threadpool_limits(1):
-                part = _block(packed, images, begin, end)
-                means, squares = hsic.centring_means(part, end - begin)
-                vectors = hsic.centred_rows(part, means, range(end - begin - 1))
-                total += vectors @ vectors.T
-                scale += squares
+            part = _block(packed, images, begin, end)
+            means, squares = hsic.centring_means(part, end - begin)
+            vectors = hsic.centred_rows(part, means, range(end - begin - 1))
+            total += vectors @ vectors.T
+            scale += squares
     cross = leave_one_out(sums)
     own = np.einsum("gll->gl", cross)
     own = np.where(own[0] > hsic.CONSTANT**2 * scale, own, np.nan)
@@ -96,16 +112,14 @@ def _largest(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.nanmax(change)) if np.isfinite(change).any() else float("nan")
 
 
-def _images(dump: GramDump, whole: np.ndarray, task: str, path: Path) -> list[tuple[Any, ...]]:
+def _images(whole: np.ndarray, task: str, other: GramDump) -> list[tuple[Any, ...]]:
     """Correlation of the map with that of the same network shown another task's images.
 
     A replicate leaves a group out of either: the sets of images are independent.
     """
-    other = GramDump(path)
-    check_together([other], [dump.network.slug])
     shown = zip(whole, within(other, 1), strict=False)
     return [
-        (*dump.network, "image_source", task, _correlation(*maps), left_out)
+        (*other.network, "image_source", task, _correlation(*maps), left_out)
         for left_out, maps in enumerate(shown, ALL)
     ]
 
@@ -114,7 +128,3 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Of the cells off the diagonal that both maps have."""
     cells = ~np.eye(len(one), dtype=bool) & np.isfinite(one) & np.isfinite(other)
     return float(np.corrcoef(one[cells], other[cells])[0, 1]) if cells.sum() > 2 else float("nan")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,76 +5,106 @@ reference images, which the paper leaves open: so the same images serve every ta
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_json, write_table
-from sightlines.dumps.reading import GramDump, check_together
-from sightlines.jobs.command import Job, run
+from sightlines.dumps.predictions_reading import PredictionsDump
+from sightlines.dumps.reading import GramDump
 from sightlines.measures import similarity_indices
-from sightlines.measures.similarity import cka, group_of
-from sightlines.measures.tasks import task_of
+from sightlines.measures.scoring import score
 from sightlines.plan.networks import Network
-from sightlines.results import tables
 from sightlines.stats import hsic
-from sightlines.stats.jackknife import ALL, leave_one_out
+from sightlines.stats.hsic import cka
+from sightlines.stats.jackknife import ALL, group_of, leave_one_out
 
-READS = ("gram", "tuned_gram", "tuned_metrics", "pixels")
-WRITES = ("finetuning.parquet", "finetuning_indices.parquet", "tuned_accuracy.csv")
+READS = ("gram", "tuned_gram", "tuned_predictions", "pixels")
+USES = ("seed", "tasks")
 NEEDS = ("tuned",)
-COLUMNS = [*Network._fields, "task", "domain", "block", "depth", "cka", "left_out"]
-INDICES = list(tables.COLUMNS["finetuning_indices.parquet"])
-METRICS = ("accuracy_test", "chance")
-SCORES = [*Network._fields, "task", "domain", "accuracy", "chance"]
+TABLES = {
+    "finetuning.parquet": {
+        "about": "CKA of each block's output before and after fine-tuning on another task",
+        "row": "network × task × block × left_out",
+        "columns": (
+            "network",
+            "task",
+            "block",
+            "depth",
+            ("cka", "float", "", "CKA before × after"),
+            "left_out",
+        ),
+    },
+    "finetuning_indices.parquet": {
+        "about": "The same by other indices of similarity",
+        "row": "network × task × block × index",
+        "columns": ("network", "task", "block", "index"),
+    },
+    "tuned_accuracy.csv": {
+        "about": "What fine-tuned networks are worth on their task",
+        "row": "network × task",
+        "columns": (
+            "network",
+            "task",
+            ("accuracy", "float", "share", "accuracy on the task's test images"),
+            "chance",
+        ),
+    },
+}
 
 
-def main(job: Job) -> None:
-    """Compare every tuned network with the one that it started from."""
-    before = dict(zip(job.config["networks"], job.inputs["gram"], strict=True))
-    domains: dict[str, str] = job.config["tasks"]
-    pixels = GramDump(job.input("pixels"))
-    parts: list[pd.DataFrame] = []
-    opinions: list[pd.DataFrame] = []
-    for path in job.inputs.get("tuned_gram", []):
-        task, slug = task_of(path.with_suffix(""))
-        pair = GramDump(before[slug]), GramDump(path)
-        parts.append(compare(*pair, task, domains[task]))
-        own = second_opinions(*pair, pixels, job.config.get("seed", 0))
-        opinions.append(own.assign(task=task, domain=domains[task])[INDICES])
-    write_table(job.output("finetuning"), _joined(parts, COLUMNS))
-    write_table(job.output("finetuning_indices"), _joined(opinions, INDICES))
-    rows = list(_scores(job.inputs.get("tuned_metrics", []), domains))
-    write_table(job.output("tuned_accuracy"), pd.DataFrame(rows, columns=SCORES))
+def measure(
+    gram: list[GramDump],
+    tuned_gram: dict[str, list[GramDump]],
+    tuned_predictions: dict[str, list[PredictionsDump]],
+    pixels: GramDump,
+    seed: int,
+    tasks: dict[str, str],
+) -> dict[str, Any]:
+    """Compare every tuned network with the one that it started from.
 
+    Args:
+        gram: Of the networks before.
+        tuned_gram: Of each task, after.
+        tuned_predictions: Of each task, on its images.
+        pixels: The images' own Grams.
+        seed: Root seed, for the shuffled images.
+        tasks: Each with its domain.
 
-def _joined(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    Raises:
+        ResultError: a network has different layers before and after.
+    """
+    before = {dump.network: dump for dump in gram}
+    pairs = [(task, before[d.network], d) for task, dumps in tuned_gram.items() for d in dumps]
+    return {
+        "finetuning.parquet": [compare(a, b, task, tasks[task]) for task, a, b in pairs],
+        "finetuning_indices.parquet": [
+            second_opinions(a, b, pixels, seed).assign(task=task, domain=tasks[task])
+            for task, a, b in pairs
+        ],
+        "tuned_accuracy.csv": pd.DataFrame(_scores(tuned_predictions, tasks)),
+    }
 
 
 def second_opinions(before: GramDump, after: GramDump, pixels: GramDump, seed: int) -> pd.DataFrame:
     """Other indices of similarity of each block's output with itself; see `similarity_indices`."""
-    check_together([before, pixels], [before.network.slug, similarity_indices.PIXELS])
     sides = similarity_indices.place([before, after])
     pair = (sides[0], sides[1], True)
     sums = similarity_indices.add_up(sides, pixels, [pair], seed)
     table = similarity_indices.pair_table([pair], sums)
     block = {layer["index"]: layer["block"] for layer in before.layers}
     names = {f"{key}_a": key for key in Network._fields}
-    return table.assign(block=table["layer_a"].map(block)).rename(columns=names)
+    found = table.assign(block=table["layer_a"].map(block)).rename(columns=names)
+    return found[[*Network._fields, "block", "index", "value", "shuffled"]]
 
 
 def compare(before: GramDump, after: GramDump, task: str, domain: str) -> pd.DataFrame:
     """CKA of each block's output with itself, with the jackknife's replicates.
 
     Raises:
-        ResultError: the two have different layers, or saw different images.
+        ResultError: the two have different layers.
     """
-    check_together([before, after], [before.network.slug, before.network.slug])
     if before.layers != after.layers:
         raise ResultError(f"{before.path} and {after.path} have different layers")
     chosen = [layer for layer in before.layers if layer["kind"] == "residual"]
@@ -89,7 +119,8 @@ def compare(before: GramDump, after: GramDump, task: str, domain: str) -> pd.Dat
         for left_out, replicate in enumerate(found, ALL)
         for place, (layer, value) in enumerate(zip(chosen, replicate, strict=True))
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    names = ("task", "domain", "block", "depth", "cka", "left_out")
+    return pd.DataFrame(rows, columns=[*Network._fields, *names])
 
 
 def _add(before: GramDump, after: GramDump, index: list[int]) -> tuple[np.ndarray, ...]:
@@ -103,38 +134,28 @@ def _add(before: GramDump, after: GramDump, index: list[int]) -> tuple[np.ndarra
     scales = np.zeros((2, len(index)))
     for minibatch, images in enumerate(sizes):
         group = group_of(minibatch, len(sizes))
-        with threadpool_limits(1):
-            vectors = []
-            for scale, dump in zip(scales, (before, after), strict=True):
-                packed = dump.packed(minibatch)[index]
-                means, squares = hsic.centring_means(packed, images)
-                vectors.append(hsic.centred_rows(packed, means, range(images - 1)))
-                scale += squares
-            a, b = vectors
-            for total, (one, other) in zip(sums, ((a, b), (a, a), (b, b)), strict=True):
-                total[group] += np.einsum("lp,lp->l", one, other)
+        vectors = []
+        for scale, dump in zip(scales, (before, after), strict=True):
+            packed = dump.packed(minibatch)[index]
+            means, squares = hsic.centring_means(packed, images)
+            vectors.append(hsic.centred_rows(packed, means, range(images - 1)))
+            scale += squares
+        a, b = vectors
+        for total, (one, other) in zip(sums, ((a, b), (a, a), (b, b)), strict=True):
+            total[group] += np.einsum("lp,lp->l", one, other)
     for own, scale in zip(sums[1:], scales, strict=True):
         own[:, own.sum(axis=0) <= hsic.CONSTANT**2 * scale] = np.nan
     return sums
 
 
-def _scores(paths: list[Path], domains: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        task, slug = task_of(path.parent)
-        metrics = read_json(path)
-        missing = [n for n in METRICS if not isinstance(metrics, dict) or n not in metrics]
-        if missing:
-            raise ResultError(
-                f"{path} lacks {', '.join(missing)}. "
-                "Delete its folder and run snakemake again to train the network anew."
-            )
-        yield Network.parse(slug)._asdict() | {
-            "task": task,
-            "domain": domains[task],
-            "accuracy": metrics["accuracy_test"],
-            "chance": metrics["chance"],
-        }
-
-
-if __name__ == "__main__":
-    run(main)
+def _scores(
+    predictions: dict[str, list[PredictionsDump]], domains: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    for task, dumps in predictions.items():
+        for dump in dumps:
+            yield dump.network._asdict() | {
+                "task": task,
+                "domain": domains[task],
+                "accuracy": score(dump, "test").accuracy,
+                "chance": dump.chance,
+            }

@@ -65,4 +65,5 @@ def head_opinions(
     ranks = {layer: rank for rank, layer in units.items()}
     names = {f"{key}_a": key for key in Network._fields}
     names |= {"layer_a": "subset", "model_b": "other_model"}
-    return table.assign(unit_rank=table["layer_b"].map(ranks)).rename(columns=names)
+    found = table.assign(unit_rank=table["layer_b"].map(ranks)).rename(columns=names)
+    return found.drop(columns=["fraction_b", "seed_b", "layer_b"])

@@ -15,55 +15,83 @@ import numpy as np
 import pandas as pd
 
 from sightlines.core import seeds
-from sightlines.core.files import write_table
 from sightlines.core.progress import Progress
 from sightlines.dumps.heads_reading import HeadsDump
-from sightlines.dumps.reading import AttentionDump, Dump, GramDump, check_together
-from sightlines.jobs.command import Job, run
+from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.measures.head_opinions import head_opinions
 from sightlines.measures.head_sums import HeadSums, add_heads, subset_cka, subset_distance_px
-from sightlines.measures.similarity import ENOUGH_GROUPS
 from sightlines.plan.networks import Network, per_cent
-from sightlines.results.tables import COLUMNS
-from sightlines.stats.jackknife import ALL
+from sightlines.stats.jackknife import ALL, warn_of_few
 
 READS = ("heads", "attention", "gram", "pixels")
-WRITES = ("head_subsets.parquet", "head_subset_indices.parquet")
-USES = ("architectures",)
+USES = ("architectures", "seed")
 NEEDS = ("attention", "resnet")
+TABLES = {
+    "head_subsets.parquet": {
+        "about": "CKA of subsets of a ViT's heads with a ResNet's lower units",
+        "row": "ViT × ResNet × unit × subset of heads × left_out",
+        "columns": (
+            "network",
+            "other_network",
+            ("unit", "text", "", "name of the ResNet's unit"),
+            ("unit_rank", "int", "", "which of the paper's five lower units, from 0"),
+            ("subset_kind", "text", "", "window (neighbours in distance), single, random"),
+            ("subset", "int", "", "which of its kind; windows from local to global"),
+            ("heads", "text", "", "the heads, such as `3 5`; `3 5|2 5` where minibatches differ"),
+            ("distance_px", "float", "px", "mean attention distance of the heads"),
+            ("relative", "float", "", "that ÷ distance of uniform attention"),
+            ("cka", "float", "", "unbiased linear CKA of the heads side by side with the unit"),
+            "left_out",
+        ),
+    },
+    "head_subset_indices.parquet": {
+        "about": "The same windows by other indices of similarity",
+        "row": "ViT × ResNet × unit × subset × index",
+        "columns": (
+            "network",
+            ("other_model", "text", "", "the ResNet"),
+            ("unit_rank", "int", "", "which of the paper's five lower units, from 0"),
+            ("subset", "int", "", "which window, from local to global"),
+            "index",
+        ),
+    },
+}
 RANDOM_SUBSETS = 20
 LOWER_UNITS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1))
 """Stage and unit, from 0, of the paper's block1unit1, 1unit2, 1unit3, 2unit1 and 2unit2."""
 
 
-def main(job: Job) -> None:
-    """Compare each ViT's subsets of heads with each ResNet's lower units."""
-    heads = [HeadsDump(path) for path in job.inputs.get("heads", [])]
-    attention = [AttentionDump(path) for path in job.inputs.get("attention", [])]
-    grams = [GramDump(path) for path in job.inputs.get("gram", [])]
-    dumps: list[Dump] = [*heads, *attention, *grams]
-    check_together(dumps, [slug for kind in READS[:3] for slug in job.config["dumped"][kind]])
-    if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
-        job.log.warning(
-            f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
-            f"{ENOUGH_GROUPS}; raise splits.reference_batches"
-        )
-    families = {m: own["family"] for m, own in job.config["architectures"].items()}
-    resnets = [dump for dump in grams if families[dump.network.model] == "resnet"]
+def measure(
+    heads: list[HeadsDump],
+    attention: list[AttentionDump],
+    gram: list[GramDump],
+    pixels: GramDump,
+    architectures: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Compare each ViT's subsets of heads with each ResNet's lower units.
+
+    Args:
+        heads: Of each ViT compared.
+        attention: Of each ViT.
+        gram: Of each network.
+        pixels: The images' own Grams.
+        architectures: Model -> its settings.
+        seed: Root seed, for the random subsets and the shuffled images.
+    """
+    if heads:
+        warn_of_few(len(heads[0].batch_sizes))
+    resnets = [dump for dump in gram if architectures[dump.network.model]["family"] == "resnet"]
     looks = {dump.network: dump for dump in attention}
     pairs = [(vit, other) for vit in heads for other in partners(vit.network, resnets)]
     progress = Progress(len(pairs), "pairs of networks")
-    pixels = GramDump(job.input("pixels"))
-    tables: tuple[list[pd.DataFrame], ...] = ([], [])
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     for done, (vit, other) in enumerate(pairs):
-        found = pair_tables(vit, looks[vit.network], other, pixels, job.config["seed"])
-        for table, part in zip(tables, found, strict=True):
-            table.append(part)
+        found = pair_tables(vit, looks[vit.network], other, pixels, seed)
+        for parts, part in zip(tables.values(), found, strict=True):
+            parts.append(part)
         progress.update(done + 1)
-    for name, parts in zip(WRITES, tables, strict=True):
-        columns = list(COLUMNS[name])
-        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-        write_table(job.output(name.removesuffix(".parquet")), whole[columns])
+    return dict(tables)
 
 
 def partners(vit: Network, resnets: list[GramDump]) -> list[GramDump]:
@@ -186,7 +214,3 @@ def _text(folds: np.ndarray) -> str:
     """The heads, such as ``3 5``; ``3 5|2 5`` where even minibatches score others than odd ones."""
     texts = [" ".join(map(str, np.flatnonzero(fold))) for fold in folds]
     return "|".join(dict.fromkeys(texts))
-
-
-if __name__ == "__main__":
-    run(main)

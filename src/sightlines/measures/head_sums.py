@@ -8,14 +8,12 @@ a Gram twice.
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from sightlines.core.errors import ConfigError, ResultError
 from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump, GramDump
-from sightlines.measures.similarity import group_of
 from sightlines.stats import hsic
-from sightlines.stats.jackknife import leave_one_out
+from sightlines.stats.jackknife import group_of, leave_one_out
 
 FOLDS = 2
 """Even and odd minibatches."""
@@ -90,9 +88,8 @@ def minibatch_hsic(
     """n(n-3) HSIC₁ of heads and units, heads first, [heads + units, heads + units] float64."""
     size = heads.batch_sizes[minibatch]
     packed = np.concatenate([heads.packed(minibatch), other.packed(minibatch)[units]])
-    with threadpool_limits(1):  # more threads would add in another order
-        vectors = hsic.centred(packed, size)
-        return vectors @ vectors.T
+    vectors = hsic.centred(packed, size)
+    return vectors @ vectors.T
 
 
 def subset_cka(sums: HeadSums, chosen: np.ndarray) -> np.ndarray:

@@ -13,26 +13,82 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from sightlines.core.files import write_table
 from sightlines.core.progress import Progress
 from sightlines.dumps.localisation_reading import LocalisationDump
-from sightlines.dumps.reading import check_together
-from sightlines.jobs.command import Job, run
 from sightlines.measures import localisation_scores as scores
-from sightlines.measures.similarity import ENOUGH_GROUPS, cka, group_of
-from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
-from sightlines.stats.jackknife import ALL, leave_one_out
+from sightlines.stats.hsic import cka
+from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
 
 READS = ("localisation",)
-WRITES = (
-    "localisation.parquet",
-    "localisation_tokens.parquet",
-    "localisation_maps.parquet",
-    "localisation_margins.parquet",
-)
+TABLES = {
+    "localisation.parquet": {
+        "about": "How much a layer's tokens are about their own patches of the image",
+        "row": "network × layer × where × score × left_out",
+        "columns": (
+            "network",
+            ("layer", "int", "", "the layer's place among those measured"),
+            "name",
+            "block",
+            "depth",
+            ("where", "text", "", "which tokens: interior (off the border), all"),
+            (
+                "score",
+                "text",
+                "",
+                "map scored: cka; less_baseline (less that of pixels); deconfounded (the image "
+                "regressed out)",
+            ),
+            ("z", "float", "", "own patch's score in standard deviations over patches, mean"),
+            ("rank_1_share", "float", "share", "tokens whose own patch is first"),
+            ("token_correlation", "float", "", "mean correlation of two tokens' maps"),
+            ("border_cka", "float", "", "corner tokens' mean score on other border patches"),
+            ("interior_cka", "float", "", "corner tokens' mean score on interior patches"),
+            "left_out",
+        ),
+    },
+    "localisation_tokens.parquet": {
+        "about": "How much each token is about its own patch",
+        "row": "network × layer × token",
+        "columns": (
+            "network",
+            ("layer", "int", "", "the layer's place among those measured"),
+            "name",
+            "depth",
+            ("token", "int", "", "token, row after row"),
+            ("row", "int", "", "its row of the grid"),
+            ("column", "int", "", "its column of the grid"),
+            ("is_interior", "bool", "", "whether it is off the grid's border"),
+            ("z", "float", "", "own patch's CKA in standard deviations over patches"),
+            ("rank", "float", "", "1 + patches whose CKA is larger than the own patch's"),
+            ("patches", "int", "", "patches of an image"),
+        ),
+    },
+    "localisation_maps.parquet": {
+        "about": "CKA of tokens with patches of pixels, for the layers that figures show",
+        "row": "network × layer × token × patch",
+        "columns": (
+            "network",
+            "name",
+            "depth",
+            ("token", "int", "", "token, row after row; −1: class token"),
+            ("patch", "int", "", "patch, row after row"),
+            ("cka", "float", "", "unbiased linear CKA of the two"),
+            ("baseline", "float", "", "that of the token's own patch with the patch"),
+        ),
+    },
+    "localisation_margins.parquet": {
+        "about": "By how much the own patch is first after the last block, interior tokens",
+        "row": "network × token × score × left_out",
+        "columns": (
+            "network",
+            ("token", "int", "", "token, row after row"),
+            ("score", "text", "", "map scored: cka, less_baseline, deconfounded"),
+            ("margin", "float", "", "own patch's score less the best of the others"),
+            "left_out",
+        ),
+    },
+}
 LAYER = ("name", "depth")
 
 
@@ -51,29 +107,24 @@ class Sums:
     patches: np.ndarray
 
 
-def main(job: Job) -> None:
-    """Score every layer of every network, write four tables."""
-    dumps = [LocalisationDump(path) for path in job.inputs.get("localisation", [])]
-    check_together(dumps, job.config["networks"])
-    if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
-        job.log.warning(
-            f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
-            f"{ENOUGH_GROUPS}; raise splits.reference_batches"
-        )
-    progress = Progress(len(dumps), "networks")
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in WRITES}
-    for done, dump in enumerate(dumps, 1):
-        with threadpool_limits(1):  # more threads would add in another order
-            sums = add_minibatches(dump)
-            parts[WRITES[0]].append(score_table(dump, sums))
-            parts[WRITES[1]].append(token_table(dump, sums))
-            parts[WRITES[2]].append(map_table(dump, sums))
-            parts[WRITES[3]].append(margin_table(dump, sums))
+def measure(localisation: list[LocalisationDump]) -> dict[str, Any]:
+    """Score every layer of every network.
+
+    Args:
+        localisation: Of each network.
+    """
+    if localisation:
+        warn_of_few(len(localisation[0].batch_sizes))
+    progress = Progress(len(localisation), "networks")
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    for done, dump in enumerate(localisation, 1):
+        sums = add_minibatches(dump)
+        tables["localisation.parquet"].append(score_table(dump, sums))
+        tables["localisation_tokens.parquet"].append(token_table(dump, sums))
+        tables["localisation_maps.parquet"].append(map_table(dump, sums))
+        tables["localisation_margins.parquet"].append(margin_table(dump, sums))
         progress.update(done)
-    for name, own in parts.items():
-        columns = list(COLUMNS[name])
-        table = pd.concat(own, ignore_index=True) if own else pd.DataFrame(columns=columns)
-        write_table(job.output(name.removesuffix(".parquet")), table[columns])
+    return dict(tables)
 
 
 def add_minibatches(dump: LocalisationDump) -> Sums:
@@ -123,7 +174,7 @@ def score_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
                 columns = _scores(maps, dump.grid, chosen)
                 part = pd.DataFrame(facts | columns)
                 parts.append(part.assign(where=where, score=score, left_out=replicate + ALL))
-    return pd.concat(parts, ignore_index=True).assign(**_keys(dump))
+    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
 
 
 def _places(grid: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -157,7 +208,7 @@ def token_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
         )
         for index, layer in enumerate(dump.layers)
     ]
-    return pd.concat(parts, ignore_index=True).assign(patches=dump.tokens, **_keys(dump))
+    return pd.concat(parts, ignore_index=True).assign(patches=dump.tokens, **dump.network._asdict())
 
 
 def map_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
@@ -178,7 +229,7 @@ def map_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
         for layer in drawn_layers(dump.layers)
         for token, rows in maps.items()
     ]
-    return pd.concat(parts, ignore_index=True).assign(**_keys(dump))
+    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
 
 
 def margin_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
@@ -197,7 +248,7 @@ def margin_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
         for replicate in range(len(final.cross))
         for score, maps in scored_maps(final, replicate)
     ]
-    return pd.concat(parts, ignore_index=True).assign(**_keys(dump))
+    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
 
 
 def cls_maps(dump: LocalisationDump, sums: Sums) -> np.ndarray:
@@ -206,10 +257,6 @@ def cls_maps(dump: LocalisationDump, sums: Sums) -> np.ndarray:
     cross = np.sum([dump.cross_cls(minibatch) for minibatch in minibatches], axis=0)
     own = np.sum([dump.own_cls(minibatch) for minibatch in minibatches], axis=0)
     return cka(cross, own, np.diagonal(sums.patches[0]))
-
-
-def _keys(dump: LocalisationDump) -> dict[str, str]:
-    return dict(zip(Network._fields, dump.network, strict=True))
 
 
 def drawn_layers(layers: list[dict[str, Any]]) -> list[int]:
@@ -224,7 +271,3 @@ def drawn_layers(layers: list[dict[str, Any]]) -> list[int]:
     if stage == blocks:
         return sorted({*blocks[-2:], len(layers) - 1})
     return sorted({blocks[len(blocks) // 2], stage[0], blocks[-1]})
-
-
-if __name__ == "__main__":
-    run(main)

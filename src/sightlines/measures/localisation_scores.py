@@ -1,8 +1,9 @@
 """Scores of how much each token is about its own patch, from maps of CKA over patches.
 
-Source: Raghu et al. 2021, section 5, Figures 9 and 10; definitions in the dossier, §16. A map is
-undefined (NaN) where a token or a patch does not vary over the images: such patches are left out
-of a token's mean, standard deviation and rank, such tokens out of means over tokens.
+Source: Raghu et al. 2021, section 5, Figures 9 and 10; what their words leave open is defined by
+each function here. A map is undefined (NaN) where a token or a patch does not vary over the
+images: such patches are left out of a token's mean, standard deviation and rank, such tokens out
+of means over tokens.
 """
 
 import numpy as np

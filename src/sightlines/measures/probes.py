@@ -8,62 +8,85 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from sightlines.core.files import write_table
 from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.jobs.command import Job, run
-from sightlines.measures.probing import check_dumps, groups_of, probe, replicate_table, supports
-from sightlines.plan.networks import Network
-from sightlines.results import tables
+from sightlines.measures.probing import groups_of, probe, replicate_table, supports
 
 READS = ("features", "transfer_features")
-WRITES = ("probes.parquet", "probe_replicates.parquet")
-USES = ("probes",)
+USES = ("probes", "seed")
 NEEDS = ("probes",)
+TABLES = {
+    "probes.parquet": {
+        "about": "Accuracy of linear probes on pooled features of every block",
+        "row": "network × dataset × layer × pool × shots × draw",
+        "columns": (
+            "network",
+            ("dataset", "text", "", "the other task; empty: the experiment's own images"),
+            ("layer", "int", "", "the layer's place among those probed"),
+            "name",
+            "depth",
+            ("pool", "text", "", "cls; mean (of patches); all (mean of all tokens); first (patch)"),
+            "draw",
+            ("penalty", "float", "", "ridge penalty, chosen on held-out images"),
+            ("accuracy", "float", "share", "accuracy on test images"),
+            ("held_out_accuracy", "float", "share", "accuracy on held-out images"),
+            "probed_images",
+            "chance",
+        ),
+    },
+    "probe_replicates.parquet": {
+        "about": "Probes on all training images, test images jackknifed",
+        "row": "network × dataset × layer × pool × left_out",
+        "columns": (
+            "network",
+            ("dataset", "text", "", "the other task; empty: the experiment's own images"),
+            ("layer", "int", "", "the layer's place among those probed"),
+            "name",
+            "depth",
+            ("pool", "text", "", "as in `probes.parquet`"),
+            ("accuracy", "float", "share", "accuracy on test images"),
+            "chance",
+            "left_out",
+        ),
+    },
+}
 OWN = ""
 """Value of the column `dataset` for the experiment's own images."""
-COLUMNS = [
-    *(*Network._fields, "dataset", "layer", "name", "depth", "pool", "shots", "draw", "penalty"),
-    *("accuracy", "held_out_accuracy", "train_images", "test_images", "chance"),
-]
 POOLS = ("cls", "mean", "all", "first")
 """Class token; mean of patch tokens or places; mean of all tokens, CLS too; first patch token."""
+REPLICATED = ("dataset", "layer", "name", "depth", "pool", "accuracy", "chance")
+"""Columns of the replicates' table, beside the network's and `left_out`."""
 
 
-def main(job: Job) -> None:
+def measure(
+    features: list[LabelledDump],
+    transfer_features: dict[str, list[LabelledDump]],
+    probes: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
     """Probe every dump.
 
+    Args:
+        features: Of each network, on the experiment's own images.
+        transfer_features: Of each other task, on its images.
+        probes: The config's `probes`.
+        seed: Root seed, for draws of few shots and groups of test images.
+
     Raises:
-        ResultError: a dump is damaged, of another network, or of other labelled images.
+        ResultError: a dump is damaged.
     """
-    dumps = open_dumps(job)
-    pairs = [(dataset, dump) for dataset, group in dumps.items() for dump in group]
+    datasets = {OWN: features} | transfer_features
+    pairs = [(dataset, dump) for dataset, group in datasets.items() for dump in group]
     progress = Progress(len(pairs), "networks")
     rows: list[dict[str, Any]] = []
-    with threadpool_limits(1):  # more threads would add in another order
-        for done, (dataset, dump) in enumerate(pairs, 1):
-            rows += probe_network(dump, dataset, job.config["probes"], job.config["seed"])
-            progress.update(done)
-    write_table(job.output("probes"), pd.DataFrame(rows, columns=COLUMNS))
-    replicates = replicate_table(rows, tables.COLUMNS["probe_replicates.parquet"])
-    write_table(job.output("probe_replicates"), replicates)
-
-
-def open_dumps(job: Job) -> dict[str, list[LabelledDump]]:
-    """Dumps by dataset: OWN, or the task's name, a folder of the path of its dumps.
-
-    Raises:
-        ResultError: one is damaged, or they do not go together.
-    """
-    found = {OWN: [LabelledDump(path) for path in job.inputs.get("features", [])]}
-    for path in job.inputs.get("transfer_features", []):
-        found.setdefault(path.parents[3].name, []).append(LabelledDump(path))
-    for dataset, dumps in found.items():
-        wanted = job.config.get("dumped", {}).get("features")
-        check_dumps(dumps, wanted if dataset == OWN else None)
-    return found
+    for done, (dataset, dump) in enumerate(pairs, 1):
+        rows += probe_network(dump, dataset, probes, seed)
+        progress.update(done)
+    return {
+        "probes.parquet": pd.DataFrame(rows).drop(columns="replicates", errors="ignore"),
+        "probe_replicates.parquet": replicate_table(rows, REPLICATED),
+    }
 
 
 def probe_network(
@@ -102,7 +125,3 @@ def pooled(dump: LabelledDump, layer: str, pool: str) -> np.ndarray | None:
     patches = int(dump.meta["patches"])
     cls, mean = (dump.features(f"{p}.{layer}").astype(np.float64) for p in ("cls", "mean"))
     return (cls + patches * mean) / (patches + 1)
-
-
-if __name__ == "__main__":
-    run(main)

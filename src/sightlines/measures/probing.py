@@ -1,4 +1,4 @@
-"""What pooled and tokens' probes share: draws of few shots, one fit with its scores, checks."""
+"""What pooled and tokens' probes share: draws of few shots, and one fit with its scores."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Int
 
 from sightlines.core import seeds
-from sightlines.core.errors import ResultError
-from sightlines.dumps.features_reading import Labelled, LabelledDump
+from sightlines.dumps.features_reading import Labelled
+from sightlines.plan.networks import Network
 from sightlines.stats import ridge
 from sightlines.stats.jackknife import ALL, leave_one_out
 
@@ -104,34 +104,13 @@ def replicate_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> p
 
     Args:
         rows: Of probes, each with `replicates`.
-        columns: Of the table.
+        columns: Of the table, without the network's and `left_out`.
     """
     kept = [row for row in rows if row["shots"] == EVERY_IMAGE]
     many = [len(row["replicates"]) for row in kept]
-    table = pd.DataFrame(kept, columns=list(columns))
+    table = pd.DataFrame(kept, columns=[*Network._fields, *columns])
     table = table.loc[table.index.repeat(many)].reset_index(drop=True)
     if kept:
         table["accuracy"] = np.concatenate([row["replicates"] for row in kept])
         table["left_out"] = np.concatenate([np.arange(count) + ALL for count in many])
     return table
-
-
-def check_dumps(dumps: Sequence[LabelledDump], networks: Sequence[str] | None) -> None:
-    """Check that dumps are of the networks expected, and of the same labelled images.
-
-    Args:
-        dumps: Of one dataset.
-        networks: Slugs in order; None: any.
-
-    Raises:
-        ResultError: naming the file that does not belong, or two that do not go together.
-    """
-    if networks is not None and [dump.network.slug for dump in dumps] != list(networks):
-        found = ", ".join(f"{d.path} is of {d.network.slug}" for d in dumps)
-        raise ResultError(f"expected dumps of {', '.join(networks)}, but {found or 'got none'}")
-    for dump in dumps[1:]:
-        if dump.meta.get("splits_sha256") != dumps[0].meta.get("splits_sha256"):
-            raise ResultError(
-                f"{dumps[0].path} and {dump.path} are of different labelled images and cannot be "
-                "compared. Delete the older one and run snakemake again."
-            )

@@ -12,21 +12,59 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sightlines.core.files import write_table
-from sightlines.dumps.reading import check_together
 from sightlines.dumps.receptive_field_reading import ReceptiveFieldDump
-from sightlines.jobs.command import Job, run
-from sightlines.plan.networks import Network
 from sightlines.stats.jackknife import ALL, leave_one_out
 
 READS = ("receptive_field",)
-WRITES = ("receptive_fields.parquet", "receptive_field_maps.parquet")
-NAMES = [*Network._fields, "name", "block", "depth", "variant", "branch"]
-COLUMNS = [
-    *(*NAMES, "side_px", "side_share", "own_patch_share", "window_share", "radius_px"),
-    *("left_out", "centre_y_px", "centre_x_px", "patch_px", "size_px"),
-]
-MAP_COLUMNS = [*NAMES, "row", "column", "gradient"]
+TABLES = {
+    "receptive_fields.parquet": {
+        "about": "Size of effective receptive fields, and how much of them is the own patch",
+        "row": "network × layer × variant × left_out",
+        "columns": (
+            "network",
+            "name",
+            "block",
+            "depth",
+            ("variant", "text", "", "post: after the residual addition; pre: the branch before it"),
+            ("branch", "text", "", "embed, attn, mixing, mlp, unit"),
+            (
+                "side_px",
+                "float",
+                "px",
+                "square root of the number of pixels above 4.55 % of the largest gradient",
+            ),
+            ("side_share", "float", "share", "that ÷ side of the image"),
+            ("own_patch_share", "float", "share", "gradient on the location's own patch"),
+            (
+                "window_share",
+                "float",
+                "share",
+                "gradient on an equally large window centred on the location",
+            ),
+            ("radius_px", "float", "px", "distance within which half of the gradient lies"),
+            "left_out",
+            ("centre_y_px", "float", "px", "middle of the location, from the top"),
+            ("centre_x_px", "float", "px", "middle of the location, from the left"),
+            ("patch_px", "float", "px", "side of the own patch"),
+            ("size_px", "int", "px", "side of the image"),
+        ),
+    },
+    "receptive_field_maps.parquet": {
+        "about": "Maps of effective receptive fields",
+        "row": "network × layer × variant × pixel",
+        "columns": (
+            "network",
+            "name",
+            "block",
+            "depth",
+            ("variant", "text", "", "as in `receptive_fields.parquet`"),
+            ("branch", "text", "", "as in `receptive_fields.parquet`"),
+            ("row", "int", "", "row of the map, which may be of squares of pixels"),
+            ("column", "int", "", "column of the map"),
+            ("gradient", "float32", "", "mean absolute gradient ÷ the map's largest"),
+        ),
+    },
+}
 THRESHOLD = 0.0455
 """Of the largest gradient: Luo et al. count pixels above 1 - 95.45 % of it."""
 MAP_CELLS = 112
@@ -34,15 +72,19 @@ MAP_CELLS = 112
 Map = Float[np.ndarray, "height width"]
 
 
-def main(job: Job) -> None:
-    """Measure every layer of every dump."""
-    dumps = [ReceptiveFieldDump(path) for path in job.inputs.get("receptive_field", [])]
-    check_together(dumps, job.config["networks"])
-    rows = (row for dump in dumps for row in size_rows(dump))
-    write_table(job.output("receptive_fields"), pd.DataFrame(list(rows), columns=COLUMNS))
-    maps = [table for dump in dumps for table in map_tables(dump)]
-    table = pd.concat(maps, ignore_index=True) if maps else pd.DataFrame(columns=MAP_COLUMNS)
-    write_table(job.output("receptive_field_maps"), table)
+def measure(receptive_field: list[ReceptiveFieldDump]) -> dict[str, Any]:
+    """Measure every layer of every dump.
+
+    Args:
+        receptive_field: Of each network.
+    """
+    rows = [row for dump in receptive_field for row in size_rows(dump)]
+    return {
+        "receptive_fields.parquet": pd.DataFrame(rows),
+        "receptive_field_maps.parquet": (
+            table for dump in receptive_field for table in map_tables(dump)
+        ),
+    }
 
 
 def size_rows(dump: ReceptiveFieldDump) -> Iterable[dict[str, Any]]:
@@ -134,7 +176,7 @@ def map_tables(dump: ReceptiveFieldDump) -> Iterable[pd.DataFrame]:
         values = cells / top if top > 0 else np.full_like(cells, np.nan)
         columns = {"row": row.ravel(), "column": column.ravel()}
         columns |= {"gradient": values.ravel().astype(np.float32)}
-        yield pd.DataFrame(_names(dump, layer) | columns)[MAP_COLUMNS]
+        yield pd.DataFrame(_names(dump, layer) | columns)
 
 
 def pool_map(gradient: Map, most: int = MAP_CELLS) -> Float[np.ndarray, "rows columns"]:
@@ -150,8 +192,4 @@ def pool_map(gradient: Map, most: int = MAP_CELLS) -> Float[np.ndarray, "rows co
 
 def _names(dump: ReceptiveFieldDump, layer: dict[str, Any]) -> dict[str, Any]:
     own = {key: layer[key] for key in ("name", "block", "depth", "variant", "branch")}
-    return dict(zip(Network._fields, dump.network, strict=True)) | own
-
-
-if __name__ == "__main__":
-    run(main)
+    return dump.network._asdict() | own

@@ -14,22 +14,30 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from sightlines.core import seeds
-from sightlines.core.files import write_table
 from sightlines.core.progress import Progress
-from sightlines.dumps.reading import GramDump, check_together
-from sightlines.jobs.command import Job, run
-from sightlines.measures.similarity import cka
+from sightlines.dumps.reading import GramDump
+from sightlines.plan import roles
 from sightlines.plan.architectures import lacks_skips
 from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.stats import hsic, indices
+from sightlines.stats.hsic import cka
 
 READS = ("gram", "pixels")
-WRITES = ("similarity_indices.parquet", "branch_indices.parquet")
-USES = ("architectures",)
-PIXELS = "pixels/f000/s0"
+USES = ("architectures", "seed")
+TABLES = {
+    "similarity_indices.parquet": {
+        "about": "Second opinions: similarity of block outputs by six indices",
+        "row": "pair of networks × pair of blocks × index",
+        "columns": ("network_a", "layer_a", "network_b", "layer_b", "index"),
+    },
+    "branch_indices.parquet": {
+        "about": "The same of each block's output with the next block's attention",
+        "row": "network × pair of layers × index",
+        "columns": ("network_a", "layer_a", "network_b", "layer_b", "index"),
+    },
+}
 PROCRUSTES_MINIBATCHES = 4
 """Procrustes costs n³ a pair and minibatch, so it is a mean over the first four."""
 BUDGET_BYTES = 128 * 2**20
@@ -105,20 +113,28 @@ class Sums:
         self.counts[name] = self.counts.get(name, 0) + 1
 
 
-def main(job: Job) -> None:
-    """Read block outputs of all Gram dumps once, write one table."""
-    dumps = [GramDump(path) for path in job.inputs["gram"]]
-    pixels = GramDump(job.input("pixels"))
-    check_together([*dumps, pixels], [*job.config["networks"], PIXELS])
-    sides = place(dumps)
-    skipless = skipless_models(job.config["architectures"])
+def measure(
+    gram: list[GramDump], pixels: GramDump, architectures: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """Read block outputs of all Gram dumps once.
+
+    Args:
+        gram: Of each network.
+        pixels: The images' own Grams.
+        architectures: Model -> its settings.
+        seed: Root seed, for the shuffled images.
+    """
+    sides = place(gram)
+    skipless = skipless_models(architectures)
     pairs = choose_pairs(sides, skipless)
     branches = branch_pairs(sides, pairs, skipless)
     every = [*sides, *(branch for _, branch, _ in branches)]
     progress = Progress(len(pixels.batch_sizes), "minibatches")
-    sums = add_up(every, pixels, [*pairs, *branches], job.config.get("seed", 0), progress)
-    write_table(job.output("similarity_indices"), pair_table(pairs, sums))
-    write_table(job.output("branch_indices"), pair_table(branches, sums))
+    sums = add_up(every, pixels, [*pairs, *branches], seed, progress)
+    return {
+        "similarity_indices.parquet": pair_table(pairs, sums),
+        "branch_indices.parquet": pair_table(branches, sums),
+    }
 
 
 def skipless_models(architectures: dict[str, Any]) -> set[str]:
@@ -166,16 +182,15 @@ def branch_pairs(
 
 
 def choose_pairs(sides: Sequence[Side], skipless: Collection[str] = ()) -> list[Pair]:
-    """Which networks are compared, of each model and fraction the first one.
+    """Which networks are compared, of each model the full one and its control (see `roles`).
 
     Every full and every untrained network with itself; of models that have all their skips also
     every full network with every other, and each network with its model's full one, block by block.
     """
-    full, untrained = (
-        {s.dump.network.model: s for s in reversed(sides) if s.dump.network.fraction == fraction}
-        for fraction in (FULL, UNTRAINED)
-    )
-    firsts = [s for s in sides if s in [*full.values(), *untrained.values()]]
+    chosen = roles.first_seeds(s.dump.network for s in sides)
+    chosen = [network for network in chosen if network.fraction in (FULL, UNTRAINED)]
+    firsts = [s for s in sides if s.dump.network in chosen]
+    full = {s.dump.network.model: s for s in firsts if s.dump.network.fraction == FULL}
     pairs = [(side, side, False) for side in firsts]
     whole = [s for s in sides if s.dump.network.model not in skipless]
     trained = [s for s in firsts if s.dump.network.fraction == FULL and s in whole]
@@ -201,8 +216,7 @@ def add_up(
         order = seeds.generator(seed, "similarity_indices shuffled", minibatch).permutation(images)
         blocks = [side.dump.packed(minibatch)[side.layers] for side in sides]
         packed = np.concatenate([pixels.packed(minibatch), *blocks]).astype(np.float64)
-        with threadpool_limits(1):  # more threads would add in another order
-            _add_minibatch(sums, packed, order, wanted, minibatch < PROCRUSTES_MINIBATCHES)
+        _add_minibatch(sums, packed, order, wanted, minibatch < PROCRUSTES_MINIBATCHES)
         if progress is not None:
             progress.update(minibatch + 1)
     return sums
@@ -292,7 +306,3 @@ def _cells(a: Side, b: Side, matching: bool) -> Iterator[tuple[int, int, int, in
     cells = zip(rows, columns, strict=True) if matching else itertools.product(rows, columns)
     for (layer_a, place_a), (layer_b, place_b) in cells:
         yield layer_a, layer_b, place_a, place_b
-
-
-if __name__ == "__main__":
-    run(main)

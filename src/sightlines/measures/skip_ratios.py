@@ -7,52 +7,73 @@ rule the mean. Images for which the branch is 0 have no ratio: they are left out
 `undefined_share` is their share.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sightlines.core.files import write_table
-from sightlines.dumps.reading import check_together
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
-from sightlines.jobs.command import Job, run
-from sightlines.measures.similarity import ENOUGH_GROUPS, group_of
-from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
-from sightlines.stats.jackknife import ALL, leave_one_out
+from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
 
 READS = ("skips",)
-WRITES = ("skip_ratios.parquet", "skip_tokens.parquet")
 NEEDS = ("branches",)
+TABLES = {
+    "skip_ratios.parquet": {
+        "about": "How much of a block's output comes through its skip connection",
+        "row": "network × block × branch × tokens × left_out",
+        "columns": (
+            "network",
+            "block",
+            "depth",
+            ("branch", "text", "", "attn, mlp, mixing, unit (of a ResNet)"),
+            ("tokens", "text", "", "spatial, cls"),
+            ("ratio", "float", "", "‖skip‖ ÷ ‖branch‖, mean over images and tokens"),
+            ("ratio_median", "float", "", "the same, median over a minibatch's images"),
+            ("cosine", "float", "", "cosine of skip and branch, mean over images and tokens"),
+            "left_out",
+            (
+                "undefined_share",
+                "float",
+                "share",
+                "places whose branch is 0, left out of the means",
+            ),
+        ),
+    },
+    "skip_tokens.parquet": {
+        "about": "The same of single tokens, but not of a ResNet's locations",
+        "row": "network × block × branch × token",
+        "columns": (
+            "network",
+            "block",
+            ("branch", "text", "", "attn, mlp, mixing"),
+            ("token", "int", "", "class token, if there is one, then patches"),
+            ("ratio", "float", "", "‖skip‖ ÷ ‖branch‖, mean over images"),
+            ("cosine", "float", "", "cosine of skip and branch, mean over images"),
+        ),
+    },
+}
+log = logging.getLogger(__name__)
 UNDEFINED = "undefined_share"
 
 
-def main(job: Job) -> None:
-    """Average each dump over images and tokens, write two tables."""
-    dumps = [SkipsDump(path) for path in job.inputs.get("skips", [])]
-    check_together(dumps, job.config["networks"])
-    if dumps and len(dumps[0].batch_sizes) < ENOUGH_GROUPS:
-        job.log.warning(
-            f"only {len(dumps[0].batch_sizes)} minibatches: the jackknife standard error needs "
-            f"{ENOUGH_GROUPS}; raise splits.reference_batches"
-        )
+def measure(skips: list[SkipsDump]) -> dict[str, Any]:
+    """Average each dump over images and tokens.
+
+    Args:
+        skips: Of each network.
+    """
+    if skips:
+        warn_of_few(len(skips[0].batch_sizes))
     ratios, tokens = [], []
-    for dump in dumps:
+    for dump in skips:
         means = token_means(dump)
         ratios.append(ratio_table(dump, means))
         tokens.append(token_table(dump, means))
         without = int((means["ratio_images"][0] == 0).sum())
         if without:
-            job.log.info(f"{dump.network.slug}: the branch is 0 for all images at {without} places")
-    _write(job, WRITES[0], ratios, UNDEFINED)
-    _write(job, WRITES[1], tokens)
-
-
-def _write(job: Job, name: str, parts: list[pd.DataFrame], *more: str) -> None:
-    columns = [*COLUMNS[name], *(column for column in more if column not in COLUMNS[name])]
-    full = [part for part in parts if len(part)]
-    table = pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=columns)
-    write_table(job.output(name.removesuffix(".parquet")), table[columns])
+            log.info(f"{dump.network.slug}: the branch is 0 for all images at {without} places")
+    return {"skip_ratios.parquet": ratios, "skip_tokens.parquet": tokens}
 
 
 def token_means(dump: SkipsDump) -> dict[str, np.ndarray]:
@@ -81,7 +102,7 @@ def token_means(dump: SkipsDump) -> dict[str, np.ndarray]:
 
 def ratio_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
     """skip_ratios.parquet of one network: means over tokens, the class token apart."""
-    images = _images(dump)
+    images, last = _images(dump), max(dump.blocks - 1, 1)
     parts = []
     for index, row in enumerate(dump.branches):
         own = {name: values[:, dump.places(index)] for name, values in means.items()}
@@ -94,8 +115,9 @@ def ratio_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
             }
             columns[UNDEFINED] = 1 - _divide(defined, shown)
             columns["left_out"] = np.arange(len(images)) + ALL
-            parts.append(pd.DataFrame(columns).assign(**_facts(dump, row), tokens=tokens))
-    return pd.concat(parts, ignore_index=True)
+            facts = {"block": row["block"], "depth": row["block"] / last, "branch": row["branch"]}
+            parts.append(pd.DataFrame(columns).assign(**facts, tokens=tokens))
+    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
 
 
 def _images(dump: SkipsDump) -> np.ndarray:
@@ -125,16 +147,9 @@ def token_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
         kinds = _kinds_of_tokens(dump, row["tokens"]).values()
         chosen = np.concatenate([np.arange(row["tokens"])[kind] for kind in kinds])
         own = {name: means[name][0, dump.places(index)][chosen] for name in ("ratio", "cosine")}
-        part = pd.DataFrame(own | {"token": np.arange(len(chosen))})
-        parts.append(part.assign(**_facts(dump, row)))
-    empty = pd.DataFrame(columns=list(COLUMNS["skip_tokens.parquet"]))
-    return pd.concat(parts, ignore_index=True) if parts else empty
-
-
-def _facts(dump: SkipsDump, row: dict[str, Any]) -> dict[str, Any]:
-    keys = dict(zip(Network._fields, dump.network, strict=True))
-    depth = row["block"] / max(dump.blocks - 1, 1)
-    return keys | {"block": row["block"], "depth": depth, "branch": row["branch"]}
+        facts = dump.network._asdict() | {"block": row["block"], "branch": row["branch"]}
+        parts.append(pd.DataFrame(own | {"token": np.arange(len(chosen))}).assign(**facts))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -145,7 +160,3 @@ def _mean_of_defined(values: np.ndarray) -> np.ndarray:
     """Mean over tokens [replicates, tokens] of what is not NaN; NaN where nothing is."""
     is_defined = np.isfinite(values)
     return _divide(np.where(is_defined, values, 0).sum(axis=1), is_defined.sum(axis=1) * 1.0)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -9,52 +9,80 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from sightlines.core.files import write_table
 from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.jobs.command import Job, run
 from sightlines.measures.probing import (
     EVERY_IMAGE,
-    check_dumps,
     groups_of,
     probe,
     replicate_table,
     supports,
 )
 from sightlines.plan.networks import Network
-from sightlines.results import tables
 
 READS = ("token_features",)
-WRITES = ("token_probes.parquet", "token_probe_replicates.parquet")
-USES = ("probes",)
+USES = ("probes", "seed")
 NEEDS = ("probes",)
-COLUMNS = [
-    *(*Network._fields, "name", "depth", "token", "row", "column", "shots", "draw"),
-    *("accuracy", "train_images", "test_images", "chance"),
-]
+TABLES = {
+    "token_probes.parquet": {
+        "about": "Accuracy of a linear probe of its own for every token",
+        "row": "network × layer × token × shots × draw",
+        "columns": (
+            "network",
+            "name",
+            "depth",
+            ("token", "int", "", "token, row after row; −1: class token"),
+            ("row", "int", "", "its row of the grid; −1: class token"),
+            ("column", "int", "", "its column of the grid; −1: class token"),
+            "draw",
+            ("accuracy", "float", "share", "accuracy on test images"),
+            "probed_images",
+            "chance",
+        ),
+    },
+    "token_probe_replicates.parquet": {
+        "about": "Mean over patch tokens of probes on all training images, test images jackknifed",
+        "row": "network × layer × left_out",
+        "columns": (
+            "network",
+            "name",
+            "depth",
+            ("accuracy", "float", "share", "mean accuracy on test images"),
+            "chance",
+            "left_out",
+        ),
+    },
+}
 CLASS_TOKEN = -1
 """Value of the columns `token`, `row` and `column` for the class token."""
 
 
-def main(job: Job) -> None:
+def measure(
+    token_features: list[LabelledDump], probes: dict[str, Any], seed: int
+) -> dict[str, Any]:
     """Probe every token of every dump.
 
+    Args:
+        token_features: Of each network.
+        probes: The config's `probes`.
+        seed: Root seed, for draws of few shots and groups of test images.
+
     Raises:
-        ResultError: a dump is damaged, of another network, or of other labelled images.
+        ResultError: a dump is damaged.
     """
-    dumps = [LabelledDump(path) for path in job.inputs.get("token_features", [])]
-    check_dumps(dumps, job.config.get("dumped", {}).get("token_features"))
     rows: list[dict[str, Any]] = []
-    progress = Progress(len(dumps), "networks")
-    with threadpool_limits(1):  # more threads would add in another order
-        for done, dump in enumerate(dumps, 1):
-            rows += probe_tokens(dump, job.config["probes"], job.config["seed"])
-            progress.update(done)
-    write_table(job.output("token_probes"), pd.DataFrame(rows, columns=COLUMNS))
-    columns = tables.COLUMNS["token_probe_replicates.parquet"]
-    write_table(job.output("token_probe_replicates"), replicate_table(mean_tokens(rows), columns))
+    progress = Progress(len(token_features), "networks")
+    for done, dump in enumerate(token_features, 1):
+        rows += probe_tokens(dump, probes, seed)
+        progress.update(done)
+    unused = ["replicates", "penalty", "held_out_accuracy"]
+    return {
+        "token_probes.parquet": pd.DataFrame(rows).drop(columns=unused, errors="ignore"),
+        "token_probe_replicates.parquet": replicate_table(
+            mean_tokens(rows), ("name", "depth", "accuracy", "chance")
+        ),
+    }
 
 
 def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
@@ -90,7 +118,3 @@ def mean_tokens(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         own[0] | {"replicates": np.mean([row["replicates"] for row in own], axis=0)}
         for own in chosen.values()
     ]
-
-
-if __name__ == "__main__":
-    run(main)

@@ -11,17 +11,16 @@ the hub also gives the files that it keeps in its Xet storage.
 """
 
 import contextlib
-import fcntl
 import io
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightlines.core import files
+from sightlines.core.downloads import append, arriving, cannot_write
 from sightlines.core.errors import DiskError, WeightsError
 from sightlines.core.progress import Progress
 
@@ -29,6 +28,12 @@ CONNECT_S = 5.0
 """Wait for a connection, and for what the hub says of a file unless HF_HUB_ETAG_TIMEOUT is set."""
 PAUSES_S = (1.0, 3.0)
 """Waits before the tries after the first; they begin anew whenever something has arrived."""
+
+CURE = (
+    "Free some space there, or set HF_HOME to a folder that can be written, and run snakemake "
+    "again."
+)
+"""What to do where the cache cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def keep(wanted: Wanted, stated: Stated, log: Any) -> Path:
     snapshot = wanted.repository / "snapshots" / stated.commit / wanted.filename
     blob = wanted.repository / "blobs" / stated.sha256
     if not _is_intact(snapshot, wanted, stated, log):
-        with _locked(blob.with_name(f"{blob.name}.part"), log) as part:
+        with arriving(blob.with_name(f"{blob.name}.part"), CURE, log) as part:
             if not _is_intact(snapshot, wanted, stated, log):
                 if not _is_intact(blob, wanted, stated, log):
                     _download(wanted, stated, part, log)
@@ -137,42 +142,6 @@ def _is_intact(path: Path, wanted: Wanted, stated: Stated, log: Any) -> bool:
     log.warning(f"{path} is damaged: it is removed and fetched anew")
     remove(path, wanted.cache)
     return False
-
-
-@contextlib.contextmanager
-def _locked(part: Path, log: Any) -> Iterator[io.FileIO]:
-    """Open what has arrived of a file: for one process at a time, the others wait."""
-
-    def create(path: str, flags: int) -> int:
-        return os.open(path, flags | os.O_CREAT, 0o666)
-
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            handle = open(part, "r+b", buffering=0, opener=create)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("another process is downloading these weights: waiting for it")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            if part.exists() and os.fstat(handle.fileno()).st_ino == part.stat().st_ino:
-                break
-            handle.close()
-    except OSError as error:
-        raise _cannot_write(part, error) from error
-    with handle:
-        try:
-            yield handle
-        finally:
-            if part.exists() and part.stat().st_size == 0:
-                part.unlink()
-
-
-def _cannot_write(path: Path, error: OSError) -> DiskError:
-    return DiskError(
-        f"cannot write {path}: {files.why_not_written(path, error)}. Free some space there, or set "
-        "HF_HOME to a folder that can be written, and run snakemake again."
-    )
 
 
 def _download(wanted: Wanted, stated: Stated, part: io.FileIO, log: Any) -> None:
@@ -254,19 +223,10 @@ def _append(wanted: Wanted, stated: Stated, part: io.FileIO, progress: Progress)
                     f"{wanted.url} gives more than the {stated.size} bytes that the hub states; "
                     f"nothing was kept. Run snakemake again later. {wanted.cure}"
                 )
-            _write(part, block)
+            append(part, block, CURE)
             progress.update(have)
     if have < stated.size:
         raise ConnectionError(f"the connection ended {stated.size - have} bytes early")
-
-
-def _write(part: io.FileIO, block: bytes) -> None:
-    rest = memoryview(block)
-    try:
-        while rest:
-            rest = rest[part.write(rest) :]
-    except OSError as error:
-        raise _cannot_write(Path(str(part.name)), error) from error
 
 
 def _finish(wanted: Wanted, stated: Stated, part: io.FileIO, blob: Path) -> None:
@@ -283,7 +243,7 @@ def _finish(wanted: Wanted, stated: Stated, part: io.FileIO, blob: Path) -> None
     try:
         os.replace(path, blob)
     except OSError as error:
-        raise _cannot_write(blob, error) from error
+        raise cannot_write(blob, error, CURE) from error
 
 
 def _link(snapshot: Path, blob: Path) -> None:
@@ -299,7 +259,7 @@ def _link(snapshot: Path, blob: Path) -> None:
     try:
         os.replace(whole, snapshot)
     except OSError as error:
-        raise _cannot_write(snapshot, error) from error
+        raise cannot_write(snapshot, error, CURE) from error
 
 
 def _note(wanted: Wanted, stated: Stated) -> None:

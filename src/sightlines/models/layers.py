@@ -61,6 +61,12 @@ def layer_table(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     ]
 
 
+def block_outputs(layers: Sequence[Layer]) -> list[Layer]:
+    """Block outputs, and the norm after the last block where there is one."""
+    last = [layers[-1]] if layers[-1].kind == "norm" else []
+    return [layer for layer in layers if layer.kind == "residual"] + last
+
+
 @contextlib.contextmanager
 def capture(
     model: "nn.Module", layers: Sequence[Layer], on_layer: "Callable[[int, Tensor], None]"

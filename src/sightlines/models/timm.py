@@ -9,9 +9,11 @@ like any other, trained by the recipe on the experiment's own images.
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from sightlines.core.data_root import require_below
 from sightlines.core.errors import ConfigError
 from sightlines.datasets.views import View
-from sightlines.models.timm_facts import GREY, check_below, check_weights, facts, learn
+from sightlines.models.timm_facts import check_weights, facts, learn
+from sightlines.models.timm_names import GREY
 from sightlines.plan.architectures import READING
 
 if TYPE_CHECKING:
@@ -198,7 +200,7 @@ def _check_reading(settings: dict[str, Any]) -> None:
             weights.
     """
     order, file = settings.get("class_order", "auto"), settings.get("class_file", "")
-    check_below(file, "class_file")
+    require_below(file, "class_file")
     if order == "file" and not file:
         raise ConfigError("class_order is file: set class_file to a list of the outputs' names")
     if file and order not in ("auto", "file"):

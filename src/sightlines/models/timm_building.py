@@ -13,7 +13,7 @@ from sightlines.models.attention import attention_modules
 from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
-from sightlines.models.timm_facts import GREY, Facts, entry_point, refuse_arguments
+from sightlines.models.timm_names import GREY, Facts, entry_point, refuse_arguments
 
 TWICE = re.compile(r"multiple values for keyword argument '(\w+)'")
 

@@ -1,7 +1,7 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import registry, schedule
+from sightlines.plan import registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import Config, networks
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
@@ -243,31 +243,38 @@ def label_needs(config: Config, task: str = "") -> list[str]:
 
 
 def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
-    """What a figure or a measure needs among the runs and does not find, in words."""
+    """What a figure or a measure needs among the runs and does not find, in words.
+
+    Raises:
+        KeyError: it declares a need that is none of `needs`.
+    """
     if _unknown_models(config):
         return ["networks of known models"]
-    tests = _needs(config)
-    needs = registry.declarations(folder, name).get("NEEDS", ())
-    return [tests[need][1] for need in needs if not tests[need][0]]
+    tests = needs(config)
+    declared = registry.declarations(folder, name).get("NEEDS", ())
+    if unknown := [need for need in declared if need not in tests]:
+        raise KeyError(
+            f"{folder}/{name}.py: NEEDS has {', '.join(unknown)}; there are {', '.join(tests)}"
+        )
+    return [tests[need][1] for need in declared if not tests[need][0]]
 
 
-def _needs(config: Config) -> dict[str, tuple[bool, str]]:
+def needs(config: Config) -> dict[str, tuple[bool, str]]:
     """Every word that NEEDS may hold: whether it is met, and what it asks for."""
     nets, models = networks(config), config["models"]
     trained = [n for n in nets if n.fraction != UNTRAINED]
-    every = {n.model for n in trained if n.fraction == FULL}
-    full = {m for m in every if not lacks_skips(models[m])}
     size_px = (_size_px(config["dataset"]) if "dataset" in config else None) or 0
-    known = {m: described(models[m], size_px) for m in full}
-    family = {m: own["family"] for m, own in known.items()}
+    known = {m: described(models[m], size_px) for m in roles.models(nets)}
+    full = {*roles.plain_models(nets, known)}
+    lacking = {*roles.trained_models(nets)} - full
+    family = {m: known[m]["family"] for m in full}
     attention = {m for m in full if has("ATTENTION", models[m], size_px)}
     pools = {known[m].get("pool") for m in attention}
-    gap = {m for m in attention if known[m].get("pool") == "gap"} if "cls" in pools else set()
-    main = {m for m in full if family[m] != "mixer"} - gap or full  # selecting.main_models
+    main = roles.main_models(nets, known)
     families = [family[m] for m in main]
     less = {n.model for n in trained if per_cent(n.fraction) < 100}
     tuned = {m for task in config["transfer"].values() for m in task["finetune"]}
-    seeds = {m: {n.seed for n in trained if n[:2] == (m, FULL)} for m in full}
+    seeds = {m: roles.on(nets, m, FULL) for m in full}
     return {
         "trained": (bool(full), f"a model trained on {FULL}"),
         "trained_here": (
@@ -288,7 +295,7 @@ def _needs(config: Config) -> dict[str, tuple[bool, str]]:
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
-        "skipless": (bool(every - full), f"a ViT with a skipless_block trained on {FULL}"),
+        "skipless": (bool(lacking), f"a ViT with a skipless_block trained on {FULL}"),
         "less_data": (
             bool(less & attention),
             f"a model with attention trained on {FULL} and on less",

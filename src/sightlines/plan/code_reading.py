@@ -566,7 +566,8 @@ class _Writer:
         if target and ".".join([target[0], target[1]]) == registry and len(target[2]) == 1:
             target = [registry, target[2][0], []]
         chooses = target is not None and target[0] == registry and target[1]
-        if chooses in ("load", "declarations") and self.module.module != registry:
+        own = (registry, f"{self.module.root}.plan.table_schemas")  # these read declarations alone
+        if chooses in ("load", "declarations") and self.module.module not in own:
             first = node.args[0] if node.args else None
             folder = first.value if isinstance(first, ast.Constant) else "*"
             self.pieces.append([MEMBERS, folder, chooses == "load"])

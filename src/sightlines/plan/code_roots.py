@@ -9,24 +9,21 @@ stage runs: all that such a module defines is a root.
 from collections.abc import Iterable, Iterator
 
 from sightlines.plan import registry
-from sightlines.plan.code_digest import defines, exists
+from sightlines.plan.code_digest import defines, exists, used_by
 
 DECLARED = {"measures": "measure", "dumps": "record", "figures": "draw"}
 """The function that a module of each folder holds, unless it is a command with a `main`."""
 TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS")
 """What the report says of a figure: no part of the figure itself."""
-AROUND = {
-    "measures": (
-        "core.files:read_json",
-        "core.files:write_table",
-        "core.files:write_tensor_file",
-        "results.tables:joined",
-        "results.tables:read_checked",
-    ),
-    "dumps": ("core.files:write_tensor_file", "dumps.network"),
-    "figures": ("figures.drawing", "figures.style", "results.tables:read_checked"),
+RUNNERS = {
+    "measures": "measure",
+    "dumps": "dump",
+    "figures": "figure",
+    "claims": "claims",
+    "report": "report",
 }
-"""What the runner of a folder opens inputs and writes outputs with, as far as it is there."""
+"""The module below `run` that opens a folder's inputs and writes its outputs: it is in no digest,
+but all that it uses of what computes is."""
 OF_OTHER_TASKS = {"transfer_features": "features", "other_gram": "gram", "tuned_gram": "gram"}
 """Dumps of other tasks -> their kind."""
 
@@ -45,8 +42,8 @@ def stage_roots(
     folder, _, name = stage.partition(".")
     entry = next((n for n in ("main", DECLARED.get(folder, "")) if _is_there(f"{stage}:{n}")), "")
     roots = [f"{stage}:{entry}" if entry else stage]
-    if entry and entry != "main":
-        roots += filter(_is_there, AROUND[folder])
+    if folder in RUNNERS and entry != "main":
+        roots += [root.removeprefix(_full("")) for root in used_by(_full(f"run.{RUNNERS[folder]}"))]
         if folder == "measures":
             roots += _opened(name)
             roots += [f"{stage}:{table}" for table in ("TABLES", "FILES")]

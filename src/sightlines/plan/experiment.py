@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import registry
-from sightlines.plan.architectures import READING, described, has, is_imported, lacks_skips
+from sightlines.plan import registry, roles
+from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import code_digest
 from sightlines.plan.code_roots import stage_roots
@@ -19,12 +19,17 @@ from sightlines.plan.config import Config, load, networks
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network
+from sightlines.plan.recordings import Recording, recordings
+from sightlines.plan.table_schemas import written
 
-MODEL_FILES = ("weights.safetensors", "history.csv", "metrics.json", "card.json")
-TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_metrics")
+MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
+TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_predictions")
 """What measures read of other tasks: features on their images, Grams on their images, and Grams
-and scores of the networks that were trained further on them."""
-ALWAYS_MEASURED = ("accuracy", "curves", "estimator")
+and predictions of the networks that were trained further on them."""
+GIVEN = ("networks", "seed", "tasks")
+"""What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_READS also
+the tasks, each with its domain."""
+ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
 SPLIT_KEYS = {
     "training": ("validation",),
     "reference": ("reference_batches", "reference_batch_size"),
@@ -99,17 +104,26 @@ class Experiment:
         return f"{self.folder}/tables/dataset.json"
 
     def task_folder(self, task: str) -> str:
-        """Where what belongs to another task lies."""
-        return f"{self.folder}/transfer/{task}"
+        """Where what belongs to another task lies; the experiment's folder where it is empty."""
+        return f"{self.folder}/transfer/{task}" if task else self.folder
+
+    def logs(self, stage: str, task: str = "") -> str:
+        """Where the logs of a stage lie; those of another task lie together."""
+        return f"{self.folder}/logs/{f'transfer/{task}' if task else stage}"
 
     @property
     def pixels(self) -> str:
         """Grams of the reference images themselves."""
         return f"{self.folder}/dumps/pixels.safetensors"
 
-    def dump(self, kind: str, network: Network) -> str:
-        """One network's dump."""
-        return f"{self.folder}/dumps/{kind}/{network.slug}.safetensors"
+    def dump(self, kind: str, network: Network, shown: str = "", tuned: str = "") -> str:
+        """One network's dump; see `Recording` for what is shown and tuned."""
+        place = Recording(kind, shown, tuned).place
+        return f"{self.folder}/{place}/{network.slug}.safetensors"
+
+    def recordings(self) -> list[Recording]:
+        """All dumps of networks, one a rule."""
+        return recordings(self.tasks)
 
     # -- what a job reads ----------------------------------------------------------------
 
@@ -135,35 +149,14 @@ class Experiment:
         return [m for m, settings in self.config["models"].items() if is_imported(settings)]
 
     def _choose(self, which: str) -> list[Network]:
-        """Networks by a word of the dumps.
+        """Networks by a word of the dumps: see `roles.chosen`."""
+        public = [m for m in self._architectures if self._is_public(m)]
+        return roles.chosen(which, self.networks, self._architectures, public)
 
-        Args:
-            which: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones
-                on all images and the untrained; ``first_seed``, of those each model's first;
-                ``main``, of those the ones in the paper's main figures, which leave out Mixers
-                of that family (not public ones), and pooled ViTs where there are others.
-        """
-        if which == "all":
-            return self.networks
-        models = self.config["models"]
-        plain = [n for n in self.networks if not lacks_skips(models[n.model])]
-        if which == "plain":
-            return plain
-        compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
-        if which == "compared":
-            return compared
-        first = _first_seeds(compared)
-        if which == "first_seed":
-            return first
-        known = self._architectures
-        has_cls = any(known[n.model].get("pool") == "cls" for n in first if n.fraction == FULL)
-        main = [
-            n
-            for n in first
-            if models[n.model]["family"] != "mixer"
-            and not (has_cls and known[n.model].get("pool") == "gap")
-        ]
-        return main or first
+    def _is_public(self, model: str) -> bool:
+        """Whether another library builds a model."""
+        family = self.config["models"][model]["family"]
+        return "DESCRIBES" in registry.declarations("models", family)
 
     def tuned(self, task: str) -> list[Network]:
         """Networks that are trained further on a task."""
@@ -182,9 +175,9 @@ class Experiment:
         return {read: self._paths(read) for read in reads}
 
     def outputs(self, measure: str) -> dict[str, str]:
-        """The tables that a measure writes, by their names without ending."""
-        writes = registry.declarations("measures", measure)["WRITES"]
-        return {Path(table).stem: f"{self.folder}/tables/{table}" for table in writes}
+        """The files that a measure writes among the tables, by their names without ending."""
+        writes = written("measures", measure)
+        return {Path(file).stem: f"{self.folder}/tables/{file}" for file in writes}
 
     def _paths(self, read: str) -> list[str]:
         if read in MODEL_FILES:
@@ -198,17 +191,15 @@ class Experiment:
         return [self.dump(read, n) for n in self.dumped(read)]
 
     def _transferred(self, task: str, read: str) -> list[str]:
-        here = self.task_folder(task)
         if read == "transfer_features":
             wanted = self.config["splits"]["probe_test"]
-            shown = _first_seeds(self.dumped("features")) if wanted else []
-            return [f"{here}/features/{n.slug}.safetensors" for n in shown]
+            shown = roles.first_seeds(self.dumped("features")) if wanted else []
+            return [self.dump("features", n, shown=task) for n in shown]
         if read == "other_gram":
-            shown = self.shown_other(task)
-            return [f"{here}/gram/{n.slug}.safetensors" for n in shown]
+            return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
-            return [f"{here}/tuned_gram/{n.slug}.safetensors" for n in self.tuned(task)]
-        return [f"{here}/models/{n.slug}/metrics.json" for n in self.tuned(task)]
+            return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property
     def claims(self) -> dict[str, str]:
@@ -248,16 +239,20 @@ class Experiment:
         splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
         return {"part": part, "seed": self.config["seed"], "splits": splits}
 
-    def slice_train(self, network: Network) -> dict[str, Any]:
-        """Config values that one network depends on."""
+    def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
+        """Config values that one network depends on, or that one trained further on a task does."""
         left_out = ("label", *READING)
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
+        if task:
+            recipe = model["train"] | self.config["transfer"][task]["train"]
+            model |= {"train": recipe}
         return {
             "seed": self.config["seed"],
             "network": list(network),
             "model": model,
             "compute": self._compute(),
+            **({"task": task} if task else {}),
         }
 
     def slice_import(
@@ -281,14 +276,7 @@ class Experiment:
         """Processes that train a network together."""
         if network.fraction == UNTRAINED or (network.model in self.imported and not task):
             return 1
-        cut = self.slice_tune(task, network) if task else self.slice_train(network)
-        return int(cut["model"]["train"]["processes"])
-
-    def slice_tune(self, task: str, network: Network) -> dict[str, Any]:
-        """Config values that a network trained further on a task depends on."""
-        own = self.slice_train(network)
-        recipe = own["model"]["train"] | self.config["transfer"][task]["train"]
-        return own | {"task": task, "model": own["model"] | {"train": recipe}}
+        return int(self.slice_train(network, task)["model"]["train"]["processes"])
 
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""
@@ -307,7 +295,8 @@ class Experiment:
     def slice_measure(self, name: str) -> dict[str, Any]:
         """Config values that a measure depends on: the networks that it reads, in order.
 
-        And what its USES names: keys of the config, or ``architectures``, the models' settings.
+        And what its USES names: keys of the config, ``architectures``, the models' settings, or
+        one of GIVEN, which are there anyway.
         """
         declared = registry.declarations("measures", name)
         kinds = [r for r in declared["READS"] if r in registry.members("dumps")]
@@ -317,7 +306,7 @@ class Experiment:
             "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
             "dumped": dumped,
             "seed": self.config["seed"],
-            **{key: known[key] for key in declared.get("USES", ())},
+            **{key: known[key] for key in declared.get("USES", ()) if key not in GIVEN},
         }
         if set(declared["READS"]) & set(TRANSFER_READS):
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
@@ -396,14 +385,6 @@ def variant_folder(dataset: dict[str, Any]) -> str:
     return f"data/{registry.load('datasets', dataset['kind']).variant(dataset)}"
 
 
-def _first_seeds(networks: list[Network]) -> list[Network]:
-    """Of each model and fraction the network that comes first."""
-    first: dict[tuple[str, str], Network] = {}
-    for network in networks:
-        first.setdefault((network.model, network.fraction), network)
-    return list(first.values())
-
-
 def as_json(value: Any) -> str:
     """The text of a config slice: a rule's parameter, and the command's argument."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True)
@@ -415,5 +396,5 @@ def _table_makers() -> dict[str, str]:
     return {
         table: measure
         for measure in registry.members("measures")
-        for table in registry.declarations("measures", measure)["WRITES"]
+        for table in written("measures", measure)
     }

@@ -1,12 +1,11 @@
 """Finds the files that make up sightlines: one is a dataset, family, dump, measure, figure, claims.
 
-What a file declares (`SETTINGS`, `READS`, `WRITES`, …) is a literal at its top level and is read
+What a file declares (`SETTINGS`, `READS`, `TABLES`, …) is a literal at its top level and is read
 from its source without importing it, so that Snakemake can plan in a second without torch,
 pandas or matplotlib. A new file with the right declaration is found by itself.
 """
 
 import ast
-import contextlib
 import functools
 import importlib
 from pathlib import Path
@@ -18,7 +17,7 @@ MARKS = {
     "datasets": "SETTINGS",
     "models": "SETTINGS",
     "dumps": "KIND",
-    "measures": "WRITES",
+    "measures": "TABLES",
     "claims": "READS",
     "figures": "READS",
 }
@@ -27,7 +26,11 @@ MARKS = {
 
 @functools.cache
 def declarations(folder: str, name: str) -> dict[str, Any]:
-    """The literal top-level assignments of `sightlines/<folder>/<name>.py`."""
+    """The literal top-level assignments of `sightlines/<folder>/<name>.py`.
+
+    Raises:
+        ValueError: what the file writes is not declared as a literal.
+    """
     tree = ast.parse((PACKAGE / folder / f"{name}.py").read_bytes())
     found = {}
     for node in tree.body:
@@ -38,8 +41,14 @@ def declarations(folder: str, name: str) -> dict[str, Any]:
         elif isinstance(node, ast.AnnAssign):
             target, value = node.target, node.value
         if isinstance(target, ast.Name) and target.id.isupper() and value is not None:
-            with contextlib.suppress(ValueError):
+            try:
                 found[target.id] = ast.literal_eval(value)
+            except ValueError:
+                if target.id in ("TABLES", "FILES"):
+                    raise ValueError(
+                        f"{folder}/{name}.py: {target.id} must be a literal (no names, no *): "
+                        "it is read without importing the file"
+                    ) from None
     return found
 
 
@@ -51,10 +60,16 @@ def members(folder: str) -> tuple[str, ...]:
 
 
 def load(folder: str, name: str) -> ModuleType:
-    """Import one member: the only dynamic import of the package.
+    """Import one member.
 
     Whoever calls this for a name out of the config puts that module into the stage's digest.
     """
     if name not in members(folder):
         raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
     return importlib.import_module(f"sightlines.{folder}.{name}")
+
+
+def attribute(place: str) -> Any:
+    """What a declaration names, such as ``sightlines.dumps.reading:GramDump``."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

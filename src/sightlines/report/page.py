@@ -10,8 +10,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import atomic, read_json
-from sightlines.jobs.command import Job, run
 from sightlines.plan import registry
 from sightlines.report.controls import control_parts
 from sightlines.report.differences import GENERAL
@@ -23,10 +21,9 @@ from sightlines.report.parts import (
     summarise,
     text_columns,
 )
-from sightlines.report.records import provenance, read_records
+from sightlines.report.records import provenance
 from sightlines.report.template import CSS, PAGE
 from sightlines.report.verdicts import verdict_part
-from sightlines.results.tables import read_checked
 
 SHOWN = (
     "accuracy.csv",
@@ -39,25 +36,11 @@ SHOWN = (
     "data_fractions.csv",
     "layers.csv",
 )
+"""Tables that the page reads, where the experiment has them."""
 ENLARGED = 1.35
 """How much larger than in print a figure may be shown on a wide screen."""
 REDUCED = 0.75
 """How much smaller on a narrow one, before it scrolls: its letters must stay readable."""
-
-
-def main(job: Job) -> None:
-    """Read figures, tables and records; write the page."""
-    tables = {
-        p.name: read_checked(p, p.name) for p in job.inputs.get("tables", []) if p.name in SHOWN
-    }
-    dataset = dict(job.config.get("dataset") or {})
-    for path in job.inputs.get("dataset", []):
-        dataset |= read_json(path)
-    output = job.output("report")
-    records = read_records(output.parent / "records", job.config["networks"])
-    figures = read_figures(job.config["figures"], job.inputs.get("figures", []))
-    with atomic(output) as handle:
-        handle.write(render(job.config, tables, dataset, figures, records).encode())
 
 
 def render(
@@ -154,7 +137,3 @@ def _figure(name: str, path: Path) -> dict[str, Any]:
         "most": round(ENLARGED * px[0]),
         "least": round(REDUCED * px[0]),
     }
-
-
-if __name__ == "__main__":
-    run(main)

@@ -8,9 +8,8 @@ from sightlines.datasets.white_levels import describe_white
 from sightlines.plan.architectures import NOT_ARCHITECTURE, is_imported
 from sightlines.plan.networks import per_cent
 from sightlines.results.selecting import label, models, needed_accuracy, networks
+from sightlines.training.class_order import UNDECIDED
 
-UNDECIDED = "undecided"
-"""Where readers of folders number the classes differently and the config does not decide."""
 REFERENCE = "reference_batches", "reference_batch_size"
 
 

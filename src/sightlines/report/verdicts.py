@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sightlines.claims.verdict import VERDICTS
 from sightlines.report.parts import Row, number
+from sightlines.results.verdict_words import VERDICTS
 
 MARKS = {
     "reproduced": "✓",

@@ -1,14 +1,17 @@
-"""Which networks and which cells of the tables a figure or the report shows. No matplotlib here."""
+"""Which networks and which cells of the tables a figure or the report shows. No matplotlib here.
 
-from collections.abc import Sequence
+Which network plays which role is decided in `sightlines.plan.roles`, for figures and all others.
+"""
+
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sightlines.core.errors import ResultError
-from sightlines.plan.architectures import lacks_skips
-from sightlines.plan.networks import Network, per_cent
+from sightlines.plan import roles
+from sightlines.plan.networks import Network
 
 Tables = dict[str, pd.DataFrame]
 
@@ -20,7 +23,7 @@ def networks(config: dict[str, Any]) -> list[Network]:
 
 def models(config: dict[str, Any]) -> list[str]:
     """Models in the config's order, each once."""
-    return list(dict.fromkeys(network.model for network in networks(config)))
+    return roles.models(networks(config))
 
 
 def label(config: dict[str, Any], model: str) -> str:
@@ -29,17 +32,24 @@ def label(config: dict[str, Any], model: str) -> str:
 
 
 def full_network(config: dict[str, Any], model: str) -> Network | None:
-    """The model trained on all images, first seed; None where there is none."""
-    own = [n for n in networks(config) if n.model == model and per_cent(n.fraction) == 100]
-    return next(iter(own), None)
+    """The model's full network (see `roles`); None where there is none."""
+    return roles.full_network(networks(config), model)
 
 
 def untrained_network(config: dict[str, Any], model: str) -> Network | None:
-    """The model as initialised, if possible with the seed of its full network."""
-    own = [n for n in networks(config) if n.model == model and not per_cent(n.fraction)]
-    full = full_network(config, model)
-    same_seed = [n for n in own if full and n.seed == full.seed]
-    return next(iter(same_seed + own), None)
+    """The model's untrained control (see `roles`); None where there is none."""
+    return roles.control(networks(config), model)
+
+
+def other_seeds(config: dict[str, Any], network: Network) -> list[Network]:
+    """Networks that differ from one in their seed alone."""
+    return roles.other_seeds(networks(config), network)
+
+
+def less_data(config: dict[str, Any], model: str) -> list[Network]:
+    """A model's networks on smaller fractions, first seeds, from few images to many."""
+    own = networks(config)
+    return [roles.on(own, model, fraction)[0] for fraction in roles.less_data(own, model)]
 
 
 def trained_models(config: dict[str, Any]) -> list[str]:
@@ -48,13 +58,14 @@ def trained_models(config: dict[str, Any]) -> list[str]:
     Raises:
         ResultError: there is none, so there is nothing to draw.
     """
-    found = [m for m in models(config) if full_network(config, m)]
-    if not found:
-        raise ResultError(
-            "none of the networks is trained on all images: add fraction f100 to `runs`, "
-            "or leave this figure out of `figures`"
-        )
-    return found
+    return _some(roles.trained_models(networks(config)))
+
+
+def architectures(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The models' architectures as the config has them; empty where they are not told."""
+    families: dict[str, str] = config.get("families", {})
+    known: dict[str, dict[str, Any]] = config.get("architectures", {})
+    return {m: {"family": families.get(m, "")} | known.get(m, {}) for m in {**families, **known}}
 
 
 def settings(config: dict[str, Any], model: str) -> dict[str, Any]:
@@ -68,24 +79,38 @@ def plain_models(config: dict[str, Any]) -> list[str]:
     Raises:
         ResultError: there is none.
     """
-    trained = trained_models(config)
-    return [m for m in trained if not lacks_skips(settings(config, m))] or trained
+    return _some(roles.plain_models(networks(config), architectures(config)))
 
 
 def main_models(config: dict[str, Any]) -> list[str]:
-    """Models of the paper's main figures: ViTs with a class token, ResNets and the like.
-
-    Pooled ViTs stand in only where no ViT has a class token; Mixers have figures of their own.
+    """Models of the paper's main figures: see `roles.main_models`.
 
     Raises:
-        ResultError: no model is trained on all images.
+        ResultError: no model with all its skips is trained on all images.
     """
-    plain = plain_models(config)
-    pools = {m: settings(config, m).get("pool") for m in plain}
-    left_out = {m for m in plain if config["families"].get(m) == "mixer"}
-    if "cls" in pools.values():
-        left_out |= {m for m in plain if pools[m] == "gap"}
-    return [m for m in plain if m not in left_out] or plain
+    return _some(roles.main_models(networks(config), architectures(config)))
+
+
+def _some(models: list[str]) -> list[str]:
+    require_some(models, "none of the networks is trained on all images (f100), with all its skips")
+    return models
+
+
+def require_some(found: Sized, lacking: str) -> None:
+    """Stop drawing where there is nothing to draw.
+
+    Args:
+        found: What a figure would show.
+        lacking: What is missing where it is empty.
+
+    Raises:
+        ResultError: it is empty.
+    """
+    if not len(found):
+        raise ResultError(
+            f"{lacking}. Add what this figure needs to `runs` (its NEEDS), or leave it out of "
+            "`figures`"
+        )
 
 
 def needed_accuracy(chance: float) -> float:

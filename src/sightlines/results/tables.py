@@ -1,124 +1,44 @@
-"""Columns of the tables that sightlines writes, and how they are read back."""
+"""Tables as data frames: held to their schemas when they are written, and when they are read."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table
+from sightlines.plan.table_schemas import Column, Schema, schemas
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NORM = "norm"
 """Name of the final norm, which is at depth 1, as the last block is; ResNets have none."""
-_NETWORK = ("model", "fraction", "seed")
-COLUMNS = {
-    "layers.csv": ("model", "layer", "name", "kind", "block", "depth", "features"),
-    "cka.parquet": (
-        *("model_a", "fraction_a", "seed_a", "layer_a"),
-        *("model_b", "fraction_b", "seed_b", "layer_b", "cka", "cka_se"),
-    ),
-    "cka_shuffled.parquet": (*_NETWORK, "layer_a", "layer_b", "cka"),
-    "cka_degenerate.csv": (*_NETWORK, "layer", "name", "reason"),
-    "data_fractions.csv": (
-        *(*_NETWORK, "reference_seed", "kind", "block", "depth", "cka", "cka_se"),
-    ),
-    "attention_distance.csv": (
-        *(*_NETWORK, "block", "head", "distance_px", "distance_std_px"),
-        *("distance_renormalised_px", "relative", "relative_renormalised", "prefix_mass"),
-        *("entropy_nats", "uniform_px", "images", "undefined_share"),
-    ),
-    "accuracy.csv": (
-        *(*_NETWORK, "train_images", "steps", "parameters", "accuracy_train"),
-        *("accuracy_validation", "accuracy_test", "loss_test", "chance", "times_chance"),
-        "test_images",
-    ),
-    "attention_replicates.parquet": (*_NETWORK, "block", "head", "relative", "left_out"),
-    "attention_offsets.parquet": (*_NETWORK, "block", "head", "row", "column", "mass"),
-    "head_subsets.parquet": (
-        *(*_NETWORK, "other_model", "other_fraction", "other_seed", "unit", "unit_rank"),
-        *("subset_kind", "subset", "heads", "distance_px", "relative", "cka", "left_out"),
-    ),
-    "receptive_fields.parquet": (
-        *(*_NETWORK, "name", "block", "depth", "variant", "branch", "side_px", "side_share"),
-        *("own_patch_share", "window_share", "radius_px", "centre_y_px", "centre_x_px"),
-        *("patch_px", "size_px", "left_out"),
-    ),
-    "receptive_field_maps.parquet": (
-        *(*_NETWORK, "name", "block", "depth", "variant", "branch", "row", "column", "gradient"),
-    ),
-    "skip_ratios.parquet": (
-        *(*_NETWORK, "block", "depth", "branch", "tokens", "ratio", "ratio_median", "cosine"),
-        "left_out",
-    ),
-    "skip_tokens.parquet": (*_NETWORK, "block", "branch", "token", "ratio", "cosine"),
-    "localisation.parquet": (
-        *(*_NETWORK, "layer", "name", "block", "depth", "where", "score", "z", "rank_1_share"),
-        *("token_correlation", "border_cka", "interior_cka", "left_out"),
-    ),
-    "localisation_tokens.parquet": (
-        *(*_NETWORK, "layer", "name", "depth", "token", "row", "column", "is_interior", "z"),
-        *("rank", "patches"),
-    ),
-    "localisation_margins.parquet": (*_NETWORK, "token", "score", "margin", "left_out"),
-    "localisation_maps.parquet": (
-        *(*_NETWORK, "name", "depth", "token", "patch", "cka", "baseline"),
-    ),
-    "probes.parquet": (
-        *(*_NETWORK, "dataset", "layer", "name", "depth", "pool", "shots", "draw", "penalty"),
-        *("accuracy", "held_out_accuracy", "train_images", "test_images", "chance"),
-    ),
-    "probe_replicates.parquet": (
-        *(*_NETWORK, "dataset", "layer", "name", "depth", "pool", "accuracy", "chance"),
-        "left_out",
-    ),
-    "token_probe_replicates.parquet": (
-        *(*_NETWORK, "name", "depth", "accuracy", "chance", "left_out"),
-    ),
-    "token_probes.parquet": (
-        *(*_NETWORK, "name", "depth", "token", "row", "column", "shots", "draw", "accuracy"),
-        *("train_images", "test_images", "chance"),
-    ),
-    "similarity_indices.parquet": (
-        *("model_a", "fraction_a", "seed_a", "layer_a", "model_b", "fraction_b", "seed_b"),
-        *("layer_b", "index", "value", "shuffled"),
-    ),
-    "branch_indices.parquet": (
-        *("model_a", "fraction_a", "seed_a", "layer_a", "model_b", "fraction_b", "seed_b"),
-        *("layer_b", "index", "value", "shuffled"),
-    ),
-    "head_subset_indices.parquet": (
-        *(*_NETWORK, "other_model", "unit_rank", "subset", "index", "value", "shuffled"),
-    ),
-    "diagnostics.csv": (
-        *(*_NETWORK, "layer", "name", "kind", "block", "depth", "top_share"),
-        *("effective_dimensions", "largest_over_median", "influence", "influential_image"),
-    ),
-    "estimator.csv": (*_NETWORK, "check", "source", "value", "left_out"),
-    "finetuning.parquet": (*(*_NETWORK, "task", "domain", "block", "depth", "cka", "left_out"),),
-    "finetuning_indices.parquet": (
-        *(*_NETWORK, "task", "domain", "block", "index", "value", "shuffled"),
-    ),
-    "tuned_accuracy.csv": (*_NETWORK, "task", "domain", "accuracy", "chance"),
-    "claims.csv": (
-        *("claim", "figure", "tier", "statement", "verdict", "because", "statistic", "value"),
-        *(
-            "deciding",
-            "low",
-            "high",
-            "threshold",
-            "control",
-            "paper_value",
-            "source",
-            "stands_under",
-            "drawn",
-        ),
-    ),
-    "claim_cases.csv": (
-        *("claim", "case", "criterion", "value", "low", "high", "threshold", "outcome"),
-        *("control", "control_passes"),
-    ),
-    "curves.csv": (*_NETWORK, "step", "split", "loss", "accuracy", "learning_rate"),
-    "history.csv": ("step", "split", "loss", "accuracy", "learning_rate"),
-}
-"""What each table must have; a table that is not listed here is not checked."""
+DTYPES = {"int": "int64", "float": "float64", "float32": "float32", "text": "str", "bool": "bool"}
+"""Type of a column (`table_schemas.TYPES`) -> dtype of pandas."""
+
+
+class SchemaError(Exception):
+    """A table is not what the module that makes it declares: a fault of that module."""
+
+
+class _Columns(Mapping[str, tuple[str, ...]]):
+    """Table -> names of the columns that it must have, from the schemas of those who write it."""
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        schema = schemas()[name]
+        if not schema.columns:
+            raise KeyError(name)
+        return schema.required
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, schema in schemas().items() if schema.columns)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+COLUMNS = _Columns()
+"""What each table must have; a table that no module declares is not checked."""
 
 
 def read_checked(path: Path, kind: str) -> Any:
@@ -135,3 +55,66 @@ def read_checked(path: Path, kind: str) -> Any:
             "Delete it and run snakemake again to rebuild it."
         )
     return table
+
+
+def empty(schema: Schema) -> "pd.DataFrame":
+    """A table without rows, with the columns that every such table has."""
+    import pandas as pd
+
+    required = [column for column in schema.columns if not column.is_optional]
+    return pd.DataFrame({c.name: pd.Series(dtype=DTYPES[c.type]) for c in required})
+
+
+def joined(parts: "pd.DataFrame | Iterable[pd.DataFrame]", schema: Schema) -> "pd.DataFrame":
+    """One table of frames, as its schema says: columns checked, in order, and of their types.
+
+    Frames without rows add nothing, so they need no columns.
+
+    Raises:
+        SchemaError: naming the writer, the table and the column that is missing, unknown or of
+            another type.
+    """
+    import pandas as pd
+
+    whole = [part for part in ([parts] if isinstance(parts, pd.DataFrame) else parts) if len(part)]
+    if not whole:
+        return empty(schema)
+    table = whole[0] if len(whole) == 1 else pd.concat(whole, ignore_index=True)
+    missing = [name for name in schema.required if name not in table]
+    known = [column for column in schema.columns if column.name in table]
+    unknown = [str(name) for name in table if name not in {column.name for column in known}]
+    for names, what in ((missing, "lacks the columns"), (unknown, "has the undeclared columns")):
+        if names:
+            raise SchemaError(f"{schema.writer}.py: {schema.name} {what} {', '.join(names)}")
+    return pd.DataFrame(
+        {column.name: _cast(table[column.name], column, schema) for column in known}
+    )
+
+
+def _cast(values: "pd.Series[Any]", column: Column, schema: Schema) -> "pd.Series[Any]":
+    """A column in the dtype that is declared; what would change a value is refused."""
+    if not _fits(values, column.type):
+        raise SchemaError(
+            f"{schema.writer}.py: column {column.name} of {schema.name} is declared {column.type}, "
+            f"but holds {values.dtype}"
+        )
+    if column.type == "bool" and values.isna().any():
+        return values  # a missing truth value has no place in numpy's bool
+    dtype: Any = DTYPES[column.type]
+    return values.astype(dtype)
+
+
+def _fits(values: "pd.Series[Any]", kind: str) -> bool:
+    from pandas.api import types
+
+    if kind == "int":
+        return types.is_integer_dtype(values)
+    if kind == "float32":
+        return values.dtype == "float32"
+    if kind == "float":
+        is_number = types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
+        return is_number or bool(values.isna().all())
+    wanted = str if kind == "text" else bool
+    if kind == "bool" and types.is_bool_dtype(values):
+        return True
+    return all(isinstance(value, wanted) for value in values.dropna().tolist())

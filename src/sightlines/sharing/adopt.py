@@ -9,6 +9,9 @@ and the shared `provenance.json`.
 - Anything else (altered, truncated, made from another version of an input, unknown): Snakemake
   gets an account that fits nothing, and makes it again.
 
+When the rules are known, `carry_over` puts accounts of older code that `carried.json` shows to make
+the same bytes as today's in the words of today's (`carried.py`).
+
 Where a pulled file is newer than what was made of it, Snakemake would read both at every start;
 so verified files then get one common old time. One, because hard links of DVC's cache share it.
 Stopped half-way, it begins again at the next start.
@@ -18,17 +21,25 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightlines.core.errors import ResultError
 from sightlines.core.file_hashes import hash_files
-from sightlines.core.files import read_json, write_json
+from sightlines.core.files import write_json
 from sightlines.jobs.command import record_path
+from sightlines.sharing.carried import carry, read_table
 from sightlines.sharing.paths import is_ours, refuse_links, result_files
 from sightlines.sharing.provenance import MadeBy, local_jobs, provenance_path, read_provenance
-from sightlines.sharing.snakemake_records import being_made, distrust, install, written_ns
+from sightlines.sharing.records import read_record
+from sightlines.sharing.snakemake_records import (
+    being_made,
+    distrust,
+    install,
+    read_one,
+    written_ns,
+)
 
 LOCK = Path(".cache/sightlines/adopt.lock")
 ADOPTED_S = 1_000_000_000.0
@@ -48,11 +59,13 @@ class Adoption:
         adopted: Outputs that came from elsewhere and are as recorded.
         distrusted: Why an output is made again, by its path.
         absent: Recorded outputs that are not here: path -> bytes.
+        accounts: What Snakemake has of all that is trusted, and of what is not here.
     """
 
     adopted: list[str] = field(default_factory=list)
     distrusted: dict[str, str] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
+    accounts: list[MadeBy] = field(default_factory=list)
 
     def summary(self) -> str:
         """One or more lines for the terminal; empty where all was known and as recorded."""
@@ -79,6 +92,57 @@ def adopt(experiment: str) -> Adoption:
         refuse_links(place)
     with _alone():
         return _Adopter(experiment).run()
+
+
+def carry_over(
+    experiment: str,
+    accounts: Iterable[MadeBy],
+    asked: Callable[[str, Iterable[str]], tuple[str, str] | None],
+) -> list[str]:
+    """Give Snakemake what older code made as today's, where it is shown to make the same bytes.
+
+    Args:
+        experiment: Its name.
+        accounts: Those that `adopt` found to fit the files.
+        asked: Name of a rule and outputs -> digest and command by which they are made today.
+
+    Returns:
+        The outputs here of which that is so.
+
+    Raises:
+        ResultError: the table is damaged.
+        ShareError: the table has merge conflicts.
+    """
+    table = read_table()
+    carried: list[str] = []
+    if not table:
+        return carried
+    with _alone():
+        locked = being_made()
+        for made in accounts:
+            job = carry(made, table, asked(str(made.metadata.get("rule")), made.outputs))
+            if job is not made and all(_has(p, made) and p not in locked for p in job.outputs):
+                _write(job, experiment)
+                carried += [path for path in job.outputs if Path(path).is_file()]
+    return carried
+
+
+def _has(output: str, job: MadeBy) -> bool:
+    """Whether Snakemake's record of an output is still that of a job."""
+    found = read_one(output) or {}
+    return all(found.get(key) == job.metadata.get(key) for key in COMPARED)
+
+
+def _write(job: MadeBy, experiment: str) -> None:
+    """Put an account where Snakemake and `sightlines` look for it."""
+    log = job.log
+    if not log.startswith(f"results/{experiment}/"):  # data that another experiment prepared
+        variant = Path(next(iter(job.outputs))).parts[1]
+        log = f"results/{experiment}/logs/data/adopted/{variant}.log"
+    for output in job.outputs:
+        install(output, job.metadata | {"log": [log]})
+    if job.record:
+        write_json(record_path(Path(log)), job.record, is_lasting=False)
 
 
 @contextlib.contextmanager
@@ -142,7 +206,8 @@ class _Adopter:
                 self._distrust(outputs, why)
             else:
                 trusted.append(job)
-        for job in [*trusted, *self._choose_absent(trusted, absent)]:
+        self.found.accounts = [*trusted, *self._choose_absent(trusted, absent)]
+        for job in self.found.accounts:
             if not self._is_known(job):
                 self._install(job)
         self._distrust(self.strays - self.locked, UNKNOWN)
@@ -231,19 +296,8 @@ class _Adopter:
     def _install(self, job: MadeBy) -> None:
         if self._is_new(job.outputs):
             return
-        log = self._own_log(job)
-        for output in job.outputs:
-            install(output, job.metadata | {"log": [log]})
-        if job.record:
-            write_json(record_path(Path(log)), job.record, is_lasting=False)
+        _write(job, self.experiment)
         self.found.adopted += [p for p in job.outputs if p in self.hashes]
-
-    def _own_log(self, job: MadeBy) -> str:
-        """The job's log; of data that another experiment prepared, one of this experiment's."""
-        if job.log.startswith(f"results/{self.experiment}/"):
-            return job.log
-        variant = Path(next(iter(job.outputs))).parts[1]
-        return f"results/{self.experiment}/logs/data/adopted/{variant}.log"
 
     def _is_new(self, outputs: Iterable[str]) -> bool:
         """Whether another Snakemake makes these, or has made them while we looked."""
@@ -289,7 +343,7 @@ def _unknown(job: MadeBy) -> str:
     if not path.is_file():
         return UNKNOWN
     try:
-        read_json(path)
+        read_record(path)
     except ResultError:
         return f"its record {path} cannot be read"
     return UNKNOWN

@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sightlines.core.errors import ShareError
@@ -48,6 +49,30 @@ def list_jobs(jobs: Iterable[Asked]) -> None:
     """Write jobs into the file that the environment names, if it names one."""
     if path := os.environ.get(LIST):
         write_json(Path(path), [asdict(job) for job in jobs])
+
+
+def commands(workflow: Any) -> Callable[[str, Iterable[str]], tuple[str, str] | None]:
+    """How today's rules would make outputs, before Snakemake has planned anything.
+
+    Returns:
+        Name of a rule and outputs of one job -> digest of the job's code and the rule's command;
+        None where no rule of that name makes any of them.
+    """
+    rules = {rule.name: rule for rule in workflow.rules}
+
+    def command(name: str, outputs: Iterable[str]) -> tuple[str, str] | None:
+        rule = rules.get(name)
+        if rule is None or rule.shellcmd is None:
+            return None
+        output = next((path for path in outputs if rule.is_producer(path)), None)
+        if output is None:
+            return None
+        code = rule.params.code
+        if callable(code):
+            code = code(SimpleNamespace(**rule.get_wildcards(output)))
+        return str(code), str(rule.shellcmd)
+
+    return command
 
 
 def dry_run(config: Path) -> tuple[str, int, list[Asked]]:

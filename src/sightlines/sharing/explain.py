@@ -108,16 +108,27 @@ def _reasons(
 
 
 def _params(change: Any, codes: Codes) -> Iterator[str]:
-    old, new = ([_literal(text) for text in side] for side in (change.only_old, change.only_new))
-    old_cuts, new_cuts = ([cut for cut in map(_cut, side) if cut] for side in (old, new))
+    (old_cuts, old_codes), (new_cuts, new_codes) = sides(change)
     if old_cuts and new_cuts:
         yield config_changes(old_cuts[0], new_cuts[0])
-    old_codes, new_codes = ([c for c in side if _is_digest(c)] for side in (old, new))
     if new_codes:
         before = codes(old_codes[0]) if old_codes else {}
         yield changed_code(before, code_parts(new_codes[0]))
     if not new_cuts and not new_codes:
         yield "what it is called with changed"
+
+
+def sides(change: Any) -> list[tuple[list[dict[str, Any]], list[str]]]:
+    """Config slices and code digests of the parameters that the record alone and the job alone has.
+
+    Args:
+        change: Snakemake's account of how they differ.
+    """
+    texts = ([_literal(text) for text in side] for side in (change.only_old, change.only_new))
+    return [
+        ([cut for cut in map(_cut, side) if cut is not None], [c for c in side if _is_digest(c)])
+        for side in texts
+    ]
 
 
 def _literal(text: str) -> Any:
@@ -145,18 +156,24 @@ def config_changes(before: Any, now: Any) -> str:
 
 
 def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Which definitions changed, by their files.
+    """Which definitions changed, by their files."""
+    files = changed_files(before, now)
+    return f"code changed: {_some(files)}" if files else "its code changed"
 
-    What an older version made is known by modules, which cannot be compared.
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Files that differ between two digests, each with the definitions that do.
+
+    None where either is not known, or known by modules alone, as an older version wrote them.
     """
     files: dict[str, list[str]] = {}
     for part in sorted({*before, *now}):
         if before.get(part) != now.get(part):
             module, _, name = part.partition(":")
             files.setdefault(module, []).append(name)
-    if not before or not files or not all(":" in part for part in before):
-        return "its code changed"
-    return f"code changed: {_some([_file(module, names) for module, names in files.items()])}"
+    if not before or not all(":" in part for part in before):
+        return []
+    return [_file(module, names) for module, names in files.items()]
 
 
 def _file(module: str, names: list[str]) -> str:

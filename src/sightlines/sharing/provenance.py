@@ -17,9 +17,9 @@ from typing import Any
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json, write_json
-from sightlines.jobs.command import record_path
 from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.paths import is_ours
+from sightlines.sharing.records import JobRecord, no_longer_written, record_of
 from sightlines.sharing.snakemake_records import (
     FORMAT,
     Metadata,
@@ -79,7 +79,7 @@ class MadeBy:
     inputs: dict[str, str]
     outputs: dict[str, str]
     sizes: dict[str, int] = field(default_factory=dict)
-    record: dict[str, Any] = field(default_factory=dict)
+    record: JobRecord = field(default_factory=dict)
 
 
 def provenance_path(experiment: str) -> Path:
@@ -112,12 +112,7 @@ def is_log(name: str) -> bool:
 def _local(outputs: dict[str, Metadata]) -> MadeBy:
     metadata = next(iter(outputs.values()))
     log = str((metadata.get("log") or [""])[0])
-    record: dict[str, Any] = {}
-    path = record_path(Path(log))
-    if path.is_file() and path.stat().st_size < LARGEST_BYTES:
-        with contextlib.suppress(ResultError):
-            found = read_json(path)
-            record = found if isinstance(found, dict) else {}
+    record = record_of(log)
     written = _hashes(record.get("outputs"))
     if not outputs.keys() & written.keys():
         record, written = {}, {}  # of another job with this log
@@ -366,10 +361,11 @@ def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
             record.setdefault("config", _config(metadata))
         environment = dict(found["environments"][entry["environment"]])
         _check_types(metadata)
+        left = {str(k): str(v) for k, v in no_longer_written(record).items()}
         json.dumps(record, allow_nan=False).encode()
     except DAMAGED as error:
         raise ResultError(f"{path}: the entry of {log!r} is damaged: {_cure(path)}") from error
-    names = [log, *outputs, *inputs, *(metadata["input"] or [])]
+    names = [log, *outputs, *inputs, *left, *(metadata["input"] or [])]
     strange = [name for name in names if not is_ours(name)]
     strange += [p for p in outputs if not p.startswith((f"results/{experiment}/", "data/"))]
     if not is_log(log) or metadata["log"] != [log]:

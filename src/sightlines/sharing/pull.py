@@ -13,7 +13,8 @@ import os
 import sys
 from pathlib import Path, PurePosixPath
 
-from sightlines.core.errors import ShareError, exit_status
+from sightlines.core.checkout import exit_status
+from sightlines.core.errors import ShareError
 from sightlines.plan.experiment_names import config_of, named
 from sightlines.sharing.dvc import (
     DATA,

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.core.errors import ResultError, exit_status
+from sightlines.core.checkout import exit_status
+from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json, read_npy, read_table, sha256
 from sightlines.jobs.command import record_path
 from sightlines.plan.experiment_names import config_of

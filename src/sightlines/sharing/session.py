@@ -1,15 +1,16 @@
 """What sharing does around one call of Snakemake: before it looks, before it runs, after it ran."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import SightlinesError
 from sightlines.jobs import liveness
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing.adopt import Adoption, adopt
-from sightlines.sharing.asked import Asked, list_jobs
+from sightlines.sharing import older
+from sightlines.sharing.adopt import Adoption, adopt, carry_over
+from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
@@ -44,14 +45,29 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
     adoption = adopt(experiment)
     say(adoption.summary())
     acts = {
-        "workflow_started": lambda: say(set_right(workflow)),
-        "run_info": lambda: _before_running(workflow, experiment, adoption, may_pull),
+        "workflow_started": lambda: _before_planning(workflow, experiment, adoption),
+        "run_info": lambda: _before_running(
+            workflow, experiment, adoption, may_pull, may_recompute
+        ),
     }
 
     from snakemake.logging import logger
 
     in_place_of = {LOCKED: liveness.who_else}
     logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
+
+
+def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None:
+    say(set_right(workflow))
+    try:
+        carried = carry_over(experiment, adoption.accounts, commands(workflow))
+    except SightlinesError as error:
+        raise SystemExit(f"{type(error).__name__}: {error}") from error
+    if carried:
+        say(
+            f"Carried over {len(carried)} results of an older version of sightlines: this one is "
+            "shown to make the same bytes."
+        )
 
 
 def _jobs(dag: Any) -> Iterator[Asked]:
@@ -63,7 +79,9 @@ def _jobs(dag: Any) -> Iterator[Asked]:
             yield Asked(job.rule.name, outputs, json.loads(job.params.cfg), code, code_parts(code))
 
 
-def _before_running(workflow: Any, experiment: str, adoption: Adoption, may_pull: bool) -> None:
+def _before_running(
+    workflow: Any, experiment: str, adoption: Adoption, may_pull: bool, may_recompute: bool
+) -> None:
     if workflow.touch:
         raise SystemExit(TOUCHED)
     dag = workflow.dag
@@ -72,8 +90,17 @@ def _before_running(workflow: Any, experiment: str, adoption: Adoption, may_pull
     absent = committed(experiment, adoption.absent) if may_pull else {}
     idle = only_missing(dag, absent) if may_pull else set()
     shared = read_codes(experiment)
-    say(table(planned_jobs(dag, lambda digest: shared.get(digest) or code_parts(digest), idle)))
+
+    def codes(digest: str) -> Mapping[str, str]:
+        return shared.get(digest) or code_parts(digest)
+
+    say(table(planned_jobs(dag, codes, idle)))
     say(only_not_pulled(len(idle)))
+    again = older.only_code(dag, codes)
+    if again.heavy and not may_recompute and not again.is_own_edit(older.edited_files()):
+        if not workflow.dryrun:
+            raise SystemExit(older.advice(experiment, again))
+        say(older.in_dry_run(again))
     files = files_to_pull(dag, idle)
     if files and any(is_heavy(job.rule.name) for job in idle):
         raise SystemExit(advice(experiment, files, absent))

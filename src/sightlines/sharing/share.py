@@ -16,7 +16,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sightlines.core.errors import ShareError, exit_status
+from sightlines.core.checkout import exit_status
+from sightlines.core.errors import ShareError
 from sightlines.core.files import atomic
 from sightlines.plan.code_digest import code_parts
 from sightlines.plan.experiment import Experiment

@@ -14,27 +14,24 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sightlines.core.checkout import require_own_code
 from sightlines.core.errors import ResultError, SightlinesError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
-from sightlines.core.files import read_json
 from sightlines.plan.experiment_names import named
-from sightlines.sharing.paths import is_ours, result_files
+from sightlines.sharing.paths import result_files
 from sightlines.sharing.provenance import read_provenance
-
-LARGEST_RECORD_BYTES = 16_000_000
+from sightlines.sharing.records import JobRecord, no_longer_written, read_records
 
 
 @dataclass(frozen=True)
-class Record:
+class Account:
     """What a job said of its files.
 
     Attributes:
         job: Such as ``train/vit_small/f100/s0``.
         inputs: Hash by path.
-        outputs: Hash by path.
+        outputs: Hash by path; also of what only an earlier version of the job wrote.
     """
 
     job: str
@@ -68,7 +65,7 @@ def verify(experiment: str) -> Findings:
         ResultError: there are no records, or one is damaged or names files elsewhere.
     """
     folder = Path("results", experiment)
-    accounts = [*read_records(folder), *_shared_records(experiment)]
+    accounts = [*map(_account, read_records(folder)), *_shared(experiment)]
     if not accounts:
         raise ResultError(
             f"{folder} has no records: run the experiment, or pull its results, and try again"
@@ -90,14 +87,20 @@ def verify(experiment: str) -> Findings:
     return found
 
 
-def _shared_records(experiment: str) -> Iterator[Record]:
+def _account(record: JobRecord) -> Account:
+    written = record["outputs"] | no_longer_written(record)
+    return Account(str(record["job"]), record["inputs"], written)
+
+
+def _shared(experiment: str) -> Iterator[Account]:
     for job in read_provenance(experiment).values():
-        yield Record(job.name, job.inputs, job.outputs)
+        written = job.outputs | no_longer_written(job.record)
+        yield Account(job.name, job.inputs, written)
 
 
-def _fitting(accounts: list[Record], hashes: dict[str, str]) -> Iterator[Record]:
+def _fitting(accounts: list[Account], hashes: dict[str, str]) -> Iterator[Account]:
     """Of several accounts of one job, this folder's and the shared one, the one that fits."""
-    jobs: dict[str, list[Record]] = {}
+    jobs: dict[str, list[Account]] = {}
     for record in accounts:
         jobs.setdefault(record.job, []).append(record)
     for several in jobs.values():
@@ -105,7 +108,7 @@ def _fitting(accounts: list[Record], hashes: dict[str, str]) -> Iterator[Record]
 
 
 def _compare(
-    record: Record, hashes: dict[str, str], accepted: dict[str, set[str]]
+    record: Account, hashes: dict[str, str], accepted: dict[str, set[str]]
 ) -> Iterator[str]:
     """Lines about a job's outputs; of those that are whole, about inputs that changed since."""
     is_whole = False
@@ -120,36 +123,6 @@ def _compare(
         for path, recorded in record.inputs.items():
             if hashes.get(path, recorded) != recorded:
                 yield f"{record.job} was made from another version of {path}"
-
-
-def read_records(folder: Path) -> Iterator[Record]:
-    """The checked records of an experiment, in the order of their paths.
-
-    Raises:
-        ResultError: one is damaged, too large, or names a file outside `results/` and `data/`.
-    """
-    for path in sorted((folder / "records").rglob("*.json")):
-        if not path.is_file():
-            raise ResultError(f"{path} is a broken link or no file: remove it")
-        if path.stat().st_size > LARGEST_RECORD_BYTES:
-            raise ResultError(f"{path} is too large for a record: delete it and run its job again")
-        text = read_json(path)
-        if not isinstance(text, dict):
-            raise ResultError(f"{path} is no record: delete it and run its job again")
-        groups = [_checked(path, text.get(key)) for key in ("inputs", "outputs")]
-        yield Record(str(text.get("job", path.stem)), *groups)
-
-
-def _checked(record: Path, group: Any) -> dict[str, str]:
-    if not isinstance(group, dict) or not all(isinstance(h, str) for h in group.values()):
-        raise ResultError(f"{record} is no record: delete it and run its job again")
-    for name in group:
-        if not is_ours(name):
-            raise ResultError(
-                f"{record} names {name!r}, which is outside results/ and data/: do not use these "
-                "results, or delete the record and run its job again"
-            )
-    return group
 
 
 def main(experiments: Sequence[str]) -> int:

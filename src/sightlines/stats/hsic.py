@@ -1,4 +1,4 @@
-"""Unbiased HSIC sums of many layers at once, from packed Gram matrices.
+"""Unbiased HSIC sums of many layers at once, from packed Gram matrices, and CKA from the sums.
 
 U-centring (Székely and Rizzo 2014) turns the unbiased estimator of Song et al. 2012 into a dot
 product, so that all pairs of layers are one matrix product per minibatch.
@@ -116,3 +116,23 @@ def row_groups(images: int, layers: int, budget_bytes: int) -> list[range]:
             begin, held = row, 0
         held += images - 1 - row
     return [*groups, range(begin, images - 1)]
+
+
+def cka(
+    cross: Float[np.ndarray, "... layers_a layers_b"],
+    own_a: Float[np.ndarray, "... layers_a"],
+    own_b: Float[np.ndarray, "... layers_b"],
+) -> Float[np.ndarray, "... layers_a layers_b"]:
+    """Linear CKA from HSIC sums over minibatches; not clamped, NaN where a layer is constant.
+
+    Source: Raghu et al. 2021, appendix A; Nguyen et al. 2021, equation 3, with each minibatch
+    weighted by n(n-3), which leaves equal minibatches as they were.
+
+    Args:
+        cross: Sums of n(n-3) HSIC₁(a, b).
+        own_a: Sums of n(n-3) HSIC₁(a, a).
+        own_b: Sums of n(n-3) HSIC₁(b, b).
+    """
+    a = np.sqrt(np.where(own_a > 0, own_a, np.nan))[..., :, None]
+    b = np.sqrt(np.where(own_b > 0, own_b, np.nan))[..., None, :]
+    return cross / a / b

@@ -12,12 +12,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sightlines.models.timm_facts import readable_names
+from sightlines.models.timm_names import readable_names
 from sightlines.training.class_file import name_key
 
 TIMM_ENDINGS = frozenset((".png", ".jpg", ".jpeg"))
 """Endings of the images that timm's reader of folders sees; it passes over all others."""
 UNDECIDED = "undecided"
+"""Where readers of folders number the classes differently and the config does not decide."""
 UNKNOWN = "none"
 BOTH = "torchvision and timm"
 SHOWN = 5
@@ -201,7 +202,7 @@ def _none(note: str) -> ClassOrder:
 
 
 def _are_numbers(outputs: Sequence[str]) -> bool:
-    """Whether outputs have no names: see `timm_facts.class_names`."""
+    """Whether outputs have no names: see `timm_names.class_names`."""
     return list(outputs) == [str(index) for index in range(len(outputs))]
 
 

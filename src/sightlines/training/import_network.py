@@ -1,41 +1,35 @@
-"""Command: takes a network that somebody else trained into the experiment, and scores it.
+"""Command: takes a network that somebody else trained into the experiment.
 
 f100 has the public weights, or those of a file; f000 is its untrained twin. Both leave the files
-that training leaves. Accuracy is over all of the network's outputs, where it is known which of them
-stand for the classes of the images (`class_order`). Else no accuracy is claimed.
+that training leaves, the history without a row. The card says which of the network's outputs stand
+for the classes of the images (`answers`), where names decide that (`class_order`).
 """
 
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from sightlines.core import devices, files
 from sightlines.core.errors import WeightsError
 from sightlines.core.files import sha256
-from sightlines.core.progress import Progress
 from sightlines.datasets.reading import ImageSet, open_dataset
-from sightlines.datasets.store import open_splits, read_manifest
-from sightlines.datasets.views import View
+from sightlines.datasets.store import read_manifest
 from sightlines.jobs.command import Job, run
 from sightlines.models import building, timm, weight_fitting
-from sightlines.models.timm_facts import class_names, facts
+from sightlines.models.timm_facts import facts
+from sightlines.models.timm_names import class_names
 from sightlines.models.weight_fitting import Fitted
 from sightlines.plan import schedule
 from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.training.class_file import read_class_file, require_length
 from sightlines.training.class_order import TIMM_ENDINGS, ClassOrder, find_order
-from sightlines.training.evaluation import Scores, Sight, evaluate
 
 HISTORY = "step,split,loss,accuracy,learning_rate\n"
-TWIN_SCORED = 1000
-"""Test images on which an untrained twin is scored, at most."""
-ACCURACIES = ("accuracy_test", "loss_test", "accuracy_validation", "accuracy_train", "accuracy_all")
 
 
 def main(job: Job) -> None:
-    """Read or fetch the weights, check them, score the network, and write its four files."""
+    """Read or fetch the weights, check them, and write the network's three files."""
     network, settings = Network(*job.config["network"]), job.config["model"]
     compute = devices.prepare(job.config["compute"])
     job.notes |= compute.describe()
@@ -47,25 +41,14 @@ def main(job: Job) -> None:
     origin, fitted = _import(job, network, settings, model)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     files.write_tensors(job.output("weights"), state, {"network": network.slug})
-    model = building.placed(model, compute.device)
     order = _class_order(job, settings, image_set, names)
-    sight = Sight(View.of(sees), sees["mean"], sees["std"], order.outputs)
-    facts_of_it = {
-        "chance": 1 / max(len(names), 1),
-        "steps": 0,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "train_images": 0,
-    }
-    metrics = _score(job, network, model, image_set, sight) | facts_of_it
-    metrics |= {"class_order": order.taken, "class_order_note": order.note}
-    metrics |= {"weights_note": "; ".join(fitted.notes())}
     with files.atomic(job.output("history")) as handle:
-        handle.write((HISTORY + _history_row(metrics)).encode())
-    files.write_json(job.output("metrics"), metrics)
+        handle.write(HISTORY.encode())
     card = _describe(job, network, settings) | sees
-    card |= {"origin": origin, "parameters": facts_of_it["parameters"]}
-    card |= {"classes": order.name_outputs(names, image_set.classes)}
+    card |= {"origin": origin, "parameters": sum(p.numel() for p in model.parameters())}
+    card |= {"classes": order.name_outputs(names, image_set.classes), "answers": order.outputs}
     card |= {"class_order": order.taken, "class_order_note": order.note}
+    card |= {"weights_note": "; ".join(fitted.notes())}
     files.write_json(job.output("card"), card | fitted.on_card())
 
 
@@ -161,60 +144,6 @@ def _import(
     for note in fitted.notes():
         job.log.info(note)
     return f"{origin} sha256:{digest}", fitted
-
-
-def _score(
-    job: Job, network: Network, model: nn.Module, image_set: ImageSet, sight: Sight
-) -> dict[str, Any]:
-    """Accuracies; None where they are not known.
-
-    A network that was trained elsewhere has seen none of these images here, so all of them, test
-    images or not, say what it can (`accuracy_all`). An untrained twin is scored on some
-    test images.
-    """
-    splits = open_splits(job.input("splits"), job.input("dataset"))
-    classes, labels = len(image_set.classes), image_set.labels("test")
-    tests, validation = np.asarray(splits["test"]), np.asarray(splits["validation"])
-    others = np.setdiff1d(np.arange(len(image_set.labels("train"))), validation)
-    nothing = dict.fromkeys(ACCURACIES) | {"all_images": 0}
-    if not sight.answers:
-        counts = np.bincount(labels[tests], minlength=classes)
-        return nothing | {"confusion": [[0] * classes + [int(n)] for n in counts]}
-    is_twin = network.fraction == UNTRAINED
-    if is_twin:
-        few = np.linspace(0, len(tests) - 1, min(TWIN_SCORED, len(tests)))
-        tests, validation, others = tests[few.astype(np.int64)], validation[:0], others[:0]
-    progress = Progress(len(tests) + len(validation) + len(others), "images scored")
-    done = 0
-
-    def count(images: int) -> None:
-        nonlocal done
-        done += images
-        progress.update(done)
-
-    def score(split: str, indices: np.ndarray) -> Scores:
-        size = job.config["compute"]["batch_size"]
-        return evaluate(model, image_set, split, indices, image_set.compute, size, sight, count)
-
-    test = score("test", tests)
-    found = nothing | {"accuracy_test": test.accuracy, "loss_test": test.loss}
-    found["confusion"] = test.confusion.tolist()
-    if is_twin:
-        return found
-    held_out = score("train", validation)
-    rest = score("train", others) if len(others) else held_out
-    parts = ((test, tests), (held_out, validation), (rest, others))
-    images = sum(len(indices) for _, indices in parts)
-    right = sum(scores.accuracy * len(indices) for scores, indices in parts)
-    found |= {"accuracy_validation": held_out.accuracy, "accuracy_train": rest.accuracy}
-    return found | {"accuracy_all": right / images, "all_images": images}
-
-
-def _history_row(metrics: dict[str, Any]) -> str:
-    """The one point of a network that is not trained here: step 0, on the test images."""
-    if metrics["loss_test"] is None:
-        return ""
-    return f"0,validation,{metrics['loss_test']:.9g},{metrics['accuracy_test']:.9g},0\n"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Command: trains one network on one fraction of the images with one seed.
 
-Writes its weights, history, metrics and card. Fraction f000 is the untrained network: the same
-files without a step. Interrupted jobs go on from their last checkpoint. With the inputs `start`
-and `start_card` a trained network is trained further on other images (paper, appendix G): all
-weights are free, the last layer is a new one that starts at 0.
+Writes its weights, history and card; how good it is, its predictions tell (`dumps/predictions.py`).
+Fraction f000 is the untrained network: the same files without a step. Interrupted jobs go on from
+their last checkpoint. With the inputs `start` and `start_card` a trained network is trained further
+on other images (paper, appendix G): all weights are free, the last layer is a new one that starts
+at 0.
 """
 
 import contextlib
@@ -24,28 +25,32 @@ from sightlines.plan import registry, schedule
 from sightlines.plan.code_digest import code_digest
 from sightlines.plan.networks import Network
 from sightlines.training import state
-from sightlines.training.evaluation import Scores, evaluate
+from sightlines.training.evaluation import evaluate
 from sightlines.training.loop import run_training
 from sightlines.training.team import Team, start_if_asked
 from sightlines.training.training import Plan, Training
 
-TRAIN_SCORED = 2000
-"""Training images on which the final accuracy is measured, at most."""
-
+TABLES = {
+    "history.csv": {
+        "about": "Training curves of one network, beside its weights",
+        "row": "step × split",
+        "columns": ("curve",),
+    },
+}
 CURVE_COLUMNS = ("step", "split", "loss", "accuracy", "learning_rate")
 IRRELEVANT = ("checkpoint_every_s", "workers")
 """Keys of `compute` that cannot change a result."""
 
 
 def main(job: Job) -> None:
-    """Train the network that `job.config` names and write its four files."""
+    """Train the network that `job.config` names and write its three files."""
     config = job.config
     network = Network(*config["network"])
     recipe = config["model"]["train"]
     total = schedule.total_steps(recipe, network.fraction)
     if total:
         start_if_asked(recipe["processes"])
-    # Accuracy is measured in float32: an untrained network is the same whatever auto takes.
+    # Evaluation is in float32: an untrained network is the same whatever auto takes.
     compute = devices.prepare(config["compute"], recipe["precision"] if total else "fp32")
     job.notes |= compute.describe()
     if total:
@@ -71,7 +76,7 @@ def main(job: Job) -> None:
         training = Training(plan, start or _build(config, network, image_set), team)
         _train(job, training, folder, splits)
         if training.team.leads:
-            _write(job, training, splits)
+            _write(job, training)
             folder.remove()
         training.team.leave()
 
@@ -91,7 +96,11 @@ def _fingerprint(job: Job, compute: devices.Compute) -> str:
         code_digest(
             "sightlines.training.train:main", f"sightlines.models.{job.config['model']['family']}"
         ),
-        {name: files.sha256(job.input(name)) for name in job.inputs if name != "files"},
+        {
+            n: files.sha256(job.input(n))
+            for n, paths in job.inputs.items()
+            if paths and n != "files"
+        },
         {package: metadata.version(package) for package in ("torch", "torchvision", "timm")},
         place=compute.describe(),
     )
@@ -106,7 +115,7 @@ def _start(job: Job, image_set: ImageSet) -> nn.Module | None:
         ResultError: the network is for images of another size, or its card does not say how
             images were normalised.
     """
-    if "start" not in job.inputs:
+    if not job.inputs.get("start"):
         return None
     model, card = building.load_network(job.input("start"), job.input("start_card"))
     missing = [key for key in ("mean", "std") if key not in card]
@@ -133,29 +142,23 @@ def _build(config: dict[str, Any], network: Network, image_set: Any) -> nn.Modul
 def _train(
     job: Job, training: Training, folder: state.StateFolder, splits: files.TensorReader
 ) -> None:
-    def score(model: nn.Module) -> tuple[float, float]:
-        scores = _score(job, training, model, "train", np.array(splits["validation"]))
-        return scores.loss, scores.accuracy
+    plan, batch_size = training.plan, job.config["compute"]["batch_size"]
+    validation = np.array(splits["validation"])
 
-    if training.plan.total:
+    def score(model: nn.Module) -> tuple[float, float]:
+        return evaluate(model, plan.image_set, validation, plan.compute, batch_size)
+
+    if plan.total:
         run_training(training, folder, score, job.log)
     else:
         training.record(score)
 
 
-def _score(
-    job: Job, training: Training, model: nn.Module, split: str, indices: np.ndarray
-) -> Scores:
-    plan, batch_size = training.plan, job.config["compute"]["batch_size"]
-    return evaluate(model, plan.image_set, split, indices, plan.compute, batch_size)
-
-
-def _write(job: Job, training: Training, splits: files.TensorReader) -> None:
+def _write(job: Job, training: Training) -> None:
     plan, model = training.plan, training.averaged.model
     weights = {k: v.cpu().numpy() for k, v in model.state_dict().items()}
     files.write_tensors(job.output("weights"), weights, {"network": plan.network.slug})
     _write_history(job.output("history"), training.history)
-    files.write_json(job.output("metrics"), _measure(job, training, splits))
     files.write_json(job.output("card"), _describe(job, training))
 
 
@@ -166,25 +169,6 @@ def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
         lines.append(",".join(f"{c:.9g}" if isinstance(c, float) else str(c) for c in cells))
     with files.atomic(path) as handle:
         handle.write(("\n".join(lines) + "\n").encode())
-
-
-def _measure(job: Job, training: Training, splits: files.TensorReader) -> dict[str, Any]:
-    plan, model = training.plan, training.averaged.model
-    some = np.unique(np.linspace(0, len(plan.images) - 1, TRAIN_SCORED).round().astype(np.int64))
-    test = _score(job, training, model, "test", np.array(splits["test"]))
-    validation = _score(job, training, model, "train", np.array(splits["validation"]))
-    train = _score(job, training, model, "train", plan.images[some])
-    return {
-        "accuracy_test": test.accuracy,
-        "loss_test": test.loss,
-        "accuracy_validation": validation.accuracy,
-        "accuracy_train": train.accuracy,
-        "chance": 1 / len(plan.image_set.classes),
-        "steps": plan.total,
-        "parameters": _count_parameters(model),
-        "train_images": len(plan.images) if plan.total else 0,
-        "confusion": test.confusion.tolist(),
-    }
 
 
 def _describe(job: Job, training: Training) -> dict[str, Any]:
@@ -203,7 +187,6 @@ def _describe(job: Job, training: Training) -> dict[str, Any]:
         "fraction": plan.network.fraction,
         "seed": plan.network.seed,
         "root_seed": plan.root,
-        **(_precision(plan.compute) if plan.total else {}),
         "dataset_sha256": files.sha256(job.input("dataset")),
         "splits_sha256": files.sha256(job.input("splits")),
         "classes": list(image_set.classes),
@@ -211,11 +194,6 @@ def _describe(job: Job, training: Training) -> dict[str, Any]:
         "mean": list(image_set.mean),
         "std": list(image_set.std),
     }
-
-
-def _precision(compute: devices.Compute) -> dict[str, str]:
-    """The format that decided the weights, in words that do not depend on the machine's name."""
-    return {"precision": compute.describe()["precision"], "precision_why": compute.why}
 
 
 def _count_parameters(model: nn.Module) -> int:

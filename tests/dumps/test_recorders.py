@@ -3,22 +3,22 @@ import pytest
 import torch
 
 from sightlines.core import files
-from sightlines.core.errors import DiskError, ResultError
+from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import attention, features, gram
-from sightlines.dumps.network import Shown
 from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.models.attention import capture_attention
-from sightlines.models.layers import capture
+from sightlines.models.layers import block_outputs, capture
 from tests.dumps.grams import assert_gram
 from tests.dumps.making_experiments import (
     RESNET,
     VIT,
     make_dataset,
-    make_job,
     make_network,
     make_probes,
     make_reference,
+    open_shown,
+    record,
 )
 from tests.reference.attention_loops import head_statistics
 from tests.rounding import assert_rounded, rounded
@@ -51,13 +51,12 @@ def dump(kind, tmp_path, experiment, config, change=None):
     folder = tmp_path / config["family"]
     model = make_network(folder, config, experiment, change=change)
     output = folder / f"{kind}.safetensors"
-    DUMPS[kind].main(make_job(folder, experiment, chosen(kind, experiment), output))
+    record(kind, folder, experiment, chosen(kind, experiment), output)
     return model.eval(), output
 
 
 def layers_of(kind, experiment, path):
-    job = make_job(path.parent, experiment, chosen(kind, experiment), path)
-    return Shown.open(job, DUMPS[kind].SPLITS).layers
+    return open_shown(path.parent, experiment, chosen(kind, experiment)).layers
 
 
 def shown(experiment, part, indices):
@@ -158,7 +157,7 @@ def test_features_are_pooled_block_outputs_of_labelled_images(tmp_path, experime
     assert reader["labels"].tolist() == (indices % 3).tolist()
     images = torch.cat([shown(experiment, part, splits[name]) for part, name in parts])
     kept = {}
-    wanted = features.probed_layers(layers_of("features", experiment, path))
+    wanted = block_outputs(layers_of("features", experiment, path))
     with torch.inference_mode(), capture(model, wanted, keep_in(kept)):
         model(images)
     # Sums of up to 32 · 9 terms, 7 of them in each of two blocks: minibatches are of other sizes.
@@ -206,14 +205,6 @@ def test_attention_that_is_not_finite_names_its_block(tmp_path, experiment):
         dump("attention", tmp_path, experiment, VIT, change=lambda state: overflow(state, 0))
 
 
-@pytest.mark.parametrize("kind", DUMPS)
-def test_too_little_disk_is_said_before_the_first_image(tmp_path, experiment, kind, monkeypatch):
-    usage = files.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DiskError, match=r"dump .* needs .* MB"):
-        dump(kind, tmp_path, experiment, VIT)
-
-
 def test_the_predicted_size_is_the_size_written(tmp_path, experiment):
     _, path = dump("gram", tmp_path, experiment, VIT)
     meta = files.TensorReader(path).meta
@@ -225,7 +216,7 @@ def test_a_network_for_images_of_another_size_is_refused(tmp_path, experiment):
     folder = tmp_path / "vit"
     make_network(folder, VIT, make_dataset(tmp_path / "other", size_px=16))
     with pytest.raises(ResultError, match=r"images of 16 px, but .* has 8 px"):
-        gram.main(make_job(folder, experiment, chosen("gram", experiment), tmp_path / "x"))
+        open_shown(folder, experiment, chosen("gram", experiment))
 
 
 @pytest.mark.parametrize("cut", [1, 100, 5000])

@@ -8,9 +8,10 @@ import pytest
 
 from sightlines.core.errors import DiskError, ResultError
 from sightlines.core.files import write_table
-from sightlines.figures import drawing, style
-from sightlines.figures.accuracy_by_fraction import READS, draw
+from sightlines.figures import style
+from sightlines.figures.accuracy_by_fraction import draw
 from sightlines.jobs.command import Job
+from sightlines.run import figure as command
 from tests.figures import tables as synthetic
 
 CONFIG = synthetic.config()
@@ -18,20 +19,21 @@ CONFIG = synthetic.config()
 
 def job(folder, inputs):
     outputs = {"svg": [folder / "a.svg"], "png": [folder / "a.png"]}
-    return Job("draw/a", CONFIG, inputs, outputs, folder, logging.getLogger("test"))
+    log = logging.getLogger("test")
+    return Job("draw/a", CONFIG, inputs, outputs, folder, log, member="accuracy_by_fraction")
 
 
 def test_the_command_writes_both_pictures(tmp_path):
     table = tmp_path / "accuracy.csv"
     write_table(table, synthetic.accuracy(CONFIG))
-    drawing.command(READS, draw)(job(tmp_path, {"tables": [table]}))
+    command.main(job(tmp_path, {"tables": [table]}))
     assert (tmp_path / "a.svg").read_bytes().rstrip().endswith(b"</svg>")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(ResultError, match=r"not among the inputs: accuracy\.csv"):
-        drawing.command(READS, draw)(job(tmp_path, {}))
+        command.main(job(tmp_path, {}))
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
@@ -47,10 +49,10 @@ def test_run_by_hand_without_pyplot_or_torch(tmp_path):
     write_table(tmp_path / "accuracy.csv", synthetic.accuracy(CONFIG))
     code = (
         "import runpy, sys\n"
-        "runpy.run_module('sightlines.figures.accuracy_by_fraction', run_name='__main__')\n"
+        "runpy.run_module('sightlines.run.figure', run_name='__main__')\n"
         "assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
-    command = [sys.executable, "-c", code, "--config", json.dumps(CONFIG)]
+    command = [sys.executable, "-c", code, "accuracy_by_fraction", "--config", json.dumps(CONFIG)]
     command += ["--input", "accuracy.csv", "accuracy.csv", "--output", "svg", "a.svg"]
     command += ["--output", "png", "a.png", "--log", "logs/draw/a.log"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

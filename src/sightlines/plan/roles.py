@@ -1,0 +1,201 @@
+"""Which network of an experiment plays which role: the one place that decides it.
+
+The planner asks for dumps by role, measures pair networks by role, and figures, claims and the page
+show and judge networks by role; that all of them mean the same network is decided here. Pure
+functions of the networks, in the config's order, and of the architectures: the models' settings
+as `architectures.described` gives them.
+
+The rules (docs/protocols.md, "Networks by role"):
+
+* A model's *full* network is its first one on all images.
+* Its *control* is its untrained network of the full network's seed, else its first untrained one:
+  so that the two differ by training and, where there is a choice, by nothing else.
+* *Plain* models have a full network, and all their skips; *main* ones are those of the paper's
+  main figures.
+* A network is held against another model's of the *same seed*, else against that model's full one.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sightlines.plan.architectures import POOL, SKIPS, lacks_skips, twins
+from sightlines.plan.networks import FULL, UNTRAINED, Network, per_cent
+
+Architectures = Mapping[str, Mapping[str, Any]]
+WORDS = ("all", "plain", "compared", "first_seed", "main")
+"""What a dump's NETWORKS may ask for; see `chosen`."""
+
+
+# -- one model's networks ---------------------------------------------------------------------
+
+
+def models(networks: Iterable[Network]) -> list[str]:
+    """Models in the networks' order, each once."""
+    return list(dict.fromkeys(n.model for n in networks))
+
+
+def on(networks: Iterable[Network], model: str, fraction: str) -> list[Network]:
+    """A model's networks on one fraction, one a seed; of untrained ones the control first."""
+    networks = list(networks)
+    own = [n for n in networks if n[:2] == (model, fraction)]
+    if fraction == UNTRAINED and (full := full_network(networks, model)):
+        own.sort(key=lambda n: n.seed != full.seed)
+    return own
+
+
+def full_network(networks: Iterable[Network], model: str) -> Network | None:
+    """A model's first network on all images; None where there is none."""
+    return next((n for n in networks if n[:2] == (model, FULL)), None)
+
+
+def control(networks: Iterable[Network], model: str) -> Network | None:
+    """A model's untrained control: with its full network's seed, if there is such a one."""
+    return next(iter(on(networks, model, UNTRAINED)), None)
+
+
+def same_seed(networks: Iterable[Network], model: str, like: Network) -> Network | None:
+    """A model's network on all images with another network's seed, or else its first."""
+    own = on(networks, model, FULL)
+    return next((n for n in own if n.seed == like.seed), next(iter(own), None))
+
+
+def other_seeds(networks: Iterable[Network], network: Network) -> list[Network]:
+    """Networks that differ from one in their seed alone."""
+    return [n for n in on(networks, *network[:2]) if n != network]
+
+
+def less_data(networks: Iterable[Network], model: str) -> list[str]:
+    """Fractions below 100 % on which a model is trained, smallest first."""
+    own = {n.fraction for n in networks if n.model == model}
+    return sorted((f for f in own if 0 < per_cent(f) < 100), key=per_cent)
+
+
+def first_seeds(networks: Iterable[Network]) -> list[Network]:
+    """Of each model and fraction the first network; of the untrained ones the control."""
+    networks = list(networks)
+    pairs = dict.fromkeys(n[:2] for n in networks)
+    first = {on(networks, *pair)[0] for pair in pairs}
+    return [n for n in networks if n in first]
+
+
+# -- models by role -----------------------------------------------------------------------------
+
+
+def trained_models(networks: Iterable[Network]) -> list[str]:
+    """Models with a network on all images."""
+    return models(n for n in networks if n.fraction == FULL)
+
+
+def plain_models(networks: Iterable[Network], architectures: Architectures) -> list[str]:
+    """Models with a network on all images whose blocks have all their skips."""
+    return [m for m in trained_models(networks) if not lacks_skips(architectures.get(m, {}))]
+
+
+def main_models(networks: Iterable[Network], architectures: Architectures) -> list[str]:
+    """Plain models of the paper's main figures: ViTs with a class token, ResNets and the like.
+
+    Pooled ViTs stand in only where no model has a class token; Mixers, which have figures of their
+    own, only where there is nothing else.
+    """
+    plain = plain_models(networks, architectures)
+    read_out = {m: _read_out(architectures.get(m, {})) for m in plain}
+    pooled = {m for m in plain if read_out[m] == "gap"}
+    has_class_token = "cls" in read_out.values()
+    left_out = {m for m in plain if architectures.get(m, {}).get("family") == "mixer"}
+    left_out |= pooled if has_class_token else set()
+    return [m for m in plain if m not in left_out] or plain
+
+
+def of_kind(
+    networks: Iterable[Network], architectures: Architectures, family: str = "", pool: str = ""
+) -> list[str]:
+    """Plain models of one family, read out in one way; the empty word is for any."""
+    return [
+        m
+        for m in plain_models(networks, architectures)
+        if family in ("", architectures.get(m, {}).get("family"))
+        and pool in ("", _read_out(architectures.get(m, {})))
+    ]
+
+
+def _read_out(settings: Mapping[str, Any]) -> str:
+    """What a model classifies: ``cls`` for a ViT of which nothing else is told."""
+    return str(settings.get("pool", "cls" if settings.get("family") == "vit" else ""))
+
+
+def class_token_first(models: Sequence[str], architectures: Architectures) -> list[str]:
+    """Those of some models that have all their skips; with a class token, where there are such."""
+    whole = [m for m in models if not lacks_skips(architectures.get(m, {}))]
+    with_token = [m for m in whole if architectures.get(m, {}).get("pool", "cls") == "cls"]
+    return with_token or whole
+
+
+def skipless_pairs(
+    networks: Iterable[Network], architectures: Architectures
+) -> list[tuple[str, str]]:
+    """Each trained model that lacks skips, with its trained twin that has them all."""
+    trained = trained_models(networks)
+    return [
+        (lacking, intact)
+        for lacking in trained
+        for intact in twins(architectures, lacking, SKIPS)
+        if lacks_skips(architectures.get(lacking, {}))
+        and not lacks_skips(architectures[intact])
+        and intact in trained
+    ]
+
+
+def pooled_pairs(
+    networks: Iterable[Network], architectures: Architectures
+) -> list[tuple[str, str]]:
+    """Each ViT with a class token, and each that differs from it by mean pooling alone."""
+    networks = list(networks)
+    pooled = of_kind(networks, architectures, "vit", "gap")
+    return [
+        (model, twin)
+        for model in of_kind(networks, architectures, "vit", "cls")
+        for twin in twins(architectures, model, POOL)
+        if twin in pooled
+    ]
+
+
+# -- what is dumped -----------------------------------------------------------------------------
+
+
+def chosen(
+    word: str,
+    networks: Iterable[Network],
+    architectures: Architectures,
+    public: Collection[str] = (),
+) -> list[Network]:
+    """Networks by a word of the dumps.
+
+    Args:
+        word: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones on
+            all images and the untrained; ``first_seed``, of those each model's first, and its
+            control; ``main``, of those the ones of the main models.
+        networks: All of the experiment, in the config's order.
+        architectures: The models' settings.
+        public: Models that another library builds: Mixers among them count as main ones, since the
+            figures of Mixers are about the paper's own.
+
+    Raises:
+        KeyError: no such word.
+    """
+    networks = list(networks)
+    if word not in WORDS:
+        raise KeyError(f"no networks are called {word!r}; NETWORKS is one of {', '.join(WORDS)}")
+    if word == "all":
+        return networks
+    plain = [n for n in networks if not lacks_skips(architectures.get(n.model, {}))]
+    if word == "plain":
+        return plain
+    compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
+    if word == "compared":
+        return compared
+    first = first_seeds(compared)
+    if word == "first_seed":
+        return first
+    main = {*main_models(networks, architectures)}
+    main |= {m for m in public if architectures.get(m, {}).get("family") == "mixer"}
+    return [n for n in first if n.model in main] or first

@@ -1,0 +1,29 @@
+"""Command: holds an experiment's tables against every claim of the paper."""
+
+from pathlib import Path
+
+from sightlines.claims.evidence import Evidence
+from sightlines.claims.judge import case_table, claim_table, judge_all
+from sightlines.core.files import write_table
+from sightlines.jobs.command import Job, run
+from sightlines.plan.table_schemas import written
+from sightlines.results.opening import Opened
+from sightlines.results.tables import joined
+
+
+def main(job: Job) -> None:
+    """Judge all claims and write both tables of verdicts."""
+    evidence = Evidence(job.config, Opened(job.inputs.get("tables", [])))
+    verdicts = judge_all(evidence)
+    for verdict in verdicts:
+        job.log.info(f"{verdict.claim.id}: {verdict.word}, {verdict.because}")
+    tables = {
+        "claims.csv": claim_table(verdicts, evidence),
+        "claim_cases.csv": case_table(verdicts),
+    }
+    for name, schema in written("claims", "judge").items():
+        write_table(job.output(Path(name).stem), joined(tables[name], schema))
+
+
+if __name__ == "__main__":
+    run(main)

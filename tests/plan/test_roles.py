@@ -1,0 +1,84 @@
+"""Which network plays which role, and that figures, claims and dumps mean the same one."""
+
+import pytest
+
+from sightlines.plan import roles
+from sightlines.plan.networks import Network
+
+VIT = {"family": "vit", "pool": "cls", "width": 24, "skipless_block": -1, "skipless": "both"}
+GAP = VIT | {"pool": "gap"}
+BARE = VIT | {"skipless_block": 1}
+RESNET = {"family": "resnet", "units": [2, 2]}
+MIXER = {"family": "mixer", "width": 24}
+KNOWN = {"vit": VIT, "gap": GAP, "bare": BARE, "resnet": RESNET, "mixer": MIXER}
+
+
+def networks(*slugs):
+    return [Network.parse(slug) for slug in slugs]
+
+
+def on_all(*models):
+    return networks(*(f"{m}/f100/s0" for m in models))
+
+
+def slugs(found):
+    return [n.slug for n in found]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (["m/f000/s1", "m/f100/s0", "m/f000/s0"], "m/f000/s0"),
+        (["m/f000/s0", "m/f000/s1", "m/f100/s1", "m/f100/s0"], "m/f000/s1"),
+        (["m/f000/s2", "m/f000/s1", "m/f100/s0"], "m/f000/s2"),
+        (["m/f000/s1", "m/f000/s0"], "m/f000/s1"),
+        (["other/f000/s0", "m/f100/s0"], None),
+    ],
+)
+def test_the_control_has_the_seed_of_the_full_network_if_any_has(own, expected):
+    found = roles.control(networks(*own), "m")
+    assert (found and found.slug) == expected
+
+
+def test_networks_of_one_model():
+    own = networks("m/f000/s1", "m/f030/s0", "m/f100/s1", "m/f010/s1", "m/f100/s0", "m/f000/s0")
+    assert roles.models([*own, *on_all("vit")]) == ["m", "vit"]
+    assert roles.full_network(own, "m").slug == "m/f100/s1"
+    assert slugs(roles.on(own, "m", "f100")) == ["m/f100/s1", "m/f100/s0"]
+    assert roles.less_data(own, "m") == ["f010", "f030"]
+    assert slugs(roles.other_seeds(own, Network("m", "f100", "s1"))) == ["m/f100/s0"]
+    like = Network("other", "f010", "s0")
+    assert roles.same_seed(own, "m", like).slug == "m/f100/s0"
+    assert roles.same_seed(own, "m", like._replace(seed="s9")).slug == "m/f100/s1"
+    assert roles.same_seed(own, "other", like) is None
+
+
+def test_first_seeds_have_the_control_of_the_full_network():
+    own = networks("m/f000/s0", "m/f000/s1", "m/f100/s1", "m/f100/s0", "m/f010/s0", "m/f010/s1")
+    assert slugs(roles.first_seeds(own)) == ["m/f000/s1", "m/f100/s1", "m/f010/s0"]
+
+
+def test_models_by_role():
+    own = [*on_all(*KNOWN), Network("untrained", "f000", "s0")]
+    assert roles.trained_models(own) == list(KNOWN)
+    assert roles.plain_models(own, KNOWN) == ["vit", "gap", "resnet", "mixer"]
+    assert roles.main_models(own, KNOWN) == ["vit", "resnet"]
+    assert roles.main_models(on_all("gap", "mixer", "bare"), KNOWN) == ["gap"]
+    assert roles.main_models(on_all("mixer", "bare"), KNOWN) == ["mixer"]
+    assert roles.main_models(on_all("bare"), KNOWN) == []
+    assert roles.of_kind(own, KNOWN, "vit", "cls") == ["vit"]
+    assert roles.of_kind(own, KNOWN, "vit") == ["vit", "gap"]
+    assert roles.class_token_first(["gap", "vit", "bare"], KNOWN) == ["vit"]
+    assert roles.class_token_first(["gap", "bare"], KNOWN) == ["gap"]
+    assert roles.skipless_pairs(own, KNOWN) == [("bare", "vit")]
+    assert roles.skipless_pairs(on_all("bare", "resnet"), KNOWN) == []
+    assert roles.pooled_pairs(own, KNOWN) == [("vit", "gap")]
+    assert roles.pooled_pairs(on_all("vit"), KNOWN) == []
+
+
+def test_words_of_dumps_choose_public_mixers_too():
+    own = on_all("vit", "mixer", "resnet")
+    assert slugs(roles.chosen("main", own, KNOWN)) == ["vit/f100/s0", "resnet/f100/s0"]
+    assert roles.chosen("main", own, KNOWN, public=["mixer"]) == own
+    with pytest.raises(KeyError, match="NETWORKS is one of all, plain"):
+        roles.chosen("mian", own, KNOWN)
