@@ -343,3 +343,25 @@ def test_no_member_reaches_the_frame_or_all_members(folder):
         found = {r.module.partition(".")[2] for r in reached(*roots)}
         assert not [m for m in found if m.startswith(("jobs.", "run.", "sharing."))]
         assert len(found & every) < 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        ("how far", "how near", False),
+        ("Rows of a toy", "A toy", False),
+        ('"px"', '"mm"', False),
+        ('"float"', '"float32"', True),
+        ('"distance"', '"length"', True),
+        (', "optional"', "", True),
+    ],
+)
+def test_of_a_table_s_schema_names_and_types_count(package, before, after, counts):
+    (package / "alone.py").write_text(
+        'TABLES = {"toy.csv": {"about": "Rows of a toy", "row": "row", "columns": ('
+        '("distance", "float", "px", "how far", "optional"), "block")}}\n'
+    )
+    module.forget()
+    first = code_digest("toy.alone:TABLES")
+    edit(package, "alone", before, after)
+    assert (digest("toy.alone:TABLES") != first) == counts

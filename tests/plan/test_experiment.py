@@ -10,8 +10,9 @@ from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
 from sightlines.plan.config import FOLDER, complete
-from sightlines.plan.experiment import TRANSFER_READS, Experiment, as_json
+from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
+from sightlines.plan.recordings import TRANSFER_KINDS
 from sightlines.results import selecting
 from tests.workflow.conftest import snakemake
 
@@ -99,7 +100,7 @@ def test_without_tasks_nothing_is_read_of_them():
     assert alone.tasks == []
     for measure in ("estimator", "probes"):
         reads = alone.inputs("measures", measure)
-        assert [reads[name] for name in reads if name in TRANSFER_READS] == [[]]
+        assert [reads[name] for name in reads if name in TRANSFER_KINDS] == [[]]
     assert "finetuning" not in alone.measures and "figG1_finetuning" not in alone.figures
     assert "figF_probes_other_datasets" not in alone.figures
     assert "figF_probes_other_datasets" in opened().figures
@@ -335,7 +336,7 @@ def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
     for measure in registry.members("measures"):
         reads = registry.declarations("measures", measure)["READS"]
         same = alone.slice_measure(measure) == experiment.slice_measure(measure)
-        assert same != bool(set(reads) & set(TRANSFER_READS)), measure
+        assert same != bool(TRANSFER_KINDS.keys() & set(reads)), measure
     assert alone.slice_train(network) == experiment.slice_train(network)
 
 

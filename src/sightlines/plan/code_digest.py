@@ -115,6 +115,23 @@ def defines(module: str, name: str) -> bool:
     return read is not None and name in read["names"]
 
 
+def used_by(module: str) -> list[str]:
+    """Roots for all that a module of the frame uses of what computes: what opens and writes files.
+
+    The registry is left out: what it loads is a root of its own.
+    """
+    read = _read(module)
+    found: dict[str, None] = {}
+    for piece in [p for d in (read or {"definitions": []})["definitions"] for p in d["pieces"]]:
+        if isinstance(piece, list) and piece[0] == USE:
+            used = _resolve(piece[1], piece[2], tuple(piece[3]))
+            if used.node is None or used.module in (module, f"{PACKAGE.name}.plan.registry"):
+                continue
+            is_definition = used.node.kind == "definition"
+            found[_label(used.node) if is_definition else used.module] = None
+    return list(found)
+
+
 class _Walk:
     """Follows names from the roots."""
 

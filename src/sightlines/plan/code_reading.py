@@ -9,6 +9,7 @@ it might have an effect. Names that stand for other definitions are kept apart, 
 
 import ast
 import builtins
+import copy
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +45,9 @@ FRAME = (
 )
 """Modules and folders that carry jobs and compute nothing of a result: in a digest, what they
 define counts as its bare name. A corrected message must not train a network again."""
+
+SCHEMAS = ("TABLES", "SHARED")
+"""Names of the declarations of tables, of which the words for readers do not count."""
 
 LEVELS = frozenset("critical debug error exception info log warning".split())
 LOGS = frozenset("log _log logger _logger".split())
@@ -235,7 +239,7 @@ class _Module:
 
     def _definition(self, node: ast.stmt, bound: list[str]) -> dict[str, Any]:
         writer = _Writer(self)
-        writer.node(node)
+        writer.node(_Layout().visit(copy.deepcopy(node)) if bound[0] in SCHEMAS else node)
         first, last = _lines(node)
         own = {name for name, binding in self.names.items() if binding[0] != "import"}
         found: dict[str, Any] = {
@@ -270,6 +274,29 @@ class _Module:
                 if target is not None and self.is_ours(target[0]):
                     found["calls"].append(target)
         return found
+
+
+class _Layout(ast.NodeTransformer):
+    """Leaves of tables' schemas what their bytes follow from: names, types, what may be absent.
+
+    Units and meanings are for readers (`plan.table_schemas`).
+    """
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
+        """A column without its unit and its meaning."""
+        if len(node.elts) >= 4 and all(isinstance(each, ast.Constant) for each in node.elts):
+            del node.elts[2:4]
+        return self.generic_visit(node)
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        """A table without what it is about and what a row is."""
+        pairs = [
+            (key, value)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if not (isinstance(key, ast.Constant) and key.value in ("about", "row"))
+        ]
+        node.keys, node.values = [key for key, _ in pairs], [value for _, value in pairs]
+        return self.generic_visit(node)
 
 
 class _Scope:
@@ -566,7 +593,8 @@ class _Writer:
         if target and ".".join([target[0], target[1]]) == registry and len(target[2]) == 1:
             target = [registry, target[2][0], []]
         chooses = target is not None and target[0] == registry and target[1]
-        if chooses in ("load", "declarations") and self.module.module != registry:
+        own = (registry, f"{self.module.root}.plan.table_schemas")  # these read declarations alone
+        if chooses in ("load", "declarations") and self.module.module not in own:
             first = node.args[0] if node.args else None
             folder = first.value if isinstance(first, ast.Constant) else "*"
             self.pieces.append([MEMBERS, folder, chooses == "load"])

@@ -9,37 +9,22 @@ stage runs: all that such a module defines is a root.
 from collections.abc import Iterable, Iterator
 
 from sightlines.plan import registry
-from sightlines.plan.code_digest import defines, exists
+from sightlines.plan.code_digest import defines, exists, used_by
+from sightlines.plan.recordings import TRANSFER_KINDS
 
 DECLARED = {"measures": "measure", "dumps": "record", "figures": "draw"}
 """The function that a module of each folder holds, unless it is a command with a `main`."""
 TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS")
 """What the report says of a figure: no part of the figure itself."""
-AROUND = {
-    "measures": (
-        "core.files:read_json",
-        "core.files:write_table",
-        "core.files:write_tensor_file",
-        "results.tables:joined",
-        "results.tables:read_checked",
-    ),
-    "dumps": ("core.devices:prepare", "core.files:write_tensor_file", "dumps.network"),
-    "figures": ("figures.style", "results.opening:Opened"),
-    "claims": (
-        "claims.evidence:Evidence",
-        "core.files:write_table",
-        "results.opening:Opened",
-        "results.tables:joined",
-    ),
-    "report": (
-        "core.files:read_json",
-        "report.records:read_records",
-        "results.tables:read_checked",
-    ),
+RUNNERS = {
+    "measures": "measure",
+    "dumps": "dump",
+    "figures": "figure",
+    "claims": "claims",
+    "report": "report",
 }
-"""What the runner of a folder opens inputs and writes outputs with."""
-OF_OTHER_TASKS = {"transfer_features": "features", "other_gram": "gram", "tuned_gram": "gram"}
-"""Dumps of other tasks -> their kind."""
+"""The module below `run` that opens a folder's inputs and writes its outputs: it is in no digest,
+but all that it uses of what computes is."""
 
 
 def stage_roots(
@@ -56,11 +41,11 @@ def stage_roots(
     folder, _, name = stage.partition(".")
     entry = next((n for n in ("main", DECLARED.get(folder, "")) if _is_there(f"{stage}:{n}")), "")
     roots = [f"{stage}:{entry}" if entry else stage]
-    if entry != "main":
-        roots += AROUND.get(folder, ())
-    if folder == "measures":
-        roots += _opened(name)
-        roots += [f"{stage}:{table}" for table in ("TABLES", "FILES")]
+    if folder in RUNNERS and entry != "main":
+        roots += [root.removeprefix(_full("")) for root in used_by(_full(f"run.{RUNNERS[folder]}"))]
+        if folder == "measures":
+            roots += _opened(name)
+            roots += [f"{stage}:{table}" for table in ("TABLES", "FILES")]
     if folder == "report":
         roots += [f"figures.{figure}:{text}" for figure in figures for text in TEXTS]
     if folder == "claims":
@@ -75,7 +60,7 @@ def stage_roots(
 def _opened(measure: str) -> Iterator[str]:
     """What opens the dumps that a measure reads."""
     for read in registry.declarations("measures", measure)["READS"]:
-        kind = OF_OTHER_TASKS.get(read, read)
+        kind = TRANSFER_KINDS.get(read, read)
         if exists(_full(f"dumps.{kind}")):
             reader = registry.declarations("dumps", kind).get("READER", "dumps.reading")
             yield reader.removeprefix(_full(""))

@@ -19,15 +19,12 @@ from sightlines.plan.config import Config, load, networks
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network
-from sightlines.plan.recordings import Recording, recordings
+from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
 from sightlines.plan.table_schemas import written
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
-TRANSFER_READS = ("transfer_features", "other_gram", "tuned_gram", "tuned_predictions")
-"""What measures read of other tasks: features on their images, Grams on their images, and Grams
-and predictions of the networks that were trained further on them."""
 GIVEN = ("networks", "seed", "tasks")
-"""What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_READS also
+"""What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_KINDS also
 the tasks, each with its domain."""
 ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
 SPLIT_KEYS = {
@@ -186,7 +183,7 @@ class Experiment:
             return [f"{self.folder}/tables/{read}"]
         if read == "pixels":
             return [self.pixels]
-        if read in TRANSFER_READS:
+        if read in TRANSFER_KINDS:
             return [path for task in self.tasks for path in self._transferred(task, read)]
         return [self.dump(read, n) for n in self.dumped(read)]
 
@@ -308,7 +305,7 @@ class Experiment:
             "seed": self.config["seed"],
             **{key: known[key] for key in declared.get("USES", ()) if key not in GIVEN},
         }
-        if set(declared["READS"]) & set(TRANSFER_READS):
+        if set(declared["READS"]) & TRANSFER_KINDS.keys():
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         return cut
 

@@ -10,6 +10,15 @@ from typing import NamedTuple
 
 from sightlines.plan import registry
 
+TRANSFER_KINDS = {
+    "transfer_features": "features",
+    "other_gram": "gram",
+    "tuned_gram": "gram",
+    "tuned_predictions": "predictions",
+}
+"""What measures read of other tasks -> the kind of dump that it is: features on their images, Grams
+on their images, and Grams and outputs of the networks that were trained further on them."""
+
 
 class Recording(NamedTuple):
     """Dumps of one kind that one rule makes, one a network.

@@ -11,7 +11,7 @@ called with keywords: one for each of READS, named without its ending, and one f
 | `pixels` | the reader of the reference images' own Grams |
 | a table | the data frame |
 | `history.csv`, `card.json` | network -> data frame, or entries of the file |
-| dumps of other tasks (`plan.experiment.TRANSFER_READS`) | task -> readers |
+| dumps of other tasks (`plan.recordings.TRANSFER_KINDS`) | task -> readers |
 
 `measure` returns for each of TABLES a data frame, or an iterable of frames to be put together, and
 for each of FILES a `TensorFile`. An iterable is gone through while it is written, so that no two
@@ -32,18 +32,12 @@ from sightlines.jobs.command import Job, run
 from sightlines.plan import registry
 from sightlines.plan.experiment import MODEL_FILES
 from sightlines.plan.networks import Network
+from sightlines.plan.recordings import TRANSFER_KINDS
 from sightlines.plan.table_schemas import Schema, written
 from sightlines.results.tables import SchemaError, joined, read_checked
 
 PIXELS = "pixels/f000/s0"
 """What the Grams of the reference images say in place of a network."""
-TRANSFER_KINDS = {
-    "transfer_features": "features",
-    "other_gram": "gram",
-    "tuned_gram": "gram",
-    "tuned_predictions": "predictions",
-}
-"""Dumps of other tasks -> their kind."""
 SHOWN_OWN_IMAGES = "tuned_gram"
 """Of these the ones whose networks were shown the experiment's own reference images."""
 

@@ -156,36 +156,33 @@ def config_changes(before: Any, now: Any) -> str:
 
 
 def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Which definitions changed, by their files.
+    """Which definitions changed, by their files."""
+    named = [
+        f"{file} ({_some(names)})" if names else file
+        for file, names in _changed(before, now).items()
+    ]
+    return f"code changed: {_some(named)}" if named else "its code changed"
 
-    What an older version made is known by modules, which cannot be compared.
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Files that differ between two digests.
+
+    None where either is not known, or known by modules alone, as an older version wrote them.
     """
+    return list(_changed(before, now))
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, list[str]]:
+    """Files that differ, each with the definitions that do; other statements have no name."""
+    if not before or not all(":" in part for part in before):
+        return {}
     files: dict[str, list[str]] = {}
     for part in sorted({*before, *now}):
         if before.get(part) != now.get(part):
             module, _, name = part.partition(":")
-            files.setdefault(module, []).append(name)
-    if not before or not files or not all(":" in part for part in before):
-        return "its code changed"
-    return f"code changed: {_some([_named(module, names) for module, names in files.items()])}"
-
-
-def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Files whose definitions differ between two digests; none where one is known by modules."""
-    if not all(":" in part for part in before):
-        return []
-    changed = [part for part in {*before, *now} if before.get(part) != now.get(part)]
-    return sorted({_file(part.partition(":")[0]) for part in changed})
-
-
-def _named(module: str, names: list[str]) -> str:
-    """A file with what changed in it: of statements that define nothing, no name."""
-    told = [name for name in names if name]
-    return f"{_file(module)}{f' ({_some(told)})' if told else ''}"
-
-
-def _file(module: str) -> str:
-    return f"src/{module.replace('.', '/')}.py"
+            names = files.setdefault(f"src/{module.replace('.', '/')}.py", [])
+            names += [name] if name else []
+    return files
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
