@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 from sightlines.core.seeds import generator
-from sightlines.measures.localisation_scores import interior, ranks, z_scores
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import settings
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.jackknife import ALL
+from sightlines.stats.localisation_scores import interior, ranks, z_scores
 
 SCORES = ("cka", "less_baseline", "deconfounded")
 

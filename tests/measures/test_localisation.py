@@ -7,8 +7,8 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import write_tensors
 from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.measures import localisation
-from sightlines.measures import localisation_scores as scores
 from sightlines.results.tables import COLUMNS
+from sightlines.stats import localisation_scores as scores
 from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song, hsic_song
 from tests.rounding import assert_rounded, rounded
@@ -286,18 +286,6 @@ def test_small_grids_have_scores_or_none(tmp_path, grid):
     assert math.isnan(row["z"]) == (cells == 1)
     assert row["rank_1_share"] == 1
     assert math.isnan(row["interior_cka"]) == (grid != (3, 3))
-
-
-def test_interior_border_and_corners():
-    assert np.flatnonzero(scores.interior((3, 4))).tolist() == [5, 6]
-    assert scores.interior((2, 5)).all() and scores.border((2, 5)).all()
-    assert scores.corners((3, 4)) == [0, 3, 8, 11] and scores.corners((1, 3)) == [0, 2]
-
-
-def test_tied_patches_do_not_push_the_own_patch_down():
-    maps = np.array([[[1.0, 1, 0], [1, 0, 0], [2, 1, 3]]])
-    assert scores.ranks(maps).tolist() == [[1, 2, 1]]
-    assert np.isnan(scores.z_scores(np.ones((1, 3, 3)))).all()
 
 
 def rows(sides, norm):

@@ -16,8 +16,8 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled
-from sightlines.measures.localisation_scores import mean_of_finite
 from sightlines.plan.networks import Network
+from sightlines.stats.localisation_scores import mean_of_finite
 
 READS = ("localisation.parquet", "localisation_margins.parquet", "layers.csv", "accuracy.csv")
 

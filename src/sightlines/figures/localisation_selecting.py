@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from sightlines.measures.localisation_scores import ranks, z_scores
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import Tables, full_network, rows_of, untrained_network
 from sightlines.stats.jackknife import ALL
+from sightlines.stats.localisation_scores import ranks, z_scores
 
 TOKENS = ((0, 0), (2 / 6, 1 / 6), (4 / 6, 2 / 6), (4 / 6, 4 / 6))
 """The paper's four tokens (row, column), as shares of its grid of 7 x 7 patches."""

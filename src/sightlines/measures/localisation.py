@@ -16,7 +16,7 @@ import pandas as pd
 
 from sightlines.core.progress import Progress
 from sightlines.dumps.localisation_reading import LocalisationDump
-from sightlines.measures import localisation_scores as scores
+from sightlines.stats import localisation_scores as scores
 from sightlines.stats.hsic import cka
 from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
 
