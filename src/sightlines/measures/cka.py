@@ -19,6 +19,7 @@ from sightlines.core.errors import ConfigError, ResultError
 from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump
+from sightlines.plan import roles
 from sightlines.plan.networks import FULL, Network
 from sightlines.stats import hsic
 from sightlines.stats.hsic import cka
@@ -262,23 +263,18 @@ def replicates(dumps: Sequence[GramDump], sums: Sums) -> TensorFile:
 
 
 def _judged_pairs(dumps: Sequence[GramDump]) -> Iterator[tuple[int, int]]:
+    networks = [dump.network for dump in dumps]
     for a, b in itertools.combinations_with_replacement(range(len(dumps)), 2):
-        one, other = dumps[a].network, dumps[b].network
-        if one.model == other.model or one[1:] == other[1:] or _stand_in(dumps, one, other):
+        one, other = networks[a], networks[b]
+        if one.model == other.model or one[1:] == other[1:] or _are_compared(networks, one, other):
             yield a, b
 
 
-def _stand_in(dumps: Sequence[GramDump], one: Network, other: Network) -> bool:
-    """Whether one is its model's first on all images, for a seed that this model lacks."""
-    if not one.fraction == other.fraction == FULL:
-        return False
-    seeds = {
-        model: [d.network.seed for d in dumps if d.network[:2] == (model, FULL)]
-        for model in (one.model, other.model)
-    }
-    return any(
-        own.seed == seeds[own.model][0] and theirs.seed not in seeds[own.model]
-        for own, theirs in ((one, other), (other, one))
+def _are_compared(networks: Sequence[Network], one: Network, other: Network) -> bool:
+    """Whether of two networks on all images one is what the other is held against."""
+    return one.fraction == other.fraction == FULL and (
+        one == roles.same_seed(networks, one.model, other)
+        or other == roles.same_seed(networks, other.model, one)
     )
 
 

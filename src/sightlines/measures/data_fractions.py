@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from sightlines.core.errors import ResultError
-from sightlines.plan.networks import Network
+from sightlines.plan import roles
+from sightlines.plan.networks import FULL, UNTRAINED, Network
 
 READS = ("cka.parquet", "layers.csv")
 USES = ("networks",)
@@ -34,7 +35,7 @@ TABLES = {
         ),
     },
 }
-KINDS = {"f000": "untrained", "f100": "ceiling"}
+KINDS = {UNTRAINED: "untrained", FULL: "ceiling"}
 
 
 def measure(cka: pd.DataFrame, layers: pd.DataFrame, networks: list[Network]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def compare_fractions(
     Args:
         similarity: The table cka.parquet.
         layers: The table layers.csv; block outputs are its rows of kind residual.
-        networks: In the config's order; models without a network on f100 are left out.
+        networks: In the config's order; models without one on all images are left out.
 
     Yields:
         Of each network one row a block; `kind` is fraction, ceiling or untrained.
@@ -58,12 +59,11 @@ def compare_fractions(
     Raises:
         ResultError: a pair of networks is not in `similarity`.
     """
-    references = {n.model: n for n in reversed(networks) if n.fraction == "f100"}
     blocks = layers[layers["kind"] == "residual"][["model", "layer", "block", "depth"]]
     same = similarity[similarity["layer_a"] == similarity["layer_b"]]
     pairs = dict(list(same.groupby([f"{k}_{s}" for s in "ab" for k in Network._fields])))
     for network in networks:
-        reference = references.get(network.model)
+        reference = roles.full_network(networks, network.model)
         if reference is None or network == reference:
             continue
         pair = pairs.get((*reference, *network), pairs.get((*network, *reference)))

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from sightlines.dumps.reading import GramDump
-from sightlines.plan.networks import FULL, Network
+from sightlines.plan import roles
+from sightlines.plan.networks import FULL
 from sightlines.stats import hsic
 from sightlines.stats.hsic import cka
 from sightlines.stats.jackknife import ALL, group_of, leave_one_out
@@ -38,7 +39,6 @@ TABLES = {
 }
 PARTS = (2, 4)
 """Each minibatch is cut into so many, and its images are compared within those alone."""
-COLUMNS = (*Network._fields, "check", "source", "value", "left_out")
 
 
 def measure(gram: list[GramDump], other_gram: dict[str, list[GramDump]]) -> dict[str, Any]:
@@ -48,19 +48,19 @@ def measure(gram: list[GramDump], other_gram: dict[str, list[GramDump]]) -> dict
         gram: Of each network, of which each model's first on all images is looked at.
         other_gram: Of each other task, of the networks that were shown its images.
     """
-    first: dict[str, GramDump] = {}
-    for dump in gram:
-        if dump.network.fraction == FULL:
-            first.setdefault(dump.network.model, dump)
-    rows = []
-    for dump in first.values():
+    known = {dump.network: dump for dump in gram}
+    rows: list[dict[str, Any]] = []
+    for network in roles.first_seeds(known):
+        if network.fraction != FULL:
+            continue
+        dump = known[network]
         whole = within(dump, 1)
         rows += _minibatches(dump, whole)
         for task, others in other_gram.items():
             for other in others:
                 if other.network == dump.network:
                     rows += _images(whole, task, other)
-    return {"estimator.csv": pd.DataFrame(rows, columns=list(COLUMNS))}
+    return {"estimator.csv": pd.DataFrame(rows)}
 
 
 def within(dump: GramDump, parts: int) -> np.ndarray:
@@ -96,11 +96,11 @@ def _block(packed: np.ndarray, images: int, begin: int, end: int) -> np.ndarray:
     return packed[:, inside]
 
 
-def _minibatches(dump: GramDump, whole: np.ndarray) -> list[tuple[Any, ...]]:
+def _minibatches(dump: GramDump, whole: np.ndarray) -> list[dict[str, Any]]:
     """Largest change of any pair of layers when minibatches are smaller, with its replicates."""
     size = min(dump.batch_sizes)
     return [
-        (*dump.network, "batch_size", f"{size // parts} images", _largest(*maps), left_out)
+        _row(dump, "batch_size", f"{size // parts} images", _largest(*maps), left_out)
         for parts in PARTS
         if size // parts >= 2 * hsic.MINIMUM_IMAGES
         for left_out, maps in enumerate(zip(within(dump, parts), whole, strict=True), ALL)
@@ -112,16 +112,21 @@ def _largest(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.nanmax(change)) if np.isfinite(change).any() else float("nan")
 
 
-def _images(whole: np.ndarray, task: str, other: GramDump) -> list[tuple[Any, ...]]:
+def _images(whole: np.ndarray, task: str, other: GramDump) -> list[dict[str, Any]]:
     """Correlation of the map with that of the same network shown another task's images.
 
     A replicate leaves a group out of either: the sets of images are independent.
     """
     shown = zip(whole, within(other, 1), strict=False)
     return [
-        (*other.network, "image_source", task, _correlation(*maps), left_out)
+        _row(other, "image_source", task, _correlation(*maps), left_out)
         for left_out, maps in enumerate(shown, ALL)
     ]
+
+
+def _row(dump: GramDump, check: str, source: str, value: float, left_out: int) -> dict[str, Any]:
+    place = {"check": check, "source": source, "left_out": left_out}
+    return dump.network._asdict() | place | {"value": value}
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -20,7 +20,8 @@ from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.measures.head_opinions import head_opinions
 from sightlines.measures.head_sums import HeadSums, add_heads, subset_cka, subset_distance_px
-from sightlines.plan.networks import Network, per_cent
+from sightlines.plan import roles
+from sightlines.plan.networks import Network
 from sightlines.stats.jackknife import ALL, warn_of_few
 
 READS = ("heads", "attention", "gram", "pixels")
@@ -96,13 +97,9 @@ def measure(
 
 def partners(vit: Network, resnets: list[GramDump]) -> list[GramDump]:
     """Of each ResNet the one trained on all images, if possible with the ViT's seed."""
-    found: dict[str, GramDump] = {}
-    for dump in resnets:
-        if per_cent(dump.network.fraction) == 100:
-            first = found.setdefault(dump.network.model, dump)
-            if dump.network.seed == vit.seed != first.network.seed:
-                found[dump.network.model] = dump
-    return list(found.values())
+    known = {dump.network: dump for dump in resnets}
+    chosen = (roles.same_seed(known, model, vit) for model in roles.trained_models(known))
+    return [known[network] for network in chosen if network]
 
 
 def lower_units(layers: list[dict[str, Any]]) -> dict[int, int]:

@@ -41,10 +41,6 @@ TABLES = {
 PROCRUSTES_MINIBATCHES = 4
 """Procrustes costs n³ a pair and minibatch, so it is a mean over the first four."""
 BUDGET_BYTES = 128 * 2**20
-COLUMNS = [
-    *(f"{key}_{side}" for side in "ab" for key in ("model", "fraction", "seed", "layer")),
-    *("index", "value", "shuffled"),
-]
 
 
 @runtime_checkable
@@ -293,10 +289,12 @@ def pair_table(pairs: Sequence[Pair], sums: Sums) -> pd.DataFrame:
         cells = np.array(list(_cells(a, b, matching)), int).reshape(-1, 4)
         for index, (value, shuffled) in found.items():
             at = (cells[:, 2], cells[:, 3])
-            values = (index, value[at], shuffled[at])
-            row = (*a.dump.network, cells[:, 0], *b.dump.network, cells[:, 1], *values)
-            parts.append(pd.DataFrame(dict(zip(COLUMNS, row, strict=True))))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+            columns = {"index": index, "value": value[at], "shuffled": shuffled[at]}
+            for name, side, layers in (("a", a, cells[:, 0]), ("b", b, cells[:, 1])):
+                columns |= {f"{k}_{name}": v for k, v in side.dump.network._asdict().items()}
+                columns[f"layer_{name}"] = layers
+            parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _cells(a: Side, b: Side, matching: bool) -> Iterator[tuple[int, int, int, int]]:
