@@ -14,6 +14,7 @@ from sightlines.jobs import liveness
 from sightlines.jobs.start import FOLDER
 from sightlines.jobs.warm import LIBRARIES
 from sightlines.plan import registry
+from sightlines.plan.code_roots import RUNNERS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no warm process")
 
@@ -107,6 +108,10 @@ LOADED_LATER = {  # and torch, by which networks are shown a dataset that a job 
 }
 
 
+CODE = {f"sightlines.run.{runner}": f"sightlines.{folder}" for folder, runner in RUNNERS.items()}
+"""Runner -> the folder whose code it runs."""
+
+
 def imported_from_outside(kind):
     """Every library that the code of a kind of job imports, inside of functions too."""
     found, waiting = set(), [kind]
@@ -132,9 +137,10 @@ def imported_from_outside(kind):
     return found
 
 
-@pytest.mark.parametrize("kind", [k for k in LIBRARIES if not k.startswith("sightlines.run")])
-def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(kind):
-    command = [sys.executable, "-c", LOADED, f"{kind}.one"]
+@pytest.mark.parametrize("runner", LIBRARIES)
+def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(runner):
+    kind = CODE.get(runner, runner)
+    command = [sys.executable, "-c", LOADED, runner]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     threads, has_gpu, loaded = json.loads(done.stdout)
     assert (threads, has_gpu) == (1, False)

@@ -50,13 +50,9 @@ PAGE = ("jinja2", "scipy.special")
 LIBRARIES = {
     "sightlines.datasets": IMAGES,
     "sightlines.training": NETWORKS,
-    "sightlines.dumps": NETWORKS,
     "sightlines.run.dump": NETWORKS,
-    "sightlines.figures": DRAWING,
     "sightlines.run.figure": DRAWING,
-    "sightlines.claims": JUDGING,
     "sightlines.run.claims": JUDGING,
-    "sightlines.report": PAGE,
     "sightlines.run.report": PAGE,
 }
 """Beginning of a job's module -> what such jobs use besides; none of it starts a thread."""
