@@ -13,7 +13,7 @@ from sightlines.plan.code_digest import defines, exists, used_by
 from sightlines.plan.recordings import TRANSFER_KINDS
 
 DECLARED = {"measures": "measure", "dumps": "record", "figures": "draw"}
-"""The function that a module of each folder holds, unless it is a command with a `main`."""
+"""The function that a module of each folder holds; a command's is `main`."""
 TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS")
 """What the report says of a figure: no part of the figure itself."""
 RUNNERS = {
@@ -39,9 +39,9 @@ def stage_roots(
         figures: Names of the figures on the page that it writes.
     """
     folder, _, name = stage.partition(".")
-    entry = next((n for n in ("main", DECLARED.get(folder, "")) if _is_there(f"{stage}:{n}")), "")
-    roots = [f"{stage}:{entry}" if entry else stage]
-    if folder in RUNNERS and entry != "main":
+    function = f"{stage}:{DECLARED.get(folder, 'main')}"
+    roots = [function if _is_there(function) else stage]
+    if folder in RUNNERS:
         roots += [root.removeprefix(_full("")) for root in used_by(_full(f"run.{RUNNERS[folder]}"))]
         if folder == "measures":
             roots += _opened(name)
@@ -62,8 +62,7 @@ def _opened(measure: str) -> Iterator[str]:
     for read in registry.declarations("measures", measure)["READS"]:
         kind = TRANSFER_KINDS.get(read, read)
         if exists(_full(f"dumps.{kind}")):
-            reader = registry.declarations("dumps", kind).get("READER", "dumps.reading")
-            yield reader.removeprefix(_full(""))
+            yield registry.declarations("dumps", kind)["READER"].removeprefix(_full(""))
 
 
 def _is_there(root: str) -> bool:
