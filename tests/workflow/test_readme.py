@@ -22,7 +22,8 @@ def commands(text):
 
 
 def test_every_link_leads_somewhere():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "workflow/config/README.md"]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "workflow/config/README.md"]
+    pages += [ROOT / "results/README.md", ROOT / ".github/CONTRIBUTING.md"]
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -75,5 +76,7 @@ def test_the_tree_of_the_readme_is_the_tree():
     names = re.findall(r"^    ([\w./]+)  ", tree, re.M)
     assert {"Snakefile", "data.dvc", "results/"} <= set(names)
     assert [name for name in names if not (ROOT / name).exists()] == []
+    own = re.findall(r"^      (\w+)/  ", tree, re.M)
+    assert sorted(own) == sorted(p.parent.name for p in registry.PACKAGE.glob("*/__init__.py"))
     for folder in registry.MARKS:
         assert f"{folder}/" in README
