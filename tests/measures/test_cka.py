@@ -25,7 +25,7 @@ from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
 
-WRITES = [*cka.TABLES, *cka.FILES]
+WRITTEN = [*cka.TABLES, *cka.FILES]
 RAGGED = [31, 31, 31, 31, 31, 31, 31, 31, 5]
 
 
@@ -232,14 +232,14 @@ def test_same_dumps_same_bytes_and_no_torch(two_networks, tmp_path):
     config = {"networks": networks, "dumped": {"gram": networks}, "seed": 0}
     written = []
     for folder in ("x", "y"):
-        outputs = [["--output", w.split(".")[0], f"{folder}/{w}"] for w in WRITES]
+        outputs = [["--output", w.split(".")[0], f"{folder}/{w}"] for w in WRITTEN]
         command = [
             *(sys.executable, "-c", code, "cka", "--config", json.dumps(config)),
             *("--input", "gram", *map(str, paths), "--log", f"{folder}/logs/cka.log"),
             *itertools.chain.from_iterable(outputs),
         ]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-        written.append([(tmp_path / folder / w).read_bytes() for w in WRITES])
+        written.append([(tmp_path / folder / w).read_bytes() for w in WRITTEN])
     assert written[0] == written[1]
 
 

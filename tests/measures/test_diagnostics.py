@@ -27,7 +27,7 @@ def gram_of(x):
 
 
 def write(path, minibatches, network=("vit", "f100", "s0")):
-    """A dump with the sizes of activations, as the dump command writes it."""
+    """A dump with the sizes of activations, as the recorder makes it."""
     tensors = {}
     for index, layers in enumerate(minibatches):
         tensors[f"gram.{index:03d}"] = np.stack([pack_features(x) for x in layers])

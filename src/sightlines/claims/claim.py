@@ -37,7 +37,7 @@ def from_replicates(replicates: Any) -> Reading:
     """A reading with its jackknife interval.
 
     Args:
-        replicates: [1 + groups] values in the order of `measures.jackknife.leave_one_out`.
+        replicates: [1 + groups] values in the order of `stats.jackknife.leave_one_out`.
 
     Returns:
         value ± t · standard error, with groups - 1 degrees of freedom; an interval without ends

@@ -29,7 +29,7 @@ def resampled(replicates: np.ndarray, draws: int = DRAWS) -> np.ndarray:
     drawn for every network, since all saw the same images.
 
     Args:
-        replicates: [1 + groups, ...] in the order of `measures.jackknife.leave_one_out`.
+        replicates: [1 + groups, ...] in the order of `stats.jackknife.leave_one_out`.
         draws: Number of draws.
 
     Returns:

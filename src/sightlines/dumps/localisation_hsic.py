@@ -2,7 +2,7 @@
 
 A token of a map that is finer than the grid is all positions of its cell with all channels: Grams
 of concatenated features add. Products are float32 with the features' means removed first; what is
-summed over pairs of images is float64, in the convention of `measures.hsic`: n(n-3) HSIC₁.
+summed over pairs of images is float64, in the convention of `stats.hsic`: n(n-3) HSIC₁.
 """
 
 import itertools
