@@ -13,6 +13,7 @@ from sightlines.claims.claim import (
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled, spearman
 from sightlines.plan.networks import Network
+from sightlines.stats.means import quotient
 
 READS = ("receptive_fields.parquet", "accuracy.csv")
 
@@ -63,14 +64,10 @@ def _spread(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
         )
     own, other = 1 - inside, 1 - unit_inside
     shares = [
-        _divide(_at_half(d, values), values[:, -1])
+        quotient(_at_half(d, values), values[:, -1])
         for d, values in ((depth, own), (unit_depth, other))
     ]
     return [from_replicates(v) for v in (*shares, own[:, 0] - other[:, 0])]
-
-
-def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
 
 
 def _own_patch(evidence: Evidence, vit: Network) -> list[Reading]:

@@ -16,6 +16,7 @@ from sightlines.claims.claim import (
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values, cut_ratio
 from sightlines.plan.networks import Network
+from sightlines.stats.means import quotient
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
@@ -58,11 +59,7 @@ def _ratios(evidence: Evidence, network: Network, twin: Network) -> list[Values]
     first = layers.loc[layers["block"] == _block(evidence, network), "layer"].min()
     low = layers["layer"].to_numpy() < first
     own, intact = (cut_ratio(evidence.cka(n, n), low) for n in (network, twin))
-    return [own, _share(own, intact)]
-
-
-def _share(own: Values, intact: Values) -> Values:
-    return np.divide(own, intact, out=np.full(np.shape(own), np.nan), where=intact > 0)
+    return [own, quotient(own, intact)]
 
 
 def _partition(evidence: Evidence, network: Network, twin: Network) -> list[Reading]:
@@ -108,7 +105,7 @@ def _block_ratios(evidence: Evidence, index: str, model: str, twin: str) -> list
     maps = [evidence.opinion(index, n, n) for n in (network, intact)]
     low = np.arange(len(maps[0])) < _block(evidence, network)
     ratios = [cut_ratio(m, low) for m in maps]
-    return [ratios[0], _share(*ratios)]
+    return [ratios[0], quotient(*ratios)]
 
 
 CLAIMS = (

@@ -17,7 +17,7 @@ from sightlines.claims.claim import (
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled
 from sightlines.plan.networks import Network
-from sightlines.stats.localisation_scores import mean_of_finite
+from sightlines.stats.means import mean_of_finite
 
 READS = ("localisation.parquet", "localisation_margins.parquet", "layers.csv", "accuracy.csv")
 

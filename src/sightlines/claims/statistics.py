@@ -10,6 +10,8 @@ import numpy as np
 from scipy.special import stdtrit
 from scipy.stats import rankdata
 
+from sightlines.stats.means import mean_of_finite, quotient
+
 Values = Any
 """An array [...], or numpy's number where there is one map."""
 
@@ -61,19 +63,12 @@ def depths(layers: int) -> np.ndarray:
 def mean_over(maps: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Values:
     """Mean of the cells in these rows and columns (boolean masks)."""
     cells = maps[..., rows, :][..., columns]
-    return _nanmean(cells.reshape(*cells.shape[:-2], -1))
+    return mean_of_finite(cells.reshape(*cells.shape[:-2], -1))
 
 
 def mean_all(maps: np.ndarray) -> Values:
     """Mean of all cells [...]."""
-    return _nanmean(maps.reshape(*maps.shape[:-2], -1))
-
-
-def _nanmean(values: np.ndarray) -> Values:
-    finite = np.isfinite(values)
-    count = finite.sum(axis=-1)
-    total = np.where(finite, values, 0).sum(axis=-1)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean_of_finite(maps.reshape(*maps.shape[:-2], -1))
 
 
 def low_high(maps: np.ndarray) -> Values:
@@ -86,7 +81,7 @@ def _within(maps: np.ndarray, first: np.ndarray) -> Values:
     """Mean of off-diagonal cells within the layers of a mask."""
     cut = maps[..., first, :][..., first]
     cells = cut[..., ~np.eye(cut.shape[-1], dtype=bool)]
-    return _nanmean(cells)
+    return mean_of_finite(cells)
 
 
 def split_contrast(maps: np.ndarray) -> Values:
@@ -125,7 +120,7 @@ def cut_ratio(maps: np.ndarray, low: np.ndarray) -> Values:
 
     A part of one layer has nothing within: then the other's mean stands alone.
     """
-    within = _nanmean(np.stack([_within(maps, low), _within(maps, ~low)], axis=-1))
+    within = mean_of_finite(np.stack([_within(maps, low), _within(maps, ~low)], axis=-1))
     return mean_over(maps, low, ~low) / within
 
 
@@ -145,4 +140,4 @@ def spearman(values: np.ndarray, against: np.ndarray | None = None) -> Values:
     b = other - other.mean(axis=-1, keepdims=True)
     scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
     product = (a * b).sum(axis=-1)
-    return np.divide(product, scale, out=np.full(product.shape, np.nan), where=scale > 0)
+    return quotient(product, scale)

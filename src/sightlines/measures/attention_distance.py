@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.dumps.reading import AttentionDump
+from sightlines.stats.means import quotient
 
 READS = ("attention",)
 TABLES = {
@@ -96,7 +97,7 @@ def _mean_of_defined(dump: AttentionDump) -> tuple[np.ndarray, np.ndarray]:
         )
         sums += (distance * share).sum(axis=0)
         shares += share.sum(axis=0)
-    mean = np.divide(sums, shares, out=np.full_like(sums, np.nan), where=shares > 0)
+    mean = quotient(sums, shares)
     return mean, shares / sum(dump.batch_sizes)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sightlines.dumps.reading import AttentionDump
 from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
+from sightlines.stats.means import quotient
 
 READS = ("attention",)
 TABLES = {
@@ -65,7 +66,7 @@ def replicate_table(dump: AttentionDump) -> pd.DataFrame:
         sums[group] += dump.per_image("distance_px", minibatch).sum(axis=0, dtype=np.float64)
         images[group] += size
     total, shown = leave_one_out(sums), leave_one_out(images)
-    means = np.divide(total, shown, out=np.full_like(total, np.nan), where=shown > 0)
+    means = quotient(total, shown)
     replicate, block, head = (axis.ravel() for axis in np.indices(means.shape))
     columns = {"block": block, "head": head, "relative": means.ravel() / dump.uniform_px}
     return pd.DataFrame(columns | {"left_out": replicate + ALL}).assign(**dump.network._asdict())

@@ -14,6 +14,7 @@ from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump, GramDump
 from sightlines.stats import hsic
 from sightlines.stats.jackknife import group_of, leave_one_out
+from sightlines.stats.means import quotient
 
 FOLDS = 2
 """Even and odd minibatches."""
@@ -78,7 +79,7 @@ def add_heads(
         every[..., :count, :count],
         every[..., :count, count:],
         np.einsum("rfuu->rfu", every[..., count:, count:]),
-        np.divide(distance, images, out=np.full_like(distance, np.nan), where=images > 0),
+        quotient(distance, images),
     )
 
 

@@ -19,6 +19,7 @@ from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.stats import localisation_scores as scores
 from sightlines.stats.hsic import cka
 from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
+from sightlines.stats.means import mean_of_finite
 
 READS = ("localisation",)
 TABLES = {
@@ -187,8 +188,8 @@ def _scores(maps: np.ndarray, grid: tuple[int, int], chosen: np.ndarray) -> dict
     is_first = np.where(np.isfinite(rank), rank == 1, np.nan)
     edge = scores.border(grid)
     return {
-        "z": scores.mean_of_finite(scores.z_scores(maps)[:, chosen]),
-        "rank_1_share": scores.mean_of_finite(is_first),
+        "z": mean_of_finite(scores.z_scores(maps)[:, chosen]),
+        "rank_1_share": mean_of_finite(is_first),
         "token_correlation": scores.token_correlation(maps, chosen),
         "border_cka": scores.corner_means(maps, grid, edge),
         "interior_cka": scores.corner_means(maps, grid, ~edge),

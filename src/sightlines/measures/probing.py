@@ -12,6 +12,7 @@ from sightlines.dumps.features_reading import Labelled
 from sightlines.plan.networks import Network
 from sightlines.stats import ridge
 from sightlines.stats.jackknife import ALL, leave_one_out
+from sightlines.stats.means import quotient
 
 EVERY_IMAGE = 0
 """Value of the column `shots` for probes fitted to all training images."""
@@ -91,7 +92,7 @@ def probe(
         "draw": support.draw,
         "penalty": penalty,
         "accuracy": float(is_right.mean()),
-        "replicates": np.divide(right, images, out=np.full(len(right), np.nan), where=images > 0),
+        "replicates": quotient(right, images),
         "held_out_accuracy": float(held_out[best]),
         "train_images": len(support.images),
         "test_images": len(data.test_labels),

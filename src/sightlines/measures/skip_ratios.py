@@ -15,6 +15,7 @@ import pandas as pd
 
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
 from sightlines.stats.jackknife import ALL, group_of, leave_one_out, warn_of_few
+from sightlines.stats.means import mean_of_finite, quotient
 
 READS = ("skips",)
 NEEDS = ("branches",)
@@ -93,9 +94,9 @@ def token_means(dump: SkipsDump) -> dict[str, np.ndarray]:
     replicates = leave_one_out(np.stack(groups)).swapaxes(0, 1)
     sums = dict(zip(STATISTICS, replicates, strict=True))
     return {
-        "ratio": _divide(sums["ratio_sum"], sums["ratio_images"]),
-        "ratio_median": _divide(sums["ratio_median"], sums["ratio_images"]),
-        "cosine": _divide(sums["cosine_sum"], sums["cosine_images"]),
+        "ratio": quotient(sums["ratio_sum"], sums["ratio_images"]),
+        "ratio_median": quotient(sums["ratio_median"], sums["ratio_images"]),
+        "cosine": quotient(sums["cosine_sum"], sums["cosine_images"]),
         "ratio_images": sums["ratio_images"],
     }
 
@@ -110,10 +111,10 @@ def ratio_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
             defined = own["ratio_images"][:, chosen].sum(axis=1)
             shown = images * len(range(*chosen.indices(row["tokens"])))
             columns = {
-                name: _mean_of_defined(own[name][:, chosen])
+                name: mean_of_finite(own[name][:, chosen])
                 for name in ("ratio", "ratio_median", "cosine")
             }
-            columns[UNDEFINED] = 1 - _divide(defined, shown)
+            columns[UNDEFINED] = 1 - quotient(defined, shown)
             columns["left_out"] = np.arange(len(images)) + ALL
             facts = {"block": row["block"], "depth": row["block"] / last, "branch": row["branch"]}
             parts.append(pd.DataFrame(columns).assign(**facts, tokens=tokens))
@@ -150,13 +151,3 @@ def token_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
         facts = dump.network._asdict() | {"block": row["block"], "branch": row["branch"]}
         parts.append(pd.DataFrame(own | {"token": np.arange(len(chosen))}).assign(**facts))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-
-
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over tokens [replicates, tokens] of what is not NaN; NaN where nothing is."""
-    is_defined = np.isfinite(values)
-    return _divide(np.where(is_defined, values, 0).sum(axis=1), is_defined.sum(axis=1) * 1.0)

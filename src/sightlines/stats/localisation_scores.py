@@ -9,6 +9,8 @@ of means over tokens.
 import numpy as np
 from jaxtyping import Bool, Float
 
+from sightlines.stats.means import mean_of_finite
+
 RESIDUAL = 1e-10
 """Share of an HSIC below which what is left after regression is rounding."""
 
@@ -120,11 +122,3 @@ def without_image(
 def _left(own: np.ndarray, explained: np.ndarray) -> np.ndarray:
     left = own - explained
     return np.where(left > RESIDUAL * own, left, 0)
-
-
-def mean_of_finite(values: Float[np.ndarray, "... items"]) -> Float[np.ndarray, "..."]:
-    """Mean over the last axis of what is finite; NaN where nothing is."""
-    finite = np.isfinite(values)
-    count = finite.sum(-1)
-    total = np.where(finite, values, 0.0).sum(-1)
-    return total / np.where(count > 0, count, np.nan)
