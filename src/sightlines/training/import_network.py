@@ -24,8 +24,7 @@ from sightlines.plan import schedule
 from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.training.class_file import read_class_file, require_length
 from sightlines.training.class_order import TIMM_ENDINGS, ClassOrder, find_order
-
-HISTORY = "step,split,loss,accuracy,learning_rate\n"
+from sightlines.training.history import write_history
 
 
 def main(job: Job) -> None:
@@ -42,8 +41,7 @@ def main(job: Job) -> None:
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     files.write_tensors(job.output("weights"), state, {"network": network.slug})
     order = _class_order(job, settings, image_set, names)
-    with files.atomic(job.output("history")) as handle:
-        handle.write(HISTORY.encode())
+    write_history(job.output("history"))
     card = _describe(job, network, settings) | sees
     card |= {"origin": origin, "parameters": sum(p.numel() for p in model.parameters())}
     card |= {"classes": order.name_outputs(names, image_set.classes), "answers": order.outputs}

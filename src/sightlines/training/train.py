@@ -9,7 +9,6 @@ at 0.
 
 import contextlib
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from sightlines.plan.code_digest import code_digest
 from sightlines.plan.networks import Network
 from sightlines.training import state
 from sightlines.training.evaluation import evaluate
+from sightlines.training.history import write_history
 from sightlines.training.loop import run_training
 from sightlines.training.team import Team, start_if_asked
 from sightlines.training.training import Plan, Training
@@ -37,7 +37,6 @@ TABLES = {
         "columns": ("curve",),
     },
 }
-CURVE_COLUMNS = ("step", "split", "loss", "accuracy", "learning_rate")
 IRRELEVANT = ("checkpoint_every_s", "workers")
 """Keys of `compute` that cannot change a result."""
 
@@ -158,17 +157,8 @@ def _write(job: Job, training: Training) -> None:
     plan, model = training.plan, training.averaged.model
     weights = {k: v.cpu().numpy() for k, v in model.state_dict().items()}
     files.write_tensors(job.output("weights"), weights, {"network": plan.network.slug})
-    _write_history(job.output("history"), training.history)
+    write_history(job.output("history"), training.history)
     files.write_json(job.output("card"), _describe(job, training))
-
-
-def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    lines = [",".join(CURVE_COLUMNS)]
-    for row in rows:
-        cells = (row[column] for column in CURVE_COLUMNS)
-        lines.append(",".join(f"{c:.9g}" if isinstance(c, float) else str(c) for c in cells))
-    with files.atomic(path) as handle:
-        handle.write(("\n".join(lines) + "\n").encode())
 
 
 def _describe(job: Job, training: Training) -> dict[str, Any]:
