@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader
 from sightlines.dumps.predictions_reading import PredictionsDump
+from sightlines.dumps.reading import check_networks
 from sightlines.plan.networks import Network
 
 TRAIN, HELD_OUT, TEST = range(3)
@@ -123,9 +124,7 @@ def check_labelled(
     Raises:
         ResultError: naming the file that does not belong, or two that do not go together.
     """
-    if [dump.network.slug for dump in dumps] != list(networks):
-        found = ", ".join(f"{d.path} is of {d.network.slug}" for d in dumps)
-        raise ResultError(f"expected dumps of {', '.join(networks)}, but {found or 'got none'}")
+    check_networks(dumps, networks)
     for dump in dumps[1:]:
         if dump.meta.get("splits_sha256") != dumps[0].meta.get("splits_sha256"):
             raise ResultError(

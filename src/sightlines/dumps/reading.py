@@ -123,15 +123,24 @@ class AttentionDump(Dump):
         return self._tensor("offset_mass", shape)
 
 
+def check_networks(dumps: Sequence[Any], networks: Sequence[str]) -> None:
+    """Check that dumps of any kind are of the networks expected, in order.
+
+    Raises:
+        ResultError: naming what was found.
+    """
+    if [dump.network.slug for dump in dumps] != list(networks):
+        found = ", ".join(f"{d.path} is of {d.network.slug}" for d in dumps)
+        raise ResultError(f"expected dumps of {', '.join(networks)}, but {found or 'got none'}")
+
+
 def check_together(dumps: Sequence[Dump], networks: Sequence[str]) -> None:
     """Check that dumps are of the networks expected, and of one set of reference images.
 
     Raises:
         ResultError: naming the file that does not belong, or two that do not go together.
     """
-    if [dump.network.slug for dump in dumps] != list(networks):
-        found = ", ".join(f"{d.path} is of {d.network.slug}" for d in dumps)
-        raise ResultError(f"expected dumps of {', '.join(networks)}, but {found or 'got none'}")
+    check_networks(dumps, networks)
     for dump in dumps[1:]:
         first = dumps[0]
         same = (dump.reference_sha256, dump.batch_sizes) == (
