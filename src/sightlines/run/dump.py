@@ -1,4 +1,4 @@
-"""Runs a recorder: opens what it is shown, and writes what it records.
+"""Command: runs one recorder: opens what it is shown, writes what it records.
 
     python -m sightlines.jobs.start sightlines.run.dump gram --config '{…}' --code C
         --input dataset D --input splits S --input weights W --input card K --output dump F --log L
