@@ -16,7 +16,6 @@ from sightlines.measures import head_subsets
 from sightlines.plan.networks import Network
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.jackknife import standard_error
-from tests.measures import test_indices as twins
 from tests.measures.making_dumps import (
     STORED,
     pack_features,
@@ -26,6 +25,7 @@ from tests.measures.making_dumps import (
 )
 from tests.reference.cka_song import cka_song
 from tests.rounding import assert_rounded, rounded
+from tests.stats import test_indices as twins
 
 SIZES = [9, 8, 11, 8, 9]
 VIT, RESNET = ("vit", "f100", "s0"), ("resnet", "f100", "s0")

@@ -11,8 +11,8 @@ from sightlines.jobs.command import Job
 from sightlines.measures import probes, probing, token_probes
 from sightlines.results.tables import COLUMNS
 from sightlines.stats.ridge import PENALTIES
-from tests.measures.test_ridge import slow_scores
 from tests.rounding import assert_rounded, rounded
+from tests.stats.test_ridge import slow_scores
 
 CLASSES, PATCHES, WIDTH = 3, 4, 5
 SIZES = (60, 24, 90)

@@ -9,10 +9,10 @@ from sightlines.dumps.reading import GramDump
 from sightlines.jobs.command import Job
 from sightlines.measures import similarity_indices as measure
 from sightlines.results.tables import COLUMNS
-from tests.measures import test_indices as twins
 from tests.measures.making_dumps import STORED, random_minibatches, write_gram
 from tests.reference.cka_song import cka_song, hsic_song
 from tests.rounding import assert_rounded, rounded
+from tests.stats import test_indices as twins
 
 SIZES = [31, 31, 31, 31, 31, 17]
 SLUGS = [
