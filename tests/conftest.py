@@ -1,4 +1,4 @@
-"""Which tests run, and which of them go to one process.
+"""Which tests run, in which order, and which of them go to one process.
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
 several processes (as `make test` has them) tests go to them file by file, but all files that look
@@ -36,7 +36,9 @@ def rank(item):
     """The longest first, so that no process waits for another at the end."""
     if "smoke" in item.fixturenames:
         return 0
-    return 1 if item.get_closest_marker("workflow") else 2
+    if item.get_closest_marker("workflow"):
+        return 1
+    return 2 if item.get_closest_marker("whole") else 3
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,16 +7,14 @@ and that not one file of the folder is new, gone or changed. The words around th
 error may be reworded, but it may lose none of them.
 """
 
-import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sightlines.core.errors import SightlinesError
-from sightlines.jobs.command import Job
+from tests.making_jobs import listed, make_job
 
-LOG = logging.getLogger("tests.bad_input")
 Command = Callable[[], object]
 
 
@@ -99,17 +97,11 @@ def _words(words: str | Iterable[str]) -> tuple[str, ...]:
 
 def job(main, config, inputs, outputs, source=Path("sources"), earlier=True):
     """The command `main` on these files; an earlier result lies where each output will."""
-    files = {name: [Path(p) for p in _listed(paths)] for name, paths in outputs.items()}
-    for path in (p for paths in files.values() for p in paths if earlier):
+    for path in (p for paths in listed(outputs).values() for p in paths if earlier):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_bytes(b"an earlier result")
-    given = {name: [Path(p) for p in _listed(paths)] for name, paths in inputs.items()}
-    return lambda: main(Job("tests/job", config, given, files, Path(source), LOG))
-
-
-def _listed(paths):
-    return [paths] if isinstance(paths, str | Path) else list(paths)
+    return lambda: main(make_job(config, inputs, outputs, source))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
