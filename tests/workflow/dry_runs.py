@@ -26,7 +26,7 @@ class DryRuns:
     def __init__(self):
         self._process = None
 
-    def __call__(self, folder, *arguments):
+    def __call__(self, folder, *arguments, **environment):
         """What `snakemake -n` says in `folder`, on the code of its `src`, as of a program."""
         if self._process is None:
             self._process = subprocess.Popen(
@@ -37,7 +37,11 @@ class DryRuns:
                 text=True,
             )
         arguments = ["-n", *map(str, arguments)]
-        request = {"folder": str(folder), "arguments": arguments, "environment": dict(os.environ)}
+        request = {
+            "folder": str(folder),
+            "arguments": arguments,
+            "environment": os.environ | environment,
+        }
         with tempfile.TemporaryDirectory() as said:
             self._process.stdin.write(json.dumps(request | {"said": said}) + "\n")
             self._process.stdin.flush()

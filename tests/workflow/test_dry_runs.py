@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sightlines.plan.experiment import Experiment
-from tests.workflow.conftest import ROOT, SMOKE, dry_run, snakemake
+from tests.workflow.conftest import ROOT, SMOKE, dry_run, tool
 from tests.workflow.planning import everything, planned, reasons
 
 pytestmark = pytest.mark.workflow
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.workflow
 def test_it_plans_what_the_program_plans(tmp_path):
     config = ("--configfile", SMOKE)
     warm = [dry_run(ROOT, "--directory", tmp_path, *config) for _ in range(2)]
-    cold = snakemake(tmp_path, "-n", *config)
+    cold = tool(ROOT, "snakemake", "-n", "--directory", tmp_path, *config)
     for done in warm:
         assert planned(done) == planned(cold) == everything(Experiment.open(SMOKE))
         assert reasons(done) == reasons(cold)
@@ -34,7 +34,7 @@ def printed(done):
 
 def test_its_errors_are_the_programs(tmp_path):
     missing = ("--configfile", tmp_path / "none.yaml")
-    warm, cold = dry_run(ROOT, *missing), snakemake(tmp_path, "-n", *missing)
+    warm, cold = dry_run(ROOT, *missing), tool(ROOT, "snakemake", "-n", *missing)
     assert warm.returncode == cold.returncode == 1
     assert f"No such file or directory: '{missing[1]}'" in warm.stdout + warm.stderr
 

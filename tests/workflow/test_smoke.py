@@ -11,7 +11,7 @@ from sightlines.plan.config import load
 from sightlines.plan.experiment import Experiment
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
-from tests.workflow.conftest import ROOT, SMOKE, dry_run, results, snakemake
+from tests.workflow.conftest import SMOKE, results, snakemake
 from tests.workflow.planning import every, follow, planned
 
 pytestmark = pytest.mark.workflow
@@ -139,7 +139,7 @@ def edited(folder, change):
 )
 def test_a_changed_value_reruns_what_it_touches_and_nothing_else(smoke, tmp_path, change, expected):
     config = edited(tmp_path, change)
-    jobs = planned(dry_run(ROOT, "--directory", smoke, "--configfile", config))
+    jobs = planned(snakemake(smoke, "--configfile", config, "-n"))
     assert jobs == expected(Experiment.open(config))
 
 
