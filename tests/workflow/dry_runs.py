@@ -6,9 +6,11 @@ What is forked has none of sightlines: each checkout's own code is imported in i
     python -m tests.workflow.dry_runs    one request a line, as JSON, and one answer each
 """
 
+import atexit
 import contextlib
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -83,13 +85,18 @@ def run(request):
     try:
         sys.modules["snakemake.cli"].main()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code
     except BaseException:
         traceback.print_exc()
+    if not isinstance(code, int | None):  # a message, as Python itself prints it
+        print(code, file=sys.stderr)
+        code = 1
     with contextlib.suppress(OSError):
+        atexit._run_exitfuncs()  # os._exit, which keeps the server's own from running, skips them
+        logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-    return code
+    return code or 0
 
 
 if __name__ == "__main__":

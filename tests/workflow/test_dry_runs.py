@@ -24,7 +24,7 @@ def test_it_plans_what_the_program_plans(tmp_path):
 def lines(done):
     """What a program printed, without its times, ids and arguments, and the order of sets."""
     said = [re.sub(r"Date: .*|Workflow ID: .*|\[\w{3} \w{3} .*\]", "", x) for x in printed(done)]
-    return sorted("".join(sorted(re.split(r"(?<=,) ?|\s+", line))) for line in said)
+    return sorted("".join(sorted(re.split(r"[,;\s]+", line))) for line in said)
 
 
 def printed(done):
