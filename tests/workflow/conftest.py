@@ -13,6 +13,8 @@ from tests.workflow.dry_runs import DryRuns
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"
+MADE = ("results", "data", ".snakemake", ".cache")
+"""What commands make in a checkout."""
 dry_run = DryRuns()
 """`dry_run(folder, …)`: what `snakemake -n …` says there, in half the time."""
 
@@ -55,6 +57,16 @@ def ok(done):
     return done.stdout + done.stderr
 
 
+def copy_project(source, folder, left_out=(".git", ".venv", *MADE)):
+    """Copy a checkout without what was made in it.
+
+    Args:
+        left_out: Names at its root; `src/sightlines/results` is code.
+    """
+    at_root = {str(source): set(left_out)}
+    shutil.copytree(source, folder, ignore=lambda place, _: at_root.get(str(place), set()))
+
+
 def results(folder):
     """Relative path -> bytes of every result that must be reproducible."""
     left_out = ("logs", "records", "report.html", "provenance.json")
@@ -89,8 +101,7 @@ def smoke(tmp_path_factory):
     it is (see `copied`).
     """
     folder = tmp_path_factory.mktemp("smoke") / "checkout"
-    kept = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", ".cache")
-    shutil.copytree(ROOT, folder, ignore=kept)
+    copy_project(ROOT, folder)
     lend_environment(folder)
     done = subprocess.run(
         ["make", "run", "--no-print-directory", "CONFIG=workflow/config/smoke.yaml"],
