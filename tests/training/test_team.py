@@ -68,7 +68,7 @@ def test_two_processes_end_where_one_ends(workplace, batch_size):
 
 
 def weights_at_start(folder, batch_size):
-    config = job_config(STILL, ("vit_small", "f000", "s0"), batch_size=batch_size, processes=2)
+    config = job_config(STILL, ("vit_small", "f000", "s0"), batch_size=batch_size)
     subprocess.run(command(folder, "none", config), cwd=folder, check=True, capture_output=True)
     (folder / "results/x/records/none.json").unlink()
     return weights(folder, "none")
