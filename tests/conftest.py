@@ -5,6 +5,7 @@ several processes (as `make test` has them) tests go to them file by file, but a
 at the one finished smoke experiment go to one process, and first, since they take longest.
 """
 
+import functools
 import os
 import re
 
@@ -49,11 +50,16 @@ def pytest_xdist_make_scheduler(config, log):
         """Gives each process whole files; those of the smoke experiment are one."""
 
         def _split_scope(self, nodeid):
-            name = nodeid.split("::")[0]
-            text = (config.rootpath / name).read_text()
-            return "smoke" if "workflow" in name and SMOKE.search(text) else name
+            return scope_of(config.rootpath, nodeid.split("::")[0])
 
     return ByFile(config, log)
+
+
+@functools.cache
+def scope_of(root, name):
+    """What goes to one process: a file, or all files of the smoke experiment."""
+    is_of_smoke = "workflow" in name and SMOKE.search((root / name).read_text())
+    return "smoke" if is_of_smoke else name
 
 
 @pytest.hookimpl(optionalhook=True)
