@@ -1,5 +1,6 @@
 """Remotes for real, on loopback, and their faults: nothing is lost, the error is clear."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -122,10 +123,11 @@ def test_a_host_that_is_down_is_told(origin, tmp_path):
 
 
 def start(folder, *arguments):
-    program = Path(sys.executable)
+    """Begin a command in a clone, on the clone's own code."""
     return subprocess.Popen(
-        [program, *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(folder) / "src")},
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
