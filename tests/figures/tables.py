@@ -59,17 +59,9 @@ def config(
     }
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def _vit(place=0):
     own = {"family": "vit", "patch_px": 4, "width": 48 * (1 + place), "depth": 5, "heads": 6}
     return own | {"pool": "cls", "skipless_block": -1, "skipless": "both"}
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
@@ -83,10 +75,6 @@ def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
     )
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
     """The config with the networks of some families, as a kind of dump has them."""
     kept = {m for m, f in config["families"].items() if f in families}
@@ -96,18 +84,10 @@ def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
     return config | {"networks": slugs}
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def main(config):
     """The config with the models of the main figures alone."""
     kept = main_models(config)
     return config | {"networks": [s for s in config["networks"] if s.split("/")[0] in kept]}
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def layers(config, blocks=5):
@@ -123,10 +103,6 @@ def layers(config, blocks=5):
     return pd.DataFrame(rows, columns=columns)
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def _token_layers(family, blocks):
     mixing = "mixing" if family == "mixer" else "attn"
     kinds = {"norm1": "norm", mixing: mixing, "norm2": "norm", "mlp_hidden": "mlp_hidden"}
@@ -134,10 +110,6 @@ def _token_layers(family, blocks):
     own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family == "vit")]
     own += [(f"block{b:02}.{n}", k, b) for b in range(blocks) for n, k in kinds.items()]
     return [*own, ("norm", "norm", -1)]
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def _resnet_layers(units):
@@ -150,10 +122,6 @@ def _resnet_layers(units):
     return own
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def cka(config, layers, degenerate=None):
     """All pairs a <= b, full rectangles; `degenerate` = (model, layer) has NaN when trained."""
     networks = [Network.parse(s) for s in config["networks"]]
@@ -162,10 +130,6 @@ def cka(config, layers, degenerate=None):
         for b in networks[i:]:
             frames.append(_pair(config, layers, a, b, degenerate))
     return pd.concat(frames, ignore_index=True)
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def _pair(config, layers, a, b, degenerate):
@@ -192,10 +156,6 @@ def _pair(config, layers, a, b, degenerate):
     return pd.DataFrame(columns)
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def cka_shuffled(config, layers):
     frames = []
     for slug in config["networks"]:
@@ -209,16 +169,8 @@ def cka_shuffled(config, layers):
     return pd.concat(frames, ignore_index=True)
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def cka_degenerate(rows=()):
     return pd.DataFrame(rows, columns=["model", "fraction", "seed", "layer", "name", "reason"])
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
@@ -255,10 +207,6 @@ def attention_distance(config, blocks=7, heads=5, uniform=16.5, prefix=True):
     return pd.DataFrame(rows, columns=columns.split())
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def data_fractions(config, layers):
     rows = []
     for model in config["families"]:
@@ -276,10 +224,6 @@ def data_fractions(config, layers):
     return pd.DataFrame(rows, columns=columns.split())
 
 
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
-
-
 def accuracy(config):
     rows = []
     for slug in config["networks"]:
@@ -293,11 +237,8 @@ def accuracy(config):
     columns = "model fraction seed train_images steps parameters accuracy_train"
     columns += " accuracy_validation accuracy_test loss_test chance times_chance test_images"
     table = pd.DataFrame(rows, columns=columns.split())
+    table = table.assign(accuracy_top5_test=table["accuracy_test"] + 0.1, ece_test=0.05)
     return table.assign(accuracy_all=np.nan, all_images=np.nan)  # of imported networks alone
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def history(config):
@@ -312,10 +253,6 @@ def history(config):
                 rows.append((*n, step, split, loss, 0.1 + (0.5 + gap) * done, 1e-3))
     columns = "model fraction seed step split loss accuracy learning_rate"
     return pd.DataFrame(rows, columns=columns.split())
-
-
-DRAWN = {"terms": 20}
-"""How drawn values round: means over up to 20 seeds, tokens or layers."""
 
 
 def all_tables(config, degenerate=None, names=None):

@@ -83,6 +83,8 @@ def places(tree):
             return  # a docstring
         if isinstance(node, ast.If) and "__main__" in ast.unparse(node.test):
             return
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TABLES":
+            return  # names and types count, meanings do not: test_code_digest.py
         for field, value in ast.iter_fields(node):
             if field in ("annotation", "returns", "type_comment"):
                 continue

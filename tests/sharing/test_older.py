@@ -14,7 +14,7 @@ from tests.sharing.dags import Dag
 from tests.sharing.repository import run
 
 OLD, NEW = "a" * 16, "b" * 16
-LOOP, LAYERS = "sightlines.training.loop", "sightlines.models.layers"
+LOOP, LAYERS = "sightlines.training.loop:run_training", "sightlines.models.layers:capture"
 CODES = {OLD: {LOOP: "1", LAYERS: "1"}, NEW: {LOOP: "2", LAYERS: "1"}}
 LOOP_FILE = "src/sightlines/training/loop.py"
 LAYERS_FILE = "src/sightlines/models/layers.py"

@@ -122,7 +122,7 @@ def test_a_dataset_and_a_family_are_one_file_each(checkout):
     assert "prepare_dataset" in every and "train_network" in every and "draw_fig01" in every
     network = "results/newcomers/models/tiny/f100/s0"
     gram = "results/newcomers/dumps/gram/tiny/f100/s0.safetensors"
-    run(checkout, *snakemake, f"{network}/metrics.json", gram)
+    run(checkout, *snakemake, f"{network}/weights.safetensors", gram)
     card = json.loads((checkout / network / "card.json").read_text())
     assert card["family"] == "two_convolutions" and card["grid"] == [4, 4]
     assert (checkout / gram).stat().st_size > 0

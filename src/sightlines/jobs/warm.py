@@ -45,6 +45,8 @@ DRAWING = (
     "matplotlib.style",
     *IMAGES,
 )
+JUDGING = ("scipy.special", "scipy.stats")
+PAGE = ("jinja2", "scipy.special")
 LIBRARIES = {
     "sightlines.datasets": IMAGES,
     "sightlines.training": NETWORKS,
@@ -52,8 +54,10 @@ LIBRARIES = {
     "sightlines.run.dump": NETWORKS,
     "sightlines.figures": DRAWING,
     "sightlines.run.figure": DRAWING,
-    "sightlines.claims": ("scipy.special", "scipy.stats"),
-    "sightlines.report": ("jinja2", "scipy.special"),
+    "sightlines.claims": JUDGING,
+    "sightlines.run.claims": JUDGING,
+    "sightlines.report": PAGE,
+    "sightlines.run.report": PAGE,
 }
 """Beginning of a job's module -> what such jobs use besides; none of it starts a thread."""
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
