@@ -21,7 +21,7 @@ def run(folder, *options):
     return tool(folder, "snakemake", "--configfile", CONFIG, *options)
 
 
-def edit(path, text="\n_ANOTHER = 1\n"):
+def edit(path, text="\nassert __name__\n"):
     path.write_text(path.read_text() + text)
 
 
