@@ -1,6 +1,6 @@
 """What does a job cost in the warm process, and what as a process of its own?
 
-    python benchmarks/warm_start.py [folder [sightlines.dumps.gram …]]
+    python benchmarks/warm_start.py [folder ["sightlines.run.dump gram" …]]
 
 In a checkout with a finished smoke run, or a folder that is named. Runs one job of each kind (or
 of those that are named) again, on copies of its files, both ways, and prints CPU and wall seconds
