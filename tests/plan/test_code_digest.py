@@ -354,14 +354,19 @@ def test_no_member_reaches_the_frame_or_all_members(folder):
         ('"float"', '"float32"', True),
         ('"distance"', '"length"', True),
         (', "optional"', "", True),
+        ("the network", "a network", False),
+        ('"layer", "index"', '"index", "layer"', True),
     ],
 )
 def test_of_a_table_s_schema_names_and_types_count(package, before, after, counts):
     (package / "alone.py").write_text(
         'TABLES = {"toy.csv": {"about": "Rows of a toy", "row": "row", "columns": ('
-        '("distance", "float", "px", "how far", "optional"), "block")}}\n'
+        '("distance", "float", "px", "how far", "optional"), "block")}, "other.csv": '
+        '{"columns": ("network", "block", "layer", "index")}}\n'
+        'FILES = {"toy.safetensors": {"about": "Rows of the network"}}\n'
     )
     module.forget()
-    first = code_digest("toy.alone:TABLES")
+    declared = ("toy.alone:TABLES", "toy.alone:FILES")
+    first = code_digest(*declared)
     edit(package, "alone", before, after)
-    assert (digest("toy.alone:TABLES") != first) == counts
+    assert (digest(*declared) != first) == counts

@@ -46,8 +46,8 @@ FRAME = (
 """Modules and folders that carry jobs and compute nothing of a result: in a digest, what they
 define counts as its bare name. A corrected message must not train a network again."""
 
-SCHEMAS = ("TABLES", "SHARED")
-"""Names of the declarations of tables, of which the words for readers do not count."""
+SCHEMAS = ("FILES", "TABLES", "SHARED")
+"""Names of the declarations of tables and files, of which the words for readers do not count."""
 
 LEVELS = frozenset("critical debug error exception info log warning".split())
 LOGS = frozenset("log _log logger _logger".split())
@@ -283,10 +283,11 @@ class _Layout(ast.NodeTransformer):
     """
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
-        """A column without its unit and its meaning."""
-        if len(node.elts) >= 4 and all(isinstance(each, ast.Constant) for each in node.elts):
-            del node.elts[2:4]
-        return self.generic_visit(node)
+        """Columns without their units and their meanings; a column stands in a tuple of columns."""
+        for column in node.elts:
+            if isinstance(column, ast.Tuple) and len(column.elts) >= 4:
+                del column.elts[2:4]
+        return node
 
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         """A table without what it is about and what a row is."""
