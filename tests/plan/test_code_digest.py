@@ -234,6 +234,13 @@ def test_names_of_a_function_s_own_are_not_its_module_s(package):
         "def keep(function):\n    return function\n\nONE = keep(1)\n",
         "class Base:\n    def __init_subclass__(cls):\n        print(cls)\n\n"
         "class One(Base):\n    one = 1\n",
+        "class Kind(type):\n    pass\n\nclass Base(metaclass=Kind):\n    pass\n\n"
+        "class One(Base):\n    one = 1\n",
+        "KEPT = []\n\nclass One:\n    KEPT.append(1)\n",
+        "KEPT = []\n\ndef one(kept=KEPT.append(1)):\n    return kept\n",
+        "class Kept:\n    def __set_name__(self, owner, name):\n        print(owner)\n\n"
+        "    def __init__(self, value):\n        self.value = value\n\n"
+        "class One:\n    one = Kept(1)\n",
     ],
 )
 def test_what_happens_when_a_module_is_loaded_counts(package, text):

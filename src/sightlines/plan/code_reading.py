@@ -261,18 +261,16 @@ class _Module:
         if isinstance(node, ast.ClassDef):
             methods = {n.name for n in node.body if isinstance(n, _FUNCTIONS)}
             found["makes"] = bool(methods & {"__init__", "__new__", "__post_init__"})
-            found["hooks"] = "__init_subclass__" in methods
-            found["runs"] = found.get("runs", False) or any(
-                k.arg == "metaclass" for k in node.keywords
-            )
+            has_own_type = any(k.arg == "metaclass" for k in node.keywords)
+            found["hooks"] = has_own_type or "__init_subclass__" in methods
+            found["runs"] = found.get("runs", False) or has_own_type
             names = [_dotted(base) for base in node.bases]
             found["bases"] = [t for n in names if n and (t := writer.target(n))]
-        elif not isinstance(node, _FUNCTIONS):
-            for call in _calls_now(node):
-                name = _dotted(call.func)
-                target = writer.target(name) if name else None
-                if target is not None and self.is_ours(target[0]):
-                    found["calls"].append(target)
+        for call in _calls_now(node):
+            name = _dotted(call.func)
+            target = writer.target(name) if name else None
+            if target is not None and self.is_ours(target[0]):
+                found["calls"].append(target)
         return found
 
 
@@ -810,8 +808,10 @@ def _is_plain_target(node: ast.expr) -> bool:
 
 
 def _calls_now(node: ast.AST) -> Iterator[ast.Call]:
-    """Calls that a statement makes when it is run."""
-    if isinstance(node, ast.Lambda):
+    """Calls that a statement makes when it is run: of a function, its defaults'."""
+    if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            yield from _calls_now(default) if default else ()
         return
     if isinstance(node, ast.Call):
         yield node
