@@ -217,6 +217,48 @@ def test_code_that_looks_names_up_counts_with_its_whole_module(package, way):
     assert digest() != first
 
 
+@pytest.mark.parametrize(
+    ("way", "counts"),
+    [
+        ("importlib.import_module('json')", False),
+        ("sys.modules['json']", False),
+        ("inspect.signature(g)", False),
+        ("inspect.getsource(g)", True),
+        ("g.__doc__", True),
+    ],
+)
+def test_words_count_only_where_code_reads_itself(package, way, counts):
+    (package / "entry.py").write_text(
+        "import importlib, inspect, sys\n\ndef g():\n    '''Doc.'''\n    raise ValueError('a zero')"
+        f"\n\ndef f():\n    return {way}\n"
+    )
+    first = digest()
+    edit(package, "entry", "'''Doc.'''", "'''Another.'''")
+    edit(package, "entry", "a zero", "nothing")
+    assert (digest() != first) == counts
+
+
+def test_no_message_of_the_registry_reruns_what_it_loads_for(package):
+    (package / "plan").mkdir()
+    (package / "plan" / "registry.py").write_text(
+        "import importlib\n\ndef load(folder, name):\n    '''Doc.'''\n"
+        "    if not name:\n        raise KeyError('no name')\n"
+        "    return importlib.import_module(name)\n\ndef attribute(place):\n"
+        "    return importlib.import_module(place)\n"
+    )
+    (package / "plan" / "__init__.py").write_text("")
+    (package / "entry.py").write_text(
+        "from toy.plan import registry\n\ndef f():\n    return registry.load('toys', 'a')\n"
+    )
+    first = digest()
+    edit(package, "plan/registry", "'''Doc.'''", "'''Another.'''")
+    edit(package, "plan/registry", "no name", "which?")
+    edit(package, "plan/registry", "import_module(place)", "import_module(place[1:])")
+    assert digest() == first
+    edit(package, "plan/registry", "import_module(name)", "import_module(name[1:])")
+    assert digest() != first
+
+
 def test_names_of_a_function_s_own_are_not_its_module_s(package):
     (package / "entry.py").write_text(
         "from toy.alone import A\n\ndef f(A):\n    return [A, lambda: A, [A for _ in A]]\n"
