@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info
 
-from sightlines.core.errors import ResultError
+from sightlines.core.errors import ResultError, SchemaError
 from sightlines.core.files import TensorFile, TensorReader, read_table, write_table
 from sightlines.measures import attention_distance, cka
 from sightlines.plan import registry
 from sightlines.plan.networks import Network
-from sightlines.results.tables import SchemaError
 from sightlines.run import measure
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram
 from tests.measures.running import measure_job, run_measure

@@ -24,7 +24,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from sightlines.core.errors import ResultError
+from sightlines.core.errors import ResultError, SchemaError
 from sightlines.core.files import TensorFile, read_json, write_table, write_tensor_file
 from sightlines.dumps.features_reading import check_labelled
 from sightlines.dumps.reading import Dump, check_together
@@ -34,7 +34,7 @@ from sightlines.plan.experiment import MODEL_FILES
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
 from sightlines.plan.table_schemas import Schema, written
-from sightlines.results.tables import SchemaError, joined, read_checked
+from sightlines.results.tables import joined, read_checked
 
 PIXELS = "pixels/f000/s0"
 """What the Grams of the reference images say in place of a network."""
