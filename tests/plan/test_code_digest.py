@@ -384,6 +384,11 @@ def test_what_a_figure_says_is_the_page_s():
     assert ("sightlines.report.template", "PAGE") in page
 
 
+def test_on_how_many_threads_measures_add_counts():
+    found = {(r.module, r.name) for r in reached(*stage_roots("measures.cka"))}
+    assert ("sightlines.core.threads", "one_thread") in found
+
+
 @pytest.mark.parametrize("folder", ["measures", "figures", "dumps"])
 def test_no_member_reaches_the_frame_or_all_members(folder):
     every = {f"{folder}.{name}" for name in registry.members(folder)}

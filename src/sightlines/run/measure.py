@@ -22,10 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from sightlines.core.errors import ResultError, SchemaError
 from sightlines.core.files import TensorFile, read_json, write_table, write_tensor_file
+from sightlines.core.threads import one_thread
 from sightlines.dumps.features_reading import check_labelled
 from sightlines.dumps.reading import Dump, check_together
 from sightlines.jobs.command import Job, run
@@ -50,7 +49,7 @@ def main(job: Job) -> None:
         SchemaError: the measure returns something else than it declares.
     """
     schemas = written("measures", job.member)
-    with threadpool_limits(1):  # more threads would add in another order
+    with one_thread():
         found = registry.load("measures", job.member).measure(**arguments(job))
         if set(found) != set(schemas):
             raise SchemaError(
