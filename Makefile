@@ -1,5 +1,6 @@
 # make run    environment, then the whole default experiment; prints where the report is
 # make test   environment, then linters, type checker and all tests
+# make test-fast  the tests of single modules alone, without Snakemake, browsers and servers
 # make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
@@ -25,7 +26,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run test test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
+.PHONY: run test test-fast test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -66,6 +67,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-l
 
 test: setup check
 	$(PYTEST)
+
+test-fast: setup
+	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not slow"
 
 test-instruction-sets: setup
 	$(BIN)/python -m tests.instruction_sets

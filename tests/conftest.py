@@ -1,10 +1,11 @@
-"""Which tests run, and which of them go to one process.
+"""Which tests run, in which order, and which of them go to one process.
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
 several processes (as `make test` has them) tests go to them file by file, but all files that look
 at the one finished smoke experiment go to one process, and first, since they take longest.
 """
 
+import functools
 import os
 import re
 
@@ -36,7 +37,9 @@ def rank(item):
     """The longest first, so that no process waits for another at the end."""
     if "smoke" in item.fixturenames:
         return 0
-    return 1 if item.get_closest_marker("workflow") else 2
+    if item.get_closest_marker("workflow"):
+        return 1
+    return 2 if item.get_closest_marker("whole") else 3
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -47,11 +50,16 @@ def pytest_xdist_make_scheduler(config, log):
         """Gives each process whole files; those of the smoke experiment are one."""
 
         def _split_scope(self, nodeid):
-            name = nodeid.split("::")[0]
-            text = (config.rootpath / name).read_text()
-            return "smoke" if "workflow" in name and SMOKE.search(text) else name
+            return scope_of(config.rootpath, nodeid.split("::")[0])
 
     return ByFile(config, log)
+
+
+@functools.cache
+def scope_of(root, name):
+    """What goes to one process: a file, or all files of the smoke experiment."""
+    is_of_smoke = "workflow" in name and SMOKE.search((root / name).read_text())
+    return "smoke" if is_of_smoke else name
 
 
 @pytest.hookimpl(optionalhook=True)

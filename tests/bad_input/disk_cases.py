@@ -20,7 +20,8 @@ from tests.bad_input.image_cases import SETTINGS, folder
 from tests.measures.predicting import make_predictions
 
 CARD = {"steps": 3, "parameters": 11}
-AGAIN = "Free some space or mend the folder's permissions, then run the same command again."
+AGAIN = ("free some space", "permissions", "run the same command again")
+FULL = "No space left on device"
 
 
 def gathered(here: Path, table: Path):
@@ -45,17 +46,13 @@ def broken(monkeypatch, owner, name, number, when=lambda *_: True):
     monkeypatch.setattr(owner, name, fails)
 
 
-@case(
-    "disk",
-    DiskError,
-    "cannot write {here}/results/accuracy.csv: {here}/results is a file, not a folder. " + AGAIN,
-)
+@case("disk", DiskError, ("{here}/results/accuracy.csv", "{here}/results is a file"), AGAIN)
 def results_folder_that_is_a_file(here):
     (here / "results").write_text("a file")
     return gathered(here, here / "results" / "accuracy.csv")
 
 
-@case("disk", DiskError, "cannot write {here}/tables/layers.csv: Read-only file system. " + AGAIN)
+@case("disk", DiskError, ("{here}/tables/layers.csv", "Read-only file system"), AGAIN)
 def results_folder_that_is_read_only(here, monkeypatch):
     command = compared(here)
 
@@ -66,18 +63,14 @@ def results_folder_that_is_read_only(here, monkeypatch):
     return command
 
 
-@case("disk", DiskError, "cannot write {here}/dump.safetensors: No space left on device. " + AGAIN)
+@case("disk", DiskError, ("{here}/dump.safetensors", FULL), AGAIN)
 def disk_that_fills_up_under_a_dump(here, monkeypatch):
     command = dumped(here)
     broken(monkeypatch, os, "fsync", errno.ENOSPC)
     return command
 
 
-@case(
-    "disk",
-    DiskError,
-    "cannot write {here}/dump.safetensors: No space left on device. " + AGAIN,
-)
+@case("disk", DiskError, ("{here}/dump.safetensors", FULL), AGAIN)
 def disk_that_fills_up_under_the_rows_of_a_dump(here, monkeypatch):
     command = dumped(here, kind="features")
     broken(monkeypatch, files.TensorWriter, "write", errno.ENOSPC)
@@ -90,8 +83,8 @@ Usage = namedtuple("Usage", "total used free")
 @case(
     "disk",
     DiskError,
-    "the gram dump {here}/dump.safetensors needs 0 MB, but the disk of {here} has 0 MB free. "
-    "Free some space, or shrink the dump in the config.",
+    ("gram", "{here}/dump.safetensors", "needs 0 MB", "disk of {here}", "0 MB free"),
+    ("free some space", "shrink the dump in the config"),
 )
 def disk_too_small_for_a_dump(here, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**6, 10**6, 100))
@@ -101,7 +94,8 @@ def disk_too_small_for_a_dump(here, monkeypatch):
 @case(
     "disk",
     DiskError,
-    "cannot write {here}/data/manifest.parquet: No space left on device. " + AGAIN,
+    ("{here}/data/manifest.parquet", FULL),
+    AGAIN,
     lost=("data/dataset.json",),
 )
 def disk_that_fills_up_under_a_dataset(here, monkeypatch):
@@ -113,7 +107,7 @@ def disk_that_fills_up_under_a_dataset(here, monkeypatch):
     return job(prepare.main, config, {}, {"files": files}, source)
 
 
-@case("disk", DiskError, "cannot write {here}/data: {here}/data is a file, not a folder. " + AGAIN)
+@case("disk", DiskError, ("{here}/data:", "{here}/data is a file"), AGAIN)
 def data_folder_that_is_a_file(here):
     folder(here, "cat", "dog")
     (here / "data").write_text("a file")
@@ -126,9 +120,8 @@ def data_folder_that_is_a_file(here):
 @case(
     "disk",
     TrainingError,
-    "process {pid} is training this very network: it holds .cache/sightlines/training/{state}/lock."
-    " Wait until it has ended, or end it (kill {pid}), then run the same command again; its work "
-    "is taken up where it stands.",
+    ("process {pid}", ".cache/sightlines/training/{state}/lock"),
+    ("wait", "kill {pid}", "run the same command again"),
 )
 def network_that_another_process_trains(here, monkeypatch):
     command = trained(here)

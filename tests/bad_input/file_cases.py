@@ -10,18 +10,17 @@ from sightlines.core.errors import ConfigError, ResultError, TrainingError, Weig
 from sightlines.core.files import read_json, write_json, write_tensors
 from sightlines.datasets import split
 from sightlines.dumps.reading import GramDump
-from sightlines.figures import fig01_cka_within
 from sightlines.plan import registry
 from sightlines.results.tables import COLUMNS
-from sightlines.run import dump, measure
+from sightlines.run import dump, figure, measure
 from tests.bad_input.catalogue import case, job
 from tests.dumps import making_experiments as experiments
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram
 from tests.measures.predicting import make_predictions
 from tests.training import jobs
 
-REBUILD = "Delete it and run snakemake again to rebuild it."
-RETRAIN = "Delete its folder and run snakemake again to train it anew."
+REBUILD = ("delete it", "run snakemake again")
+RETRAIN = ("delete its folder", "run snakemake again to train")
 
 
 # -- splits ------------------------------------------------------------------------------
@@ -42,35 +41,32 @@ def probed(here, **settings):
     return divided(here, "probes", **wanted)
 
 
-def too_many(key, wanted, there, more=""):
-    return (
-        f"splits.{key} asks for {wanted} images, but there are {there} to choose from{more}: "
-        f"lower splits.{key} to at most {there} images in all"
-    )
+def too_many(key, wanted, there, *more):
+    names = (f"splits.{key}", f"{wanted} images", f"{there} to choose", *more)
+    return case("files", ConfigError, names, (f"lower splits.{key}", f"at most {there} images"))
 
 
-STAYS = " when 1 of each class stays for training"
-
-
-@case("files", ConfigError, too_many("validation", 60, 58, STAYS))
+@too_many("validation", 60, 58, "stays for training")
 def more_validation_images_than_there_are(here):
     return divided(here, "training", validation=60)
 
 
-@case("files", ConfigError, too_many("reference_batches (or reference_batch_size)", 44, 43))
+@too_many("reference_batches (or reference_batch_size)", 44, 43)
 def more_reference_images_than_test_images(here):
     return divided(here, "reference", reference_batches=4, reference_batch_size=11)
 
 
-@case("files", ConfigError, too_many("probe_held_out", 8, 7))
+@too_many("probe_held_out", 8, 7)
 def more_probe_images_than_validation_images(here):
     return probed(here, probe_held_out=8)
 
 
-OTHER = "divides another dataset than {here}/data/dataset.json: delete it and run snakemake again"
+def of_another_dataset(name):
+    names = (f"{{here}}/{name}", "another dataset", "{here}/data/dataset.json")
+    return case("files", ResultError, names, REBUILD)
 
 
-@case("files", ResultError, f"{{here}}/splits.safetensors {OTHER}")
+@of_another_dataset("splits.safetensors")
 def probes_drawn_from_splits_of_another_dataset(here):
     command = probed(here)
     experiments.make_dataset(here / "data", train=61, test=43, seed=5)
@@ -108,29 +104,22 @@ def rewritten(name, edit):
 
 
 def misfit(*lines):
-    listed = "".join(f"\n  {line}" for line in lines)
-    return f"{{here}}/weights.safetensors does not fit the network on its card:{listed}\n{RETRAIN}"
+    """Weights that do not fit: each of the offending tensors, and what it is instead of what."""
+    names = ("{here}/weights.safetensors", "card")
+    return case("files", WeightsError, names, RETRAIN, lines=[(line, ()) for line in lines])
 
 
-@case("files", WeightsError, "cannot read {here}/weights.safetensors: it is empty. " + REBUILD)
+@case("files", WeightsError, ("{here}/weights.safetensors", "empty"), REBUILD)
 def weights_of_no_bytes(here):
     return dumped(here, damage=rewritten("weights.safetensors", lambda old: b""))
 
 
-@case(
-    "files",
-    WeightsError,
-    "cannot read {here}/weights.safetensors: its header is longer than the file. " + REBUILD,
-)
+@case("files", WeightsError, ("{here}/weights.safetensors", "header is longer"), REBUILD)
 def weights_cut_off_in_the_header(here):
     return dumped(here, damage=rewritten("weights.safetensors", lambda old: old[:99]))
 
 
-@case(
-    "files",
-    WeightsError,
-    "cannot read {here}/weights.safetensors: it was not written by sightlines. " + REBUILD,
-)
+@case("files", WeightsError, ("{here}/weights.safetensors", "by sightlines"), REBUILD)
 def weights_of_another_program(here):
     def renamed(old):
         return old.replace(b'"sightlines"', b'"elsewhere_"')
@@ -138,7 +127,7 @@ def weights_of_another_program(here):
     return dumped(here, damage=rewritten("weights.safetensors", renamed))
 
 
-@case("files", WeightsError, misfit("head.weight: 2 not finite"))
+@misfit(("head.weight", "2 not finite"))
 def weights_with_nan(here):
     def change(state):
         state["head.weight"][0, :2] = np.nan, np.inf
@@ -146,14 +135,10 @@ def weights_with_nan(here):
     return dumped(here, change)
 
 
-@case(
-    "files",
-    WeightsError,
-    misfit(
-        "cls_token: missing",
-        "extra: unknown",
-        "norm.bias: shape (5,) instead of (12,)",
-    ),
+@misfit(
+    ("cls_token", "missing"),
+    ("extra", "unknown"),
+    ("norm.bias", "shape (5,)", "instead of (12,)"),
 )
 def weights_missing_foreign_and_misshapen(here):
     def change(state):
@@ -173,30 +158,17 @@ def edited_card(**values):
     return damage
 
 
-@case(
-    "files",
-    WeightsError,
-    misfit("cls_token: unknown", "pos_embed: shape (1, 5, 12) instead of (1, 4, 12)"),
-)
+@misfit(("cls_token", "unknown"), ("pos_embed", "shape (1, 5, 12)", "instead of (1, 4, 12)"))
 def card_of_another_architecture(here):
     return dumped(here, damage=edited_card(architecture={"pool": "gap"}))
 
 
-@case(
-    "files",
-    ResultError,
-    "{here}/card.json names the family 'vitt', which is not known: it is no card of a network. "
-    + RETRAIN,
-)
+@case("files", ResultError, ("{here}/card.json", "family 'vitt'"), RETRAIN)
 def card_of_an_unknown_family(here):
     return dumped(here, damage=edited_card(family="vitt"))
 
 
-@case(
-    "files",
-    ResultError,
-    "cannot read {here}/card.json: Expecting value: line 1 column 1 (char 0). " + REBUILD,
-)
+@case("files", ResultError, ("{here}/card.json", "line 1 column 1"), REBUILD)
 def card_of_no_bytes(here):
     return dumped(here, damage=rewritten("card.json", lambda old: b""))
 
@@ -205,12 +177,12 @@ def other_images(here):
     experiments.make_dataset(here / "data", train=13, test=17, seed=5)
 
 
-@case("files", ResultError, f"{{here}}/reference.safetensors {OTHER}")
+@of_another_dataset("reference.safetensors")
 def reference_images_of_another_dataset(here):
     return dumped(here, damage=other_images)
 
 
-@case("files", ResultError, f"{{here}}/probes.safetensors {OTHER}")
+@of_another_dataset("probes.safetensors")
 def probe_images_of_another_dataset(here):
     return dumped(here, damage=other_images, kind="features")
 
@@ -218,8 +190,8 @@ def probe_images_of_another_dataset(here):
 @case(
     "files",
     ResultError,
-    "{here}/data/test_images.npy is not the file that {here}/data/dataset.json names (its "
-    "SHA-256 is 8ce0b5c0a38f…). Delete both and run snakemake again to rebuild them.",
+    ("{here}/data/test_images.npy", "{here}/data/dataset.json", "SHA-256 is 8ce0b5c0a38f"),
+    ("delete both", "run snakemake again"),
 )
 def images_replaced_by_a_pickle(here):
     array = np.array([{"a": 1}], object)
@@ -242,7 +214,8 @@ def trained(here, **recipe):
 @case(
     "files",
     ConfigError,
-    "train.crop_padding_px 8 reflects more than there is in images of 8 px: use at most 7",
+    ("train.crop_padding_px 8", "images of 8 px"),
+    "at most 7",
 )
 def padding_larger_than_the_image(here):
     return trained(here, crop_padding_px=8)
@@ -254,16 +227,20 @@ DIVERGED = {"optimizer": "sgd", "learning_rate": 1e30, "warmup_steps": 0, "clip_
 @case(
     "files",
     TrainingError,
-    "the loss is nan at step 1 of 23 (learning rate 9.95e+29; minibatch of training images "
-    "{batch}, …). The last good state, after 0 steps, is kept in "
-    ".cache/sightlines/training/{state}. Lower train.learning_rate, or raise train.warmup_steps, "
-    "or set train.clip_norm or train.precision: fp32; then run the same command again.",
+    (
+        *("loss is nan", "step 1 of 23", "learning rate 9.95e+29", "training images {batch}"),
+        *("after 0 steps", ".cache/sightlines/training/{state}"),
+    ),
+    (
+        *("lower train.learning_rate", "raise train.warmup_steps", "train.clip_norm"),
+        *("train.precision: fp32", "run the same command again"),
+    ),
 )
 def training_that_diverges(here):
     return trained(here, **DIVERGED)
 
 
-@case("files", ResultError, f"{{here}}/splits.safetensors {OTHER}")
+@of_another_dataset("splits.safetensors")
 def training_on_splits_of_another_dataset(here):
     command = trained(here)
     experiments.make_dataset(here / "data")
@@ -291,37 +268,25 @@ def compared(here, damage=None, networks=("vit/f100/s0", "vit/f100/s1"), **secon
 @case(
     "files",
     ResultError,
-    "{here}/0.safetensors and {here}/1.safetensors are of different reference images or "
-    "minibatches and cannot be compared. Delete the older one and run snakemake again.",
+    ("{here}/0.safetensors", "{here}/1.safetensors", "different reference images"),
+    ("delete the older", "run snakemake again"),
 )
 def dumps_of_different_reference_images(here):
     return compared(here, reference="another")
 
 
-@case(
-    "files",
-    ResultError,
-    "cannot read {here}/1.safetensors: it has 1668 bytes instead of 1768. " + REBUILD,
-)
+@case("files", ResultError, ("{here}/1.safetensors", "1668 bytes", "1768"), REBUILD)
 def dump_cut_off(here):
     return compared(here, rewritten("1.safetensors", lambda old: old[:-100]))
 
 
-@case(
-    "files",
-    ResultError,
-    "{here}/1.safetensors: tensor gram.001 holds numbers that are not finite. " + REBUILD,
-)
+@case("files", ResultError, ("{here}/1.safetensors", "gram.001", "not finite"), REBUILD)
 def dump_with_nan(here):
     nan = np.float32(np.nan).tobytes()
     return compared(here, rewritten("1.safetensors", lambda old: old[:-4] + nan))
 
 
-@case(
-    "files",
-    ResultError,
-    "{here}/1.safetensors: tensor gram.000 should be (2, 66), found (2, 55). " + REBUILD,
-)
+@case("files", ResultError, ("{here}/1.safetensors", "gram.000", "(2, 66)", "(2, 55)"), REBUILD)
 def dump_of_another_shape(here):
     def damage(here):
         meta = GramDump(here / "1.safetensors").meta
@@ -332,11 +297,7 @@ def dump_of_another_shape(here):
     return compared(here, damage)
 
 
-@case(
-    "files",
-    ResultError,
-    "{here}/heads.safetensors: its description lacks 'layers'. " + REBUILD,
-)
+@case("files", ResultError, ("{here}/heads.safetensors", "lacks 'layers'"), REBUILD)
 def attention_dump_where_a_gram_dump_should_be(here):
     statistics = {name: [np.ones((5, 2, 3))] for name in ("distance_px", "entropy_nats")}
     write_attention(here / "heads.safetensors", statistics)
@@ -348,8 +309,8 @@ def attention_dump_where_a_gram_dump_should_be(here):
 @case(
     "files",
     ResultError,
-    "{here}/heads.safetensors: tensor distance_renormalised_px.000 should be (5, 2, 3), "
-    "found nothing. " + REBUILD,
+    ("{here}/heads.safetensors", "distance_renormalised_px.000", "(5, 2, 3)", "nothing"),
+    REBUILD,
 )
 def attention_dump_without_a_statistic(here):
     write_attention(here / "heads.safetensors", {"distance_px": [np.ones((5, 2, 3))]})
@@ -365,14 +326,10 @@ def drawn(here, cka_bytes, layers_bytes):
     inputs = {name: here / name for name in ("cka.parquet", "layers.csv")}
     config = {"networks": ["vit/f100/s0"], "labels": {}, "families": {"vit": "vit"}}
     outputs = {"svg": here / "f.svg", "png": here / "f.png"}
-    return job(fig01_cka_within.main, config, inputs, outputs)
+    return job(figure.main, config, inputs, outputs, member="fig01_cka_within")
 
 
-@case(
-    "files",
-    ResultError,
-    "cannot read {here}/cka.parquet: it is not a whole Parquet table. " + REBUILD,
-)
+@case("files", ResultError, ("{here}/cka.parquet", "Parquet table"), REBUILD)
 def table_that_is_no_parquet(here):
     return drawn(here, b"no parquet, but long enough", b"model\n")
 
@@ -380,19 +337,13 @@ def table_that_is_no_parquet(here):
 LAYERS = b"model,layer,name,kind,block,depth,features\nvit,0,embed.patch,embed,-1,0,11\n"
 
 
-@case(
-    "files",
-    ResultError,
-    "{here}/cka.parquet lacks the columns layer_b, cka. " + REBUILD,
-)
+@case("files", ResultError, ("{here}/cka.parquet", "lacks", "layer_b, cka"), REBUILD)
 def table_without_columns(here):
     kept = [name for name in COLUMNS["cka.parquet"] if name not in ("layer_b", "cka")]
     return drawn(here, pd.DataFrame(columns=kept).to_parquet(), LAYERS)
 
 
-@case(
-    "files", ResultError, "cannot read {here}/layers.csv: it is not a whole CSV table. " + REBUILD
-)
+@case("files", ResultError, ("{here}/layers.csv", "CSV table"), REBUILD)
 def table_that_is_a_picture(here):
     pd.DataFrame(columns=COLUMNS["cka.parquet"]).to_parquet(here / "cka.parquet")
     (here / "layers.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -405,7 +356,8 @@ def table_that_is_a_picture(here):
 @case(
     "files",
     ResultError,
-    "{here}/history.csv lacks the columns split, accuracy, learning_rate. " + REBUILD,
+    ("{here}/history.csv", "lacks", "split, accuracy, learning_rate"),
+    REBUILD,
 )
 def history_without_columns(here):
     (here / "history.csv").write_text("step,loss\n1,2\n")
@@ -413,11 +365,7 @@ def history_without_columns(here):
     return job(measure.main, {"networks": ["vit/f100/s0"]}, inputs, outputs, member="curves")
 
 
-@case(
-    "files",
-    ResultError,
-    "cannot read {here}/card.json: it holds NaN, which is not a finite number. " + REBUILD,
-)
+@case("files", ResultError, ("{here}/card.json", "NaN"), REBUILD)
 def card_with_nan(here):
     (here / "card.json").write_text('{"parameters": NaN}')
     make_predictions(here / "predictions.safetensors")

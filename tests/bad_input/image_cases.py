@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,10 @@ from sightlines.run import dump
 from tests.bad_input.catalogue import case, job
 from tests.datasets.test_imagefolder import bomb
 from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_reference
+from tests.making_jobs import LOG
 
 SETTINGS = {"kind": "imagefolder", "folder": "mine", "size_px": 16, "test_share": 0.4}
-MEND = "\nMend or remove them, then run snakemake again."
+MEND = ("mend or remove", "run snakemake again")
 
 
 def photograph(kind="PNG") -> bytes:
@@ -57,16 +57,15 @@ def copied(old: Path, new: Path) -> None:
     new.write_bytes(old.read_bytes())
 
 
-def offence(*lines):
-    s = "s" if len(lines) > 1 else ""
-    listed = "".join(f"\n  {line}" for line in lines)
-    message = f"{{here}}/sources/mine has {len(lines)} offence{s}:{listed}{MEND}"
-    return case("images", DataError, message)
+def offences(*lines):
+    """Of each offence its file or class and what is wrong, and its own cure where it has one."""
+    head = ("{here}/sources/mine", f"{len(lines)} offence")
+    return case("images", DataError, head, MEND, lines=lines)
 
 
-@offence(
-    "cat/cut.jpg: truncated or damaged (image file is truncated (13 bytes not processed))",
-    "cat/zero.png: empty file",
+@offences(
+    (("cat/cut.jpg", "truncated or damaged", "13 bytes"), ()),
+    (("cat/zero.png", "empty file"), ()),
 )
 def photographs_cut_off_and_empty(here):
     root = folder(here, "cat", "dog")
@@ -75,15 +74,15 @@ def photographs_cut_off_and_empty(here):
     return prepared(here)
 
 
-@offence("cat/text.jpg: not an image of a known format, or damaged at its start")
+@offences((("cat/text.jpg", "known format", "damaged at its start"), ()))
 def text_with_an_image_s_name(here):
     (folder(here, "cat", "dog") / "cat" / "text.jpg").write_text("no image")
     return prepared(here)
 
 
-@offence(
-    "cat/film.mp4: not an image that sightlines reads (JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF)",
-    "loose.png: a file outside of any class's folder",
+@offences(
+    (("cat/film.mp4", "not an image"), ("JPEG, PNG, BMP, GIF", "TIFF, WebP, PPM, AVIF")),
+    (("loose.png", "outside of any class"), ()),
 )
 def files_that_do_not_belong(here):
     root = folder(here, "cat", "dog")
@@ -92,32 +91,33 @@ def files_that_do_not_belong(here):
     return prepared(here)
 
 
-@offence(
-    "cat/bomb.png: 60000 x 60000 px: more than 179 megapixels; set dataset.max_megapixels to 3600, "
-    "or make it smaller"
+@offences(
+    (
+        ("cat/bomb.png", "60000 x 60000 px", "more than 179 megapixels"),
+        ("dataset.max_megapixels to 3600", "make it smaller"),
+    )
 )
 def decompression_bomb(here):
     (folder(here, "cat", "dog") / "cat" / "bomb.png").write_bytes(bomb())
     return prepared(here)
 
 
-@offence("eel: an empty class, without a single image")
+@offences((("eel", "empty class"), ()))
 def class_without_images(here):
     (folder(here, "cat", "dog") / "eel").mkdir()
     return prepared(here)
 
 
-@offence("two names for one class: 'Dog', 'dog'")
+@offences((("two names for one class", "'Dog'", "'dog'"), ()))
 def two_names_for_one_class(here):
     folder(here, "cat", "dog", "Dog")
     return prepared(here)
 
 
-@offence(
-    "cat/all: a link to a folder that it lies in: a cycle",
-    "dog/gone.png: a link that leads nowhere: there is no {here}/nothing; put it there, or remove "
-    "the link",
-    "dog/passwd.png: not an image of a known format, or damaged at its start",
+@offences(
+    (("cat/all", "link", "cycle"), ()),
+    (("dog/gone.png", "link", "{here}/nothing"), ("put it there", "remove the link")),
+    (("dog/passwd.png", "known format", "damaged at its start"), ()),
 )
 def links_to_nothing_to_a_stranger_s_text_and_in_a_circle(here):
     root = folder(here, "cat", "dog")
@@ -127,23 +127,30 @@ def links_to_nothing_to_a_stranger_s_text_and_in_a_circle(here):
     return prepared(here)
 
 
-@offence("cat/a\nb.png: its name has control characters")
+@offences((("cat/a\nb.png", "control characters"), ()))
 def name_with_a_line_break(here):
     (folder(here, "cat", "dog") / "cat" / "a\nb.png").write_bytes(photograph())
     return prepared(here)
 
 
-@offence("train: lacks the class 'eel'")
+@offences((("train", "lacks", "'eel'"), ()))
 def val_with_a_class_that_train_lacks(here):
     folder(here, "train/cat", "train/dog", "val/cat", "val/dog", "val/eel")
     return prepared(here)
 
 
-@offence(
-    "val/cat/9.png: the same photograph as train/cat/0.png, in train and in val: "
-    "keep one of the two",
-    "val/dog/9.png: the same photograph as train/cat/1.png, under the classes 'cat' and 'dog' and "
-    "in train and in val: keep one of the two",
+@offences(
+    (("val/cat/9.png", "same photograph", "train/cat/0.png", "train and in val"), "keep one"),
+    (
+        (
+            "val/dog/9.png",
+            "same photograph",
+            "train/cat/1.png",
+            "'cat' and 'dog'",
+            "train and in val",
+        ),
+        "keep one",
+    ),
 )
 def photographs_to_train_on_and_to_test_on(here):
     root = folder(here, "train/cat", "train/dog", "val/cat", "val/dog")
@@ -152,10 +159,9 @@ def photographs_to_train_on_and_to_test_on(here):
     return prepared(here)
 
 
-@offence(
-    "dog: 3 copies of one photograph: add one that differs",
-    "eel/0.png: the same photograph as cat/0.png, under the classes 'cat' and 'eel': "
-    "keep one of the two",
+@offences(
+    (("dog", "3 copies"), "add one that differs"),
+    (("eel/0.png", "same photograph", "cat/0.png", "'cat' and 'eel'"), "keep one"),
 )
 def copies_under_two_classes_and_a_class_of_copies(here):
     root = folder(here, "cat", "eel")
@@ -169,8 +175,8 @@ def copies_under_two_classes_and_a_class_of_copies(here):
 @case(
     "images",
     MissingSourceError,
-    "there is no image folder {here}/sources/mine: set dataset.folder to a folder below "
-    "data_root (or below SIGHTLINES_DATA), with one folder of images per class",
+    "{here}/sources/mine",
+    ("set dataset.folder", "data_root", "SIGHTLINES_DATA", "one folder of images per class"),
 )
 def no_folder_of_images(here):
     config = {"dataset": SETTINGS, "source": ""}
@@ -181,7 +187,8 @@ def no_folder_of_images(here):
 @case(
     "images",
     DataError,
-    "the images in {here}/sources changed since snakemake started: run snakemake again",
+    ("{here}/sources", "changed since snakemake started"),
+    "run snakemake again",
 )
 def photograph_edited_after_the_start(here):
     root = folder(here, "cat", "dog")
@@ -193,12 +200,12 @@ def photograph_edited_after_the_start(here):
 @case(
     "images",
     DataError,
-    "the photograph {here}/sources/mine/dog/0.png was edited since the dataset was prepared: "
+    ("{here}/sources/mine/dog/0.png", "edited since the dataset was prepared"),
     "run snakemake again",
 )
 def photograph_edited_before_it_is_decoded(here):
     root, source = folder(here, "cat", "dog"), here / "sources"
-    imagefolder.prepare(SETTINGS, source, here / "data", logging.getLogger("tests"))
+    imagefolder.prepare(SETTINGS, source, here / "data", LOG)
     dataset = here / "data" / "dataset.json"
     make_network(here, VIT, dataset)
     inputs = {"dataset": dataset, "splits": make_reference(dataset, here / "reference", [4])}

@@ -1,4 +1,4 @@
-"""Bad input of every kind: the exact error, and not a byte of anybody's files changed.
+"""Bad input of every kind: the error says what, where and the cure, and no file is changed.
 
 The cases lie in the modules beside this one. At the end a few commands run as a user runs them:
 `python -m …` in a process of its own, `snakemake`, and a disk that is really full.
@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from sightlines.core.errors import ResultError
 from tests.bad_input import (
     archive_cases,
+    catalogue,
     config_cases,
     disk_cases,
     file_cases,
     image_cases,
 )
-from tests.bad_input.catalogue import CASES, contents
+from tests.bad_input.catalogue import CASES, contents, lost_in, lost_words
 from tests.measures.predicting import make_predictions
 from tests.workflow.conftest import snakemake
 
@@ -61,8 +63,31 @@ def test_bad_input(case, tmp_path, monkeypatch):
     monkeypatch.undo()
     assert type(caught.value) is case.error
     said = only_known_variables(str(caught.value).replace(str(tmp_path), "{here}"))
-    assert said == case.message
+    assert lost_words(case, said) == [], said
     assert differences(before, contents(tmp_path), case.lost) == []
+
+
+def test_every_case_asks_for_an_offender_and_a_cure_in_few_words():
+    for case in CASES:
+        parts = [(case.names, case.cure), *case.lines]
+        assert all(names for names, _ in parts) and any(cure for _, cure in parts), case.name
+        words = [word for names, cure in parts for word in (*names, *cure)]
+        assert all(len(word.split()) <= 6 and not word.endswith(".") for word in words), case.name
+
+
+def test_an_error_may_be_reworded_and_may_lose_neither_offender_nor_cure():
+    found = catalogue.Case("files", "a", ResultError, ("a.csv", "width 5"), ("width 4",), (), str)
+    assert lost_words(found, "A.csv has a width 5. Use width 4.") == []
+    assert lost_words(found, "a.csv has a width 5. Try another.") == ["width 4"]
+    assert lost_words(found, "The width 5 is none: width 4.") == ["a.csv"]
+    same = catalogue.Case("files", "a", ResultError, ("a.key",), ("a.key",), (), str)
+    assert lost_words(same, "a.key is 5: lower a.key.") == []
+    assert lost_words(same, "a.key is 5.") == ["a.key"]
+    two = ((("one",), ("mend",)), (("two",), ()))
+    listed = catalogue.Case("files", "a", ResultError, ("mine",), ("again",), two, str)
+    assert lost_words(listed, "mine has:\n  one: mend it\n  two\nRun it again.") == []
+    assert lost_words(listed, "mine has:\n  one\n  two\nRun it.") == ["again", "mend"]
+    assert lost_words(listed, "mine has:\n  one: mend\n  two: mend\n  three\nRun again.")
 
 
 def test_the_catalogue_is_large_and_leans_on_no_schema():
@@ -105,6 +130,12 @@ def write_card(here, text):
     card_of(here).write_text(text)
 
 
+def assert_one_line(done, names, cure):
+    """The command ended with one line, which begins with the first of `names`."""
+    assert done.stderr.startswith(names[0]) and done.stderr.count("\n") == 1
+    assert lost_in(done.stderr, names, cure) == [], done.stderr
+
+
 def accuracy(here, table, log):
     config = {"networks": ["vit/f100/s0"]}
     make_predictions(here / "predictions.safetensors")
@@ -118,10 +149,10 @@ def test_a_command_says_what_is_wrong_in_one_line(tmp_path):
     log = tmp_path / "logs" / "measure" / "accuracy.log"
     done = accuracy(tmp_path, tmp_path / "accuracy.csv", log)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == (
-        f"[measure/accuracy] ResultError: cannot read {card_of(tmp_path)}: Expecting value: "
-        "line 1 column 10 (char 9). Delete it and run snakemake again to rebuild it. "
-        f"(log: {log})\n"
+    assert_one_line(
+        done,
+        ("[measure/accuracy] ResultError: ", str(card_of(tmp_path)), "line 1 column 10"),
+        (*file_cases.REBUILD, f"(log: {log})"),
     )
     assert done.stderr.removeprefix("[measure/accuracy] ") in log.read_text()
     assert "Traceback" not in log.read_text()
@@ -134,10 +165,8 @@ def test_a_log_that_cannot_be_written_is_no_traceback(tmp_path):
     (tmp_path / "logs").write_text("a file")
     done = accuracy(tmp_path, tmp_path / "accuracy.csv", tmp_path / "logs" / "a.log")
     assert done.returncode == 1
-    assert done.stderr == (
-        f"[a] DiskError: cannot write {tmp_path}/logs: {tmp_path}/logs is a file, not a folder. "
-        f"{disk_cases.AGAIN}\n"
-    )
+    names = ("[a] DiskError: ", f"{tmp_path}/logs:", f"{tmp_path}/logs is a file")
+    assert_one_line(done, names, disk_cases.AGAIN)
     assert not (tmp_path / "accuracy.csv").exists()
 
 
@@ -167,46 +196,41 @@ def test_a_disk_that_is_really_full(tmp_path, tiny_disk):
             handle.write(bytes(4096))
     done = accuracy(tmp_path, table, tmp_path / "logs" / "a.log")
     assert done.returncode == 1
-    assert done.stderr == (
-        f"[a] DiskError: cannot write {table}: No space left on device. {disk_cases.AGAIN} "
-        f"(log: {tmp_path}/logs/a.log)\n"
-    )
+    cure = (*disk_cases.AGAIN, f"(log: {tmp_path}/logs/a.log)")
+    assert_one_line(done, ("[a] DiskError: ", str(table), disk_cases.FULL), cure)
     assert table.read_text() == "an earlier result"
     assert sorted(path.name for path in tiny_disk.iterdir()) == ["accuracy.csv", "filler"]
     # With the log on the full disk too: the same line, and no traceback of the logging.
     done = accuracy(tmp_path, table, tiny_disk / "a.log")
-    assert done.stderr == (
-        f"[{tiny_disk}/a] DiskError: cannot write {table}: No space left "
-        f"on device. {disk_cases.AGAIN} (log: {tiny_disk}/a.log)\n"
-    )
+    cure = (*disk_cases.AGAIN, f"(log: {tiny_disk}/a.log)")
+    assert_one_line(done, (f"[{tiny_disk}/a] DiskError: ", str(table), disk_cases.FULL), cure)
 
 
 @pytest.mark.workflow
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "names", "cure"),
     [
         (
             ("train.steps", "many"),
-            "ConfigError: {here}/mine.yaml:\n"
-            "  train.steps: 'many' is not of type 'integer' (unit: steps)\n"
-            "workflow/config/README.md explains every key.",
+            ("ConfigError: ", "{here}/mine.yaml", "train.steps", "'many'"),
+            ("'integer'", "workflow/config/README.md"),
         ),
         (
             ("dataset", {"kind": "imagefolder", "folder": "mine", "size_px": 32}),
-            "MissingSourceError: there is no image folder sources/mine: set dataset.folder to a "
-            "folder below data_root (or below SIGHTLINES_DATA), with one folder of images "
-            "per class",
+            ("MissingSourceError: ", "sources/mine"),
+            ("set dataset.folder", "data_root", "SIGHTLINES_DATA"),
         ),
     ],
     ids=["config", "no image folder"],
 )
-def test_snakemake_stops_before_any_job(tmp_path, monkeypatch, change, message):
+def test_snakemake_stops_before_any_job(tmp_path, monkeypatch, change, names, cure):
     monkeypatch.delenv("SIGHTLINES_DATA", raising=False)
     config_cases.smoke(tmp_path, *change)
     done = snakemake(tmp_path, "--configfile", tmp_path / "mine.yaml", "-n")
     assert done.returncode == 1
-    assert message.replace("{here}", str(tmp_path)) in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert lost_in(said.replace(str(tmp_path), "{here}"), names, cure) == [], said
+    assert "Traceback" not in said
     assert not (tmp_path / "results").exists() and not (tmp_path / "data").exists()
 
 
@@ -222,10 +246,8 @@ def test_snakemake_names_the_photograph_and_leaves_nothing(tmp_path, monkeypatch
     done = snakemake(tmp_path, *call, PATH=activated)
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    assert (
-        "DataError: sources/mine has 1 offence:\n  cat/zero.png: empty file\n"
-        "Mend or remove them, then run snakemake again."
-    ) in said
+    names = ("DataError: ", "sources/mine", "1 offence", "cat/zero.png", "empty file")
+    assert lost_in(said, names, image_cases.MEND) == [], said
     assert "Traceback" not in said
     left = [p for p in (tmp_path / "results").rglob("*") if p.is_file() and p.suffix != ".log"]
     assert left == [] and list((tmp_path / "data").rglob("*.*")) == []

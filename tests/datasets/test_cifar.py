@@ -4,7 +4,6 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import logging
 import pickle
 import tarfile
 import threading
@@ -18,8 +17,8 @@ from sightlines.core.files import read_json
 from sightlines.datasets import cifar10, cifar100, download
 from sightlines.datasets.cifar_release import Release
 from sightlines.datasets.unpickling import read_pickle
+from tests.making_jobs import LOG
 
-LOG = logging.getLogger("test")
 FOLDER = "tiny-batches-py"
 CURE = "put tiny.tar.gz there"
 

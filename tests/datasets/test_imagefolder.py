@@ -1,7 +1,6 @@
 """Image folders: every form of photograph is read, every offence is listed, every edit noticed."""
 
 import io
-import logging
 import os
 import struct
 import time
@@ -19,9 +18,8 @@ from sightlines.core.errors import ConfigError, DataError
 from sightlines.core.files import read_json
 from sightlines.datasets import imagefolder, imagefolder_manifest, photographs, prepare, reading
 from sightlines.datasets.views import View
-from sightlines.jobs.command import Job
+from tests.making_jobs import LOG, make_job
 
-LOG = logging.getLogger("test")
 SETTINGS = {"kind": "imagefolder", "folder": "mine", "size_px": 24, "test_share": 0.3}
 
 
@@ -365,7 +363,7 @@ def test_command_refuses_a_folder_that_changed_since_the_start(tmp_path):
     make_folder(tmp_path / "mine")
     outputs = {"files": [tmp_path / "out" / name for name in imagefolder.FILES]}
     config = {"dataset": SETTINGS, "source": imagefolder.fingerprint(SETTINGS, tmp_path)}
-    job = Job("data", config, {}, outputs, tmp_path, LOG)
+    job = make_job(config, {}, outputs, tmp_path)
     prepare.main(job)
     assert job.notes == {"counts": {"train": 6, "test": 4}, "classes": 2}
     picture(5).save(tmp_path / "mine" / "cat" / "0.png")

@@ -1,7 +1,5 @@
 """Photographs without labels: enough where nothing needs them, else refused with the reason."""
 
-import logging
-
 import pandas as pd
 import pytest
 
@@ -9,12 +7,11 @@ from sightlines.core.errors import DataError
 from sightlines.core.files import TensorReader
 from sightlines.datasets import imagefolder, prepare, split
 from sightlines.datasets.store import UNLABELLED, read_dataset, read_labels
-from sightlines.jobs.command import Job
+from tests import making_jobs
 from tests.datasets.test_imagefolder import SETTINGS, make_folder, picture
 from tests.dumps.making_experiments import VIT, make_dataset, make_network, record
 from tests.measures.test_cka import run_main
 
-LOG = logging.getLogger("test")
 FLAT = SETTINGS | {"size_px": 16, "test_share": 0.5}
 NEEDS = ("vit is trained on these images",)
 SPLITS = {"validation": 10, "reference_batches": 4, "reference_batch_size": 8}
@@ -44,14 +41,14 @@ def prepared(tmp_path, settings=FLAT, needs=()):
     source = prepare.identity(settings, tmp_path, needs)
     files = [tmp_path / "data" / name for name in imagefolder.FILES]
     config = {"dataset": settings, "source": source}
-    prepare.main(Job("data", config, {}, {"files": files}, tmp_path, LOG))
+    prepare.main(making_jobs.make_job(config, {}, {"files": files}, tmp_path))
     return tmp_path / "data" / "dataset.json"
 
 
 def divided(tmp_path, dataset, part):
     path = tmp_path / f"{'splits' if part == 'training' else part}.safetensors"
     config = {"part": part, "splits": SPLITS, "seed": 0}
-    split.main(Job(part, config, {"dataset": [dataset]}, {"splits": [path]}, tmp_path, LOG))
+    split.main(making_jobs.make_job(config, {"dataset": dataset}, {"splits": path}, tmp_path))
     return path
 
 

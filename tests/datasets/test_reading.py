@@ -1,6 +1,5 @@
 """Reading arrays: resident, in the order asked for, and never silently damaged."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,9 @@ from sightlines.core.devices import Compute
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader, sha256
 from sightlines.datasets import reading, shapes, split
-from sightlines.jobs.command import Job
+from tests.making_jobs import LOG, make_job
 from tests.rounding import assert_rounded
 
-LOG = logging.getLogger("test")
 SETTINGS = {
     "kind": "shapes",
     "n_train": 53,
@@ -89,10 +87,10 @@ def test_split_command_writes_what_the_contract_says(folder, tmp_path):
     for part in settings:
         files = [tmp_path / part / f"{name}.safetensors" for name in ("one", "two")]
         config = {"part": part, "seed": 3, "splits": settings[part]}
-        inputs = {"dataset": [folder / "dataset.json"]}
-        inputs |= {"splits": [splits]} if part == "probes" else {}
+        inputs = {"dataset": folder / "dataset.json"}
+        inputs |= {"splits": splits} if part == "probes" else {}
         for path in files:
-            split.main(Job("data", config, inputs, {"splits": [path]}, tmp_path, LOG))
+            split.main(make_job(config, inputs, {"splits": path}, tmp_path))
         assert files[0].read_bytes() == files[1].read_bytes()
         reader = TensorReader(files[0])
         assert reader.meta["dataset_sha256"] == sha256(folder / "dataset.json")

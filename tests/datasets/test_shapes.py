@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import logging
 import math
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from sightlines.core.errors import ConfigError
 from sightlines.core.files import read_json, sha256
 from sightlines.datasets import shapes, shapes_integers, shapes_outlines
 from sightlines.datasets.shapes_integers import Draws, cosine, sine
+from tests.making_jobs import LOG
 from tests.rounding import assert_rounded, bound
 
-LOG = logging.getLogger("test")
 SMALL = {
     "n_train": 211,
     "n_test": 101,

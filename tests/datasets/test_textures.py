@@ -1,7 +1,6 @@
 """`textures`: the same bytes on every machine, a texture that is the class and nothing else."""
 
 import hashlib
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,9 @@ from sightlines.datasets.shapes_integers import Draws
 from sightlines.datasets.shapes_render import _surface, render, render_surface
 from sightlines.datasets.shapes_scene import draw_scene
 from sightlines.datasets.shapes_textures import TEXTURES
+from tests.making_jobs import LOG
 from tests.rounding import assert_rounded
 
-LOG = logging.getLogger("test")
 SMALL = {"n_train": 211, "n_test": 101, "size_px": 32, "seed": 7}
 COMPUTE = Compute(torch.device("cpu"), torch.float32, 1, 0)
 

@@ -132,6 +132,7 @@ PLANNED = {
 }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kinds", PLANNED.values(), ids=PLANNED)
 def test_whatever_the_planner_finds_possible_can_be_drawn(kinds):
     """`figures: auto` plans by NEEDS; no figure that it plans may find nothing to draw."""

@@ -1,7 +1,6 @@
 """Weights from the hub: a server on this machine that answers as the hub and its store do."""
 
 import hashlib
-import logging
 import os
 import resource
 import subprocess
@@ -19,8 +18,8 @@ from safetensors.numpy import save
 
 from sightlines.core.errors import ConfigError, DiskError, WeightsError
 from sightlines.models import hub, hub_cache
+from tests.making_jobs import LOG
 
-LOG = logging.getLogger("test")
 HUB_ID = "timm/tiny_patch2_5.test_in3"
 FILE = "model.safetensors"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -1,6 +1,9 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.whole
 PROGRAM = """
 import sys
 {before}

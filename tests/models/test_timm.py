@@ -1,5 +1,7 @@
 """Public models by name: what timm says of them, what it cannot build, and how they see images."""
 
+import json
+
 import pytest
 import torch
 
@@ -15,11 +17,21 @@ VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}
 
 
 @pytest.fixture(autouse=True)
-def somewhere(tmp_path_factory, monkeypatch):
-    """One folder for what is remembered of timm, for all tests of this file."""
+def somewhere(tmp_path_factory, monkeypatch, request):
+    """One folder for what is remembered of timm, for all tests of this file.
+
+    Answers are of this process, which has torch: one of its own takes 3 s a question.
+    """
+    if "own_process" not in request.node.name:
+        monkeypatch.setattr(timm_facts, "_ask", answers_of_this_process)
     base = tmp_path_factory.getbasetemp() / "timm"
     base.mkdir(exist_ok=True)
     monkeypatch.chdir(base)
+
+
+def answers_of_this_process(asked):
+    """What the process that `timm_facts` starts prints."""
+    return [json.loads(json.dumps(timm_facts._answer(one))) for one in asked]
 
 
 def settings(**own):
@@ -43,6 +55,12 @@ def test_facts_are_timms_own():
     assert known["parameters"] == 5_717_416
 
 
+@pytest.mark.parametrize("own", [VIT, VIT | {"arguments": {"no_such": 1}}])
+def test_an_own_process_answers_as_this_one(own):
+    asked = [{key: value for key, value in settings(**own).items() if key in timm_facts.ASKED}]
+    assert timm_facts._ask(asked) == answers_of_this_process(asked)
+
+
 def test_facts_are_asked_once(monkeypatch):
     asked = settings(**VIT)
     monkeypatch.setattr(timm_facts, "_known", {})
@@ -52,7 +70,7 @@ def test_facts_are_asked_once(monkeypatch):
     def never(*_args, **_kwargs):
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(timm_facts.subprocess, "run", never)
+    monkeypatch.setattr(timm_facts, "_ask", never)
     assert timm_facts.facts(asked)["grid"] == [14, 14]
 
 

@@ -41,6 +41,7 @@ def change(config, path, value):
     return config
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
 def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(path):
     experiment = Experiment.open(path)

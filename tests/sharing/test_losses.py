@@ -16,6 +16,7 @@ from tests.sharing import repository
 from tests.sharing.repository import CONFIG, run
 from tests.sharing.test_adopt import DATA, LOGS, MODEL, TABLE, make
 
+pytestmark = pytest.mark.whole
 NOTE, COPY = "results/mine/tables/note.csv", "results/mine/tables/copy.csv"
 
 

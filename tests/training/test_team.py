@@ -34,6 +34,7 @@ def weights(folder, name):
     return {key: np.array(reader[key]) for key in reader.names()}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("batch_size", [16, 15])
 def test_two_processes_end_where_one_ends(workplace, batch_size):
     """15 images: the two have shares of different size.
@@ -67,7 +68,7 @@ def test_two_processes_end_where_one_ends(workplace, batch_size):
 
 
 def weights_at_start(folder, batch_size):
-    config = job_config(STILL, ("vit_small", "f000", "s0"), batch_size=batch_size, processes=2)
+    config = job_config(STILL, ("vit_small", "f000", "s0"), batch_size=batch_size)
     subprocess.run(command(folder, "none", config), cwd=folder, check=True, capture_output=True)
     (folder / "results/x/records/none.json").unlink()
     return weights(folder, "none")

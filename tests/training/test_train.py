@@ -71,6 +71,7 @@ def saved_step(folder):
     return json.loads(found[0].read_text())["facts"]["step"] if found else -1
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("model", "recipe"),
     [

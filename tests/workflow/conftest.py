@@ -9,13 +9,25 @@ from pathlib import Path
 import pytest
 
 from tests.making_environments import lend_environment
+from tests.workflow.dry_runs import DryRuns
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"
+MADE = ("results", "data", ".snakemake", ".cache")
+"""What commands make in a checkout."""
+dry_run = DryRuns()
+"""`dry_run(folder, …)`: what `snakemake -n …` says there, in half the time."""
 
 
 def snakemake(folder, *arguments, **environment):
-    """Call Snakemake in `folder` as a user would, and return what it said."""
+    """Call Snakemake in `folder` as a user would, and return what it said.
+
+    Dry runs are forks of one process (`tests.workflow.dry_runs`), but where the environment is not
+    this one's.
+    """
+    if "-n" in arguments and environment.keys() <= {"SIGHTLINES_DATA"}:
+        rest = [word for word in arguments if word != "-n"]
+        return dry_run(ROOT, "--directory", folder, *rest, **environment)
     program = Path(sys.executable).with_name("snakemake")
     return subprocess.run(
         [program, "--snakefile", ROOT / "Snakefile", "--directory", folder, *arguments],
@@ -45,9 +57,14 @@ def ok(done):
     return done.stdout + done.stderr
 
 
-def without(root, *names):
-    """For copies of a checkout: leaves out what lies in it, not the package's folders so called."""
-    return lambda folder, _: names if Path(folder) == Path(root) else ()
+def copy_project(source, folder, left_out=(".git", ".venv", *MADE)):
+    """Copy a checkout without what was made in it.
+
+    Args:
+        left_out: Names at its root; `src/sightlines/results` is code.
+    """
+    at_root = {str(source): set(left_out)}
+    shutil.copytree(source, folder, ignore=lambda place, _: at_root.get(str(place), set()))
 
 
 def results(folder):
@@ -70,6 +87,12 @@ def settings_of_nobody(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def end_of_dry_runs():
+    yield
+    dry_run.close()
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
     """The finished smoke experiment, made by the README's command in a copy of the checkout.
@@ -78,8 +101,7 @@ def smoke(tmp_path_factory):
     it is (see `copied`).
     """
     folder = tmp_path_factory.mktemp("smoke") / "checkout"
-    kept = without(ROOT, ".git", ".venv", "results", "data", ".snakemake", ".cache")
-    shutil.copytree(ROOT, folder, ignore=kept)
+    copy_project(ROOT, folder)
     lend_environment(folder)
     done = subprocess.run(
         ["make", "run", "--no-print-directory", "CONFIG=workflow/config/smoke.yaml"],
@@ -137,7 +159,7 @@ def pull(folder, *what, **environment):
 def plan(folder, *options, **environment):
     """What `snakemake -n` says in a clone."""
     config = "workflow/config/smoke.yaml"
-    return tool(folder, "snakemake", "-n", "--configfile", config, *options, **environment)
+    return dry_run(folder, "--configfile", config, *options, **environment)
 
 
 def clone_of(origin, folder):

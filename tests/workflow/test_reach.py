@@ -59,4 +59,4 @@ def test_no_job_calls_what_its_digest_does_not_cover(copied, drawn):
     found = traced(copied, chosen)
     assert {key: told["status"] for key, told in found.items()} == dict.fromkeys(chosen, 0)
     assert {key: told["missed"] for key, told in found.items() if told["missed"]} == {}
-    assert all(told["called"] > 3 for told in found.values())
+    assert {key: told["called"] for key, told in found.items() if told["called"] < 2} == {}

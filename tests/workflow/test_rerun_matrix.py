@@ -337,9 +337,9 @@ CASES = {
     ),
     "a module that nobody imports": Case(source("src/sightlines/sharing/share.py", constant)),
     "a measurement": Case(
-        source(CKA, replaced("def pair_table(", "def pair_table(*, _=1, ")),
+        source(CKA, replaced("def pair_tables(", "def pair_tables(*, _=1, ")),
         after_measure("cka"),
-        {"measure_cka": f"code changed: {CKA} (pair_table)"},
+        {"measure_cka": f"code changed: {CKA} (pair_tables)"},
     ),
     "a module that an import imports": Case(
         source("src/sightlines/stats/ridge.py", statement),

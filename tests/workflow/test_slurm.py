@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import ROOT, SMOKE, results, without
+from tests.workflow.conftest import MADE, ROOT, SMOKE, copy_project, results
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 SCRIPT = Path(__file__).with_name("slurm.sh")
@@ -40,8 +40,7 @@ def with_plugin(tmp_path):
 
 def test_the_smoke_experiment_on_slurm(smoke, cluster, with_plugin, tmp_path):
     folder = tmp_path / "project"
-    shutil.copytree(smoke, folder, ignore=without(smoke, ".cache", ".snakemake", "results"))
-    shutil.rmtree(folder / "data")
+    copy_project(smoke, folder, left_out=MADE)
     program = Path(sys.executable).with_name("snakemake")
     options = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE]
     options += ["--resources", "gpu=2"]

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.making_environments import lend_environment
-from tests.workflow.conftest import ROOT, ok, tool, without
+from tests.workflow.conftest import ROOT, copy_project, ok, tool
 from tests.workflow.servers import ssh_server
 
 pytestmark = pytest.mark.workflow
@@ -42,8 +42,7 @@ def clone(origin, folder):
 
 def test_the_transcript(smoke, tmp_path):
     hub, seed = tmp_path / "hub", tmp_path / "seed"
-    kept = without(smoke, ".cache", ".snakemake", "results", "data", ".venv")
-    shutil.copytree(smoke, seed, ignore=kept)
+    copy_project(smoke, seed)
     (seed / "results").mkdir()
     for words in (["init", "--quiet", "--initial-branch", "main"], ["add", "--all"]):
         ok(tool(seed, "git", *words))

@@ -22,6 +22,9 @@ from sightlines.plan.code_digest import CACHE, reached
 from sightlines.plan.code_reading import is_frame
 from sightlines.plan.registry import PACKAGE
 
+LOADING = ("sightlines.plan.registry:attribute", "sightlines.plan.registry:load")
+"""How a runner gets at the module that it runs and at what opens its dumps: these are roots."""
+
 
 class Tracer:
     """Notes which code of the package is called."""
@@ -78,7 +81,7 @@ def missed(called: set[CodeType], roots: list[str]) -> list[str]:
             continue
         if not any(s.module == module and s.first <= line <= s.last for s in spans):
             found.append(f"{module}:{code.co_qualname}")
-    return sorted(found)
+    return sorted(set(found) - {*LOADING})
 
 
 def run(words: list[str]) -> dict[str, object]:

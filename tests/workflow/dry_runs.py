@@ -1,0 +1,103 @@
+"""Dry runs from one warm process: Snakemake is imported once, and each run is a fork of its own.
+
+A dry run of the smoke experiment takes 3 s of a processor, of which the imports are more than one.
+What is forked has none of sightlines: each checkout's own code is imported in its fork.
+
+    python -m tests.workflow.dry_runs    one request a line, as JSON, and one answer each
+"""
+
+import atexit
+import contextlib
+import importlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+LIBRARIES = ("snakemake.cli", "pandas", "jsonschema", "jaxtyping", "jinja2", "requests")
+"""What a dry run imports beside sightlines."""
+
+
+class DryRuns:
+    """A warm process, started when the first run is asked for."""
+
+    def __init__(self):
+        self._process = None
+
+    def __call__(self, folder, *arguments, **environment):
+        """What `snakemake -n` says in `folder`, on the code of its `src`, as of a program."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        arguments = ["-n", *map(str, arguments)]
+        request = {
+            "folder": str(folder),
+            "arguments": arguments,
+            "environment": os.environ | environment,
+        }
+        with tempfile.TemporaryDirectory() as said:
+            self._process.stdin.write(json.dumps(request | {"said": said}) + "\n")
+            self._process.stdin.flush()
+            code = json.loads(self._process.stdout.readline())
+            texts = [Path(said, name).read_text() for name in ("stdout", "stderr")]
+        return subprocess.CompletedProcess(["snakemake", *arguments], code, *texts)
+
+    def close(self):
+        """End the warm process."""
+        if self._process is not None:
+            self._process.communicate()
+
+
+def serve():
+    """Answer each line of standard input with the exit status of the run that it asks for."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os._exit(run(json.loads(line)))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def run(request):
+    """One dry run in this process: its exit status."""
+    assert not any(name.split(".")[0] == "sightlines" for name in sys.modules)
+    source = str(Path(request["folder"]) / "src")
+    os.environ.clear()
+    os.environ.update(request["environment"], PYTHONPATH=source)
+    os.chdir(request["folder"])
+    # As of `bin/snakemake`: the folder of the program, and then what PYTHONPATH says.
+    sys.path[:] = [str(Path(sys.executable).parent), source, *sys.path[1:]]
+    sys.argv = [str(Path(sys.executable).with_name("snakemake")), *request["arguments"]]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(request["said"], name), os.O_WRONLY | os.O_CREAT), descriptor)
+    code = 1
+    try:
+        sys.modules["snakemake.cli"].main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    if not isinstance(code, int | None):  # a message, as Python itself prints it
+        print(code, file=sys.stderr)
+        code = 1
+    with contextlib.suppress(OSError):
+        atexit._run_exitfuncs()  # os._exit, which keeps the server's own from running, skips them
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code or 0
+
+
+if __name__ == "__main__":
+    serve()
