@@ -94,6 +94,16 @@ def test_a_measure_that_does_not_do_as_it_declares_is_named(
     assert not (tmp_path / "attention_distance.csv").exists()
 
 
+@pytest.mark.parametrize("returned", [None, pd.DataFrame({"model": ["vit"]})])
+def test_a_measure_that_returns_no_tables_by_name_is_named(
+    attention, tmp_path, monkeypatch, returned
+):
+    monkeypatch.setattr(attention_distance, "measure", lambda **_: returned)
+    message = rf"its measure returns {type(returned).__name__}"
+    with pytest.raises(SchemaError, match=message):
+        run_measure("attention_distance", {"attention": attention}, tmp_path, NETWORKS)
+
+
 def test_a_table_too_few_and_a_frame_for_a_file_are_refused(tmp_path, monkeypatch):
     dump = tmp_path / "vit.safetensors"
     write_gram(dump, random_minibatches(1, [7, 7], [3, 4]), Network.parse(NETWORKS[1]))

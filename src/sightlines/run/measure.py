@@ -51,10 +51,11 @@ def main(job: Job) -> None:
     schemas = written("measures", job.member)
     with one_thread():
         found = registry.load("measures", job.member).measure(**arguments(job))
-        if set(found) != set(schemas):
+        names = list(found) if isinstance(found, dict) else [type(found).__name__]
+        if set(names) != set(schemas):
             raise SchemaError(
                 f"measures/{job.member}.py declares {', '.join(schemas)}, "
-                f"but its measure returns {', '.join(found)}"
+                f"but its measure returns {', '.join(names)}"
             )
         for name, schema in schemas.items():
             _write(job.output(Path(name).stem), found.pop(name), schema)
