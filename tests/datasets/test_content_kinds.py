@@ -60,7 +60,7 @@ KINDS = {
 @pytest.mark.parametrize("name", KINDS)
 def test_what_it_is_and_what_helps(name):
     content, kind, cure = KINDS[name]
-    with pytest.raises(photographs.Unreadable) as caught:
+    with pytest.raises(photographs.UnreadableError) as caught:
         photographs.measure(content)
     assert kind in str(caught.value) and cure in str(caught.value)
 
@@ -68,14 +68,14 @@ def test_what_it_is_and_what_helps(name):
 def test_a_thumbnail_of_a_raw_file_is_no_photograph():
     grey = np.ones((4, 4), np.uint16)
     thumbnail = tiff16(grey, 1, t254=(4, [1]), t330=(4, [8]))
-    with pytest.raises(photographs.Unreadable, match=r"raw file .* export"):
+    with pytest.raises(photographs.UnreadableError, match=r"raw file .* export"):
         photographs.measure(thumbnail)
     assert photographs.measure(tiff16(grey, 1, t254=(4, [0]), t330=(4, [8]))).width_px == 4
 
 
 def test_unknown_bytes_have_no_name():
     assert content_kinds.name_kind(b"this is no image") == ""
-    with pytest.raises(photographs.Unreadable, match="not an image of a known format"):
+    with pytest.raises(photographs.UnreadableError, match="not an image of a known format"):
         photographs.measure(b"this is no image")
 
 
@@ -102,7 +102,7 @@ def test_avif_is_read_whatever_its_name(tmp_path):
 @needs_avif
 def test_a_damaged_avif_is_told_as_such():
     content = saved(ramp().convert("RGB"), "AVIF")
-    with pytest.raises(photographs.Unreadable, match="damaged"):
+    with pytest.raises(photographs.UnreadableError, match="damaged"):
         photographs.measure(content[:60])
 
 
@@ -117,7 +117,7 @@ def test_avif_without_its_decoder_has_a_cure(monkeypatch):
 def test_as_many_megapixels_as_set():
     content = saved(Image.new("L", (2000, 1500)))
     assert photographs.measure(content, 3).width_px == 2000
-    with pytest.raises(photographs.Unreadable) as caught:
+    with pytest.raises(photographs.UnreadableError) as caught:
         photographs.measure(content, 2)
     assert "dataset.max_megapixels to 3" in str(caught.value)
 
@@ -128,7 +128,7 @@ def test_the_bound_is_no_lower_than_pillows_and_may_be_higher():
     wide = saved(Image.new("1", (40_000, 4600)))
     with pytest.raises(Image.DecompressionBombError), Image.open(photographs.io.BytesIO(wide)):
         pass
-    with pytest.raises(photographs.Unreadable, match=r"max_megapixels to 184"):
+    with pytest.raises(photographs.UnreadableError, match=r"max_megapixels to 184"):
         photographs.measure(wide)
     assert photographs.measure(wide, 184).width_px == 40_000
     assert bound == Image.MAX_IMAGE_PIXELS
@@ -143,7 +143,7 @@ def test_large_jpegs_are_measured_small_and_still_whole(mode, monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda im: drafted.append(im.size) or real(im))
     assert photographs.measure(content) == photographs.Measured(400, 500, mode)
     assert (63, 50) in drafted and (500, 400) not in drafted
-    with pytest.raises(photographs.Unreadable, match="truncated"):
+    with pytest.raises(photographs.UnreadableError, match="truncated"):
         photographs.measure(content[:-400])
 
 

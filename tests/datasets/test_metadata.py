@@ -175,7 +175,7 @@ def test_small_texts_are_read_as_ever():
 
 def test_damaged_pixels_stay_damage_beside_odd_metadata():
     content = with_chunks(saved(ramp()), LARGE["profile"][0])
-    with pytest.raises(photographs.Unreadable, match="truncated or damaged"):
+    with pytest.raises(photographs.UnreadableError, match="truncated or damaged"):
         photographs.measure(content[:-40])
 
 
@@ -280,5 +280,5 @@ def test_a_folder_says_once_what_was_passed_over(tmp_path, caplog):
     "content", [b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\0"]
 )
 def test_a_jpeg_that_ends_within_a_marker_is_unreadable(content):
-    with pytest.raises(photographs.Unreadable):
+    with pytest.raises(photographs.UnreadableError):
         photographs.measure(content)

@@ -138,7 +138,7 @@ def test_channels_that_lie_apart(order):
     assert narrow == wide_pixels.Depth(16, 4095, is_clipped=False, is_exact=False)
     _, (doubt,) = wide_pixels.decide_white({"cat/a.tif": narrow}, "auto")
     assert doubt.startswith("cat/a.tif: ") and "interleaved" in doubt
-    with pytest.raises(photographs.Unreadable, match="apart"):
+    with pytest.raises(photographs.UnreadableError, match="apart"):
         decoded(tiff16(colours(4095), 2, order, apart=True), {16: 4095})
 
 
@@ -237,7 +237,7 @@ def test_a_pgm_that_says_its_largest_value_has_a_scale():
 
 def test_signed_and_float_levels_are_refused():
     signed = tiff16(ramp(900).astype(np.int16), 1, t339=(3, [2]))
-    with pytest.raises(photographs.Unreadable, match=r"signed 16-bit .* 8 or 16 bits"):
+    with pytest.raises(photographs.UnreadableError, match=r"signed 16-bit .* 8 or 16 bits"):
         photographs.measure(signed)
 
 

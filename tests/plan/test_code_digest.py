@@ -217,6 +217,48 @@ def test_code_that_looks_names_up_counts_with_its_whole_module(package, way):
     assert digest() != first
 
 
+@pytest.mark.parametrize(
+    ("way", "counts"),
+    [
+        ("importlib.import_module('json')", False),
+        ("sys.modules['json']", False),
+        ("inspect.signature(g)", False),
+        ("inspect.getsource(g)", True),
+        ("g.__doc__", True),
+    ],
+)
+def test_words_count_only_where_code_reads_itself(package, way, counts):
+    (package / "entry.py").write_text(
+        "import importlib, inspect, sys\n\ndef g():\n    '''Doc.'''\n    raise ValueError('a zero')"
+        f"\n\ndef f():\n    return {way}\n"
+    )
+    first = digest()
+    edit(package, "entry", "'''Doc.'''", "'''Another.'''")
+    edit(package, "entry", "a zero", "nothing")
+    assert (digest() != first) == counts
+
+
+def test_no_message_of_the_registry_reruns_what_it_loads_for(package):
+    (package / "plan").mkdir()
+    (package / "plan" / "registry.py").write_text(
+        "import importlib\n\ndef load(folder, name):\n    '''Doc.'''\n"
+        "    if not name:\n        raise KeyError('no name')\n"
+        "    return importlib.import_module(name)\n\ndef attribute(place):\n"
+        "    return importlib.import_module(place)\n"
+    )
+    (package / "plan" / "__init__.py").write_text("")
+    (package / "entry.py").write_text(
+        "from toy.plan import registry\n\ndef f():\n    return registry.load('toys', 'a')\n"
+    )
+    first = digest()
+    edit(package, "plan/registry", "'''Doc.'''", "'''Another.'''")
+    edit(package, "plan/registry", "no name", "which?")
+    edit(package, "plan/registry", "import_module(place)", "import_module(place[1:])")
+    assert digest() == first
+    edit(package, "plan/registry", "import_module(name)", "import_module(name[1:])")
+    assert digest() != first
+
+
 def test_names_of_a_function_s_own_are_not_its_module_s(package):
     (package / "entry.py").write_text(
         "from toy.alone import A\n\ndef f(A):\n    return [A, lambda: A, [A for _ in A]]\n"
@@ -234,6 +276,13 @@ def test_names_of_a_function_s_own_are_not_its_module_s(package):
         "def keep(function):\n    return function\n\nONE = keep(1)\n",
         "class Base:\n    def __init_subclass__(cls):\n        print(cls)\n\n"
         "class One(Base):\n    one = 1\n",
+        "class Kind(type):\n    pass\n\nclass Base(metaclass=Kind):\n    pass\n\n"
+        "class One(Base):\n    one = 1\n",
+        "KEPT = []\n\nclass One:\n    KEPT.append(1)\n",
+        "KEPT = []\n\ndef one(kept=KEPT.append(1)):\n    return kept\n",
+        "class Kept:\n    def __set_name__(self, owner, name):\n        print(owner)\n\n"
+        "    def __init__(self, value):\n        self.value = value\n\n"
+        "class One:\n    one = Kept(1)\n",
     ],
 )
 def test_what_happens_when_a_module_is_loaded_counts(package, text):
@@ -335,6 +384,11 @@ def test_what_a_figure_says_is_the_page_s():
     assert ("sightlines.report.template", "PAGE") in page
 
 
+def test_on_how_many_threads_measures_add_counts():
+    found = {(r.module, r.name) for r in reached(*stage_roots("measures.cka"))}
+    assert ("sightlines.core.threads", "one_thread") in found
+
+
 @pytest.mark.parametrize("folder", ["measures", "figures", "dumps"])
 def test_no_member_reaches_the_frame_or_all_members(folder):
     every = {f"{folder}.{name}" for name in registry.members(folder)}
@@ -354,14 +408,19 @@ def test_no_member_reaches_the_frame_or_all_members(folder):
         ('"float"', '"float32"', True),
         ('"distance"', '"length"', True),
         (', "optional"', "", True),
+        ("the network", "a network", False),
+        ('"layer", "index"', '"index", "layer"', True),
     ],
 )
 def test_of_a_table_s_schema_names_and_types_count(package, before, after, counts):
     (package / "alone.py").write_text(
         'TABLES = {"toy.csv": {"about": "Rows of a toy", "row": "row", "columns": ('
-        '("distance", "float", "px", "how far", "optional"), "block")}}\n'
+        '("distance", "float", "px", "how far", "optional"), "block")}, "other.csv": '
+        '{"columns": ("network", "block", "layer", "index")}}\n'
+        'FILES = {"toy.safetensors": {"about": "Rows of the network"}}\n'
     )
     module.forget()
-    first = code_digest("toy.alone:TABLES")
+    declared = ("toy.alone:TABLES", "toy.alone:FILES")
+    first = code_digest(*declared)
     edit(package, "alone", before, after)
-    assert (digest("toy.alone:TABLES") != first) == counts
+    assert (digest(*declared) != first) == counts

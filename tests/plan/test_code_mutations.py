@@ -211,3 +211,25 @@ def put(node, field, position, value):
         items = list(getattr(node, field))
         items[position] = value
         setattr(node, field, items)
+
+
+@pytest.mark.parametrize(
+    ("stage", "file", "before", "after"),
+    [
+        ("training.train", "datasets/photographs", '"empty file"', '"nothing in it"'),
+        ("training.train", "datasets/content_kinds", '"convert it to JPEG', '"make it a JPEG'),
+        ("training.train", "plan/registry", "it is read without importing", "it is read without"),
+        ("measures.cka", "results/tables", "lacks the columns", "is without the columns"),
+    ],
+)
+def test_no_words_of_ours_make_a_result_anew(package, stage, file, before, after):
+    roots = stage_roots(stage, "vit" if stage == "training.train" else "")
+    module.forget()
+    first = code_digest(*roots)
+    path = package / f"{file}.py"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    module.forget()
+    assert code_digest(*roots) == first
+    path.write_text(text)

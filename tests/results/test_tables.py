@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.core.errors import SchemaError
 from sightlines.plan.table_schemas import Schema, columns
-from sightlines.results.tables import COLUMNS, SchemaError, empty, joined
+from sightlines.results.tables import COLUMNS, empty, joined
 
 DECLARED = (
     ("name", "text", "", "a"),

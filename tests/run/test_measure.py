@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info
 
-from sightlines.core.errors import ResultError
+from sightlines.core.errors import ResultError, SchemaError
 from sightlines.core.files import TensorFile, TensorReader, read_table, write_table
 from sightlines.measures import attention_distance, cka
 from sightlines.plan import registry
 from sightlines.plan.networks import Network
-from sightlines.results.tables import SchemaError
 from sightlines.run import measure
 from tests.measures.making_dumps import random_minibatches, write_attention, write_gram
 from tests.measures.running import measure_job, run_measure
@@ -93,6 +92,16 @@ def test_a_measure_that_does_not_do_as_it_declares_is_named(
     with pytest.raises(SchemaError, match=rf"measures/attention_distance\.py: {message}"):
         run_measure("attention_distance", {"attention": attention}, tmp_path, NETWORKS)
     assert not (tmp_path / "attention_distance.csv").exists()
+
+
+@pytest.mark.parametrize("returned", [None, pd.DataFrame({"model": ["vit"]})])
+def test_a_measure_that_returns_no_tables_by_name_is_named(
+    attention, tmp_path, monkeypatch, returned
+):
+    monkeypatch.setattr(attention_distance, "measure", lambda **_: returned)
+    message = rf"its measure returns {type(returned).__name__}"
+    with pytest.raises(SchemaError, match=message):
+        run_measure("attention_distance", {"attention": attention}, tmp_path, NETWORKS)
 
 
 def test_a_table_too_few_and_a_frame_for_a_file_are_refused(tmp_path, monkeypatch):

@@ -26,6 +26,16 @@ def test_the_same_bytes_again(copied, result):
     assert not (copied / ".cache/sightlines/reproduce").exists()
 
 
+def test_nothing_but_its_own_job_is_run(copied, tmp_path):
+    """Other networks would give another table; those that are recorded are read."""
+    text = (ROOT / "workflow/config/smoke.yaml").read_text()
+    assert "steps: 12" in text
+    config = tmp_path / "smoke.yaml"
+    config.write_text(text.replace("steps: 12", "steps: 13"))
+    said = ok(reproduce(copied, "tables/cka.parquet", "--config", config))
+    assert f"{R}/tables/cka.parquet: identical" in said
+
+
 @pytest.mark.slow
 def test_another_number_is_told_with_its_size(copied):
     table = copied / R / "tables/accuracy.csv"

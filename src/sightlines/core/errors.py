@@ -4,12 +4,15 @@ SightlinesError            everything below; a message says what, where and the 
 ├── CheckoutError          the code that would run is that of another checkout
 ├── ConfigError            a config file asks for something that cannot be
 ├── DataError              an archive, an image folder or an image is not what it should be
-│   └── MissingSourceError the images are not on this machine
+│   ├── MissingSourceError the images are not on this machine
+│   └── UnreadableError    a photograph cannot be decoded
 ├── WeightsError           a weight file does not fit its model or is damaged
 ├── ResultError            a file of an earlier stage is missing, damaged or of another experiment
 ├── DiskError              too little room, or a folder that cannot be written
 ├── ShareError             results cannot be shared or pulled: stale, no remote, a changed host key
 └── TrainingError          training cannot go on (a loss is not finite, a lock is held)
+
+SchemaError, which is none of them, is a fault of the code. What all of these say is in no digest.
 """
 
 
@@ -33,6 +36,10 @@ class MissingSourceError(DataError):
     """The images that a dataset is made from are not on this machine."""
 
 
+class UnreadableError(DataError):
+    """A photograph that cannot be decoded; the message says why."""
+
+
 class WeightsError(SightlinesError):
     """A weight file does not fit its model, or is damaged."""
 
@@ -51,3 +58,7 @@ class TrainingError(SightlinesError):
 
 class ShareError(SightlinesError):
     """Results cannot be shared or pulled."""
+
+
+class SchemaError(Exception):
+    """A table is not what the module that makes it declares: a fault of that module."""

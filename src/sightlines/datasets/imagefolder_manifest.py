@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sightlines.core.errors import UnreadableError
 from sightlines.core.progress import Progress
 from sightlines.datasets.imagefolder_scan import Image, Listing
-from sightlines.datasets.photographs import Measured, Unreadable, measure, quiet_pillow
+from sightlines.datasets.photographs import Measured, measure, quiet_pillow
 from sightlines.datasets.white_levels import describe_white
 from sightlines.datasets.wide_pixels import decide_white
 
@@ -175,7 +176,7 @@ def _examine(root: Path, max_megapixels: int, path: str) -> tuple[Measured, int,
         measured = measure(content, max_megapixels)
     except OSError as error:
         return f"cannot be opened ({error.strerror})"
-    except Unreadable as error:
+    except UnreadableError as error:
         return str(error)
     return measured, len(content), hashlib.sha256(content).hexdigest()
 

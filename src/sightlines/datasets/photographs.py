@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
+from sightlines.core.errors import UnreadableError
 from sightlines.datasets.content_kinds import EXPORT, RAW, name_kind
 from sightlines.datasets.metadata import DAMAGED_REST, orientation_of, passed_over, upright, without
 from sightlines.datasets.views import View
@@ -35,10 +36,6 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 T = TypeVar("T")
 _LARGE = threading.Lock()
 _BOUND = threading.Lock()
-
-
-class Unreadable(ValueError):
-    """A photograph that cannot be decoded; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def measure(content: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Measured:
     """Decode a whole photograph to see that it can be.
 
     Raises:
-        Unreadable: truncated, damaged, too large or of an unknown form.
+        UnreadableError: truncated, damaged, too large or of an unknown form.
     """
     measured, is_bare = _read(content, lambda c, o: _measure(c, o, max_megapixels))
     return replace(measured, passed_over=DAMAGED_REST) if is_bare else measured
@@ -93,7 +90,7 @@ def decode(
             that of 16 bits where nothing is given.
 
     Raises:
-        Unreadable: as `measure`, but photographs of any size are read.
+        UnreadableError: as `measure`, but photographs of any size are read.
     """
     return _read(content, lambda c, o: _decode(c, o, view, white_levels or {}))[0]
 
@@ -107,13 +104,13 @@ def _read(content: bytes, read: Callable[[bytes, int], T]) -> tuple[T, bool]:
     """
     try:
         return read(content, 1), False
-    except Unreadable as error:
+    except UnreadableError as error:
         bare, orientation = without(content)
         if bare == content:
             raise
         try:
             return read(bare, orientation), True
-        except Unreadable:
+        except UnreadableError:
             raise error from error.__cause__
 
 
@@ -153,7 +150,9 @@ def _decode(
             white = white_of(white_levels, image, content)
             narrow = to_8_bits(image, content, white)
             if narrow is None:
-                raise Unreadable("a TIFF whose channels lie apart, with less than 16 bits each")
+                raise UnreadableError(
+                    "a TIFF whose channels lie apart, with less than 16 bits each"
+                )
         image.load()
         if orientation == 1 and image.format != "TIFF":  # Pillow itself turns those
             orientation = orientation_of(image)
@@ -168,28 +167,28 @@ def _opened(content: bytes, max_pixels: float) -> Iterator[Any]:
     from PIL import UnidentifiedImageError
 
     if not content:
-        raise Unreadable("empty file")
+        raise UnreadableError("empty file")
     try:
         with _open(content) as image:
             pixels = image.width * image.height
             if pixels > max_pixels:
-                raise Unreadable(
+                raise UnreadableError(
                     f"{image.width} x {image.height} px: more than {max_pixels / 1e6:.0f} "
                     f"megapixels; set dataset.max_megapixels to {math.ceil(pixels / 1e6)}, or "
                     "make it smaller"
                 )
             _refuse_unfit(image)
             yield image
-    except Unreadable:
+    except UnreadableError:
         raise
     except UnidentifiedImageError as error:
-        raise Unreadable(
+        raise UnreadableError(
             name_kind(content) or "not an image of a known format, or damaged at its start"
         ) from error
     except MemoryError as error:
-        raise Unreadable("too large for this machine's memory") from error
+        raise UnreadableError("too large for this machine's memory") from error
     except Exception as error:  # decoders fail in many ways on damaged files
-        raise Unreadable(f"truncated or damaged ({error or type(error).__name__})") from error
+        raise UnreadableError(f"truncated or damaged ({error or type(error).__name__})") from error
 
 
 @contextlib.contextmanager
@@ -220,14 +219,14 @@ def _unbound() -> Iterator[None]:
 
 
 def _refuse_unfit(image: Any) -> None:
-    """Raise Unreadable for an image without an agreed scale, or a raw file's thumbnail."""
+    """Raise UnreadableError for an image without an agreed scale, or a raw file's thumbnail."""
     is_tiff = image.format == "TIFF"
     if is_tiff and image.tag_v2.get(254, 0) == 1 and 330 in image.tag_v2:
-        raise Unreadable(f"{RAW}, of which Pillow reads a thumbnail alone: {EXPORT}")
+        raise UnreadableError(f"{RAW}, of which Pillow reads a thumbnail alone: {EXPORT}")
     if image.mode == "F" or (image.mode == "I" and is_tiff):
         is_short = is_tiff and image.tag_v2.get(258, (32,))[0] == 16
         pixels = "signed 16-bit pixels" if is_short else "float or 32-bit pixels"
-        raise Unreadable(f"{pixels}, whose scale is not known: save it with 8 or 16 bits")
+        raise UnreadableError(f"{pixels}, whose scale is not known: save it with 8 or 16 bits")
 
 
 def _to_rgb(image: Any) -> Any:

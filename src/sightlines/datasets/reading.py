@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from sightlines.core.devices import Compute
-from sightlines.core.errors import ConfigError, DataError, ResultError
+from sightlines.core.errors import ConfigError, DataError, ResultError, UnreadableError
 from sightlines.core.files import read_npy
-from sightlines.datasets.photographs import Unreadable, decode, quiet_pillow
+from sightlines.datasets.photographs import decode, quiet_pillow
 from sightlines.datasets.store import checked_file, read_dataset, read_labels, read_manifest
 from sightlines.datasets.views import View
 from sightlines.datasets.white_levels import white_levels
@@ -213,7 +213,7 @@ class _Photographs(torch.utils.data.Dataset):
             )
         try:
             return decode(content, self.view, self.white_levels)
-        except Unreadable as error:
+        except UnreadableError as error:
             raise DataError(
                 f"cannot decode the photograph {path}: {error}. Mend or remove it, then run "
                 "snakemake again."

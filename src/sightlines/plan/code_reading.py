@@ -25,7 +25,8 @@ LOAD = "load"
 NAMED = "named"
 """A module that a string names, as a command does, or something in it after a colon."""
 RAW = "raw"
-"""What looks at the module's own text or names: all of it counts."""
+"""What looks at the module's own text: all of it counts, words included. What only looks names up
+uses the module itself: all that it defines counts."""
 MEMBERS = "members"
 """Members of a registry's folder, chosen while the code runs; ``*``: of any folder. They are
 imported, or only what they declare is read."""
@@ -46,8 +47,8 @@ FRAME = (
 """Modules and folders that carry jobs and compute nothing of a result: in a digest, what they
 define counts as its bare name. A corrected message must not train a network again."""
 
-SCHEMAS = ("TABLES", "SHARED")
-"""Names of the declarations of tables, of which the words for readers do not count."""
+SCHEMAS = ("FILES", "TABLES", "SHARED")
+"""Names of the declarations of tables and files, of which the words for readers do not count."""
 
 LEVELS = frozenset("critical debug error exception info log warning".split())
 LOGS = frozenset("log _log logger _logger".split())
@@ -69,14 +70,15 @@ TAKES = frozenset(
 )
 """Calls that change what they are asked of: they count even in a message that ends a job."""
 LOOKING = frozenset("__import__ eval exec globals".split())
-LOOKS_AT = frozenset(
-    "__annotations__ __closure__ __code__ __doc__ __globals__ __subclasses__".split()
-)
+LOOKING_ATTRIBUTES = frozenset("__closure__ __globals__ __subclasses__".split())
+READING = frozenset("__annotations__ __code__ __doc__".split())
 LOOKED_UP = (
-    *("builtins", "importlib.import_module", "importlib.reload", "inspect"),
-    *("pkgutil", "runpy", "sys._getframe", "sys.modules", "typing.get_type_hints"),
+    *("builtins", "importlib.import_module", "importlib.reload", "inspect.signature"),
+    *("pkgutil", "runpy", "sys._getframe", "sys.modules"),
 )
 """What finds code by other ways than its name."""
+READ_UP = ("inspect", "typing.get_type_hints")
+"""What finds its text, docstrings and annotations."""
 PLAIN_DECORATORS = frozenset(
     "cache cached_property classmethod contextmanager inference_mode lru_cache no_grad overload "
     "property setter staticmethod wraps".split()
@@ -261,18 +263,16 @@ class _Module:
         if isinstance(node, ast.ClassDef):
             methods = {n.name for n in node.body if isinstance(n, _FUNCTIONS)}
             found["makes"] = bool(methods & {"__init__", "__new__", "__post_init__"})
-            found["hooks"] = "__init_subclass__" in methods
-            found["runs"] = found.get("runs", False) or any(
-                k.arg == "metaclass" for k in node.keywords
-            )
+            has_own_type = any(k.arg == "metaclass" for k in node.keywords)
+            found["hooks"] = has_own_type or "__init_subclass__" in methods
+            found["runs"] = found.get("runs", False) or has_own_type
             names = [_dotted(base) for base in node.bases]
             found["bases"] = [t for n in names if n and (t := writer.target(n))]
-        elif not isinstance(node, _FUNCTIONS):
-            for call in _calls_now(node):
-                name = _dotted(call.func)
-                target = writer.target(name) if name else None
-                if target is not None and self.is_ours(target[0]):
-                    found["calls"].append(target)
+        for call in _calls_now(node):
+            name = _dotted(call.func)
+            target = writer.target(name) if name else None
+            if target is not None and self.is_ours(target[0]):
+                found["calls"].append(target)
         return found
 
 
@@ -283,10 +283,11 @@ class _Layout(ast.NodeTransformer):
     """
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
-        """A column without its unit and its meaning."""
-        if len(node.elts) >= 4 and all(isinstance(each, ast.Constant) for each in node.elts):
-            del node.elts[2:4]
-        return self.generic_visit(node)
+        """Columns without their units and their meanings; a column stands in a tuple of columns."""
+        for column in node.elts:
+            if isinstance(column, ast.Tuple) and len(column.elts) >= 4:
+                del column.elts[2:4]
+        return node
 
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         """A table without what it is about and what a row is."""
@@ -423,11 +424,18 @@ class _Writer:
         local = any(dotted[0] in scope.bound for scope in self.scopes)
         return not local and dotted[0] not in self.module.names
 
+    def all_names(self) -> None:
+        """Use all that the module defines; what the registry loads, its callers count."""
+        if self.module.module != f"{self.module.root}.plan.registry":
+            self.pieces.append([USE, self.module.module, "", []])
+
     def _write_Name(self, node: ast.Name) -> bool:
         return self._chain([node.id], node.ctx)
 
     def _write_Attribute(self, node: ast.Attribute) -> bool:
-        if node.attr in LOOKS_AT:
+        if node.attr in LOOKING_ATTRIBUTES:
+            self.all_names()
+        if node.attr in READING:
             self.pieces.append([RAW])
         dotted = _dotted(node)
         return bool(dotted) and self._chain(dotted, node.ctx)
@@ -435,7 +443,9 @@ class _Writer:
     def _chain(self, dotted: Sequence[str], ctx: ast.expr_context) -> bool:
         target = self.target(dotted)
         if target is None:
-            if len(dotted) == 1 and dotted[0] in LOOKING | LOOKS_AT:
+            if len(dotted) == 1 and dotted[0] in LOOKING | LOOKING_ATTRIBUTES:
+                self.all_names()
+            if len(dotted) == 1 and dotted[0] in READING:
                 self.pieces.append([RAW])
             if len(dotted) == 1 and dotted[0] in OF_THE_MODULE:
                 self.text(f"Of({self.module.module})")
@@ -449,6 +459,8 @@ class _Writer:
             full = self.outside(dotted)
             self.text(full)
             if any(full == each or full.startswith(f"{each}.") for each in LOOKED_UP):
+                self.all_names()
+            elif any(full == each or full.startswith(f"{each}.") for each in READ_UP):
                 self.pieces.append([RAW])
         if not isinstance(ctx, ast.Load):
             self.text(f",{type(ctx).__name__}")
@@ -594,10 +606,10 @@ class _Writer:
             target = [registry, target[2][0], []]
         chooses = target is not None and target[0] == registry and target[1]
         own = (registry, f"{self.module.root}.plan.table_schemas")  # these read declarations alone
-        if chooses in ("load", "declarations") and self.module.module not in own:
-            first = node.args[0] if node.args else None
+        if chooses in ("attribute", "load", "declarations") and self.module.module not in own:
+            first = node.args[0] if node.args and chooses != "attribute" else None
             folder = first.value if isinstance(first, ast.Constant) else "*"
-            self.pieces.append([MEMBERS, folder, chooses == "load"])
+            self.pieces.append([MEMBERS, folder, chooses != "declarations"])
         arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
         if self.is_builtin(name, MESSAGES) or self.frame(name, "core.errors").endswith("Error"):
             kept = [part for each in arguments for part in _lasting(each)]
@@ -809,8 +821,10 @@ def _is_plain_target(node: ast.expr) -> bool:
 
 
 def _calls_now(node: ast.AST) -> Iterator[ast.Call]:
-    """Calls that a statement makes when it is run."""
-    if isinstance(node, ast.Lambda):
+    """Calls that a statement makes when it is run: of a function, its defaults'."""
+    if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            yield from _calls_now(default) if default else ()
         return
     if isinstance(node, ast.Call):
         yield node

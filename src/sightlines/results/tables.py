@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightlines.core.errors import ResultError
+from sightlines.core.errors import ResultError, SchemaError
 from sightlines.core.files import read_table
 from sightlines.plan.table_schemas import Column, Schema, schemas
 
@@ -15,10 +15,6 @@ NORM = "norm"
 """Name of the final norm, which is at depth 1, as the last block is; ResNets have none."""
 DTYPES = {"int": "int64", "float": "float64", "float32": "float32", "text": "str", "bool": "bool"}
 """Type of a column (`table_schemas.TYPES`) -> dtype of pandas."""
-
-
-class SchemaError(Exception):
-    """A table is not what the module that makes it declares: a fault of that module."""
 
 
 class _Columns(Mapping[str, tuple[str, ...]]):
@@ -83,9 +79,14 @@ def joined(parts: "pd.DataFrame | Iterable[pd.DataFrame]", schema: Schema) -> "p
     missing = [name for name in schema.required if name not in table]
     known = [column for column in schema.columns if column.name in table]
     unknown = [str(name) for name in table if name not in {column.name for column in known}]
-    for names, what in ((missing, "lacks the columns"), (unknown, "has the undeclared columns")):
-        if names:
-            raise SchemaError(f"{schema.writer}.py: {schema.name} {what} {', '.join(names)}")
+    if missing:
+        raise SchemaError(
+            f"{schema.writer}.py: {schema.name} lacks the columns {', '.join(missing)}"
+        )
+    if unknown:
+        raise SchemaError(
+            f"{schema.writer}.py: {schema.name} has the undeclared columns {', '.join(unknown)}"
+        )
     return pd.DataFrame(
         {column.name: _cast(table[column.name], column, schema) for column in known}
     )

@@ -22,10 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
-from sightlines.core.errors import ResultError
+from sightlines.core.errors import ResultError, SchemaError
 from sightlines.core.files import TensorFile, read_json, write_table, write_tensor_file
+from sightlines.core.threads import one_thread
 from sightlines.dumps.features_reading import check_labelled
 from sightlines.dumps.reading import Dump, check_together
 from sightlines.jobs.command import Job, run
@@ -34,7 +33,7 @@ from sightlines.plan.experiment import MODEL_FILES
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
 from sightlines.plan.table_schemas import Schema, written
-from sightlines.results.tables import SchemaError, joined, read_checked
+from sightlines.results.tables import joined, read_checked
 
 PIXELS = "pixels/f000/s0"
 """What the Grams of the reference images say in place of a network."""
@@ -50,12 +49,13 @@ def main(job: Job) -> None:
         SchemaError: the measure returns something else than it declares.
     """
     schemas = written("measures", job.member)
-    with threadpool_limits(1):  # more threads would add in another order
+    with one_thread():
         found = registry.load("measures", job.member).measure(**arguments(job))
-        if set(found) != set(schemas):
+        names = list(found) if isinstance(found, dict) else [type(found).__name__]
+        if set(names) != set(schemas):
             raise SchemaError(
                 f"measures/{job.member}.py declares {', '.join(schemas)}, "
-                f"but its measure returns {', '.join(found)}"
+                f"but its measure returns {', '.join(names)}"
             )
         for name, schema in schemas.items():
             _write(job.output(Path(name).stem), found.pop(name), schema)

@@ -1,6 +1,7 @@
 """What sharing does around one call of Snakemake: before it looks, before it runs, after it ran."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
-from sightlines.sharing.snakemake_settings import set_right
+from sightlines.sharing.snakemake_settings import ONE_JOB, set_right
 from sightlines.sharing.unpulled import (
     advice,
     committed,
@@ -42,7 +43,8 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
     """
     say(set_right(workflow))
     may_pull = not may_recompute and is_shared(experiment)
-    adoption = adopt(experiment)
+    # A folder of one job has its inputs without any record, and makes none of them.
+    adoption = Adoption() if os.environ.get(ONE_JOB) else adopt(experiment)
     say(adoption.summary())
     acts = {
         "workflow_started": lambda: _before_planning(workflow, experiment, adoption),
