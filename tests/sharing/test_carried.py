@@ -32,6 +32,7 @@ TRAIN = Stage(
     commits=("1111111", "2222222"),
     jobs=2,
     no_longer_written=("metrics.json",),
+    images=("x",),
 )
 
 
@@ -218,6 +219,11 @@ def test_a_file_that_is_no_longer_read_is_no_longer_held_against_it(pulled, tabl
     started()
     found = snakemake_records.read_one(WEIGHTS)
     assert found["input"] == [] and found["input_checksums"] == {} and record()["inputs"] == {}
+
+
+def test_networks_of_images_that_were_not_compared_are_not_carried_over(pulled, table):
+    table(replace(TRAIN, images=("photographs",)))
+    assert started().carried == []
 
 
 def test_the_config_stays_as_it_was_recorded(pulled):

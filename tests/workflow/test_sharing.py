@@ -255,7 +255,9 @@ def test_newer_code_that_is_shown_to_make_the_same_bytes_trains_nothing(clone, t
         if job["record"]["code"] != asked["code"]:
             shell = jobs["shells"][job["shell"]]
             old, new = (Command(code, shell) for code in (job["record"]["code"], asked["code"]))
-            stage = Stage(asked["rule"], old, new, ("1111111", "2222222"), jobs=1)
+            stage = Stage(
+                asked["rule"], old, new, ("1111111", "2222222"), jobs=1, images=("shapes",)
+            )
             stages[stage.key] = stage
     assert {stage.rule for stage in stages.values()} == {"train_network"}
     write_table(stages.values(), clone / "src/sightlines/sharing/carried.json")

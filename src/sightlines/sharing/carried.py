@@ -51,6 +51,8 @@ class Stage:
         jobs: Number of jobs that were compared.
         no_longer_read: Names of files that only the older version reads.
         no_longer_written: Names of files that only the older version writes.
+        images: Kinds of dataset that the compared jobs read or wrote. Jobs on images of another
+            kind are not carried over: how those are read was not compared.
     """
 
     rule: str
@@ -60,6 +62,7 @@ class Stage:
     jobs: int
     no_longer_read: tuple[str, ...] = field(default=())
     no_longer_written: tuple[str, ...] = field(default=())
+    images: tuple[str, ...] = field(default=())
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -112,6 +115,7 @@ def _stage(entry: dict[str, Any], shells: dict[str, str]) -> Stage:
         jobs=int(entry["jobs"]),
         no_longer_read=_texts(entry["no_longer_read"]),
         no_longer_written=_texts(entry["no_longer_written"]),
+        images=_texts(entry["images"]),
     )
 
 
@@ -146,6 +150,7 @@ def write_table(stages: Iterable[Stage], path: Path = TABLE) -> None:
                 "jobs": stage.jobs,
                 "no_longer_read": stage.no_longer_read,
                 "no_longer_written": stage.no_longer_written,
+                "images": stage.images,
             }
         )
         for stage in ordered
@@ -202,6 +207,8 @@ def _carry_once(job: MadeBy, stage: Stage) -> MadeBy | None:
     outputs = _without(job.outputs, stage.no_longer_written)
     if not before <= params or not outputs or not all(job.outputs.values()):
         return None
+    if not images_of(job) <= {*stage.images}:
+        return None
     inputs = _without(job.inputs, stage.no_longer_read)
     dropped = {path: h for path, h in job.outputs.items() if path not in outputs}
     read = job.metadata.get("input") or ()
@@ -223,6 +230,12 @@ def _carry_once(job: MadeBy, stage: Stage) -> MadeBy | None:
     return replace(
         job, metadata=metadata, record=record, inputs=inputs, outputs=outputs, sizes=sizes
     )
+
+
+def images_of(job: MadeBy) -> set[str]:
+    """Kinds of the datasets whose files a job reads or writes: how the names of variants begin."""
+    data = (PurePosixPath(p).parts for p in (*job.inputs, *job.outputs) if p.startswith("data/"))
+    return {parts[1].partition("-")[0] for parts in data}
 
 
 def carried_from(record: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from sightlines.core.checkout import exit_status
 from sightlines.core.errors import ResultError
 from sightlines.core.files import sha256
 from sightlines.plan.experiment_names import name_of
-from sightlines.sharing.carried import TABLE, Command, Stage, read_table, write_table
+from sightlines.sharing.carried import TABLE, Command, Stage, images_of, read_table, write_table
 from sightlines.sharing.explain import say
 from sightlines.sharing.provenance import MadeBy, job_code, job_config, local_jobs
 
@@ -142,6 +142,7 @@ def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Sta
         jobs=jobs,
         no_longer_read=tuple(sorted(_names(old.inputs.keys() - new.inputs.keys()))),
         no_longer_written=tuple(sorted(_names(old.outputs.keys() - new.outputs.keys()))),
+        images=tuple(sorted(images_of(new))),
     )
 
 
