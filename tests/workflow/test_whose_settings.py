@@ -80,7 +80,7 @@ def test_the_code_of_another_checkout_is_refused_and_ones_own_is_run(tiny, tmp_p
         shutil.copytree(ROOT / name, other / name)
     shutil.copy(ROOT / "Snakefile", other)
     with open(other / "src/sightlines/datasets/split.py", "a") as module:
-        module.write("\nANOTHER = 1\n")
+        module.write("\nassert __name__\n")
     words = [SPLITS, "-n", "--directory", tiny, "--configfile", tiny / "tiny.yml"]
     plain = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     done = tool(other, "snakemake", *words, **plain)
