@@ -15,6 +15,8 @@ from sightlines.plan import registry
 from sightlines.plan.code_digest import code_digest, reached
 from sightlines.plan.code_roots import stage_roots
 
+pytestmark = pytest.mark.whole  # hundreds of digests
+
 STAGES = {
     "train": stage_roots("training.train", "vit"),
     "import": stage_roots("training.import_network", "timm"),
