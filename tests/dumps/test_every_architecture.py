@@ -29,13 +29,6 @@ SECTIONS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def experiment(tmp_path):
     dataset = making.make_dataset(tmp_path / "data")

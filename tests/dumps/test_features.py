@@ -30,14 +30,6 @@ SIZES = (11, 5, 3)
 SUMS = {"terms": 32 * 9 * 6 * 4, "dtype": np.float32}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    if torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def dataset(tmp_path):
     made = make_dataset(tmp_path / "data")

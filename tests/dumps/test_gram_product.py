@@ -26,11 +26,6 @@ def assert_gram(gram, x):
     assert_rounded(gram, truth(x), terms=x[0].numel(), dtype=np.float32)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("images", [2, 4, 127, 128, 131, 521])
 @pytest.mark.parametrize("columns", [7, 64, 4096])
 def test_agrees_with_float64_for_every_size_of_blocks_and_chunks(images, columns):

@@ -22,13 +22,6 @@ from tests.rounding import assert_rounded
 SIZES = [13, 6]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def experiment(tmp_path):
     dataset = make_dataset(tmp_path / "data")

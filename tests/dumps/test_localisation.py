@@ -25,13 +25,6 @@ REFERENCE = [11, 11, 5]
 GAP = VIT | {"pool": "gap"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def experiment(tmp_path):
     dataset = make_dataset(tmp_path / "data")

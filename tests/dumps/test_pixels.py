@@ -27,13 +27,6 @@ from tests.rounding import rounded
 REFERENCE = [13, 13, 5]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.set_deterministic_debug_mode("default")
-
-
 @pytest.fixture
 def experiment(tmp_path):
     dataset = make_dataset(tmp_path / "data")

@@ -26,14 +26,6 @@ SUMS = {"terms": 32 * 9 * 6 * 4, "dtype": np.float32}
 TEST, TRAIN, VALIDATION, TENTH = 60, 60, 11, 5
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    if torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def dataset(tmp_path):
     return made(tmp_path)

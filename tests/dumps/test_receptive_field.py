@@ -42,13 +42,6 @@ NETWORK = {"terms": 2 * 72 * 7 * 2, "dtype": np.float32}
 CONFIGS = {"vit": VIT, "mixer": MIXER, "vit_gap": VIT | {"pool": "gap"}, "resnet": RESNET}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.set_deterministic_debug_mode("default")
-
-
 def random_images(count, size_px, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 3, size_px, size_px, generator=generator)

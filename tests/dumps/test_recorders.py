@@ -27,13 +27,6 @@ REFERENCE = [13, 13, 5]
 DUMPS = {"gram": gram, "attention": attention, "features": features}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def experiment(tmp_path):
     dataset = make_dataset(tmp_path / "data")

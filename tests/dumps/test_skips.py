@@ -25,13 +25,6 @@ REFERENCE = [7, 5, 4]
 ONE_SUM = {"terms": 2, "dtype": np.float32}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture
 def dataset(tmp_path):
     made = make_dataset(tmp_path / "data")

@@ -42,13 +42,6 @@ PREFIXES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 def vit(**changes):
     timm = timm_module("models.vision_transformer")
     return timm.VisionTransformer(**VIT, num_classes=3, **changes)
