@@ -71,8 +71,11 @@ def test_shared_dumps_come_back_by_a_pull(shared, tmp_path):
     assert not (clone / R / "dumps").exists() and planned(plan(clone)) == {}
     done = share(clone)
     assert done.returncode and "are not here" in done.stderr  # the shared version would lose them
-    done = plan(clone, "--forcerun", "dump_heads")  # somebody asks for it
-    assert planned(done)["dump_heads"] == 3
+    done = plan(clone, "--forcerun", "measure_cka")
+    assert done.returncode and reasons(done).keys() == after_cka(Experiment.open(SMOKE)).keys() - {
+        "dump_gram"
+    }
+    assert "dumps/gram: 6 files" in done.stderr and 'WHAT="dumps/gram"' in done.stderr
     ok(pull(clone, "dumps"))
     assert results(clone) == before and planned(plan(clone)) == {}
     said = ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
