@@ -121,6 +121,16 @@ def test_second_opinions_are_a_sentence(page_parts, told, said):
     assert html.count("stands ") == 1 and f"of similarity: {said}</span>" in html
 
 
+def test_an_amended_claim_says_when_and_what_it_was_by_the_stricter_criteria(page_parts):
+    config, _, dataset, figures, records = page_parts
+    table = claims()
+    table["amended"] = ["2026-11-29", "2026-11-29", *[""] * 4]
+    table["verdict_before"] = ["not reproduced", *[""] * 5]
+    html = page.render(config, {"claims.csv": table}, dataset, figures[:1], records)
+    assert "Amended 2026-11-29; by the stricter criteria before: not reproduced</span>" in html
+    assert html.count("Amended 2026-11-29") == 2 and html.count("stricter criteria before") == 1
+
+
 def test_cases_are_rows_of_text_and_failures_are_flagged():
     cases = part()["cases"]
     assert all(isinstance(cell, str) for row in cases for cell in row.cells)

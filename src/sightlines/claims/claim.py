@@ -1,7 +1,7 @@
 """What a claim of the paper is, and what is read off the tables to judge it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -159,6 +159,8 @@ class Claim:
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.
         opinion: For claims about similarity: whether it stands under another index.
+        amended: When it was amended last (docs/amendments.md); empty: never.
+        former: Where a criterion was loosened, the claim as it was before: both are judged.
     """
 
     id: str
@@ -174,3 +176,14 @@ class Claim:
     drawn: str
     cases: Cases
     opinion: Opinion | None = None
+    amended: str = ""
+    former: "Claim | None" = None
+
+    def loosened(self, when: str, **former: Any) -> "Claim":
+        """This claim, which was stricter before.
+
+        Args:
+            when: Date of the amendment.
+            former: What was different before it.
+        """
+        return replace(self, amended=when, former=replace(self, opinion=None, **former))

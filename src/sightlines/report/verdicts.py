@@ -45,6 +45,8 @@ class ClaimRow(NamedTuple):
     opinions: str
     tier: str
     reason: str
+    amended: str
+    before: str
 
 
 def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dict[str, Any] | None:
@@ -93,6 +95,8 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
         opinions=_opinions(_text(row.get("stands_under"))),
         tier=_text(row["tier"]),
         reason=_text(row["reason"]),
+        amended=_text(row.get("amended")),
+        before=_text(row.get("verdict_before")),
     )
 
 
