@@ -347,6 +347,17 @@ def test_c10_means_nothing_where_the_large_vit_loses_nothing(tmp_path):
     assert verdict("C10", evidence).because.startswith("fails for SMALL × LARGE")
 
 
+@pytest.mark.parametrize("identity", ["C9", "C10"])
+def test_heads_that_are_not_local_with_all_images_cannot_be_lost(tmp_path, identity):
+    tables = less_data(0.1, 0.3)
+    table = tables["attention_replicates.parquet"]
+    table.loc[table["block"] < 2, "relative"] += 0.4
+    evidence = make_evidence(tmp_path, tables, FRACTIONS, TWO_SIZES, sizes=SIZES)
+    found = verdict(identity, evidence)
+    assert found.word == "out of reach"
+    assert "the most local head of LARGE looks 0.6 of uniform" in found.because
+
+
 def test_figure_4_needs_the_largest_vit_on_less(tmp_path):
     slugs = ["large/f100/s0", "small/f010/s0", "small/f100/s0"]
     tables = less_data(0.3, 0.1, fractions=slugs)

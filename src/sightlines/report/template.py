@@ -90,6 +90,8 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </tbody>
 </table>
 </div>
+<p class="note">Tiers: A, expected at any scale; B, of large or pretrained networks; C, of much
+data; A/B where the paper leaves it open.</p>
 <p class="note">Thresholds stand in the claims’ source files and were set before there were
 results; docs/amendments.md has what changed later. Measured is the reading that decided, with its
 95 % interval; the paper’s values marked [fig] were read off its plots.</p>

@@ -13,13 +13,15 @@ MARKS = {
     "not reproduced": "✗",
     "inconclusive": "?",
     "uninformative": "○",
+    "out of reach": "⇡",
     "not run": "–",
 }
 MEANINGS = {
     "reproduced": "holds for every architecture, with its whole interval",
     "not reproduced": "fails for some architecture, with its whole interval",
-    "inconclusive": "an interval covers the threshold, or a network learned too little to speak",
+    "inconclusive": "an interval covers the threshold",
     "uninformative": "holds, but untrained networks pass as well",
+    "out of reach": "cannot be tested on these networks: what they lack is said",
     "not run": "something that it needs is not among the runs",
 }
 
