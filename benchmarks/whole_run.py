@@ -276,11 +276,14 @@ def show(old: Run, new: Run, is_rest: bool) -> None:
     ):
         told = ["not measured" if v is None else f"{v:.0f}" for v in values]
         print(f"{what:{width}s} {told[0]:>15s} {told[1]:>15s}")
-    same = "the same" if old.files == new.files else f"NOT the same: {old.files ^ new.files}"
-    print(f"{len(new.files)} tables and figures: {same}")
-    same = "the same" if old.claims.keys() == new.claims.keys() else "NOT the same"
-    turned = [c for c, verdict in new.claims.items() if old.claims.get(c) != verdict]
-    print(f"{len(new.claims)} claims: {same}; another verdict on {', '.join(turned) or 'none'}")
+    for what, before, now in (
+        ("tables and figures", old.files, new.files),
+        ("claims", old.claims.keys(), new.claims.keys()),
+    ):
+        lost = ", ".join(sorted(before - now)) or "none"
+        print(f"{what}: {len(before)} → {len(now)}; of the old ones missing: {lost}")
+    turned = [c for c in sorted(old.claims) if new.claims.get(c, "") != old.claims[c]]
+    print(f"claims with another verdict: {', '.join(turned) or 'none'}")
 
 
 def main() -> None:
