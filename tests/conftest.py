@@ -8,9 +8,12 @@ at the one finished smoke experiment go to one process, and first, since they ta
 import functools
 import os
 import re
+import sys
 
 import pytest
 
+# What is computed here is small: more threads would wait for each other. `make test` says it too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests call `make` as a person does, also where `make test` runs them.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
     os.environ.pop(name, None)
@@ -20,6 +23,27 @@ LEFT_OUT = "left_out"
 SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared)\b", re.MULTILINE)
 """A test or fixture that asks for the finished smoke experiment."""
 left_out = pytest.StashKey[int]()
+
+
+@pytest.fixture(autouse=True)
+def settings_of_torch():
+    """What a test's jobs set in torch, which is of the whole process, ends with the test."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+        torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture
+def timm_asked_here(monkeypatch):
+    """Answers about public models are of this process, which has torch: its own takes 3 s.
+
+    That both answer alike: `tests.models.test_timm`.
+    """
+    from sightlines.models import timm_facts
+    from tests.models.public import answers_of_this_process
+
+    monkeypatch.setattr(timm_facts, "_ask", answers_of_this_process)
 
 
 def pytest_collection_modifyitems(config, items):

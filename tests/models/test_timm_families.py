@@ -104,7 +104,6 @@ MEMBERS = {
 
 @pytest.fixture(scope="module", params=MEMBERS)
 def case(request):
-    torch.set_num_threads(1)
     member = MEMBERS[request.param]
     torch.manual_seed(1)
     model = randomised(
