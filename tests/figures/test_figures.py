@@ -31,16 +31,8 @@ WHOLE = synthetic.whole()
 SMALL = synthetic.config(vits=("vit_small",), fractions=("f000", "f003", "f100"), seeds=("s0",))
 ALONE = synthetic.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
 NAMES = registry.members("figures")
-RENDERED_ELSEWHERE = {
-    *("diagnostics", "fig03_attention_distance", "fig03_attention_offsets"),
-    *("fig04_attention_distance_less_data", "fig05_head_subsets", "fig06_receptive_field_curves"),
-    *("fig06_receptive_fields", "fig07_skip_ratios", "fig08_skipless", "fig09_localisation"),
-    *("fig10_localisation_gap", "fig11_token_probes", "fig13_probes_by_depth", "figA_estimator"),
-    *("figD4_token_probe_maps", "figD_localisation_layers", "figE1_skip_tokens"),
-    *("figE2_skip_cosine", "figF_probes_other_datasets", "figG2_across_sizes", "figH_mixer"),
-    "second_opinions",
-}
-"""Their own tests render them twice."""
+RENDERED = ("accuracy_by_fraction", "fig12_data_fractions")
+"""Rendered twice in `make test-fast` too; the others are whole tests, of some seconds each."""
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +81,15 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
         assert len(table) or name == "cka_degenerate.csv", name
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - RENDERED_ELSEWHERE))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in RENDERED else pytest.mark.whole) for n in NAMES]
+)
 def test_two_renders_are_equal_byte_for_byte(name, tmp_path):
+    config = WHOLE if unmet_needs("figures", name, as_planned(SMALL)) else SMALL
     module = registry.load("figures", name)
-    reads = tables_of(SMALL, module)
+    reads = tables_of(config, module)
     for turn in "ab":
-        style.save(module.draw(reads, SMALL), tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
+        style.save(module.draw(reads, config), tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
     for ending in ("svg", "png"):
         first = (tmp_path / f"a.{ending}").read_bytes()
         assert first == (tmp_path / f"b.{ending}").read_bytes()
