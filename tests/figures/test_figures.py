@@ -35,9 +35,22 @@ RENDERED = ("accuracy_by_fraction", "fig12_data_fractions")
 """Rendered twice in `make test-fast` too; the others are whole tests, of some seconds each."""
 
 
+LOOKED_AT = (
+    accuracy_by_fraction,
+    fig01_cka_within,
+    fig02_cka_across,
+    fig03_attention_distance,
+    fig04_attention_distance_less_data,
+    fig12_data_fractions,
+    training_curves,
+)
+
+
 @pytest.fixture(scope="module")
 def tables():
-    return synthetic.all_tables(CONFIG, degenerate=("vit_small", 7))
+    """Those of the figures that are looked at more closely here."""
+    names = {name for module in LOOKED_AT for name in module.READS}
+    return synthetic.all_tables(CONFIG, degenerate=("vit_small", 7), names=names)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +201,7 @@ def test_within_works_for_one_model_without_untrained_control():
 def test_within_wraps_many_models_at_the_papers_width():
     names = [f"vit_{i}" for i in range(7)]
     many = synthetic.config(vits=names, resnets=(), fractions=("f000", "f100"), seeds=("s0",))
-    figure = fig01_cka_within.draw(synthetic.all_tables(many), many)
+    figure = fig01_cka_within.draw(tables_of(many, fig01_cka_within), many)
     assert sum(bool(a.images) for a in figure.axes) == 21
     assert figure.get_figwidth() <= style.WIDTH_IN + 0.01
 
