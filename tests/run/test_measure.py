@@ -194,7 +194,7 @@ import json, sys
 from pathlib import Path
 from sightlines import manual
 from sightlines.plan.experiment import Experiment, as_json
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 
 experiment = Experiment.open(Path("workflow/config/smoke.yaml"))
 assert "a column of a newcomer's" in manual.tables()
@@ -204,7 +204,7 @@ print(json.dumps({
     "writes": experiment.outputs("depths"),
     "config": as_json(experiment.slice_measure("depths")),
     "code": experiment.code("measures.depths"),
-    "columns": COLUMNS["depths.csv"],
+    "columns": required("depths.csv"),
 }))
 """
 
