@@ -2,9 +2,12 @@
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
 several processes (as `make test` has them) tests go to them file by file, but all files that look
-at the one finished smoke experiment go to one process, and first, since they take longest.
+at the one finished smoke experiment go to one process, and first, since they take longest. The
+summary says how long each process had work, and with what: much less than another means that it
+waited at the end.
 """
 
+import collections
 import functools
 import os
 import re
@@ -23,6 +26,8 @@ LEFT_OUT = "left_out"
 SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared)\b", re.MULTILINE)
 """A test or fixture that asks for the finished smoke experiment."""
 left_out = pytest.StashKey[int]()
+took = pytest.StashKey[collections.Counter]()
+"""(Process, group of tests) -> seconds, where there are several processes."""
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +98,21 @@ def pytest_testnodedown(node, error):
         node.config.stash[left_out] = node.workeroutput[LEFT_OUT]
 
 
+def pytest_runtest_logreport(report):
+    """Where there are several processes, this one is told what each of their tests took."""
+    if node := getattr(report, "node", None):
+        group = scope_of(node.config.rootpath, report.nodeid.split("::")[0])
+        node.config.stash.setdefault(took, collections.Counter())[node.gateway.id, group] += (
+            report.duration
+        )
+
+
 def pytest_terminal_summary(terminalreporter, config):
+    if seconds := config.stash.get(took, None):
+        for process in sorted({process for process, _ in seconds}):
+            own = {group: s for (who, group), s in seconds.items() if who == process}
+            longest = sorted(own, key=own.get, reverse=True)[:3]
+            named = ", ".join(f"{group} {own[group]:.0f} s" for group in longest)
+            terminalreporter.write_line(f"{process}: {sum(own.values()):.0f} s, of them {named}")
     if count := config.stash.get(left_out, 0):
         terminalreporter.write_line(f"LEFT OUT {count} slow tests (minutes each): {COMMAND}")
