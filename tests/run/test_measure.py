@@ -209,6 +209,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.whole  # programs on a copy of the package
 def test_a_newcomers_measure_is_one_file(tmp_path):
     """Planned, listed and run by its file alone, because a figure reads its table."""
     here = Path(__file__).parents[2]
