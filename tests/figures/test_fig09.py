@@ -172,6 +172,7 @@ def test_tables_without_the_networks_are_refused(tables):
             module.draw(empty, CONFIG)
 
 
+@pytest.mark.whole  # a hundred panels
 def test_scores_of_many_models_stand_inside_the_figure():
     vits = tuple(f"vit_{place}" for place in range(12))
     many = synthetic.config(vits, fractions=("f000", "f100"), seeds=("s0",))

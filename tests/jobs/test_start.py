@@ -169,6 +169,7 @@ def loaded_for():
     return {kind: found for kinds, *found in lines for kind in kinds}
 
 
+@pytest.mark.whole  # all libraries, in a process of their own
 @pytest.mark.parametrize("runner", LIBRARIES)
 def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(runner, loaded_for):
     kind = CODE.get(runner, runner)

@@ -45,6 +45,7 @@ def test_facts_are_timms_own():
     assert known["parameters"] == 5_717_416
 
 
+@pytest.mark.whole
 def test_an_own_process_answers_as_this_one():
     both = [settings(**VIT), settings(**VIT, arguments={"no_such": 1})]
     asked = [{key: one[key] for key in one if key in timm_facts.ASKED} for one in both]
