@@ -229,7 +229,9 @@ def test_images_do_not_mix_and_the_network_is_left_as_it_was():
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-@pytest.mark.parametrize(("config", "grid"), [(VIT, (2, 2)), (RESNET, (4, 4))], ids=["vit", "resnet"])
+@pytest.mark.parametrize(
+    ("config", "grid"), [(VIT, (2, 2)), (RESNET, (4, 4))], ids=["vit", "resnet"]
+)
 def test_the_network_is_left_as_it_was_by_who_stops_half_way(config, grid):
     model = network(config).train()
     stopped = ChannelGradients(model, found_targets(model, config, grid)).of(random_images(2, 8))

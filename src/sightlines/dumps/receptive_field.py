@@ -25,9 +25,9 @@ USES = ("receptive_field",)
 
 GROUPS = 8
 """Groups of images, for the jackknife."""
-PIXELS_AT_ONCE = 2**17
+PIXELS_AT_ONCE = 2**15
 """Pixels of the images in one pass: what it computes is held until its last backward pass, and is
-the faster read again the less of it there is (two images of 224 px, 128 of 32 px)."""
+the faster read again the less of it there is (one image of 224 px, 32 of 32 px)."""
 
 
 def record(shown: Shown, receptive_field: dict[str, Any]) -> TensorFile:

@@ -10,6 +10,8 @@ from sightlines.dumps.receptive_field_layers import Target
 from sightlines.dumps.receptive_field_vit import PlainViT
 from sightlines.models.layers import capture
 
+RELU = "ReluBackward0"
+"""How torch calls what a ReLU gave: its zeros have no gradient."""
 TOLERANCE = 1e-4
 """Of a short cut, relative to a layer's largest gradient: float32 in two orders of summation."""
 
@@ -74,14 +76,22 @@ class ChannelGradients:
         with torch.enable_grad():
             pixels, kept = self._forward(images)
             for index in range(len(self._targets)):
-                yield _mean_absolute_gradient(kept.pop(index), pixels)
+                yield _mean_absolute_gradient(*kept.pop(index), pixels)
 
-    def _forward(self, images: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Pixels, and the chosen channels of each target, [n, channels], that depend on them."""
-        kept: dict[int, Tensor] = {}
+    def _forward(self, images: Tensor) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
+        """Pixels, and of each target what depends on them.
+
+        That is the chosen channels, [n, channels], and which of them a ReLU has not cut off.
+        """
+        kept: dict[int, tuple[Tensor, Tensor]] = {}
 
         def keep(index: int, value: Tensor) -> None:
-            kept[index] = at_centre(value, self._targets[index])
+            chosen = at_centre(value, self._targets[index])
+            is_cut = type(value.grad_fn).__name__ == RELU
+            kept[index] = (
+                chosen,
+                (chosen != 0) if is_cut else torch.ones_like(chosen, dtype=torch.bool),
+            )
 
         pixels = images.detach().clone().requires_grad_()
         with capture(self._model, [target.watched.layer for target in self._targets], keep):
@@ -102,7 +112,7 @@ class ChannelGradients:
         with torch.enable_grad():
             pixels, kept = self._forward(image)
             for index, sign in enumerate(signs):
-                one = (kept.pop(index)[0] * sign).sum()
+                one = (kept.pop(index)[0][0] * sign).sum()
                 (expected,) = torch.autograd.grad(one, pixels, retain_graph=True)
                 apart = float((found[index] - expected[0]).abs().max())
                 if not apart <= TOLERANCE * float(expected.abs().max()):
@@ -119,13 +129,31 @@ def at_centre(value: Tensor, target: Target) -> Tensor:
     return value[:, centre.token].index_select(1, channels)
 
 
-def _mean_absolute_gradient(values: Tensor, pixels: Tensor) -> Tensor:
+def _mean_absolute_gradient(values: Tensor, is_open: Tensor, pixels: Tensor) -> Tensor:
+    """Mean over channels and colours, [n, height, width].
+
+    Channels that a ReLU has cut off have no gradient and no share in a pass: each pass takes the
+    next open channel of each image. Nor has a layer whose weights are zero: where the first pass
+    finds nothing, another finds out whether all channels together have a gradient.
+    """
+    order = is_open.int().argsort(dim=1, descending=True, stable=True)
     total = torch.zeros_like(pixels)
-    for channel in range(values.shape[1]):
-        one = values[:, channel].sum()
+    for turn in range(int(is_open.sum(1).max())):
+        channels = order[:, turn, None]
+        one = values.gather(1, channels)[is_open.gather(1, channels)].sum()
         (gradient,) = torch.autograd.grad(one, pixels, retain_graph=True)
+        if turn == 0 and not gradient.any() and not _has_gradient(values, pixels):
+            break
         total += gradient.abs_()
     return total.mean(dim=1) / values.shape[1]
+
+
+def _has_gradient(values: Tensor, pixels: Tensor) -> bool:
+    """Whether any channel of any image has: a random sum over them has none if none of them has."""
+    weights = torch.rand(values.shape, generator=torch.Generator().manual_seed(0)) + 0.5
+    one = (values * weights.to(values)).sum()
+    (gradient,) = torch.autograd.grad(one, pixels, retain_graph=True)
+    return bool(gradient.any())
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 NUMBERS_AT_ONCE = 2**18
 """Of a table that is made for some tokens at a time: what a processor's cache holds."""
@@ -184,7 +183,7 @@ class BlockRows:
 
     def through_centre_mlp(self, rows: Tensor) -> Tensor:
         """From gradients of the MLP's output at the centre to those of what enters its norm."""
-        w, c = self._w, self._centre
+        w = self._w
         normed, r = _normalised(self._centre_sum, w.eps[1])
         slope = _slope(w.activation, normed @ w.hidden.weight + w.hidden.bias)
         found = w.hidden.weight @ (w.mixed @ rows * slope[0, :, None])
@@ -197,7 +196,8 @@ class BlockRows:
         p = self._centre_probabilities
         scores = p[:, :, None] * torch.bmm(self._values - self._centre_attended[:, None], given)
         to_queries, to_keys, to_values = (
-            part.unflatten(1, (w.heads, -1)) for part in w.qkv.weight.split(w.attended.weight.shape[0], 1)
+            part.unflatten(1, (w.heads, -1))
+            for part in w.qkv.weight.split(w.attended.weight.shape[0], 1)
         )
         through_values = torch.einsum("dhe,her->hdr", to_values, given)
         through_keys = torch.einsum("dhe,he->hd", to_keys, self._queries[:, c])

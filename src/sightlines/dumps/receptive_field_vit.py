@@ -75,7 +75,7 @@ class PlainViT:
         self._prefix = prefix_tokens(model)
         self._patches = model.patch_embed.proj.weight.detach()
         self._blocks = [BlockWeights.of(block) for block in model.blocks]
-        self._embedded: list[Target] = []
+        self._embedded: list[tuple[int, np.ndarray]] = []
         self._measured: dict[int, Measured] = {}
         centres = {self._add(index, target) for index, target in enumerate(targets)}
         if len(centres) > 1:
@@ -119,7 +119,10 @@ class PlainViT:
         kept: dict[int, Tensor] = {}
         count = max(self._measured, default=0) + 1
         layers = [Layer(f"in{b}", "residual", b, f"blocks.{b}", "input") for b in range(count)]
-        with torch.no_grad(), capture(self._model, layers, lambda b, x: kept.update({b: x.clone()})):
+        with (
+            torch.no_grad(),
+            capture(self._model, layers, lambda b, x: kept.update({b: x.clone()})),
+        ):
             self._model(images)
         return [kept[block] for block in range(count)]
 
