@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 NUMBERS_AT_ONCE = 2**18
 """Of a table that is made for some tokens at a time: what a processor's cache holds."""
-ROWS_AT_ONCE = 2**21
+ROWS_AT_ONCE = 2**22
 """Numbers of the rows that go through attention together."""
 COMPOSED = 0.75
 """So many rows for each feature, and an MLP is made one matrix for each token: then this is less
