@@ -9,7 +9,7 @@ from sightlines.core import files
 from sightlines.core.errors import DiskError, ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import receptive_field
-from sightlines.dumps.receptive_field_gradients import channel_gradients
+from sightlines.dumps.receptive_field_gradients import ChannelGradients
 from sightlines.dumps.receptive_field_layers import (
     Target,
     Watched,
@@ -53,7 +53,7 @@ def target(module, shape, channels, size_px=9, grid=(9, 9), when="output"):
 
 
 def gradients(model, targets, images):
-    return torch.stack([g.clone() for g in channel_gradients(model, targets, images)])
+    return torch.stack([g.clone() for g in ChannelGradients(model, targets).of(images)])
 
 
 def network(config, size_px=8):
@@ -229,9 +229,12 @@ def test_images_do_not_mix_and_the_network_is_left_as_it_was():
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_the_network_is_left_as_it_was_by_who_stops_half_way():
-    model = network(VIT).train()
-    stopped = channel_gradients(model, found_targets(model, VIT, (2, 2)), random_images(2, 8))
+@pytest.mark.parametrize(
+    ("config", "grid"), [(VIT, (2, 2)), (RESNET, (4, 4))], ids=["vit", "resnet"]
+)
+def test_the_network_is_left_as_it_was_by_who_stops_half_way(config, grid):
+    model = network(config).train()
+    stopped = ChannelGradients(model, found_targets(model, config, grid)).of(random_images(2, 8))
     next(stopped)
     stopped.close()
     assert model.training and all(p.requires_grad for p in model.parameters())

@@ -13,7 +13,7 @@ from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.dumps.network import Shown
 from sightlines.dumps.pooling import places, pool
 from sightlines.dumps.receptive_field import find_targets
-from sightlines.dumps.receptive_field_gradients import channel_gradients
+from sightlines.dumps.receptive_field_gradients import ChannelGradients
 from sightlines.dumps.receptive_field_layers import (
     Target,
     Watched,
@@ -165,7 +165,7 @@ def test_maps_with_channels_last_go_through_every_dump(tmp_path):
     hsic = localisation.minibatch_hsic(one, layers, images, meta)
     assert hsic["cross"].shape == (4, 16, 16) and np.isfinite(hsic["cross"]).all()
     targets = find_targets(one, {"depths": 3, "channels": 2})
-    fields = list(channel_gradients(one.model, targets, images[:2]))
+    fields = list(ChannelGradients(one.model, targets).of(images[:2]))
     assert len(fields) == 1 + 4 * 3 and all(field.sum() > 0 for field in fields)
     names = [target.watched.layer.name for target in targets]
     assert names[:4] == ["embed.patch", "block00.attn", "block00.attn_out", "block00.mlp"]
@@ -226,6 +226,6 @@ def test_the_middle_of_a_location_is_where_its_convolutions_are_centred(centres)
     last = Layer("x", "conv", 0, str(len(convolutions) - 1))
     one = target_of(Watched(last, 0, 0.0, "post", "unit"), shape, shape[1:], 64, 2, centres)
     assert isinstance(one, Target) and one.centre == centre_of(shape, shape[1:], 64, centres)
-    field = next(iter(channel_gradients(model, [one], images)))[0].numpy()
+    field = next(iter(ChannelGradients(model, [one]).of(images)))[0].numpy()
     middle = np.argwhere(field).mean(0) + 0.5
     assert middle.tolist() == [one.centre.y_px, one.centre.x_px]

@@ -14,7 +14,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
 from sightlines.dumps.network import Shown
-from sightlines.dumps.receptive_field_gradients import channel_gradients
+from sightlines.dumps.receptive_field_gradients import ChannelGradients
 from sightlines.dumps.receptive_field_layers import Target, target_of, watched_layers
 
 KIND = "receptive_field"
@@ -25,8 +25,9 @@ USES = ("receptive_field",)
 
 GROUPS = 8
 """Groups of images, for the jackknife."""
-PIXELS_AT_ONCE = 2**19
-"""Pixels of the images in one pass: what it computes is held until its last backward pass."""
+PIXELS_AT_ONCE = 2**15
+"""Pixels of the images in one pass: what it computes is held until its last backward pass, and is
+the faster read again the less of it there is (one image of 224 px, 32 of 32 px)."""
 
 
 def record(shown: Shown, receptive_field: dict[str, Any]) -> TensorFile:
@@ -96,8 +97,9 @@ def mean_gradients(
     minibatches = [chosen[i : i + step] for i in range(0, len(chosen), step)]
     group_of = np.repeat(np.arange(len(groups)), groups)
     progress = Progress(len(targets) * len(minibatches), "layers")
+    gradients = ChannelGradients(shown.model, targets)
     for turn, images in enumerate(shown.pixels("test", minibatches)):
-        for index, gradient in enumerate(channel_gradients(shown.model, targets, images)):
+        for index, gradient in enumerate(gradients.of(images)):
             maps = gradient.double().cpu().numpy()
             _require_finite(maps, targets[index], shown)
             for group, image in zip(group_of[turn * step :], maps, strict=False):

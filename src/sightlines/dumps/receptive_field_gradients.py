@@ -7,39 +7,117 @@ import torch
 from torch import Tensor, nn
 
 from sightlines.dumps.receptive_field_layers import Target
+from sightlines.dumps.receptive_field_vit import PlainViT
 from sightlines.models.layers import capture
 
+RELU = "ReluBackward0"
+"""How torch calls what a ReLU gave: its zeros have no gradient."""
+TOLERANCE = 1e-4
+"""Of a short cut, relative to a layer's largest gradient: float32 in two orders of summation."""
 
-def channel_gradients(
-    model: nn.Module, targets: Sequence[Target], images: Tensor
-) -> Iterator[Tensor]:
-    """Mean absolute gradient of each layer's centre, layer after layer.
 
-    Source: Raghu et al. 2021, Figure 6. Every channel has a backward pass of its own, since in the
+class ChannelGradients:
+    """Mean absolute gradient of each layer's centre.
+
+    Source: Raghu et al. 2021, Figure 6. Every channel has a gradient of its own, since in the
     gradient of a sum over channels opposite signs cancel; the absolute value is then averaged over
-    channels and over the three colours. One backward pass serves all images at once: in evaluation
-    mode images do not mix. On a processor, one channel after the other is faster than several as
-    one batch (torch's `is_grads_batched`): 1.0 to 1.2 times for a ViT, 1.5 to 3 for a ResNet.
+    channels and over the three colours.
+
+    A plain ViT takes the short cut of `receptive_field_vit`, if on the first image one backward
+    pass for each layer agrees with it. Every other network has a backward pass for each channel;
+    it serves all images at once: in evaluation mode images do not mix.
 
     Args:
         model: Is left as it was.
         targets: What is differentiated.
-        images: Normalised pixels [n, 3, height, width].
-
-    Yields:
-        [n, height, width], one for each target in order.
     """
-    kept: dict[int, Tensor] = {}
 
-    def keep(index: int, value: Tensor) -> None:
-        kept[index] = at_centre(value, targets[index])
+    def __init__(self, model: nn.Module, targets: Sequence[Target]) -> None:
+        self._model, self._targets = model, targets
+        self._vit: PlainViT | None = None
+        with contextlib.suppress(LookupError):
+            self._vit = PlainViT(model, targets)
+        self._is_checked = self._vit is None
 
-    with _differentiable_in_pixels(model), torch.enable_grad():
+    @property
+    def is_short(self) -> bool:
+        """Whether the short cut is taken; known after the first images."""
+        return self._vit is not None
+
+    def of(self, images: Tensor) -> Iterator[Tensor]:
+        """Gradients of some images, layer after layer.
+
+        Args:
+            images: Normalised pixels [n, 3, height, width].
+
+        Yields:
+            [n, height, width], one for each target in order.
+        """
+        with _without_gradients_of_weights(self._model):
+            if not self._is_checked:
+                if not self._agrees(images[:1]):
+                    self._vit = None
+                self._is_checked = True
+            if self._vit is None:
+                yield from self._by_channels(images)
+            else:
+                yield from self._by_rows(self._vit, images)
+
+    def _by_rows(self, vit: PlainViT, images: Tensor) -> Tensor:
+        found = images.new_zeros(len(self._targets), len(images), *images.shape[2:])
+        with torch.no_grad():
+            for image, jacobians in enumerate(vit.jacobians(images)):
+                for index, rows in jacobians:
+                    mean = rows.abs_().sum(-1) / rows.shape[-1]
+                    found[index, image] = vit.as_maps(mean, images.shape[2]).mean(0)
+        return found
+
+    def _by_channels(self, images: Tensor) -> Iterator[Tensor]:
+        with torch.enable_grad():
+            pixels, kept = self._forward(images)
+            for index in range(len(self._targets)):
+                yield _mean_absolute_gradient(*kept.pop(index), pixels)
+
+    def _forward(self, images: Tensor) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
+        """Pixels, and of each target what depends on them.
+
+        That is the chosen channels, [n, channels], and which of them a ReLU has not cut off.
+        """
+        kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+        def keep(index: int, value: Tensor) -> None:
+            chosen = at_centre(value, self._targets[index])
+            is_cut = type(value.grad_fn).__name__ == RELU
+            kept[index] = (
+                chosen,
+                (chosen != 0) if is_cut else torch.ones_like(chosen, dtype=torch.bool),
+            )
+
         pixels = images.detach().clone().requires_grad_()
-        with capture(model, [target.watched.layer for target in targets], keep):
-            model(pixels)
-        for index in range(len(targets)):
-            yield _mean_absolute_gradient(kept.pop(index), pixels)
+        with capture(self._model, [target.watched.layer for target in self._targets], keep):
+            self._model(pixels)
+        return pixels, kept
+
+    def _agrees(self, image: Tensor) -> bool:
+        """Whether a random sum over the channels of each layer has the same gradient either way."""
+        assert self._vit is not None
+        generator = torch.Generator().manual_seed(0)
+        signs = [torch.randn(len(t.channels), generator=generator) for t in self._targets]
+        signs = [sign.to(image) for sign in signs]
+        with torch.no_grad():
+            found = {
+                index: self._vit.as_maps(rows @ signs[index], image.shape[2])
+                for index, rows in next(self._vit.jacobians(image))
+            }
+        with torch.enable_grad():
+            pixels, kept = self._forward(image)
+            for index, sign in enumerate(signs):
+                one = (kept.pop(index)[0][0] * sign).sum()
+                (expected,) = torch.autograd.grad(one, pixels, retain_graph=True)
+                apart = float((found[index] - expected[0]).abs().max())
+                if not apart <= TOLERANCE * float(expected.abs().max()):
+                    return False
+        return True
 
 
 def at_centre(value: Tensor, target: Target) -> Tensor:
@@ -51,17 +129,35 @@ def at_centre(value: Tensor, target: Target) -> Tensor:
     return value[:, centre.token].index_select(1, channels)
 
 
-def _mean_absolute_gradient(values: Tensor, pixels: Tensor) -> Tensor:
+def _mean_absolute_gradient(values: Tensor, is_open: Tensor, pixels: Tensor) -> Tensor:
+    """Mean over channels and colours, [n, height, width].
+
+    Channels that a ReLU has cut off have no gradient and no share in a pass: each pass takes the
+    next open channel of each image. Nor has a layer whose weights are zero: where the first pass
+    finds nothing, another finds out whether all channels together have a gradient.
+    """
+    order = is_open.int().argsort(dim=1, descending=True, stable=True)
     total = torch.zeros_like(pixels)
-    for channel in range(values.shape[1]):
-        one = values[:, channel].sum()
+    for turn in range(int(is_open.sum(1).max())):
+        channels = order[:, turn, None]
+        one = values.gather(1, channels)[is_open.gather(1, channels)].sum()
         (gradient,) = torch.autograd.grad(one, pixels, retain_graph=True)
-        total += gradient.abs()
+        if turn == 0 and not gradient.any() and not _has_gradient(values, pixels):
+            break
+        total += gradient.abs_()
     return total.mean(dim=1) / values.shape[1]
 
 
+def _has_gradient(values: Tensor, pixels: Tensor) -> bool:
+    """Whether any channel of any image has: a random sum over them has none if none of them has."""
+    weights = torch.rand(values.shape, generator=torch.Generator().manual_seed(0)) + 0.5
+    one = (values * weights.to(values)).sum()
+    (gradient,) = torch.autograd.grad(one, pixels, retain_graph=True)
+    return bool(gradient.any())
+
+
 @contextlib.contextmanager
-def _differentiable_in_pixels(model: nn.Module) -> Iterator[None]:
+def _without_gradients_of_weights(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, without gradients of weights, for the block only."""
     modes = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
