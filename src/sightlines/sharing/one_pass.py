@@ -1,9 +1,9 @@
 """Which planned dumps share a forward pass, and in what order their jobs begin.
 
-Jobs that would wait for one another hold a core for nothing. So where Snakemake runs the jobs
-itself, one job of each pass is ready first, and the others when it has ended: then what they want
-is staged (`jobs/passes.py`). With --keep-going they wait for it by themselves, since there a job that
-failed must not keep others from running. On a cluster every dump is recorded by itself.
+The first job of a pass computes for all (`jobs/passes.py`); one that began beside it would hold a
+core and wait. So all but the first give way to every other job that could begin: they run when the
+first has ended, or where there is nothing else to do. What fails keeps none of them from running:
+then they compute by themselves. On a cluster every dump is recorded by itself.
 """
 
 import os
@@ -16,6 +16,8 @@ from sightlines.sharing.snakemake_settings import ONE_JOB
 
 NAMES = ("dataset", "splits", "weights", "card")
 """What a dump of a network reads, as its rule and its command name it."""
+LATER = -1
+"""Priority of jobs that others compute for; Snakemake's own is 0."""
 
 
 def begin(workflow: Any, experiment: str) -> None:
@@ -26,10 +28,9 @@ def begin(workflow: Any, experiment: str) -> None:
     together = list(planned_passes(workflow.dag))
     parts = [[_part(job) for job in jobs] for jobs in together]
     os.environ[passes.PASSES] = str(passes.plan(experiment, parts))
-    if not workflow.execution_settings.keep_going:
-        for first, *others in together:
-            for job in others:
-                begin_after(workflow.dag, job, first)
+    for _, *others in together:
+        for job in others:
+            give_way(workflow.dag, job)
 
 
 def planned_passes(dag: Any) -> Iterator[list[Any]]:
@@ -44,19 +45,25 @@ def planned_passes(dag: Any) -> Iterator[list[Any]]:
             groups.setdefault((shared, *inputs), []).append(job)
     for jobs in groups.values():
         if len(jobs) > 1:
-            waits = {job: len(needed.intersection(dag.dependencies[job])) for job in jobs}
+            waits = {job: len(_before(dag, job) & needed) for job in jobs}
             yield sorted(jobs, key=lambda job: -waits[job])
 
 
-def begin_after(dag: Any, job: Any, first: Any) -> None:
-    """Have Snakemake begin a job only when another has ended well.
+def _before(dag: Any, job: Any) -> set[Any]:
+    """All jobs that a job follows from."""
+    found: set[Any] = set()
+    left = [job]
+    while left:
+        new = set(dag.dependencies[left.pop()]) - found
+        found |= new
+        left += new
+    return found
 
-    It is as if one made a file that the other reads, but no reason to run again: what must run is
-    decided. Snakemake counts for each job what it still waits for.
-    """
-    dag.depending[first].setdefault(job, set())
-    dag._n_until_ready[job] += 1
-    dag._ready_jobs.discard(job)
+
+def give_way(dag: Any, job: Any) -> None:
+    """Have Snakemake prefer other jobs; one that somebody asked for first stays where it is."""
+    if dag.priority(job) == 0:
+        dag._priority[job] = LATER
 
 
 def _part(job: Any) -> passes.Part:
