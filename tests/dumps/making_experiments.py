@@ -7,6 +7,7 @@ import numpy as np
 from sightlines.core.devices import prepare
 from sightlines.core.files import (
     TensorFile,
+    TensorReader,
     sha256,
     write_json,
     write_npy,
@@ -92,6 +93,16 @@ def make_probes(dataset, path, sizes):
         order = rng.permutation(counts[part])[: 2 * size]
         tensors |= {name: order[:size], name.replace("probe", "order"): order}
     return _write(dataset, path, tensors)
+
+
+def make_first_probes(dataset, folder, sizes, seed):
+    """As many images for probes, chosen as the workflow does from `splits.safetensors`."""
+    facts, splits = store.read_dataset(dataset), TensorReader(folder / "splits.safetensors")
+    labels = {part: store.read_labels(dataset, facts, part) for part in ("train", "test")}
+    keys = ("probe_train", "probe_held_out", "probe_test")
+    among = (np.array(splits["train"]), np.array(splits["validation"]))
+    tensors = split.choose_probes(labels, *among, dict(zip(keys, sizes, strict=True)), seed)
+    return _write(dataset, folder / "probes.safetensors", tensors)
 
 
 def _write(dataset, path, tensors):

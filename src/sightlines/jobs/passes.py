@@ -130,7 +130,10 @@ class Turn:
         """
         if self.folder is None:
             return False
-        path = self._staged(self.own)
+        try:
+            path = self._staged(self.own)
+        except OSError:  # what cannot be read is said where it is used
+            return False
         note = _read(path.with_suffix(".json"))
         try:
             is_whole = note["sha256"] == sha256(path)
