@@ -14,6 +14,7 @@ from sightlines.dumps import attention, passes
 from sightlines.dumps.labelled import FEWEST, Walk, cut
 from sightlines.dumps.network import Minibatch
 from sightlines.plan import registry
+from sightlines.plan.networks import Network
 from tests.dumps import making_experiments as making
 
 NETS = {
@@ -124,6 +125,17 @@ def test_each_minibatch_is_shown_once_and_no_hook_is_left(here, word):
     assert len(shown) == len(wanted) + extra
     left = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in one.model.modules()]
     assert sum(left) == 1
+
+
+def test_an_imported_network_is_shown_no_image_twice(here):
+    """Probes are the first of what it is asked to classify, training images too."""
+    one = network(here, "vit")
+    one.card["answers"] = [2, 0, 1]
+    one = replace(one, network=Network("vit", "f100", "s0"))
+    kinds, count = kinds_of(here, one, "labelled"), []
+    one.model.register_forward_pre_hook(lambda _, given: count.append(len(given[0])))
+    together(one, kinds)
+    assert sum(count) == 130 + 90
 
 
 @pytest.mark.parametrize("changes", [{"token_train": 40}, {"token_test": 3}, {"token_depths": 1}])
@@ -284,10 +296,10 @@ def sized(megabytes):
 
 def test_kinds_that_keep_much_of_a_minibatch_are_recorded_apart():
     kinds = {"a": sized(30), "b": sized(20), "c": sized(25), "d": sized(1)}
-    assert kinds["a"].rows_bytes == 30e6
+    assert kinds["a"].rows_bytes == pytest.approx(30e6, rel=1e-3)
     assert passes.passes_of(kinds) == [["a", "b", "c", "d"]]
-    assert passes.passes_of(kinds, 46_000_000) == [["a", "b", "c", "d"]]
-    assert passes.passes_of(kinds, 45_000_000) == [["a", "b", "c"], ["d"]]
+    assert passes.passes_of(kinds, 46_100_000) == [["a", "b", "c", "d"]]
+    assert passes.passes_of(kinds, 45_100_000) == [["a", "b", "c"], ["d"]]
     assert passes.passes_of(kinds, 22_000_000) == [["a", "b", "d"], ["c"]]
     assert passes.passes_of(kinds, 0) == [["a"], ["b"], ["c"], ["d"]]
 

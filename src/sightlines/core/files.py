@@ -179,14 +179,9 @@ def _nbytes(code: str, shape: tuple[int, ...]) -> int:
     return math.prod(int(side) for side in shape) * np.dtype(_DTYPES[code]).itemsize
 
 
-def tensor_bytes(shapes: TensorShapes) -> int:
-    """Size in bytes of all tensors."""
-    return sum(_nbytes(*shape) for shape in shapes.values())
-
-
 def safetensors_bytes(shapes: TensorShapes, meta: Any) -> int:
     """Exact size in bytes of the file that `TensorWriter` will write."""
-    return len(_safetensors_header(shapes, meta)) + tensor_bytes(shapes)
+    return len(_safetensors_header(shapes, meta)) + sum(_nbytes(*s) for s in shapes.values())
 
 
 class TensorWriter:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightlines.core.files import TensorFile, TensorShapes, tensor_bytes
+from sightlines.core.files import TensorFile, TensorShapes, safetensors_bytes
 from sightlines.core.progress import Progress
 from sightlines.dumps.network import Minibatch, Shown
 
@@ -61,7 +61,7 @@ class Watched:
         """What is kept of a minibatch, about."""
         images = sum(minibatch.kept for minibatch in self.minibatches)
         largest = max((minibatch.kept for minibatch in self.minibatches), default=0)
-        return tensor_bytes(self.shapes) * largest // max(images, 1)
+        return safetensors_bytes(self.shapes, {}) * largest // max(images, 1)
 
 
 class _Enough(Exception):

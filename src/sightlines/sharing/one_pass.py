@@ -6,10 +6,12 @@ first has ended, or where there is nothing else to do. What fails keeps none of 
 then they compute by themselves. On a cluster every dump is recorded by itself.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
 
+from sightlines.core.errors import SightlinesError
 from sightlines.jobs import passes
 from sightlines.plan import registry
 from sightlines.sharing.snakemake_settings import ONE_JOB
@@ -27,7 +29,8 @@ def begin(workflow: Any, experiment: str) -> None:
         return
     together = list(planned_passes(workflow.dag))
     parts = [[_part(job) for job in jobs] for jobs in together]
-    os.environ[passes.PASSES] = str(passes.plan(experiment, parts))
+    with contextlib.suppress(SightlinesError, OSError):  # jobs say where nothing can be written
+        os.environ[passes.PASSES] = str(passes.plan(experiment, parts))
     for _, *others in together:
         for job in others:
             give_way(workflow.dag, job)
