@@ -2,7 +2,9 @@
 
     python benchmarks/memory.py
 
-Each runs in a process of its own; prints the ratio of the peaks. Goal: at most 1.1.
+Each runs in a process of its own; prints the ratio of the peaks. Goal: at most 1.1. Then the kinds
+of dumps that share a pass, alone and in one pass: beside the largest alone, the pass may hold what
+the others keep of a minibatch.
 """
 
 import resource
@@ -43,6 +45,10 @@ def work(kind, folder, times):
         config = {"networks": ["vit/f000/s0"], "dumped": {"gram": ["vit/f000/s0"]}, "seed": 0}
         log = logging.getLogger("benchmark")
         main(Job("cka", config, {"gram": [grams]}, outputs, folder, log, member="cka"))
+    elif "+" in kind:
+        import one_pass
+
+        one_pass.dump(folder / "shared", kind.strip("+").split("+"))
     else:
         from tests.dumps.making_experiments import record
 
@@ -51,22 +57,43 @@ def work(kind, folder, times):
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
+def peak(kind, folder, times=1):
+    """Peak memory in bytes of one command in a process of its own."""
+    command = [sys.executable, __file__, kind, str(folder), str(times)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def shared(folder, config):
+    """Peaks of kinds alone and in one pass."""
+    import one_pass
+
+    one_pass.prepare(folder / "shared", config, 512)
+    for word in ("reference", "labelled"):
+        kinds = list(one_pass.kinds_of(word, config["family"]))
+        alone = {kind: peak(f"{kind}+", folder) for kind in kinds}
+        largest = max(alone, key=alone.get)
+        together = peak("+".join(kinds), folder)
+        print(
+            f"{config['family']}, {word}: {together / 1e6:.0f} MB in one pass of {len(kinds)} "
+            f"kinds, {alone[largest] / 1e6:.0f} MB the largest alone ({largest})"
+        )
+
+
 def main():
-    """Measure each command at both sizes."""
+    """Measure each command at both sizes, and what shares a pass."""
     import measuring
 
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), measuring.VIT)
         for kind in ("gram", "attention", "cka"):
-            peaks = []
-            for times in (1, 8):
-                command = [sys.executable, __file__, kind, name, str(times)]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                peaks.append(int(done.stdout.split()[-1]))
+            peaks = [peak(kind, name, times) for times in (1, 8)]
             print(
                 f"{kind}: {peaks[0] / 1e6:.0f} MB with {IMAGES} images, {peaks[1] / 1e6:.0f} MB "
                 f"with {8 * IMAGES}: ratio {peaks[1] / peaks[0]:.3f}"
             )
+        for config in (measuring.VIT, measuring.RESNET):
+            shared(Path(name) / config["family"], config)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ import torch
 
 from sightlines.core.files import TensorWriter, safetensors_bytes
 from sightlines.dumps import attention, gram
+from sightlines.dumps.passes import rows_of
 from sightlines.models.building import build, layers_of, placed
 from sightlines.models.layers import capture, layer_table
 from sightlines.plan.networks import Network
@@ -56,12 +58,9 @@ def work(kind, name, minibatches, out):
         predicted, path = dump_grams(network, minibatches, Path(out))
         print(predicted, path.stat().st_size)
     for _ in range(minibatches if kind != "gram" else 0):
-        with torch.inference_mode():
-            if kind == "forward":
-                network.model(pixels())
-            else:
-                meta = attention.describe_attention(network)
-                attention.minibatch_attention(network, pixels(), meta)
+        meta, images = attention.describe_attention(network), pixels()
+        watched = attention.watch_attention(network, images, meta)
+        rows_of(network.model, images, watched if kind == "attention" else nullcontext())
     print(measuring.cpu_s() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

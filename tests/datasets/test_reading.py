@@ -81,7 +81,8 @@ def test_split_command_writes_what_the_contract_says(folder, tmp_path):
     expected = {
         "training": {"train": 42, "validation": 11, "test": 31, "train_from_per_cent": 42},
         "reference": {"reference": 26, "reference_bounds": 3},
-        "probes": {"probe_train": 0, "probe_held_out": 5, "probe_test": 17},
+        "probes": {"probe_train": 0, "probe_held_out": 5, "probe_test": 17}
+        | {"order_train": 42, "order_held_out": 11, "order_test": 31},
     }
     splits = tmp_path / "training" / "one.safetensors"
     for part in settings:

@@ -103,6 +103,30 @@ def test_probe_images_come_from_their_own_sets(tensors):
     assert [len(tensors[f"probe_{n}"]) for n in ("train", "held_out", "test")] == [53, 29, 31]
 
 
+@pytest.mark.parametrize("name", ["train", "held_out", "test"])
+def test_probe_images_are_the_first_of_an_order_that_no_count_changes(tensors, name):
+    order = tensors[f"order_{name}"]
+    among = {"train": "train", "held_out": "validation", "test": "test"}[name]
+    assert sorted(order.tolist()) == sorted(tensors[among].tolist())
+    assert not np.array_equal(order, np.sort(order))
+    few = divide(probe_train=7, probe_held_out=5, probe_test=11)
+    np.testing.assert_array_equal(few[f"order_{name}"], order)
+    for found in (tensors, few):
+        chosen = found[f"probe_{name}"]
+        np.testing.assert_array_equal(chosen, order[: len(chosen)])
+
+
+def test_wherever_the_order_ends_classes_have_their_shares(tensors):
+    order = tensors["order_test"]
+    sizes = np.bincount(TEST)
+    for count in range(1, len(order) + 1):
+        counts = np.bincount(TEST[order[:count]], minlength=4)
+        assert (np.abs(counts - sizes * count / len(order)) < 1.5).all()
+    np.testing.assert_array_equal(split.order_labelled(TEST, order, 5, "probe_test"), order)
+    assert not np.array_equal(split.order_labelled(TEST, order, 6, "probe_test"), order)
+    assert not np.array_equal(split.order_labelled(TEST, order, 5, "probe_train"), order)
+
+
 def test_same_seed_same_hashes_other_seed_others(tensors):
     again, other = divide(), divide(seed=6)
     one = split.describe(tensors, "d", ["a"])
@@ -131,6 +155,6 @@ def test_too_few_images_name_the_key_and_how_many_there_are(key, value, there):
 
 def test_exactly_all_images_can_be_taken():
     found = divide(probe_test=307)
-    np.testing.assert_array_equal(found["probe_test"], np.arange(307))
+    np.testing.assert_array_equal(np.sort(found["probe_test"]), np.arange(307))
     found = divide(validation=1005, probe_train=4)
     assert (np.bincount(TRAIN[found["train"]]) == 1).all()

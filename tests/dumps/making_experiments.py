@@ -5,8 +5,17 @@ import logging
 import numpy as np
 
 from sightlines.core.devices import prepare
-from sightlines.core.files import sha256, write_json, write_npy, write_tensor_file, write_tensors
+from sightlines.core.files import (
+    TensorFile,
+    TensorReader,
+    sha256,
+    write_json,
+    write_npy,
+    write_tensor_file,
+    write_tensors,
+)
 from sightlines.datasets import split, store
+from sightlines.dumps import passes
 from sightlines.dumps.network import Shown, ShownImages
 from sightlines.jobs.command import Job
 from sightlines.models import building
@@ -72,15 +81,28 @@ def make_splits(dataset, path, validation=11, tenth=5):
 
 
 def make_probes(dataset, path, sizes):
-    """So many images for probes: training images, held-out ones, test images."""
+    """So many images for probes: training images, held-out ones, test images.
+
+    They are the first of an order of twice as many.
+    """
     rng = np.random.Generator(np.random.Philox(3))
     counts = store.read_dataset(dataset)["counts"]
     parts = (("probe_train", "train"), ("probe_held_out", "train"), ("probe_test", "test"))
-    tensors = {
-        name: rng.permutation(counts[part])[:size]
-        for (name, part), size in zip(parts, sizes, strict=True)
-    }
+    tensors = {}
+    for (name, part), size in zip(parts, sizes, strict=True):
+        order = rng.permutation(counts[part])[: 2 * size]
+        tensors |= {name: order[:size], name.replace("probe", "order"): order}
     return _write(dataset, path, tensors)
+
+
+def make_first_probes(dataset, folder, sizes, seed):
+    """As many images for probes, chosen as the workflow does from `splits.safetensors`."""
+    facts, splits = store.read_dataset(dataset), TensorReader(folder / "splits.safetensors")
+    labels = {part: store.read_labels(dataset, facts, part) for part in ("train", "test")}
+    keys = ("probe_train", "probe_held_out", "probe_test")
+    among = (np.array(splits["train"]), np.array(splits["validation"]))
+    tensors = split.choose_probes(labels, *among, dict(zip(keys, sizes, strict=True)), seed)
+    return _write(dataset, folder / "probes.safetensors", tensors)
 
 
 def _write(dataset, path, tensors):
@@ -117,7 +139,12 @@ def open_shown(folder, dataset, splits, network=("vit", "f000", "s0")):
 def record(kind, folder, dataset, splits, path, **uses):
     """Write what a recorder records of the network of a folder."""
     shown = open_shown(folder, dataset, splits)
-    write_tensor_file(path, load("dumps", kind).record(shown, **uses))
+    write_tensor_file(path, content_of(shown, load("dumps", kind).record(shown, **uses)))
+
+
+def content_of(shown, recorded):
+    """The file of one recorder, whether or not it watches a network that others run."""
+    return recorded if isinstance(recorded, TensorFile) else passes.alone(shown, recorded)
 
 
 def make_job(kind, folder, dataset, splits, output, network=("vit", "f000", "s0"), **uses):

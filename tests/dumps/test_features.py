@@ -7,7 +7,7 @@ from sightlines.core.errors import ResultError
 from sightlines.datasets.reading import normalise
 from sightlines.dumps import token_features
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.dumps.labelled import probe_depths
+from sightlines.dumps.labelled import SUBSETS, probe_depths
 from sightlines.models.building import layers_of
 from sightlines.models.layers import Layer, block_outputs, capture
 from tests.dumps.making_experiments import (
@@ -24,7 +24,7 @@ from tests.rounding import assert_rounded
 GAP = VIT | {"pool": "gap"}
 STAGES = RESNET | {"units": [1, 1, 2], "channels": [32, 64, 128]}
 PROBES = {"token_depths": 2, "token_train": 9, "token_held_out": 4, "token_test": 5}
-USES = {"features": {}, "token_features": {"seed": 0, "probes": PROBES}}
+USES = {"features": {}, "token_features": {"probes": PROBES}}
 SIZES = (11, 5, 3)
 # Sums of up to 32 · 9 terms, three convolutions and norms in each of four units.
 SUMS = {"terms": 32 * 9 * 6 * 4, "dtype": np.float32}
@@ -91,15 +91,8 @@ def test_token_features_are_the_tokens_of_some_of_the_images(tmp_path, dataset, 
     model, path = dump(tmp_path, dataset, "token_features", config)
     found, kept = LabelledDump(path), values(tmp_path, dataset, model, config)
     splits = files.TensorReader(tmp_path / "probes.safetensors")
-    chosen = [
-        token_features.draw(np.arange(size), splits[name] % 3, PROBES[limit], 0, name)
-        for size, limit, (name, _) in zip(
-            SIZES, token_features.LIMITS, token_features.SUBSETS, strict=True
-        )
-    ]
-    assert [len(c) for c in chosen] == [9, 4, 3]
-    rows = np.concatenate([chosen[0], 11 + chosen[1], 16 + chosen[2]])
-    indices = np.concatenate([splits[name] for name, _ in token_features.SUBSETS])
+    rows = np.concatenate([np.arange(9), 11 + np.arange(4), 16 + np.arange(3)])
+    indices = np.concatenate([splits[name] for name, _ in SUBSETS])
     assert found.labels.tolist() == (indices[rows] % 3).tolist()
     last = next(reversed(kept.values())).shape[1:]
     for name in found.layers:
@@ -128,29 +121,6 @@ def test_a_block_is_as_deep_in_a_vit_as_in_a_resnet():
     assert probe_depths(blocks) == [0, 0.25, 0.5, 0.75, 1]
     assert probe_depths([*blocks, norm]) == [0, 0.25, 0.5, 0.75, 1, 1]
     assert probe_depths([*blocks[:1], norm]) == [0, 1]
-
-
-def test_draws_are_seeded_by_the_subset_and_keep_the_order():
-    indices, labels = np.arange(100, 200), np.repeat([0, 1, 2], [50, 30, 20])
-
-    def draw(limit, name="probe_train"):
-        return token_features.draw(indices, labels, limit, 0, name).tolist()
-
-    one = draw(20)
-    assert len(set(one)) == 20 and (np.diff(one) > 0).all() and set(one) <= set(indices)
-    assert one == draw(20)
-    assert one != draw(20, "probe_test")
-    assert draw(500) == indices.tolist()
-
-
-def test_draws_keep_the_shares_of_classes_of_unsorted_images():
-    rng = np.random.default_rng(4)
-    indices, labels = rng.permutation(300), rng.permutation(np.repeat([0, 1, 2], [150, 90, 60]))
-    for name in ("probe_train", "probe_test"):
-        chosen = token_features.draw(indices, labels, 30, 0, name)
-        kept = np.isin(indices, chosen)
-        assert np.bincount(labels[kept]).tolist() == [15, 9, 6]
-        assert chosen.tolist() == indices[kept].tolist()
 
 
 @pytest.mark.parametrize("kind", USES)

@@ -17,38 +17,42 @@ pytestmark = pytest.mark.whole  # a dry run, and a job in a process of its own
 ROOT = Path(__file__).parents[2]
 RECORDER = '''"""Mean norm of every layer."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
-from sightlines.core.files import TensorFile
-from sightlines.dumps.network import Shown
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched
 from sightlines.models.layers import capture
 
 KIND = "norms"
 NETWORKS = "compared"
 TRANSFER = ("tuned",)
 SPLITS = "reference"
+PASS = "reference"
 USES = ("seed",)
 READER = "sightlines.dumps.reading:Dump"
 
 
-def record(shown: Shown, seed: int) -> TensorFile:
+def record(shown: Shown, seed: int) -> Watched:
     """Mean over a minibatch's images of the norm of each layer."""
     meta = shown.describe() | {"seed": seed}
     sizes = enumerate(meta["batch_sizes"])
     shapes = {f"norm.{i:03d}": ("F32", (len(shown.layers),)) for i, _ in sizes}
 
-    def norms(images: torch.Tensor) -> dict[str, np.ndarray]:
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
         found = np.zeros(len(shown.layers))
 
         def keep(index: int, x: torch.Tensor) -> None:
             found[index] = x.flatten(1).norm(dim=1).mean()
 
-        with torch.inference_mode(), capture(shown.model, shown.layers, keep):
-            shown.model(images)
-        return {"norm": found}
+        with capture(shown.model, shown.layers, keep):
+            yield {f"norm.{minibatch.name}": found}
 
-    return TensorFile(shapes, meta, shown.each_minibatch(norms))
+    return Watched(shapes=shapes, meta=meta, minibatches=shown.reference(), watch=watch)
 '''
 PLAN = """
 from pathlib import Path

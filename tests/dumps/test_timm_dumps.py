@@ -11,6 +11,7 @@ from sightlines.dumps import features, gram, localisation, skips, token_features
 from sightlines.dumps.labelled import last_shape
 from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.dumps.network import Shown
+from sightlines.dumps.passes import rows_of
 from sightlines.dumps.pooling import places, pool
 from sightlines.dumps.receptive_field import find_targets
 from sightlines.dumps.receptive_field_gradients import ChannelGradients
@@ -119,7 +120,7 @@ def test_localisation_leaves_registers_out(tmp_path, name):
     layers = block_outputs(one.layers)
     meta = one.describe() | localisation.describe_tokens(one, layers)
     assert (meta["prefix_tokens"], meta["class_token"]) == (prefix, has_cls)
-    found = localisation.minibatch_hsic(one, layers, images, meta)
+    found = rows_of(one.model, images, localisation.watch_hsic(one, layers, images, meta))
     shapes = localisation.localisation_shapes(meta)
     assert [f"{key}.000" for key in found] == list(shapes)
     assert [value.shape for value in found.values()] == [shape for _, shape in shapes.values()]
@@ -140,7 +141,7 @@ def test_skips_say_whether_the_first_token_is_the_class_token(tmp_path, name):
     meta = skips.describe_branches(one, branches, blocks)
     assert (meta["prefix_tokens"], meta["class_token"], meta["blocks"]) == (prefix, has_cls, 2)
     assert [row["tokens"] for row in meta["branches"]] == [16 + prefix] * 4
-    found = skips.minibatch_skips(one, branches, images_of(16))
+    found = rows_of(one.model, images_of(16), skips.watch_skips(one, branches))
     tensors = {f"{key}.000": value for key, value in found.items()}
     write_tensors(tmp_path / "skips.safetensors", tensors, one.describe() | meta)
     assert SkipsDump(tmp_path / "skips.safetensors").has_cls == has_cls
@@ -157,12 +158,12 @@ def test_maps_with_channels_last_go_through_every_dump(tmp_path):
     branches, blocks = find_branches(one.model)
     meta = one.describe() | skips.describe_branches(one, branches, blocks)
     assert [row["tokens"] for row in meta["branches"]] == [64] * 4 + [16] * 2
-    found = skips.minibatch_skips(one, branches, images)
+    found = rows_of(one.model, images, skips.watch_skips(one, branches))
     assert found["ratio_sum"].shape == (4 * 64 + 2 * 16,) and (found["ratio_sum"] > 0).all()
     layers = block_outputs(one.layers)
     meta = one.describe() | localisation.describe_tokens(one, layers)
     assert [row["positions"] for row in meta["layers"]] == [[8, 8], [8, 8], [4, 4], [4, 4]]
-    hsic = localisation.minibatch_hsic(one, layers, images, meta)
+    hsic = rows_of(one.model, images, localisation.watch_hsic(one, layers, images, meta))
     assert hsic["cross"].shape == (4, 16, 16) and np.isfinite(hsic["cross"]).all()
     targets = find_targets(one, {"depths": 3, "channels": 2})
     fields = list(ChannelGradients(one.model, targets).of(images[:2]))

@@ -129,6 +129,7 @@ LOADED_LATER = {  # and torch, by which networks are shown a dataset that a job 
 
 
 CODE = {f"sightlines.run.{runner}": f"sightlines.{folder}" for folder, runner in RUNNERS.items()}
+CODE["sightlines.run.dump"] = CODE["sightlines.run.recording"]  # which it imports if it must
 """Runner -> the folder whose code it runs."""
 
 

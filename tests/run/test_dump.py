@@ -1,3 +1,4 @@
+import json
 import logging
 
 import numpy as np
@@ -5,9 +6,10 @@ import pytest
 
 from sightlines.core import files
 from sightlines.core.errors import DiskError, ResultError, WeightsError
+from sightlines.jobs import passes
 from sightlines.jobs.command import Job
 from sightlines.plan import registry
-from sightlines.run import dump
+from sightlines.run import dump, recording
 from tests.dumps import making_experiments as making
 
 SECTIONS = {
@@ -153,3 +155,147 @@ def test_a_recorder_that_is_not_there_is_named(here):
     job.member = "nothing"
     with pytest.raises((KeyError, FileNotFoundError), match="nothing"):
         dump.main(job)
+
+
+REFERENCE = ("gram", "attention", "heads", "skips", "localisation")
+LABELLED = ("features", "token_features", "predictions")
+
+
+def planned_job(here, kind):
+    job = job_of(here, kind)
+    uses = registry.declarations("dumps", kind).get("USES", ())
+    config = {key: job.config[key] for key in ("network", "compute", *uses)}
+    job.config, job.asked = json.loads(json.dumps(config)), json.dumps(config)
+    return job
+
+
+@pytest.fixture
+def plan(here, monkeypatch):
+    """Plans one pass of some kinds; `alone` has their bytes without a plan."""
+    monkeypatch.chdir(here)
+
+    def plan(kinds):
+        parts = [passes.Part.of(planned_job(here, kind)) for kind in kinds]
+        monkeypatch.setenv(passes.PASSES, str(passes.plan("here", [parts])))
+        return {kind: planned_job(here, kind) for kind in kinds}
+
+    return plan
+
+
+def alone(here, kinds):
+    found = {}
+    for kind in kinds:
+        job = job_of(here, kind)
+        dump.main(job)
+        found[kind] = job.output("dump").read_bytes()
+        job.output("dump").unlink()
+    return found
+
+
+def staged(here):
+    return sorted((here / ".cache/sightlines/passes/here").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("kinds", [REFERENCE, LABELLED], ids=["reference", "labelled"])
+def test_the_first_job_records_for_all_and_the_others_run_no_network(
+    here, plan, kinds, monkeypatch
+):
+    expected = alone(here, kinds)
+    jobs = plan(kinds)
+    first, *others = kinds
+    dump.main(jobs[first])
+    assert left(here) == [f"{first}.safetensors"] and len(staged(here)) == len(others)
+    monkeypatch.setattr(recording, "record", None)  # nothing is left for it to do
+    for kind in others:
+        dump.main(jobs[kind])
+        assert jobs[kind].notes == jobs[first].notes == {"device": "cpu", "precision": "float32"}
+        assert jobs[kind].shared_pass == sorted(kinds) and jobs[kind].moved_cpu_s > 0
+    assert {k: jobs[k].output("dump").read_bytes() for k in kinds} == expected
+    assert sum(job.moved_cpu_s for job in jobs.values()) == pytest.approx(0, abs=1e-9)
+    assert not staged(here)
+
+
+def overflowing(here):
+    def overflow(state):
+        state["blocks.1.mlp.fc1.weight"] *= 1e20
+        state["blocks.1.mlp.fc2.weight"] *= 1e30
+
+    making.make_network(here, making.VIT, here / "data" / "dataset.json", change=overflow)
+
+
+def test_a_kind_that_fails_leaves_the_others_their_files(here, plan):
+    overflowing(here)
+    expected = alone(here, ("attention", "heads"))
+    jobs = plan(REFERENCE)
+    with pytest.raises(ResultError, match=r"layer block01\.\w+ of vit/f000/s0"):
+        dump.main(jobs["gram"])
+    assert left(here) == [] and len(staged(here)) == 2
+    for kind in ("attention", "heads"):
+        dump.main(jobs[kind])
+        assert jobs[kind].output("dump").read_bytes() == expected[kind]
+        assert jobs[kind].shared_pass == ["attention", "heads"]
+    with pytest.raises(ResultError, match=r"layer block01\.\w+ of vit/f000/s0"):
+        dump.main(jobs["localisation"])
+
+
+def test_another_kinds_failure_is_told_by_its_own_job(here, plan, caplog):
+    overflowing(here)
+    jobs = plan(("heads", "gram"))
+    with caplog.at_level("DEBUG"):
+        dump.main(jobs["heads"])
+    assert "the gram dump is left to its own job" in caplog.text
+    assert left(here) == ["heads.safetensors"] and not staged(here)
+    assert jobs["heads"].shared_pass == [] and jobs["heads"].moved_cpu_s == 0
+    with pytest.raises(ResultError, match="not finite"):
+        dump.main(jobs["gram"])
+
+
+def test_a_kind_whose_code_was_edited_since_is_left_to_its_own_job(here, plan, monkeypatch):
+    jobs = plan(("gram", "heads"))
+    monkeypatch.setattr(recording, "changed_since", lambda digest: ["sightlines.dumps.heads"])
+    dump.main(jobs["gram"])
+    assert left(here) == ["gram.safetensors"] and not staged(here)
+
+
+def test_a_job_that_is_stopped_stages_nothing_half(here, plan, monkeypatch):
+    jobs, write = plan(REFERENCE), files.TensorWriter.write
+
+    def interrupted(writer, name, array):
+        write(writer, name, array)
+        if name == "gram.001":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.TensorWriter, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            dump.main(jobs["attention"])
+    folder = here / ".cache/sightlines/passes/here"
+    assert left(here) == [] and {p.suffix for p in folder.iterdir()} == {".json", ".lock"}
+    assert [p.name for p in folder.glob("*.json")] == ["plan.json"]
+    dump.main(jobs["heads"])
+    assert left(here) == ["heads.safetensors"] and len(staged(here)) == 4
+
+
+def test_a_full_disk_stops_the_kind_that_it_stops(here, plan, monkeypatch):
+    jobs, write = plan(("heads", "gram")), files.TensorWriter.write
+
+    def full(writer, name, array):
+        if "median" in name:
+            raise OSError(28, "No space left on device")
+        write(writer, name, array)
+
+    monkeypatch.setattr(files.TensorWriter, "write", full)
+    dump.main(jobs["heads"])
+    assert left(here) == ["heads.safetensors"] and not staged(here)
+    with pytest.raises(DiskError, match="No space left on device"):
+        dump.main(jobs["gram"])
+
+
+def test_over_the_limit_a_pass_is_several_and_the_bytes_are_the_same(here, plan, monkeypatch):
+    expected = alone(here, REFERENCE)
+    whole = recording.passes_of
+    monkeypatch.setattr(recording, "passes_of", lambda kinds: whole(kinds, most_bytes=1))
+    jobs = plan(REFERENCE)
+    for kind in REFERENCE:
+        dump.main(jobs[kind])
+    assert {k: jobs[k].output("dump").read_bytes() for k in REFERENCE} == expected

@@ -18,6 +18,7 @@ from sightlines.core.files import (
 from sightlines.datasets.split import describe
 from sightlines.dumps import predictions
 from sightlines.dumps.network import Shown, ShownImages
+from sightlines.dumps.passes import alone
 from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.jobs.command import Job
 from sightlines.measures import accuracy
@@ -190,7 +191,9 @@ def predicted(folder: Path, out: Path, splits="splits.safetensors", dataset="dat
     compute = prepare(COMPUTE)
     images = ShownImages.open(dataset, folder / splits, folder, compute, COMPUTE["batch_size"])
     shown = Shown.of(images, network, out / "weights.safetensors", card, compute)
-    write_tensor_file(out / "predictions.safetensors", predictions.record(shown))
+    write_tensor_file(
+        out / "predictions.safetensors", alone(shown, predictions.record(shown, seed=0))
+    )
     return PredictionsDump(out / "predictions.safetensors")
 
 

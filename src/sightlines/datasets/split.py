@@ -139,6 +139,9 @@ def choose_probes(
 ) -> dict[str, np.ndarray]:
     """Labelled images that linear probes are fitted to, chosen by and tested on.
 
+    `probe_<subset>` are the first of `order_<subset>`, which has all images of the subset: networks
+    are shown them in minibatches that are cut from that order.
+
     Args:
         labels: Classes of the dataset's `train` and `test` images.
         train: Images that networks are trained on; `probe_train` is drawn from them.
@@ -149,12 +152,43 @@ def choose_probes(
     Raises:
         ConfigError: more images wanted than there are, with the key to lower.
     """
-    tests = _all(labels["test"])
-    return {
-        "probe_train": _draw(labels["train"], train, settings, "probe_train", seed),
-        "probe_held_out": _draw(labels["train"], validation, settings, "probe_held_out", seed),
-        "probe_test": _draw(labels["test"], tests, settings, "probe_test", seed),
+    subsets = {
+        "probe_train": (labels["train"], train),
+        "probe_held_out": (labels["train"], validation),
+        "probe_test": (labels["test"], _all(labels["test"])),
     }
+    found: dict[str, np.ndarray] = {}
+    for key, (classes, among) in subsets.items():
+        order, count = order_labelled(classes, among, seed, key), settings[key]
+        if count > len(order):
+            raise ConfigError(_too_many(key, count, classes[among], leave=0))
+        found[key] = order[:count]
+        found[key.replace("probe", "order")] = order
+    return found
+
+
+def order_labelled(labels: Labels, images: Indices, seed: int, name: str) -> Chosen:
+    """Images in one random order of which any first so many have the classes' shares.
+
+    Image k of a class of n comes at (k - 1/2)/n of the way (Sainte-Laguë), so that each class is
+    within about one image of its share wherever the order ends.
+
+    Args:
+        labels: Class of every image of the split.
+        images: Those to order, as indices into `labels`.
+        seed: The experiment's root seed.
+        name: Of the generator that decides.
+    """
+    rng = seeds.generator(seed, "splits", name)
+    shuffled = np.sort(images)[_shuffle(len(images), rng)]
+    classes = labels[shuffled]
+    place = (_rank_in_class(classes) + 0.5) / np.bincount(classes)[classes]
+    return shuffled[np.argsort(place, kind="stable")]
+
+
+def strata_of(dataset: Mapping[str, Any], labels: Labels) -> Labels:
+    """Class of every image of a split; all are one where classes do not count."""
+    return labels if dataset.get("stratified", True) else np.zeros_like(labels)
 
 
 def describe(tensors: Mapping[str, np.ndarray], dataset_sha256: str, classes: Sequence[str]) -> Any:
@@ -188,9 +222,7 @@ def main(job: Job) -> None:
 
 
 def _strata(path: Path, dataset: Mapping[str, Any], split: str) -> Labels:
-    """Class of every image of a split; all are one where classes do not count."""
-    labels = read_labels(path, dataset, split)
-    return labels if dataset.get("stratified", True) else np.zeros_like(labels)
+    return strata_of(dataset, read_labels(path, dataset, split))
 
 
 def _all(labels: Labels) -> Indices:

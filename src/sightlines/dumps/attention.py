@@ -7,6 +7,7 @@ float32. A query that attends to prefix tokens alone has no renormalised distanc
 it; the share of those that have one stands beside it.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorFile, TensorShapes
+from sightlines.core.files import TensorShapes
 from sightlines.dumps.attention_statistics import AttentionStatistics, uniform_px
-from sightlines.dumps.network import Shown
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched
 from sightlines.models.attention import (
     attention_modules,
     capture_attention,
@@ -29,6 +31,7 @@ READER = "sightlines.dumps.reading:AttentionDump"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
+PASS = "reference"
 STATISTICS = (
     *("distance_px", "distance_renormalised_px", "renormalised_share"),
     *("prefix_mass", "entropy_nats"),
@@ -37,27 +40,37 @@ CHUNK_BYTES = 32 * 2**20
 """Attention probabilities held at once."""
 
 
-def record(shown: Shown) -> TensorFile:
-    """Stream the reference minibatches through the network and keep what its heads look at."""
+def record(shown: Shown) -> Watched:
+    """What every head looks at in every reference minibatch, and where attention goes over all."""
     meta = shown.describe() | describe_attention(shown)
-    return TensorFile(attention_shapes(meta), meta, _statistics(shown, meta))
+    shapes, total = attention_shapes(meta), sum(meta["batch_sizes"])
+    offset_mass = np.zeros(shapes["offset_mass"][1])
 
+    def check() -> None:
+        for images in shown.pixels("test", [shown.reference_minibatches()[0][:2]]):
+            check_attention(shown.model, images)
 
-def _statistics(shown: Shown, meta: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """Every minibatch's statistics, then where attention goes over all images."""
-    for images in shown.pixels("test", [shown.reference_minibatches()[0][:2]]):
-        check_attention(shown.model, images)
-    total = sum(meta["batch_sizes"])
-    offset_mass = np.zeros(attention_shapes(meta)["offset_mass"][1])
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
+        rows: Rows = {}
+        with watch_attention(shown, images, meta) as blocks:
+            yield rows
+        rows["offset_mass"] = _stack(blocks, "offset_mass", axis=0) * (len(images) / total)
+        rows |= {f"{name}.{minibatch.name}": _stack(blocks, name, axis=1) for name in STATISTICS}
 
-    def keep(images: torch.Tensor) -> dict[str, np.ndarray]:
+    def add(rows: Rows) -> None:
         nonlocal offset_mass
-        blocks = minibatch_attention(shown, images, meta)
-        offset_mass += _stack(blocks, "offset_mass", axis=0) * (len(images) / total)
-        return {name: _stack(blocks, name, axis=1) for name in STATISTICS}
+        offset_mass += rows.pop("offset_mass")
 
-    yield from shown.each_minibatch(keep)
-    yield "offset_mass", offset_mass
+    return Watched(
+        shapes=shapes,
+        meta=meta,
+        minibatches=shown.reference(),
+        begin=check,
+        watch=watch,
+        add=add,
+        rest=lambda: [("offset_mass", offset_mass)],
+    )
 
 
 def describe_attention(shown: Shown) -> dict[str, Any]:
@@ -94,10 +107,11 @@ def attention_shapes(meta: dict[str, Any]) -> TensorShapes:
     return per_image | {"offset_mass": ("F32", (*heads, 2 * height - 1, 2 * width - 1))}
 
 
-def minibatch_attention(
+@contextlib.contextmanager
+def watch_attention(
     shown: Shown, images: torch.Tensor, meta: dict[str, Any]
-) -> list[AttentionStatistics]:
-    """Statistics of every block for one minibatch, formed while the network runs.
+) -> Iterator[list[AttentionStatistics]]:
+    """Statistics of every block for one minibatch, formed while the network runs in the block.
 
     Args:
         shown: The network.
@@ -116,15 +130,14 @@ def minibatch_attention(
     def take(block: int, attention: torch.Tensor, first_query: int) -> None:
         blocks[block].add(attention, first_query)
 
-    with torch.inference_mode(), capture_attention(shown.model, take, chunk):
-        shown.model(images)
+    with capture_attention(shown.model, take, chunk):
+        yield blocks
     for index, block in enumerate(blocks):
         if not block.is_finite:
             raise ResultError(
                 f"attention of block {index} of {shown.network.slug} is not finite: its training "
                 "has diverged; lower train.learning_rate"
             )
-    return blocks
 
 
 def _stack(blocks: list[AttentionStatistics], name: str, axis: int) -> np.ndarray:

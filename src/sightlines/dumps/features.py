@@ -4,20 +4,17 @@ Source: Raghu et al. 2021, section 6 and Figure 13. One file a network; for ever
 a final norm `mean.<layer>` [images, D], the mean over patches or positions, for tokens also
 `first.<layer>`, the first patch, and where there is one `cls.<layer>`, the class token; float32.
 A ResNet's maps are pooled to its last map's size first (`dumps/pooling.py`). `labels` and `subset`
-(0 train, 1 held-out, 2 test) are int64 [images]. The mean of all tokens, CLS too, follows from
+(0 train, 1 held-out, 2 test) are int64 [images], the images of a subset in the order of the probes
+file. The mean of all tokens, CLS too, follows from
 `cls`, `mean` and the number of patches.
 """
 
 import numpy as np
 
-from sightlines.core.files import TensorFile, TensorShapes
-from sightlines.dumps.labelled import (
-    SUBSETS,
-    describe_labelled,
-    labelled,
-    last_shape,
-)
+from sightlines.core.files import TensorShapes
+from sightlines.dumps.labelled import describe_labelled, labelled, last_shape, probe_walks
 from sightlines.dumps.network import Shown
+from sightlines.dumps.passes import Watched
 from sightlines.dumps.pooling import Shape, pool, width_of
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, block_outputs
@@ -27,20 +24,21 @@ READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "plain"
 TRANSFER = ("shown",)
 SPLITS = "probes"
+PASS = "labelled"
 
 
-def record(shown: Shown) -> TensorFile:
-    """Stream the labelled images through the network and keep its layers' pooled features."""
+def record(shown: Shown) -> Watched:
+    """Pooled features of the labelled images, of all blocks."""
     layers = block_outputs(shown.layers)
     prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
-    chosen = [(split, np.asarray(shown.splits[name])) for name, split in SUBSETS]
-    meta = describe_labelled(shown, chosen, layers) | {
+    walks = probe_walks(shown)
+    meta = describe_labelled(shown, walks, layers) | {
         "patches": int(np.prod(shown.card["grid"])),
     }
     sizes = shown.layer_shapes(layers)
     last = last_shape(layers, sizes)
     kept = feature_shapes(layers, sizes, has_cls, meta["images"])
-    return labelled(shown, layers, chosen, kept, meta, lambda x: pool(x, prefix, last, has_cls))
+    return labelled(shown, layers, walks, kept, meta, lambda x: pool(x, prefix, last, has_cls))
 
 
 def feature_shapes(

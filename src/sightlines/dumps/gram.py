@@ -7,16 +7,19 @@ activations are, `largest.<minibatch>` and `median.<minibatch>` [layers], float3
 activations: Sun et al. 2024).
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorFile, TensorShapes
+from sightlines.core.files import TensorShapes
 from sightlines.dumps.gram_product import flatten, packed_gram
-from sightlines.dumps.network import Shown
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched, rows_of
 from sightlines.models.layers import capture
 
 KIND = "gram"
@@ -24,6 +27,7 @@ READER = "sightlines.dumps.reading:GramDump"
 NETWORKS = "all"
 TRANSFER = ("shown", "tuned")
 SPLITS = "reference"
+PASS = "reference"
 SAMPLED = 16_384
 """Activations of a layer and minibatch, at most, that the median is taken of."""
 CACHED = 2**22
@@ -44,11 +48,17 @@ class LayerStatistics(NamedTuple):
     median: np.ndarray
 
 
-def record(shown: Shown) -> TensorFile:
-    """Stream the reference minibatches through the network and keep its layers' Grams."""
+def record(shown: Shown) -> Watched:
+    """The Grams of all layers for every reference minibatch."""
     meta = shown.describe() | {"layers": shown.describe_layers()}
-    kept = shown.each_minibatch(lambda images: minibatch_grams(shown, images)._asdict())
-    return TensorFile(gram_shapes(meta["batch_sizes"], len(shown.layers)), meta, kept)
+    shapes = gram_shapes(meta["batch_sizes"], len(shown.layers))
+
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
+        with watch_grams(shown, images) as kept:
+            yield {f"{name}.{minibatch.name}": each for name, each in kept._asdict().items()}
+
+    return Watched(shapes=shapes, meta=meta, minibatches=shown.reference(), watch=watch)
 
 
 def gram_shapes(batch_sizes: list[int], layers: int) -> TensorShapes:
@@ -61,7 +71,14 @@ def gram_shapes(batch_sizes: list[int], layers: int) -> TensorShapes:
 
 
 def minibatch_grams(shown: Shown, images: torch.Tensor) -> LayerStatistics:
-    """Packed Grams of all layers for one minibatch, formed while the network runs.
+    """What is kept of one minibatch [n, 3, height, width]; see `watch_grams`."""
+    found: LayerStatistics = rows_of(shown.model, images, watch_grams(shown, images))
+    return found
+
+
+@contextlib.contextmanager
+def watch_grams(shown: Shown, images: torch.Tensor) -> Iterator[LayerStatistics]:
+    """Packed Grams of all layers for one minibatch, formed while the network runs in the block.
 
     Each is formed inside its layer's hook, so no two layers' activations are held at once and no
     later in-place operation reaches them.
@@ -92,9 +109,8 @@ def minibatch_grams(shown: Shown, images: torch.Tensor) -> LayerStatistics:
         kept.gram[index] = packed
         kept.largest[index], kept.median[index] = activation_sizes(features)
 
-    with torch.inference_mode(), capture(shown.model, shown.layers, keep):
-        shown.model(images)
-    return kept
+    with capture(shown.model, shown.layers, keep):
+        yield kept
 
 
 def activation_sizes(features: torch.Tensor) -> tuple[float, float]:

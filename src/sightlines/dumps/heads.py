@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorFile, TensorShapes
+from sightlines.core.files import TensorShapes
 from sightlines.dumps.gram_product import packed_gram
-from sightlines.dumps.network import Shown
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched
 from sightlines.models.attention import attention_modules
 
 KIND = "heads"
@@ -24,16 +25,34 @@ READER = "sightlines.dumps.heads_reading:HeadsDump"
 NETWORKS = "compared"
 FAMILIES = "ATTENTION"
 SPLITS = "reference"
+PASS = "reference"
 BLOCK = 0
 """The block whose heads are kept: the paper's first encoder block."""
 
 
-def record(shown: Shown) -> TensorFile:
-    """Stream the reference minibatches through the network and keep its first heads' Grams."""
-    heads = int(first_attention(shown.model).num_heads)
-    meta = shown.describe() | {"block": BLOCK, "heads": heads}
-    kept = shown.each_minibatch(lambda images: {"gram": minibatch_heads(shown, images)})
-    return TensorFile(head_shapes(meta), meta, kept)
+def record(shown: Shown) -> Watched:
+    """The Grams of the first block's heads for every reference minibatch."""
+    module = first_attention(shown.model)
+    meta = shown.describe() | {"block": BLOCK, "heads": int(module.num_heads)}
+
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
+        del images
+        rows: Rows = {}
+
+        def keep(outputs: torch.Tensor) -> None:
+            rows[f"gram.{minibatch.name}"] = packed_heads(shown, outputs)
+
+        with capture_heads(module, keep):
+            yield rows
+
+    return Watched(
+        shapes=head_shapes(meta),
+        meta=meta,
+        minibatches=shown.reference(),
+        watch=watch,
+        until=module.proj,
+    )
 
 
 def head_shapes(meta: dict[str, Any]) -> TensorShapes:
@@ -79,29 +98,17 @@ def capture_heads(module: Any, on_heads: Callable[[torch.Tensor], None]) -> Iter
         handle.remove()
 
 
-class _Enough(Exception):
-    """Ends a forward pass whose later blocks nobody looks at."""
-
-
-def minibatch_heads(shown: Shown, images: torch.Tensor) -> np.ndarray:
+def packed_heads(shown: Shown, outputs: torch.Tensor) -> np.ndarray:
     """Packed Grams of all heads for one minibatch, [heads, n(n+1)/2] float32.
 
     Args:
         shown: The network.
-        images: Normalised pixels [n, 3, height, width].
+        outputs: A·V [n, tokens, heads, features of a head].
 
     Raises:
         ResultError: a head's output is not finite.
     """
-    grams: list[torch.Tensor] = []
-
-    def keep(outputs: torch.Tensor) -> None:
-        grams.extend(packed_gram(outputs[:, :, head]) for head in range(outputs.shape[2]))
-        raise _Enough
-
-    with torch.inference_mode(), capture_heads(first_attention(shown.model), keep):
-        with contextlib.suppress(_Enough):
-            shown.model(images)
+    grams = [packed_gram(outputs[:, :, head]) for head in range(outputs.shape[2])]
     packed = torch.stack(grams).cpu().numpy()
     if not np.isfinite(packed).all():
         raise ResultError(

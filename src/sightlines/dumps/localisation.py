@@ -8,32 +8,45 @@ is a class token `cross_cls.…` [layers, patches] and `own_cls.…` [layers]: n
 Layers are the block outputs and a final norm.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
 from sightlines.core.errors import ConfigError, ResultError
-from sightlines.core.files import TensorFile, TensorShapes
+from sightlines.core.files import TensorShapes
 from sightlines.dumps.localisation_hsic import centred_pairs, token_patch_hsic
-from sightlines.dumps.network import Shown
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, block_outputs, capture, layer_table
 
 KIND = "localisation"
 NETWORKS = "compared"
 SPLITS = "reference"
+PASS = "reference"
 READER = "sightlines.dumps.localisation_reading:LocalisationDump"
 MINIMUM_IMAGES = 4
 """Of a minibatch: with fewer, unbiased HSIC does not exist."""
 
 
-def record(shown: Shown) -> TensorFile:
-    """Stream the reference minibatches through the network and compare its tokens with patches."""
+def record(shown: Shown) -> Watched:
+    """How tokens and patches compare in every reference minibatch."""
     layers = block_outputs(shown.layers)
     meta = shown.describe() | describe_tokens(shown, layers)
-    kept = shown.each_minibatch(lambda images: minibatch_hsic(shown, layers, images, meta))
-    return TensorFile(localisation_shapes(meta), meta, kept)
+
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
+        rows: Rows = {}
+        with watch_hsic(shown, layers, images, meta) as found:
+            yield rows
+        rows |= {f"{name}.{minibatch.name}": values for name, values in found.items()}
+
+    return Watched(
+        shapes=localisation_shapes(meta), meta=meta, minibatches=shown.reference(), watch=watch
+    )
 
 
 def describe_tokens(shown: Shown, layers: list[Layer]) -> dict[str, Any]:
@@ -80,10 +93,11 @@ def localisation_shapes(meta: dict[str, Any]) -> TensorShapes:
     }
 
 
-def minibatch_hsic(
+@contextlib.contextmanager
+def watch_hsic(
     shown: Shown, layers: list[Layer], images: torch.Tensor, meta: dict[str, Any]
-) -> dict[str, np.ndarray]:
-    """All sums of one minibatch, formed while the network runs.
+) -> Iterator[dict[str, np.ndarray]]:
+    """All sums of one minibatch, formed while the network runs in the block.
 
     Args:
         shown: The network.
@@ -91,8 +105,9 @@ def minibatch_hsic(
         images: Normalised pixels [n, 3, height, width].
         meta: From `describe_tokens`.
 
-    Returns:
-        The minibatch's tensors by name, in the file's order.
+    Yields:
+        The minibatch's tensors by name, in the file's order; there are any when the block has
+        ended.
 
     Raises:
         ResultError: a layer's activations are not finite, or so large that their HSIC is not.
@@ -118,12 +133,13 @@ def minibatch_hsic(
             sums["cross_cls"].append(cross[0])
             sums["own_cls"].append(own[0])
 
-    with torch.inference_mode(), capture(shown.model, layers, keep):
-        shown.model(images)
+    kept: dict[str, np.ndarray] = {}
+    with capture(shown.model, layers, keep):
+        yield kept
     found = {name: torch.stack(parts).cpu().numpy() for name, parts in sums.items()}
     found["patches"] = (patches @ patches.T).cpu().numpy()
     order = ("cross", "own_tokens", "patches", "cross_cls", "own_cls")
-    return {name: found[name] for name in order if name in found}
+    kept |= {name: found[name] for name in order if name in found}
 
 
 def as_maps(

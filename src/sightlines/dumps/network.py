@@ -20,6 +20,25 @@ from sightlines.models.building import layers_of, load_network, placed
 from sightlines.models.layers import Layer, capture, layer_table
 from sightlines.plan.networks import Network
 
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Images that a network is shown at once.
+
+    Attributes:
+        name: Of the minibatch, or of the subset that it is of.
+        split: The dataset's split that `images` indexes.
+        images: Which ones.
+        kept: So many of the first are recorded; the others are there because outputs round
+            by what a network is shown at once.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    kept: int
+
+
 Kept = Callable[[torch.Tensor], Mapping[str, np.ndarray]]
 """What is kept of a minibatch of normalised pixels [n, 3, height, width]: arrays by name."""
 
@@ -62,6 +81,13 @@ class ShownImages:
         order = np.asarray(self.splits["reference"])
         bounds = np.asarray(self.splits["reference_bounds"])
         return [order[a:b] for a, b in itertools.pairwise(bounds)]
+
+    def reference(self) -> list[Minibatch]:
+        """The reference minibatches, named by three digits."""
+        return [
+            Minibatch(f"{index:03d}", "test", images, len(images))
+            for index, images in enumerate(self.reference_minibatches())
+        ]
 
     def pixels(self, split: str, minibatches: list[np.ndarray]) -> Iterator[torch.Tensor]:
         """Normalised float32 images [n, 3, height, width], minibatch after minibatch."""

@@ -7,12 +7,16 @@ One file a network; for each subset of the images `logits.<subset>` [images, out
 * `validation`: the validation images,
 * `train`: some of its training images, evenly spaced; of an untrained one, of all.
 
+Images of `test`, `validation` and an imported network's `train` come in the order of which probes
+use the first (`datasets.split.order_labelled`), so that both are shown the same minibatches.
+
 A network that was trained elsewhere has seen none of these images here, so it is shown all of them:
 its `train` are all others of the dataset's train split. Its untrained twin is shown some test
 images alone. Where it is not known which outputs stand for the classes no score could be made:
 then the network is shown nothing, and there are the labels of `test` alone.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,10 +24,11 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorFile
-from sightlines.core.progress import Progress
+from sightlines.datasets.split import order_labelled, strata_of
 from sightlines.datasets.store import fraction_images
-from sightlines.dumps.network import Shown
+from sightlines.dumps.labelled import Walk, cut
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched
 from sightlines.plan.networks import UNTRAINED
 
 KIND = "predictions"
@@ -31,40 +36,74 @@ READER = "sightlines.dumps.predictions_reading:PredictionsDump"
 NETWORKS = "all"
 TRANSFER = ("tuned_shown",)
 SPLITS = "splits"
+PASS = "labelled"
+USES = ("seed",)
 """File of `data/` that says which images are shown."""
 SUBSETS = {"test": "test", "validation": "train", "train": "train"}
 """Subset -> the dataset's split that it is of."""
+PROBES = {"test": "probe_test", "validation": "probe_held_out", "train": "probe_train"}
+"""Subset -> the probes' images that are the first of it."""
 TRAIN_SHOWN = 2000
 """Training images that a network is shown, at most."""
 TWIN_SHOWN = 1000
 """Test images that the untrained twin of an imported network is shown, at most."""
 
 
-def record(shown: Shown) -> TensorFile:
+def record(shown: Shown, seed: int) -> Watched:
     """Outputs of a network for its images.
+
+    Args:
+        shown: The network.
+        seed: The experiment's root seed.
 
     Raises:
         ResultError: the outputs are not finite, or the card names outputs that there are not.
     """
     outputs, answers = len(shown.card["classes"]), answers_of(shown)
-    chosen = choose(shown)
+    walks = choose(shown, seed)
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for subset, indices in chosen.items():
+    for walk in walks:
         if answers:
-            shapes[f"logits.{subset}"] = ("F32", (len(indices), outputs))
-        shapes[f"labels.{subset}"] = ("I64", (len(indices),))
+            shapes[f"logits.{walk.name}"] = ("F32", (walk.count, outputs))
+        shapes[f"labels.{walk.name}"] = ("I64", (walk.count,))
     hashes = shown.splits.meta["hashes"]
     meta = {
         "network": list(shown.network),
         "classes": list(shown.images.classes),
         "outputs": outputs,
         "answers": answers,
-        "images": {subset: len(indices) for subset, indices in chosen.items()},
+        "images": {walk.name: walk.count for walk in walks},
         "train_images": _train_images(shown),
         "is_imported": is_imported(shown.card),
         "splits_sha256": {name: hashes[name] for name in ("train", "validation", "test")},
     }
-    return TensorFile(shapes, meta, _tensors(shown, chosen, bool(answers)))
+
+    def rest() -> Iterator[tuple[str, np.ndarray]]:
+        for walk in walks:
+            yield f"labels.{walk.name}", shown.images.labels(walk.split)[walk.kept]
+
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
+        del images
+        rows: Rows = {}
+
+        def keep(model: torch.nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> None:
+            del model, arguments
+            rows[f"logits.{minibatch.name}"] = _answer(shown, output)[: minibatch.kept]
+
+        handle = shown.model.register_forward_hook(keep)
+        try:
+            yield rows
+        finally:
+            handle.remove()
+
+    return Watched(
+        shapes=shapes,
+        meta=meta,
+        minibatches=cut(walks[::-1], shown.batch_size) if answers else [],  # as probes have them
+        watch=watch,
+        rest=rest,
+    )
 
 
 def is_imported(card: dict[str, Any]) -> bool:
@@ -91,22 +130,32 @@ def answers_of(shown: Shown) -> list[int]:
     return answers
 
 
-def choose(shown: Shown) -> dict[str, np.ndarray]:
-    """Subset -> indices into its split of the images that a network is shown; none is empty."""
+def choose(shown: Shown, seed: int) -> list[Walk]:
+    """The images that a network is shown; no subset is empty."""
     splits, fraction = shown.splits, shown.network.fraction
     tests, validation = np.array(splits["test"]), np.array(splits["validation"])
+    chosen = {"test": _ordered(shown, "test", tests, seed)}
     if not is_imported(shown.card):
         images = fraction_images(splits, fraction)
-        chosen = {"test": tests, "validation": validation, "train": images[spaced(images)]}
-    elif not shown.card["answers"]:
-        chosen = {"test": tests}
-    elif fraction == UNTRAINED:
-        few = np.linspace(0, len(tests) - 1, min(TWIN_SHOWN, len(tests)))
-        chosen = {"test": tests[few.astype(np.int64)]}
-    else:
+        chosen["train"] = images[spaced(images)]
+        chosen["validation"] = _ordered(shown, "validation", validation, seed)
+    elif shown.card["answers"] and fraction != UNTRAINED:
         others = np.setdiff1d(np.arange(len(shown.images.labels("train"))), validation)
-        chosen = {"test": tests, "validation": validation, "train": others}
-    return {subset: indices for subset, indices in chosen.items() if len(indices)}
+        chosen["train"] = _ordered(shown, "train", others, seed)
+        chosen["validation"] = _ordered(shown, "validation", validation, seed)
+    few = is_imported(shown.card) and bool(shown.card["answers"]) and fraction == UNTRAINED
+    most = TWIN_SHOWN if few else sum(map(len, chosen.values()))
+    return [
+        Walk(subset, split, chosen[subset], min(most, len(chosen[subset])))
+        for subset, split in SUBSETS.items()
+        if len(chosen.get(subset, ()))
+    ]
+
+
+def _ordered(shown: Shown, subset: str, images: np.ndarray, seed: int) -> np.ndarray:
+    """Images of a subset in the order of which probes use the first."""
+    labels = strata_of(shown.images.facts, shown.images.labels(SUBSETS[subset]))
+    return order_labelled(labels, images, seed, PROBES[subset])
 
 
 def spaced(images: np.ndarray) -> np.ndarray:
@@ -122,24 +171,8 @@ def _train_images(shown: Shown) -> int:
     return len(fraction_images(shown.splits, shown.network.fraction))
 
 
-def _tensors(
-    shown: Shown, chosen: dict[str, np.ndarray], is_shown: bool
-) -> Iterator[tuple[str, np.ndarray]]:
-    size, done = shown.batch_size, 0
-    progress = Progress(sum(map(len, chosen.values())), "images")
-    for subset, indices in chosen.items():
-        split = SUBSETS[subset]
-        minibatches = [indices[i : i + size] for i in range(0, len(indices), size)]
-        for images in shown.pixels(split, minibatches) if is_shown else ():
-            yield f"logits.{subset}", _answer(shown, images)
-            done += len(images)
-            progress.update(done)
-        yield f"labels.{subset}", np.array(shown.images.labels(split))[indices]
-
-
-def _answer(shown: Shown, images: torch.Tensor) -> np.ndarray:
-    with torch.inference_mode():
-        logits = shown.model(images).float().cpu().numpy()
+def _answer(shown: Shown, outputs: torch.Tensor) -> np.ndarray:
+    logits = outputs.float().cpu().numpy()
     if not np.isfinite(logits).all():
         raise ResultError(
             f"outputs of {shown.network.slug} are not finite: its training has diverged; lower "

@@ -8,14 +8,17 @@ that is 0 for an image (a ResNet's before training: the scale of its last norm s
 ratio and is left out.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorFile, TensorShapes
-from sightlines.dumps.network import Shown
+from sightlines.core.files import TensorShapes
+from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.passes import Rows, Watched
 from sightlines.dumps.skips_reading import STATISTICS
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.branches import Branch, capture_branches, find_branches, ratios_and_cosines
@@ -25,14 +28,23 @@ READER = "sightlines.dumps.skips_reading:SkipsDump"
 NETWORKS = "compared"
 FAMILIES = "BRANCHES"
 SPLITS = "reference"
+PASS = "reference"
 
 
-def record(shown: Shown) -> TensorFile:
-    """Stream the reference minibatches through the network and compare its branches with skips."""
+def record(shown: Shown) -> Watched:
+    """How branches and skips compare in every reference minibatch."""
     branches, blocks = find_branches(shown.model)
     meta = shown.describe() | describe_branches(shown, branches, blocks)
-    kept = shown.each_minibatch(lambda images: minibatch_skips(shown, branches, images))
-    return TensorFile(skip_shapes(meta), meta, kept)
+
+    @contextlib.contextmanager
+    def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
+        del images
+        rows: Rows = {}
+        with watch_skips(shown, branches) as found:
+            yield rows
+        rows |= {f"{name}.{minibatch.name}": values for name, values in found.items()}
+
+    return Watched(shapes=skip_shapes(meta), meta=meta, minibatches=shown.reference(), watch=watch)
 
 
 def describe_branches(shown: Shown, branches: list[Branch], blocks: int) -> dict[str, Any]:
@@ -76,15 +88,16 @@ def skip_shapes(meta: dict[str, Any]) -> TensorShapes:
     }
 
 
-def minibatch_skips(
-    shown: Shown, branches: list[Branch], images: torch.Tensor
-) -> dict[str, np.ndarray]:
-    """All statistics of one minibatch, each [places], formed while the network runs.
+@contextlib.contextmanager
+def watch_skips(shown: Shown, branches: list[Branch]) -> Iterator[dict[str, np.ndarray]]:
+    """All statistics of one minibatch, each [places], formed while the network runs in the block.
 
     Args:
         shown: The network.
         branches: From `find_branches`.
-        images: Normalised pixels [n, 3, height, width].
+
+    Yields:
+        The statistics by name, in the file's order; there are any when the block has ended.
 
     Raises:
         ResultError: activations are not finite.
@@ -103,9 +116,10 @@ def minibatch_skips(
         sums = (*_sum_of_defined(ratio), median_of_defined(ratio), *_sum_of_defined(cosine))
         found[index] = dict(zip(STATISTICS, sums, strict=True))
 
-    with torch.inference_mode(), capture_branches(shown.model, branches, keep):
-        shown.model(images)
-    return {name: np.concatenate([own[name] for own in found]) for name in STATISTICS}
+    statistics: dict[str, np.ndarray] = {}
+    with capture_branches(shown.model, branches, keep):
+        yield statistics
+    statistics |= {name: np.concatenate([own[name] for own in found]) for name in STATISTICS}
 
 
 def _is_finite(values: torch.Tensor) -> bool:

@@ -3,7 +3,8 @@
 Source: Raghu et al. 2021, section 6 and Figures 11 and D.4. One file a network; for each chosen
 layer `tokens.<layer>` [images, places, D] float32: the class token first where there is one, then
 patches, or the cells of a ResNet's last map, row after row. `labels` and `subset` (0 train, 1
-held-out, 2 test) are int64 [images].
+held-out, 2 test) are int64 [images]. The images of a subset are the first of the probes file, which
+hold the shares of the classes.
 """
 
 from typing import Any
@@ -11,16 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightlines.core import seeds
-from sightlines.core.files import TensorFile, TensorShapes
-from sightlines.datasets.split import choose_stratified
-from sightlines.dumps.labelled import (
-    SUBSETS,
-    describe_labelled,
-    labelled,
-    last_shape,
-)
+from sightlines.core.files import TensorShapes
+from sightlines.dumps.labelled import describe_labelled, labelled, last_shape, probe_walks
 from sightlines.dumps.network import Shown
+from sightlines.dumps.passes import Watched
 from sightlines.dumps.pooling import Shape, places, width_of
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, block_outputs
@@ -29,21 +24,18 @@ KIND = "token_features"
 READER = "sightlines.dumps.features_reading:LabelledDump"
 NETWORKS = "first_seed"
 SPLITS = "probes"
-USES = ("probes", "seed")
+PASS = "labelled"
+USES = ("probes",)
 LIMITS = ("token_train", "token_held_out", "token_test")
 """Keys of the config's `probes` that limit each subset."""
 
 
-def record(shown: Shown, probes: dict[str, Any], seed: int) -> TensorFile:
-    """Stream some of the labelled images through the network and keep all tokens of few layers."""
+def record(shown: Shown, probes: dict[str, Any]) -> Watched:
+    """All tokens of few layers, of the first of the labelled images."""
     layers = spread(block_outputs(shown.layers), probes["token_depths"])
     prefix, has_cls = prefix_tokens(shown.model), has_class_token(shown.model)
-    chosen = []
-    for (name, split), limit in zip(SUBSETS, LIMITS, strict=True):
-        indices = np.asarray(shown.splits[name])
-        labels = shown.images.labels(split)[indices]
-        chosen.append((split, draw(indices, labels, probes[limit], seed, name)))
-    meta = describe_labelled(shown, chosen, layers) | {
+    walks = probe_walks(shown, [probes[limit] for limit in LIMITS])
+    meta = describe_labelled(shown, walks, layers) | {
         "grid": list(shown.card["grid"]),
         "class_token": has_cls,
     }
@@ -54,7 +46,7 @@ def record(shown: Shown, probes: dict[str, Any], seed: int) -> TensorFile:
     def reduce(activations: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"tokens": places(activations, prefix, last, has_cls)}
 
-    return labelled(shown, layers, chosen, kept, meta, reduce)
+    return labelled(shown, layers, walks, kept, meta, reduce)
 
 
 def spread(layers: list[Layer], count: int) -> list[Layer]:
@@ -62,21 +54,6 @@ def spread(layers: list[Layer], count: int) -> list[Layer]:
     blocks = [layer for layer in layers if layer.block >= 0]
     picked = np.unique(np.linspace(0, len(blocks) - 1, min(count, len(blocks))).round().astype(int))
     return [blocks[i] for i in picked] + [layer for layer in layers if layer.block < 0]
-
-
-def draw(indices: np.ndarray, labels: np.ndarray, limit: int, seed: int, name: str) -> np.ndarray:
-    """At most `limit` of the images, with the shares of their classes, in the order that they had.
-
-    Args:
-        indices: Images of one subset.
-        labels: Class of each.
-        limit: Of images.
-        seed: The experiment's root seed.
-        name: Of the subset, which the draw is named after.
-    """
-    rng, count = seeds.generator(seed, "token probes", name), min(limit, len(indices))
-    places = np.arange(len(indices), dtype=np.int64)
-    return indices[choose_stratified(labels.astype(np.int64), places, count, rng)]
 
 
 def token_shapes(

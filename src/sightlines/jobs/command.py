@@ -47,6 +47,12 @@ class Job:
         log: Goes to the log file and, from INFO up, to the terminal.
         notes: Facts for the record, such as the device.
         member: Which measure, dump or figure a command of many runs; empty for a command of one.
+        asked: `config` as it was given, without what changes no result.
+        code: Digest of the code, as planned.
+        shared_pass: Kinds of dumps that were recorded in one go with this one, itself included.
+        moved_cpu_s: Processor seconds that another job spent for this one; negative: that this job
+            spent for others.
+        peak_memory_bytes: Of the process that made the outputs, where it was another.
     """
 
     name: str
@@ -57,6 +63,11 @@ class Job:
     log: logging.Logger
     notes: dict[str, Any] = field(default_factory=dict)
     member: str = ""
+    asked: str = ""
+    code: str = ""
+    shared_pass: list[str] = field(default_factory=list)
+    moved_cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
 
     def input(self, name: str) -> Path:
         """The one input of that name."""
@@ -83,16 +94,18 @@ def run(main: Callable[[Job], None]) -> None:
         sys.exit(f"[{name}] {type(error).__name__}: {error}")
     job = Job(
         name=name,
-        config=_with_execution(json.loads(arguments.config)),
+        config=with_execution(json.loads(arguments.config)),
         inputs=_named(arguments.input),
         outputs=_named(arguments.output),
         source=Path(os.environ.get("SIGHTLINES_DATA", "sources")),
         log=log,
         member=arguments.member,
+        asked=arguments.config,
+        code=arguments.code,
     )
     log.debug(shlex.join(sys.orig_argv))
     follow_parent()
-    began, began_cpu = time.time(), time.process_time()
+    began, began_cpu = time.time(), processor_time()
     try:
         require_planned_code(arguments.code)
         main(job)
@@ -130,7 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _with_execution(config: dict[str, Any]) -> dict[str, Any]:
+def with_execution(config: dict[str, Any]) -> dict[str, Any]:
+    """A slice of the config with the values that change no result."""
     if "compute" in config:
         config["compute"] |= EXECUTION | json.loads(os.environ.get("SIGHTLINES_EXECUTION", "{}"))
     return config
@@ -182,7 +196,6 @@ def _write_record(
         return {p.as_posix(): sha256(p) for paths in groups.values() for p in paths if p.is_file()}
 
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
     write_json(
         record_path(log_path),
         {
@@ -193,20 +206,26 @@ def _write_record(
             "outputs": hashes(job.outputs),
             "notes": job.notes,
             "python": platform.python_version(),
-            "packages": _versions(),
+            "packages": versions(),
             "hardware": describe_hardware(),
             "wall_s": round(time.time() - began, 3),
-            "cpu_s": round(
-                time.process_time() - began_cpu + children.ru_utime + children.ru_stime, 3
-            ),
-            "peak_memory_bytes": usage.ru_maxrss * 1024,
+            "cpu_s": round(processor_time() - began_cpu + job.moved_cpu_s, 3),
+            "peak_memory_bytes": max(usage.ru_maxrss * 1024, job.peak_memory_bytes),
+            **({"shared_pass": job.shared_pass} if job.shared_pass else {}),
         },
     )
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
+def processor_time() -> float:
+    """Processor seconds of this process so far, and of its processes that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide about bytes."""
+    found = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
+            found[package] = metadata.version(package)
+    return found

@@ -18,7 +18,7 @@ TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS")
 """What the report says of a figure: no part of the figure itself."""
 RUNNERS = {
     "measures": "measure",
-    "dumps": "dump",
+    "dumps": "recording",
     "figures": "figure",
     "claims": "claims",
     "report": "report",

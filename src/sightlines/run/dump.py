@@ -3,16 +3,12 @@
     python -m sightlines.jobs.start sightlines.run.dump gram --config '{…}' --code C
         --input dataset D --input splits S --input weights W --input card K --output dump F --log L
 
-Without weights, images alone are shown: to `dumps.pixels`.
+Without weights, images alone are shown: to `dumps.pixels`. What a job of the same network has
+recorded in the same pass is only put in its place (`jobs/passes.py`), without torch.
 """
 
-from sightlines.core.devices import prepare
-from sightlines.core.files import safetensors_bytes, write_tensor_file
-from sightlines.dumps import pixels
-from sightlines.dumps.network import Shown, ShownImages
+from sightlines.jobs import passes
 from sightlines.jobs.command import Job, run
-from sightlines.plan import registry
-from sightlines.plan.networks import Network
 
 
 def main(job: Job) -> None:
@@ -24,27 +20,13 @@ def main(job: Job) -> None:
             finite.
         DiskError: there is not enough room for the dump.
     """
-    compute = prepare(job.config["compute"])
-    job.notes.update(compute.describe())
-    images = ShownImages.open(
-        job.input("dataset"),
-        job.input("splits"),
-        job.source,
-        compute,
-        job.config["compute"]["batch_size"],
-    )
-    if "weights" in job.inputs:
-        network = Network(*job.config["network"])
-        shown = Shown.of(images, network, job.input("weights"), job.input("card"), compute)
-        uses = registry.declarations("dumps", job.member).get("USES", ())
-        settings = {key: job.config[key] for key in uses}
-        content = registry.load("dumps", job.member).record(shown, **settings)
-    else:
-        content = pixels.record(images)
-    path = job.output("dump")
-    size = safetensors_bytes(content.shapes, content.meta)
-    job.log.info(f"{len(content.shapes)} tensors, {size / 1e6:.1f} MB")
-    write_tensor_file(path, content, f"the {job.member.replace('_', ' ')} dump {path}")
+    with passes.turn(job) as turn:
+        if turn.take():
+            job.log.info(f"recorded in one pass: {', '.join(job.shared_pass)}")
+            return
+        from sightlines.run import recording
+
+        recording.record(job, turn)
 
 
 if __name__ == "__main__":

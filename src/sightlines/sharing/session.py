@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import SightlinesError
-from sightlines.jobs import liveness
+from sightlines.jobs import liveness, passes
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing import older
+from sightlines.sharing import older, one_pass
 from sightlines.sharing.adopt import Adoption, adopt, carry_over
 from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
@@ -68,7 +68,7 @@ def begin(
 
     hold(DAG, lambda: adoption.absent and restorable(adoption.accounts, adoption.absent))
     in_place_of = {LOCKED: liveness.who_else}
-    logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
+    logger.addFilter(Watch(acts, in_place_of, lambda: _when_idle(workflow, experiment)))
 
 
 def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None:
@@ -82,6 +82,12 @@ def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None
             f"Carried over {len(carried)} results of an older version of sightlines: this one is "
             "shown to make the same bytes."
         )
+
+
+def _when_idle(workflow: Any, experiment: str) -> None:
+    list_jobs(_jobs(workflow.dag))
+    if not workflow.dryrun:
+        passes.clear(experiment)
 
 
 def _jobs(dag: Any) -> Iterator[Asked]:
@@ -124,6 +130,7 @@ def _before_running(
     files = files_to_pull(dag, idle)
     if files and any(is_heavy(job.rule.name) for job in idle):
         raise SystemExit(advice(experiment, files, absent))
+    one_pass.begin(workflow, experiment)
 
 
 def end(experiment: str) -> None:

@@ -1,0 +1,251 @@
+"""Jobs that share a forward pass: who computes for whom, and where it waits to be taken.
+
+Dumps of one network and of the same images are jobs of their own, and still the network runs once:
+when Snakemake has decided what must run, the jobs that could share a pass are written down
+(`plan`). The first of them computes what all of them record, keeps its own and leaves the others'
+files in a stage, `.cache/sightlines/passes/<experiment>/`; each of the others only takes its file
+from there. What is staged has a key: the kind, its slice of the config, its code, what it reads,
+and the machine and packages that made it. What is missing, damaged or of another key is computed by
+the job itself. Jobs that share a pass take turns by a lock that the kernel frees.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sightlines.core.files import atomic, make_folder, sha256, write_json
+from sightlines.core.hardware import count_gpus, describe_hardware
+from sightlines.jobs.command import Job, versions
+
+FOLDER = Path(".cache/sightlines/passes")
+PASSES = "SIGHTLINES_PASSES"
+"""Where this Snakemake planned its passes: set for its jobs alone."""
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One job's part of a pass.
+
+    Attributes:
+        kind: The recorder.
+        config: Its slice of the config, as JSON.
+        code: Digest of its code.
+        inputs: What it reads, by name.
+    """
+
+    kind: str
+    config: str
+    code: str
+    inputs: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, job: Job) -> "Part":
+        """The part of a job that is running."""
+        inputs = {name: [path.as_posix() for path in paths] for name, paths in job.inputs.items()}
+        return cls(job.member, job.asked, job.code, inputs)
+
+
+def plan(experiment: str, passes: Sequence[Sequence[Part]]) -> Path:
+    """Write down which jobs share a pass, and remove what is staged for none of them.
+
+    Returns:
+        The folder, for PASSES.
+    """
+    folder = FOLDER / experiment
+    wanted = {_identity(asdict(part)) for parts in passes for part in parts}
+    for note in sorted(folder.glob("*.json")):
+        if note.name != PLAN and _identity(_read(note)) not in wanted:
+            note.unlink(missing_ok=True)
+    for path in sorted(folder.glob("*")) + sorted(folder.glob(".*.part")):
+        is_staged = path.suffix == ".safetensors" and path.with_suffix(".json").exists()
+        if path.is_file() and not is_staged and path.suffix != ".json":
+            path.unlink(missing_ok=True)
+    make_folder(folder)
+    parts = [[asdict(part) for part in parts] for parts in passes]
+    write_json(folder / PLAN, {"run": secrets.token_hex(8), "passes": parts}, is_lasting=False)
+    return folder
+
+
+def clear(experiment: str) -> None:
+    """Remove all that is staged: nothing is to be made."""
+    shutil.rmtree(FOLDER / experiment, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def turn(job: Job) -> Iterator["Turn"]:
+    """Wait until no other job of the same pass is at work; see `Turn`."""
+    own = Part.of(job)
+    folder = Path(os.environ.get(PASSES) or os.devnull)
+    planned = _read(folder / PLAN)
+    try:
+        passes = [[Part(**part) for part in parts] for parts in planned["passes"]]
+        run, parts = str(planned["run"]), next(parts for parts in passes if own in parts)
+        lock = os.open(folder / f"{_digest([asdict(p) for p in parts])}.lock", _OPEN, 0o666)
+    except (KeyError, TypeError, StopIteration, OSError):
+        yield Turn(job, own)
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Turn(job, own, folder, parts, lock, run)
+    finally:
+        os.close(lock)
+
+
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
+
+@dataclass
+class Turn:
+    """What a job does while no other job of its pass is at work.
+
+    Attributes:
+        job: The job.
+        own: Its own part.
+        folder: Where files are staged; None for a job that shares no pass.
+        parts: Of the pass.
+    """
+
+    job: Job
+    own: Part
+    folder: Path | None = None
+    parts: list[Part] = field(default_factory=list)
+    _lock: int = -1
+    _run: str = ""
+    _hashes: dict[str, str] = field(default_factory=dict)
+
+    def take(self) -> bool:
+        """Put what another job computed for this one in its place; whether there was such a file.
+
+        Where what is staged is damaged it is removed.
+        """
+        if self.folder is None:
+            return False
+        try:
+            path = self._staged(self.own)
+        except OSError:  # what cannot be read is said where it is used
+            return False
+        note = _read(path.with_suffix(".json"))
+        try:
+            is_whole = note["sha256"] == sha256(path)
+            self.job.peak_memory_bytes = int(note["peak_memory_bytes"])
+            self.job.moved_cpu_s = float(note["cpu_s"])
+            self.job.shared_pass = [str(kind) for kind in note["shared_pass"]]
+            notes = dict(note["notes"])
+        except (KeyError, TypeError, ValueError, OSError):
+            is_whole = False
+        if not is_whole:
+            self.job.peak_memory_bytes, self.job.moved_cpu_s, self.job.shared_pass = 0, 0.0, []
+            self._drop(path)
+            return False
+        self.job.notes |= notes
+        _move(path, self.job.output("dump"))
+        self._drop(path)
+        self._note_done([self.own])
+        return True
+
+    def others(self) -> list[Part]:
+        """Parts of the pass that nobody has computed: what this job computes besides its own."""
+        if self.folder is None:
+            return []
+        done = self._done()
+        left = [p for p in self.parts if p != self.own and _identity(asdict(p)) not in done]
+        there = [p for p in left if all(Path(f).is_file() for fs in p.inputs.values() for f in fs)]
+        return [part for part in there if not self._staged(part).with_suffix(".json").exists()]
+
+    def place(self, part: Part) -> Path:
+        """Where the file of a part is written: the job's output, or the stage."""
+        return self.job.output("dump") if part == self.own else self._staged(part)
+
+    def stage(self, parts: Sequence[Part], shared_pass: Sequence[str], cpu_s: float) -> None:
+        """Let other jobs take what was written in their places, and their share of the cost.
+
+        Args:
+            parts: Those whose files are whole; of this job's own nothing is staged.
+            shared_pass: All kinds of the pass.
+            cpu_s: Processor time of the pass.
+        """
+        if len(shared_pass) > 1:
+            share = cpu_s / len(shared_pass)
+            if self.own.kind in shared_pass:
+                self.job.shared_pass = sorted(shared_pass)
+            for part in parts:
+                path = self._staged(part)
+                note = asdict(part) | {
+                    "sha256": sha256(path),
+                    "cpu_s": share,
+                    "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                    "shared_pass": sorted(shared_pass),
+                    "notes": self.job.notes,
+                }
+                write_json(path.with_suffix(".json"), note)
+                self.job.moved_cpu_s -= share
+        if self.folder is not None:
+            self._note_done([self.own, *parts])
+
+    def _staged(self, part: Part) -> Path:
+        """Where the file of a part is staged, by its key."""
+        assert self.folder is not None
+        read = {name: [self._hash(path) for path in paths] for name, paths in part.inputs.items()}
+        made = [versions(), describe_hardware(), count_gpus()]
+        key = [part.kind, json.loads(part.config), part.code, read, made]
+        return self.folder / f"{_digest(key)}.safetensors"
+
+    def _hash(self, path: str) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = sha256(Path(path))
+        return self._hashes[path]
+
+    def _drop(self, path: Path) -> None:
+        for each in (path.with_suffix(".json"), path):
+            with contextlib.suppress(OSError):
+                each.unlink(missing_ok=True)
+
+    def _done(self) -> set[str]:
+        """Identities of the parts that this run has computed or taken."""
+        os.lseek(self._lock, 0, os.SEEK_SET)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            state = json.loads(os.read(self._lock, 2**20))
+            return set(state["done"]) if state["run"] == self._run else set()
+        return set()
+
+    def _note_done(self, parts: Sequence[Part]) -> None:
+        done = self._done() | {_identity(asdict(part)) for part in parts}
+        text = json.dumps({"run": self._run, "done": sorted(done)}).encode()
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, text, 0)
+
+
+def _identity(part: dict[str, Any]) -> str:
+    return _digest([part.get(key) for key in ("kind", "config", "code", "inputs")])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename a file, or copy it where the other place is on another disk."""
+    make_folder(target.parent)
+    try:
+        os.replace(path, target)
+    except OSError:
+        with open(path, "rb") as source, atomic(target) as copy:
+            shutil.copyfileobj(source, copy)

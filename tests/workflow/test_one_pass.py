@@ -1,0 +1,157 @@
+"""Dumps of one network and of the same images: one pass, rules of their own, exact reruns."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, ok, snakemake
+from tests.workflow.test_killed import wait_for
+
+pytestmark = pytest.mark.workflow
+
+NETWORK = "vit_small/f100/s0"
+CONFIG = """
+dataset: {kind: shapes, n_train: 300, n_test: 200, n_conflict: 0}
+splits: {validation: 60, reference_batches: 2, reference_batch_size: 16,
+         probe_train: 40, probe_held_out: 20, probe_test: 40}
+probes: {token_depths: 2, token_train: 20, token_held_out: 10, token_test: 20}
+models:
+  vit_small: {label: ViT-S, family: vit, patch_px: 8, width: 24, depth: 2, heads: 3}
+runs:
+  - {models: [vit_small], fractions: [f100], seeds: [s0]}
+train: {steps: 2, batch_size: 16, warmup_steps: 1, evaluate_every_steps: 2, precision: fp32}
+"""
+REFERENCE = ["attention", "gram", "heads", "localisation", "skips"]
+LABELLED = ["features", "predictions", "token_features"]
+KINDS = REFERENCE + LABELLED
+COMPUTES = " MB\n"
+"""What a job that runs a network says of its file's size."""
+TAKES = "recorded in one pass"
+
+
+def target(kind, experiment="passes"):
+    return f"results/{experiment}/dumps/{kind}/{NETWORK}.safetensors"
+
+
+def config(folder, experiment="passes", **changes):
+    path, values = folder / f"{experiment}.yaml", yaml.safe_load(CONFIG)
+    for section, own in changes.items():
+        values[section] |= own
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def make(folder, *words, **changes):
+    every = [target(kind) for kind in KINDS]
+    given = ["--configfile", config(folder, **changes), "--cores", "2", *words]
+    return ok(snakemake(folder, *every, *given))
+
+
+def dumps(folder, experiment="passes"):
+    return {kind: (folder / target(kind, experiment)).read_bytes() for kind in KINDS}
+
+
+def record(folder, kind):
+    return json.loads((folder / f"results/passes/records/dump/{kind}/{NETWORK}.json").read_text())
+
+
+def shared(folder):
+    return {kind: record(folder, kind).get("shared_pass", []) for kind in KINDS}
+
+
+def staged(folder, experiment="passes"):
+    return list((folder / ".cache/sightlines/passes" / experiment).glob("*.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small experiment's dumps of one network, and what its run said."""
+    folder = tmp_path_factory.mktemp("passes")
+    return folder, make(folder)
+
+
+@pytest.fixture
+def here(made, tmp_path):
+    left_out = shutil.ignore_patterns("warm-*")  # a process that is about to end
+    shutil.copytree(made[0], tmp_path, symlinks=True, dirs_exist_ok=True, ignore=left_out)
+    return tmp_path
+
+
+def test_each_kind_has_its_job_and_each_pass_ran_once(made):
+    folder, said = made
+    assert shared(folder) == {k: REFERENCE for k in REFERENCE} | {k: LABELLED for k in LABELLED}
+    assert said.count(COMPUTES) == 2 and said.count(TAKES) == len(KINDS) - 2
+    assert not staged(folder)
+    costs = [record(folder, kind)["cpu_s"] for kind in REFERENCE]
+    assert all(cost > 0 for cost in costs) and max(costs) < sum(costs) / 2
+
+
+def test_a_kind_alone_is_the_same_bytes(made, here):
+    expected = dumps(made[0])
+    said = make(here, "--forcerun", "dump_attention", "dump_features")
+    assert said.count(COMPUTES) == 2 and TAKES not in said
+    assert shared(here)["attention"] == shared(here)["features"] == []
+    assert dumps(here) == expected
+    assert "attention" in shared(here)["gram"], "what was not forced was not made again"
+
+
+def test_only_stale_kinds_are_recorded(made, here):
+    expected = dumps(made[0])
+    for kind in ("heads", "skips", "predictions"):
+        (here / target(kind)).unlink()
+    said = make(here)
+    assert said.count(COMPUTES) == 2 and said.count(TAKES) == 1
+    assert shared(here)["heads"] == shared(here)["skips"] == ["heads", "skips"]
+    assert shared(here)["predictions"] == [] and dumps(here) == expected
+
+
+def test_settings_of_one_kind_change_no_other(made, here):
+    before = dumps(here)
+    said = make(here, probes={"token_test": 19})
+    assert said.count(COMPUTES) == 1 and TAKES not in said
+    after = dumps(here)
+    assert [kind for kind in KINDS if after[kind] != before[kind]] == ["token_features"]
+    said = make(here, splits={"probe_train": 50})
+    assert "rule dump_features" in said and "rule dump_predictions" not in said
+
+
+def test_killed_after_the_pass_it_goes_on_with_what_is_staged_and_whole(made, here):
+    expected = dumps(made[0])
+    for kind in REFERENCE:
+        (here / target(kind)).unlink()
+    program = Path(sys.executable).with_name("snakemake")
+    command = [program, *(target(kind) for kind in KINDS), "--snakefile", ROOT / "Snakefile"]
+    command += ["--configfile", config(here), "--cores", "1"]
+    quiet = subprocess.DEVNULL
+    main = subprocess.Popen(command, cwd=here, stdout=quiet, stderr=quiet, start_new_session=True)
+    wait_for(lambda: len(staged(here)) == 4, "the pass")
+    wait_for(lambda: any((here / target(kind)).exists() for kind in REFERENCE), "the first dump")
+    os.killpg(main.pid, signal.SIGKILL)
+    main.wait()
+    damaged, *whole = staged(here)
+    assert whole
+    damaged.write_bytes(b"\0" * damaged.stat().st_size)  # as power that fails leaves it
+    said = make(here)
+    assert said.count(TAKES) >= len(whole) and 1 <= said.count(COMPUTES) <= 2
+    assert dumps(here) == expected and not staged(here)
+
+
+@pytest.mark.slow
+def test_two_experiments_side_by_side(made, here):
+    expected = dumps(made[0])
+    shutil.rmtree(here / "results/passes/dumps")
+    program = Path(sys.executable).with_name("snakemake")
+    runs = []
+    for name in ("passes", "other"):
+        command = [program, *(target(kind, name) for kind in KINDS)]
+        command += ["--snakefile", ROOT / "Snakefile", "--configfile", config(here, name)]
+        runs.append(subprocess.Popen([*command, "--cores", "2"], cwd=here))
+    assert [run.wait() for run in runs] == [0, 0]
+    assert dumps(here) == dumps(here, "other") == expected
