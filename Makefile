@@ -6,6 +6,7 @@
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
+# make clean-cache  removes decoded photographs; whoever needs them decodes them again
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -26,7 +27,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run test test-fast test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
+.PHONY: run test test-fast test-instruction-sets share pull reproduce verify clean-cache setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -45,6 +46,10 @@ reproduce: setup
 
 verify: setup
 	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
+
+# One file a split and view, of photographs alone; the rest of .cache is small, or a training's state.
+clean-cache:
+	rm -rf .cache/sightlines/decoded
 
 setup: $(if $(filter ready,$(STATE)),,$(VENV)/ready)
 
