@@ -57,7 +57,8 @@ def main():
             make_photographs(folder)
         paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())[:IMAGES]
         hashes = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in paths]
-        given: tuple[Any, ...] = (folder, [str(p) for p in paths], hashes, View(224, "bicubic", 0.9), {})
+        view = View(224, "bicubic", 0.9)
+        given: tuple[Any, ...] = (folder, [str(path) for path in paths], hashes, view, {})
         files, store = _Photographs(*given), Path(name) / "kept.pixels"
         batches = np.array_split(np.arange(len(paths)), len(paths) // BATCH)
         held = [torch.from_numpy(files[batch]) for batch in batches]
