@@ -15,7 +15,6 @@ import hashlib
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import measuring
 import numpy as np
@@ -57,9 +56,8 @@ def main():
             make_photographs(folder)
         paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())[:IMAGES]
         hashes = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in paths]
-        view = View(224, "bicubic", 0.9)
-        given: tuple[Any, ...] = (folder, [str(path) for path in paths], hashes, view, {})
-        files, store = _Photographs(*given), Path(name) / "kept.pixels"
+        names, view = [str(path) for path in paths], View(224, "bicubic", 0.9)
+        files, store = _Photographs(folder, names, hashes, view, {}), Path(name) / "kept.pixels"
         batches = np.array_split(np.arange(len(paths)), len(paths) // BATCH)
         held = [torch.from_numpy(files[batch]) for batch in batches]
 
@@ -76,7 +74,8 @@ def main():
 
         def kept(workers, use):
             with contextlib.closing(Slots(store, len(paths), 224)) as slots:
-                for pixels in _decode_ahead(_Kept(*given, slots), batches, workers):
+                keeping = _Kept(folder, names, hashes, view, {}, slots)
+                for pixels in _decode_ahead(keeping, batches, workers):
                     use(torch.from_numpy(pixels))
 
         def first(workers=WORKERS, use=look):
