@@ -72,7 +72,7 @@ def shared(folder, config):
     for word in ("reference", "labelled"):
         kinds = list(one_pass.kinds_of(word, config["family"]))
         alone = {kind: peak(f"{kind}+", folder) for kind in kinds}
-        largest = max(alone, key=alone.get)
+        largest = max(alone, key=alone.__getitem__)
         together = peak("+".join(kinds), folder)
         print(
             f"{config['family']}, {word}: {together / 1e6:.0f} MB in one pass of {len(kinds)} "

@@ -19,7 +19,7 @@ if foreign := checkout["foreign_code"](CHECKOUT):
     stop(f"CheckoutError: {foreign}")
 
 from sightlines.plan import registry
-from sightlines.jobs import liveness
+from sightlines.jobs import liveness, memory
 from sightlines.plan.config import from_command_line, source_folder
 from sightlines.datasets.prepare import identity
 from sightlines.datasets.store import UNLABELLED
@@ -187,6 +187,8 @@ os.environ.update(
     SIGHTLINES_EXECUTION=as_json(EXPERIMENT.execution()),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )
+
+os.environ.setdefault(memory.VARIABLE, memory.KEPT)
 
 # Jobs on this machine share one warm process; a container or another machine has none of it.
 if not workflow.is_main_process or workflow.deployment_settings.deployment_method:

@@ -13,7 +13,8 @@ from sightlines.core.devices import Compute
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader
 from sightlines.core.progress import Progress
-from sightlines.datasets.reading import normalise, open_dataset
+from sightlines.datasets.decoded import open_decoded
+from sightlines.datasets.reading import normalise
 from sightlines.datasets.store import open_splits
 from sightlines.datasets.views import View
 from sightlines.models.building import layers_of, load_network, placed
@@ -73,7 +74,7 @@ class ShownImages:
         Raises:
             ResultError: the splits divide other images, or a file is damaged.
         """
-        images = open_dataset(dataset, source, compute)
+        images = open_decoded(dataset, source, compute)
         return cls(images=images, splits=open_splits(splits, dataset), batch_size=batch_size)
 
     def reference_minibatches(self) -> list[np.ndarray]:
