@@ -9,7 +9,7 @@ from typing import Any
 from sightlines.core.errors import SightlinesError
 from sightlines.jobs import liveness
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing import older
+from sightlines.sharing import older, snakemake_process
 from sightlines.sharing.adopt import Adoption, adopt, carry_over
 from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
@@ -42,6 +42,7 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
         SystemExit: the command asks for a setting with which results would be others.
     """
     say(set_right(workflow))
+    snakemake_process.hold()
     may_pull = not may_recompute and is_shared(experiment)
     # A folder of one job has its inputs without any record, and makes none of them.
     adoption = Adoption() if os.environ.get(ONE_JOB) else adopt(experiment)
