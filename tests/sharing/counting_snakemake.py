@@ -3,7 +3,8 @@
     python -m tests.sharing.counting_snakemake yes|no ARGUMENT…
 
 With `yes` it is held. Prints one line of JSON: how many timers were pending at once (`timers`), how
-often a job was weighed (`weighed`), and how often a file was read for its checksum (`read`).
+often a job was weighed (`weighed`), how often a file was read for its checksum (`read`), and
+whether pandas was imported (`pandas`).
 """
 
 import hashlib
@@ -56,4 +57,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     finally:
-        print(json.dumps(counts), flush=True)
+        print(json.dumps({**counts, "pandas": "pandas" in sys.modules}), flush=True)

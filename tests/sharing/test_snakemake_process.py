@@ -20,6 +20,7 @@ rule all:
 rule short:
     input: "in"
     output: "out/{{i}}.a", "out/{{i}}.b"
+    params: name="a parameter"
     priority: 3
     shell: "touch {{output}}"
 
@@ -63,6 +64,8 @@ def test_snakemake_s_rounds_weighings_and_readings_are_held_and_still_need_it(tm
     assert held["weighed"] <= 3 * (SHORT + 3)
     assert bare["read"] == OUTPUTS * SHORT, NO_NEED
     assert held["read"] == 1
+    assert bare["pandas"], NO_NEED
+    assert not held["pandas"]
 
 
 @pytest.mark.workflow

@@ -57,7 +57,7 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
     from snakemake.logging import logger
 
     in_place_of = {LOCKED: liveness.who_else}
-    logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
+    logger.addFilter(Watch(acts, in_place_of, lambda: _with_nothing_to_do(workflow)))
 
 
 def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None:
@@ -71,6 +71,11 @@ def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None
             f"Carried over {len(carried)} results of an older version of sightlines: this one is "
             "shown to make the same bytes."
         )
+
+
+def _with_nothing_to_do(workflow: Any) -> None:
+    list_jobs(_jobs(workflow.dag))
+    keep_parts()
 
 
 def _jobs(dag: Any) -> Iterator[Asked]:

@@ -10,15 +10,18 @@ Snakemake 9.27 does more for each job the more have ended and the more wait:
   scheduler takes of all.
 - A job that ends has its inputs read and hashed anew, once for each output. Here a hash is
   remembered as long as the file has the same size, times and inode.
+- pandas is imported to ask of each parameter whether it is a data frame. Here none is while nobody
+  has imported pandas.
 
-This is the one place that knows Snakemake's scheduler. tests/sharing/test_snakemake_process.py
-counts each of the three in the Snakemake in use, with and without this module, and fails where a
-newer one no longer needs it.
+This is the one place that knows how Snakemake's process works. tests/sharing/
+test_snakemake_process.py counts each of these in the Snakemake in use, with and without this
+module, and fails where a newer one no longer needs it.
 """
 
 import bisect
 import functools
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Set
@@ -28,6 +31,7 @@ from typing import Any
 import snakemake.api  # first: `workflow` alone imports itself in a circle
 import snakemake.io
 import snakemake.workflow
+from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 from sightlines.core.file_hashes import SETTLED_NS, Stamp, stamp_of
@@ -45,6 +49,8 @@ def hold() -> None:
     snakemake.workflow.JobScheduler = Scheduler
     if not hasattr(snakemake.io._IOFile.checksum, "__wrapped__"):
         snakemake.io._IOFile.checksum = _remembering(snakemake.io._IOFile.checksum)
+    if not hasattr(PersistenceBase._serialize_param_pandas, "__wrapped__"):
+        PersistenceBase._serialize_param_pandas = _lean(PersistenceBase._serialize_param_pandas)
 
 
 class Scheduler(JobScheduler):
@@ -186,3 +192,15 @@ def _remembering(checksum: Callable[..., Any]) -> Callable[..., Any]:
         return found
 
     return remembered
+
+
+def _lean(serialize: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Snakemake's text of a parameter, for which pandas is not imported."""
+
+    @functools.wraps(serialize)
+    def lean(persistence: Any, value: Any) -> Any:
+        if "pandas" in sys.modules:
+            return serialize(persistence, value)
+        return persistence._serialize_param_builtin(value)
+
+    return lean
