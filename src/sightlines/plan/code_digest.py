@@ -473,9 +473,10 @@ _content = functools.cache(_read_content)
 @functools.cache
 def _remembered() -> dict[str, str]:
     """Roots -> their digest, of this very text; none where another was read last."""
+    content = _content()  # in any case before a module is read
     try:
         kept = json.loads((CACHE / DIGESTS).read_text())
-        found: dict[str, str] = kept["digests"] if kept["content"] == _content() else {}
+        found: dict[str, str] = kept["digests"] if kept["content"] == content else {}
     except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return {}
     is_whole = isinstance(found, dict) and all(isinstance(d, str) for d in found.values())
