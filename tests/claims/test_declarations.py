@@ -1,6 +1,7 @@
 """What the claims declare fits each other, the figures and the measures; see test_judge.py too."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,10 @@ from sightlines.plan import registry
 from sightlines.plan.table_schemas import written
 
 CLAIMS = all_claims()
+DOCS = Path(__file__).parents[2] / "docs"
+AMENDMENTS = [
+    line for line in (DOCS / "amendments.md").read_text().splitlines() if line.startswith("| 20")
+]
 IDS = [*(f"C{n}" for n in range(1, 33)), "C16b", "C17b", "C20b", "V1", "V2"]
 NOT_MEASURED = {"layers.csv"}
 """Tables that are no measure's own."""
@@ -39,6 +44,13 @@ def test_claims_say_one_sentence_and_where_it_is_from(own):
     assert own.source in ("[text]", "[fig]", *FROM_ELSEWHERE.get(own.id, ()))
     assert own.drawn in registry.members("figures")
     assert all(c.name.strip() == c.name != "" for c in own.criteria)
+
+
+@pytest.mark.parametrize("own", CLAIMS, ids=lambda own: own.id)
+def test_every_amendment_is_dated_in_the_docs(own):
+    told = [line for line in AMENDMENTS if own.id in line.split("|")[2].replace(",", " ").split()]
+    assert not own.amended or any(line.startswith(f"| {own.amended} |") for line in told)
+    assert (own.former is not None) == any("**loosened**" in line for line in told)
 
 
 def test_claims_stand_in_files_that_declare_them():

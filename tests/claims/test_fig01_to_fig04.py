@@ -1,5 +1,7 @@
 """Claims C1 to C10 on made-up maps of CKA and attention distances."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,13 +104,12 @@ def test_c4_reads_a_pair_that_was_stored_the_other_way_round(tmp_path):
 
 def slow_match(m):
     rows, columns = m.shape
+    seen = [j for j in range(columns) if np.isfinite(m[:, j]).any()]
+    paths = itertools.combinations_with_replacement(range(rows), len(seen))
+    path = max(paths, key=lambda path: sum(np.nan_to_num(m[path, seen], nan=-np.inf)))
     lower, upper, below = [], [], []
-    for j in range(columns):
-        finite = [i for i in range(rows) if np.isfinite(m[i, j])]
-        if not finite:
-            continue
-        a = max(finite, key=lambda i: m[i, j]) / (rows - 1)
-        own = j / (columns - 1)
+    for i, j in zip(path, seen, strict=True):
+        a, own = i / (rows - 1), j / (columns - 1)
         (lower if own < 0.5 else upper).append(a)
         if j:
             below.append(a < own)
@@ -131,13 +132,33 @@ def slow_top_third(m):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_match_and_top_third_are_their_slow_twins(seed):
-    m = np.random.default_rng(seed).normal(size=(11, 7))
-    assert match(m) == rounded(slow_match(m), **MEANS)
+    m = np.random.default_rng(seed).normal(size=(7, 6))
+    assert match(m)[:3] == rounded(slow_match(m), **MEANS)
     assert top_third(m) == rounded(slow_top_third(m), **MEANS)
     assert match(m[None])[2] == rounded([slow_match(m)[2]], **MEANS)
     m[4], m[:, 2] = np.nan, np.nan
-    assert match(m) == rounded(slow_match(m), **MEANS)
+    assert match(m)[:3] == rounded(slow_match(m), **MEANS)
     assert top_third(m) == rounded(slow_top_third(m), **MEANS)
+
+
+def test_a_match_that_any_order_of_the_layers_has_says_nothing_of_depth():
+    row, column = depths(9)[:, None], depths(8)
+    ordered = 0.9 - np.abs(row - 0.4 * column)
+    assert match(ordered)[3] > 0
+    random = np.random.default_rng(0)
+    by_chance = [match(random.permutation(ordered))[3] for _ in range(40)]
+    assert np.mean(np.array(by_chance) > 0) <= 0.15  # one in 20, give or take two errors
+    assert match(np.full((9, 8), 0.5))[3] == 0.0
+
+
+def test_c4_leaves_the_embeddings_out(tmp_path):
+    """Where all that a ResNet computes is most like the patches' embedding, nothing is matched."""
+    maps = across(False)
+    maps[:, :2] = 2.0
+    tables = {"cka_replicates.safetensors": {"vit/f100/s0|resnet/f100/s0": maps}}
+    evidence = make_evidence(tmp_path, tables | {"layers.csv": LAYERS}, slugs=TRAINED)
+    found = verdict("C4", evidence)
+    assert found.word == "not reproduced" and values(found)[0] > 0.25
 
 
 def test_a_map_without_any_value_matches_nothing(tmp_path):
@@ -324,6 +345,17 @@ def test_figure_4_compares_the_smallest_fraction_with_the_same_seed(tmp_path):
 def test_c10_means_nothing_where_the_large_vit_loses_nothing(tmp_path):
     evidence = make_evidence(tmp_path, less_data(-0.1, -0.3), FRACTIONS, TWO_SIZES, sizes=SIZES)
     assert verdict("C10", evidence).because.startswith("fails for SMALL × LARGE")
+
+
+@pytest.mark.parametrize("identity", ["C9", "C10"])
+def test_heads_that_are_not_local_with_all_images_cannot_be_lost(tmp_path, identity):
+    tables = less_data(0.1, 0.3)
+    table = tables["attention_replicates.parquet"]
+    table.loc[table["block"] < 2, "relative"] += 0.4
+    evidence = make_evidence(tmp_path, tables, FRACTIONS, TWO_SIZES, sizes=SIZES)
+    found = verdict(identity, evidence)
+    assert found.word == "out of reach"
+    assert "the most local head of LARGE looks 0.6 of uniform" in found.because
 
 
 def test_figure_4_needs_the_largest_vit_on_less(tmp_path):

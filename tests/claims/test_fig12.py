@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from sightlines.claims.evidence import NotMeasured
+from sightlines.claims.judge import claim_table
 from tests.claims.making_evidence import (
     GROUPS,
     MEANS,
@@ -72,6 +73,21 @@ def test_c26_takes_a_second_seed_on_all_images_as_the_last_fraction(tmp_path):
     assert c26(tmp_path / "b", own_blocks(FALLING) | lower, slugs).word == "not reproduced"
     alone = c26(tmp_path / "c", own_blocks(FALLING), slugs[:2])
     assert alone.word == "not run" and "second seed" in alone.because
+
+
+def test_c26_asks_for_a_rise_from_the_fewest_images_to_the_most(tmp_path):
+    """The paper's own smaller ViT falls a little from one fraction to the next."""
+    slugs = [f"vit/{f}/s0" for f in ("f003", "f010", "f030", "f100")]
+    steps = {"f003": FALLING, "f010": FALLING + 0.06, "f030": FALLING + 0.05}
+    maps = {n: m for f, curve in steps.items() for n, m in own_blocks(curve, 0, "s0", f).items()}
+    evidence = make_evidence(
+        tmp_path, {MAPS: maps, "layers.csv": vit_layers()}, slugs, {"vit": VIT}
+    )
+    found = verdict("C26", evidence)
+    assert found.word == "reproduced"
+    assert values(found)[1] == rounded(0.05, **MEANS, dtype=np.float32)
+    row = claim_table([found], evidence).to_dict("records")[0]
+    assert (row["amended"], row["verdict_before"]) == ("2026-11-29", "not reproduced")
 
 
 @pytest.mark.parametrize("fraction", ["f003", "f010"])

@@ -245,7 +245,7 @@ def test_estimator(tmp_path, identity, tables, worst):
     assert found.word == "reproduced" and values(found) == [worst]
     assert found.lines[0].control is None
     assert made(False, False, False).word == "not reproduced"
-    assert made(True, False, False, accuracy={TRAINED[0]: 0.1}).word == "inconclusive"
+    assert made(True, False, False, accuracy={TRAINED[0]: 0.1}).word == "out of reach"
     assert verdict(identity, make_evidence(tmp_path, {}, TRAINED)).word == "not run"
 
 

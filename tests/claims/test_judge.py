@@ -81,8 +81,9 @@ def test_opinions_are_listed_by_whether_the_claim_stands(tmp_path):
 def test_tables_of_verdicts(tmp_path):
     evidence = make_evidence(tmp_path, {})
     evidence.config["figures"] = ["fig02_cka_across"]
-    untrained = [exactly(value) for value in (0.2, 0.2, np.nan)]
-    cases = [Case("A", ["vit/f100/s0"], [[exactly(0.1), exactly(0.7), exactly(1.0)]], untrained)]
+    untrained = [exactly(value) for value in (0.2, 0.2, np.nan, 0.0)]
+    trained = [exactly(value) for value in (0.1, 0.7, 1.0, 0.1)]
+    cases = [Case("A", ["vit/f100/s0"], [trained], untrained)]
     own = replace(claim("C4"), cases=lambda _: cases, opinion=None)
     absent = judge(claim("C6"), evidence)
     verdicts = [judge(own, evidence), absent]
@@ -95,8 +96,8 @@ def test_tables_of_verdicts(tmp_path):
     assert first["deciding"] == "A: median match of the upper half"
     assert first["drawn"] == "fig02_cka_across" and second["drawn"] == ""
     assert second["verdict"] == "not run" and np.isnan(second["value"])
-    assert lines["outcome"].tolist() == ["holds", "fails", "holds"]
-    assert lines["control_passes"].tolist() == [True, True, False]
+    assert lines["outcome"].tolist() == ["holds", "fails", "holds", "holds"]
+    assert lines["control_passes"].tolist() == [True, True, False, False]
 
 
 def reading(evidence, *networks):

@@ -1,5 +1,7 @@
 """Statistics of CKA maps against slow twins that compute them by loops."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -62,15 +64,15 @@ def slow_cut_ratio(m, cut):
     return across / ((below + above) / 2)
 
 
-def slow_alignment(m):
-    found = []
-    for column in m.T:
-        best = None
-        for row, value in enumerate(column):
-            if np.isfinite(value) and (best is None or value > column[best]):
-                best = row
-        found.append(np.nan if best is None else depth(best, len(column)))
-    return found
+def slow_path(m):
+    """Of all paths whose rows never fall the first with the largest mean."""
+    seen = [c for c in range(m.shape[1]) if np.isfinite(m[:, c]).any()]
+    filled = np.where(np.isfinite(m), m, -np.inf)
+    paths = itertools.combinations_with_replacement(range(len(m)), len(seen))
+    path = max(paths, key=lambda rows: sum(filled[rows, seen]))
+    rows = np.full(m.shape[1], -1)
+    rows[seen] = path
+    return rows, sum(filled[path, seen]) / len(seen)
 
 
 def slow_spearman(values, against):
@@ -107,15 +109,25 @@ def test_statistics_are_their_slow_twins(m):
     assert statistics.low_high(m) == rounded(slow_low_high(m), nan_ok=True, **MEANS)
     assert statistics.mid_ratio(m) == rounded(slow_cut_ratio(m, half), **MEANS)
     assert statistics.mean_all(m) == rounded(mean(m.ravel()), **MEANS)
-    assert statistics.alignment(m) == rounded(slow_alignment(m), nan_ok=True, **MEANS)
     low = np.arange(len(m)) < 2
     assert statistics.cut_ratio(m, low) == rounded(slow_cut_ratio(m, 2), **MEANS)
 
 
-def test_alignment_reads_rows_for_each_column():
-    m = a_map(7, 3, columns=5)
-    assert statistics.alignment(m) == rounded(slow_alignment(m), **MEANS)
-    assert statistics.alignment(m).shape == (5,)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("is_holed", [False, True])
+def test_the_monotone_path_is_the_best_of_all_paths(seed, is_holed):
+    m = a_map(7, seed, columns=5)
+    m = holed(m) if is_holed else m
+    rows, mean = slow_path(m)
+    found, similarity = statistics.monotone_path(m)
+    assert found.tolist() == rows.tolist()
+    assert similarity == rounded(mean, **MEANS)
+
+
+def test_there_is_no_path_where_what_is_defined_lies_the_wrong_way_round():
+    m = np.full((3, 2), np.nan)
+    m[2, 0] = m[0, 1] = 1.0
+    assert np.isnan(statistics.monotone_path(m)[1])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -130,9 +142,13 @@ def test_spearman_is_its_slow_twin_and_scipy_with_and_without_ties(seed):
 
 def test_replicates_go_through_at_once():
     stack = np.stack([a_map(11, seed) for seed in range(4)])
-    for name in ("low_high", "split_contrast", "split_depth", "mid_ratio", "mean_all", "alignment"):
+    for name in ("low_high", "split_contrast", "split_depth", "mid_ratio", "mean_all"):
         function = getattr(statistics, name)
         assert function(stack) == rounded(np.stack([function(m) for m in stack]), **MEANS), name
+    rows, means = statistics.monotone_path(stack)
+    alone = [statistics.monotone_path(m) for m in stack]
+    assert rows.tolist() == [own.tolist() for own, _ in alone]
+    assert means == rounded([mean for _, mean in alone], **MEANS)
     rows = stack[:, 0]
     one = np.stack([statistics.spearman(row, np.arange(11)) for row in rows])
     assert statistics.spearman(rows, np.arange(11)) == rounded(one, **MEANS)
@@ -153,7 +169,8 @@ def test_closed_forms():
     assert statistics.cut_ratio(m, np.arange(12) < 7) == rounded(0.25, **MEANS)
     assert statistics.mid_ratio(blocks(12, 6, 0.8, 0.2)) == rounded(0.25, **MEANS)
     assert statistics.low_high(m) == rounded(0.2, **MEANS)
-    assert statistics.alignment(np.eye(5)) == rounded([0, 0.25, 0.5, 0.75, 1], **MEANS)
+    assert statistics.monotone_path(np.eye(5))[0].tolist() == [0, 1, 2, 3, 4]
+    assert statistics.monotone_path(np.eye(5)[::-1])[1] == rounded(0.2, **MEANS)
     rising = np.arange(5.0) ** 3
     assert statistics.spearman(rising) == rounded(1, **MEANS)
     assert statistics.spearman(-rising) == rounded(-1, **MEANS)
@@ -169,7 +186,8 @@ def test_nothing_depends_on_the_scale_of_similarity_that_is_a_ratio_or_an_order(
     m = a_map(11)
     low = np.arange(11) < 4
     assert statistics.cut_ratio(3 * m, low) == rounded(statistics.cut_ratio(m, low), **MEANS)
-    assert statistics.alignment(3 * m - 1) == rounded(statistics.alignment(m), **MEANS)
+    paths = [statistics.monotone_path(own)[0].tolist() for own in (m, 3 * m - 1)]
+    assert paths[0] == paths[1]
     assert statistics.spearman(np.exp(m[0])) == rounded(statistics.spearman(m[0]), **MEANS)
 
 
@@ -177,7 +195,8 @@ def test_undefined_cells_are_left_out_and_undefined_maps_stay_undefined():
     nothing = np.full((2, 9, 9), np.nan)
     for name in ("low_high", "split_contrast", "mid_ratio", "mean_all"):
         assert np.isnan(getattr(statistics, name)(nothing)).all(), name
-    assert np.isnan(statistics.alignment(nothing)).all()
+    rows, means = statistics.monotone_path(nothing)
+    assert (rows == -1).all() and np.isnan(means).all()
     assert np.isnan(statistics.spearman(np.full(4, 2.0)))
     assert np.isnan(statistics.spearman(np.array([1, np.nan, 3, 4])))
 

@@ -10,6 +10,7 @@ from sightlines.claims.claim import (
     Case,
     Claim,
     Criterion,
+    Premise,
     Reading,
     exactly,
     from_draws,
@@ -28,16 +29,19 @@ AT_LEAST = Criterion("x", ">=", 1.0)
 AT_MOST = Criterion("y", "<=", 0.5)
 
 
-def made(cases, criteria=(AT_LEAST,)):
-    words = {"figure", "statement", "statistic", "reason", "paper_value", "source", "tier"}
-    words |= {"controls", "drawn"}
-    return Claim(id="C0", criteria=criteria, cases=cases, **dict.fromkeys(words, ""))
+def made(cases, criteria=(AT_LEAST,), tier="A", premises=()):
+    words = {"figure", "statement", "statistic", "reason", "paper_value", "source"}
+    words = dict.fromkeys(words | {"controls", "drawn"}, "")
+    own = {"id": "C0", "criteria": criteria, "cases": cases, "tier": tier, "premises": premises}
+    return Claim(**own, **words)
 
 
-def given(*cases, criteria=(AT_LEAST,), poor=()):
-    """The verdict over cases; networks in `poor` learned too little."""
-    evidence = SimpleNamespace(learned=lambda slug: slug not in poor)
-    return judge(made(lambda _: list(cases), criteria), evidence)
+def given(*cases, criteria=(AT_LEAST,), poor=(), small=(), **more):
+    """The verdict over cases; networks in `poor` learned too little, in `small` saw few images."""
+    evidence = SimpleNamespace(
+        learned=lambda slug: slug not in poor, is_small=lambda slug: slug in small
+    )
+    return judge(made(lambda _: list(cases), criteria, **more), evidence)
 
 
 def case(*readings, label="A", control=None, networks=("a",)):
@@ -63,6 +67,24 @@ def test_one_architecture_that_fails_is_enough():
     assert verdict.word == "not reproduced"
     assert verdict.because == "fails for B (x); holds for A"
     assert verdict.deciding.case == "B"
+
+
+@pytest.mark.parametrize("tier", ["B", "C"])
+def test_failures_of_small_networks_say_nothing_against_claims_about_large_ones(tier):
+    assert given(case(0.5), small=["a"], tier=tier).word == "out of reach"
+    assert given(case(0.5), tier=tier).word == "not reproduced"
+    assert given(case(1.5), small=["a"], tier=tier).word == "reproduced"
+    for own in ("A", "A/B"):
+        assert given(case(0.5), small=["a"], tier=own).word == "not reproduced"
+
+
+def test_a_premise_that_is_not_met_is_said_whatever_the_values():
+    premises = Premise("one", lambda _: ""), Premise("other", lambda _: "no images were left out")
+    for value, words in ((1.5, "holds for A"), (0.5, "fails for A (x)")):
+        found = given(case(value), premises=premises)
+        assert found.word == "out of reach"
+        assert found.because.startswith(f"no images were left out; {words}")
+    assert given(case(1.5), premises=premises[:1]).word == "reproduced"
 
 
 def test_inconclusive_where_an_interval_covers_the_threshold():
@@ -153,7 +175,7 @@ def test_a_control_that_passes_does_not_change_what_is_not_reproduced():
 def test_networks_that_learned_too_little_cannot_speak():
     for value in (0.5, 1.5):
         verdict = given(case(value, networks=("a", "b")), poor=("b",))
-        assert verdict.word == "inconclusive" and verdict.because == "learned too little: A"
+        assert verdict.word == "out of reach" and verdict.because == "learned too little: A"
         assert [line.outcome for line in verdict.lines] == ["learned too little"]
 
 
@@ -199,12 +221,13 @@ def test_not_run_where_accuracies_are_missing():
     assert verdict.word == "not run" and "no accuracy of a" in verdict.because
 
 
-def test_every_word_is_one_of_the_five():
+def test_every_word_is_one_of_those_told():
     found = {
         given(case(1.5)).word,
         given(case(0.5)).word,
         given(case((0.5, 1.5))).word,
         given(case(1.5, control=[1.5])).word,
+        given(case(1.5), poor=["a"]).word,
         given().word,
     }
     assert found == set(VERDICTS)

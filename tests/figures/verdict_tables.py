@@ -85,6 +85,8 @@ def claims(drawn="fig01_cka_within"):
                 "controls": "untrained",
                 "paper_value": "0.8",
                 "source": "[fig]",
+                "amended": "",
+                "verdict_before": "",
                 "stands_under": "linear, rbf; not under procrustes" if place == 0 else "",
                 "drawn": (drawn, "fig_not_drawn")[place == 5] if is_run else "",
             }

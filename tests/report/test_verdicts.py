@@ -46,9 +46,11 @@ def test_claims_come_first_and_are_named_in_the_navigation(html):
 def test_every_verdict_is_counted_with_its_meaning(html):
     found = part()
     assert [word for word, *_ in found["counts"]] == list(VERDICTS)
-    assert [count for _, _, count, _ in found["counts"]] == [2, 1, 1, 1, 1]
+    assert [count for _, _, count, _ in found["counts"]] == [2, 1, 1, 1, 0, 1]
     assert set(verdicts.MARKS) == set(verdicts.MEANINGS) == set(VERDICTS)
-    assert len(set(verdicts.MARKS.values())) == 5, "badges are told apart without colour"
+    assert len(set(verdicts.MARKS.values())) == len(VERDICTS), (
+        "badges are told apart without colour"
+    )
     shown = section(html, "verdicts")
     for word, mark, count, meaning in found["counts"]:
         assert (
@@ -119,6 +121,16 @@ def test_second_opinions_are_a_sentence(page_parts, told, said):
     table["stands_under"] = [told, *[""] * 5]
     html = page.render(config, {"claims.csv": table}, dataset, figures[:1], records)
     assert html.count("stands ") == 1 and f"of similarity: {said}</span>" in html
+
+
+def test_an_amended_claim_says_when_and_what_it_was_by_the_stricter_criteria(page_parts):
+    config, _, dataset, figures, records = page_parts
+    table = claims()
+    table["amended"] = ["2026-11-29", "2026-11-29", *[""] * 4]
+    table["verdict_before"] = ["not reproduced", *[""] * 5]
+    html = page.render(config, {"claims.csv": table}, dataset, figures[:1], records)
+    assert "Amended 2026-11-29; by the stricter criteria before: not reproduced</span>" in html
+    assert html.count("Amended 2026-11-29") == 2 and html.count("stricter criteria before") == 1
 
 
 def test_cases_are_rows_of_text_and_failures_are_flagged():

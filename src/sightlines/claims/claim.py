@@ -1,7 +1,7 @@
 """What a claim of the paper is, and what is read off the tables to judge it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,20 @@ class Case:
     missing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Premise:
+    """What must be true of the networks here for a claim to be testable on them.
+
+    Attributes:
+        says: In a few words, such as "fewer images cost accuracy".
+        unmet: Reads off the tables what speaks against it, with what would meet it; empty where
+            nothing does.
+    """
+
+    says: str
+    unmet: "Callable[[Evidence], str]"
+
+
 Cases = Callable[[Evidence], list[Case]]
 Opinion = Callable[[Evidence, str], bool]
 
@@ -158,7 +172,10 @@ class Claim:
         controls: What it is held against, in words.
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.
+        premises: What must be true for it to be testable.
         opinion: For claims about similarity: whether it stands under another index.
+        amended: When it was amended last (docs/amendments.md); empty: never.
+        former: Where a criterion was loosened, the claim as it was before: both are judged.
     """
 
     id: str
@@ -174,3 +191,15 @@ class Claim:
     drawn: str
     cases: Cases
     opinion: Opinion | None = None
+    premises: tuple[Premise, ...] = ()
+    amended: str = ""
+    former: "Claim | None" = None
+
+    def loosened(self, when: str, **former: Any) -> "Claim":
+        """This claim, which was stricter before.
+
+        Args:
+            when: Date of the amendment.
+            former: What was different before it.
+        """
+        return replace(self, amended=when, former=replace(self, opinion=None, **former))

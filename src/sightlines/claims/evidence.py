@@ -11,6 +11,10 @@ from sightlines.plan import roles
 from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import label, needed_accuracy, networks, rows_of
 
+AT_SCALE = 10_000_000
+"""Training images from which on large ViTs overtake ResNets: more than the 1.3 million of ImageNet,
+which are not enough, fewer than ImageNet-21k's 14 million (Dosovitskiy et al. 2021, Figures 3, 4).
+"""
 BIASED = ("procrustes", "neighbours")
 """Indices that read more than 0 for unrelated layers."""
 
@@ -213,6 +217,11 @@ class Evidence:
         """Test accuracy, chance, and number of test images."""
         row = self.rows("accuracy.csv", network).iloc[0]
         return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
+
+    def is_small(self, slug: str) -> bool:
+        """Whether a network was trained here, on fewer than AT_SCALE images."""
+        row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
+        return bool(0 < row["train_images"] < AT_SCALE)
 
     def learned(self, slug: str) -> bool:
         """Whether a network reached what a claim may be judged by (three times chance).

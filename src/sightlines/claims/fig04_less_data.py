@@ -5,6 +5,7 @@ import numpy as np
 from sightlines.claims.claim import Case, Claim, Criterion, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig03_attention_distance import most_local
+from sightlines.claims.premises import has_local_heads, less_data_hurts
 from sightlines.plan.networks import Network, per_cent
 
 READS = ("attention_replicates.parquet", "accuracy.csv")
@@ -18,6 +19,13 @@ def _loss(evidence: Evidence, less: Network) -> np.ndarray:
 
 def _slugs(evidence: Evidence, *less: Network) -> list[str]:
     return [n.slug for own in less for n in (own, evidence.same_seed(own.model, own))]
+
+
+def _pairs(evidence: Evidence) -> list[tuple[Network, Network]]:
+    """The largest ViT on all images and on its smallest fraction, seed by seed."""
+    large = evidence.by_size(evidence.vits())[-1]
+    fewest = evidence.fractions(large)[0]
+    return [(evidence.same_seed(large, less), less) for less in evidence.on(large, fewest)]
 
 
 def _large(evidence: Evidence) -> list[Case]:
@@ -53,6 +61,7 @@ def _label(evidence: Evidence, models: list[str], fraction: str) -> str:
     return f"{names}, {per_cent(fraction)} % of the images"
 
 
+PREMISES = (less_data_hurts(_pairs), has_local_heads(_pairs))
 CLAIMS = (
     Claim(
         id="C9",
@@ -68,6 +77,7 @@ CLAIMS = (
         controls="none: untrained networks have no data; the recipe is that of all images",
         drawn="fig04_attention_distance_less_data",
         cases=_large,
+        premises=PREMISES,
     ),
     Claim(
         id="C10",
@@ -87,5 +97,6 @@ CLAIMS = (
         controls="none: untrained networks have no data",
         drawn="fig04_attention_distance_less_data",
         cases=_small,
+        premises=PREMISES,
     ),
 )

@@ -23,9 +23,10 @@ READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 PARTS: dict[str, Callable[[int, int], bool]] = {
     "first": lambda block, blocks: 3 * block < blocks,
     "middle": lambda block, blocks: blocks <= 3 * block < 2 * blocks,
-    "middle or late": lambda block, blocks: blocks <= 3 * block,
+    "middle or late": lambda block, blocks: blocks <= 3 * block < 3 * (blocks - 1),
 }
-"""Whether a block, counted from 0, lies in a third of so many blocks, or in two."""
+"""Whether a block, counted from 0, lies in a third of so many blocks, or in two; the last block,
+above which there is nothing to be cut off, in none."""
 ACROSS = Criterion("across ÷ within", "<=", 0.35)
 WHOLE = Criterion("across ÷ within", ">=", 0.5)
 OF_INTACT = Criterion("of the intact ViT's", "<=", 0.5)
@@ -54,10 +55,13 @@ def _block(evidence: Evidence, network: Network) -> int:
 
 
 def _ratios(evidence: Evidence, network: Network, twin: Network) -> list[Values]:
-    """CKA across over within a cut below the block [1 + groups], and its share of the twin's."""
+    """CKA across over within a cut in the block [1 + groups], and its share of the twin's.
+
+    The cut is above the block's first norm, which is still made of all that is below.
+    """
     layers = evidence.layers(network.model)
-    first = layers.loc[layers["block"] == _block(evidence, network), "layer"].min()
-    low = layers["layer"].to_numpy() < first
+    own = layers[(layers["block"] == _block(evidence, network)) & (layers["kind"] != "norm")]
+    low = (layers["layer"] < own["layer"].min()).to_numpy()
     own, intact = (cut_ratio(evidence.cka(n, n), low) for n in (network, twin))
     return [own, quotient(own, intact)]
 
@@ -114,8 +118,9 @@ CLAIMS = (
         figure="Figure 8",
         statement="Without the skips of a middle or late block, the layers below and above it have "
         "little in common.",
-        statistic="mean CKA across the cut below the block over the mean of the means within both "
-        "parts, all sub-layers; and this ratio over that of the intact ViT at the same cut",
+        statistic="mean CKA across the cut over the mean of the means within both parts, all "
+        "sub-layers, cut after the block's first norm; and this ratio over that of the intact ViT "
+        "at the same cut; any middle or late block but the last",
         criteria=(ACROSS, OF_INTACT),
         reason="a third of what is within is a partition to the eye; at most half of the intact "
         "ViT's, since its layers differ across any cut as well",
@@ -124,6 +129,7 @@ CLAIMS = (
         tier="A",
         controls="the intact ViT; untrained networks; another index of similarity",
         drawn="fig08_skipless",
+        amended="2026-11-29",
         cases=lambda evidence: gather(evidence, _lacking(evidence, "middle or late"), _partition),
         opinion=_stands,
     ),
@@ -131,8 +137,8 @@ CLAIMS = (
         id="C17b",
         figure="Figure 8",
         statement="Without the skips of one of the first blocks, there is no such partition.",
-        statistic="mean CKA across the cut below the block over the mean of the means within both "
-        "parts, all sub-layers; a block of the first third",
+        statistic="mean CKA across the cut over the mean of the means within both parts, all "
+        "sub-layers, cut after the block's first norm; a block of the first third",
         criteria=(WHOLE,),
         reason="half of what is within is no partition; the paper's value is a little above",
         paper_value=".35 ÷ .61 (block 1)",
@@ -140,6 +146,7 @@ CLAIMS = (
         tier="A",
         controls="untrained networks; another index of similarity",
         drawn="fig08_skipless",
+        amended="2026-11-29",
         cases=lambda evidence: gather(evidence, _lacking(evidence, "first"), _whole),
         opinion=_whole_stands,
     ),

@@ -65,36 +65,43 @@ def _second(evidence: Evidence, full: Network) -> list[Network]:
     return [n for n in evidence.full(full.model) if n != full][:1]
 
 
-def _order(less: list[np.ndarray], second: list[np.ndarray]) -> list[Values]:
-    """Fall with depth of the weakest fraction, and smallest rise to the next fraction.
+def _order(less: list[np.ndarray], second: list[np.ndarray], each_step: bool) -> list[Values]:
+    """Fall with depth of the weakest fraction, and rise of the mean with the images.
 
     Args:
         less: By fraction, similarity of each block with itself on all images [..., blocks].
         second: The same of a second seed on all images, to which the last rise is.
+        each_step: Whether the rise is the smallest from a fraction to the next, or that from the
+            fewest images to the most.
     """
     if less[0].shape[-1] < FEWEST:
         raise NotMeasured(f"needs a ViT with {FEWEST} blocks or more")
     falls = [spearman(curve) for curve in less]
     means = [curve.mean(axis=-1) for curve in (*less, *second)]
-    return [np.max(falls, axis=0), np.min(np.diff(means, axis=0), axis=0)]
+    rise = np.min(np.diff(means, axis=0), axis=0) if each_step else means[-1] - means[0]
+    return [np.max(falls, axis=0), rise]
 
 
-def _read(evidence: Evidence, full: Network, *less: Network) -> list[Reading]:
+def _read(evidence: Evidence, each_step: bool, full: Network, *less: Network) -> list[Reading]:
     of_less, of_second = (
         [resampled(_own_blocks(evidence, n, full)) for n in networks]
         for networks in (less, _second(evidence, full))
     )
-    return [from_draws(v) for v in _order(of_less, of_second)]
+    return [from_draws(v) for v in _order(of_less, of_second, each_step)]
 
 
-def _fractions(evidence: Evidence) -> list[Case]:
-    return measured(partial(_of_vit, evidence, vit) for vit in _ordered(evidence))
+def _fractions(evidence: Evidence, each_step: bool = False) -> list[Case]:
+    return measured(partial(_of_vit, evidence, vit, each_step) for vit in _ordered(evidence))
 
 
-def _of_vit(evidence: Evidence, vit: str) -> Case:
+def _of_vit(evidence: Evidence, vit: str, each_step: bool) -> Case:
     """With what falls with depth though no data are left out: untrained, and a second seed."""
     seeds = _seeds(evidence, vit)
-    case = of_seeds(evidence, evidence.label(vit), seeds, _read)
+
+    def read(evidence: Evidence, *networks: Network) -> list[Reading]:
+        return _read(evidence, each_step, *networks)
+
+    case = of_seeds(evidence, evidence.label(vit), seeds, read)
     full, bare = seeds[0][0], evidence.untrained(vit)
     others = [*([bare] if bare else []), *_second(evidence, full)]
     if not others:
@@ -167,15 +174,17 @@ def _stands(evidence: Evidence, index: str) -> bool:
             [np.diagonal(evidence.opinion(index, n, full)) for n in networks]
             for networks in (less, _second(evidence, full))
         )
-        if not stand(ORDER, _order(of_less, of_second)):
+        if not stand(ORDER, _order(of_less, of_second, each_step=False)):
             return False
     return True
 
 
 ORDER = (
     Criterion("Spearman(block, CKA)", "<=", -0.8),
-    Criterion("rise of mean CKA with the fraction", ">=", 0.0),
+    Criterion("rise of mean CKA, fewest to most images", ">=", 0.0),
 )
+STEPS = (ORDER[0], Criterion("rise of mean CKA with the fraction", ">=", 0.0))
+"""What ORDER was before it was amended."""
 SIZES = (Criterion("upper half, small − large", ">=", 0.0),)
 CLAIMS = (
     Claim(
@@ -184,8 +193,8 @@ CLAIMS = (
         statement="Trained on fewer images, a ViT's lower blocks come closer to the fully trained "
         "network than its higher ones; more images bring all of them closer.",
         statistic="Spearman correlation of block index and CKA(fraction, all images), weakest "
-        "fraction; rise of the mean CKA from each fraction to the next (last to a second seed on "
-        "all images), smallest",
+        "fraction; rise of the mean CKA from the smallest fraction to the largest (to a second "
+        "seed on all images where there is one)",
         criteria=ORDER,
         reason="-.8 lets neighbouring blocks swap but no trend turn; the rise is an order",
         paper_value=".97 → .05 (L/16, 10 %); .94 → .59 (B/32, 3 %)",
@@ -196,6 +205,13 @@ CLAIMS = (
         drawn="fig12_data_fractions",
         cases=_fractions,
         opinion=_stands,
+    ).loosened(
+        "2026-11-29",
+        statistic="Spearman correlation of block index and CKA(fraction, all images), weakest "
+        "fraction; rise of the mean CKA from each fraction to the next (last to a second seed on "
+        "all images), smallest",
+        criteria=STEPS,
+        cases=partial(_fractions, each_step=True),
     ),
     Claim(
         id="C27",

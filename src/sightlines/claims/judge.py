@@ -2,7 +2,7 @@
 
 Claims lie one file a figure of the paper in this folder: each declares READS, the tables that it is
 judged by, and CLAIMS. Their thresholds were set before there were results, and no result changes
-them.
+them; what changed later, and why, stands in docs/amendments.md.
 """
 
 from typing import Any
@@ -37,6 +37,8 @@ TABLES = {
             ("controls", "text", "", "what the control is"),
             ("paper_value", "text", "", "the paper's value"),
             ("source", "text", "", "where the paper has it"),
+            ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
+            ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
             ("stands_under", "text", "", "indices of similarity under which the claim stands"),
             ("drawn", "text", "", "figure of this experiment that shows it"),
         ),
@@ -82,6 +84,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
     rows = []
     for verdict in verdicts:
         claim, line = verdict.claim, verdict.deciding
+        former = "" if claim.former is None else judge(claim.former, evidence).word
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
             {
@@ -102,6 +105,8 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "controls": claim.controls,
                 "paper_value": claim.paper_value,
                 "source": claim.source,
+                "amended": claim.amended,
+                "verdict_before": former,
                 "stands_under": _opinions(claim, verdict, evidence),
                 "drawn": drawn,
             }

@@ -124,11 +124,36 @@ def cut_ratio(maps: np.ndarray, low: np.ndarray) -> Values:
     return mean_over(maps, low, ~low) / within
 
 
-def alignment(maps: np.ndarray) -> np.ndarray:
-    """For each column the depth of the row most similar to it [..., columns]; NaN without one."""
-    filled = np.where(np.isfinite(maps), maps, -np.inf)
-    best = filled.argmax(axis=-2) / max(maps.shape[-2] - 1, 1)
-    return np.where(np.isfinite(filled.max(axis=-2)), best, np.nan)
+def monotone_path(maps: np.ndarray) -> tuple[np.ndarray, Values]:
+    """The rows r(1) ≤ r(2) ≤ …, one a column, whose mean similarity is largest.
+
+    Dynamic time warping (Sakoe and Chiba 1978) with free ends: every column has one row, rows may
+    be left out or taken again.
+
+    Returns:
+        The rows [..., columns], -1 for a column without a finite cell, which the path leaves out;
+        and the mean over the path [...], NaN where no path has finite cells alone.
+    """
+    finite = np.isfinite(maps)
+    has_any = finite.any(axis=-2)
+    gain = np.where(finite, maps, -np.inf)
+    gain = np.where(has_any[..., None, :], gain, 0.0)
+    total, come_from = np.zeros(maps.shape[:-1]), []
+    for column in range(maps.shape[-1]):
+        best = np.maximum.accumulate(total, axis=-1)
+        is_new = np.ones(best.shape, bool)
+        is_new[..., 1:] = total[..., 1:] > best[..., :-1]
+        place = np.where(is_new, np.arange(maps.shape[-2]), 0)
+        come_from.append(np.maximum.accumulate(place, axis=-1))
+        total = best + gain[..., column]
+    rows = np.empty((*maps.shape[:-2], maps.shape[-1]), int)
+    here = total.argmax(axis=-1)
+    for column in range(maps.shape[-1] - 1, -1, -1):
+        rows[..., column] = here
+        here = np.take_along_axis(come_from[column], here[..., None], axis=-1)[..., 0]
+    largest = total.max(axis=-1)
+    largest = np.where(np.isfinite(largest), largest, np.nan)
+    return np.where(has_any, rows, -1), quotient(largest, has_any.sum(axis=-1).astype(np.float64))
 
 
 def spearman(values: np.ndarray, against: np.ndarray | None = None) -> Values:

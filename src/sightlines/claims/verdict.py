@@ -5,9 +5,12 @@ its seeds, from the lowest end of their intervals to the highest (the paper show
 
 * reproduced: every criterion holds for every architecture, with its whole interval.
 * not reproduced: for some architecture a criterion fails with its whole interval.
-* inconclusive: an interval covers a threshold or is undefined, or a network learned too little.
+* inconclusive: an interval covers a threshold or is undefined.
 * uninformative: it would be reproduced, but for half of the architectures or more the untrained
   networks pass as well: their values fulfil every criterion with their whole intervals too.
+* out of reach: the claim cannot be tested on these networks. One of them learned too little; or a
+  premise of the claim is not met; or the claim is about large networks or much data (tier B or C),
+  it fails, and so few images were used for training that the paper's own networks might fail too.
 * not run: something is not among the results.
 """
 
@@ -21,9 +24,16 @@ from sightlines.results.verdict_words import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OUT_OF_REACH,
     REPRODUCED,
     UNINFORMATIVE,
 )
+
+OF_SCALE = {
+    "B": "the claim is about large or pretrained networks, which these are not",
+    "C": "the claim is about more data than these networks have seen",
+}
+"""Tier -> why a small network's failure says nothing against the claim."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,18 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     try:
         cases = [case for case in claim.cases(evidence) if case.readings]
         lines = [line for case in cases for line in _lines(claim, case, evidence.learned)]
+        unmet = [words for p in claim.premises if (words := p.unmet(evidence))] if cases else []
     except NotMeasured as reason:
         return Verdict(claim, NOT_RUN, str(reason))
     if not cases:
         return Verdict(claim, NOT_RUN, "no network of the runs is what this claim is about")
     word, because = _decide(cases, lines)
+    if unmet:
+        word, because = OUT_OF_REACH, f"{'; '.join(unmet)}; {because}"
+    elif word == NOT_REPRODUCED and claim.tier in OF_SCALE:
+        small = any(evidence.is_small(slug) for case in cases for slug in case.networks)
+        word = OUT_OF_REACH if small else word
+        because += f"; {OF_SCALE[claim.tier]}" if small else ""
     missing = dict.fromkeys(words for case in cases for words in case.missing)
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
@@ -107,7 +124,7 @@ def _decide(cases: list[Case], lines: list[Line]) -> tuple[str, str]:
         also = f"; holds for {', '.join(holding)}" if holding else ""
         return NOT_REPRODUCED, f"fails for {'; '.join(failing)}{also}"
     if poor := _named(by_case, "learned too little", name_criterion=False):
-        return INCONCLUSIVE, f"learned too little: {'; '.join(poor)}"
+        return OUT_OF_REACH, f"learned too little: {'; '.join(poor)}"
     if wide := _named(by_case, "unclear"):
         return INCONCLUSIVE, f"the interval covers a threshold or is undefined: {'; '.join(wide)}"
     passing = [case for case, own in by_case.items() if _control_passes(own)]

@@ -78,6 +78,10 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 <br><span class="note">Needed: {{ row.needed }} ({{ row.reason }})</span>{% endif %}
 {%- if row.control %}<br><span class="note">Untrained: {{ row.control }}</span>{% endif %}</td>
 <td class="words">{{ row.because }}
+{%- if row.amended %}
+<br><span class="note">Amended {{ row.amended }}
+{%- if row.before %}; by the stricter criteria before: {{ row.before }}{% endif %}</span>
+{%- endif %}
 {%- if row.opinions %}
 <br><span class="note">Other indices of similarity: {{ row.opinions }}</span>
 {%- endif %}</td>
@@ -86,9 +90,11 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </tbody>
 </table>
 </div>
+<p class="note">Tiers: A, expected at any scale; B, of large or pretrained networks; C, of much
+data; A/B where the paper leaves it open.</p>
 <p class="note">Thresholds stand in the claims’ source files and were set before there were
-results. Measured is the reading that decided, with its 95 % interval; the paper’s values marked
-[fig] were read off its plots.</p>
+results; docs/amendments.md has what changed later. Measured is the reading that decided, with its
+95 % interval; the paper’s values marked [fig] were read off its plots.</p>
 {%- if verdicts.cases %}
 <details><summary>Every reading behind the verdicts</summary>
 {{ table(verdicts.cases, verdicts.cases_head, "every reading behind the verdicts") }}

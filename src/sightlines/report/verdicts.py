@@ -13,13 +13,15 @@ MARKS = {
     "not reproduced": "✗",
     "inconclusive": "?",
     "uninformative": "○",
+    "out of reach": "⇡",
     "not run": "–",
 }
 MEANINGS = {
     "reproduced": "holds for every architecture, with its whole interval",
     "not reproduced": "fails for some architecture, with its whole interval",
-    "inconclusive": "an interval covers the threshold, or a network learned too little to speak",
+    "inconclusive": "an interval covers the threshold",
     "uninformative": "holds, but untrained networks pass as well",
+    "out of reach": "cannot be tested on these networks: what they lack is said",
     "not run": "something that it needs is not among the runs",
 }
 
@@ -45,6 +47,8 @@ class ClaimRow(NamedTuple):
     opinions: str
     tier: str
     reason: str
+    amended: str
+    before: str
 
 
 def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dict[str, Any] | None:
@@ -93,6 +97,8 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
         opinions=_opinions(_text(row.get("stands_under"))),
         tier=_text(row["tier"]),
         reason=_text(row["reason"]),
+        amended=_text(row.get("amended")),
+        before=_text(row.get("verdict_before")),
     )
 
 
