@@ -31,6 +31,16 @@ if what == "fail":
     raise ValueError("no such thing")
 if what == "status":
     sys.exit(7)
+if what == "words":
+    sys.exit("said at the end")
+if what == "late":
+    import atexit, threading
+    atexit.register(lambda: pathlib.Path(sys.argv[2], "at-exit").touch())
+    def last():
+        time.sleep(0.3)
+        pathlib.Path(sys.argv[2], "thread").touch()
+    threading.Thread(target=last).start()
+    sys.stdout.write("not flushed")
 if what == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 if what == "wait":
@@ -189,11 +199,33 @@ def test_another_environment_has_another_process(own_run):
 
 @pytest.mark.parametrize(
     ("what", "status", "error"),
-    [("status", 7, ""), ("fail", 1, "ValueError: no such thing"), ("kill", 137, "")],
+    [
+        ("status", 7, ""),
+        ("words", 1, "said at the end\n"),
+        ("fail", 1, "ValueError: no such thing"),
+        ("kill", 137, ""),
+    ],
 )
 def test_the_end_of_a_job_is_told(run_of, what, status, error):
     got, _, errors = run_of[0](what)
     assert got == status and error in errors
+
+
+def test_a_job_ends_as_a_process_does(run_of, tmp_path):
+    status, said, errors = run_of[0]("late", tmp_path)
+    assert (status, errors) == (0, "") and said.endswith("not flushed")
+    assert (tmp_path / "at-exit").exists() and (tmp_path / "thread").exists()
+
+
+def test_what_every_job_starts_with_imports_nothing_but_the_standard_library():
+    program = "import sys, sightlines.jobs.start; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    tops = {name.partition(".")[0] for name in done.stdout.split()} - {"_distutils_hack"}
+    assert tops <= sys.stdlib_module_names | {"sightlines", "__main__"}
+    assert [n for n in done.stdout.split() if n.startswith("sightlines.")] == [
+        "sightlines.jobs",
+        "sightlines.jobs.start",
+    ]
 
 
 def test_a_signal_reaches_the_job_and_its_clean_up_is_waited_for(run_of, tmp_path):

@@ -342,6 +342,49 @@ def test_a_damaged_cache_is_ignored(package, damage):
     assert changed_since(first) == []
 
 
+def test_what_was_found_of_the_same_text_is_not_followed_again(package, monkeypatch):
+    first, leaf = digest(), digest("toy.leaf")
+    keep_parts()
+    assert digest() == first
+    keep_parts()
+    module.forget()
+    monkeypatch.setattr(module, "_Walk", None)
+    assert [code_digest("toy.entry:f"), code_digest("toy.leaf")] == [first, leaf]
+    assert changed_since(first) == [] and "toy.leaf:h" in code_parts(first)
+
+
+@pytest.mark.parametrize("edited", ["leaf", "core/progress", "alone", "new"])
+def test_what_was_found_of_another_text_is_found_anew(package, edited):
+    first = digest()
+    keep_parts()
+    path = package / f"{edited}.py"
+    text = path.read_text() if path.exists() else ""
+    path.write_text(f"{text}\nassert __name__\n")
+    now = digest()
+    assert (now != first) == (edited == "leaf")
+    keep_parts()
+    path.write_text(text)
+    assert digest() == first
+    path.write_text(f"{text}\nassert __name__\n")
+    assert digest() == now
+
+
+def test_what_was_found_while_somebody_edited_is_not_kept(package):
+    first = digest()
+    edit(package, "leaf", "LIMIT = 4", "LIMIT = 5")
+    keep_parts()
+    assert not (package.parent / module.CACHE / module.DIGESTS).exists()
+    assert digest() != first
+
+
+def test_a_digest_whose_parts_are_gone_is_found_anew(package):
+    first = digest()
+    keep_parts()
+    (package.parent / module.CACHE / f"{first}.json").unlink()
+    assert digest() == first
+    assert "toy.leaf:h" in code_parts(first)
+
+
 def test_what_an_older_version_kept_is_read(package):
     path = package.parent / module.CACHE / "0123456789abcdef.json"
     path.parent.mkdir(parents=True)

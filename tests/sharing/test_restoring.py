@@ -96,7 +96,7 @@ def test_snakemake_s_counts_fit_what_is_left(jobs):
 
 def test_only_the_same_machine_and_versions_make_the_same_bytes(monkeypatch):
     monkeypatch.setattr("sightlines.sharing.restoring.describe_hardware", lambda: {"cores": 2})
-    monkeypatch.setattr("sightlines.sharing.restoring.PACKAGES", ())
+    monkeypatch.setattr("sightlines.sharing.restoring.versions", dict)
     here = {"hardware": {"cores": 2}, "packages": {}, "python": platform.python_version()}
 
     def account(**record):

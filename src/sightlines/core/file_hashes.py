@@ -30,7 +30,7 @@ def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
     memory = CACHE / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.json"
     known = _recall(memory)
     now = time.time_ns()
-    stamps = [_stamp(root / path) for path in paths]
+    stamps = [stamp_of(root / path) for path in paths]
     stale = [i for i, path in enumerate(paths) if known.get(path, [None])[:-1] != list(stamps[i])]
     with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool:
         fresh = pool.map(lambda i: _hash(root / paths[i]), stale)
@@ -56,7 +56,8 @@ def _recall(memory: Path) -> dict[str, list]:
     return found if isinstance(found, dict) else {}
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """What changes with a file's content; of what is no readable file one that no file has."""
     try:
         status = path.stat()
     except OSError:

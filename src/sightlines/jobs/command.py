@@ -9,11 +9,11 @@ variable SIGHTLINES_DATA: it is no part of a result.
 """
 
 import argparse
-import contextlib
 import json
 import logging
 import os
 import platform
+import re
 import resource
 import shlex
 import sys
@@ -32,6 +32,7 @@ from sightlines.jobs.liveness import follow_parent, require_planned_code
 from sightlines.plan.execution import EXECUTION
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "matplotlib", "snakemake")
+VERSION = re.compile(r"^Version:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
 
 
 @dataclass
@@ -224,8 +225,17 @@ def processor_time() -> float:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide about bytes."""
-    found = {}
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+    return {package: version for package in PACKAGES if (version := _version(package))}
+
+
+def _version(package: str) -> str:
+    """A package's version, empty where it is not installed.
+
+    Read from the first lines of its description: `metadata.version` parses all of it, 6 ms each.
+    """
+    try:
+        text = metadata.distribution(package).read_text("METADATA") or ""
+        found = VERSION.search(text.partition("\n\n")[0])
+        return found[1] if found else metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

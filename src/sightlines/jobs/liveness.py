@@ -22,12 +22,12 @@ from pathlib import Path
 from sightlines.core.checkout import require_own_code
 from sightlines.core.errors import DiskError, ResultError, SightlinesError
 from sightlines.core.files import write_json
+from sightlines.jobs.start import PARENT
 
 ALIVE = Path(".cache/sightlines/snakemake.alive")
 CALLS = Path(".cache/sightlines/calls")
 """One small file for each Snakemake at work in this folder: who started it, when, and how."""
 LOCKS = Path(".snakemake/locks")
-PARENT = "SIGHTLINES_PARENT"
 
 _held: list[int] = []
 

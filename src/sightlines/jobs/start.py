@@ -20,13 +20,14 @@ import runpy
 import signal
 import socket
 import struct
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
 
-from sightlines.jobs import liveness
+# Nothing else of ours: this is imported once a job, and what runs the job has NumPy already.
 
+PARENT = "SIGHTLINES_PARENT"
+"""Names the Snakemake that a job belongs to: its machine and its process."""
 WARM = "SIGHTLINES_WARM"
 """Set to 1 by a Snakemake whose jobs run on its own machine."""
 
@@ -57,7 +58,7 @@ def run_module(arguments: list[str]) -> None:
 
 def _connect() -> socket.socket | None:
     """The warm process of this environment, started if need be; None where that is impossible."""
-    parent = os.environ.get(liveness.PARENT, "").rpartition(":")[2]
+    parent = os.environ.get(PARENT, "").rpartition(":")[2]
     same = {k: v for k, v in os.environ.items() if k not in _VOLATILE}
     key = hashlib.sha256(json.dumps([sys.executable, sorted(same.items())]).encode()).hexdigest()
     folder = FOLDER / f"warm-{parent}"
@@ -89,6 +90,8 @@ def _dial(path: Path) -> socket.socket:
 
 
 def _start(listener: socket.socket, folder: Path, parent: str) -> None:
+    import subprocess  # by the first job alone
+
     command = [
         sys.executable,
         "-m",

@@ -31,6 +31,8 @@ ROOT = PACKAGE.parent
 CACHE = Path(".cache/sightlines/code")
 """What the digests of earlier runs were made of, and what was read of each module."""
 READ = "modules.json"
+DIGESTS = "digests.json"
+"""The digests of the package as it was read last: nothing is followed again until it changes."""
 
 _parts: dict[str, dict[str, Any]] = {}
 _walks: dict[str, tuple[tuple[str, ...], "_Walk"]] = {}
@@ -83,9 +85,14 @@ def code_digest(*roots: str) -> str:
 
 @functools.cache
 def _digest(roots: tuple[str, ...]) -> str:
+    key = "\0".join(roots)
+    known = _remembered().get(key, "")
+    if known and (CACHE / f"{known}.json").is_file():
+        return known
     walk = _Walk(roots)
     digest = hashlib.sha256("\0".join(walk.texts).encode()).hexdigest()[:16]
     _walks.setdefault(digest, (roots, walk))
+    _found[key] = digest
     return digest
 
 
@@ -407,6 +414,11 @@ def keep_parts() -> None:
         if not path.exists():
             write_json(path, _known(digest), is_lasting=False)
     _keep_read()
+    # Not where somebody edited it meanwhile: what was found may be of the one text or the other.
+    if _found and _content() == _read_content():
+        digests = _remembered() | _found
+        write_json(CACHE / DIGESTS, {"content": _content(), "digests": digests}, is_lasting=False)
+        _found.clear()
 
 
 # -- modules as they are read ------------------------------------------------------------------
@@ -442,6 +454,33 @@ def _read(name: str) -> dict[str, Any] | None:
 
 _used: set[str] = set()
 _fresh: set[str] = set()
+_found: dict[str, str] = {}
+"""Roots -> their digest, where it had to be found."""
+
+
+def _read_content() -> str:
+    """Digest of all that code digests are found from: the package's text, and how it is read."""
+    digest = hashlib.sha256(_reader().encode())
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_bytes()
+        digest.update(f"{path.relative_to(PACKAGE)}\0{len(text)}\0".encode() + text)
+    return digest.hexdigest()
+
+
+_content = functools.cache(_read_content)
+
+
+@functools.cache
+def _remembered() -> dict[str, str]:
+    """Roots -> their digest, of this very text; none where another was read last."""
+    content = _content()  # in any case before a module is read
+    try:
+        kept = json.loads((CACHE / DIGESTS).read_text())
+        found: dict[str, str] = kept["digests"] if kept["content"] == content else {}
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):
+        return {}
+    is_whole = isinstance(found, dict) and all(isinstance(d, str) for d in found.values())
+    return found if is_whole else {}
 
 
 @functools.cache
@@ -481,7 +520,7 @@ def _keep_read() -> None:
 
 def forget() -> None:
     """Read all modules anew: for tests that edit them."""
-    for cached in (_digest, _resolve, _file, _read):
+    for cached in (_digest, _resolve, _file, _read, _content, _remembered):
         cached.cache_clear()
-    for kept in (_used, _parts, _walks):
+    for kept in (_used, _parts, _walks, _found):
         kept.clear()

@@ -11,14 +11,12 @@ all that reads them runs, as Snakemake says. And if the bytes differ in spite of
 sees that tables were made from another version of a file, and makes them again (`adopt.py`).
 """
 
-import contextlib
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import metadata
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sightlines.core.hardware import describe_hardware
-from sightlines.jobs.command import PACKAGES
+from sightlines.jobs.command import versions
 from sightlines.sharing.provenance import MadeBy
 from sightlines.sharing.unpulled import only_missing
 
@@ -34,17 +32,11 @@ def restorable(accounts: Iterable[MadeBy], absent: Mapping[str, int]) -> dict[st
     """
     now = {
         "hardware": describe_hardware(),
-        "packages": dict(_versions()),
+        "packages": versions(),
         "python": platform.python_version(),
     }
     alike = (job for job in accounts if all(job.record.get(k) == v for k, v in now.items()))
     return {path: absent[path] for job in alike for path in job.outputs if path in absent}
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            yield package, metadata.version(package)
 
 
 def hold(dag: type[Any], absent: Callable[[], Mapping[str, int]]) -> None:

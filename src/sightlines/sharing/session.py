@@ -9,7 +9,7 @@ from typing import Any
 from sightlines.core.errors import SightlinesError
 from sightlines.jobs import liveness, passes
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing import older, one_pass
+from sightlines.sharing import older, one_pass, snakemake_process
 from sightlines.sharing.adopt import Adoption, adopt, carry_over
 from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
@@ -52,6 +52,7 @@ def begin(
         SystemExit: the command asks for a setting with which results would be others.
     """
     say(set_right(workflow))
+    snakemake_process.hold()
     may_pull = not may_recompute and is_shared(experiment)
     # A folder of one job has its inputs without any record, and makes none of them.
     adoption = Adoption() if os.environ.get(ONE_JOB) else adopt(experiment)
@@ -86,6 +87,7 @@ def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None
 
 def _when_idle(workflow: Any, experiment: str) -> None:
     list_jobs(_jobs(workflow.dag))
+    keep_parts()
     if not workflow.dryrun:
         passes.clear(experiment)
 
