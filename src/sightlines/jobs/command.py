@@ -29,6 +29,7 @@ from sightlines.core.errors import DiskError, SightlinesError
 from sightlines.core.files import make_folder, sha256, write_json
 from sightlines.core.hardware import describe_hardware
 from sightlines.jobs.liveness import follow_parent, require_planned_code
+from sightlines.jobs.memory import keep_freed_memory
 from sightlines.plan.execution import EXECUTION
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "matplotlib", "snakemake")
@@ -92,6 +93,7 @@ def run(main: Callable[[Job], None]) -> None:
     )
     log.debug(shlex.join(sys.orig_argv))
     follow_parent()
+    keep_freed_memory()
     began, began_cpu = time.time(), time.process_time()
     try:
         require_planned_code(arguments.code)
