@@ -123,11 +123,11 @@ def _is_first(
     As ``scores.argmax(axis=0) == labels``, which NumPy computes many times more slowly.
     """
     largest = scores.max(axis=0)
-    is_first: np.ndarray = scores[labels, :, np.arange(len(labels))].T == largest
-    tied = is_first & ((scores == largest).sum(axis=0) > 1)
-    if tied.any():
-        is_first[tied] = scores[:, tied].argmax(axis=0) == labels[np.nonzero(tied)[1]]
-    return is_first
+    is_largest = scores == largest
+    own: np.ndarray = is_largest[labels, :, np.arange(len(labels))].T
+    if np.count_nonzero(is_largest) == largest.size:
+        return own
+    return own & (is_largest.argmax(axis=0) == labels)
 
 
 def best_penalty(accuracies: Float[np.ndarray, " penalties"]) -> int:
