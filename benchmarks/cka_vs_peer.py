@@ -116,7 +116,9 @@ class Worker:
         """Start it and wait until it has run once."""
         self._process = subprocess.Popen(
             [sys.executable, __file__, name, str(count)],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.memory = int(self._answer()[0])
         self.seconds = []
