@@ -6,6 +6,7 @@
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
+# make clean-dumps   removes dumps that all that is made of them was made from; DRY=1 only lists them
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -26,7 +27,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run test test-fast test-instruction-sets share pull reproduce verify setup lock check $(VENV)/ready
+.PHONY: run test test-fast test-instruction-sets share pull reproduce verify clean-dumps setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -45,6 +46,9 @@ reproduce: setup
 
 verify: setup
 	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
+
+clean-dumps: setup
+	@$(BIN)/python -m sightlines.sharing.clean_dumps $(call quoted,$(CONFIG)) $(if $(DRY),--dry)
 
 setup: $(if $(filter ready,$(STATE)),,$(VENV)/ready)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import _pylab_helpers
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 from sightlines.core.errors import ResultError
@@ -130,6 +131,34 @@ PLANNED = {
     "a ResNet alone": {"vits": ()},
     "only a ViT without skips": {"vits": (), "resnets": (), "skipless": ("bare",)},
 }
+
+
+class Counting(ConstrainedLayoutEngine):
+    """Counts how often it places what a figure holds."""
+
+    times = 0
+
+    def execute(self, fig):
+        self.times += 1
+        return super().execute(fig)
+
+
+def test_panels_are_placed_once_and_alike_in_both_files(tmp_path):
+    engine = Counting()
+    figure = Figure(figsize=(4, 2), dpi=100, layout=engine)
+    panels = figure.subplots(1, 2)
+    panels[0].set_ylabel("a label that takes room")
+    drawn = []
+    figure.canvas.mpl_connect("draw_event", lambda _: drawn.append(place(panels)))
+    style.save(figure, tmp_path / "a.svg", tmp_path / "a.png")
+    assert engine.times == 1 and len(drawn) == 2 and drawn[0] == drawn[1]
+    assert drawn[0] != place(Figure(figsize=(4, 2)).subplots(1, 2))
+    assert figure.get_layout_engine() is engine and figure.dpi == 100
+
+
+def place(panels):
+    """Where panels lie, as shares of the figure."""
+    return [panel.get_position().bounds for panel in panels]
 
 
 @pytest.mark.whole

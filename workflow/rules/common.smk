@@ -152,7 +152,7 @@ EXPERIMENT, SOURCES, MAY_RECOMPUTE = open_experiment()
 
 if workflow.is_main_process:
     try:
-        session.begin(workflow, EXPERIMENT.name, MAY_RECOMPUTE)
+        session.begin(workflow, EXPERIMENT.name, MAY_RECOMPUTE, EXPERIMENT.dump_bytes)
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
 

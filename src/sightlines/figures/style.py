@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from sightlines.core.files import atomic
@@ -24,7 +25,7 @@ from sightlines.plan.networks import per_cent
 WIDTH_IN = 7.0
 """Width of a figure across a paper's two columns."""
 
-PNG_DPI = 200
+PNG_DPI, SVG_DPI = 200, 72
 
 RC: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -142,10 +143,12 @@ def wrap_columns(count: int, most: int) -> tuple[int, int]:
 def save(figure: Figure, svg: Path, png: Path) -> None:
     """Write a figure as SVG and PNG, without dates or versions: same figure, same bytes.
 
+    Panels and texts are placed once, for both: finding their places takes as long as drawing them.
+
     Raises:
         DiskError: the folder cannot be written; neither file is left half written.
     """
-    with context():
+    with context(), _arranged(figure):
         for path, options in (
             (svg, {"format": "svg", "metadata": {"Date": None, "Creator": None}}),
             (png, {"format": "png", "dpi": PNG_DPI, "metadata": {"Software": None}}),
@@ -154,3 +157,19 @@ def save(figure: Figure, svg: Path, png: Path) -> None:
             figure.savefig(buffer, **options)
             with atomic(path) as handle:
                 handle.write(buffer.getbuffer())
+
+
+@contextlib.contextmanager
+def _arranged(figure: Figure) -> Iterator[None]:
+    """Place what a figure holds as SVG needs it, and let it stand there for the block."""
+    engine, own_dpi = figure.get_layout_engine(), figure.dpi
+    if engine is not None and figure.axes:
+        FigureCanvasSVG(figure)  # whose texts are as long as their outlines at any resolution
+        figure.dpi = SVG_DPI
+        engine.execute(figure)
+        figure.dpi = own_dpi
+    figure.set_layout_engine(None)  # not "none", with which a figure is gone through once more
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)

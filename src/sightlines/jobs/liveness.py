@@ -16,10 +16,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sightlines.core.checkout import require_own_code
-from sightlines.core.errors import ResultError, SightlinesError
+from sightlines.core.errors import DiskError, ResultError, SightlinesError
 from sightlines.core.files import write_json
 
 ALIVE = Path(".cache/sightlines/snakemake.alive")
@@ -53,6 +54,45 @@ def enter() -> str:
     with contextlib.suppress(OSError, SightlinesError):
         _sign_in()
     return freed
+
+
+@contextlib.contextmanager
+def alone(why: str) -> Iterator[None]:
+    """Keep every Snakemake of this folder from starting while the block runs.
+
+    Args:
+        why: What speaks against it while one is at work.
+
+    Raises:
+        ResultError: one is at work.
+    """
+    try:
+        ALIVE.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {ALIVE}: {error.strerror}. Mend the folder's permissions and give the "
+            "same command again"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = not _stranger_works_here()
+        except BlockingIOError:
+            is_free = False
+        if not is_free:
+            raise ResultError(
+                "\n".join(
+                    [
+                        f"A snakemake is at work in this folder. {why}:",
+                        *(_others() or ["  (it left no note of who started it)"]),
+                        "Wait until it ends, or stop it, and give the same command again.",
+                    ]
+                )
+            )
+        yield
+    finally:
+        os.close(handle)
 
 
 def require_planned_code(digest: str) -> None:
@@ -137,19 +177,23 @@ def _is_alive(call: dict[str, str]) -> bool:
     return start_time(str(call.get("process", ""))) == call.get("started", "")
 
 
-def who_else() -> str:
-    """What to say when another Snakemake works on the same files in this folder."""
+def _others() -> list[str]:
+    """A line for each other Snakemake at work in this folder."""
     here = socket.gethostname()
-    others = [
+    return [
         f"  process {call.get('process')} of {call.get('user')} on {call.get('host')} since "
         f"{call.get('since')}: {call.get('command')}"
         for _, call in _notes()
         if call.get("process") != str(os.getpid()) and (call.get("host") != here or _is_alive(call))
     ]
+
+
+def who_else() -> str:
+    """What to say when another Snakemake works on the same files in this folder."""
     return "\n".join(
         [
             "Another snakemake is at work on the same results in this folder:",
-            *(others or ["  (it left no note of who started it)"]),
+            *(_others() or ["  (it left no note of who started it)"]),
             "Wait until it ends, or stop it, and give the same command again; nothing is lost. "
             "Another experiment can run beside it.",
         ]

@@ -16,6 +16,7 @@ from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import code_digest
 from sightlines.plan.code_roots import stage_roots
 from sightlines.plan.config import Config, load, networks
+from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network
@@ -121,6 +122,18 @@ class Experiment:
     def recordings(self) -> list[Recording]:
         """All dumps of networks, one a rule."""
         return recordings(self.tasks)
+
+    def dump_bytes(self, rule: str, model: str) -> int | None:
+        """About how large a dump will be; None where the config alone does not tell.
+
+        Args:
+            rule: The rule that makes it.
+            model: Whose dump; empty for the images' own.
+        """
+        if not model:
+            return pixels_bytes(self.config)
+        kinds = {recording.rule: recording.kind for recording in self.recordings()}
+        return dump_bytes(kinds[rule], self.config["models"][model], self.config, self._size_px)
 
     # -- what a job reads ----------------------------------------------------------------
 

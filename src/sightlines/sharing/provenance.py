@@ -10,7 +10,7 @@ import ast
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from sightlines.sharing.snakemake_records import (
     read_one,
     why_distrusted,
 )
-from sightlines.sharing.tracked import read_text, take_again
+from sightlines.sharing.tracked import git, read_text, take_again
 
 VERSION = 1
 LARGEST_BYTES = 200_000_000
@@ -156,7 +156,11 @@ def recorded_source(
     return ""
 
 
-def write_provenance(experiment: str, is_current: Callable[[str], bool] | None = None) -> Path:
+def write_provenance(
+    experiment: str,
+    is_current: Callable[[str], bool] | None = None,
+    removed: Iterable[str] = (),
+) -> Path:
     """Gather what is known of the experiment's results, and write it.
 
     What was made elsewhere and is not here (it was not pulled) stays as it was recorded.
@@ -165,6 +169,7 @@ def write_provenance(experiment: str, is_current: Callable[[str], bool] | None =
         experiment: Its name.
         is_current: Whether the experiment still has an output, if not all count; what it no longer
             has, and what is not here, is left out.
+        removed: Outputs that are about to be removed on purpose: how they were made stays known.
     """
     path = provenance_path(experiment)
     jobs = dict(read_provenance(experiment)) if path.is_file() else {}
@@ -182,6 +187,8 @@ def write_provenance(experiment: str, is_current: Callable[[str], bool] | None =
     ]
     if not kept and not path.is_file():
         return path  # nothing was made
+    named = {output for job in kept for output in job.outputs}
+    gone = {p for p in read_removed(experiment) if not Path(p).is_file()} | {*removed}
     tables: dict[str, dict[str, Any]] = {"shells": {}, "environments": {}}
     written = {job.log: _as_json(job, tables, sizes) for job in kept}
     earlier = read_codes(experiment) if path.is_file() else {}
@@ -193,6 +200,7 @@ def write_provenance(experiment: str, is_current: Callable[[str], bool] | None =
             "snakemake_records": FORMAT,
             "experiment": experiment,
             "jobs": written,
+            **({"removed": sorted(gone & named)} if gone & named else {}),
             **_numbered({name: parts for name, parts in codes.items() if parts}),
             **tables,
         },
@@ -282,6 +290,24 @@ def read_provenance(experiment: str) -> dict[str, MadeBy]:
     """
     found = _read(experiment)
     return {} if found is None else {log: _job(experiment, log, found) for log in found["jobs"]}
+
+
+def read_removed(experiment: str) -> set[str]:
+    """Outputs that were removed on purpose: nothing misses them."""
+    return _texts((_read(experiment) or {}).get("removed"))
+
+
+def removed_before_sharing(experiment: str) -> set[str]:
+    """Outputs that were not here when the last commit shared the others; of none, see above."""
+    try:
+        found = json.loads(git("show", f"HEAD:./{provenance_path(experiment).as_posix()}"))
+        return _texts(found.get("removed"))
+    except DAMAGED:
+        return read_removed(experiment)
+
+
+def _texts(value: Any) -> set[str]:
+    return {v for v in value if isinstance(v, str)} if isinstance(value, list) else set()
 
 
 def read_codes(experiment: str) -> dict[str, dict[str, str]]:

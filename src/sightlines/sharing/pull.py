@@ -34,7 +34,7 @@ from sightlines.sharing.dvc import (
 from sightlines.sharing.explain import of_experiment, say
 from sightlines.sharing.losses import left_out, only_here
 from sightlines.sharing.paths import refuse_links
-from sightlines.sharing.provenance import read_provenance
+from sightlines.sharing.provenance import read_provenance, removed_before_sharing
 from sightlines.sharing.remotes import prepare
 
 DIFFER = "files here differ from the shared ones and would be lost"
@@ -63,7 +63,8 @@ def pull(experiment: str, what: list[str], force: bool) -> None:
         return
     prepare(remote)
     jobs = read_provenance(experiment).values()
-    sizes = {path: size for job in jobs for path, size in job.sizes.items()}
+    left = removed_before_sharing(experiment)
+    sizes = {p: size for job in jobs for p, size in job.sizes.items() if p not in left}
     wanted = _targets(parts_in_dvc(experiment, parts), what, sizes)
     asked = [path for target in wanted for path in _within(target, sizes)]
     _refuse_patterns(asked)

@@ -10,6 +10,7 @@ Nothing that is here is changed; the job runs in a folder of its own, with links
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def _workplace(job: MadeBy) -> Path:
     if absent:
         raise ResultError(
             f"{len(absent)} inputs of {job.name} are not here, such as {absent[0]}: pull them "
-            "first (make pull)"
+            f"first (make pull), or make them (snakemake {shlex.quote(absent[0])})"
         )
     changed = [path for path, digest in job.inputs.items() if sha256(Path(path)) != digest]
     if changed:

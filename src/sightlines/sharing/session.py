@@ -16,6 +16,8 @@ from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
+from sightlines.sharing.restoring import hold, restorable
+from sightlines.sharing.room import DumpBytes, room
 from sightlines.sharing.snakemake_settings import ONE_JOB, set_right
 from sightlines.sharing.unpulled import (
     advice,
@@ -33,8 +35,16 @@ TOUCHED = (
 )
 
 
-def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
+def begin(
+    workflow: Any, experiment: str, may_recompute: bool, dump_bytes: DumpBytes | None = None
+) -> None:
     """Adopt what is here, and arrange that the plan is told before anything runs.
+
+    Args:
+        workflow: Snakemake's.
+        experiment: Its name.
+        may_recompute: Whether shared results may be made again where they were not pulled.
+        dump_bytes: Rule and model -> bytes of a dump, as far as the config tells.
 
     Raises:
         ResultError: provenance or results are damaged or hostile.
@@ -49,12 +59,14 @@ def begin(workflow: Any, experiment: str, may_recompute: bool) -> None:
     acts = {
         "workflow_started": lambda: _before_planning(workflow, experiment, adoption),
         "run_info": lambda: _before_running(
-            workflow, experiment, adoption, may_pull, may_recompute
+            workflow, experiment, adoption, may_pull, may_recompute, dump_bytes
         ),
     }
 
+    from snakemake.dag import DAG
     from snakemake.logging import logger
 
+    hold(DAG, lambda: adoption.absent and restorable(adoption.accounts, adoption.absent))
     in_place_of = {LOCKED: liveness.who_else}
     logger.addFilter(Watch(acts, in_place_of, lambda: list_jobs(_jobs(workflow.dag))))
 
@@ -82,7 +94,12 @@ def _jobs(dag: Any) -> Iterator[Asked]:
 
 
 def _before_running(
-    workflow: Any, experiment: str, adoption: Adoption, may_pull: bool, may_recompute: bool
+    workflow: Any,
+    experiment: str,
+    adoption: Adoption,
+    may_pull: bool,
+    may_recompute: bool,
+    dump_bytes: DumpBytes | None,
 ) -> None:
     if workflow.touch:
         raise SystemExit(TOUCHED)
@@ -98,6 +115,7 @@ def _before_running(
 
     say(table(planned_jobs(dag, codes, idle)))
     say(only_not_pulled(len(idle)))
+    say(room(dag, idle, adoption.absent, dump_bytes))
     again = older.only_code(dag, codes)
     if again.heavy and not may_recompute and not again.is_own_edit(older.edited_files()):
         if not workflow.dryrun:

@@ -50,7 +50,7 @@ from sightlines.sharing.provenance import (
     write_provenance,
 )
 from sightlines.sharing.remotes import look_for_losses, prepare
-from sightlines.sharing.tracked import read_text
+from sightlines.sharing.tracked import git, read_text, recorded_outputs
 from sightlines.sharing.verify import verify
 
 GIT_IGNORE = Path(".gitignore")
@@ -135,7 +135,9 @@ def _require_current(experiment: str, config: Path, stale: bool) -> None:
 
 def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
     found = verify(experiment)
+    shared = recorded_outputs(git("show", f"HEAD:./{provenance_path(experiment).as_posix()}")) or {}
     missing = [path for path in found.missing if is_current(path)]
+    missing += [path for path in found.removed if is_current(path) and path in shared]
     if missing:
         raise ShareError(
             f"{len(missing)} results are not here, such as {missing[0]}: pull them "
@@ -146,6 +148,8 @@ def _require_whole(experiment: str, is_current: Callable[[str], bool]) -> None:
             f"{len(found.differing)} results are not as recorded: {found.differing[0]}. "
             "Run snakemake again"
         )
+    if found.removed:
+        say(f"Without {len(found.removed)} dumps, which `make clean-dumps` removed.")
 
 
 def _require_covered(experiment: str, is_current: Callable[[str], bool]) -> None:

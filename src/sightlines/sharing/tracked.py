@@ -107,10 +107,15 @@ def git(*arguments: str) -> str:
 
 
 def recorded_outputs(provenance: str) -> dict[str, str] | None:
-    """SHA-256 of each output in the text of a committed provenance; None where it is none."""
+    """SHA-256 of each output in the text of a committed provenance; None where it is none.
+
+    Not of those that had been removed before they were shared.
+    """
     try:
-        jobs = json.loads(provenance)["jobs"].values()
-        return {path: entry[0] for job in jobs for path, entry in job["outputs"].items()}
+        found = json.loads(provenance)
+        removed = {*found.get("removed", ())}
+        outputs = (entry for job in found["jobs"].values() for entry in job["outputs"].items())
+        return {path: entry[0] for path, entry in outputs if path not in removed}
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
 

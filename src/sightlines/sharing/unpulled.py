@@ -6,7 +6,7 @@ from typing import Any
 
 from sightlines.sharing.dvc import IMAGES
 from sightlines.sharing.explain import in_quotes, make_argument
-from sightlines.sharing.provenance import provenance_path
+from sightlines.sharing.provenance import provenance_path, read_removed
 from sightlines.sharing.tracked import git, recorded_outputs
 
 HEAVY = ("train_", "finetune_", "dump_")
@@ -25,7 +25,8 @@ def committed(experiment: str, absent: Mapping[str, int]) -> dict[str, int]:
     path = provenance_path(experiment).as_posix()
     shared = recorded_outputs(git("show", f"HEAD:./{path}"))
     if shared is None:
-        return dict(absent)
+        removed = read_removed(experiment)
+        return {path: size for path, size in absent.items() if path not in removed}
     return {path: size for path, size in absent.items() if path in shared}
 
 

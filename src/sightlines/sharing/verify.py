@@ -20,7 +20,7 @@ from sightlines.core.errors import ResultError, SightlinesError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
 from sightlines.plan.experiment_names import named
 from sightlines.sharing.paths import result_files
-from sightlines.sharing.provenance import read_provenance
+from sightlines.sharing.provenance import read_provenance, read_removed
 from sightlines.sharing.records import JobRecord, no_longer_written, read_records
 
 
@@ -49,6 +49,7 @@ class Findings:
         differing: One line a file that is not as recorded, or was made from other inputs.
         unknown: Files of the experiment that no record names.
         missing: Recorded files that are not here.
+        removed: Files that are not here because they were removed on purpose.
     """
 
     checked: int = 0
@@ -56,6 +57,7 @@ class Findings:
     differing: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
 
 def verify(experiment: str) -> Findings:
@@ -82,7 +84,10 @@ def verify(experiment: str) -> Findings:
     for record in records:
         found.differing += _compare(record, hashes, accepted)
     ours = dict.fromkeys(p for r in records for p in (*r.outputs, *r.inputs))
-    found.missing = [path for path in ours if path not in hashes]
+    removed = read_removed(experiment)
+    absent = [path for path in ours if path not in hashes]
+    found.missing = [path for path in absent if path not in removed]
+    found.removed = [path for path in absent if path in removed]
     found.unknown = [path for path in sorted(result_files(experiment)) if path not in named]
     return found
 
@@ -146,6 +151,8 @@ def main(experiments: Sequence[str]) -> int:
             print(f"{name}: {path} has no record")
         bad = len(found.differing) + len(found.unknown)
         rest = f"; {len(found.missing)} recorded files are not here" if found.missing else ""
+        if found.removed:
+            rest += f"; {len(found.removed)} are not, which `make clean-dumps` removed"
         print(f"{name}: {found.checked} files of {found.jobs} jobs compared, {bad} differ{rest}")
         if bad:
             print(f"{name}: delete what differs and run snakemake again, or pull it again")

@@ -1,0 +1,192 @@
+"""How large a dump will be, from the config's numbers, before there is a network or an image.
+
+Of models that are built here every kind's shapes follow from blocks, widths and images; headers
+and what only the images tell (labels, classes of photographs) are not counted. A model of timm is
+not built to be asked: its sizes are known once it was dumped. tests/workflow/test_clean_dumps.py
+holds the numbers against files. Nothing relies on them but what a run says before it begins:
+a recorder asks for the exact room itself.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+FLOAT, DOUBLE = 4, 8
+RECEPTIVE_FIELD_GROUPS = 8
+ATTENTION_STATISTICS = SKIP_STATISTICS = 5
+STEM_STRIDES = {"small": 1, "medium": 2, "large": 4}
+SUBLAYERS = 6
+"""Of a transformer's block, its output included."""
+
+
+class Network(NamedTuple):
+    """What of a network decides its dumps' sizes.
+
+    Attributes:
+        layers: Sub-layers that Grams are kept of.
+        outputs: Shape of each block's output, and of the norm after the last: (places, features).
+        blocks: Blocks, or a ResNet's units.
+        places: Of the last block's output, without prefix tokens.
+        prefix: Tokens before the patches'.
+        branches: Places at which a branch meets a skip, summed over branches.
+        watched: Layers of one block whose receptive fields are measured.
+        pools: Ways in which an output becomes one vector an image.
+        heads: Of one block; 0 without attention.
+    """
+
+    layers: int
+    outputs: list[tuple[int, int]]
+    blocks: int
+    places: int
+    prefix: int
+    branches: int
+    watched: int
+    pools: int
+    heads: int
+
+
+def dump_bytes(
+    kind: str, model: Mapping[str, Any], config: Mapping[str, Any], size_px: int
+) -> int | None:
+    """Bytes of one network's dump; None where the config alone does not tell.
+
+    Args:
+        kind: The recorder.
+        model: The model's settings.
+        config: The experiment's.
+        size_px: Side of an image.
+    """
+    reader = _FAMILIES.get(model["family"])
+    size = _KINDS.get(kind)
+    return None if reader is None or size is None else size(reader(model, size_px), config, size_px)
+
+
+def pixels_bytes(config: Mapping[str, Any]) -> int:
+    """Bytes of the Grams of the reference images themselves."""
+    return _triangles(config) * FLOAT
+
+
+def _tokens(model: Mapping[str, Any], size_px: int) -> Network:
+    blocks, is_mixer = model["depth"], model["family"] == "mixer"
+    places = (size_px // model["patch_px"]) ** 2
+    prefix = int(not is_mixer and model["pool"] == "cls")
+    skipless = int(model.get("skipless_block", -1) >= 0)
+    return Network(
+        layers=SUBLAYERS * blocks + (2 if is_mixer else 3),
+        outputs=[(places + prefix, model["width"])] * (blocks + 1),
+        blocks=blocks,
+        places=places,
+        prefix=prefix,
+        branches=2 * (blocks - skipless) * (places + prefix),
+        watched=4,
+        pools=2 + prefix,
+        heads=0 if is_mixer else model["heads"],
+    )
+
+
+def _maps(model: Mapping[str, Any], size_px: int) -> Network:
+    units, channels = model["units"], model["channels"]
+    sides = [-(-size_px // STEM_STRIDES[model["stem"]])]
+    for _ in units[1:]:
+        sides.append(-(-sides[-1] // 2))
+    outputs, branches = [], 0
+    for count, side, width in zip(units, sides, channels, strict=True):
+        wanted = round(math.sqrt(channels[-1] / width))
+        split = min(max(wanted, 1), max(side // sides[-1], 1))
+        outputs += [(sides[-1] ** 2, width * split**2)] * count
+        branches += count * side**2
+    return Network(
+        layers=7 * sum(units) + 2 * len(units) + 2,
+        outputs=outputs,
+        blocks=sum(units),
+        places=sides[-1] ** 2,
+        prefix=0,
+        branches=branches,
+        watched=2,
+        pools=1,
+        heads=0,
+    )
+
+
+_FAMILIES: dict[str, Callable[[Mapping[str, Any], int], Network]] = {
+    "vit": _tokens,
+    "mixer": _tokens,
+    "resnet": _maps,
+}
+
+
+def _triangles(config: Mapping[str, Any]) -> int:
+    """Entries of one layer's Grams, over all minibatches."""
+    n = config["splits"]["reference_batch_size"]
+    entries: int = config["splits"]["reference_batches"] * n * (n + 1) // 2
+    return entries
+
+
+def _reference_images(config: Mapping[str, Any]) -> int:
+    images: int = config["splits"]["reference_batches"] * config["splits"]["reference_batch_size"]
+    return images
+
+
+def _gram(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    return network.layers * _triangles(config) * FLOAT
+
+
+def _heads(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    return network.heads * _triangles(config) * FLOAT
+
+
+def _attention(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    offsets = (2 * math.isqrt(network.places) - 1) ** 2
+    each = _reference_images(config) * ATTENTION_STATISTICS + offsets
+    return each * network.blocks * network.heads * FLOAT
+
+
+def _localisation(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    rows, places = len(network.outputs), network.places
+    own = rows * places * (places + 1) + places**2 + network.prefix * rows * (places + 1)
+    batches: int = config["splits"]["reference_batches"]
+    return batches * own * DOUBLE
+
+
+def _skips(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    batches: int = config["splits"]["reference_batches"]
+    return batches * network.branches * SKIP_STATISTICS * DOUBLE
+
+
+def _features(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    splits = config["splits"]
+    images: int = splits["probe_train"] + splits["probe_held_out"] + splits["probe_test"]
+    return images * network.pools * sum(width for _, width in network.outputs) * FLOAT
+
+
+def _token_features(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    splits, probes = config["splits"], config["probes"]
+    images = sum(
+        min(splits[f"probe_{subset}"], probes[f"token_{subset}"])
+        for subset in ("train", "held_out", "test")
+    )
+    blocks = network.outputs[: network.blocks]
+    count = min(probes["token_depths"], len(blocks))
+    depths = {round(i * (len(blocks) - 1) / max(count - 1, 1)) for i in range(count)}
+    kept = [blocks[i] for i in depths] + network.outputs[network.blocks :]
+    return images * sum(places * width for places, width in kept) * FLOAT
+
+
+def _receptive_field(network: Network, config: Mapping[str, Any], size_px: int) -> int:
+    settings = config["receptive_field"]
+    depths = max(min(settings["depths"], network.blocks), 2)
+    layers = 1 + network.watched * min(depths, network.blocks)
+    groups = min(RECEPTIVE_FIELD_GROUPS, settings["images"])
+    return layers * groups * size_px**2 * FLOAT
+
+
+_KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
+    "gram": _gram,
+    "heads": _heads,
+    "attention": _attention,
+    "localisation": _localisation,
+    "skips": _skips,
+    "features": _features,
+    "token_features": _token_features,
+    "receptive_field": _receptive_field,
+}
