@@ -19,6 +19,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import measuring
 import numpy as np
@@ -114,7 +115,7 @@ class Worker:
 
     def __init__(self, name, count):
         """Start it and wait until it has run once."""
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(
             [sys.executable, __file__, name, str(count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
