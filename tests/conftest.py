@@ -2,15 +2,21 @@
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
 several processes (as `make test` has them) tests go to them file by file, but all files that look
-at the one finished smoke experiment go to one process, and first, since they take longest.
+at the one finished smoke experiment go to one process, and first, since they take longest. The
+summary says how long each process had work, and with what: much less than another means that it
+waited at the end.
 """
 
+import collections
 import functools
 import os
 import re
+import sys
 
 import pytest
 
+# What is computed here is small: more threads would wait for each other. `make test` says it too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests call `make` as a person does, also where `make test` runs them.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
     os.environ.pop(name, None)
@@ -20,6 +26,29 @@ LEFT_OUT = "left_out"
 SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared)\b", re.MULTILINE)
 """A test or fixture that asks for the finished smoke experiment."""
 left_out = pytest.StashKey[int]()
+took = pytest.StashKey[collections.Counter]()
+"""(Process, group of tests) -> seconds, where there are several processes."""
+
+
+@pytest.fixture(autouse=True)
+def settings_of_torch():
+    """What a test's jobs set in torch, which is of the whole process, ends with the test."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+        torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture
+def timm_asked_here(monkeypatch):
+    """Answers about public models are of this process, which has torch: its own takes 3 s.
+
+    That both answer alike: `tests.models.test_timm`.
+    """
+    from sightlines.models import timm_facts
+    from tests.models.public import answers_of_this_process
+
+    monkeypatch.setattr(timm_facts, "_ask", answers_of_this_process)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -69,6 +98,21 @@ def pytest_testnodedown(node, error):
         node.config.stash[left_out] = node.workeroutput[LEFT_OUT]
 
 
+def pytest_runtest_logreport(report):
+    """Where there are several processes, this one is told what each of their tests took."""
+    if node := getattr(report, "node", None):
+        group = scope_of(node.config.rootpath, report.nodeid.split("::")[0])
+        node.config.stash.setdefault(took, collections.Counter())[node.gateway.id, group] += (
+            report.duration
+        )
+
+
 def pytest_terminal_summary(terminalreporter, config):
+    if seconds := config.stash.get(took, None):
+        for process in sorted({process for process, _ in seconds}):
+            own = {group: s for (who, group), s in seconds.items() if who == process}
+            longest = sorted(own, key=own.get, reverse=True)[:3]
+            named = ", ".join(f"{group} {own[group]:.0f} s" for group in longest)
+            terminalreporter.write_line(f"{process}: {sum(own.values()):.0f} s, of them {named}")
     if count := config.stash.get(left_out, 0):
         terminalreporter.write_line(f"LEFT OUT {count} slow tests (minutes each): {COMMAND}")

@@ -5,8 +5,8 @@
 torch, oneDNN, MKL and NumPy choose their kernels by the processor's instruction set, and sums come
 out in another order under each. `make test` covers the newest; this covers the others, so that a
 tolerance which holds on one kind of processor alone is found on all. Tests that start Snakemake or
-a browser are left out, which compare runs of one machine with each other, and those of sharing,
-which compute nothing.
+a browser are left out, which compare runs of one machine with each other, as do renders of one
+figure, and those of plans, code, jobs and sharing, which compute nothing.
 """
 
 import os
@@ -23,7 +23,12 @@ MKL = {"DEFAULT": "SSE4_2", "AVX2": "AVX2"}
 BEYOND = {"DEFAULT": ("",), "AVX2": ("AVX512", "X86_V4")}
 """How the names of NumPy's features that a set must do without begin."""
 PROCESSES = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
-FAST = ("-m", "not workflow and not slow and not browser and not gpu", "--ignore=tests/sharing")
+NOTHING = ("jobs", "plan/test_code_digest.py", "plan/test_code_mutations.py", "plan/test_config.py")
+NOTHING += ("plan/test_experiment.py", "sharing")
+"""What computes nothing, or nothing that a processor could tell."""
+FAST = ("-m", "not workflow and not slow and not browser and not gpu")
+FAST += tuple(f"--ignore=tests/{name}" for name in NOTHING)
+FAST += ("--deselect=tests/figures/test_figures.py::test_two_renders_are_equal_byte_for_byte",)
 
 
 def sets_below(capability: str) -> list[str]:

@@ -11,7 +11,7 @@ from sightlines.core.files import read_json, write_json, write_tensors
 from sightlines.datasets import split
 from sightlines.dumps.reading import GramDump
 from sightlines.plan import registry
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.run import dump, figure, measure
 from tests.bad_input.catalogue import case, job
 from tests.dumps import making_experiments as experiments
@@ -339,13 +339,13 @@ LAYERS = b"model,layer,name,kind,block,depth,features\nvit,0,embed.patch,embed,-
 
 @case("files", ResultError, ("{here}/cka.parquet", "lacks", "layer_b, cka"), REBUILD)
 def table_without_columns(here):
-    kept = [name for name in COLUMNS["cka.parquet"] if name not in ("layer_b", "cka")]
+    kept = [name for name in required("cka.parquet") if name not in ("layer_b", "cka")]
     return drawn(here, pd.DataFrame(columns=kept).to_parquet(), LAYERS)
 
 
 @case("files", ResultError, ("{here}/layers.csv", "CSV table"), REBUILD)
 def table_that_is_a_picture(here):
-    pd.DataFrame(columns=COLUMNS["cka.parquet"]).to_parquet(here / "cka.parquet")
+    pd.DataFrame(columns=required("cka.parquet")).to_parquet(here / "cka.parquet")
     (here / "layers.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
     inputs = {name: here / name for name in ("cka.parquet", "layers.csv")}
     config = {"networks": ["vit/f100/s0"]}

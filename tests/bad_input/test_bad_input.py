@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from sightlines.core.errors import ResultError
 from tests.bad_input import (
@@ -34,9 +33,6 @@ MODULES = (archive_cases, config_cases, disk_cases, file_cases, image_cases)
 @pytest.fixture(autouse=True)
 def at_home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def differences(before, after, may_go):

@@ -9,7 +9,7 @@ from sightlines.claims.verdict import judge
 from sightlines.core.files import TensorWriter, write_table
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.opening import Opened
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 
 GROUPS = 4
 """Groups of images of every jackknife; `replicates` have an interval of ± 5.5 spread."""
@@ -66,7 +66,7 @@ def accuracy_table(slugs, accuracy, sizes):
 
 
 def filled(table, name):
-    columns = COLUMNS[name]
+    columns = required(name)
     return table.assign(**{c: 0 for c in columns if c not in table})[list(columns)]
 
 

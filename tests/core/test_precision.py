@@ -113,6 +113,7 @@ torch.nn.functional.conv2d(x[None, None], x[None, None])
 """
 
 
+@pytest.mark.whole  # each in a process of its own, with torch
 @pytest.mark.parametrize("limit", ["", "AVX512_CORE"])
 def test_auto_takes_bfloat16_where_onednn_says_that_it_has_it(limit):
     """On this very machine, also under a limit: oneDNN tells its instructions if verbose."""

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines.dumps.attention_statistics import AttentionStatistics, patch_distances, uniform_px
+from sightlines.dumps.attention_statistics import (
+    AttentionStatistics,
+    entropy,
+    patch_distances,
+    uniform_px,
+)
 from tests.reference.attention_loops import head_statistics
 from tests.rounding import assert_rounded, rounded
 
@@ -61,6 +66,14 @@ def test_attention_to_oneself_reaches_nowhere():
     found = collect(torch.eye(12)[None, None], (3, 4), 16, 0, 5)
     assert float(found.distance_px) == 0 and float(found.entropy_nats) == 0
     assert found.offset_mass[0, 2, 3] == 1 and found.offset_mass.sum() == 1
+
+
+def test_entropy_counts_what_is_too_small_for_a_logarithm_as_nothing():
+    rows = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 1e-45], [0.25, 0.25, 0.5]])
+    assert entropy(rows).tolist() == rounded(
+        [0.0, np.log(2), 1.5 * np.log(2)], terms=3, dtype=np.float32
+    )
+    assert not entropy(torch.tensor([0.5, float("nan")])).isfinite()
 
 
 def test_class_token_shortens_the_primary_distance_only():

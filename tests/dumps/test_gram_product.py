@@ -1,7 +1,10 @@
+import platform
+
 import numpy as np
 import pytest
 import torch
 
+from sightlines.dumps import gram_product
 from sightlines.dumps.gram_product import packed_gram
 from tests.rounding import assert_rounded
 
@@ -47,6 +50,55 @@ def test_small_and_large_means_give_the_same_similarity(mean):
     size = 512 * min(mean, 1) ** 2 + expected.std()
     found = centred_gram(x, 512).numpy()[upper]
     assert_rounded(found, expected, terms=4003, size=size, dtype=np.float32, c=2)
+
+
+@pytest.mark.parametrize("mean_of_sampled, mean", [(30.0, 0.0), (0.0, 30.0), (30.0, 30.0)])
+def test_what_the_sampled_images_suggest_of_the_means_changes_no_digits(mean_of_sampled, mean):
+    images, features = 64, gram_product.WORTH_SAMPLING // 64
+    x = torch.randn(images, features, generator=torch.Generator().manual_seed(9))
+    is_sampled = torch.arange(images) % (images // gram_product.SAMPLED_IMAGES) == 0
+    x += torch.where(is_sampled, mean_of_sampled, mean)[:, None]
+    assert gram_product._seem_large(x) == (mean_of_sampled > 0)
+    assert_gram(centred_gram(x), x)
+
+
+def test_a_product_in_vain_leaves_nothing_behind():
+    x = torch.randn(67, 503, generator=torch.Generator().manual_seed(10)) + 30
+    assert not gram_product._seem_large(x)
+    before = x.clone()
+    assert_gram(centred_gram(x), x)
+    assert torch.equal(x, before)
+
+
+def test_a_layer_wider_than_one_product_is_cut_into_equal_chunks():
+    features = 2 * gram_product.ONEDNN_COLUMNS + 7
+    x = torch.randn(5, features, generator=torch.Generator().manual_seed(13))
+    assert_gram(centred_gram(x), x)
+
+
+def test_one_token_of_many_has_rows_that_lie_apart():
+    x = torch.randn(67, 11, 97, generator=torch.Generator().manual_seed(11))
+    assert not x[:, 3].is_contiguous()
+    assert_gram(centred_gram(x[:, 3]), x[:, 3])
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="torch is built without oneDNN elsewhere"
+)
+def test_torch_still_has_the_operator_that_multiplies():
+    """Where a newer torch renames it, products would be right, and half as fast on an AMD."""
+    assert gram_product._uses_onednn(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 7), (80, 48, 2340), (1, 64, 4099)])
+def test_multiplies_in_float32_whatever_the_shape(shape):
+    rows, columns, inner = shape
+    generator = torch.Generator().manual_seed(12)
+    left, right = torch.randn(rows, inner, generator=generator), torch.ones(columns, inner)
+    expected = left.double() @ right.double().T
+    assert_rounded(
+        gram_product.multiply(left, right), expected, terms=inner, size=inner, dtype=np.float32
+    )
 
 
 def test_one_massive_unit_does_not_reach_the_others():

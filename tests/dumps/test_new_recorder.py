@@ -12,6 +12,8 @@ import pytest
 from sightlines.core.files import TensorReader
 from tests.dumps import making_experiments as making
 
+pytestmark = pytest.mark.whole  # a dry run, and a job in a process of its own
+
 ROOT = Path(__file__).parents[2]
 RECORDER = '''"""Mean norm of every layer."""
 

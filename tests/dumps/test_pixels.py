@@ -117,3 +117,11 @@ def test_the_median_of_many_activations_meets_all_features_and_no_zeros():
     assert abs(gram.activation_sizes(torch.relu(x))[1] - (width + 1) / 2) < 3 * error
     assert gram.activation_sizes(torch.zeros(5, 7)) == (0, 0)
     assert gram.activation_sizes(torch.full((5, 7), -3.0)) == (3, 3)
+
+
+@pytest.mark.parametrize("features", [3, gram.CACHED])
+@pytest.mark.parametrize("value", [-7.0, 7.0])
+def test_the_largest_activation_has_either_sign_in_layers_of_every_size(features, value):
+    x = torch.ones(3, features)
+    x[1, 2] = value
+    assert gram.activation_sizes(x) == (7, 1)

@@ -90,7 +90,7 @@ def together(dump, subset):
 @pytest.mark.parametrize(
     ("config", "size_px"), [(VIT, 8), (RESNET, 8), (PUBLIC, 160)], ids=["vit", "resnet", "timm"]
 )
-def test_a_networks_own_outputs_for_its_images(tmp_path, config, size_px):
+def test_a_networks_own_outputs_for_its_images(tmp_path, config, size_px, timm_asked_here):
     dataset = made(tmp_path, size_px=size_px)
     model, dump = recorded(tmp_path, dataset, config, steps=7)
     splits = TensorReader(tmp_path / "splits.safetensors")

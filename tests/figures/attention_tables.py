@@ -8,7 +8,7 @@ import pandas as pd
 
 from sightlines.core.seeds import generator
 from sightlines.plan.networks import Network, per_cent
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 
 UNIFORM_PX = 16.5
 UNITS = {0: "block00.out", 1: "block01.out", 3: "block02.out", 4: "block03.out"}
@@ -35,7 +35,7 @@ def head_subsets(config, heads=6, groups=3, local=0.8):
                         text = " ".join(map(str, members))
                         rest = (unit, rank, kind, subset, text, reach, reach / UNIFORM_PX)
                         rows.append((*vit, *other, *rest, cka, left_out))
-    return pd.DataFrame(rows, columns=list(COLUMNS["head_subsets.parquet"]))
+    return pd.DataFrame(rows, columns=list(required("head_subsets.parquet")))
 
 
 def _subsets(heads):
@@ -64,4 +64,4 @@ def attention_offsets(config, blocks=7, heads=5, side=4):
             mass = (1 - local) * uniform + local * ((row == 0) & (column == 0))
             part = {"block": block, "head": head, "row": row, "column": column, "mass": mass}
             parts.append(pd.DataFrame(part).assign(**network._asdict()))
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS["attention_offsets.parquet"])]
+    return pd.concat(parts, ignore_index=True)[list(required("attention_offsets.parquet"))]

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 BLOCKS = [7, 13, 19, 25]
@@ -19,7 +19,7 @@ def similarity_indices(config):
                 for j, b in enumerate(BLOCKS):
                     value = 1 - 0.1 * abs(i - j) - 0.02 * place * (i != j)
                     rows.append((*n, a, *n, b, index, value, 0.1 * place))
-    return pd.DataFrame(rows, columns=COLUMNS["similarity_indices.parquet"])
+    return pd.DataFrame(rows, columns=required("similarity_indices.parquet"))
 
 
 def layer_diagnostics(config):
@@ -31,4 +31,4 @@ def layer_diagnostics(config):
             kind = "residual" if layer in BLOCKS else "attn"
             numbers = (0.5 + 0.01 * layer, 9.0 + layer, 30.0 * (layer + 1), 4.0, 17)
             rows.append((*n, layer, f"layer{layer}", kind, layer // 6, layer / 29, *numbers))
-    return pd.DataFrame(rows, columns=COLUMNS["diagnostics.csv"])
+    return pd.DataFrame(rows, columns=required("diagnostics.csv"))

@@ -6,7 +6,7 @@ import pandas as pd
 from sightlines.core.seeds import generator
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import settings
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.stats.jackknife import ALL
 from sightlines.stats.localisation_scores import interior, ranks, z_scores
 
@@ -24,7 +24,7 @@ def localisation_tables(config, grid=(5, 5), blocks=4):
             keys = dict(zip(Network._fields, network, strict=True))
             parts[name].append(table.assign(**keys))
     return {
-        f"{name}.parquet": pd.concat(own, ignore_index=True)[list(COLUMNS[f"{name}.parquet"])]
+        f"{name}.parquet": pd.concat(own, ignore_index=True)[list(required(f"{name}.parquet"))]
         for name, own in parts.items()
     }
 

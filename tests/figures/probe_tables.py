@@ -6,7 +6,7 @@ import pandas as pd
 from sightlines.core.seeds import generator
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import settings
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 
 SIDE = 3
 CHANCE = 0.1
@@ -64,7 +64,7 @@ def probes(config, datasets=("",), shots=(0, 10)):
                             key = (dataset, layer, name, depth, pool, count, draw, 1.0)
                             images = (10 * count or 1000, 500)
                             rows.append((*network, *key, value, value, *images, CHANCE))
-    return pd.DataFrame(rows, columns=COLUMNS["probes.parquet"])
+    return pd.DataFrame(rows, columns=required("probes.parquet"))
 
 
 def token_probes(config, shots=(0, 10)):
@@ -86,7 +86,7 @@ def token_probes(config, shots=(0, 10)):
                         value = 0.9 if token < 0 else value + _lift(name)
                         key = (name, depth, token, row, column, count, draw)
                         rows.append((*network, *key, value, 10 * count or 400, 500, CHANCE))
-    return pd.DataFrame(rows, columns=COLUMNS["token_probes.parquet"])
+    return pd.DataFrame(rows, columns=required("token_probes.parquet"))
 
 
 def tables(config, datasets=("",)):

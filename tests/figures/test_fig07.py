@@ -28,6 +28,12 @@ def tables():
     return tables_of(CONFIG)
 
 
+@pytest.fixture(scope="module")
+def drawn(tables):
+    """Each figure of all tables, by module."""
+    return {module: module.draw(tables, CONFIG) for module in FIGURES}
+
+
 def panel(figure, title):
     (found,) = [a for a in figure.axes if a.get_title() == title]
     return found
@@ -50,8 +56,8 @@ def test_explains_itself(module):
     assert all(sentence.endswith((".", "?")) for sentence in module.EXPLAINS)
 
 
-def test_first_tokens_are_the_mlps_with_blocks_upwards(tables):
-    figure = fig07_skip_ratios.draw(tables, CONFIG)
+def test_first_tokens_are_the_mlps_with_blocks_upwards(tables, drawn):
+    figure = drawn[fig07_skip_ratios]
     image = panel(figure, "MLP, first tokens").images[0]
     tokens = tables["skip_tokens.parquet"].query(
         "model == 'vit_small' and fraction == 'f100' and seed == 's0' and branch == 'mlp'"
@@ -62,8 +68,8 @@ def test_first_tokens_are_the_mlps_with_blocks_upwards(tables):
     assert panel(figure, "MLP, first tokens").get_xlabel() == "token index (0: CLS)"
 
 
-def test_lines_are_the_tables_rows_of_all_images(tables):
-    axes = panel(fig07_skip_ratios.draw(tables, CONFIG), "trained")
+def test_lines_are_the_tables_rows_of_all_images(tables, drawn):
+    axes = panel(drawn[fig07_skip_ratios], "trained")
     rows = tables["skip_ratios.parquet"].query(
         "fraction == 'f100' and seed == 's0' and left_out == -1"
     )
@@ -77,8 +83,8 @@ def test_lines_are_the_tables_rows_of_all_images(tables):
     assert axes.get_yscale() == "log"
 
 
-def test_the_untrained_resnet_is_said_to_have_no_ratio(tables):
-    figure = fig07_skip_ratios.draw(tables, CONFIG)
+def test_the_untrained_resnet_is_said_to_have_no_ratio(drawn):
+    figure = drawn[fig07_skip_ratios]
     assert "branch is 0" in panel(figure, "untrained").get_xlabel()
     assert "branch is 0" not in panel(figure, "trained").get_xlabel()
 
@@ -98,8 +104,8 @@ def test_two_convolutional_networks_are_told_apart_by_look_and_by_name():
         assert set(looks) <= set(drawn)
 
 
-def test_cosines_of_the_trained_network_stand_above_the_untrained(tables):
-    figure = figE2_skip_cosine.draw(tables, CONFIG)
+def test_cosines_of_the_trained_network_stand_above_the_untrained(tables, drawn):
+    figure = drawn[figE2_skip_cosine]
     above, below = figure.axes[0], figure.axes[2]
     assert above.get_ylabel().startswith("trained") and below.get_ylabel().startswith("untrained")
     rows = tables["skip_ratios.parquet"].query(
@@ -111,8 +117,8 @@ def test_cosines_of_the_trained_network_stand_above_the_untrained(tables):
     assert_rounded(solid[0].get_ydata(), rows.cosine, **DRAWN)
 
 
-def test_all_tokens_keep_their_value_and_the_class_token_stands_apart(tables):
-    figure = figE1_skip_tokens.draw(tables, CONFIG)
+def test_all_tokens_keep_their_value_and_the_class_token_stands_apart(tables, drawn):
+    figure = drawn[figE1_skip_tokens]
     patches, cls = figure.axes[2].images
     network = Network("vit_small", "f100", "s0")
     matrix = skip_panels.token_matrix(tables["skip_tokens.parquet"], network, "mlp")
@@ -133,9 +139,8 @@ def test_without_an_untrained_network_panels_say_so(module):
 
 
 @pytest.mark.parametrize("module", FIGURES)
-def test_without_a_class_token_nothing_is_named_cls(module):
-    found = tables_of(CONFIG)
-    ratios, tokens = found["skip_ratios.parquet"], found["skip_tokens.parquet"]
+def test_without_a_class_token_nothing_is_named_cls(module, tables):
+    ratios, tokens = tables["skip_ratios.parquet"], tables["skip_tokens.parquet"]
     found = {
         "skip_ratios.parquet": ratios[ratios.tokens == "spatial"],
         "skip_tokens.parquet": tokens[tokens.token > 0].assign(token=lambda t: t.token - 1),

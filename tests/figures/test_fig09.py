@@ -8,7 +8,6 @@ from sightlines.figures import (
     fig09_localisation,
     fig10_localisation_gap,
     figD_localisation_layers,
-    style,
 )
 from sightlines.figures.localisation_selecting import shown_tokens
 from sightlines.plan import registry
@@ -27,7 +26,6 @@ CONFIG["architectures"] = {
     "vit_large": {"family": "vit", "width": 64, "pool": "cls", "skipless_block": -1},
     "resnet_thin": {"family": "resnet"},
 }
-SMALL = synthetic.config(vits=("vit_gap",), resnets=(), fractions=("f000", "f100"))
 ALONE = synthetic.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
 MODULES = {
     "fig09_localisation": fig09_localisation,
@@ -41,6 +39,12 @@ def tables():
     return localisation_tables(CONFIG)
 
 
+@pytest.fixture(scope="module")
+def drawn(tables):
+    """Figure 9 of all tables."""
+    return fig09_localisation.draw(tables, CONFIG)
+
+
 def panels_of(figure):
     return [a for a in figure.axes if a.images]
 
@@ -51,19 +55,6 @@ def test_what_is_declared(name):
     assert "Look for:" in declared["CAPTION"] and len(declared["EXPLAINS"]) == 3
     assert all(sentence.endswith((".", "?")) for sentence in declared["EXPLAINS"])
     assert isinstance(declared["DIFFERS"], str) and set(declared["NEEDS"]) <= {"trained", "gap"}
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_two_renders_are_equal_and_tables_are_left_as_they_were(name, tmp_path):
-    tables = localisation_tables(SMALL)
-    before = {key: table.copy() for key, table in tables.items()}
-    for turn in "ab":
-        figure = MODULES[name].draw(tables, SMALL)
-        style.save(figure, tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
-    for ending in ("svg", "png"):
-        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
-    assert all(tables[key].equals(table) for key, table in before.items())
-    assert figure.get_figwidth() <= style.WIDTH_IN + 0.01
 
 
 def test_which_models_are_shown():
@@ -84,9 +75,8 @@ def test_mixers_are_left_to_the_appendix():
     assert "vit_large" in plain_models(mixed)
 
 
-def test_panels_show_the_tables_maps_with_rows_upwards_and_the_own_patch_outlined(tables):
-    figure = fig09_localisation.draw(tables, CONFIG)
-    shown = panels_of(figure)
+def test_panels_show_the_tables_maps_with_rows_upwards_and_the_own_patch_outlined(tables, drawn):
+    shown = panels_of(drawn)
     assert len(shown) == 2 * 3 * 4 + 4
     third = shown[2]
     table = tables["localisation_maps.parquet"].query(
@@ -104,17 +94,16 @@ def test_panels_show_the_tables_maps_with_rows_upwards_and_the_own_patch_outline
     assert third.get_title() == f"token (3, 1)\nz {z:.1f}, rank {rank:.0f}"
 
 
-def test_panels_of_a_network_share_their_colours_and_start_at_0(tables):
-    shown = panels_of(fig09_localisation.draw(tables, CONFIG))
+def test_panels_of_a_network_share_their_colours_and_start_at_0(drawn):
+    shown = panels_of(drawn)
     limits = {a.images[0].get_clim() for a in shown[:4]}
     assert len(limits) == 1
     largest = max(a.images[0].get_array().max() for a in shown[:4])
     assert limits.pop() == (0.0, rounded(largest, **DRAWN))
 
 
-def test_the_last_row_is_the_pixels(tables):
-    figure = fig09_localisation.draw(tables, CONFIG)
-    pixels = next(a for a in panels_of(figure) if a.get_ylabel().startswith("own"))
+def test_the_last_row_is_the_pixels(tables, drawn):
+    pixels = next(a for a in panels_of(drawn) if a.get_ylabel().startswith("own"))
     table = tables["localisation_maps.parquet"].query("model == 'vit_small' and token == 0")
     expected = table["baseline"].to_numpy()[:25].reshape(5, 5)
     assert (pixels.images[0].get_array() == expected).all() and expected[0, 0] == 1
@@ -151,14 +140,14 @@ def test_small_grids_and_one_block(grid):
         assert isinstance(module.draw(tables, ALONE), Figure)
 
 
-def test_undefined_patches_are_grey_and_explained(tables):
+def test_undefined_patches_are_grey_and_explained(tables, drawn):
     holes = {key: table.copy() for key, table in tables.items()}
     maps = holes["localisation_maps.parquet"]
     maps.loc[maps["patch"] == 7, "cka"] = np.nan
     figure = fig09_localisation.draw(holes, CONFIG)
     assert panels_of(figure)[0].images[0].get_array().mask[1, 2]
     assert any("does not vary" in t.get_text() for x in figure.legends for t in x.get_texts())
-    assert not fig09_localisation.draw(tables, CONFIG).legends
+    assert not drawn.legends
 
 
 def test_curves_are_the_scores_against_depth(tables):
@@ -183,6 +172,7 @@ def test_tables_without_the_networks_are_refused(tables):
             module.draw(empty, CONFIG)
 
 
+@pytest.mark.whole  # a hundred panels
 def test_scores_of_many_models_stand_inside_the_figure():
     vits = tuple(f"vit_{place}" for place in range(12))
     many = synthetic.config(vits, fractions=("f000", "f100"), seeds=("s0",))

@@ -28,6 +28,12 @@ def made():
     return tables(CONFIG, TASKS)
 
 
+@pytest.fixture(scope="module")
+def drawn(made):
+    """Each figure of all tables, by module."""
+    return {module: module.draw(made, CONFIG) for module in FIGURES}
+
+
 def panel(figure, title):
     """The panel whose title's first line is this one."""
     (found,) = [a for a in figure.axes if a.get_title().split("\n")[0] == title]
@@ -79,14 +85,14 @@ def test_drawing_leaves_the_tables_as_they_are_and_explains_itself(module, made)
     assert module.DIFFERS
 
 
-def test_a_line_is_the_mean_of_the_tokens_without_the_class_token(made):
-    figure = fig11_token_probes.draw(made, CONFIG)
+def test_a_line_is_the_mean_of_the_tokens_without_the_class_token(made, drawn):
+    figure = drawn[fig11_token_probes]
     look = style.model_look(list(CONFIG["families"]), "small")
     for axes, shots in ((panel(figure, "(a) a probe per token"), 0), (figure.axes[2], 10)):
         *expected, norm = mean_of_tokens(made["token_probes.parquet"], "small/f100/s0", shots)
-        drawn, end = line_with(axes, **look), norm_with(axes, **look)
-        assert_rounded(drawn.get_ydata(), expected, **DRAWN)
-        assert_rounded(drawn.get_xdata(), [0, 0.5, 1], **DRAWN)
+        line, end = line_with(axes, **look), norm_with(axes, **look)
+        assert_rounded(line.get_ydata(), expected, **DRAWN)
+        assert_rounded(line.get_xdata(), [0, 0.5, 1], **DRAWN)
         assert_rounded((*end.get_xdata(), *end.get_ydata()), (1, norm), **DRAWN)
         bands = axes.collections
         assert len(bands) == 3
@@ -94,30 +100,30 @@ def test_a_line_is_the_mean_of_the_tokens_without_the_class_token(made):
     assert figure.axes[2].get_ylabel().startswith("probe fitted to 10 a class")
 
 
-def test_pooled_curves_are_named_as_in_the_paper(made):
-    figure = fig11_token_probes.draw(made, CONFIG)
+def test_pooled_curves_are_named_as_in_the_paper(made, drawn):
+    figure = drawn[fig11_token_probes]
     axes = panel(figure, "(b) ViTs: pooled tokens")
     table = made["probes.parquet"]
     own = table[(table.dataset == "") & (table.shots == 0) & (table.fraction == "f100")]
     for (kind, pool), (name, colour, marker) in probe_panels.POOLING.items():
         model = {"cls": "small", "gap": "gap"}[kind]
         rows = own[(own.model == model) & (own.pool == pool) & (own.seed == "s0")]
-        drawn = line_with(axes, color=colour, marker=marker)
-        assert_rounded(drawn.get_ydata(), 100 * blocks(rows).accuracy, **DRAWN)
-        assert_rounded(drawn.get_xdata(), [0, 0.25, 0.5, 0.75, 1], **DRAWN)
+        line = line_with(axes, color=colour, marker=marker)
+        assert_rounded(line.get_ydata(), 100 * blocks(rows).accuracy, **DRAWN)
+        assert_rounded(line.get_xdata(), [0, 0.25, 0.5, 0.75, 1], **DRAWN)
         end = norm_with(axes, color=colour, marker=marker)
         assert_rounded(end.get_ydata(), 100 * rows[rows.name == "norm"].accuracy, **DRAWN)
         assert f"(b) {name}" in legend(figure)
 
 
-def test_panels_say_how_many_images_their_own_probes_are_fitted_to(made):
-    titles = [axes.get_title() for axes in fig11_token_probes.draw(made, CONFIG).axes]
+def test_panels_say_how_many_images_their_own_probes_are_fitted_to(drawn):
+    titles = [axes.get_title() for axes in drawn[fig11_token_probes].axes]
     assert titles == [
         "(a) a probe per token\n400 training images",
         "(b) ViTs: pooled tokens\n1,000 training images",
         *["100 training images"] * 2,
     ]
-    figure = figD4_token_probe_maps.draw(made, CONFIG)
+    figure = drawn[figD4_token_probe_maps]
     assert figure.get_supxlabel().endswith("each probe fitted to 400 training images")
 
 
@@ -163,16 +169,16 @@ def test_without_any_network_of_the_experiment_the_error_says_so(module, made):
         module.draw(empty, CONFIG)
 
 
-def test_less_data_is_drawn_with_all_data_and_chance(made):
-    figure = fig13_probes_by_depth.draw(made, CONFIG)
+def test_less_data_is_drawn_with_all_data_and_chance(made, drawn):
+    figure = drawn[fig13_probes_by_depth]
     axes = panel(figure, "(a) LARGE")
     table = made["probes.parquet"]
     own = table[(table.model == "large") & (table.pool == "mean") & (table.dataset == "")]
     own = own[(own.shots == 0) & (own.seed == "s0")]
     for fraction in ("f010", "f100"):
         rows = blocks(own[own.fraction == fraction])
-        drawn = line_with(axes, **style.fraction_look(fraction))
-        assert_rounded(drawn.get_ydata(), 100 * rows.accuracy, **DRAWN)
+        line = line_with(axes, **style.fraction_look(fraction))
+        assert_rounded(line.get_ydata(), 100 * rows.accuracy, **DRAWN)
     assert any(list(line.get_ydata()) == [10, 10] for line in axes.lines)
     assert "(a) 10 % of the images" in legend(figure)
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
@@ -190,15 +196,15 @@ def test_few_shots_are_the_mean_of_the_draws_with_their_range(made):
     assert (whole["low"] == whole["high"]).all()
 
 
-def test_models_have_other_seeds_thin_and_untrained_ones_dotted(made):
-    axes = panel(fig13_probes_by_depth.draw(made, CONFIG), "(b) models compared")
+def test_models_have_other_seeds_thin_and_untrained_ones_dotted(drawn):
+    axes = panel(drawn[fig13_probes_by_depth], "(b) models compared")
     thin = [line for line in axes.lines if line.get_linewidth() == 0.6]
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert len(thin) == len(dotted) == 4
 
 
-def test_every_map_has_its_own_scale_and_prints_it(made):
-    figure = figD4_token_probe_maps.draw(made, CONFIG)
+def test_every_map_has_its_own_scale_and_prints_it(made, drawn):
+    figure = drawn[figD4_token_probe_maps]
     table = made["token_probes.parquet"]
     own = table[(table.model == "gap") & (table.fraction == "f100") & (table.shots == 0)]
     rows = own[own.name == "block04.out"].sort_values("token")
@@ -210,8 +216,8 @@ def test_every_map_has_its_own_scale_and_prints_it(made):
     assert sum(a.get_title().startswith("untrained\nblock04") for a in figure.axes) == 3
 
 
-def test_other_datasets_are_rows_below_the_own(made):
-    figure = figF_probes_other_datasets.draw(made, CONFIG)
+def test_other_datasets_are_rows_below_the_own(made, drawn):
+    figure = drawn[figF_probes_other_datasets]
     names = [a.get_ylabel().split("\n")[0] for a in figure.axes[::3]]
     assert names == ["own images", "flowers"]
     look = style.model_look(list(CONFIG["families"]), "large")

@@ -21,7 +21,8 @@ from sightlines.figures import (
 )
 from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
-from sightlines.results.tables import COLUMNS
+from sightlines.plan.table_schemas import schemas
+from sightlines.results.tables import required
 from tests.figures import tables as synthetic
 from tests.figures import verdict_tables
 from tests.figures.tables import DRAWN
@@ -32,21 +33,30 @@ WHOLE = synthetic.whole()
 SMALL = synthetic.config(vits=("vit_small",), fractions=("f000", "f003", "f100"), seeds=("s0",))
 ALONE = synthetic.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
 NAMES = registry.members("figures")
-RENDERED_ELSEWHERE = {
-    *("diagnostics", "fig03_attention_distance", "fig03_attention_offsets"),
-    *("fig04_attention_distance_less_data", "fig05_head_subsets", "fig06_receptive_field_curves"),
-    *("fig06_receptive_fields", "fig07_skip_ratios", "fig08_skipless", "fig09_localisation"),
-    *("fig10_localisation_gap", "fig11_token_probes", "fig13_probes_by_depth", "figA_estimator"),
-    *("figD4_token_probe_maps", "figD_localisation_layers", "figE1_skip_tokens"),
-    *("figE2_skip_cosine", "figF_probes_other_datasets", "figG2_across_sizes", "figH_mixer"),
-    "second_opinions",
-}
-"""Their own tests render them twice."""
+TABLES = {name for name in schemas() if required(name)}
+TWO = synthetic.config(vits=("vit_small",), resnets=(), fractions=("f000", "f100"), seeds=("s0",))
+RENDERED = (TWO, SMALL, WHOLE)
+"""Each figure is rendered of the first experiment that has the networks that it needs."""
+QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
+"""Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""
+
+
+LOOKED_AT = (
+    accuracy_by_fraction,
+    fig01_cka_within,
+    fig02_cka_across,
+    fig03_attention_distance,
+    fig04_attention_distance_less_data,
+    fig12_data_fractions,
+    training_curves,
+)
 
 
 @pytest.fixture(scope="module")
 def tables():
-    return synthetic.all_tables(CONFIG, degenerate=("vit_small", 7))
+    """Those of the figures that are looked at more closely here."""
+    names = {name for module in LOOKED_AT for name in module.READS}
+    return synthetic.all_tables(CONFIG, degenerate=("vit_small", 7), names=names)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +77,7 @@ def test_every_figure_declares_what_the_report_and_the_planner_need(name):
     declared = registry.declarations("figures", name)
     assert {"TITLE", "PAPER", "CAPTION", "READS", "NEEDS", "EXPLAINS", "DIFFERS"} <= declared.keys()
     assert "Look for:" in declared["CAPTION"]
-    assert all(read in COLUMNS for read in declared["READS"])
+    assert all(required(read) for read in declared["READS"])
     assert sentences(declared["EXPLAINS"]) == 3
 
 
@@ -84,18 +94,21 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims |= {"localisation_margins.parquet", "finetuning_indices.parquet"}
     of_claims |= {"branch_indices.parquet", "head_subset_indices.parquet"}
     not_drawn = {"history.csv", "class_scores.csv", "confusion.parquet", "calibration.csv"}
-    assert set(every_table) == set(COLUMNS) - of_claims - not_drawn
+    assert set(every_table) == TABLES - of_claims - not_drawn
     for name, table in every_table.items():
-        assert set(COLUMNS[name]) <= set(table.columns), name
+        assert set(required(name)) <= set(table.columns), name
         assert len(table) or name == "cka_degenerate.csv", name
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - RENDERED_ELSEWHERE))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.whole) for n in NAMES]
+)
 def test_two_renders_are_equal_byte_for_byte(name, tmp_path):
+    config = next(c for c in RENDERED if not unmet_needs("figures", name, as_planned(c)))
     module = registry.load("figures", name)
-    reads = tables_of(SMALL, module)
+    reads = tables_of(config, module)
     for turn in "ab":
-        style.save(module.draw(reads, SMALL), tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
+        style.save(module.draw(reads, config), tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
     for ending in ("svg", "png"):
         first = (tmp_path / f"a.{ending}").read_bytes()
         assert first == (tmp_path / f"b.{ending}").read_bytes()
@@ -222,7 +235,7 @@ def test_within_works_for_one_model_without_untrained_control():
 def test_within_wraps_many_models_at_the_papers_width():
     names = [f"vit_{i}" for i in range(7)]
     many = synthetic.config(vits=names, resnets=(), fractions=("f000", "f100"), seeds=("s0",))
-    figure = fig01_cka_within.draw(synthetic.all_tables(many), many)
+    figure = fig01_cka_within.draw(tables_of(many, fig01_cka_within), many)
     assert sum(bool(a.images) for a in figure.axes) == 21
     assert figure.get_figwidth() <= style.WIDTH_IN + 0.01
 

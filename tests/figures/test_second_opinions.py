@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sightlines.core.errors import ResultError
@@ -34,18 +33,6 @@ def test_they_declare_what_the_report_needs(module):
     assert declared["PAPER"] == "" and "Look for:" in declared["CAPTION"]
     assert declared["NEEDS"] == ("trained",) and declared["DIFFERS"]
     assert declared["EXPLAINS"].count(". ") == 2 and declared["EXPLAINS"].endswith(".")
-
-
-@pytest.mark.parametrize("module", [second_opinions, diagnostics])
-def test_two_renders_are_equal_and_tables_unchanged(module, tables, tmp_path):
-    reads = {name: tables[name].copy() for name in module.READS}
-    for turn in "ab":
-        figure = module.draw(reads, SMALL)
-        assert isinstance(figure, Figure) and figure.get_figwidth() <= style.WIDTH_IN + 0.01
-        style.save(figure, tmp_path / f"{turn}.svg", tmp_path / f"{turn}.png")
-    for ending in ("svg", "png"):
-        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
-    assert all(reads[name].equals(tables[name]) for name in module.READS)
 
 
 def test_maps_hold_the_tables_values_and_leave_skipless_models_out(tables):

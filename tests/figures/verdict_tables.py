@@ -4,7 +4,7 @@ import pandas as pd
 
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import settings
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 
 TASKS = {"near": "in", "far": "out"}
 GROUPS = 8
@@ -28,7 +28,7 @@ def finetuning(config, blocks=5, tasks=None):
                     depth = block / (blocks - 1)
                     value = 1 - (0.1 + 0.3 * place) * depth + 0.004 * (left_out + 1) * depth
                     rows.append((*network, task, domain, block, depth, value, left_out))
-    return pd.DataFrame(rows, columns=COLUMNS["finetuning.parquet"])
+    return pd.DataFrame(rows, columns=required("finetuning.parquet"))
 
 
 def tuned_accuracy(config, tasks=None):
@@ -37,7 +37,7 @@ def tuned_accuracy(config, tasks=None):
         for place, (task, domain) in enumerate((tasks or TASKS).items())
         for network in tuned_networks(config)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["tuned_accuracy.csv"])
+    return pd.DataFrame(rows, columns=required("tuned_accuracy.csv"))
 
 
 def attention_replicates(distances):
@@ -57,7 +57,7 @@ def estimator(config):
             network = Network.parse(slug)
             rows += [(*network, "batch_size", f"{n} images", 0.3 / n, -1) for n in (128, 64)]
             rows += [(*network, "image_source", "near", 0.97, -1)]
-    return pd.DataFrame(rows, columns=COLUMNS["estimator.csv"])
+    return pd.DataFrame(rows, columns=required("estimator.csv"))
 
 
 def claims(drawn="fig01_cka_within"):
@@ -111,4 +111,4 @@ def claim_cases():
             None,
         ),
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["claim_cases.csv"])
+    return pd.DataFrame(rows, columns=required("claim_cases.csv"))

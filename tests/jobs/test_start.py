@@ -1,6 +1,7 @@
 """Jobs in the warm process are what they would be in a process of their own."""
 
 import ast
+import contextlib
 import json
 import os
 import signal
@@ -34,36 +35,50 @@ if what == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 if what == "wait":
     def leave(*_):
-        pathlib.Path("cleaned").touch()
+        pathlib.Path(sys.argv[2], "cleaned").touch()
         sys.exit(3)
     signal.signal(signal.SIGTERM, leave)
-    pathlib.Path("began").write_text(str(os.getpid()))
+    pathlib.Path(sys.argv[2], "began").write_text(str(os.getpid()))
     time.sleep(60)
 """
 
 
-@pytest.fixture
-def run_of(tmp_path):
+@contextlib.contextmanager
+def snakemake_in(folder):
     """A folder with a job's module, and the environment of a Snakemake that is alive."""
-    (tmp_path / "job.py").write_text(JOB)
+    (folder / "job.py").write_text(JOB)
     main = subprocess.Popen(["sleep", "600"])
-    env = {**os.environ, "PYTHONPATH": str(tmp_path), "OWN": "mine", "SIGHTLINES_WARM": "1"}
+    env = {**os.environ, "PYTHONPATH": str(folder), "OWN": "mine", "SIGHTLINES_WARM": "1"}
     env[liveness.PARENT] = f"{liveness.me().rpartition(':')[0]}:{main.pid}"
 
     def start(*arguments, wait=True, **more):
-        command = [sys.executable, "-m", "sightlines.jobs.start", "job", *arguments]
+        command = [sys.executable, "-m", "sightlines.jobs.start", "job", *map(str, arguments)]
         pipe = subprocess.PIPE if wait else subprocess.DEVNULL
         job = subprocess.Popen(
-            command, cwd=tmp_path, env=env | more, stdout=pipe, stderr=pipe, text=True
+            command, cwd=folder, env=env | more, stdout=pipe, stderr=pipe, text=True
         )
         if not wait:
             return job
         said, errors = job.communicate(timeout=120)
         return job.returncode, said, errors
 
-    yield start, main, tmp_path
+    yield start, main, folder
     main.kill()
     main.wait()
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    """One Snakemake for all tests that leave it alive and start jobs in its environment alone."""
+    with snakemake_in(tmp_path_factory.mktemp("run")) as run:
+        yield run
+
+
+@pytest.fixture
+def own_run(tmp_path):
+    """A Snakemake of the test's own."""
+    with snakemake_in(tmp_path) as run:
+        yield run
 
 
 def facts(said):
@@ -96,10 +111,15 @@ LOADED = """
 import json, os, sys
 from sightlines.jobs import warm
 warm.load(warm.TABLES)
-warm.load(warm.libraries(sys.argv[1]))
-threads, loaded = len(os.listdir("/proc/self/task")), sorted(sys.modules)
-import torch
-print(json.dumps([threads, torch.cuda.is_initialized(), loaded]))
+for libraries in {*warm.LIBRARIES.values()}:
+    if os.fork() == 0:
+        warm.load(libraries)
+        threads, loaded = len(os.listdir("/proc/self/task")), sorted(sys.modules)
+        has_gpu = "torch" in loaded and sys.modules["torch"].cuda.is_initialized()
+        kinds = [kind for kind, own in warm.LIBRARIES.items() if own == libraries]
+        print(json.dumps([kinds, threads, has_gpu, loaded]), flush=True)
+        os._exit(0)
+    os.wait()
 """
 LOADED_LATER = {  # and torch, by which networks are shown a dataset that a job before prepared
     "huggingface_hub": "a download of weights",
@@ -137,20 +157,31 @@ def imported_from_outside(kind):
     return found
 
 
-@pytest.mark.parametrize("runner", LIBRARIES)
-def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(runner):
-    kind = CODE.get(runner, runner)
-    command = [sys.executable, "-c", LOADED, runner]
+@pytest.fixture(scope="module")
+def loaded_for():
+    """Runner -> threads, whether a GPU is open, and modules, when its libraries are loaded.
+
+    Each list of libraries is loaded in a fork that has had only what every kind of job uses.
+    """
+    command = [sys.executable, "-c", LOADED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    threads, has_gpu, loaded = json.loads(done.stdout)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {kind: found for kinds, *found in lines for kind in kinds}
+
+
+@pytest.mark.whole  # all libraries, in a process of their own
+@pytest.mark.parametrize("runner", LIBRARIES)
+def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(runner, loaded_for):
+    kind = CODE.get(runner, runner)
+    threads, has_gpu, loaded = loaded_for[runner]
     assert (threads, has_gpu) == (1, False)
     later = {*LOADED_LATER, "torch"} if kind == "sightlines.datasets" else {*LOADED_LATER}
     asked = {n for n in imported_from_outside(kind) if n.split(".")[0] not in later}
     assert "numpy" in asked and asked <= {*loaded}
 
 
-def test_another_environment_has_another_process(run_of):
-    start, _, _ = run_of
+def test_another_environment_has_another_process(own_run):
+    start, _, _ = own_run
     one, two = facts(start("do")[1]), facts(start("do", OWN="yours")[1])
     assert two["own"] == "yours" and one["parent"] != two["parent"]
 
@@ -164,26 +195,24 @@ def test_the_end_of_a_job_is_told(run_of, what, status, error):
     assert got == status and error in errors
 
 
-def test_a_signal_reaches_the_job_and_its_clean_up_is_waited_for(run_of):
-    start, _, folder = run_of
-    job = start("wait", wait=False)
-    wait_for((folder / "began").exists)
+def test_a_signal_reaches_the_job_and_its_clean_up_is_waited_for(run_of, tmp_path):
+    job = run_of[0]("wait", tmp_path, wait=False)
+    wait_for((tmp_path / "began").exists)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(30) == 3 and (folder / "cleaned").exists()
+    assert job.wait(30) == 3 and (tmp_path / "cleaned").exists()
 
 
-def test_the_job_of_a_killed_caller_ends(run_of):
-    start, _, folder = run_of
-    job = start("wait", wait=False)
-    wait_for(lambda: (folder / "began").exists() and (folder / "began").read_text())
+def test_the_job_of_a_killed_caller_ends(run_of, tmp_path):
+    job = run_of[0]("wait", tmp_path, wait=False)
+    wait_for(lambda: (tmp_path / "began").exists() and (tmp_path / "began").read_text())
     job.kill()
     job.wait()
-    wait_for((folder / "cleaned").exists)
+    wait_for((tmp_path / "cleaned").exists)
 
 
-def test_all_ends_with_the_snakemake_and_nothing_is_left(run_of):
-    start, main, folder = run_of
-    job = start("wait", wait=False)
+def test_all_ends_with_the_snakemake_and_nothing_is_left(own_run):
+    start, main, folder = own_run
+    job = start("wait", folder, wait=False)
     wait_for((folder / "began").exists)
     main.kill()
     main.wait()
@@ -192,8 +221,8 @@ def test_all_ends_with_the_snakemake_and_nothing_is_left(run_of):
     wait_for(lambda: not list((folder / FOLDER).glob("warm-*")))
 
 
-def test_where_no_socket_can_be_made_the_job_runs_the_plain_way(run_of):
-    start, _, folder = run_of
+def test_where_no_socket_can_be_made_the_job_runs_the_plain_way(own_run):
+    start, _, folder = own_run
     (folder / ".cache").touch()  # no folder can be made below it
     status, said, _ = start("status")
     assert status == 7 and not facts(said)["pandas"]

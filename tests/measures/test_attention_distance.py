@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from tests.measures.making_dumps import write_attention
 from tests.measures.running import run_measure
 from tests.rounding import rounded
@@ -28,7 +28,7 @@ def test_means_and_spread_over_all_images_of_unequal_minibatches(tmp_path):
     values = statistics(1, [7, 3, 5])
     write_attention(tmp_path / "a", values, uniform_px=11.0)
     table = run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])
-    assert list(table.columns) == list(COLUMNS["attention_distance.csv"])
+    assert list(table.columns) == list(required("attention_distance.csv"))
     assert len(table) == 6
     row = table[(table.block == 1) & (table["head"] == 2)].iloc[0]
     together = {n: np.concatenate(v).astype(np.float64)[:, 1, 2] for n, v in values.items()}
@@ -65,7 +65,7 @@ def test_queries_without_a_renormalised_distance_are_left_out_of_its_mean(tmp_pa
 
 
 def test_networks_without_attention_leave_a_table_with_a_header(tmp_path):
-    assert list(run_main(tmp_path, [], []).columns) == list(COLUMNS["attention_distance.csv"])
+    assert list(run_main(tmp_path, [], []).columns) == list(required("attention_distance.csv"))
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):

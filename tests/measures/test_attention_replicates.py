@@ -3,7 +3,7 @@ import pytest
 
 from sightlines.core.files import TensorReader, write_tensors
 from sightlines.measures import attention_distance
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from tests.measures.making_dumps import write_attention
 from tests.measures.running import run_measure
 from tests.rounding import assert_rounded
@@ -32,7 +32,7 @@ def run_main(tmp_path, paths, networks):
 def test_replicates_are_means_over_all_images_but_one_group(tmp_path):
     distances, _ = write_dump(tmp_path / "a", 1, [7, 3, 5])
     table, _ = run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])
-    assert list(table.columns) == list(COLUMNS["attention_replicates.parquet"])
+    assert list(table.columns) == list(required("attention_replicates.parquet"))
     assert len(table) == 4 * 2 * 3
     for left_out in (-1, 0, 1, 2):
         kept = [x for b, x in enumerate(distances) if b != left_out]
@@ -60,7 +60,7 @@ def test_one_group_leaves_nothing_when_left_out(tmp_path):
 def test_offsets_are_key_less_query_in_patches(tmp_path):
     _, mass = write_dump(tmp_path / "a", 4, [3])
     _, table = run_main(tmp_path, [tmp_path / "a"], ["vit/f100/s0"])
-    assert list(table.columns) == list(COLUMNS["attention_offsets.parquet"])
+    assert list(table.columns) == list(required("attention_offsets.parquet"))
     assert (table.row.min(), table.row.max()) == (-1, 1)
     assert (table.column.min(), table.column.max()) == (-2, 2)
     own = table[(table.block == 1) & (table["head"] == 2)]
@@ -72,7 +72,7 @@ def test_offsets_are_key_less_query_in_patches(tmp_path):
 
 def test_no_attention_leaves_headers(tmp_path):
     for table, name in zip(run_main(tmp_path, [], []), TABLES, strict=True):
-        assert len(table) == 0 and list(table.columns) == list(COLUMNS[f"{name}.parquet"])
+        assert len(table) == 0 and list(table.columns) == list(required(f"{name}.parquet"))
 
 
 def test_dumps_of_other_networks_are_refused(tmp_path):

@@ -5,7 +5,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.reading import GramDump
 from sightlines.measures import diagnostics
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.run import measure
 from tests.measures.making_dumps import layer_rows, pack_features, write_gram
 from tests.measures.running import measure_job
@@ -174,7 +174,7 @@ def test_the_table_has_every_layer_of_every_network(tmp_path, minibatches):
     measure.main(job)
     assert (tmp_path / "diagnostics.csv").read_bytes() == first
     table = read_table(tmp_path / "diagnostics.csv")
-    assert tuple(table.columns) == COLUMNS["diagnostics.csv"]
+    assert tuple(table.columns) == required("diagnostics.csv")
     assert table["model"].tolist() == ["vit"] * 2 + ["resnet"] * 2
     assert table["name"].tolist() == [row["name"] for row in layer_rows(2)] * 2
 

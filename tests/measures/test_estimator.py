@@ -10,7 +10,7 @@ from sightlines.core.files import write_tensors
 from sightlines.dumps.reading import GramDump
 from sightlines.measures import estimator
 from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from tests.measures.making_dumps import STORED, pack_features, random_minibatches, write_gram
 from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song
@@ -106,7 +106,7 @@ def run_main(folder, own, others=(), whole=True):
 
 def test_smaller_minibatches_give_the_largest_change_of_any_pair(data, tmp_path):
     table = run_main(tmp_path, {"vit/f100/s0": data})
-    assert list(table.columns) == list(COLUMNS["estimator.csv"])
+    assert list(table.columns) == list(required("estimator.csv"))
     assert table["check"].tolist() == ["batch_size"] * 2
     assert table["source"].tolist() == ["16 images", "8 images"]
     whole = by_loops(data)
@@ -119,7 +119,7 @@ def test_parts_that_are_too_small_are_left_out(tmp_path):
     table = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [16] * 4, WIDTHS)})
     assert table["source"].tolist() == ["8 images"]
     none = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [8] * 4, WIDTHS)})
-    assert none.empty and list(none.columns) == list(COLUMNS["estimator.csv"])
+    assert none.empty and list(none.columns) == list(required("estimator.csv"))
 
 
 def test_replicates_leave_out_one_minibatch(data, tmp_path):

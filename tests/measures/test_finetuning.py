@@ -9,7 +9,7 @@ from sightlines.core.files import write_tensors
 from sightlines.dumps.reading import GramDump
 from sightlines.measures import finetuning
 from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.run.measure import PIXELS, _network, _task
 from sightlines.stats.jackknife import group_of, standard_error
 from tests.measures.making_dumps import STORED, layer_rows, random_minibatches, write_gram
@@ -53,7 +53,7 @@ def values(table):
 def test_every_block_and_replicate_agrees_with_the_twin(data, dumps):
     table = finetuning.compare(*dumps, "near", "in")
     before, after = (residual(d) for d in data)
-    assert list(table.columns) == list(COLUMNS["finetuning.parquet"])
+    assert list(table.columns) == list(required("finetuning.parquet"))
     assert set(table.left_out) == set(range(-1, 9)) and len(table) == 3 * 10
     for row in table.itertuples():
         kept = [i for i in range(9) if i != row.left_out]
@@ -190,7 +190,7 @@ def test_the_command_pairs_every_tuned_network_with_its_own_start(data, tmp_path
     assert means["near", "resnet"] == rounded(1, terms=17 * 17)
     assert means["near", "vit"] < 0.9
     assert dict(zip(whole.task, whole.domain, strict=True)) == {"near": "in", "far": "out"}
-    assert list(scores.columns) == list(COLUMNS["tuned_accuracy.csv"])
+    assert list(scores.columns) == list(required("tuned_accuracy.csv"))
     assert scores[["model", "task", "accuracy"]].to_numpy().tolist() == [
         ["vit", "near", 0.4],
         ["resnet", "near", 0.4],
@@ -208,9 +208,9 @@ def test_the_command_pairs_every_tuned_network_with_its_own_start(data, tmp_path
 
 def test_without_tuned_networks_all_tables_are_empty_but_whole(data, tmp_path):
     table, indices, scores = run_main(tmp_path, {"vit/f100/s0": data[0]}, [])
-    assert list(indices.columns) == list(COLUMNS["finetuning_indices.parquet"]) and indices.empty
-    assert list(table.columns) == list(COLUMNS["finetuning.parquet"]) and table.empty
-    assert list(scores.columns) == list(COLUMNS["tuned_accuracy.csv"]) and scores.empty
+    assert list(indices.columns) == list(required("finetuning_indices.parquet")) and indices.empty
+    assert list(table.columns) == list(required("finetuning.parquet")) and table.empty
+    assert list(scores.columns) == list(required("tuned_accuracy.csv")) and scores.empty
 
 
 def test_predictions_of_another_network_are_refused(data, tmp_path):

@@ -11,7 +11,7 @@ from sightlines.dumps.heads_reading import HeadsDump
 from sightlines.dumps.reading import AttentionDump
 from sightlines.measures import head_subsets
 from sightlines.plan.networks import Network
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.stats.jackknife import standard_error
 from tests.measures.making_dumps import (
     STORED,
@@ -337,7 +337,7 @@ def test_main_pairs_trained_and_untrained_vits_with_the_trained_resnet(tmp_path)
     dumped = {"heads": slugs, "attention": slugs, "gram": ["/".join(o) for o in others]}
     families = {"vit": "vit", "resnet": "resnet"}
     table = run_main(tmp_path, inputs, dumped, families)
-    assert list(table.columns) == list(COLUMNS["head_subsets.parquet"])
+    assert list(table.columns) == list(required("head_subsets.parquet"))
     pairs = table[["fraction", "other_model", "other_fraction"]].drop_duplicates()
     assert pairs.to_numpy().tolist() == [["f100", "resnet", "f100"], ["f000", "resnet", "f100"]]
     first, second = (table[table.fraction == f].cka.to_numpy() for f in ("f100", "f000"))
@@ -350,9 +350,9 @@ def test_nothing_to_compare_leaves_a_table_with_a_header(tmp_path):
     empty = {"heads": [], "attention": [], "gram": []}
     table = run_main(tmp_path, {}, empty, {})
     assert isinstance(table, pd.DataFrame) and len(table) == 0
-    assert list(table.columns) == list(COLUMNS["head_subsets.parquet"])
+    assert list(table.columns) == list(required("head_subsets.parquet"))
     other = read_table(tmp_path / "head_subset_indices.parquet")
-    assert list(other.columns) == list(COLUMNS["head_subset_indices.parquet"]) and other.empty
+    assert list(other.columns) == list(required("head_subset_indices.parquet")) and other.empty
 
 
 def test_too_few_images_and_unlike_dumps_are_refused(tmp_path):

@@ -7,7 +7,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import write_tensors
 from sightlines.dumps.localisation_reading import LocalisationDump
 from sightlines.measures import localisation
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.stats import localisation_scores as scores
 from tests.measures.running import run_measure
 from tests.reference.cka_song import cka_song, hsic_song
@@ -315,7 +315,7 @@ def test_tables_have_their_columns_and_two_runs_are_the_same_bytes(mixed, tmp_pa
     run_main(tmp_path, [dump.path], ["vit/f100/s0"])
     assert [(tmp_path / name).read_bytes() for name in localisation.TABLES] == first
     for name, table in tables.items():
-        assert list(table.columns) == list(COLUMNS[f"{name}.parquet"])
+        assert list(table.columns) == list(required(f"{name}.parquet"))
         assert set(table["model"]) == {"vit"}
     assert "minibatches" not in caplog.text
 

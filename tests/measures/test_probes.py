@@ -5,7 +5,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.measures import probes, probing, token_probes
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.stats.ridge import PENALTIES
 from tests.measures.running import run_measure
 from tests.rounding import assert_rounded, rounded
@@ -87,7 +87,7 @@ def test_the_table_is_that_of_slow_probes(tmp_path):
     table = run_main(
         probes, tmp_path, {"features": [write_features(tmp_path / "a", labels, tokens)]}
     )
-    assert list(table.columns) == list(COLUMNS["probes.parquet"])
+    assert list(table.columns) == list(required("probes.parquet"))
     assert len(table) == 2 * 4 * 3
     a, b = SIZES[0], SIZES[0] + SIZES[1]
     for row in table[table.shots == 0].itertuples():
@@ -128,7 +128,7 @@ def test_replicates_leave_out_one_group_of_test_images_after_another(tmp_path, m
     monkeypatch.undo()
     table = run_main(probes, tmp_path, {"features": [path]})
     found = replicates_of(tmp_path, "probe_replicates")
-    assert list(found.columns) == list(COLUMNS["probe_replicates.parquet"])
+    assert list(found.columns) == list(required("probe_replicates.parquet"))
     accuracy = found.query("pool == 'first'").accuracy.to_numpy()
     assert accuracy[0] == table.query("pool == 'first' and shots == 0").accuracy.item()
     groups = probing.groups_of(SIZES[2], 0, "")
@@ -141,7 +141,7 @@ def test_replicates_of_tokens_are_means_over_patches(tmp_path):
     path = write_token_features(tmp_path / "a", labels, [random_tokens(labels, 1)], 1)
     table = run_main(token_probes, tmp_path, {"token_features": [path]}, name="token_probes")
     found = replicates_of(tmp_path, "token_probe_replicates")
-    assert list(found.columns) == list(COLUMNS["token_probe_replicates.parquet"])
+    assert list(found.columns) == list(required("token_probe_replicates.parquet"))
     assert found.left_out.tolist() == list(range(-1, 20))
     patches = table[(table.shots == 0) & (table.token >= 0)]
     assert found.accuracy.iloc[0] == rounded(patches.accuracy.mean(), terms=len(patches))
@@ -220,7 +220,7 @@ def test_tables_have_their_columns_without_any_dump(tmp_path):
         table = run_main(module, tmp_path, {}, name=name)
         for written in module.TABLES:
             table = read_table(tmp_path / written)
-            assert list(table.columns) == list(COLUMNS[written]) and table.empty
+            assert list(table.columns) == list(required(written)) and table.empty
 
 
 @pytest.mark.parametrize("prefix", [0, 1])
@@ -229,7 +229,7 @@ def test_every_token_has_its_own_probe_and_place(tmp_path, prefix):
     tokens = [random_tokens(labels, prefix, seed) for seed in (2, 3)]
     path = write_token_features(tmp_path / "a", labels, tokens, prefix)
     table = run_main(token_probes, tmp_path, {"token_features": [path]}, name="token_probes")
-    assert list(table.columns) == list(COLUMNS["token_probes.parquet"])
+    assert list(table.columns) == list(required("token_probes.parquet"))
     images = {(row.shots, row.train_images, row.test_images) for row in table.itertuples()}
     assert images == {(0, 60, 90), (4, 12, 90)}
     whole = table[(table.shots == 0) & (table.name == "block01.out")]

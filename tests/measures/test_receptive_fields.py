@@ -11,7 +11,7 @@ from sightlines.measures.receptive_fields import (
     pool_map,
     square_share,
 )
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.stats.jackknife import standard_error
 from tests.measures.running import run_measure
 from tests.reference.receptive_field_loops import sizes
@@ -140,7 +140,7 @@ def test_the_table_has_all_images_and_all_without_each_group(tmp_path):
     means = random_maps(7, 2, 3, SIZE, SIZE) ** 3
     path = write_dump(tmp_path / "a", means, [2, 1, 4])
     table, maps = run_main(tmp_path, [path], ["vit/f100/s0"])
-    assert set(COLUMNS["receptive_fields.parquet"]) <= set(table.columns)
+    assert set(required("receptive_fields.parquet")) <= set(table.columns)
     assert table["left_out"].tolist() == [-1, 0, 1, 2] * 2
     means = means.astype(np.float32).astype(np.float64)
     for left_out, weights in ((-1, [2, 1, 4]), (0, [0, 1, 4]), (2, [2, 1, 0])):
@@ -149,7 +149,7 @@ def test_the_table_has_all_images_and_all_without_each_group(tmp_path):
         for name, value in expected.items():
             assert row[name] == rounded(value, terms=SIZE**2), name
     own = maps[maps["name"] == "block01.out"]
-    assert list(maps.columns) == list(COLUMNS["receptive_field_maps.parquet"])
+    assert list(maps.columns) == list(required("receptive_field_maps.parquet"))
     shown = own.pivot(index="row", columns="column", values="gradient").to_numpy()
     whole = np.average(means[1], axis=0, weights=[2, 1, 4])
     assert_rounded(shown, whole / whole.max(), terms=1, dtype=np.float32)
@@ -188,8 +188,8 @@ def test_a_zero_map_is_missing_in_both_tables(tmp_path):
 
 def test_no_dumps_leave_tables_with_headers(tmp_path):
     table, maps = run_main(tmp_path, [], [])
-    assert list(table.columns) == list(COLUMNS["receptive_fields.parquet"])
-    assert list(maps.columns) == list(COLUMNS["receptive_field_maps.parquet"])
+    assert list(table.columns) == list(required("receptive_fields.parquet"))
+    assert list(maps.columns) == list(required("receptive_field_maps.parquet"))
 
 
 def test_two_runs_write_the_same_bytes(tmp_path):

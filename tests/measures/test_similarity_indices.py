@@ -5,7 +5,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import read_table
 from sightlines.dumps.reading import GramDump
 from sightlines.measures import similarity_indices as measure
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.run.measure import PIXELS
 from tests.measures.making_dumps import STORED, random_minibatches, write_gram
 from tests.measures.running import run_measure
@@ -58,7 +58,7 @@ def slugs(rows, side):
 
 
 def test_columns_and_pairs_are_those_promised(table):
-    assert tuple(table.columns) == COLUMNS["similarity_indices.parquet"]
+    assert tuple(table.columns) == required("similarity_indices.parquet")
     assert set(table["index"]) == set(twins.PAIRED)
     one = table[table["index"] == "rbf"]
     counts = one.groupby([slugs(one, "a"), slugs(one, "b")], sort=False).size().to_dict()
@@ -94,7 +94,7 @@ def test_blocks_are_compared_with_the_next_ones_attention(tmp_path):
     write_gram(paths[4], [[m[0]] for m in minibatches], ("pixels", "f000", "s0"))
     run_main(paths, tmp_path, [*("/".join(n) for n in networks), "resnet/f100/s0"])
     table = read_table(tmp_path / "branch_indices.parquet")
-    assert tuple(table.columns) == COLUMNS["branch_indices.parquet"]
+    assert tuple(table.columns) == required("branch_indices.parquet")
     assert set(slugs(table, "a")) == {"vit/f100/s0", "vit/f000/s0"}
     own = table[slugs(table, "a") == "vit/f100/s0"]
     for index in twins.PAIRED:
@@ -222,7 +222,7 @@ def test_constant_layers_have_no_similarity_and_spoil_no_other(tmp_path):
 
 def test_without_full_and_untrained_networks_the_table_is_empty(paths, tmp_path):
     found = run_main([paths[1], paths[-1]], tmp_path, [SLUGS[1]])
-    assert found.empty and tuple(found.columns) == COLUMNS["similarity_indices.parquet"]
+    assert found.empty and tuple(found.columns) == required("similarity_indices.parquet")
 
 
 def test_two_runs_are_the_same_bytes_and_the_seed_shuffles(paths, table, tmp_path):

@@ -8,7 +8,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import write_tensors
 from sightlines.dumps.skips_reading import STATISTICS, SkipsDump
 from sightlines.measures import skip_ratios
-from sightlines.results.tables import COLUMNS
+from sightlines.results.tables import required
 from sightlines.stats.jackknife import standard_error
 from tests.measures.running import run_measure
 from tests.rounding import assert_rounded, rounded
@@ -162,7 +162,7 @@ def test_a_branch_that_is_always_0_has_no_ratio_and_no_warning(tmp_path, caplog)
         table, tokens = run_main(tmp_path, [path], ["vit/f100/s0"])
     assert table.ratio.isna().all() and table.ratio_median.isna().all()
     assert (table.cosine == 1).all() and (table.undefined_share == 1).all()
-    assert tokens.empty and list(tokens.columns) == list(COLUMNS["skip_tokens.parquet"])
+    assert tokens.empty and list(tokens.columns) == list(required("skip_tokens.parquet"))
     assert "vit/f100/s0: the branch is 0 for all images at 8 places" in caplog.text
 
 
@@ -186,7 +186,7 @@ def test_tables_have_their_columns_and_need_no_dump(tmp_path):
         for name, table in zip(
             skip_ratios.TABLES, run_main(tmp_path, paths, networks), strict=True
         ):
-            assert set(COLUMNS[name]) <= set(table.columns)
+            assert set(required(name)) <= set(table.columns)
 
 
 def test_damaged_dumps_are_refused(tmp_path):

@@ -6,7 +6,7 @@ from sightlines.core.files import write_json
 from sightlines.measures.data_fractions import compare_fractions
 from sightlines.plan.networks import Network
 from sightlines.plan.table_schemas import written
-from sightlines.results.tables import COLUMNS, joined
+from sightlines.results.tables import joined, required
 from tests.measures.predicting import make_predictions
 from tests.measures.running import run_measure
 from tests.rounding import rounded
@@ -50,7 +50,7 @@ def data_fractions(networks):
 def test_blocks_are_compared_with_the_first_network_on_all_images():
     networks = [Network.parse(slug) for slug in NETWORKS]
     table = data_fractions(networks)
-    assert list(table.columns) == list(COLUMNS["data_fractions.csv"])
+    assert list(table.columns) == list(required("data_fractions.csv"))
     assert table.kind.tolist() == ["untrained"] * 2 + ["fraction"] * 2 + ["ceiling"] * 2
     assert set(table.reference_seed) == {"s0"} and set(table.model) == {"vit"}
     assert table.block.tolist() == [0, 1] * 3
@@ -61,7 +61,7 @@ def test_blocks_are_compared_with_the_first_network_on_all_images():
 def test_without_a_full_network_the_table_is_empty():
     networks = [Network.parse("resnet/f010/s0")]
     table = data_fractions(networks)
-    assert list(table.columns) == list(COLUMNS["data_fractions.csv"]) and table.empty
+    assert list(table.columns) == list(required("data_fractions.csv")) and table.empty
 
 
 def test_a_missing_pair_is_named():
@@ -87,7 +87,7 @@ def test_histories_are_joined(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_text(text)
     table = run_measure("curves", {"history.csv": paths}, tmp_path, slugs)["curves"]
-    assert list(table.columns) == ["model", "fraction", "seed", *COLUMNS["history.csv"]]
+    assert list(table.columns) == ["model", "fraction", "seed", *required("history.csv")]
     assert table.fraction.tolist() == ["f100", "f100", "f010", "f010"]
 
 

@@ -1,7 +1,5 @@
 """Public models by name: what timm says of them, what it cannot build, and how they see images."""
 
-import json
-
 import pytest
 import torch
 
@@ -11,27 +9,19 @@ from sightlines.models import building, timm, timm_building, timm_facts, timm_na
 from sightlines.plan import config as configs
 from sightlines.plan.checks import _check_view
 from sightlines.plan.experiment import Experiment
-from tests.models.public import captured
+from tests.models.public import answers_of_this_process, captured
 
 VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}
+OWN_PROCESS = timm_facts._ask
+"""Asks a process of its own; in the tests, this one answers (`timm_asked_here`)."""
 
 
 @pytest.fixture(autouse=True)
-def somewhere(tmp_path_factory, monkeypatch, request):
-    """One folder for what is remembered of timm, for all tests of this file.
-
-    Answers are of this process, which has torch: one of its own takes 3 s a question.
-    """
-    if "own_process" not in request.node.name:
-        monkeypatch.setattr(timm_facts, "_ask", answers_of_this_process)
+def somewhere(tmp_path_factory, monkeypatch, timm_asked_here):
+    """One folder for what is remembered of timm, for all tests of this file."""
     base = tmp_path_factory.getbasetemp() / "timm"
     base.mkdir(exist_ok=True)
     monkeypatch.chdir(base)
-
-
-def answers_of_this_process(asked):
-    """What the process that `timm_facts` starts prints."""
-    return [json.loads(json.dumps(timm_facts._answer(one))) for one in asked]
 
 
 def settings(**own):
@@ -55,10 +45,13 @@ def test_facts_are_timms_own():
     assert known["parameters"] == 5_717_416
 
 
-@pytest.mark.parametrize("own", [VIT, VIT | {"arguments": {"no_such": 1}}])
-def test_an_own_process_answers_as_this_one(own):
-    asked = [{key: value for key, value in settings(**own).items() if key in timm_facts.ASKED}]
-    assert timm_facts._ask(asked) == answers_of_this_process(asked)
+@pytest.mark.whole
+def test_an_own_process_answers_as_this_one():
+    both = [settings(**VIT), settings(**VIT, arguments={"no_such": 1})]
+    asked = [{key: one[key] for key in one if key in timm_facts.ASKED} for one in both]
+    found = OWN_PROCESS(asked)
+    assert found == answers_of_this_process(asked)
+    assert [answer.keys() == {"error"} for answer in found] == [False, True]
 
 
 def test_facts_are_asked_once(monkeypatch):

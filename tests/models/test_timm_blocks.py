@@ -14,11 +14,6 @@ from tests.models.nets import CLASSES, NETS, SIZE_PX
 from tests.models.public import captured, images_of, randomised, small_vit
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("change", ["scale", "values", "bias"])
 def test_attention_that_is_something_else_is_found_out(change):
     model, images = small_vit(), images_of(16)

@@ -43,6 +43,7 @@ def maps(centres, role="resnet", side=7):
 
 
 ONES = {"layers": [1, 1, 1, 1]}
+FEW = {"layers": [2, 1, 1, 1]}
 MEMBERS = {
     "cls": Member("vit_tiny_patch16_224", {"depth": 2}, tokens("cls", 14), 15, 2, 4, 1, True),
     "gap": Member(
@@ -80,10 +81,10 @@ MEMBERS = {
     "resnet_bottleneck": Member(
         "resnet50d", {**ONES, "drop_path_rate": 0.1}, maps("start"), 38, 4, 4
     ),
-    "resnet_excited": Member("seresnet50", {"layers": [2, 1, 1, 1]}, maps("start"), 45, 5, 5),
+    "resnet_excited": Member("seresnet50", FEW, maps("start"), 45, 5, 5),
     "resnetv2_preact": Member("resnetv2_50x1_bit", {}, maps("start"), 118, 16, 16),
     "resnetv2_basic": Member("resnetv2_18", {}, maps("start"), 45, 8, 8),
-    "resnetv2_deep": Member("resnetv2_50d_gn", {}, maps("start"), 122, 16, 16),
+    "resnetv2_deep": Member("resnetv2_50d_gn", FEW, maps("start"), 45, 5, 5),
     "mobilenetv2": Member("mobilenetv2_050", {}, maps("start"), 121, 17, 10),
     "mobilenetv2_same": Member("mobilenetv2_050", {"pad_type": "same"}, maps("end"), 121, 17, 10),
     "efficientnetv2": Member(
@@ -104,7 +105,6 @@ MEMBERS = {
 
 @pytest.fixture(scope="module", params=MEMBERS)
 def case(request):
-    torch.set_num_threads(1)
     member = MEMBERS[request.param]
     torch.manual_seed(1)
     model = randomised(

@@ -389,6 +389,7 @@ def test_on_how_many_threads_measures_add_counts():
     assert ("sightlines.core.threads", "one_thread") in found
 
 
+@pytest.mark.whole  # what every module reaches
 @pytest.mark.parametrize("folder", ["measures", "figures", "dumps"])
 def test_no_member_reaches_the_frame_or_all_members(folder):
     every = {f"{folder}.{name}" for name in registry.members(folder)}

@@ -5,6 +5,7 @@ in words for people. That nothing is reached beyond that, tests/workflow/test_re
 """
 
 import ast
+import functools
 import random
 import shutil
 
@@ -17,20 +18,26 @@ from sightlines.plan.code_roots import stage_roots
 
 pytestmark = pytest.mark.whole  # hundreds of digests
 
-STAGES = {
-    "train": stage_roots("training.train", "vit"),
-    "import": stage_roots("training.import_network", "timm"),
-    "prepare": stage_roots("datasets.prepare", dataset="shapes"),
-    "split": stage_roots("datasets.split"),
-    "dump": stage_roots("dumps.attention", "vit"),
-    "gram": stage_roots("dumps.gram", "resnet"),
-    "cka": stage_roots("measures.cka"),
-    "probes": stage_roots("measures.probes"),
-    "accuracy": stage_roots("measures.accuracy"),
-    "draw": stage_roots("figures.fig01_cka_within"),
-    "judge": stage_roots("claims.judge"),
-    "report": stage_roots("report.page", figures=["fig01_cka_within"]),
-}
+
+@functools.cache
+def stages():
+    """Stage -> its roots, which are found in all of the package's sources, as they first are."""
+    return {
+        "train": stage_roots("training.train", "vit"),
+        "import": stage_roots("training.import_network", "timm"),
+        "prepare": stage_roots("datasets.prepare", dataset="shapes"),
+        "split": stage_roots("datasets.split"),
+        "dump": stage_roots("dumps.attention", "vit"),
+        "gram": stage_roots("dumps.gram", "resnet"),
+        "cka": stage_roots("measures.cka"),
+        "probes": stage_roots("measures.probes"),
+        "accuracy": stage_roots("measures.accuracy"),
+        "draw": stage_roots("figures.fig01_cka_within"),
+        "judge": stage_roots("claims.judge"),
+        "report": stage_roots("report.page", figures=["fig01_cka_within"]),
+    }
+
+
 SAMPLE = 8
 """Changes of each module."""
 OPERATORS = {
@@ -132,12 +139,12 @@ def package(tmp_path_factory):
 @pytest.fixture(scope="module")
 def covered(package):
     """Stage -> what it reaches."""
-    return {stage: reached(*roots) for stage, roots in STAGES.items()}
+    return {stage: reached(*roots) for stage, roots in stages().items()}
 
 
 def digests():
     module.forget()
-    return {stage: code_digest(*roots) for stage, roots in STAGES.items()}
+    return {stage: code_digest(*roots) for stage, roots in stages().items()}
 
 
 MODULES = (
@@ -186,12 +193,12 @@ def test_a_change_counts_where_it_is_reached(package, covered, name):
                 stage: any(s.module == full and s.first <= line <= s.last for s in spans)
                 for stage, spans in covered.items()
             }
-            differ = {stage: now[stage] != first[stage] for stage in STAGES}
+            differ = {stage: now[stage] != first[stage] for stage in stages()}
             told = f"{name}:{line} {ast.dump(changed)}"
             if not said:
                 assert differ == inside, told
             else:  # words count nowhere, what is evaluated for them may
-                assert not [s for s in STAGES if differ[s] and not inside[s]], told
+                assert not [s for s in stages() if differ[s] and not inside[s]], told
                 if isinstance(changed, ast.Constant) and isinstance(node, ast.JoinedStr):
                     assert not any(differ.values()), told
     finally:

@@ -72,6 +72,13 @@ def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(pa
         ("models.vit_small.train", {"lr": 1}, r"models\.vit_small\.train: unknown key 'lr'"),
         ("models", None, "the file: missing key 'models'"),
         ("runs.0.seeds", [], r"runs\.0\.seeds"),
+        (
+            "figures",
+            [],
+            r"figures: \[\] is none .*: write auto, or a list of 1 or more, each a str",
+        ),
+        ("figures", "all", "figures: 'all' is none .*: write auto, or a list"),
+        ("figures", [3], r"figures: \[3\] is none .*: write auto, or a list"),
         ("runs.0.fractions", ["f1"], r"runs\.0\.fractions\.0: 'f1' does not match"),
     ],
 )

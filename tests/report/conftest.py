@@ -13,11 +13,11 @@ def page_parts(tmp_path_factory):
     """config, tables, dataset, figures and records of a synthetic experiment, as `render` reads."""
     from sightlines.figures import style
     from sightlines.plan import registry
-    from sightlines.report.page import read_figures
+    from sightlines.report.page import SHOWN, read_figures
 
     config = synthetic.config()
     names = list(registry.members("figures"))
-    tables = synthetic.all_tables(config, degenerate=("vit_small", 7))
+    tables = synthetic.all_tables(config, degenerate=("vit_small", 7), names=SHOWN)
     hostile = [("vit_small", "f100", "s0", 7, "block00.out", "constant <output>")]
     tables["cka_degenerate.csv"] = synthetic.cka_degenerate(hostile)
     tables["claims.csv"].loc[0, ["statement", "because", "deciding"]] = HOSTILE

@@ -2,7 +2,6 @@ import logging
 
 import numpy as np
 import pytest
-import torch
 
 from sightlines.core import files
 from sightlines.core.errors import DiskError, ResultError, WeightsError
@@ -17,13 +16,6 @@ SECTIONS = {
     "seed": 7,
 }
 KINDS = registry.members("dumps")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.set_deterministic_debug_mode("default")
 
 
 @pytest.fixture

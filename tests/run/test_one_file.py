@@ -13,6 +13,8 @@ from sightlines.core.files import read_table, write_json, write_table
 from tests.figures import tables as synthetic
 from tests.report.synthetic_records import record
 
+pytestmark = pytest.mark.whole  # programs on a copy of the package
+
 ROOT = Path(__file__).resolve().parents[2]
 FIGURE = '''
 """How many networks reach which accuracy."""

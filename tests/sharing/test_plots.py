@@ -54,6 +54,14 @@ def specs(*words):
     return [json.loads(text) for text in found]
 
 
+@pytest.fixture(scope="module")
+def drawn(two_commits):
+    """Specifications of what is here, and of both commits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(two_commits)
+        return {words[0]: specs(*words) for words in (["show"], ["diff", "HEAD~1", "HEAD"])}
+
+
 def encodings(spec):
     shared = spec.get("encoding", {})
     for layer in spec.get("layer", [spec]):
@@ -68,17 +76,14 @@ def is_number(text):
     return True
 
 
-@pytest.mark.parametrize("words", [["show"], ["diff", "HEAD~1", "HEAD"]])
-def test_text_is_on_an_axis_for_names_and_numbers_on_one_for_numbers(
-    two_commits, monkeypatch, words
-):
-    monkeypatch.chdir(two_commits)
-    found = specs(*words)
-    assert len(found) == 2
-    for spec in found:
+@pytest.mark.whole
+@pytest.mark.parametrize(("command", "revisions"), [("show", {"workspace"}), ("diff", REVISIONS)])
+def test_text_is_on_an_axis_for_names_and_numbers_on_one_for_numbers(drawn, command, revisions):
+    assert len(drawn[command]) == 2
+    for spec in drawn[command]:
         rows = spec["data"]["values"]
         computed = {step["as"] for step in spec["transform"] if "calculate" in step}
-        assert {row["rev"] for row in rows} == ({"workspace"} if words == ["show"] else REVISIONS)
+        assert {row["rev"] for row in rows} == revisions
         for encoding in encodings(spec):
             for axis in ("x", "y"):
                 field, kind = encoding[axis]["field"], encoding[axis]["type"]
@@ -92,14 +97,15 @@ def test_text_is_on_an_axis_for_names_and_numbers_on_one_for_numbers(
         assert "DVC_METRIC" not in json.dumps(spec)
 
 
-def test_every_network_has_a_line_of_its_own(two_commits, monkeypatch):
-    monkeypatch.chdir(two_commits)
-    spec = next(s for s in specs("show") if "accuracy" in json.dumps(s["title"]))
+@pytest.mark.whole
+def test_every_network_has_a_line_of_its_own(drawn):
+    spec = next(s for s in drawn["show"] if "accuracy" in json.dumps(s["title"]))
     assert spec["encoding"]["y"]["field"] == "network"
     (made,) = (step["calculate"] for step in spec["transform"] if step.get("as") == "network")
     assert set(re.findall(r"datum\.(\w+)", made)) == {"model", "fraction", "seed"}
 
 
+@pytest.mark.whole
 def test_metrics_and_params_of_two_commits(two_commits, monkeypatch):
     monkeypatch.chdir(two_commits)
     metrics = json.loads(run("dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD"))

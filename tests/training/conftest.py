@@ -1,14 +1,6 @@
 import pytest
-import torch
 
 from tests.training.jobs import write_dataset, write_splits
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.set_deterministic_debug_mode("default")
 
 
 @pytest.fixture

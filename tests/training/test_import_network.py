@@ -75,7 +75,6 @@ def truth(here):
 
     The body is random, the last layer is solved by least squares.
     """
-    torch.set_num_threads(1)
     images = open_dataset(here / "data" / "dataset.json", here, Compute(**CPU))
     model = build(MODEL, SIZE_PX, 12, seed=3).eval()
     sees = timm.view(architecture(MODEL), images.size_px)
@@ -131,7 +130,7 @@ def taken_in(here, out, model, network=("net", "f100", "s0"), **config):
 
 
 @pytest.fixture(autouse=True)
-def there(here, monkeypatch):
+def there(here, monkeypatch, timm_asked_here):
     """What is asked of timm is remembered in one folder."""
     monkeypatch.chdir(here)
 

@@ -1,32 +1,37 @@
 """The Gram matrix of one layer's activations, formed over chunks of features."""
 
 import functools
-import itertools
 
 import torch
 
 COLUMNS = 16384
-"""Features of one product; fewer make many small products, more would lose digits in float32."""
-CENTRED_COLUMNS = 2048
-"""Features centred at once: with n = 256 images, 2 MB that stay in the processor's cache."""
+"""Features of one product; more would lose digits in float32, their sum is float64."""
+ONEDNN_COLUMNS = 2**17
+"""The same where oneDNN multiplies: it adds up short sums, and a chunk of a layer costs a copy."""
+CENTRED_COLUMNS = 4096
+"""Features centred at once: with n = 256 images, 4 MB that stay in the processor's cache."""
 LARGE_MEANS = 0.5
-"""Share of a chunk's mean square from which its features' means are removed before the product."""
+"""Share of the mean square from which the features' means are removed before the product."""
+SAMPLED_IMAGES = 4
+"""Images of which the share of the means is estimated beforehand."""
+WORTH_SAMPLING = 2**21
+"""Activations from which a product in vain costs more than that estimate on all layers."""
 ROUNDING = 1e-13
 """Share of the mean square below which the variance is float32 rounding: (3e-7)²."""
 
 
-def packed_gram(activations: torch.Tensor, columns: int = COLUMNS) -> torch.Tensor:
+def packed_gram(activations: torch.Tensor, columns: int | None = None) -> torch.Tensor:
     """X_c X_cᵀ of one layer and one minibatch; X_c is X less the mean image.
 
     Source: Raghu et al. 2021, appendix A (linear kernel, everything but the image axis flattened);
     the removed means change no unbiased HSIC, but keep float32 exact where units have large means.
-    Products of chunks are float32 without TF32, their sum is float64, and only blocks on and above
+    Products of chunks are float32 without TF32, their sum is float64, and only blocks on and below
     the diagonal are formed. Small means are removed from the sum, where that costs nothing; large
     ones, with which a product would lose digits, before the product.
 
     Args:
         activations: [images, …], any float type.
-        columns: Features multiplied at once.
+        columns: Features multiplied at once, at most; by default what the product here allows.
 
     Returns:
         [n(n+1)/2] float32, upper triangle with its diagonal, row after row. All zero where the
@@ -35,88 +40,18 @@ def packed_gram(activations: torch.Tensor, columns: int = COLUMNS) -> torch.Tens
     """
     with torch.autocast(activations.device.type, enabled=False):
         features = flatten(activations)
-        product = _ChunkProduct(len(features), features.device)
-        for chunk in features.split(columns, dim=1):
-            product.add(chunk.float())
-    packed = product.centred_upper()
-    trace = float(packed[_diagonal(len(features), features.device)].sum())
-    if trace <= ROUNDING * product.mean_square:
+        if columns is None:
+            columns = ONEDNN_COLUMNS if _uses_onednn(features.device) else COLUMNS
+        if not _seem_large(features):
+            gram = _products(features, columns)
+            packed, mean_square, trace = _centred_upper(gram)
+            if not mean_square > LARGE_MEANS * (mean_square + trace):
+                return packed.float()
+        gram, mean_square = _centred_products(features, min(columns, CENTRED_COLUMNS))
+        packed, _, trace = _centred_upper(gram)
+    if trace <= ROUNDING * mean_square:
         return torch.zeros_like(packed, dtype=torch.float32)
     return packed.float()
-
-
-@functools.lru_cache(maxsize=4)
-def _upper(images: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of the packed entries."""
-    with torch.inference_mode(False):
-        rows, columns = torch.triu_indices(images, images, device=device)
-    return rows, columns
-
-
-def _diagonal(images: int, device: torch.device) -> torch.Tensor:
-    """Where the packed triangle holds the diagonal."""
-    steps = torch.arange(images, 0, -1, device=device)
-    return steps.cumsum(0) - steps
-
-
-class _ChunkProduct:
-    """Adds up the products of chunks of one layer, blocks on and above the diagonal.
-
-    Attributes:
-        gram: [images, images] float64; zero in the blocks below those on the diagonal.
-        mean_square: Squared norm of the means, times the number of images.
-    """
-
-    def __init__(self, images: int, device: torch.device) -> None:
-        self.gram = torch.zeros(images, images, dtype=torch.float64, device=device)
-        self.mean_square = 0.0
-        self._blocks = _row_blocks(images)
-        self._parts = [torch.empty(e - b, images - b, device=device) for b, e in self._blocks]
-        self._has_large_means = False
-
-    def add(self, chunk: torch.Tensor) -> None:
-        """Add the product of a chunk [images, columns] float32."""
-        if not self._has_large_means:
-            self._multiply(chunk)
-            total, trace = self._sums()
-            self._has_large_means = total > LARGE_MEANS * len(chunk) * trace
-        if self._has_large_means:
-            for piece in chunk.split(CENTRED_COLUMNS, dim=1):
-                means = piece.mean(0)
-                self._multiply(piece - means)
-                self.mean_square += len(chunk) * float(means.double().square().sum())
-                self._accumulate()
-        else:
-            self.mean_square += total / len(chunk)
-            self._accumulate()
-
-    def centred_upper(self) -> torch.Tensor:
-        """Packed upper triangle, float64, less the means that are left: all rows sum to zero."""
-        sums = self.gram.sum(1)
-        for begin, end in self._blocks:
-            sums[end:] += self.gram[begin:end, end:].sum(0)
-        means = sums / len(sums)
-        means = means - means.mean() / 2
-        rows, columns = _upper(len(sums), sums.device)
-        upper = self.gram.flatten().take(rows * len(sums) + columns)
-        return upper.sub_(means.take(rows)).sub_(means.take(columns))
-
-    def _accumulate(self) -> None:
-        for (begin, end), part in zip(self._blocks, self._parts, strict=True):
-            self.gram[begin:end, begin:] += part
-
-    def _multiply(self, chunk: torch.Tensor) -> None:
-        for (begin, end), part in zip(self._blocks, self._parts, strict=True):
-            torch.mm(chunk[begin:end], chunk[begin:].T, out=part)
-
-    def _sums(self) -> tuple[float, float]:
-        """Sum of all entries, and of those on the diagonal, of the last product."""
-        total = trace = 0.0
-        for (begin, end), part in zip(self._blocks, self._parts, strict=True):
-            square = part[:, : end - begin]
-            total += 2 * float(part.sum()) - float(square.sum())
-            trace += float(square.trace())
-        return total, trace
 
 
 def flatten(activations: torch.Tensor) -> torch.Tensor:
@@ -126,8 +61,101 @@ def flatten(activations: torch.Tensor) -> torch.Tensor:
     return activations.detach().flatten(1)
 
 
-def _row_blocks(images: int) -> list[tuple[int, int]]:
-    """Row ranges of the products; two from 256 images on, four from 512 on, measured fastest."""
-    count = 1 if images < 256 else 2 if images < 512 else 4
-    edges = [images * i // count for i in range(count + 1)]
-    return list(itertools.pairwise(edges))
+def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Product left · rightᵀ, float32, of contiguous matrices […, features].
+
+    On a processor oneDNN's product, which uses the registers of every maker's processors: the one
+    in `torch.mm`, Intel's MKL, leaves half of an AMD's unused. Both follow torch's threads. The
+    operator takes rows that are apart in memory too, but with a loop that is 300 times slower.
+    """
+    if _uses_onednn(left.device):
+        product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            left, right, None, "none", [], ""
+        )
+        return product
+    return torch.mm(left, right.T)
+
+
+@functools.cache
+def _uses_onednn(device: torch.device) -> bool:
+    """Whether torch has oneDNN here, with the operator to which it compiles a linear layer."""
+    has_it = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return device.type == "cpu" and has_it
+
+
+def _seem_large(features: torch.Tensor) -> bool:
+    """Whether some images suggest large means; wrong, it costs time and no digits."""
+    step = len(features) // SAMPLED_IMAGES
+    if step < 2 or features.numel() < WORTH_SAMPLING:
+        return False
+    some = features[::step].float()
+    gram = torch.mm(some, some.T)
+    # Of k images the square of the mean holds the variance once more, divided by k.
+    from_means, images = gram.sum() - gram.trace(), len(gram)
+    return bool(from_means > LARGE_MEANS * (images - 1) * gram.trace())
+
+
+def _products(features: torch.Tensor, columns: int) -> torch.Tensor:
+    """Sum of the products of equal chunks [images, images] float64, as `_add` leaves it."""
+    gram = torch.zeros(len(features), len(features), dtype=torch.float64, device=features.device)
+    for chunk in features.chunk(max(1, -(-features.shape[1] // columns)), dim=1):
+        _add(gram, chunk.float().contiguous())
+    return gram
+
+
+def _centred_products(features: torch.Tensor, columns: int) -> tuple[torch.Tensor, float]:
+    """The same of features less their means, and the squared norm of the means times images."""
+    images = len(features)
+    gram = torch.zeros(images, images, dtype=torch.float64, device=features.device)
+    squares = gram.new_zeros(())
+    share = torch.full((1, images), 1 / images, device=features.device)
+    room = torch.empty(images * min(columns, features.shape[1]), device=features.device)
+    for chunk in features.split(columns, dim=1):
+        values = chunk.float()
+        means = share @ values
+        squares += means.double().square().sum()
+        centred = room[: values.numel()].view(values.shape)
+        _add(gram, torch.sub(values, means, out=centred))
+    return gram, images * float(squares)
+
+
+def _add(gram: torch.Tensor, chunk: torch.Tensor) -> None:
+    """Add the product of a chunk [images, features] to the strips on and below the diagonal."""
+    for begin, end in _strips(len(chunk)):
+        gram[begin:, begin:end] += multiply(chunk[begin:], chunk[begin:end])
+
+
+def _centred_upper(gram: torch.Tensor) -> tuple[torch.Tensor, float, float]:
+    """Packed upper triangle, float64, less the means that are left: all rows sum to zero.
+
+    Args:
+        gram: What `_add` left; its upper triangle is filled.
+
+    Returns:
+        The triangle, the squared norm of the means times the number of images, and the trace.
+    """
+    images = len(gram)
+    for begin, end in _strips(images):
+        gram[begin:end, end:] = gram[end:, begin:end].T
+    means = gram.mean(1)
+    mean = means.mean()
+    trace = gram.trace()
+    means -= mean / 2
+    gram -= means[:, None] + means
+    packed = gram.flatten().index_select(0, _upper(images, gram.device))
+    mean_square = float(mean) * images
+    return packed, mean_square, float(trace) - mean_square
+
+
+@functools.lru_cache(maxsize=4)
+def _upper(images: int, device: torch.device) -> torch.Tensor:
+    """Where the flat matrix holds the packed entries."""
+    with torch.inference_mode(False):
+        rows, columns = torch.triu_indices(images, images, device=device)
+        return rows * images + columns
+
+
+def _strips(images: int) -> list[tuple[int, int]]:
+    """Columns of the products: narrow ones waste less beside the diagonal, wide ones run faster."""
+    width = 48 if images < 256 else 64
+    return [(begin, min(begin + width, images)) for begin in range(0, images, width)]

@@ -92,7 +92,7 @@ def minibatch_skips(
     found: list[dict[str, np.ndarray]] = [{} for _ in branches]
 
     def keep(index: int, skip: torch.Tensor, long: torch.Tensor) -> None:
-        if not (torch.isfinite(skip).all() and torch.isfinite(long).all()):
+        if not (_is_finite(skip) and _is_finite(long)):
             branch = branches[index]
             raise ResultError(
                 f"the {branch.name} branch of block {branch.block} of {shown.network.slug}, or its "
@@ -106,6 +106,12 @@ def minibatch_skips(
     with torch.inference_mode(), capture_branches(shown.model, branches, keep):
         shown.model(images)
     return {name: np.concatenate([own[name] for own in found]) for name in STATISTICS}
+
+
+def _is_finite(values: torch.Tensor) -> bool:
+    """Whether all are; the extremes say so ten times faster than a test of each."""
+    low, high = values.aminmax()
+    return bool(low.isfinite() & high.isfinite())
 
 
 def _sum_of_defined(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from sightlines.models.layers import with_channels_first
@@ -156,14 +155,15 @@ def _of_images(skip: Tensor, long: Tensor) -> tuple[np.ndarray, np.ndarray]:
     axis = 1 if skip.dim() == 4 else 2
     skip, long = skip.float(), long.float()
     after = skip + long
-    norm_z, norm_f, norm_after = (_norm(x, axis) for x in (skip, long, after))
-    product = (skip * after).sum(axis).flatten(1).cpu().numpy().astype(np.float64)
-    return _divide(norm_z, norm_f), _divide(product, norm_z * norm_after)
+    norm_z, norm_f, norm_after = (np.sqrt(_products(x, x, axis)) for x in (skip, long, after))
+    cosine = _divide(_products(skip, after, axis), norm_z * norm_after)
+    return _divide(norm_z, norm_f), cosine
 
 
-def _norm(values: Tensor, axis: int) -> np.ndarray:
-    norm = torch.linalg.vector_norm(values, dim=axis).flatten(1)
-    return norm.cpu().numpy().astype(np.float64)
+def _products(left: Tensor, right: Tensor, axis: int) -> np.ndarray:
+    """Inner products along an axis; torch's norm along a map's channels is ten times slower."""
+    products = (left * right).sum(axis).flatten(1)
+    return products.cpu().numpy().astype(np.float64)
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

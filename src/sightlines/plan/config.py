@@ -233,8 +233,20 @@ def _explain(error: Any) -> str:
     if error.validator == "required":
         missing = [key for key in error.schema["required"] if key not in error.instance]
         return f"{place}: missing key {', '.join(map(repr, missing))}"
+    if error.validator == "oneOf":
+        allowed = ", or ".join(map(_described, error.schema["oneOf"]))
+        return f"{place}: {error.instance!r} is none of what it may be: write {allowed}"
     unit = f" (unit: {error.schema['unit']})" if "unit" in error.schema else ""
     return f"{place}: {error.message}{unit}{_as_number(error)}"
+
+
+def _described(schema: dict[str, Any]) -> str:
+    """What a value may be, in words: one of some words, a list, or a type."""
+    if "enum" in schema:
+        return " or ".join(map(str, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"a list of {schema.get('minItems', 0)} or more, each a {schema['items']['type']}"
+    return f"a value of type {schema['type']}"
 
 
 def _as_number(error: Any) -> str:

@@ -1,6 +1,6 @@
 """Tables as data frames: held to their schemas when they are written, and when they are read."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +17,17 @@ DTYPES = {"int": "int64", "float": "float64", "float32": "float32", "text": "str
 """Type of a column (`table_schemas.TYPES`) -> dtype of pandas."""
 
 
-class _Columns(Mapping[str, tuple[str, ...]]):
-    """Table -> names of the columns that it must have, from the schemas of those who write it."""
+def required(name: str) -> tuple[str, ...]:
+    """Columns that a table must have, from the schema of the module that writes it.
 
-    def __getitem__(self, name: str) -> tuple[str, ...]:
-        schema = schemas()[name]
-        if not schema.columns:
-            raise KeyError(name)
-        return schema.required
+    Args:
+        name: Of its file, such as ``layers.csv``.
 
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, schema in schemas().items() if schema.columns)
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-
-COLUMNS = _Columns()
-"""What each table must have; a table that no module declares is not checked."""
+    Returns:
+        Their names; no names where no module declares such a table, which is not checked.
+    """
+    schema = schemas().get(name)
+    return schema.required if schema else ()
 
 
 def read_checked(path: Path, kind: str) -> Any:
@@ -44,7 +37,7 @@ def read_checked(path: Path, kind: str) -> Any:
         ResultError: the file is missing or damaged, or lacks columns.
     """
     table = read_table(path)
-    missing = [name for name in COLUMNS.get(kind, ()) if name not in table]
+    missing = [name for name in required(kind) if name not in table]
     if missing:
         raise ResultError(
             f"{path} lacks the columns {', '.join(missing)}. "
@@ -57,8 +50,8 @@ def empty(schema: Schema) -> "pd.DataFrame":
     """A table without rows, with the columns that every such table has."""
     import pandas as pd
 
-    required = [column for column in schema.columns if not column.is_optional]
-    return pd.DataFrame({c.name: pd.Series(dtype=DTYPES[c.type]) for c in required})
+    always = [column for column in schema.columns if not column.is_optional]
+    return pd.DataFrame({c.name: pd.Series(dtype=DTYPES[c.type]) for c in always})
 
 
 def joined(parts: "pd.DataFrame | Iterable[pd.DataFrame]", schema: Schema) -> "pd.DataFrame":
