@@ -160,6 +160,16 @@ def test_neighbours_are_found_by_going_through_all_images():
     assert neighbours(x, y) == rounded(common / (10 * IMAGES), terms=1)
 
 
+def test_of_neighbours_equally_far_away_the_earlier_are_nearer():
+    groups = np.array([0, 1, 1, 0, 1, 2, 0, 1, 2, 0, 0, 1])
+    gram = (groups[:, None] == groups).astype(float)  # Gram of the groups' unit vectors
+    chosen = indices.neighbours(gram[None], 3)[0]
+    for image, found in enumerate(chosen):
+        others = [other for other in range(len(groups)) if other != image]
+        nearest = sorted(others, key=lambda other: groups[other] != groups[image])[:3]
+        assert sorted(np.flatnonzero(found)) == sorted(nearest)
+
+
 def test_deconfounded_compares_the_residuals_of_a_regression_on_the_pixels():
     pixels = features(6, IMAGES, 4)
     x = np.hstack([2 * pixels, features(7, p=6)])

@@ -82,6 +82,11 @@ class LabelledDump:
         """Classes of the training images."""
         return self.labels[self._subset == TRAIN]
 
+    @property
+    def test_labels(self) -> np.ndarray:
+        """Classes of the test images."""
+        return self.labels[self._subset == TEST]
+
     def __contains__(self, name: str) -> bool:
         return name in self._reader
 

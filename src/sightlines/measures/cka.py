@@ -78,7 +78,7 @@ FILES = {
     },
 }
 log = logging.getLogger(__name__)
-BUDGET_BYTES = 256 * 2**20
+BUDGET_BYTES = 32 * 2**20
 KEYS = ("model", "fraction", "seed")
 
 
@@ -169,11 +169,13 @@ def _add_minibatch(
         subtracted, squares = hsic.centring_means(grams, images)
         means.append(subtracted)
         sums.scale[place] += squares
-    for rows in hsic.row_groups(images, edges[-1], BUDGET_BYTES):
-        pairs = sum(images - 1 - row for row in rows)
-        vectors = np.empty((edges[-1], pairs))
+    groups = hsic.row_groups(images, edges[-1], BUDGET_BYTES)
+    memory = np.empty(edges[-1] * max(hsic.pairs_in(rows, images) for rows in groups))
+    for rows in groups:
+        pairs = hsic.pairs_in(rows, images)
+        vectors = memory[: edges[-1] * pairs].reshape(edges[-1], pairs)
         for index, place in enumerate(places):
-            vectors[place] = hsic.centred_rows(packed[index], means[index], rows)
+            hsic.centred_rows(packed[index], means[index], rows, vectors[place])
             moved = hsic.shuffled_rows(packed[index], means[index], rows, order)
             sums.shuffled[index] += vectors[place] @ moved.T
         whole += vectors @ vectors.T

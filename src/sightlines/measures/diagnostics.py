@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.linalg import eigh
 
 from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump
@@ -52,9 +53,9 @@ TABLES = {
     },
 }
 NO_IMAGE = -1
+LAYERS = 16
+"""Layers whose whole Grams are held at once."""
 NAMES = ("name", "kind", "block", "depth")
-
-Gram = Float[np.ndarray, "images images"]
 
 
 def measure(gram: list[GramDump]) -> dict[str, Any]:
@@ -91,14 +92,16 @@ def diagnose(dump: GramDump) -> pd.DataFrame:
     begin = 0
     for minibatch, images in enumerate(dump.batch_sizes):
         packed = dump.packed(minibatch)
-        for layer in range(layers):
-            gram = indices.unpack(packed[layer : layer + 1], images)[0]
-            spectra[:, layer] += spectrum(gram)
-            rows = row_norms(gram)
-            total[layer] += rows.sum()
-            scale[layer] += np.square(gram).sum()
-            if rows.max() > most[layer]:
-                most[layer], image[layer] = rows.max(), begin + rows.argmax()
+        for start in range(0, layers, LAYERS):
+            some = slice(start, start + LAYERS)
+            grams = indices.unpack(packed[some], images)
+            spectra[:, some] += spectrum(grams)
+            rows = row_norms(grams)
+            total[some] += rows.sum(axis=1)
+            scale[some] += np.square(grams).sum(axis=(1, 2))
+            is_more = rows.max(axis=1) > most[some]
+            most[some] = np.where(is_more, rows.max(axis=1), most[some])
+            image[some] = np.where(is_more, begin + rows.argmax(axis=1), image[some])
         largest = np.maximum(largest, dump.largest(minibatch))
         medians += dump.median(minibatch) / count
         begin += images
@@ -120,33 +123,38 @@ def diagnose(dump: GramDump) -> pd.DataFrame:
     )
 
 
-def spectrum(gram: Gram) -> tuple[float, float]:
+def spectrum(grams: indices.Grams) -> tuple[np.ndarray, np.ndarray]:
     """Share of variance in the first principal component, and the number of effective dimensions.
 
     With the Gram's eigenvalues λ: max λ / Σλ, and the participation ratio (Σλ)² / Σλ², which is d
     where d directions share the variance alike. Both know no more than n - 1 dimensions.
 
     Returns:
-        NaN twice where the layer does not vary.
+        Two arrays [layers]; NaN where a layer does not vary.
     """
-    variance = np.trace(gram)
-    if not variance > 0:
-        return float("nan"), float("nan")
-    top = np.linalg.eigvalsh(gram)[-1]
-    return float(top / variance), float(np.square(variance) / np.square(gram).sum())
+    variance = np.einsum("lii->l", grams)
+    variance = np.where(variance > 0, variance, np.nan)
+    last = grams.shape[1] - 1
+    top = [
+        eigh(gram, eigvals_only=True, subset_by_index=(last, last), check_finite=False)[0]
+        for gram in grams
+    ]
+    squares = np.square(grams).sum(axis=(1, 2))
+    return np.array(top) / variance, np.square(variance) / np.where(squares > 0, squares, np.nan)
 
 
-def row_norms(gram: Gram) -> Float[np.ndarray, " images"]:
+def row_norms(grams: indices.Grams) -> Float[np.ndarray, "layers images"]:
     """Squared norm of each image's row of the U-centred Gram; they add up to n(n-3) HSIC₁(K, K).
 
     Its share of that sum is all there is to know for a jackknife over images: without image i,
     whose row has the squared norm q, the sum S becomes S - 2q (n-2)/(n-3), and an image with the
     equal share q = S/n leaves HSIC₁ exactly as it was.
     """
-    images = len(gram)
-    centred = gram - np.diag(np.diagonal(gram))
-    means = centred.sum(axis=0) / (images - 2)
-    means -= means.sum() / (2 * (images - 1))
-    centred -= means[:, None] + means
-    np.fill_diagonal(centred, 0)
-    return np.square(centred).sum(axis=1)
+    images = grams.shape[1]
+    centred = grams.copy()
+    np.einsum("lii->li", centred)[...] = 0
+    means = centred.sum(axis=1) / (images - 2)
+    means -= means.sum(axis=1, keepdims=True) / (2 * (images - 1))
+    centred -= means[:, :, None] + means[:, None, :]
+    np.einsum("lii->li", centred)[...] = 0
+    return np.square(centred).sum(axis=2)

@@ -166,33 +166,48 @@ def scored_maps(sums: Sums, replicate: int) -> Iterator[tuple[str, np.ndarray]]:
 
 def score_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
     """localisation.parquet of one network: means over tokens, for all images and jackknifed."""
-    facts = {key: [layer[key] for layer in dump.layers] for key in ("name", "block", "depth")}
-    facts |= {"layer": [layer["index"] for layer in dump.layers]}
-    parts = []
+    facts = [("layer", "index"), ("name", "name"), ("block", "block"), ("depth", "depth")]
+    values: dict[str, list[np.ndarray]] = {}
+    place: dict[str, list[Any]] = {"where": [], "score": [], "left_out": []}
     for replicate in range(len(sums.cross)):
         for score, maps in scored_maps(sums, replicate):
-            for where, chosen in _places(dump.grid).items():
-                columns = _scores(maps, dump.grid, chosen)
-                part = pd.DataFrame(facts | columns)
-                parts.append(part.assign(where=where, score=score, left_out=replicate + ALL))
-    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
+            for where, columns in _scores(maps, dump.grid).items():
+                for key, one in zip(place, (where, score, replicate + ALL), strict=True):
+                    place[key].append(one)
+                for key, column in columns.items():
+                    values.setdefault(key, []).append(column)
+    layers, parts = len(dump.layers), len(place["left_out"])
+    return pd.DataFrame(
+        {new: [layer[key] for layer in dump.layers] * parts for new, key in facts}
+        | {key: np.concatenate(columns) for key, columns in values.items()}
+        | {key: np.repeat(column, layers) for key, column in place.items()}
+    ).assign(**dump.network._asdict())
 
 
 def _places(grid: tuple[int, int]) -> dict[str, np.ndarray]:
     return {"interior": scores.interior(grid), "all": np.ones(grid[0] * grid[1], bool)}
 
 
-def _scores(maps: np.ndarray, grid: tuple[int, int], chosen: np.ndarray) -> dict[str, np.ndarray]:
-    """Every score of the layers' maps [layers, tokens, patches], means over chosen tokens."""
-    rank = scores.ranks(maps)[:, chosen]
+def _scores(maps: np.ndarray, grid: tuple[int, int]) -> dict[str, dict[str, np.ndarray]]:
+    """Every score of the layers' maps [layers, tokens, patches], means over each choice of tokens.
+
+    Returns:
+        Which tokens -> score -> [layers].
+    """
+    z, rank, edge = scores.z_scores(maps), scores.ranks(maps), scores.border(grid)
     is_first = np.where(np.isfinite(rank), rank == 1, np.nan)
-    edge = scores.border(grid)
-    return {
-        "z": mean_of_finite(scores.z_scores(maps)[:, chosen]),
-        "rank_1_share": mean_of_finite(is_first),
-        "token_correlation": scores.token_correlation(maps, chosen),
+    corners = {
         "border_cka": scores.corner_means(maps, grid, edge),
         "interior_cka": scores.corner_means(maps, grid, ~edge),
+    }
+    return {
+        where: {
+            "z": mean_of_finite(z[:, chosen]),
+            "rank_1_share": mean_of_finite(is_first[:, chosen]),
+            "token_correlation": scores.token_correlation(maps, chosen),
+            **corners,
+        }
+        for where, chosen in _places(grid).items()
     }
 
 
@@ -217,20 +232,18 @@ def map_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
 
     Token -1 is the class token, which has no patch of its own and so no baseline.
     """
-    pixels = baseline(sums)
-    maps = {token: rows for token, rows in enumerate(np.moveaxis(cka_maps(sums), 1, 0))}
+    pixels, maps = baseline(sums), cka_maps(sums)
+    tokens = np.arange(-1 if dump.has_cls else 0, dump.tokens)
     if dump.has_cls:
-        maps = {-1: cls_maps(dump, sums)} | maps
-    parts = [
-        pd.DataFrame({"patch": np.arange(dump.tokens), "cka": rows[layer]}).assign(
-            token=token,
-            baseline=pixels[token] if token >= 0 else np.nan,
-            **{key: dump.layers[layer][key] for key in LAYER},
-        )
-        for layer in drawn_layers(dump.layers)
-        for token, rows in maps.items()
-    ]
-    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
+        maps = np.concatenate([cls_maps(dump, sums)[:, None], maps], axis=1)
+        pixels = np.concatenate([np.full_like(pixels[:1], np.nan), pixels])
+    drawn = drawn_layers(dump.layers)
+    token, patch = np.meshgrid(tokens, np.arange(dump.tokens), indexing="ij")
+    return pd.DataFrame(
+        {key: np.repeat([dump.layers[at][key] for at in drawn], token.size) for key in LAYER}
+        | {"token": np.tile(token.ravel(), len(drawn)), "patch": np.tile(patch.ravel(), len(drawn))}
+        | {"cka": maps[drawn].ravel(), "baseline": np.tile(pixels.ravel(), len(drawn))}
+    ).assign(**dump.network._asdict())
 
 
 def margin_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
@@ -242,14 +255,20 @@ def margin_table(dump: LocalisationDump, sums: Sums) -> pd.DataFrame:
     last = [place for place, layer in enumerate(dump.layers) if layer["kind"] == "residual"][-1:]
     final = Sums(sums.cross[:, last], sums.own[:, last], sums.patches)
     tokens = np.flatnonzero(scores.interior(dump.grid))
-    parts = [
-        pd.DataFrame({"token": tokens, "margin": scores.margins(maps[0])[tokens]}).assign(
-            score=score, left_out=replicate + ALL
-        )
+    found = [
+        (score, replicate + ALL, scores.margins(maps[0])[tokens])
         for replicate in range(len(final.cross))
         for score, maps in scored_maps(final, replicate)
     ]
-    return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())
+    names, left_out, margins = zip(*found, strict=True)
+    return pd.DataFrame(
+        {
+            "token": np.tile(tokens, len(found)),
+            "margin": np.concatenate(margins),
+            "score": np.repeat(names, len(tokens)),
+            "left_out": np.repeat(left_out, len(tokens)),
+        }
+    ).assign(**dump.network._asdict())
 
 
 def cls_maps(dump: LocalisationDump, sums: Sums) -> np.ndarray:

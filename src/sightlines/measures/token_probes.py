@@ -90,6 +90,7 @@ def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> lis
     columns = int(dump.meta["grid"][1])
     first = CLASS_TOKEN if dump.meta["class_token"] else 0
     chosen = supports(dump.train_labels, settings, seed, "")
+    groups = groups_of(len(dump.test_labels), seed, "")
     rows = []
     for name, depth in zip(dump.layers, dump.depths, strict=True):
         features = dump.features(f"tokens.{name}")
@@ -103,7 +104,6 @@ def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> lis
                 "column": token % columns if token >= 0 else CLASS_TOKEN,
             }
             data = dump.divide(features[:, index])
-            groups = groups_of(len(data.test_labels), seed, "")
             rows += [place | probe(data, own, dump.classes, groups) for own in chosen]
     return rows
 

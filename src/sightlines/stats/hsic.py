@@ -41,6 +41,7 @@ def centred_rows(
     packed: Float[np.ndarray, "layers packed"],
     means: Float[np.ndarray, "layers images"],
     rows: range,
+    out: Float[np.ndarray, "layers pairs"] | None = None,
 ) -> Float[np.ndarray, "layers pairs"]:
     """U-centred entries right of the diagonal, times √2: HSIC becomes a dot product.
 
@@ -48,20 +49,22 @@ def centred_rows(
         packed: Upper triangles with diagonals.
         means: From `centring_means`.
         rows: Rows of the Gram.
+        out: Where they are put, instead of a new array.
     """
     images = means.shape[1]
     starts = _row_starts(images)
-    centred = np.empty((len(packed), sum(images - 1 - row for row in rows)))
+    if out is None:
+        out = np.empty((len(packed), pairs_in(rows, images)))
     at = 0
     for row in rows:
         count = images - 1 - row
         entries = packed[:, starts[row] + 1 : starts[row] + 1 + count]
-        part = centred[:, at : at + count]
+        part = out[:, at : at + count]
         np.subtract(entries, means[:, row : row + 1], out=part)
         part -= means[:, row + 1 :]
         at += count
-    centred *= np.sqrt(2)
-    return centred
+    out *= np.sqrt(2)
+    return out
 
 
 def shuffled_rows(
@@ -80,7 +83,7 @@ def shuffled_rows(
     """
     images = means.shape[1]
     starts = _row_starts(images)
-    centred = np.empty((len(packed), sum(images - 1 - row for row in rows)))
+    centred = np.empty((len(packed), pairs_in(rows, images)))
     at = 0
     for row in rows:
         others = order[row + 1 :]
@@ -91,6 +94,11 @@ def shuffled_rows(
         at += len(others)
     centred *= np.sqrt(2)
     return centred
+
+
+def pairs_in(rows: range, images: int) -> int:
+    """Entries right of the diagonal in these rows of a Gram."""
+    return sum(images - 1 - row for row in rows)
 
 
 def _row_starts(images: int) -> np.ndarray:

@@ -10,8 +10,10 @@ over images. Two kinds of index:
   `procrustes` and `overlap`. They mean something only beside their value for shuffled images.
 """
 
+import functools
+
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 BANDWIDTH = 0.4
 """Width of the Gaussian kernel, as a share of the median distance between two images."""
@@ -24,23 +26,36 @@ Packed = Float[np.ndarray, "layers packed"]
 
 def unpack(packed: Packed, images: int) -> Grams:
     """Whole symmetric Grams, float64, from upper triangles with diagonals."""
+    return packed.take(_packed_places(images), axis=1).astype(np.float64, copy=False)
+
+
+@functools.lru_cache(maxsize=4)
+def _packed_places(images: int) -> Int[np.ndarray, "images images"]:
+    """Where each entry of a Gram lies in its packed upper triangle."""
     rows, columns = np.triu_indices(images)
-    grams = np.empty((len(packed), images, images))
-    grams[:, rows, columns] = packed
-    grams[:, columns, rows] = packed
-    return grams
+    places = np.empty((images, images), np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return places
+
+
+@functools.lru_cache(maxsize=4)
+def _upper_places(images: int, above: int) -> Int[np.ndarray, " packed"]:
+    """Where the entries on the diagonal so many `above` the main one, and beyond, lie in a Gram."""
+    rows, columns = np.triu_indices(images, above)
+    return rows * images + columns
 
 
 def pack(grams: Grams) -> Packed:
     """Upper triangles with diagonals, row after row."""
-    rows, columns = np.triu_indices(grams.shape[1])
-    return grams[:, rows, columns]
+    return grams.reshape(len(grams), -1).take(_upper_places(grams.shape[1], 0), axis=1)
 
 
 def squared_distances(grams: Grams) -> Grams:
     """Squared Euclidean distances of each layer's representations, 0 on the diagonal."""
     squares = np.einsum("lii->li", grams)
-    return np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * grams, 0)
+    distances = squares[:, :, None] + squares[:, None, :]
+    distances -= 2 * grams
+    return np.maximum(distances, 0, out=distances)
 
 
 def rbf(grams: Grams, bandwidth: float = BANDWIDTH) -> Grams:
@@ -50,8 +65,8 @@ def rbf(grams: Grams, bandwidth: float = BANDWIDTH) -> Grams:
     count most, so a few far ones cannot decide. All 0 where most images have one representation.
     """
     squared = squared_distances(grams)
-    rows, columns = np.triu_indices(grams.shape[1], 1)
-    medians = np.median(np.sqrt(squared[:, rows, columns]), axis=1)
+    pairs = squared.reshape(len(grams), -1).take(_upper_places(grams.shape[1], 1), axis=1)
+    medians = np.median(np.sqrt(pairs), axis=1)
     varies = (medians > 0)[:, None, None]
     width = np.where(medians > 0, bandwidth * medians, 1.0)[:, None, None]
     return np.where(varies, np.exp(-squared / (2 * np.square(width))), 0.0)
@@ -127,9 +142,13 @@ def neighbours(grams: Grams, count: int) -> Bool[np.ndarray, "layers images imag
     """
     distances = squared_distances(grams)
     np.einsum("lii->li", distances)[...] = np.inf
-    nearest = np.argsort(distances, axis=2, kind="stable")[:, :, :count]
-    chosen = np.zeros(grams.shape, bool)
-    np.put_along_axis(chosen, nearest, True, axis=2)
+    last = np.partition(distances, count - 1, axis=2)[:, :, count - 1, None]
+    chosen: np.ndarray = distances <= last
+    if np.count_nonzero(chosen) > chosen[:, :, 0].size * count:
+        nearer = distances < last
+        tied = distances == last
+        left = count - nearer.sum(axis=2, keepdims=True)
+        chosen = nearer | (tied & (tied.cumsum(axis=2) <= left))
     return chosen
 
 
