@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -291,11 +292,57 @@ def test_a_full_disk_stops_the_kind_that_it_stops(here, plan, monkeypatch):
         dump.main(jobs["gram"])
 
 
-def test_over_the_limit_a_pass_is_several_and_the_bytes_are_the_same(here, plan, monkeypatch):
+def test_over_the_limit_a_pass_is_several_and_nothing_is_recorded_twice(here, plan, monkeypatch):
     expected = alone(here, REFERENCE)
-    whole = recording.passes_of
-    monkeypatch.setattr(recording, "passes_of", lambda kinds: whole(kinds, most_bytes=1))
+    split, together, made = recording.passes_of, recording.record_together, []
+    monkeypatch.setattr(recording, "passes_of", lambda kinds: split(kinds, most_bytes=1))
+
+    def counted(shown, kinds):
+        made.extend(kinds)
+        return together(shown, kinds)
+
+    monkeypatch.setattr(recording, "record_together", counted)
     jobs = plan(REFERENCE)
     for kind in REFERENCE:
         dump.main(jobs[kind])
     assert {k: jobs[k].output("dump").read_bytes() for k in REFERENCE} == expected
+    assert sorted(made) == sorted(REFERENCE)
+
+
+def no_room(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("fails", ["fsync", "pwrite"])
+def test_without_room_for_a_note_each_job_records_its_own(here, plan, monkeypatch, fails):
+    expected = alone(here, ("heads", "gram"))
+    jobs, fsync, noted = plan(("heads", "gram")), os.fsync, []
+
+    def no_room_for_notes(handle):
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        if ".json." not in path or "passes" not in path:
+            return fsync(handle)
+        noted.append(path)
+        return no_room()
+
+    monkeypatch.setattr(os, fails, no_room_for_notes if fails == "fsync" else no_room)
+    for kind, job in jobs.items():
+        dump.main(job)
+        assert job.output("dump").read_bytes() == expected[kind]
+    assert not staged(here) and (noted or fails == "pwrite")
+
+
+def test_a_stage_that_is_cleared_meanwhile_stops_no_job(here, plan, monkeypatch):
+    """As a Snakemake does beside this one that has nothing to do."""
+    expected = alone(here, ("heads", "gram"))
+    jobs, write = plan(("heads", "gram")), recording._write_together
+
+    def write_and_clear(*arguments):
+        failed = write(*arguments)
+        passes.clear("here")
+        return failed
+
+    monkeypatch.setattr(recording, "_write_together", write_and_clear)
+    for kind, job in jobs.items():
+        dump.main(job)
+        assert job.output("dump").read_bytes() == expected[kind] and job.moved_cpu_s == 0

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightlines.core.errors import SightlinesError
 from sightlines.core.files import atomic, make_folder, sha256, write_json
 from sightlines.core.hardware import count_gpus, describe_hardware
 from sightlines.jobs.command import Job, versions
@@ -159,8 +160,12 @@ class Turn:
             return []
         done = self._done()
         left = [p for p in self.parts if p != self.own and _identity(asdict(p)) not in done]
-        there = [p for p in left if all(Path(f).is_file() for fs in p.inputs.values() for f in fs)]
-        return [part for part in there if not self._staged(part).with_suffix(".json").exists()]
+        found = []
+        for part in left:
+            with contextlib.suppress(OSError):  # an input that is not there, or about to be remade
+                if not self._staged(part).with_suffix(".json").exists():
+                    found.append(part)
+        return found
 
     def place(self, part: Part) -> Path:
         """Where the file of a part is written: the job's output, or the stage."""
@@ -179,18 +184,32 @@ class Turn:
             if self.own.kind in shared_pass:
                 self.job.shared_pass = sorted(shared_pass)
             for part in parts:
-                path = self._staged(part)
-                note = asdict(part) | {
-                    "sha256": sha256(path),
-                    "cpu_s": share,
-                    "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                    "shared_pass": sorted(shared_pass),
-                    "notes": self.job.notes,
-                }
-                write_json(path.with_suffix(".json"), note)
-                self.job.moved_cpu_s -= share
+                if self._describe(part, shared_pass, share):
+                    self.job.moved_cpu_s -= share
         if self.folder is not None:
             self._note_done([self.own, *parts])
+
+    def _describe(self, part: Part, shared_pass: Sequence[str], share: float) -> bool:
+        """Write beside a staged file what it is; whether there is one to be taken.
+
+        This job has its own dump by then: what keeps it from leaving another one costs that one's
+        job a pass of its own (no room, or a Snakemake beside it that cleared the stage).
+        """
+        path = self._staged(part)
+        try:
+            note = asdict(part) | {
+                "sha256": sha256(path),
+                "cpu_s": share,
+                "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                "shared_pass": sorted(shared_pass),
+                "notes": self.job.notes,
+            }
+            write_json(path.with_suffix(".json"), note)
+        except (SightlinesError, OSError) as error:
+            self.job.log.debug(f"the {part.kind} dump is left to its own job: {error}")
+            self._drop(path)
+            return False
+        return True
 
     def _staged(self, part: Part) -> Path:
         """Where the file of a part is staged, by its key."""
@@ -221,8 +240,9 @@ class Turn:
     def _note_done(self, parts: Sequence[Part]) -> None:
         done = self._done() | {_identity(asdict(part)) for part in parts}
         text = json.dumps({"run": self._run, "done": sorted(done)}).encode()
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, text, 0)
+        with contextlib.suppress(OSError):  # no room: then a part may be computed for its job anew
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, text, 0)
 
 
 def _identity(part: dict[str, Any]) -> str:
