@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,7 +320,7 @@ def test_without_room_for_a_note_each_job_records_its_own(here, plan, monkeypatc
     jobs, fsync, noted = plan(("heads", "gram")), os.fsync, []
 
     def no_room_for_notes(handle):
-        path = os.readlink(f"/proc/self/fd/{handle}")
+        path = str(Path(f"/proc/self/fd/{handle}").readlink())
         if ".json." not in path or "passes" not in path:
             return fsync(handle)
         noted.append(path)

@@ -155,3 +155,13 @@ def test_two_experiments_side_by_side(made, here):
         runs.append(subprocess.Popen([*command, "--cores", "2"], cwd=here))
     assert [run.wait() for run in runs] == [0, 0]
     assert dumps(here) == dumps(here, "other") == expected
+
+
+def test_a_cache_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    cache = tmp_path / ".cache/sightlines"
+    cache.mkdir(parents=True)
+    (cache / "code").write_text("a file in a folder's place")
+    done = snakemake(tmp_path, "--configfile", config(tmp_path), "-n")
+    said = done.stdout + done.stderr
+    assert done.returncode and "Traceback" not in said
+    assert "DiskError: cannot write .cache/sightlines/code/" in said

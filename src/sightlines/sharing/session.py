@@ -1,12 +1,14 @@
 """What sharing does around one call of Snakemake: before it looks, before it runs, after it ran."""
 
+import contextlib
+import functools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.core.errors import SightlinesError
+from sightlines.core.errors import DiskError, SightlinesError
 from sightlines.jobs import liveness, passes
 from sightlines.plan.code_digest import code_parts, keep_parts
 from sightlines.sharing import older, one_pass, snakemake_process
@@ -63,6 +65,7 @@ def begin(
             workflow, experiment, adoption, may_pull, may_recompute, dump_bytes
         ),
     }
+    acts = {event: functools.partial(_in_one_line, act) for event, act in acts.items()}
 
     from snakemake.dag import DAG
     from snakemake.logging import logger
@@ -72,12 +75,17 @@ def begin(
     logger.addFilter(Watch(acts, in_place_of, lambda: _when_idle(workflow, experiment)))
 
 
-def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None:
-    say(set_right(workflow))
+def _in_one_line(act: Callable[[], None]) -> None:
+    """Do what is to be done inside Snakemake, and say without a traceback why it cannot be."""
     try:
-        carried = carry_over(experiment, adoption.accounts, commands(workflow))
+        act()
     except SightlinesError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from error
+
+
+def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None:
+    say(set_right(workflow))
+    carried = carry_over(experiment, adoption.accounts, commands(workflow))
     if carried:
         say(
             f"Carried over {len(carried)} results of an older version of sightlines: this one is "
@@ -87,7 +95,8 @@ def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None
 
 def _when_idle(workflow: Any, experiment: str) -> None:
     list_jobs(_jobs(workflow.dag))
-    keep_parts()
+    with contextlib.suppress(DiskError):  # then the next start follows the code again
+        keep_parts()
     if not workflow.dryrun:
         passes.clear(experiment)
 
