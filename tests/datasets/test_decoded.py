@@ -181,3 +181,17 @@ def test_several_jobs_fill_one_file_at_once(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         assert [*pool.map(sum_of, [tmp_path] * 4)] == [expected] * 4
     assert len(files(tmp_path)) == 1
+
+
+def test_what_lies_in_its_place_and_is_no_file_of_it_is_let_be(tmp_path):
+    expected = read(tmp_path)
+    (path,) = files(tmp_path)
+    other = tmp_path / "somebody's"
+    other.write_text("not pixels")
+    for put in (lambda: path.symlink_to(other), lambda: os.mkfifo(path), path.mkdir):
+        path.unlink()
+        put()
+        assert torch.equal(read(tmp_path), expected)
+        assert other.read_text() == "not pixels"
+        if path.is_dir():
+            path.rmdir()

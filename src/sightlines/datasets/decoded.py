@@ -74,7 +74,8 @@ class Slots:
         """
         self.path, self._shape = path, (size_px, size_px, 3)
         self._stride = SEAL.size + size_px * size_px * 3
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # not through a link
+        self._handle = os.open(path, flags, 0o666)
         os.utime(self._handle)
         if os.fstat(self._handle).st_size != images * self._stride:
             os.ftruncate(self._handle, images * self._stride)
