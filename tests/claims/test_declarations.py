@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sightlines.claims.judge import all_claims
+from sightlines.claims.verdict import OF_SCALE
 from sightlines.plan import registry
 from sightlines.plan.table_schemas import written
 
@@ -51,6 +52,13 @@ def test_every_amendment_is_dated_in_the_docs(own):
     told = [line for line in AMENDMENTS if own.id in line.split("|")[2].replace(",", " ").split()]
     assert not own.amended or any(line.startswith(f"| {own.amended} |") for line in told)
     assert (own.former is not None) == any("**loosened**" in line for line in told)
+
+
+@pytest.mark.parametrize("own", CLAIMS, ids=lambda own: own.id)
+def test_what_may_make_a_failing_claim_out_of_reach_is_dated_in_the_docs(own):
+    told = [line for line in AMENDMENTS if own.id in line.split("|")[2].replace(",", " ").split()]
+    assert (own.tier in OF_SCALE) == any("(tiers B and C)" in line for line in told)
+    assert bool(own.premises) == any("| premises:" in line for line in told)
 
 
 def test_claims_stand_in_files_that_declare_them():
