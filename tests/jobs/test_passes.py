@@ -134,7 +134,19 @@ def without_cost(path):
     write_json(path.with_suffix(".json"), note)
 
 
-@pytest.mark.parametrize("spoil", [spoil_bytes, spoil_length, spoil_file, spoil_note, without_cost])
+def costly(path, key="cpu_s"):
+    note = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(note | {key: float("inf")}))
+
+
+def large(path):
+    costly(path, "peak_memory_bytes")
+
+
+SPOILS = [spoil_bytes, spoil_length, spoil_file, spoil_note, without_cost, costly, large]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_what_is_damaged_is_computed_alone(here, monkeypatch, spoil):
     planned(monkeypatch, A, B)
     compute(here, A)

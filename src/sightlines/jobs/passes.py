@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import resource
 import secrets
@@ -142,7 +143,8 @@ class Turn:
             self.job.moved_cpu_s = float(note["cpu_s"])
             self.job.shared_pass = [str(kind) for kind in note["shared_pass"]]
             notes = dict(note["notes"])
-        except (KeyError, TypeError, ValueError, OSError):
+            is_whole = is_whole and math.isfinite(self.job.moved_cpu_s)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
             is_whole = False
         if not is_whole:
             self.job.peak_memory_bytes, self.job.moved_cpu_s, self.job.shared_pass = 0, 0.0, []
