@@ -358,6 +358,15 @@ def test_heads_that_are_not_local_with_all_images_cannot_be_lost(tmp_path, ident
     assert "the most local head of LARGE looks 0.6 of uniform" in found.because
 
 
+def test_each_claim_needs_the_harm_of_the_fraction_that_it_is_about(tmp_path):
+    slugs = [slug for slug in FRACTIONS if slug != "small/f010/s0"]
+    tables, accuracy = less_data(0.3, 0.1, fractions=slugs), {"large/f030/s0": 0.6}
+    evidence = make_evidence(tmp_path, tables, slugs, TWO_SIZES, accuracy, SIZES)
+    assert verdict("C9", evidence).word == "reproduced"
+    found = verdict("C10", evidence)
+    assert found.word == "out of reach" and "LARGE is as good with 30 %" in found.because
+
+
 def test_figure_4_needs_the_largest_vit_on_less(tmp_path):
     slugs = ["large/f100/s0", "small/f010/s0", "small/f100/s0"]
     tables = less_data(0.3, 0.1, fractions=slugs)

@@ -24,8 +24,17 @@ def _slugs(evidence: Evidence, *less: Network) -> list[str]:
 def _pairs(evidence: Evidence) -> list[tuple[Network, Network]]:
     """The largest ViT on all images and on its smallest fraction, seed by seed."""
     large = evidence.by_size(evidence.vits())[-1]
-    fewest = evidence.fractions(large)[0]
-    return [(evidence.same_seed(large, less), less) for less in evidence.on(large, fewest)]
+    return _on_less(evidence, large, evidence.fractions(large)[0])
+
+
+def _pairs_shared(evidence: Evidence) -> list[tuple[Network, Network]]:
+    """The largest ViT on all images and on the fraction on which it is held against a small one."""
+    _, large, fraction = _two_sizes(evidence)
+    return _on_less(evidence, large, fraction)
+
+
+def _on_less(evidence: Evidence, model: str, fraction: str) -> list[tuple[Network, Network]]:
+    return [(evidence.same_seed(model, less), less) for less in evidence.on(model, fraction)]
 
 
 def _large(evidence: Evidence) -> list[Case]:
@@ -39,20 +48,26 @@ def _large(evidence: Evidence) -> list[Case]:
     return [Case(_label(evidence, [large], fractions[0]), slugs, readings)]
 
 
-def _small(evidence: Evidence) -> list[Case]:
+def _two_sizes(evidence: Evidence) -> tuple[str, str, str]:
+    """The smallest and the largest ViT, and the smallest fraction on which both are trained."""
     models = evidence.by_size(evidence.vits())
     small, large = models[0], models[-1]
     shared = [f for f in evidence.fractions(large) if f in evidence.fractions(small)]
     if small == large or not shared:
         raise NotMeasured("needs ViTs of two sizes on f100 and on the same smaller fraction")
+    return small, large, shared[0]
+
+
+def _small(evidence: Evidence) -> list[Case]:
+    small, large, fraction = _two_sizes(evidence)
     readings, slugs = [], []
-    for less in evidence.on(large, shared[0]):
-        others = evidence.on(small, shared[0])
+    for less in evidence.on(large, fraction):
+        others = evidence.on(small, fraction)
         other = next((n for n in others if n.seed == less.seed), others[0])
         of_large, of_small = _loss(evidence, less), _loss(evidence, other)
         readings.append([from_replicates(v) for v in (of_large / 2 - of_small, of_large)])
         slugs += _slugs(evidence, other, less)
-    label = _label(evidence, [small, large], shared[0])
+    label = _label(evidence, [small, large], fraction)
     return [Case(label, list(dict.fromkeys(slugs)), readings)]
 
 
@@ -61,7 +76,6 @@ def _label(evidence: Evidence, models: list[str], fraction: str) -> str:
     return f"{names}, {per_cent(fraction)} % of the images"
 
 
-PREMISES = (less_data_hurts(_pairs), has_local_heads(_pairs))
 CLAIMS = (
     Claim(
         id="C9",
@@ -77,7 +91,7 @@ CLAIMS = (
         controls="none: untrained networks have no data; the recipe is that of all images",
         drawn="fig04_attention_distance_less_data",
         cases=_large,
-        premises=PREMISES,
+        premises=(less_data_hurts(_pairs), has_local_heads(_pairs)),
     ),
     Claim(
         id="C10",
@@ -97,6 +111,6 @@ CLAIMS = (
         controls="none: untrained networks have no data",
         drawn="fig04_attention_distance_less_data",
         cases=_small,
-        premises=PREMISES,
+        premises=(less_data_hurts(_pairs_shared), has_local_heads(_pairs_shared)),
     ),
 )
