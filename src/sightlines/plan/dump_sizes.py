@@ -1,10 +1,10 @@
 """How large a dump will be, from the config's numbers, before there is a network or an image.
 
 Of models that are built here every kind's shapes follow from blocks, widths and images; headers
-and the few numbers an image that depend on its dataset (labels, outputs) are not counted. A model of timm is
-not built to be asked: its sizes are known once it was dumped. tests/workflow/test_clean_dumps.py
-holds the numbers against files. Nothing relies on them but what a run says before it begins:
-a recorder asks for the exact room itself.
+and the few numbers an image that depend on its dataset (labels, outputs) are not counted. A model
+of timm is not built to be asked: its sizes are known once it was dumped.
+tests/workflow/test_clean_dumps.py holds the numbers against files. Nothing relies on them but what
+a run says before it begins: a recorder asks for the exact room itself.
 """
 
 import math
