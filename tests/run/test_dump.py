@@ -240,6 +240,20 @@ def test_a_kind_that_fails_leaves_the_others_their_files(here, plan):
         dump.main(jobs["localisation"])
 
 
+def test_what_is_recorded_for_another_job_is_taken_though_the_own_kind_fails(
+    here, plan, monkeypatch
+):
+    overflowing(here)
+    expected = alone(here, ("heads",))
+    jobs = plan(("gram", "heads"))
+    with pytest.raises(ResultError, match="not finite"):
+        dump.main(jobs["gram"])
+    monkeypatch.setattr(recording, "record", None)
+    dump.main(jobs["heads"])
+    assert jobs["heads"].output("dump").read_bytes() == expected["heads"]
+    assert jobs["gram"].moved_cpu_s + jobs["heads"].moved_cpu_s == 0
+
+
 def test_another_kinds_failure_is_told_by_its_own_job(here, plan, caplog):
     overflowing(here)
     jobs = plan(("heads", "gram"))
@@ -293,21 +307,18 @@ def test_a_full_disk_stops_the_kind_that_it_stops(here, plan, monkeypatch):
         dump.main(jobs["gram"])
 
 
-def test_over_the_limit_a_pass_is_several_and_nothing_is_recorded_twice(here, plan, monkeypatch):
+def test_over_the_limit_a_pass_is_several_and_the_bytes_are_the_same(here, plan, monkeypatch):
     expected = alone(here, REFERENCE)
-    split, together, made = recording.passes_of, recording.record_together, []
-    monkeypatch.setattr(recording, "passes_of", lambda kinds: split(kinds, most_bytes=1))
-
-    def counted(shown, kinds):
-        made.extend(kinds)
-        return together(shown, kinds)
-
-    monkeypatch.setattr(recording, "record_together", counted)
+    whole = recording.passes_of
+    monkeypatch.setattr(recording, "passes_of", lambda kinds: whole(kinds, most_bytes=1))
     jobs = plan(REFERENCE)
-    for kind in REFERENCE:
+    first, *others = REFERENCE
+    dump.main(jobs[first])
+    monkeypatch.setattr(recording, "record", None)  # each is recorded once, for its own job
+    for kind in others:
         dump.main(jobs[kind])
     assert {k: jobs[k].output("dump").read_bytes() for k in REFERENCE} == expected
-    assert sorted(made) == sorted(REFERENCE)
+    assert sum(job.moved_cpu_s for job in jobs.values()) == pytest.approx(0, abs=1e-9)
 
 
 def no_room(*_):

@@ -55,15 +55,16 @@ def record(job: Job, turn: Turn) -> None:
     for part, watched in _planned(shown, dataset, turn):
         parts[part.kind], kinds[part.kind] = part, watched
     _say_size(job, content)
-    together = next(some for some in passes_of(kinds) if job.member in some)
-    paths = {kind: turn.place(parts[kind]) for kind in together}
-    failed = _write_together(shown, {kind: kinds[kind] for kind in together}, paths)
-    made = [kind for kind in together if kind not in failed]
-    error = failed.pop(job.member, None)
-    for kind, why in failed.items():
-        job.log.debug(f"the {kind} dump is left to its own job: {why}")
-    others = [parts[kind] for kind in made if kind != job.member]
-    turn.stage(others, made, processor_time() - began)
+    error = None
+    for together in passes_of(kinds):
+        paths = {kind: turn.place(parts[kind]) for kind in together}
+        failed = _write_together(shown, {kind: kinds[kind] for kind in together}, paths)
+        made = [kind for kind in together if kind not in failed]
+        error = failed.pop(job.member, error)
+        for kind, why in failed.items():
+            job.log.debug(f"the {kind} dump is left to its own job: {why}")
+        spent, began = processor_time() - began, processor_time()
+        turn.stage([parts[kind] for kind in made if kind != job.member], made, spent)
     if error is not None:
         raise error
 
