@@ -60,7 +60,8 @@ def main() -> None:
         calls = [(f"{c}", c, c, plan, False) for c in checkouts]
         calls.append((f"{first}, planned", first, first, plan, True))
         calls.append(("Snakemake alone", first, bare, [], False))
-        for _, checkout, folder, words, is_new in calls * 2:  # what is remembered of the start before
+        # What is remembered of the start before.
+        for _, checkout, folder, words, is_new in calls * 2:
             cpu_s(checkout, folder, words, is_new)
         found = [[cpu_s(*call[1:]) for call in calls] for _ in range(REPEATS)]
     least = [min(times) for times in zip(*found, strict=True)]

@@ -44,7 +44,8 @@ def project(tmp_path, monkeypatch):
 
 def call(words=WORDS, config="workflow/config/mine.yaml", snakefile="Snakefile"):
     here = Path.cwd()
-    return Call(here / snakefile, Path(config), Path(config).stem, words, here)
+    begun_in = here / "elsewhere"
+    return Call(here / snakefile, begun_in, Path(config), Path(config).stem, words, here)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -73,6 +74,9 @@ def test_a_missing_file_is_looked_for_again(project, name):
         "dvc.lock",
         "data.dvc",
         ".dvc/config",
+        "default/config.yaml",
+        "elsewhere/default",
+        "elsewhere/profiles/default/profile.v9+.yaml",
     ],
 )
 def test_a_new_file_is_looked_at(project, name):
@@ -145,8 +149,8 @@ def test_a_link_is_what_it_leads_to(project):
 
 
 def test_a_link_to_a_folder_is_never_remembered(project):
-    (project / "elsewhere").mkdir()
-    Path("results/mine/models").symlink_to(project / "elsewhere")
+    (project / "other").mkdir()
+    Path("results/mine/models").symlink_to(project / "other")
     call().remember()
     assert not call().has_nothing_to_do()
 

@@ -66,7 +66,8 @@ def begin_call():
         config = choose_config()
         if not workflow.is_main_process:
             return config, None
-        call = Call(Path(workflow.main_snakefile), config, name_of(config))
+        places = map(Path, (workflow.main_snakefile, workflow.rundir))
+        call = Call(*places, config, name_of(config))
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
     if call.has_nothing_to_do():

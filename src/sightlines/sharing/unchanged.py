@@ -33,12 +33,15 @@ SETTLED_NS = 2_000_000_000
 LOCKS = Path(".snakemake/locks")
 OF_SNAKEMAKE = (".snakemake/metadata", ".snakemake/incomplete")
 OF_DVC = ("data.dvc", "dvc.yaml", "dvc.lock", ".dvc/config", ".dvc/config.local")
-OF_CODE = ("Snakefile", "src/sightlines", "workflow", "profiles/default")
+PROFILES = ("default", "profiles/default")
+"""Where Snakemake looks for a profile without being told: in the folder where it is called first,
+then in the checkout's."""
+OF_CODE = ("Snakefile", "src/sightlines", "workflow", *PROFILES)
 """Below the checkout."""
 WRITTEN_BY_PYTHON = "__pycache__"
 OF_THE_SHELL = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that tell calls of one shell apart."""
-PROFILES = ("--p", "--workf")
+PROFILE_OPTIONS = ("--p", "--workf")
 """Beginnings of options, as short as Snakemake takes them, that name a profile of one's own."""
 PROFILE_VARIABLES = ("SNAKEMAKE_PROFILE", "SNAKEMAKE_WORKFLOW_PROFILE")
 PROGRAMS = ("snakemake", "__main__.py")
@@ -50,6 +53,7 @@ class Call:
     def __init__(
         self,
         snakefile: Path,
+        begun_in: Path,
         config: Path,
         experiment: str,
         words: Sequence[str] | None = None,
@@ -59,6 +63,7 @@ class Call:
 
         Args:
             snakefile: The first that Snakemake reads.
+            begun_in: The folder in which it was called, which may have a profile.
             config: The config file.
             experiment: Its name.
             words: Of the command line, the program included; this process's own by default.
@@ -68,6 +73,8 @@ class Call:
         self._is_own = snakefile == checkout / "Snakefile"
         self._roots = [
             *(checkout / name for name in OF_CODE),
+            *(begun_in / name for name in PROFILES),
+            config,
             config.with_suffix(".yaml"),
             config.with_suffix(".yml"),
             Path("results", experiment),
@@ -76,7 +83,7 @@ class Call:
         ]
         self._began_ns = time.time_ns()
         environment = sorted(i for i in os.environ.items() if i[0] not in OF_THE_SHELL)
-        said = [str(config), self._words, str(Path.cwd()), os.geteuid(), environment]
+        said = [str(config), str(begun_in), self._words, str(Path.cwd()), os.geteuid(), environment]
         self._asked = json.dumps([sys.version, sys.prefix, *said])
         self._newest_ns, self.state = self._look() if self._is_usual() else (0, "")
 
@@ -86,7 +93,7 @@ class Call:
         return (
             Path(program).name in PROGRAMS
             and self._is_own
-            and not any(word.startswith(PROFILES) for word in words)
+            and not any(word.startswith(PROFILE_OPTIONS) for word in words)
             and not any(name in os.environ for name in PROFILE_VARIABLES)
         )
 
@@ -102,7 +109,7 @@ class Call:
                 lines += [str(root), *(line for line, _ in found)]
         except OSError:
             return 0, ""
-        return newest, hashlib.sha256("\0".join(lines).encode(errors="replace")).hexdigest()
+        return newest, hashlib.sha256("\0".join(lines).encode(errors="surrogateescape")).hexdigest()
 
     def has_nothing_to_do(self) -> bool:
         """Whether an equal call had nothing to do, and nothing has changed since."""
