@@ -6,8 +6,8 @@
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
-# make clean-dumps   removes dumps that all that is made of them was made from; DRY=1 only lists them
-# make clean-cache  removes decoded photographs; whoever needs them decodes them again
+# make clean-dumps  removes dumps from which everything was made; DRY=1 only lists them
+# make clean-cache  removes decoded photographs; jobs that need them decode them again
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -51,7 +51,7 @@ verify: setup
 clean-dumps: setup
 	@$(BIN)/python -m sightlines.sharing.clean_dumps $(call quoted,$(CONFIG)) $(if $(DRY),--dry)
 
-# One file a split and view, of photographs alone; the rest of .cache is small, or a training's state.
+# Of photographs alone: the rest of .cache is small, or what a killed run goes on from.
 clean-cache:
 	rm -rf .cache/sightlines/decoded
 

@@ -15,7 +15,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.18")
+min_version("9.27.1")
 
 
 # Jobs run in the environment that Snakemake runs in (`make setup`); the image only says on which

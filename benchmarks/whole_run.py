@@ -36,6 +36,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 TRAINING = "training and fine-tuning"
 DATA = "images and splits"
+STAGES = {"measure": "measures and claims", "claims": "measures and claims", "draw": "figures"}
+"""What the other kinds of jobs are called, by the first word of their records' names."""
 ENDS = ("tables", "figures")
 """Folders of results that both versions must have the same files in."""
 
@@ -66,12 +68,10 @@ def kind(job: str) -> str:
     if parts[0] == "data" or parts[-1] in ("splits", "reference", "probes") or "prepare" in parts:
         return DATA
     if parts[0] == "dump":
-        return f"{parts[1]}"
+        return parts[1]
     if parts[0] == "transfer":
         return f"{parts[2].removeprefix('tuned_').removeprefix('shown_')} of other tasks"
-    return {"measure": "measures and claims", "claims": "measures and claims"}.get(
-        parts[0], {"draw": "figures"}.get(parts[0], parts[0])
-    )
+    return STAGES.get(parts[0], parts[0])
 
 
 def read(folder: Path, experiment: str, measured: Path) -> Run:
@@ -192,7 +192,7 @@ def _wait_for_the_rest() -> None:
 
 
 def checkout(revision: str, name: str) -> Path:
-    """A clone of a version with its environment, made if need be; its results are removed."""
+    """A clone of a version with its environment, made if need be; results that are there stay."""
     folder = ROOT / CLONES / name
     if not folder.exists():
         _call(ROOT, "git", "clone", "--quiet", "--no-checkout", str(ROOT), str(folder))

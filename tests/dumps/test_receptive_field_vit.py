@@ -1,4 +1,4 @@
-"""The short cut of plain ViTs, against loops over images and channels in float64."""
+"""The shortcut of plain ViTs, against loops over images and channels in float64."""
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def fields(model, targets, images):
 
 @pytest.mark.parametrize("channels", [5, 12], ids=["some channels", "all channels"])
 @pytest.mark.parametrize("kind", PLAIN)
-def test_plain_vits_take_the_short_cut_and_agree_with_loops(kind, channels):
+def test_plain_vits_take_the_shortcut_and_agree_with_loops(kind, channels):
     """Blocks 0, 1, 3 and 4 are measured: with and without a measured block before them."""
     model, images = vit(**PLAIN[kind]), random_images(1)
     targets = targets_in(model, timm_blocks.layers(model), channels)

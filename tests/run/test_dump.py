@@ -238,6 +238,20 @@ def test_a_kind_that_fails_leaves_the_others_their_files(here, plan):
         dump.main(jobs["localisation"])
 
 
+def test_what_is_recorded_for_another_job_is_taken_though_the_own_kind_fails(
+    here, plan, monkeypatch
+):
+    overflowing(here)
+    expected = alone(here, ("heads",))
+    jobs = plan(("gram", "heads"))
+    with pytest.raises(ResultError, match="not finite"):
+        dump.main(jobs["gram"])
+    monkeypatch.setattr(recording, "record", None)
+    dump.main(jobs["heads"])
+    assert jobs["heads"].output("dump").read_bytes() == expected["heads"]
+    assert jobs["gram"].moved_cpu_s + jobs["heads"].moved_cpu_s == 0
+
+
 def test_another_kinds_failure_is_told_by_its_own_job(here, plan, caplog):
     overflowing(here)
     jobs = plan(("heads", "gram"))
@@ -296,6 +310,10 @@ def test_over_the_limit_a_pass_is_several_and_the_bytes_are_the_same(here, plan,
     whole = recording.passes_of
     monkeypatch.setattr(recording, "passes_of", lambda kinds: whole(kinds, most_bytes=1))
     jobs = plan(REFERENCE)
-    for kind in REFERENCE:
+    first, *others = REFERENCE
+    dump.main(jobs[first])
+    monkeypatch.setattr(recording, "record", None)  # each is recorded once, for its own job
+    for kind in others:
         dump.main(jobs[kind])
     assert {k: jobs[k].output("dump").read_bytes() for k in REFERENCE} == expected
+    assert sum(job.moved_cpu_s for job in jobs.values()) == pytest.approx(0, abs=1e-9)

@@ -229,6 +229,7 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )
 
+# Whoever has set tunables of glibc keeps them.
 os.environ.setdefault(memory.VARIABLE, memory.KEPT)
 
 # Jobs on this machine share one warm process; a container or another machine has none of it.

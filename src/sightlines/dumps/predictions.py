@@ -36,9 +36,9 @@ READER = "sightlines.dumps.predictions_reading:PredictionsDump"
 NETWORKS = "all"
 TRANSFER = ("tuned_shown",)
 SPLITS = "splits"
+"""File of `data/` that says which images are shown."""
 PASS = "labelled"
 USES = ("seed",)
-"""File of `data/` that says which images are shown."""
 SUBSETS = {"test": "test", "validation": "train", "train": "train"}
 """Subset -> the dataset's split that it is of."""
 PROBES = {"test": "probe_test", "validation": "probe_held_out", "train": "probe_train"}
@@ -100,7 +100,8 @@ def record(shown: Shown, seed: int) -> Watched:
     return Watched(
         shapes=shapes,
         meta=meta,
-        minibatches=cut(walks[::-1], shown.batch_size) if answers else [],  # as probes have them
+        # In the order of the probes' subsets, so that both are shown each minibatch once.
+        minibatches=cut(walks[::-1], shown.batch_size) if answers else [],
         watch=watch,
         rest=rest,
     )

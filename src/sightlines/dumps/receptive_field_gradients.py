@@ -13,7 +13,7 @@ from sightlines.models.layers import capture
 RELU = "ReluBackward0"
 """How torch calls what a ReLU gave: its zeros have no gradient."""
 TOLERANCE = 1e-4
-"""Of a short cut, relative to a layer's largest gradient: float32 in two orders of summation."""
+"""Of a shortcut, relative to a layer's largest gradient: float32 in two orders of summation."""
 
 
 class ChannelGradients:
@@ -23,7 +23,7 @@ class ChannelGradients:
     gradient of a sum over channels opposite signs cancel; the absolute value is then averaged over
     channels and over the three colours.
 
-    A plain ViT takes the short cut of `receptive_field_vit`, if on the first image one backward
+    A plain ViT takes the shortcut of `receptive_field_vit`, if on the first image one backward
     pass for each layer agrees with it. Every other network has a backward pass for each channel;
     it serves all images at once: in evaluation mode images do not mix.
 
@@ -41,7 +41,7 @@ class ChannelGradients:
 
     @property
     def is_short(self) -> bool:
-        """Whether the short cut is taken; known after the first images."""
+        """Whether the shortcut is taken; known after the first images."""
         return self._vit is not None
 
     def of(self, images: Tensor) -> Iterator[Tensor]:

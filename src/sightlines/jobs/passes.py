@@ -66,7 +66,7 @@ def plan(experiment: str, passes: Sequence[Sequence[Part]]) -> Path:
     for note in sorted(folder.glob("*.json")):
         if note.name != PLAN and _identity(_read(note)) not in wanted:
             note.unlink(missing_ok=True)
-    for path in sorted(folder.glob("*")) + sorted(folder.glob(".*.part")):
+    for path in sorted(folder.glob("*")):
         is_staged = path.suffix == ".safetensors" and path.with_suffix(".json").exists()
         if path.is_file() and not is_staged and path.suffix != ".json":
             path.unlink(missing_ok=True)
@@ -84,24 +84,30 @@ def clear(experiment: str) -> None:
 @contextlib.contextmanager
 def turn(job: Job) -> Iterator["Turn"]:
     """Wait until no other job of the same pass is at work; see `Turn`."""
+    found = _planned_turn(job)
+    if found is None:
+        yield Turn(job, Part.of(job))
+        return
+    try:
+        fcntl.flock(found.lock, fcntl.LOCK_EX)
+        yield found
+    finally:
+        os.close(found.lock)
+
+
+def _planned_turn(job: Job) -> "Turn | None":
+    """The turn of a job whose pass is planned, its lock open; None for any other."""
     own = Part.of(job)
     folder = Path(os.environ.get(PASSES) or os.devnull)
     planned = _read(folder / PLAN)
     try:
         passes = [[Part(**part) for part in parts] for parts in planned["passes"]]
         run, parts = str(planned["run"]), next(parts for parts in passes if own in parts)
-        lock = os.open(folder / f"{_digest([asdict(p) for p in parts])}.lock", _OPEN, 0o666)
+        path = folder / f"{_digest([asdict(p) for p in parts])}.lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except (KeyError, TypeError, StopIteration, OSError):
-        yield Turn(job, own)
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Turn(job, own, folder, parts, lock, run)
-    finally:
-        os.close(lock)
-
-
-_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        return None
+    return Turn(job, own, folder, parts, lock, run)
 
 
 @dataclass
@@ -113,20 +119,22 @@ class Turn:
         own: Its own part.
         folder: Where files are staged; None for a job that shares no pass.
         parts: Of the pass.
+        lock: Descriptor of the pass's lock, whose file names the parts that this run has computed.
+        run: Of Snakemake, as the plan names it.
     """
 
     job: Job
     own: Part
     folder: Path | None = None
     parts: list[Part] = field(default_factory=list)
-    _lock: int = -1
-    _run: str = ""
+    lock: int = -1
+    run: str = ""
     _hashes: dict[str, str] = field(default_factory=dict)
 
     def take(self) -> bool:
         """Put what another job computed for this one in its place; whether there was such a file.
 
-        Where what is staged is damaged it is removed.
+        What is staged and damaged is removed.
         """
         if self.folder is None:
             return False
@@ -174,7 +182,7 @@ class Turn:
             shared_pass: All kinds of the pass.
             cpu_s: Processor time of the pass.
         """
-        if len(shared_pass) > 1:
+        if parts:
             share = cpu_s / len(shared_pass)
             if self.own.kind in shared_pass:
                 self.job.shared_pass = sorted(shared_pass)
@@ -212,17 +220,17 @@ class Turn:
 
     def _done(self) -> set[str]:
         """Identities of the parts that this run has computed or taken."""
-        os.lseek(self._lock, 0, os.SEEK_SET)
+        os.lseek(self.lock, 0, os.SEEK_SET)
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            state = json.loads(os.read(self._lock, 2**20))
-            return set(state["done"]) if state["run"] == self._run else set()
+            state = json.loads(os.read(self.lock, 2**20))
+            return set(state["done"]) if state["run"] == self.run else set()
         return set()
 
     def _note_done(self, parts: Sequence[Part]) -> None:
         done = self._done() | {_identity(asdict(part)) for part in parts}
-        text = json.dumps({"run": self._run, "done": sorted(done)}).encode()
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, text, 0)
+        text = json.dumps({"run": self.run, "done": sorted(done)}).encode()
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, text, 0)
 
 
 def _identity(part: dict[str, Any]) -> str:

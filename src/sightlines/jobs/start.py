@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-# Nothing else of ours: this is imported once a job, and what runs the job has NumPy already.
+# No other module of ours: each job starts a Python for this file, which hands over to the warm one.
 
 PARENT = "SIGHTLINES_PARENT"
 """Names the Snakemake that a job belongs to: its machine and its process."""

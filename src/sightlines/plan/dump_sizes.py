@@ -1,10 +1,10 @@
 """How large a dump will be, from the config's numbers, before there is a network or an image.
 
 Of models that are built here every kind's shapes follow from blocks, widths and images; headers
-and what only the images tell (labels, classes of photographs) are not counted. A model of timm is
-not built to be asked: its sizes are known once it was dumped. tests/workflow/test_clean_dumps.py
-holds the numbers against files. Nothing relies on them but what a run says before it begins:
-a recorder asks for the exact room itself.
+and the few numbers an image that depend on its dataset (labels, outputs) are not counted. A model
+of timm is not built to be asked: its sizes are known once it was dumped.
+tests/workflow/test_clean_dumps.py holds the numbers against files. Nothing relies on them but what
+a run says before it begins: a recorder asks for the exact room itself.
 """
 
 import math
@@ -172,6 +172,10 @@ def _token_features(network: Network, config: Mapping[str, Any], _size_px: int) 
     return images * sum(places * width for places, width in kept) * FLOAT
 
 
+def _predictions(_network: Network, _config: Mapping[str, Any], _size_px: int) -> int:
+    return 0
+
+
 def _receptive_field(network: Network, config: Mapping[str, Any], size_px: int) -> int:
     settings = config["receptive_field"]
     depths = max(min(settings["depths"], network.blocks), 2)
@@ -188,5 +192,6 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "skips": _skips,
     "features": _features,
     "token_features": _token_features,
+    "predictions": _predictions,
     "receptive_field": _receptive_field,
 }

@@ -38,6 +38,8 @@ LEFT_BEHIND = ("warm-*", "reproduce")
 """In CACHE: what commands remove at their end, and leave where they are killed."""
 TRAINING = CACHE / "training"
 MOST_NAMED = 5
+ENDS = ("svg", "png")
+"""Of a figure's files."""
 
 
 @dataclass
@@ -84,7 +86,8 @@ def sort_out(experiment: Experiment) -> Dumps:
             by_output.setdefault(path, []).append(job)
 
     def as_recorded(path: str) -> list[MadeBy]:
-        return [a for a in by_output.get(path, ()) if a.outputs[path] == hashes.get(path, "?")]
+        made_by = by_output.get(path, ())
+        return [job for job in made_by if job.outputs[path] == hashes.get(path, "?")]
 
     found = Dumps()
     for dump in dumps:
@@ -118,9 +121,6 @@ def _made_from(experiment: Experiment) -> dict[str, list[str]]:
             for path in paths:
                 found.setdefault(path, []).extend(outputs)
     return found
-
-
-ENDS = ("svg", "png")
 
 
 def left_behind() -> list[Path]:

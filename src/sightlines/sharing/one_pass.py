@@ -37,7 +37,10 @@ def begin(workflow: Any, experiment: str) -> None:
 
 
 def planned_passes(dag: Any) -> Iterator[list[Any]]:
-    """Jobs that share a pass, two or more; the first of them has all its inputs last."""
+    """Jobs that share a pass, two or more; first the one that has most to wait for.
+
+    When that one can begin, the inputs of the others are there too.
+    """
     groups: dict[tuple[str, ...], list[Any]] = {}
     needed = set(dag.needrun_jobs())
     for job in (job for level in dag.toposorted() for job in level if job in needed):
@@ -53,7 +56,7 @@ def planned_passes(dag: Any) -> Iterator[list[Any]]:
 
 
 def _before(dag: Any, job: Any) -> set[Any]:
-    """All jobs that a job follows from."""
+    """All jobs that must have ended before a job can begin."""
     found: set[Any] = set()
     left = [job]
     while left:

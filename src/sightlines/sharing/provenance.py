@@ -298,7 +298,10 @@ def read_removed(experiment: str) -> set[str]:
 
 
 def removed_before_sharing(experiment: str) -> set[str]:
-    """Outputs that were not here when the last commit shared the others; of none, see above."""
+    """Outputs that had been removed when the last commit shared the others.
+
+    Where no commit has shared anything, those that are removed now.
+    """
     try:
         found = json.loads(git("show", f"HEAD:./{provenance_path(experiment).as_posix()}"))
         return _texts(found.get("removed"))

@@ -11,6 +11,7 @@ all that reads them runs, as Snakemake says. And if the bytes differ in spite of
 sees that tables were made from another version of a file, and makes them again (`adopt.py`).
 """
 
+import functools
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -42,12 +43,16 @@ def restorable(accounts: Iterable[MadeBy], absent: Mapping[str, int]) -> dict[st
 def hold(dag: type[Any], absent: Callable[[], Mapping[str, int]]) -> None:
     """From now on, leave jobs out of Snakemake's plans that only follow from what is restored.
 
+    Called again, it replaces what it was told before.
+
     Args:
         dag: Snakemake's class.
         absent: What is not here and would be made again as it was.
     """
     decide = getattr(dag, _DECIDES)
+    decide = getattr(decide, "__wrapped__", decide)
 
+    @functools.wraps(decide)
     async def decide_and_leave_out(self: Any, *args: Any, **kwargs: Any) -> None:
         await decide(self, *args, **kwargs)
         if found := absent():

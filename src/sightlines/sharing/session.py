@@ -9,14 +9,13 @@ from typing import Any
 from sightlines.core.errors import SightlinesError
 from sightlines.jobs import liveness, passes
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing import explain, older, one_pass, snakemake_process
+from sightlines.sharing import explain, older, one_pass, restoring, snakemake_process
 from sightlines.sharing.adopt import Adoption, adopt, carry_over
 from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
 from sightlines.sharing.explain import Watch, planned_jobs, say, table
 from sightlines.sharing.metrics import write_metrics
 from sightlines.sharing.provenance import read_codes, write_provenance
-from sightlines.sharing.restoring import hold, restorable
 from sightlines.sharing.room import DumpBytes, room
 from sightlines.sharing.snakemake_settings import ONE_JOB, set_right
 from sightlines.sharing.unpulled import (
@@ -72,7 +71,9 @@ def begin(
     from snakemake.dag import DAG
     from snakemake.logging import logger
 
-    hold(DAG, lambda: adoption.absent and restorable(adoption.accounts, adoption.absent))
+    restoring.hold(
+        DAG, lambda: adoption.absent and restoring.restorable(adoption.accounts, adoption.absent)
+    )
     in_place_of = {LOCKED: liveness.who_else}
 
     def when_idle() -> None:
@@ -98,6 +99,7 @@ def _before_planning(workflow: Any, experiment: str, adoption: Adoption) -> None
 
 
 def _when_idle(workflow: Any, experiment: str) -> None:
+    """Nothing is to be made: what is staged for a pass, nobody will take."""
     list_jobs(_jobs(workflow.dag))
     keep_parts()
     if not workflow.dryrun:
