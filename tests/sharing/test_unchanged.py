@@ -117,6 +117,9 @@ def test_another_package_in_the_environment_is_noticed(project, monkeypatch):
     [
         {"words": (*WORDS, "--profile", "mine")},
         {"words": (*WORDS, "--workflow-prof=mine")},
+        {"words": (*WORDS, "--report-after-run")},
+        {"words": (*WORDS, "--forceall")},
+        {"words": (*WORDS, "-nF")},
         {"words": ("/usr/bin/pytest",)},
         {"words": ()},
         {"snakefile": "other/Snakefile"},
@@ -127,6 +130,23 @@ def test_what_is_not_all_looked_at_is_never_remembered(project, odd):
     call(**odd).remember()
     assert not call(**odd).has_nothing_to_do()
     assert MEMORY.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-n",),
+        ("-c1", "-np", "--quiet"),
+        ("-kj", "all", "--config", "train={steps: 6}"),
+        ("--cores=2", "--keep-going", "--", "results/mine/report.html"),
+        ("-npd", "elsewhere", "-sSnakefile"),
+    ],
+)
+def test_usual_options_are_remembered(project, words):
+    words = (WORDS[0], *words)
+    assert not call(words).has_nothing_to_do()
+    call(words).remember()
+    assert call(words).has_nothing_to_do()
 
 
 def test_a_profile_of_the_environment_is_never_remembered(project, monkeypatch):

@@ -10,13 +10,14 @@ call ends before anything is planned; in any other case nothing is taken from he
 
 A file that was written in the last seconds could be written again with the same times: with such a
 file nothing is noted. Nor with photographs and weights that lie outside of the project, with
-results that are not here, with another Snakefile or a profile of one's own.
+results that are not here, with another Snakefile, a profile of one's own, or unusual options.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 import time
@@ -41,8 +42,16 @@ OF_CODE = ("Snakefile", "src/sightlines", "workflow", *PROFILES)
 WRITTEN_BY_PYTHON = "__pycache__"
 OF_THE_SHELL = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that tell calls of one shell apart."""
-PROFILE_OPTIONS = ("--p", "--workf")
-"""Beginnings of options, as short as Snakemake takes them, that name a profile of one's own."""
+OPTIONS = frozenset(
+    {
+        *("--", "--config", "--configfile", "--configfiles", "--cores", "--directory", "--dry-run"),
+        *("--dryrun", "--jobs", "--keep-going", "--nocolor", "--printshellcmds", "--quiet"),
+        *("--rerun-incomplete", "--resources", "--snakefile", "--verbose"),
+    }
+)
+SHORT_OPTIONS = re.compile(r"-[knpq]*([Ccdjs].*)?")
+"""Options that say what is to be done and how. Others may ask for more than that, such as a report,
+or name a profile of one's own."""
 PROFILE_VARIABLES = ("SNAKEMAKE_PROFILE", "SNAKEMAKE_WORKFLOW_PROFILE")
 PROGRAMS = ("snakemake", "__main__.py")
 
@@ -93,7 +102,7 @@ class Call:
         return (
             Path(program).name in PROGRAMS
             and self._is_own
-            and not any(word.startswith(PROFILE_OPTIONS) for word in words)
+            and all(map(_is_usual_word, words))
             and not any(name in os.environ for name in PROFILE_VARIABLES)
         )
 
@@ -126,6 +135,11 @@ class Call:
         known = [state for state in _recall() if state != self.state]
         with contextlib.suppress(SightlinesError):  # a folder that cannot be written
             write_json(MEMORY, [*known, self.state][-MOST_KEPT:], is_lasting=False)
+
+
+def _is_usual_word(word: str) -> bool:
+    name = word.partition("=")[0]
+    return not word.startswith("-") or name in OPTIONS or bool(SHORT_OPTIONS.fullmatch(word))
 
 
 def _is_locked() -> bool:
