@@ -69,6 +69,7 @@ $(VENV)/ready:
 	    $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $(VENV)/uv.lock; }
 	$(BIN)/uv pip sync --quiet $(COMPILE) --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	$(if $(COMPILE),@$(BIN)/python -m compileall -q src/sightlines)
 	@$(BIN)/python -I src/sightlines/core/checkout.py sign
 
 # Two processes, whose libraries take one thread each: more would wait for each other.

@@ -5,10 +5,13 @@
 In checkouts (this version's, an older one's) where the experiment is finished, each with a `.venv`
 of its own. Prints CPU seconds of a call that has nothing to do, calls interleaved and the least of
 five, the ratio to the last checkout's, and what Snakemake itself needs for one rule that has run.
+"Planned" is the first checkout's call where something differs from all earlier ones, so that
+nothing is remembered of the whole (`sharing/unchanged.py`): here a variable of the environment.
 """
 
 import os
 import resource
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -18,10 +21,18 @@ ONE_RULE = 'rule one:\n    output: "one"\n    shell: "touch {output}"\n'
 REPEATS = 5
 
 
-def cpu_s(checkout: Path, folder: Path, words: list[str]) -> float:
-    """CPU seconds of a checkout's Snakemake in a folder, which must have nothing to do."""
+def cpu_s(checkout: Path, folder: Path, words: list[str], is_new: bool = False) -> float:
+    """CPU seconds of a checkout's Snakemake in a folder, which must have nothing to do.
+
+    Args:
+        checkout: Whose Snakemake.
+        folder: Where it is called.
+        words: Of its command line.
+        is_new: Whether no call before had this environment.
+    """
     program = checkout / ".venv/bin/snakemake"
     env = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    env |= {"SIGHTLINES_BENCHMARK": secrets.token_hex(8)} if is_new else {}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [str(program), "--cores", "1", *words]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
@@ -43,10 +54,15 @@ def main() -> None:
             capture_output=True,
             check=True,
         )
-        calls = [(f"{c}", c, c, ["--configfile", config, "--dry-run"]) for c in checkouts]
-        calls.append(("Snakemake alone", checkouts[0], bare, []))
-        for _, checkout, folder, words in calls:  # what is remembered of the start before
-            cpu_s(checkout, folder, words)
+        plan = ["--configfile", config, "--dry-run"]
+        first = checkouts[0]
+        calls: list[tuple[str, Path, Path, list[str], bool]]
+        calls = [(f"{c}", c, c, plan, False) for c in checkouts]
+        calls.append((f"{first}, planned", first, first, plan, True))
+        calls.append(("Snakemake alone", first, bare, [], False))
+        # What is remembered of the start before.
+        for _, checkout, folder, words, is_new in calls * 2:
+            cpu_s(checkout, folder, words, is_new)
         found = [[cpu_s(*call[1:]) for call in calls] for _ in range(REPEATS)]
     least = [min(times) for times in zip(*found, strict=True)]
     last = least[len(checkouts) - 1]

@@ -5,7 +5,14 @@ import pytest
 
 from sightlines.plan import code_digest as module
 from sightlines.plan import registry
-from sightlines.plan.code_digest import changed_since, code_digest, code_parts, keep_parts, reached
+from sightlines.plan.code_digest import (
+    changed_since,
+    code_digest,
+    code_parts,
+    keep_parts,
+    reached,
+    stage_digest,
+)
 from sightlines.plan.code_roots import stage_roots
 
 DYNAMIC = (
@@ -351,6 +358,36 @@ def test_what_was_found_of_the_same_text_is_not_followed_again(package, monkeypa
     monkeypatch.setattr(module, "_Walk", None)
     assert [code_digest("toy.entry:f"), code_digest("toy.leaf")] == [first, leaf]
     assert changed_since(first) == [] and "toy.leaf:h" in code_parts(first)
+
+
+def stage():
+    """A stage's digest, and how often its roots were looked for."""
+    asked = []
+    module.forget()
+    found = stage_digest(["entry", "vit"], lambda: asked.append(1) or ("toy.entry:f",))
+    keep_parts()
+    return found, len(asked)
+
+
+def test_roots_of_a_stage_are_found_once_for_one_text(package):
+    first = digest()
+    assert stage() == (first, 1)
+    assert stage() == (first, 0)
+    edit(package, "alone", "1", "2")  # anything of the package may say what the roots are
+    assert stage() == (first, 1)
+    edit(package, "leaf", "min(", "max(")
+    second, asked = stage()
+    assert second != first and asked == 1
+    assert stage() == (second, 0)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"content": "", "digests": {}}'])
+def test_a_damaged_memory_of_stages_is_ignored(package, damage):
+    first = stage()
+    (package.parent / module.CACHE / module.DIGESTS).write_text(damage)
+    assert stage() == first
+    (package.parent / module.CACHE / f"{first[0]}.json").unlink()
+    assert stage() == first
 
 
 @pytest.mark.parametrize("edited", ["leaf", "core/progress", "alone", "new"])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -11,9 +12,10 @@ from sightlines.plan.config import load
 from sightlines.plan.experiment import MODEL_FILES, Experiment
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import DTYPES, joined
+from sightlines.sharing.unchanged import SETTLED_NS
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
-from tests.workflow.conftest import SMOKE, results, snakemake
+from tests.workflow.conftest import SMOKE, ok, results, snakemake
 from tests.workflow.planning import every, follow, planned
 
 pytestmark = pytest.mark.workflow
@@ -87,6 +89,29 @@ def test_a_second_run_has_nothing_to_do(smoke):
     done = snakemake(smoke, "--configfile", SMOKE)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_what_had_nothing_to_do_is_not_planned_again_until_something_changes(copied):
+    """A call plans where anything differs; then one that had nothing to do is remembered."""
+
+    def call():
+        time.sleep(SETTLED_NS / 1e9)  # what was written last counts as settled
+        return ok(snakemake(copied, "--configfile", SMOKE, "--cores", "1"))
+
+    planning = "Building DAG of jobs"
+    for _ in range(3):  # the first adopts, or has times of files to settle
+        said = call()
+        assert "Nothing to be done" in said
+    assert planning not in said
+    table = copied / "results/smoke/tables/accuracy.csv"
+    before = table.read_bytes()
+    table.write_bytes(before.replace(b"0", b"1", 1))
+    assert planning in call()
+    assert table.read_bytes() == before
+    (copied / ".cache/sightlines/unchanged.json").write_text("{")
+    assert planning in call()
+    said = call()
+    assert "Nothing to be done" in said and planning not in said
 
 
 @pytest.mark.slow

@@ -1,10 +1,14 @@
 """The experiment that this call is about, and what every stage's rules share."""
 
+import functools
 import os
 import runpy
 import shlex
 import sys
 from pathlib import Path
+
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
+from snakemake.logging import logger
 
 
 def stop(message):
@@ -18,19 +22,9 @@ checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "core" / "checko
 if foreign := checkout["foreign_code"](CHECKOUT):
     stop(f"CheckoutError: {foreign}")
 
-from sightlines.plan import registry
-from sightlines.jobs import liveness, memory
-from sightlines.plan.config import from_command_line, source_folder
-from sightlines.datasets.prepare import identity
-from sightlines.datasets.store import UNLABELLED
-from sightlines.core.errors import MissingSourceError, SightlinesError
-from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
-from sightlines.plan.experiment_names import config_of
-from sightlines.core.hardware import count_gpus
-from sightlines.models.timm_facts import class_file_identity, weights_identity
-from sightlines.plan.networks import UNTRAINED, Network
-from sightlines.sharing import session
-from sightlines.sharing.provenance import recorded_source
+from sightlines.core.errors import SightlinesError
+from sightlines.plan.experiment_names import config_of, name_of
+from sightlines.sharing.unchanged import Call
 
 TARGET_BEHIND_CONFIG = """
 Snakemake takes every word behind --configfile for a config file: write the target first, or behind --, as in
@@ -63,24 +57,60 @@ def choose_config():
     return chosen
 
 
+def begin_call():
+    """The config of this call, and what it finds; it ends here where nothing is to be done.
+
+    What is wrong with the config's name is said without a traceback.
+    """
+    try:
+        config = choose_config()
+        if not workflow.is_main_process:
+            return config, None
+        places = map(Path, (workflow.main_snakefile, workflow.rundir))
+        call = Call(*places, config, name_of(config))
+    except SightlinesError as error:
+        stop(f"{type(error).__name__}: {error}")
+    if call.has_nothing_to_do():
+        logger.info(NOTHING_TO_BE_DONE_MSG)
+        sys.exit(0)
+    return config, call
+
+
+CONFIG, CALL = begin_call()
+
+# What a plan needs, which a call with nothing to do does without.
+from sightlines.plan import registry
+from sightlines.jobs import liveness, memory
+from sightlines.plan.config import from_command_line, source_folder
+from sightlines.datasets.prepare import identity
+from sightlines.datasets.store import UNLABELLED
+from sightlines.core.errors import MissingSourceError
+from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
+from sightlines.core.hardware import count_gpus
+from sightlines.models.timm_facts import class_file_identity, weights_identity
+from sightlines.plan.networks import UNTRAINED, Network
+from sightlines.sharing import session
+from sightlines.sharing.provenance import recorded_source
+
+
 def open_experiment():
     """The checked experiment, where its sources lie, and whether shared results may be remade.
 
     What is wrong with it is said without a traceback.
     """
     try:
-        path = choose_config()
-        os.environ.update(SIGHTLINES_CONFIG=str(path.absolute()))
+        os.environ.update(SIGHTLINES_CONFIG=str(CONFIG.absolute()))
         overrides = from_command_line(workflow.config_settings.config_args)
         may_recompute = overrides.pop("recompute", False)
         if not isinstance(may_recompute, bool):
             stop(f"--config recompute is {may_recompute!r}: write true or false.")
-        experiment = Experiment.open(path, overrides)
+        experiment = Experiment.open(CONFIG, overrides)
         return experiment, source_folder(experiment.config), may_recompute
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
 
 
+@functools.cache
 def fingerprint(task=""):
     """Identity of a task's images as they are now: edited photographs change it.
 
@@ -97,6 +127,11 @@ def fingerprint(task=""):
             if recorded and not (needs and recorded.endswith(UNLABELLED)):
                 return recorded
         stop(f"{type(error).__name__}: {error}")
+
+
+def needs_no_source():
+    """Whether images and weights come from this project alone: generated, or by fixed checksums."""
+    return not IMPORTED and not any(map(fingerprint, TASKS))
 
 
 def import_slice(wildcards):
@@ -152,7 +187,13 @@ EXPERIMENT, SOURCES, MAY_RECOMPUTE = open_experiment()
 
 if workflow.is_main_process:
     try:
-        session.begin(workflow, EXPERIMENT.name, MAY_RECOMPUTE, EXPERIMENT.dump_bytes)
+        session.begin(
+            workflow,
+            EXPERIMENT.name,
+            MAY_RECOMPUTE,
+            EXPERIMENT.dump_bytes,
+            lambda: CALL.remember() if needs_no_source() else None,
+        )
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
 

@@ -18,7 +18,7 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,11 +83,29 @@ def code_digest(*roots: str) -> str:
     return _digest(tuple(roots))
 
 
+def stage_digest(stage: Sequence[str], roots: Callable[[], tuple[str, ...]]) -> str:
+    """Digest of what a stage's roots can reach, remembered by the stage.
+
+    Args:
+        stage: Words from which, with the package's text, the roots follow.
+        roots: Finds them; called where the digest is not remembered.
+    """
+    key = json.dumps(["stage", *stage])  # no root looks like this
+    if not (known := _kept(key)):
+        known = _found[key] = _digest(roots())
+    return known
+
+
+def _kept(key: str) -> str:
+    """A digest that an earlier run found in this very text; empty without one."""
+    known = _remembered().get(key, "")
+    return known if known and (CACHE / f"{known}.json").is_file() else ""
+
+
 @functools.cache
 def _digest(roots: tuple[str, ...]) -> str:
     key = "\0".join(roots)
-    known = _remembered().get(key, "")
-    if known and (CACHE / f"{known}.json").is_file():
+    if known := _kept(key):
         return known
     walk = _Walk(roots)
     digest = hashlib.sha256("\0".join(walk.texts).encode()).hexdigest()[:16]

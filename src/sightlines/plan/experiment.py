@@ -13,7 +13,7 @@ from typing import Any
 from sightlines.plan import registry, roles
 from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
-from sightlines.plan.code_digest import code_digest
+from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
 from sightlines.plan.config import Config, load, networks
 from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
@@ -52,6 +52,7 @@ class Experiment:
         """Plan the experiment; see `check` for what can be wrong with it."""
         self.name = name
         self.config = config
+        self._codes: dict[tuple[str, str, str], str] = {}
         check(config)
         self.networks = networks(config)
         possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
@@ -355,7 +356,11 @@ class Experiment:
         """Digest of the code that a job runs, with the members that the config names for it."""
         family = self.config["models"][network.model]["family"] if network else ""
         dataset = self.dataset(task)["kind"] if module == "datasets.prepare" else ""
-        return code_digest(*stage_roots(module, family, dataset, self.figures))
+        stage = (module, family, dataset)
+        if stage not in self._codes:  # Snakemake asks once a job
+            roots = functools.partial(stage_roots, *stage, self.figures)
+            self._codes[stage] = stage_digest((*stage, *self.figures), roots)
+        return self._codes[stage]
 
     def execution(self) -> dict[str, Any]:
         """Values of `compute` that change no result: no job's identity has them."""

@@ -267,12 +267,14 @@ class Watch(logging.Filter):
             when_idle: Called instead where nothing is to be done.
         """
         super().__init__()
+        self.has_warned = False
         self._acts = dict(acts)
         self._when_idle = when_idle
         self._in_place_of = in_place_of
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Look at one record on its way to the terminal; all pass."""
+        self.has_warned |= record.levelno >= logging.WARNING
         event = getattr(record, "event", None)
         act = self._acts.pop(str(getattr(event, "value", event)), None)
         if act is not None:
@@ -300,7 +302,12 @@ def in_quotes(text: str) -> str:
     return f'"{text}"' if PLAIN.fullmatch(text) else shlex.quote(text)
 
 
+said: list[str] = []
+"""All that this process had to say."""
+
+
 def say(text: str) -> None:
     """Print for a person, beside Snakemake's own lines."""
     if text:
+        said.append(text)
         print(text, file=sys.stderr, flush=True)

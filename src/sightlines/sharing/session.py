@@ -11,7 +11,7 @@ from typing import Any
 from sightlines.core.errors import DiskError, SightlinesError
 from sightlines.jobs import liveness, passes
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing import older, one_pass, restoring, snakemake_process
+from sightlines.sharing import explain, older, one_pass, restoring, snakemake_process
 from sightlines.sharing.adopt import Adoption, adopt, carry_over
 from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
@@ -37,7 +37,11 @@ TOUCHED = (
 
 
 def begin(
-    workflow: Any, experiment: str, may_recompute: bool, dump_bytes: DumpBytes | None = None
+    workflow: Any,
+    experiment: str,
+    may_recompute: bool,
+    dump_bytes: DumpBytes | None = None,
+    remember: Callable[[], None] = lambda: None,
 ) -> None:
     """Adopt what is here, and arrange that the plan is told before anything runs.
 
@@ -46,6 +50,7 @@ def begin(
         experiment: Its name.
         may_recompute: Whether shared results may be made again where they were not pulled.
         dump_bytes: Rule and model -> bytes of a dump, as far as the config tells.
+        remember: Called where nothing was to be done, all is here, and there was nothing to say.
 
     Raises:
         ResultError: provenance or results are damaged or hostile.
@@ -73,7 +78,14 @@ def begin(
         DAG, lambda: adoption.absent and restoring.restorable(adoption.accounts, adoption.absent)
     )
     in_place_of = {LOCKED: liveness.who_else}
-    logger.addFilter(Watch(acts, in_place_of, lambda: _when_idle(workflow, experiment)))
+
+    def when_idle() -> None:
+        _when_idle(workflow, experiment)
+        if not adoption.absent and not watch.has_warned and not explain.said:
+            remember()
+
+    watch = Watch(acts, in_place_of, when_idle)
+    logger.addFilter(watch)
 
 
 def _in_one_line(act: Callable[[], None]) -> None:
