@@ -187,6 +187,7 @@ def test_the_paper_fulfils_its_own_claims(tmp_path, identity, figure, which):
     assert found.word == "reproduced", found.because
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("identity", "figure", "which"), SHOWN)
 def test_and_does_so_whatever_the_reading_error(tmp_path, identity, figure, which):
     words = [

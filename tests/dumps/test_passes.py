@@ -100,6 +100,7 @@ def subsets(kinds):
         yield from itertools.combinations(kinds, count)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("word", KINDS)
 @pytest.mark.parametrize("name", NETS)
 def test_every_subset_of_kinds_gives_the_same_bytes(here, name, word):
