@@ -33,7 +33,7 @@ from sightlines.dumps.reading import GramDump
 from sightlines.jobs import memory
 from sightlines.measures import cka
 from sightlines.models.building import layers_of
-from sightlines.models.layers import layer_table
+from sightlines.models.layers import Layer, layer_table
 from sightlines.plan.networks import Network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -235,7 +235,7 @@ def traps():
     }
     for name, (minibatches, inplace) in cases.items():
         model = Two(60, inplace)
-        layers = [SimpleNamespace(module=m, name=m, when="output") for m in ("a", "b")]
+        layers = [Layer(m, "mlp", -1, m) for m in ("a", "b")]
         shown = SimpleNamespace(model=model, layers=layers, network=Network("m", "f100", "s0"))
         truth = cka_song(
             [m[:, :60].double().numpy() for m in minibatches],
