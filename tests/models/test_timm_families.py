@@ -18,6 +18,8 @@ from tests.models.public import IMAGES, captured, images_of, randomised
 from tests.models.test_layers import longest_sum
 from tests.rounding import assert_rounded
 
+pytestmark = pytest.mark.whole
+
 
 @dataclasses.dataclass(frozen=True)
 class Member:
