@@ -82,7 +82,7 @@ def _order(less: list[np.ndarray], second: list[np.ndarray], each_step: bool) ->
     return [np.max(falls, axis=0), rise]
 
 
-def _read(evidence: Evidence, each_step: bool, full: Network, *less: Network) -> list[Reading]:
+def _read(evidence: Evidence, full: Network, *less: Network, each_step: bool) -> list[Reading]:
     of_less, of_second = (
         [resampled(_own_blocks(evidence, n, full)) for n in networks]
         for networks in (less, _second(evidence, full))
@@ -97,10 +97,7 @@ def _fractions(evidence: Evidence, each_step: bool = False) -> list[Case]:
 def _of_vit(evidence: Evidence, vit: str, each_step: bool) -> Case:
     """With what falls with depth though no data are left out: untrained, and a second seed."""
     seeds = _seeds(evidence, vit)
-
-    def read(evidence: Evidence, *networks: Network) -> list[Reading]:
-        return _read(evidence, each_step, *networks)
-
+    read = partial(_read, each_step=each_step)
     case = of_seeds(evidence, evidence.label(vit), seeds, read)
     full, bare = seeds[0][0], evidence.untrained(vit)
     others = [*([bare] if bare else []), *_second(evidence, full)]

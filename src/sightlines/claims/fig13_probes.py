@@ -19,16 +19,25 @@ TIMES = 2
 """How much larger the gap at mid depth must be than that at the end; 3 before it was amended."""
 
 
+def _differences(
+    evidence: Evidence, one: Network, other: Network, dataset: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy of one network's probes minus the other's, at mid depth and at the last layer."""
+    pair = (one, other)
+    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset) for n in pair))
+    end = np.subtract(*(last(evidence, n, POOL, dataset) for n in pair))
+    return middle, end
+
+
 def _gaps(
     evidence: Evidence, more: Network, less: Network, dataset: str = "", times: int = TIMES
 ) -> list[Reading]:
     """Gap at mid depth, and that less so many times the gap at the last layer."""
-    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset) for n in (more, less)))
-    end = np.subtract(*(last(evidence, n, POOL, dataset) for n in (more, less)))
+    middle, end = _differences(evidence, more, less, dataset)
     return [from_replicates(middle), from_replicates(middle - times * end)]
 
 
-def _more_and_less(evidence: Evidence) -> list[list[Network]]:
+def _more_and_less(evidence: Evidence) -> list[tuple[Network, Network]]:
     """For every seed: the largest ViT on all images, and on its smallest fraction.
 
     Raises:
@@ -39,20 +48,13 @@ def _more_and_less(evidence: Evidence) -> list[list[Network]]:
         raise NotMeasured("needs a ViT trained on f100 and on a smaller fraction")
     large = models[-1]
     fewest = evidence.fractions(large)[0]
-    return [[evidence.same_seed(large, n), n] for n in evidence.on(large, fewest)]
-
-
-def _pairs(evidence: Evidence) -> list[tuple[Network, Network]]:
-    return [(more, less) for more, less in _more_and_less(evidence)]
+    return [(evidence.same_seed(large, n), n) for n in evidence.on(large, fewest)]
 
 
 def _data(evidence: Evidence, times: int = TIMES) -> list[Case]:
     seeds = _more_and_less(evidence)
-
-    def read(evidence: Evidence, more: Network, less: Network) -> list[Reading]:
-        return _gaps(evidence, more, less, times=times)
-
-    return [of_seeds(evidence, evidence.label(seeds[0][0].model), seeds, read)]
+    label = evidence.label(seeds[0][0].model)
+    return [of_seeds(evidence, label, seeds, partial(_gaps, times=times))]
 
 
 def _largest(evidence: Evidence) -> str:
@@ -60,9 +62,7 @@ def _largest(evidence: Evidence) -> str:
 
 
 def _ahead(evidence: Evidence, vit: Network, resnet: Network, dataset: str = "") -> list[Reading]:
-    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset) for n in (vit, resnet)))
-    end = np.subtract(*(last(evidence, n, POOL, dataset) for n in (vit, resnet)))
-    return [from_replicates(middle), from_replicates(end)]
+    return [from_replicates(v) for v in _differences(evidence, vit, resnet, dataset)]
 
 
 def _elsewhere(evidence: Evidence, times: int = TIMES) -> list[Case]:
@@ -119,7 +119,7 @@ MORE_DATA, MORE_DATA_BEFORE = _more_data(TIMES), _more_data(3)
 IN_FRONT, IN_FRONT_BEFORE = _in_front(-0.02), _in_front(0.0)
 """As good at the end: by two points, which is how closely the paper's figure can be read."""
 AMENDED = "2026-11-29"
-PREMISES = (less_data_hurts(_pairs),)
+PREMISES = (less_data_hurts(_more_and_less),)
 CLAIMS = (
     Claim(
         id="C28",
