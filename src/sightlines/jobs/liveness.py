@@ -85,7 +85,7 @@ def alone(why: str) -> Iterator[None]:
                 "\n".join(
                     [
                         f"A snakemake is at work in this folder. {why}:",
-                        *(_others() or ["  (it left no note of who started it)"]),
+                        *_others(),
                         "Wait until it ends, or stop it, and give the same command again.",
                     ]
                 )
@@ -178,14 +178,15 @@ def _is_alive(call: dict[str, str]) -> bool:
 
 
 def _others() -> list[str]:
-    """A line for each other Snakemake at work in this folder."""
+    """A line for each other Snakemake at work in this folder, or that none is known."""
     here = socket.gethostname()
-    return [
+    found = [
         f"  process {call.get('process')} of {call.get('user')} on {call.get('host')} since "
         f"{call.get('since')}: {call.get('command')}"
         for _, call in _notes()
         if call.get("process") != str(os.getpid()) and (call.get("host") != here or _is_alive(call))
     ]
+    return found or ["  (it left no note of who started it)"]
 
 
 def who_else() -> str:
@@ -193,7 +194,7 @@ def who_else() -> str:
     return "\n".join(
         [
             "Another snakemake is at work on the same results in this folder:",
-            *(_others() or ["  (it left no note of who started it)"]),
+            *_others(),
             "Wait until it ends, or stop it, and give the same command again; nothing is lost. "
             "Another experiment can run beside it.",
         ]
