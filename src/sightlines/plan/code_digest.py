@@ -479,9 +479,10 @@ _found: dict[str, str] = {}
 def _read_content() -> str:
     """Digest of all that code digests are found from: the package's text, and how it is read."""
     digest = hashlib.sha256(_reader().encode())
-    for path in sorted(PACKAGE.rglob("*.py")):
+    package = ROOT / PACKAGE.name
+    for path in sorted(package.rglob("*.py")):
         text = path.read_bytes()
-        digest.update(f"{path.relative_to(PACKAGE)}\0{len(text)}\0".encode() + text)
+        digest.update(f"{path.relative_to(package)}\0{len(text)}\0".encode() + text)
     return digest.hexdigest()
 
 
