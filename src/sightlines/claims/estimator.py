@@ -40,6 +40,7 @@ CLAIMS = (
         tier="A",
         controls="none: a statement about the estimator",
         drawn="figA_estimator",
+        of_estimator=True,
         cases=lambda evidence: _cases(evidence, "batch_size", np.max),
     ),
     Claim(
@@ -55,6 +56,7 @@ CLAIMS = (
         tier="A",
         controls="none: a statement about the images",
         drawn="figA_estimator",
+        of_estimator=True,
         cases=lambda evidence: _cases(evidence, "image_source", np.min),
     ),
 )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sightlines.core.files import TensorReader
 from sightlines.plan import roles
-from sightlines.plan.networks import FULL, Network
+from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.results.selecting import label, needed_accuracy, networks, rows_of
 
 AT_SCALE = 10_000_000
@@ -39,13 +39,18 @@ class Evidence:
     """Tables of one experiment, and its networks by role.
 
     Attributes:
-        config: `networks`, `labels`, `families`, `architectures`, `tasks`.
+        config: `networks`, `labels`, `families`, `architectures`, `tasks`, `figures`.
         networks: All networks of the runs, in the config's order.
+        spread: What is known of the spread between seeds from elsewhere: a
+            `seed_spread.SeedSpread`; None: nothing.
     """
 
-    def __init__(self, config: dict[str, Any], tables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: dict[str, Any], tables: Mapping[str, Any], spread: Any = None
+    ) -> None:
         """Judge by these tables and readers of tensors, by file name (see `results.opening`)."""
         self.config = config
+        self.spread = spread
         self.networks = networks(config)
         self._tables = tables
 
@@ -204,6 +209,12 @@ class Evidence:
     def untrained(self, model: str) -> Network | None:
         """A model's untrained control, if there is one: the one that figures show."""
         return roles.control(self.networks, model)
+
+    def controls(self, model: str) -> list[Network]:
+        """All of a model's untrained controls that claims use, in order of initialisation."""
+        control = self.untrained(model)
+        own = roles.on(self.networks, model, UNTRAINED)
+        return [control, *(n for n in own if n != control)] if control else []
 
     def fractions(self, model: str) -> list[str]:
         """Fractions below 100 % on which a model is trained, smallest first."""

@@ -1,11 +1,10 @@
 """Claims C28 to C30: how linear probes rise with depth (paper, Figures 13, F.1 and F.2)."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair, measured, of_seeds
+from sightlines.claims.cases import each_pair, measured, of_seeds, untrained
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.premises import less_data_hurts
@@ -83,22 +82,13 @@ def _on_task(evidence: Evidence, resnet: str, task: str, times: int) -> Case:
         more, less, vit, other = networks
         return _gaps(evidence, more, less, task, times) + _ahead(evidence, vit, other, task)
 
+    def read_untrained(evidence: Evidence, vit: Network, other: Network) -> list[Reading | None]:
+        """What C30 shares with C29; of what it shares with C28 there is no control."""
+        return [None, None, *_ahead(evidence, vit, other, task)]
+
     label = f"{evidence.label(large)} × {evidence.label(resnet)} on {task}"
-    case = of_seeds(evidence, label, seeds, read)
-    return replace(case, control=_untrained_ahead(evidence, large, resnet, task))
-
-
-def _untrained_ahead(
-    evidence: Evidence, vit: str, resnet: str, task: str
-) -> list[Reading | None] | None:
-    """The control of what C30 shares with C29; of what it shares with C28 there is none."""
-    bare_vit, bare_resnet = evidence.untrained(vit), evidence.untrained(resnet)
-    if bare_vit is None or bare_resnet is None:
-        return None
-    try:
-        return [None, None, *_ahead(evidence, bare_vit, bare_resnet, task)]
-    except NotMeasured:
-        return None
+    bare = untrained(evidence, [large, resnet])
+    return of_seeds(evidence, label, seeds, read, bare, read_untrained=read_untrained)
 
 
 def _more_data(times: int) -> tuple[Criterion, ...]:

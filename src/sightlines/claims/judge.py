@@ -7,13 +7,15 @@ them; what changed later, and why, stands in docs/amendments.md.
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.verdict import Verdict, judge
+from sightlines.claims.verdict import Line, Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.verdict_words import NOT_RUN
+from sightlines.stats.nested import false_discovery
 
 TABLES = {
     "claims.csv": {
@@ -31,10 +33,19 @@ TABLES = {
             ("value", "float", "", "its value"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
+            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("reason", "text", "", "why this threshold"),
             ("control", "float", "", "value of the control"),
             ("controls", "text", "", "what the control is"),
+            ("difference", "float", "", "trained minus untrained networks"),
+            ("difference_low", "float", "", "lower end of its interval"),
+            ("difference_high", "float", "", "upper end of its interval"),
+            ("p", "float", "", "P value of the claim's verdict, two-sided; empty of one run"),
+            ("q", "float", "", "false discovery rate at which it is taken (Benjamini-Yekutieli)"),
+            ("detectable", "float", "", "smallest effect that these seeds would show 4 in 5 times"),
+            ("seeds_needed", "float", "", "about how many seeds would decide; empty where none"),
             ("paper_value", "text", "", "the paper's value"),
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
@@ -48,15 +59,20 @@ TABLES = {
         "row": "claim × case × criterion",
         "columns": (
             ("claim", "text", "", "its number"),
-            ("case", "text", "", "architecture, pair or place that is read"),
+            ("case", "text", "", "architecture, pair or place that is read; mean of several"),
             ("criterion", "text", "", "which of the claim's criteria"),
             ("value", "float", "", "the reading"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
+            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("outcome", "text", "", "whether it is met, or why that is not judged"),
             ("control", "float", "", "value of the control"),
-            ("control_passes", "bool", "", "whether the control behaves; empty without one"),
+            ("control_passes", "bool", "", "whether the control meets it; empty without one"),
+            ("difference", "float", "", "trained minus untrained networks"),
+            ("difference_low", "float", "", "lower end of its interval"),
+            ("difference_high", "float", "", "upper end of its interval"),
         ),
     },
 }
@@ -82,7 +98,8 @@ def _order(identity: str) -> tuple[str, int, str]:
 def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
     """claims.csv: one row a claim, with the reading that decided it."""
     rows = []
-    for verdict in verdicts:
+    discoveries = false_discovery([np.nan if v.p is None else v.p for v in verdicts])
+    for verdict, q in zip(verdicts, discoveries, strict=True):
         claim, line = verdict.claim, verdict.deciding
         former = "" if claim.former is None else judge(claim.former, evidence).word
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
@@ -99,10 +116,17 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "value": line.value if line else None,
                 "low": line.low if line else None,
                 "high": line.high if line else None,
+                "over": line.over if line else "",
+                "seeds": line.seeds if line else "",
                 "threshold": "; ".join(f"{c.name} {c}" for c in claim.criteria),
                 "reason": claim.reason,
                 "control": line.control if line else None,
                 "controls": claim.controls,
+                **_difference(line),
+                "p": verdict.p,
+                "q": q,
+                "detectable": verdict.detectable,
+                "seeds_needed": verdict.needed,
                 "paper_value": claim.paper_value,
                 "source": claim.source,
                 "amended": claim.amended,
@@ -112,6 +136,12 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _difference(line: Line | None) -> dict[str, float | None]:
+    """Trained minus untrained networks, with its interval."""
+    value, low, high = line.difference if line and line.difference else (None, None, None)
+    return {"difference": value, "difference_low": low, "difference_high": high}
 
 
 def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
@@ -140,10 +170,13 @@ def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
             "value": line.value,
             "low": line.low,
             "high": line.high,
+            "over": line.over,
+            "seeds": line.seeds,
             "threshold": str(line.criterion),
             "outcome": line.outcome,
             "control": line.control,
             "control_passes": line.control_passes,
+            **_difference(line),
         }
         for verdict in verdicts
         for line in verdict.lines

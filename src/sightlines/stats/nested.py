@@ -1,0 +1,224 @@
+"""Estimates that nest images in seeds in architectures: how far they would move with other ones.
+
+The mean over the networks at hand has an error from three sources, whose variances add up:
+
+* *images*: the networks of all seeds see the same ones, so replicates are averaged over seeds
+  first and the average is jackknifed (`stats.jackknife`);
+* *seeds*: the variance s² between seeds, d degrees of freedom, gives s² Σw² for a mean with weights
+  w. s² holds what single networks differ by for their images' sake as well, which is counted twice:
+  the error comes out too large rather than too small. Where the spread is known from elsewhere,
+  (d₀, s₀²), both are pooled: (d₀ s₀² + d s²) / (d₀ + d), with d₀ + d degrees of freedom (Smyth
+  2004, "Linear models and empirical Bayes methods for assessing differential expression", section
+  3, where d₀ and s₀² are estimated from other genes; here, from other networks of the family);
+* *architectures*: see `between_architectures`.
+
+The sum has t's distribution with Satterthwaite's degrees of freedom (1946, "An approximate
+distribution of estimates of variance components", equation 17): of variances V = Σ Vᵢ with dᵢ,
+V² / Σ (Vᵢ² / dᵢ).
+
+All functions take arrays with any leading axes: 10,000 simulated experiments go through at once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+CONFIDENCE = 0.95
+"""Of every interval."""
+POWER = 0.8
+"""With which an effect is to be found."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the parts of its variance.
+
+    Attributes:
+        value: [...].
+        variances: [parts, ...]: of the value, by source.
+        freedoms: [parts, ...]: degrees of freedom of each; infinite for what is known.
+    """
+
+    value: Any
+    variances: Any
+    freedoms: Any
+
+    @property
+    def error(self) -> Any:
+        """Standard error [...]."""
+        return np.sqrt(np.sum(self.variances, axis=0))
+
+    @property
+    def freedom(self) -> Any:
+        """Satterthwaite's degrees of freedom [...]."""
+        return satterthwaite(self.variances, self.freedoms)
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
+        """Ends of the interval [...] each."""
+        half = student(self.freedom, (1 + confidence) / 2) * self.error
+        return self.value - half, self.value + half
+
+    def above(self, threshold: float) -> Any:
+        """P value of the truth being the threshold, or less: small where the value is above it."""
+        distance = np.asarray(self.value, np.float64) - threshold
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.where(self.error > 0, distance / self.error, np.sign(distance) * np.inf)
+        t = np.where((self.error == 0) & (distance == 0), 0.0, t)
+        return np.asarray(stdtr(self.freedom, -t))
+
+    def below(self, threshold: float) -> Any:
+        """P value of the truth being the threshold, or more: small where the value is below it."""
+        return Estimate(-np.asarray(self.value), self.variances, self.freedoms).above(-threshold)
+
+    def with_part(self, variance: Any, freedom: Any) -> "Estimate":
+        """The same estimate with one more source of error."""
+        value = np.asarray(self.value, np.float64)
+        variances, freedoms = (
+            np.concatenate([np.asarray(own), np.broadcast_to(more, value.shape)[None]])
+            for own, more in ((self.variances, variance), (self.freedoms, freedom))
+        )
+        return Estimate(self.value, variances, freedoms)
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true distance from a threshold that would be found with POWER."""
+        return float(_detectable(float(self.freedom)) * float(self.error))
+
+
+def satterthwaite(variances: Any, freedoms: Any) -> Any:
+    """Degrees of freedom of a sum of variances.
+
+    Args:
+        variances: [parts, ...].
+        freedoms: [parts, ...], of each.
+
+    Returns:
+        [...]; infinite where the sum is 0.
+    """
+    variances = np.asarray(variances, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = variances / np.sum(variances, axis=0)
+        found = 1 / np.sum(np.where(share > 0, share**2 / freedoms, 0.0), axis=0)
+    return np.where(np.isnan(np.sum(variances, axis=0)), np.nan, found)
+
+
+def student(freedom: Any, quantile: float) -> Any:
+    """Quantile of t's distribution; of the normal one for infinitely many degrees of freedom."""
+    many = np.minimum(np.asarray(freedom, np.float64), 1e9)
+    return stdtrit(many, quantile)
+
+
+def between_seeds(values: Any) -> tuple[Any, int]:
+    """Variance between seeds [...] of values [seeds, ...], and its degrees of freedom."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return np.zeros(values.shape[1:]), 0
+    return values.var(axis=0, ddof=1), len(values) - 1
+
+
+def moderated(variance: Any, freedom: float, prior: Any, prior_freedom: float) -> tuple[Any, float]:
+    """A variance pooled with what is known of it from elsewhere (Smyth 2004).
+
+    Args:
+        variance: s², from the seeds at hand.
+        freedom: d; 0 where there is one seed alone.
+        prior: s₀².
+        prior_freedom: d₀; 0 where nothing is known.
+
+    Returns:
+        The pooled variance, and its degrees of freedom.
+    """
+    total = freedom + prior_freedom
+    if not total:
+        return np.full(np.shape(variance), np.nan), 0.0
+    return (freedom * np.asarray(variance) + prior_freedom * np.asarray(prior)) / total, total
+
+
+def between_architectures(values: Any, own: Any, mean: Any) -> Any:
+    """Variance of a mean over architectures that comes from their being different ones.
+
+    A random effect: τ² is what the architectures' values differ by beyond their own errors, by the
+    method of moments with equal weights (Hedges 1983, "A random effects model for effect sizes";
+    the untruncated form of DerSimonian and Laird's), for errors that may go together, since all see
+    the same images and pairs share networks: of K values with mean variance v̄ and the variance V of
+    their mean, E[s²] = τ² + v̄ − c̄ with c̄ = (K V − v̄) / (K − 1).
+
+    With two or three architectures τ² is hardly known; it has K − 1 degrees of freedom, and only
+    ever adds to the error of the mean over these architectures (Knapp and Hartung 2003 replace that
+    error by s²/K, with K − 1 degrees of freedom, so that a second architecture that agrees would
+    widen the interval six-fold).
+
+    Args:
+        values: [architectures, ...].
+        own: Variance of each [architectures, ...].
+        mean: Variance V of their mean, without τ² [...].
+
+    Returns:
+        max(0, τ²) / K [...]; with K − 1 degrees of freedom.
+    """
+    values, own = np.asarray(values, np.float64), np.asarray(own, np.float64)
+    count = len(values)
+    if count < 2:
+        return np.zeros(values.shape[1:])
+    within = own.mean(axis=0)
+    shared = (count * np.asarray(mean) - within) / (count - 1)
+    return np.maximum(0.0, values.var(axis=0, ddof=1) - (within - shared)) / count
+
+
+def seeds_needed(
+    distance: float, images: float, seeds: float, count: int, known: float = 0.0, most: int = 1000
+) -> int | None:
+    """The least number of seeds of each model by which an effect of this size would be found.
+
+    Args:
+        distance: Of the truth from the threshold.
+        images: Variance of the mean for its images' sake, which more seeds do not change.
+        seeds: Variance of the mean of so many seeds, for theirs.
+        count: How many these are.
+        known: Degrees of freedom that the variance between seeds has from elsewhere.
+        most: Of seeds worth naming.
+
+    Returns:
+        None where no number up to `most` would do.
+    """
+    tried = count + 1
+    while tried <= most:
+        own = seeds * count / tried
+        freedom = float(satterthwaite([images, own], [np.inf, known + tried - 1]))
+        if _detectable(freedom) * np.sqrt(images + own) <= abs(distance):
+            return tried
+        tried = tried + max(1, tried // 20)
+    return None
+
+
+def _detectable(freedom: float) -> float:
+    """Distance in standard errors that a two-sided t test finds with POWER, nearly."""
+    if not freedom > 0:
+        return float("nan")
+    return float(student(freedom, (1 + CONFIDENCE) / 2) + student(freedom, POWER))
+
+
+def false_discovery(p_values: Any) -> np.ndarray:
+    """P values adjusted so that taking those up to q makes q of the taken ones wrong on average.
+
+    Benjamini and Yekutieli 2001 ("The control of the false discovery rate in multiple testing
+    under dependency", theorem 1.3): for any dependence, since claims share networks and images.
+
+    Args:
+        p_values: [tests]; NaN for what was not tested, which counts nowhere.
+
+    Returns:
+        [tests] in the same order, NaN where there was none.
+    """
+    values = np.asarray(p_values, np.float64)
+    tested = np.flatnonzero(np.isfinite(values))
+    found = np.full(values.shape, np.nan)
+    if not len(tested):
+        return found
+    order = tested[np.argsort(values[tested], kind="stable")]
+    ranks = np.arange(1, len(order) + 1)
+    scaled = values[order] * len(order) * (1 / ranks).sum() / ranks
+    found[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
+    return found
