@@ -87,7 +87,7 @@ def test_a_partition_that_the_intact_vit_has_as_well_is_not_of_the_skips(tmp_pat
     maps = tables["cka_replicates.safetensors"]
     maps["vit/f100/s0|vit/f100/s0"] = maps["lacking/f100/s0|lacking/f100/s0"]
     found = verdict("C17", make_evidence(tmp_path, tables, BOTH, lacking(3)))
-    assert found.because == "fails for LACKING × VIT (of the intact ViT's)"
+    assert found.because.startswith("fails for LACKING × VIT (of the intact ViT's)")
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def accuracies(lacking_one, intact=0.6):
 @pytest.mark.parametrize(
     ("accuracy", "word"),
     [
-        (0.55, "inconclusive"),
-        (0.56, "inconclusive"),
-        (0.62, "inconclusive"),
-        (0.68, "not reproduced"),
-        (0.45, "not reproduced"),
-        (CHANCE, "not reproduced"),
+        (0.55, "undecided"),
+        (0.56, "undecided"),
+        (0.62, "undecided"),
+        (0.68, "does not hold"),
+        (0.45, "does not hold"),
+        (CHANCE, "does not hold"),
     ],
 )
 def test_c18_with_1000_images(tmp_path, accuracy, word):
@@ -146,14 +146,14 @@ def c18(folder, accuracy, intact=0.6, images=100_000):
 
 
 def test_c18_with_many_images(tmp_path):
-    assert c18(tmp_path, 0.56).word == "reproduced"
-    assert c18(tmp_path, 0.60).word == "not reproduced"
-    assert c18(tmp_path, 0.51).word == "not reproduced"
-    assert c18(tmp_path, 0.56, images=500).word == "inconclusive"
+    assert c18(tmp_path, 0.56).word.startswith("holds")
+    assert c18(tmp_path, 0.60).word == "does not hold"
+    assert c18(tmp_path, 0.51).word == "does not hold"
+    assert c18(tmp_path, 0.56, images=500).word == "undecided"
 
 
 def test_c18_a_collapse_is_an_answer_but_a_poor_twin_is_none(tmp_path):
-    assert c18(tmp_path, CHANCE).because == "fails for LACKING × VIT (fall in points)"
+    assert c18(tmp_path, CHANCE).because.startswith("fails for LACKING × VIT (fall in points)")
     assert c18(tmp_path, 0.2, intact=0.25).because == "learned too little: LACKING × VIT"
 
 
@@ -286,7 +286,7 @@ def test_the_share_of_first_patches_has_an_interval_between_0_and_1(tmp_path):
     table = margins(SLUGS[0], 1.0, spread=0.0005)
     table.loc[table["token"] == 9, "margin"] -= 0.0995
     tables["localisation_margins.parquet"] = table
-    line = verdict("C19", make_evidence(tmp_path, tables)).lines[0]
+    line = verdict("C19", make_evidence(tmp_path, tables, spread=None)).lines[0]
     assert (line.value, line.low, line.high) == rounded((1.0, 0.9, 1.0), **MEANS)
 
 
@@ -328,7 +328,7 @@ def test_scores_that_are_undefined_leave_c19_open(tmp_path):
     tables = {"localisation.parquet": table}
     tables["localisation_margins.parquet"] = margins(TRAINED[0], 0.9)
     found = verdict("C19", make_evidence(tmp_path, tables, TRAINED))
-    assert found.word == "inconclusive" and "z of the own patch" in found.because
+    assert found.word == "undecided" and "z of the own patch" in found.because
 
 
 POOLS = {"vit": VIT, "gap": GAP}

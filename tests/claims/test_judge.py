@@ -53,7 +53,7 @@ def made(opinion):
     return replace(claim("C4"), opinion=opinion)
 
 
-def stands_under(tmp_path, opinion, word="reproduced"):
+def stands_under(tmp_path, opinion, word="holds"):
     evidence = make_evidence(tmp_path, {})
     table = claim_table([Verdict(made(opinion), word, "")], evidence)
     return table["stands_under"].item()
@@ -92,7 +92,7 @@ def test_tables_of_verdicts(tmp_path):
         required("claim_cases.csv")
     )
     first, second = table.to_dict("records")
-    assert first["verdict"] == "not reproduced" and first["value"] == 0.7
+    assert first["verdict"] == "does not hold" and first["value"] == 0.7
     assert first["deciding"] == "A: median match of the upper half"
     assert first["drawn"] == "fig02_cka_across" and second["drawn"] == ""
     assert second["verdict"] == "not run" and np.isnan(second["value"])

@@ -145,7 +145,7 @@ Group = tuple[Network, ...]
 
 def _read(
     evidence: Evidence, groups: Iterable[Group], read: Read, missing: dict[str, None]
-) -> dict[Group, list[Reading]]:
+) -> dict[Group, list[Any]]:
     """Readings of the groups that have all that is needed; adds what others are missing."""
     found = {}
     for networks in groups:
@@ -156,9 +156,7 @@ def _read(
     return found
 
 
-def _sources(
-    evidence: Evidence, found: dict[Group, list[Reading]], read: Read
-) -> tuple[Source, ...]:
+def _sources(evidence: Evidence, found: dict[Group, list[Any]], read: Read) -> tuple[Source, ...]:
     """One source a model: its networks of every seed, with those of the other models held.
 
     Where networks of different seeds cannot be read together (pairs that were not compared), the
@@ -174,7 +172,7 @@ def _sources(
 
 
 def _source(
-    evidence: Evidence, found: dict[Group, list[Reading]], part: Sequence[int], read: Read
+    evidence: Evidence, found: dict[Group, list[Any]], part: Sequence[int], read: Read
 ) -> Source:
     """What networks at some places of the groups make, all others held as in the first group."""
     first, *_ = found
@@ -186,7 +184,7 @@ def _source(
     if len(units) < 2:
         return Source(label, slugs, None, weights)
 
-    def reading(networks: Group) -> list[Reading]:
+    def reading(networks: Group) -> list[Any]:
         held = list(first)
         for place, network in zip(part, networks, strict=True):
             held[place] = network

@@ -58,7 +58,9 @@ def from_replicates(replicates: Any) -> Reading:
     if groups < 2:
         return Reading(value, np.nan, np.nan, error=np.nan)
     moves = np.sqrt((groups - 1) / groups) * (left_out - left_out.mean())
-    return Reading(value, float(value - half), float(value + half), moves, freedom=groups - 1)
+    return Reading(
+        value, float(value - half), float(value + half), moves, freedom=float(groups - 1)
+    )
 
 
 def from_draws(draws: Any) -> Reading:

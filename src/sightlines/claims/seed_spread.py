@@ -49,7 +49,7 @@ class SeedSpread:
                     own = int(row["freedom"])
                     freedom = own if is_same else min(own, OF_ANOTHER_SIZE)
                     words = f"spread of {own + 1} seeds of {row['networks']}"
-                    return Prior(float(row["variance"]), freedom, words)
+                    return Prior(float(row["variance"]), float(freedom), words)
             return None
 
         return of

@@ -179,7 +179,7 @@ def _variance(
     if not freedom and prior is None:
         return None
     elsewhere = (prior.variance, prior.freedom) if prior else (0.0, 0.0)
-    variance, total = moderated(own, freedom, *elsewhere)
+    variance, total = moderated(own, float(freedom), *elsewhere)
     return float(variance) * weights, float(total), prior
 
 

@@ -192,7 +192,7 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
     deciding = min(judged, key=key)
     if word == DEPENDS:
         deciding = min((line for own in whole.values() for line in own), key=lambda o: o.fails)
-    word, because = _explain(word, judged, whole, deciding)
+    word, because = _explain(word, judged, whole)
     needed = _needed(deciding) if word == UNDECIDED else None
     if word == UNDECIDED:
         because += _what_would_decide(deciding, needed)
@@ -325,13 +325,13 @@ def _differ(whole: dict[str, list[Line]]) -> float | None:
     return min(1.0, 2 * max(best, worst)) if max(best, worst) <= ONE_SIDE else None
 
 
-def _explain(
-    word: str, judged: Sequence[Line], whole: dict[str, list[Line]], deciding: Line
-) -> tuple[str, str]:
+def _explain(word: str, judged: Sequence[Line], whole: dict[str, list[Line]]) -> tuple[str, str]:
     """The final word, with what training did, and why."""
-    several = f"{_value(deciding)}; by itself: {_by_direction(whole)}"
-    one = f"{next(iter(whole))}: {_value(deciding)}"
-    because = several if len(whole) > 1 else one
+    because = _by_direction(whole)
+    if len(whole) > 1:
+        because = f"{_by_direction({judged[0].case: [*judged]})}; by itself: {because}"
+    if word == UNDECIDED and any(line.outcome == "fails" for line in judged):
+        because += f"; not so clearly that chance could not do it in one of {len(judged)} criteria"
     untrained = [line for line in judged if line.bare is not None]
     if word not in (HOLDS, FAILS) or not untrained:
         return word, because
@@ -372,15 +372,6 @@ def _needed(line: Line) -> int | None:
 
 
 # -- words ------------------------------------------------------------------------------------
-
-
-def _value(line: Line) -> str:
-    return f"{line.case + ', ' if line.case.startswith('mean of') else ''}{_told(line)}"
-
-
-def _told(line: Line) -> str:
-    ends = f"{_number(line.value)} [{_number(line.low)}, {_number(line.high)}]"
-    return f"{line.criterion.name} {ends}, needed {line.criterion}"
 
 
 def _control(line: Line) -> str:
@@ -430,12 +421,19 @@ def _by_direction(by_case: dict[str, list[Line]]) -> str:
     """Cases by what their own intervals say."""
     said: dict[str, list[str]] = {}
     for label, own in by_case.items():
-        outcomes = [line.outcome for line in own]
-        word = next((w for w in ("fails", "unclear", "holds") if w in outcomes), outcomes[0])
-        names = [line.criterion.name for line in own if line.outcome == word]
-        where = "" if word == "holds" or len(own) == 1 else f" ({', '.join(names)})"
+        outcomes = [_said(line) for line in own]
+        word = next(w for w in ("fails", "undefined", "unclear", "holds") if w in outcomes)
+        names = [
+            line.criterion.name for line, out in zip(own, outcomes, strict=True) if out == word
+        ]
+        where = "" if word == "holds" else f" ({', '.join(names)})"
         said.setdefault(word, []).append(f"{label}{where}")
     return "; ".join(f"{word} for {', '.join(own)}" for word, own in said.items())
+
+
+def _said(line: Line) -> str:
+    is_defined = np.isfinite([line.value, line.low, line.high]).all()
+    return line.outcome if is_defined else "undefined"
 
 
 def _worst(by_case: dict[str, list[Line]]) -> Line:

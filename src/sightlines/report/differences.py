@@ -16,9 +16,9 @@ GENERAL = (
     ),
     (
         "Controls",
-        "Untrained networks, a second seed, shuffled images: the paper has none of them. What holds "
-        "of untrained networks as well is a finding about the architecture; what is learned is told "
-        "by the difference of trained and untrained networks, with its interval.",
+        "Untrained networks, a second seed, shuffled images: the paper has none of them. What "
+        "holds of untrained networks as well is a finding about the architecture; what is learned "
+        "is told by the difference of trained and untrained networks, with its interval.",
     ),
     (
         "CKA",
