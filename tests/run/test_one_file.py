@@ -141,5 +141,5 @@ def test_a_new_figure_is_planned_drawn_and_on_the_page(made):
 
 def test_a_new_claim_is_judged_and_on_the_page(made):
     row = read_table(made / "claims.csv").set_index("claim").loc["N1"]
-    assert row["drawn"] == "own_figure" and row["verdict"] == "holds at initialisation"
+    assert row["drawn"] == "own_figure" and row["verdict"] == "one run"
     assert '<a href="#own_figure">N1</a>' in (made / "report.html").read_text()

@@ -5,7 +5,7 @@ in several cases. So the spread is told by *source*: with all other networks hel
 model are independent draws. Sources that share networks move together; all see the same images.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -86,12 +86,13 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
                 return None
             readings.append(reading)
             weights.append(weight / len(sample.readings))
-    value = float(sum(w * r.value for w, r in zip(weights, readings, strict=True)))
-    parts, seeds, alone = [_images(readings, weights)], [], []
+    value = float(sum(w * _valued(r) for w, r in zip(weights, readings, strict=True)))
+    seeds, alone = [], []
+    parts: dict[str | int, tuple[float, float]] = {-1: _images(readings, weights)}
     counts, elsewhere = [], []
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
-        return Spread(Estimate(value, *np.array(parts).T), (), (), 1, 0.0)
+        return Spread(_estimate(value, parts), (), (), 1, 0.0)
     for group in linked(weighted, lambda item: [n for unit in item[1].units for n in unit]):
         found = _variance(group, index, known)
         label = _joined(dict.fromkeys(source.label for _, source in group))
@@ -100,14 +101,21 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
         if found is None:
             alone.append(label)
         else:
-            parts.append(found[:2])
+            # What is known from one place is one draw, however many sources it serves.
+            place = found[2].told if found[2] else len(parts)
+            before, freedom = parts.get(place, (0.0, np.inf))
+            parts[place] = before + found[0], min(freedom, found[1])
             counts.append(count)
             elsewhere.append(found[2].freedom if found[2] else 0.0)
             told += f" ({found[2].told})" if found[2] else ""
         seeds.append(told)
-    estimate = Estimate(value, *np.array(parts, np.float64).T)
+    estimate = _estimate(value, parts)
     least = (min(counts, default=1), min(elsewhere, default=0.0))
     return Spread(estimate, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone)), *least)
+
+
+def _estimate(value: float, parts: Mapping[str | int, tuple[float, float]]) -> Estimate:
+    return Estimate(value, *np.array([*parts.values()], np.float64).T)
 
 
 def mean(readings: Sequence[Reading | None]) -> Reading | None:
@@ -166,10 +174,10 @@ def _variance(
     if values is not None:
         own, freedom = between_seeds(values)
     else:
-        spreads: list[tuple[float, int]] = []
+        spreads: list[tuple[float, float]] = []
         for weight, source in group:
             if source.readings is None:
-                spreads.append((0.0, 0))
+                spreads.append((0.0, 0.0))
                 continue
             units = [_valued(reading[index]) for reading in source.readings]
             variance, degrees = between_seeds(units)
@@ -179,8 +187,8 @@ def _variance(
     if not freedom and prior is None:
         return None
     elsewhere = (prior.variance, prior.freedom) if prior else (0.0, 0.0)
-    variance, total = moderated(own, float(freedom), *elsewhere)
-    return float(variance) * weights, float(total), prior
+    variance, total = moderated(own, freedom, *elsewhere)
+    return float(variance) * weights, total, prior
 
 
 def _by_unit(group: Sequence[tuple[float, Source]], index: int) -> tuple[list[float] | None, float]:
@@ -204,7 +212,8 @@ def _by_unit(group: Sequence[tuple[float, Source]], index: int) -> tuple[list[fl
 
 
 def _valued(reading: Reading | None) -> float:
-    return float("nan") if reading is None else reading.value
+    """Its value; NaN for none, and for what is not finite, of which there is no spread."""
+    return reading.value if reading and np.isfinite(reading.value) else float("nan")
 
 
 def _prior(group: Sequence[tuple[float, Source]], known: Known) -> Prior | None:

@@ -186,7 +186,7 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
     holds, fails = _p_values(judged, [*whole.values()])
     word = HOLDS if holds <= ONE_SIDE else FAILS if fails <= ONE_SIDE else UNDECIDED
     p = min(1.0, 2 * min(holds, fails))
-    if differ := _differ(whole):
+    if (differ := _differ(whole)) is not None:
         word, p = DEPENDS, differ
     key = (lambda line: line.fails) if word == FAILS else (lambda line: -line.holds)
     deciding = min(judged, key=key)

@@ -110,12 +110,12 @@ def student(freedom: Any, quantile: float) -> Any:
     return stdtrit(many, quantile)
 
 
-def between_seeds(values: Any) -> tuple[Any, int]:
+def between_seeds(values: Any) -> tuple[Any, float]:
     """Variance between seeds [...] of values [seeds, ...], and its degrees of freedom."""
     values = np.asarray(values, np.float64)
     if len(values) < 2:
-        return np.zeros(values.shape[1:]), 0
-    return values.var(axis=0, ddof=1), len(values) - 1
+        return np.zeros(values.shape[1:]), 0.0
+    return values.var(axis=0, ddof=1), len(values) - 1.0
 
 
 def moderated(variance: Any, freedom: float, prior: Any, prior_freedom: float) -> tuple[Any, float]:
