@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import registry, roles
+from sightlines.plan import registry, roles, seed_spread
 from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
@@ -326,7 +326,13 @@ class Experiment:
     def slice_claims(self) -> dict[str, Any]:
         """Config values that verdicts depend on."""
         tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
-        return self.slice_draw() | {"tasks": tasks, "figures": self.figures}
+        known = seed_spread.facts(self.config, self._architectures)
+        spread = {"facts": known, "table": seed_spread.fitting(known)}
+        return self.slice_draw() | {
+            "tasks": tasks,
+            "figures": self.figures,
+            "seed_spread": spread if spread["table"] else {},
+        }
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.judge import case_table, claim_table, judge_all
-from sightlines.core.files import write_table
+from sightlines.claims.seed_spread import SeedSpread
+from sightlines.core.files import read_table, write_table
 from sightlines.jobs.command import Job, run
+from sightlines.plan.seed_spread import TABLE
 from sightlines.plan.table_schemas import written
 from sightlines.results.opening import Opened
 from sightlines.results.tables import joined
@@ -13,7 +15,9 @@ from sightlines.results.tables import joined
 
 def main(job: Job) -> None:
     """Judge all claims and write both tables of verdicts."""
-    evidence = Evidence(job.config, Opened(job.inputs.get("tables", [])))
+    known = job.config.get("seed_spread")
+    spread = SeedSpread(read_table(TABLE), known["facts"]) if known else None
+    evidence = Evidence(job.config, Opened(job.inputs.get("tables", [])), spread)
     verdicts = judge_all(evidence)
     for verdict in verdicts:
         job.log.info(f"{verdict.claim.id}: {verdict.word}, {verdict.because}")
