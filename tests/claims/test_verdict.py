@@ -155,8 +155,7 @@ def test_seeds_and_what_is_known_of_them_are_pooled():
 def test_the_interval_is_that_of_the_mean_over_seeds_and_images():
     (line,) = given(case(*BOTH, error=0.05)).lines
     between, images = np.var(BOTH, ddof=1) / 3, 0.05**2
-    freedom = (between + images) ** 2 / (between**2 / 2 + images**2 / 9)
-    half = stats.t.ppf(0.975, freedom) * np.sqrt(between + images)
+    half = np.hypot(*(stats.t.ppf(0.975, d) * v**0.5 for d, v in ((2, between), (9, images))))
     mean = np.mean(BOTH)
     assert (line.low, line.high) == rounded((mean - half, mean + half), **MEANS)
 

@@ -295,5 +295,6 @@ def all_tables(config, degenerate=None, names=None):
         "curves.csv": lambda: history(config),
         "claims.csv": verdict_tables.claims,
         "claim_cases.csv": verdict_tables.claim_cases,
+        "seed_calibration.csv": verdict_tables.seed_calibration,
     }
     return {name: makers[name]() for name in names or makers}

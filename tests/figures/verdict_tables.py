@@ -114,3 +114,13 @@ def claim_cases():
     controls = [(0.311, False, 0.302, 0.201, 0.403), (None,) * 5, (None,) * 5]
     whole = [(*row, *own) for row, own in zip(rows, controls, strict=True)]
     return pd.DataFrame(whole, columns=required("claim_cases.csv"))
+
+
+def seed_calibration(seeds=3):
+    """Statistics of which the third is decisive by images and seeds, all but one by images."""
+    rows = [
+        (f"C{n}", "x", "ViT-S", seeds, f"vit/f100/s{seed}", 0.4, 0.1, 0.2, ratio, 5 * ratio, 4.9)
+        for n, ratios in enumerate(([0.1, 0.3, 0.5], [0.2, 0.4, 0.9], [1.5, 0.7, 0.6]))
+        for seed, ratio in enumerate(ratios[:seeds])
+    ]
+    return pd.DataFrame(rows, columns=required("seed_calibration.csv"))

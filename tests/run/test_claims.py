@@ -17,7 +17,9 @@ def test_the_command_writes_a_verdict_for_every_claim_even_of_nothing(tmp_path):
         source=tmp_path,
         config=evidence.config,
         inputs={"tables": [tmp_path / "accuracy.csv"]},
-        outputs={n: [tmp_path / f"out/{n}.csv"] for n in ("claims", "claim_cases")},
+        outputs={
+            n: [tmp_path / f"out/{n}.csv"] for n in ("claims", "claim_cases", "seed_calibration")
+        },
         log=logging.getLogger("test"),
     )
     main(job)

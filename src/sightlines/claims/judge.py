@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sightlines.claims import calibration
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.verdict import Line, Verdict, judge
@@ -73,6 +74,24 @@ TABLES = {
             ("difference", "float", "", "trained minus untrained networks"),
             ("difference_low", "float", "", "lower end of its interval"),
             ("difference_high", "float", "", "upper end of its interval"),
+        ),
+    },
+    "seed_calibration.csv": {
+        "about": "A/A: networks that differ in their seed alone, each left out in turn and held "
+        "against the mean of the others, in every statistic that a claim reads",
+        "row": "claim × criterion × networks × seed left out",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("networks", "text", "", "model whose seeds differ, all others held"),
+            ("seeds", "int", "", "how many there are"),
+            ("left_out", "text", "", "networks of the seed that is left out"),
+            ("value", "float", "", "their value"),
+            ("difference", "float", "", "from the mean of the other seeds"),
+            ("half_width", "float", "", "of its interval over images and seeds, by the others"),
+            ("in_intervals", "float", "", "size of the difference over that; decisive above 1"),
+            ("in_image_intervals", "float", "", "over that of an interval over images alone"),
+            ("width_in_sds", "float", "", "width of the mean's interval over the seeds' spread"),
         ),
     },
 }
@@ -182,3 +201,8 @@ def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
         for line in verdict.lines
     ]
     return pd.DataFrame(rows)
+
+
+def calibration_table(verdicts: list[Verdict]) -> pd.DataFrame:
+    """seed_calibration.csv: one row a statistic and seed left out."""
+    return calibration.table(row for verdict in verdicts for row in verdict.calibration)

@@ -88,7 +88,7 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
             weights.append(weight / len(sample.readings))
     value = float(sum(w * _valued(r) for w, r in zip(weights, readings, strict=True)))
     seeds, alone = [], []
-    parts: dict[str | int, tuple[float, float]] = {-1: _images(readings, weights)}
+    parts: dict[str | int, tuple[float, float]] = {-1: images(readings, weights)}
     counts, elsewhere = [], []
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
@@ -131,7 +131,7 @@ def mean(readings: Sequence[Reading | None]) -> Reading | None:
 def _mean(readings: Sequence[Reading]) -> Reading:
     weights = [1 / len(readings)] * len(readings)
     value = float(np.mean([r.value for r in readings]))
-    variance, freedom = _images(readings, weights)
+    variance, freedom = images(readings, weights)
     low, high = Estimate(value, [variance], [freedom]).interval()
     moves = [r.moves for r in readings]
     if any(m is None for m in moves) or len({len(m) for m in moves}) > 1:
@@ -139,7 +139,7 @@ def _mean(readings: Sequence[Reading]) -> Reading:
     return Reading(value, float(low), float(high), np.mean(moves, axis=0), freedom=freedom)
 
 
-def _images(readings: Sequence[Reading], weights: Sequence[float]) -> tuple[float, float]:
+def images(readings: Sequence[Reading], weights: Sequence[float]) -> tuple[float, float]:
     """Variance of a weighted sum for its images' sake, and its degrees of freedom.
 
     Readings with as many moves saw the same images: what of them is shared cancels, or adds up,
@@ -186,9 +186,25 @@ def _variance(
         own = sum(error for error, _ in spreads) ** 2 if freedom else 0.0
     if not freedom and prior is None:
         return None
+    variance, total = _pooled(own, freedom, prior)
+    return variance * weights, total, prior
+
+
+def with_known(values: Sequence[float], prior: Prior | None) -> tuple[float, float] | None:
+    """Variance between seeds and its degrees of freedom; None of one seed, where none is known.
+
+    Args:
+        values: One a seed.
+        prior: What is known from elsewhere.
+    """
+    own, freedom = between_seeds(values)
+    return _pooled(float(own), freedom, prior) if freedom or prior else None
+
+
+def _pooled(own: float, freedom: float, prior: Prior | None) -> tuple[float, float]:
     elsewhere = (prior.variance, prior.freedom) if prior else (0.0, 0.0)
     variance, total = moderated(own, freedom, *elsewhere)
-    return float(variance) * weights, total, prior
+    return float(variance), total
 
 
 def _by_unit(group: Sequence[tuple[float, Source]], index: int) -> tuple[list[float] | None, float]:

@@ -39,6 +39,7 @@ from typing import Any
 
 import numpy as np
 
+from sightlines.claims.calibration import calibration
 from sightlines.claims.claim import Case, Claim, Criterion, Sample
 from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.seeds import Known, Spread, spread
@@ -126,6 +127,7 @@ class Verdict:
         p: P value of what was decided, or would be with more seeds; None where none is defined.
         detectable: The smallest effect on the deciding line that would be found; None of one run.
         needed: Seeds of each network that would decide; None where none would, or it is decided.
+        calibration: Rows of seed_calibration.csv: the claim's statistics of seeds left out.
     """
 
     claim: Claim
@@ -136,6 +138,7 @@ class Verdict:
     p: float | None = None
     detectable: float | None = None
     needed: int | None = None
+    calibration: list[dict[str, Any]] = field(default_factory=list)
 
 
 def judge(claim: Claim, evidence: Any) -> Verdict:
@@ -160,7 +163,13 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
     own = (found.lines, found.deciding, found.p, found.detectable, found.needed)
-    return Verdict(claim, word, because, *own)
+    return Verdict(claim, word, because, *own, _calibration(claim, cases, evidence))
+
+
+def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dict[str, Any]]:
+    known = [_known(evidence, claim, criterion) for criterion in claim.criteria]
+    sources = [source for case in cases for source in case.trained.sources]
+    return [*calibration(claim.id, [c.name for c in claim.criteria], sources, known)]
 
 
 def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) -> Verdict:

@@ -105,6 +105,9 @@ verdict were the truth at the threshold; q, with which of all verdicts those up 
 average in that share (Benjamini and Yekutieli). Of {{ verdicts.discoveries[0] }} decisive
 verdicts {{ verdicts.discoveries[1] }} are taken at a false discovery rate of
 {{ verdicts.discoveries[2] }}.</p>
+{%- if verdicts.calibration %}
+<p class="note">{{ verdicts.calibration }}</p>
+{%- endif %}
 <p class="note">Thresholds stand in the claims’ source files and were set before there were
 results; docs/amendments.md has what changed later. The paper’s values marked [fig] were read off
 its plots.</p>

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sightlines.report.parts import Row, number
+from sightlines.results.calibration import in_words
 from sightlines.results.verdict_words import (
     DECISIVE,
     DEPENDS,
@@ -104,6 +105,7 @@ def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dic
         "rows": rows,
         "tiers": TIERS,
         "discoveries": _discoveries(claims),
+        "calibration": _calibration(tables.get("seed_calibration.csv")),
         "cases": [_case(row) for row in _records(tables.get("claim_cases.csv"))],
         "cases_head": CASES_HEAD,
     }
@@ -117,6 +119,10 @@ def _discoveries(claims: pd.DataFrame) -> tuple[int, int, float]:
     """Decisive verdicts, how many of them are taken at RATE, and RATE."""
     decisive = claims[claims["verdict"].isin(DECISIVE)]
     return len(decisive), int((decisive["q"] <= RATE).sum()), RATE
+
+
+def _calibration(table: pd.DataFrame | None) -> str:
+    return "" if table is None or table.empty else in_words(table)
 
 
 def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
