@@ -47,34 +47,37 @@ class World:
         self.known = random.chisquare(PRIOR, size=(2, DRAWS)) / PRIOR  # of ViTs, of ResNets
         self.freedom = float(PRIOR) if known else 0.0
 
-    def decided(self):
-        """Whether the claim is taken to hold, and not to hold, by what verdicts rest on [draws]."""
+    def estimates(self):
+        """Of each ViT against the ResNet, and their mean."""
         models, seeds, _ = self.vits.shape
         by_vit = [self._spread(v, 0) for v in self.vits]
         resnet, freedom = self._spread(self.resnets, 1)
-        images = self.images.mean(axis=0) / models
         single = [
-            Estimate(
-                pairs.mean(axis=0), [own, v / seeds, resnet / seeds], each([GROUPS - 1, d, freedom])
-            )
+            made(pairs.mean(axis=0), [(own, GROUPS - 1), (v / seeds, d), (resnet / seeds, freedom)])
             for pairs, own, (v, d) in zip(self.pairs, self.images, by_vit, strict=True)
         ]
-        vits = [v / seeds / models**2 for v, _ in by_vit]
-        vits = [np.sum(vits, axis=0)] if self.freedom else vits  # known from one place
-        parts = [images, resnet / seeds, *vits]
-        degrees = each([GROUPS - 1, freedom, *(d for _, (_, d) in zip(vits, by_vit, strict=False))])
-        pooled = Estimate(self.pairs.mean(axis=(0, 1)), parts, degrees)
-        errors = [one.error**2 for one in single]
-        between = between_architectures([s.value for s in single], errors, pooled.error**2)
+        vits = [(v / seeds / models**2, d) for v, d in by_vit]
+        if self.freedom:  # known from one place
+            vits = [(sum(v for v, _ in vits), vits[0][1])]
+        images = self.images.mean(axis=0) / models, GROUPS - 1
+        pooled = made(self.pairs.mean(axis=(0, 1)), [images, (resnet / seeds, freedom), *vits])
         if models > 1:
+            errors = [one.error**2 for one in single]
+            values = [one.value for one in single]
+            between = between_architectures(values, errors, pooled.error**2)
             pooled = pooled.with_part(between, models - 1)
-        holds = np.minimum(pooled.above(0.0), np.max([s.above(0.0) for s in single], axis=0))
-        fails = np.minimum(pooled.below(0.0), np.max([s.below(0.0) for s in single], axis=0))
-        differ = np.zeros(DRAWS, bool)
-        if models > 1:
-            best, worst = (np.min([f(s) for s in single], axis=0) for f in (above, below))
-            differ = models * np.maximum(best, worst) <= 0.025
-        return (holds <= 0.025) & ~differ, (fails <= 0.025) & ~differ, differ, (holds, fails)
+        return single, pooled
+
+    def decided(self):
+        """Whether the claim is taken to hold, not to hold, to depend on the ViT [draws] each."""
+        single, pooled = self.estimates()
+        low, high = pooled.interval()
+        lows, highs = np.array([one.interval() for one in single]).transpose(1, 0, 2)
+        holds, fails = (low > 0) | (lows > 0).all(axis=0), (high < 0) | (highs < 0).all(axis=0)
+        level = 1 - 0.05 / len(single)
+        lows, highs = np.array([one.interval(level) for one in single]).transpose(1, 0, 2)
+        differ = (lows > 0).any(axis=0) & (highs < 0).any(axis=0)
+        return holds & ~differ, fails & ~differ, differ
 
     def _spread(self, values, which):
         variance, freedom = between_seeds(values)
@@ -87,16 +90,15 @@ class World:
         return (low > 0).all(axis=0), (high < 0).any(axis=0)
 
 
-def each(degrees):
-    return np.broadcast_to(np.array(degrees, float)[:, None], (len(degrees), DRAWS))
+def made(value, parts):
+    variances, freedoms = zip(*parts, strict=True)
+    freedoms = np.broadcast_to(np.array(freedoms, float)[:, None], (len(parts), DRAWS))
+    return Estimate(value, np.array(variances), freedoms)
 
 
-def above(estimate):
-    return estimate.above(0.0)
-
-
-def below(estimate):
-    return estimate.below(0.0)
+def some(estimate, draws):
+    own = (a[..., draws] for a in (estimate.value, estimate.variances, estimate.freedoms))
+    return Estimate(*own)
 
 
 DECIDED, DECIDED_BEFORE = World.decided, World.decided_before
@@ -115,14 +117,14 @@ def name(setting):
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name)
 def test_at_most_5_per_cent_of_verdicts_are_wrong_where_there_is_no_effect(setting):
-    holds, fails, differ, _ = World(0, **setting).decided()
+    holds, fails, differ = World(0, **setting).decided()
     assert (holds | fails | differ).mean() <= AT_MOST
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name)
 @pytest.mark.parametrize("effect", [0.5, 2])
 def test_nor_where_there_is_one(setting, effect):
-    _, fails, differ, _ = World(effect, **setting).decided()
+    _, fails, differ = World(effect, **setting).decided()
     assert (fails | differ).mean() <= AT_MOST
 
 
@@ -144,11 +146,8 @@ def test_more_architectures_and_what_is_known_elsewhere_find_more():
 def test_more_seeds_narrow_the_interval():
     widths = []
     for seeds in (3, 5, 10):
-        world = World(0, seeds)
-        variances = [between_seeds(v)[0] / seeds for v in (world.vits[0], world.resnets)]
-        degrees = each([GROUPS - 1, seeds - 1, seeds - 1])
-        estimate = Estimate(world.pairs[0].mean(axis=0), [world.images[0], *variances], degrees)
-        widths.append(np.median(np.subtract(*estimate.interval()[::-1])))
+        low, high = World(0, seeds).estimates()[1].interval()
+        widths.append(np.median(high - low))
     assert widths[0] > widths[1] > widths[2]
 
 
@@ -165,16 +164,16 @@ def test_the_rule_before_fails_all_of_this():
 
 def test_of_what_is_taken_at_a_false_discovery_rate_of_5_per_cent_no_more_is_wrong():
     """40 claims of one experiment, ten of them true, that share a ResNet's seeds."""
-    p, true = [], []
+    p, true, draws = [], [], slice(500)
     for number in range(40):
         effect = 12.0 if number % 4 == 0 else 0.0
         world = World(effect, 3, seed=number)
         world.pairs = world.pairs + world.resnets - (shared := World(0, 3, seed=99).resnets)
         world.resnets = shared
-        p.append(2 * np.minimum(*world.decided()[3]))
+        own = some(world.estimates()[1], draws)
+        p.append(2 * np.minimum(own.above(0.0), own.below(0.0)))
         true.append(effect > 0)
-    some = range(0, DRAWS, 10)
-    taken = np.array([false_discovery(np.array(p)[:, draw]) <= 0.05 for draw in some])
+    taken = np.array([false_discovery(experiment) <= 0.05 for experiment in np.transpose(p)])
     false = taken[:, ~np.array(true)].sum(axis=1) / np.maximum(taken.sum(axis=1), 1)
     assert false.mean() <= 0.05
     assert taken[:, np.array(true)].mean() > 0.2
@@ -241,7 +240,15 @@ def judged(world, draw):
 @pytest.mark.parametrize("setting", SETTINGS, ids=name)
 def test_what_is_simulated_is_what_verdicts_are(setting):
     world = World(2, **setting)
-    holds, fails, differ, p = world.decided()
+    holds, fails, differ = world.decided()
+    single, pooled = (
+        [some(e, slice(25)) for e in own] for own in (world.estimates()[0], [world.estimates()[1]])
+    )
+    above, below = (
+        [e.above(0.0) for e in (*single, *pooled)],
+        [e.below(0.0) for e in (*single, *pooled)],
+    )
+    p = [np.minimum(own[-1], np.max(own[:-1], axis=0)) for own in (above, below)]
     for draw in range(25):
         found = judged(world, draw)
         word = "undecided"

@@ -35,6 +35,7 @@ and named.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,12 +104,12 @@ class Line:
     bare: Spread | None
     gain: Spread | None
 
-    @property
+    @cached_property
     def holds(self) -> float:
         """P value against the criterion's not being met: small where it is."""
         return _p(self.spread, self.criterion)
 
-    @property
+    @cached_property
     def fails(self) -> float:
         """P value against its being met: small where it is not."""
         return _p(self.spread, self.criterion, against=True)
