@@ -32,7 +32,7 @@ quoted = '$(subst ','\'',$(1))'
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
-	  ls workflow/config/*.y*ml | grep -v /schema.yaml; exit 1; }
+	  ls workflow/config/*.y*ml; exit 1; }
 	snakemake --configfile $(call quoted,$(CONFIG))
 	@name=$(call quoted,$(CONFIG)); name=$${name##*/}; echo "The report: results/$${name%.*}/report.html"
 
