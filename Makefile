@@ -92,5 +92,5 @@ check: setup
 	snakefmt --check Snakefile workflow
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra benchmark --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra share --extra dev --extra benchmark --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --quiet --output-file requirements.lock

@@ -33,7 +33,7 @@ _PUBLIC = {
 }
 """Public name -> module, and the name in it; or a module."""
 
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
+__all__ = [*_PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,6 @@
 """Images for a notebook: photographs of a folder, arrays, or the reference images of a run."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from sightlines.datasets.store import (
     read_manifest,
     write_dataset,
 )
+from sightlines.library.scratch import Scratch
 
 MINIBATCH = 128
 """Images of a reference minibatch, where nothing else is asked for."""
@@ -50,6 +50,7 @@ class Images:
         reference: Which are shown, in which minibatches.
         paths: Of photographs, one an image of `set`; empty for arrays.
         is_pool: Whether both splits of `set` are the same images.
+        scratch: The folder that their description lies in, where it is a temporary one.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Images:
     reference: TensorReader
     paths: tuple[str, ...] = ()
     is_pool: bool = False
-    _folder: Any = field(default=None, repr=False)
+    scratch: Scratch | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Images that are shown."""
@@ -106,8 +107,8 @@ def images(
         DataError: the folder is missing, or photographs in it cannot be read: all are listed.
         ConfigError: fewer images than one minibatch, or an array that is not of images.
     """
-    folder = tempfile.TemporaryDirectory(prefix="sightlines-images-")
-    out = Path(folder.name)
+    scratch = Scratch()
+    out = scratch.path
     if isinstance(source, np.ndarray):
         name, root = "array", out
         _write_array(out, source, labels)
@@ -121,12 +122,10 @@ def images(
     reference = _choose(description, limit, minibatch, seed, out)
     compute = Compute(torch.device("cpu"), torch.float32, torch.get_num_threads(), 0)
     image_set = open_dataset(description, root, compute)
-    return Images(name, image_set, reference, _paths(image_set), True, folder)
+    return Images(name, image_set, reference, _paths(image_set), True, scratch)
 
 
-def _write_array(
-    out: Path, pixels: np.ndarray, labels: Sequence[int] | np.ndarray | None
-) -> None:
+def _write_array(out: Path, pixels: np.ndarray, labels: Sequence[int] | np.ndarray | None) -> None:
     is_square = pixels.ndim == 4 and pixels.shape[-1] == 3 and pixels.shape[1] == pixels.shape[2]
     if pixels.dtype != np.uint8 or not is_square:
         raise ConfigError(

@@ -24,8 +24,8 @@ from sightlines.plan.config import defaults
 def attention_distance(network: Network, images: Images) -> pd.DataFrame:
     """How far each attention head of a network looks.
 
-    Raghu et al. 2021, section 4: mean distance between query and key patches, weighted by attention,
-    in pixels of what the network sees; prefix tokens are left out without renormalising.
+    Raghu et al. 2021, section 4: mean distance between query and key patches, weighted by
+    attention, in pixels of what the network sees; prefix tokens are left out without renormalising.
 
     Args:
         network: One with attention between patches in every block.
@@ -110,7 +110,7 @@ def probe(
 def _divide(images: Images, test_share: float, seed: int) -> TensorReader:
     """Images that the probe is fitted to, chosen by and tested on: all are drawn from one split."""
     if not images.is_pool:
-        raise ConfigError(f"{images!r} are of a run, which has probes of its own: see table('probes')")
+        raise ConfigError(f"{images!r} are of a run, which has its own: see table('probes')")
     labels = images.set.labels("test")
     if len(np.unique(labels)) < 2:
         raise ConfigError(f"{images!r} have fewer than two classes: there is nothing to tell")

@@ -12,7 +12,7 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError, WeightsError
 from sightlines.datasets.imagefolder import MEAN, STD
-from sightlines.models import building, timm, timm_blocks, timm_listed, weight_fitting
+from sightlines.models import building, timm_blocks, timm_listed, weight_fitting
 from sightlines.models.layers import Layer, layer_table
 from sightlines.models.timm_facts import facts
 from sightlines.models.timm_names import class_names

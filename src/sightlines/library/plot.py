@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def cka_map(similarity: Similarity, ax: "Axes | None" = None, *, colour_bar: bool = True) -> "Axes":
-    """Similarity of every layer with every other as a map, from 0 to 1, lowest layers at the corner.
+    """Similarity of every layer with every other as a map; the lowest layers are at the lower left.
 
     Raghu et al. 2021, Figures 1 and 2. Small ticks stand where a block begins; grey cells are of
     layers that do not vary over the images.

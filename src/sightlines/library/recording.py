@@ -1,9 +1,6 @@
-"""Runs the recorders of `sightlines.dumps` for a notebook: what they keep lies in a temporary file."""
+"""Runs the recorders of `sightlines.dumps` for a notebook, into temporary files."""
 
 import contextlib
-import tempfile
-import weakref
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +10,7 @@ from sightlines.dumps.network import Shown
 from sightlines.dumps.passes import alone
 from sightlines.library.images import Images
 from sightlines.library.networks import Network
+from sightlines.library.scratch import Scratch
 from sightlines.plan import registry
 
 
@@ -45,12 +43,12 @@ def record(kind: str, what: Shown, **settings: Any) -> Any:
     """
     content = registry.load("dumps", kind).record(what, **settings)
     file = content if isinstance(content, TensorFile) else alone(what, content)
-    folder = tempfile.TemporaryDirectory(prefix="sightlines-dump-")
-    path = Path(folder.name) / f"{kind}.safetensors"
+    scratch = Scratch()
+    path = scratch.path / f"{kind}.safetensors"
     with _as_before():
         write_tensor_file(path, file)
     reader = registry.attribute(registry.declarations("dumps", kind)["READER"])(path)
-    weakref.finalize(reader, folder.cleanup)
+    reader.scratch = scratch  # the file lasts as long as its reader
     return reader
 
 
