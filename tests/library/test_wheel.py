@@ -17,8 +17,8 @@ sys.modules.update(dict.fromkeys(("snakemake", "dvc"), None))
 import numpy as np
 import sightlines as sl
 assert sl.__file__.startswith({site!r}), sl.__file__
-pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
-images = sl.images(pixels, minibatch=8, labels=np.arange(24) % 2)
+pixels = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+images = sl.images(pixels, minibatch=12, labels=np.arange(60) % 2)
 vit = sl.load("vit_tiny_patch16_224", weights="random", size_px=32)
 similarity = sl.cka(sl.grams(vit, images))
 assert similarity.values.shape == (75, 75)
