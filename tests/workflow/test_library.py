@@ -1,5 +1,8 @@
 """A notebook's numbers are those of the run."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 
 import sightlines as sl
@@ -30,3 +33,10 @@ def test_a_notebook_finds_what_the_run_has_found(smoke):
     known = known[(known["model"] == "vit_small") & (known["fraction"] == "f100")]
     np.testing.assert_array_equal(distances["distance_px"], known["distance_px"])
     assert set(run.verdicts.columns) >= {"verdict", "because"}
+
+
+def test_the_example_reads_the_runs_results(smoke, capsys):
+    example = Path(__file__).parents[2] / "docs" / "examples" / "reading_results.py"
+    runpy.run_path(str(example))["main"](str(smoke / "results/smoke"))
+    said = capsys.readouterr().out
+    assert "uniform attention" in said and "vit_small/f100/s1" in said
