@@ -13,6 +13,7 @@ from sightlines.claims.claim import (
     Premise,
     Reading,
     Sample,
+    Source,
     exactly,
     from_draws,
     from_replicates,
@@ -242,8 +243,21 @@ def test_an_undefined_control_says_nothing(bad):
 
 
 def test_a_single_initialisation_is_no_control_to_decide_by():
-    found = given(case(*ABOVE, control=(0.2,)))
-    assert found.word == "holds" and "over images only" in found.because
+    for value in (0.2, 1.5):
+        found = given(case(*ABOVE, control=(value,)))
+        assert found.word == "holds" and "over images only" in found.because
+
+
+def test_of_one_run_of_one_of_two_networks_the_interval_is_over_images_too():
+    """Seeds of a ViT alone do not make an interval over seeds of ViT and ResNet."""
+    own = [[measured(v, 0.01)] for v in BOTH]
+    vit = Source("V", tuple((f"v{n}",) for n in range(3)), tuple(own), (1 / 3,) * 3)
+    sources = vit, Source("R", (("r0",),), None, (1.0,))
+    verdict = given(Case("V × R", ["a"], own, sources=sources))
+    (line,) = verdict.lines
+    assert verdict.word == "one run" and "one run of R" in verdict.because
+    half = stats.t.ppf(0.975, 9) * 0.01
+    assert line.high - line.value == rounded(half, **MEANS) and line.seeds == "3 of V; 1 of R"
 
 
 @pytest.mark.parametrize("tier", ["B", "C"])

@@ -6,7 +6,7 @@ model are independent draws. Sources that share networks move together; all see 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -65,6 +65,13 @@ class Spread:
     def images(self) -> float:
         """Part of the variance that is the images'."""
         return float(self.estimate.variances[0])
+
+    @property
+    def of_images(self) -> "Spread":
+        """With the images' part of its error alone."""
+        own = self.estimate
+        estimate = Estimate(own.value, own.variances[:1], own.freedoms[:1])
+        return replace(self, estimate=estimate)
 
 
 def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:

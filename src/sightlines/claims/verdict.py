@@ -228,7 +228,7 @@ def _lines(
         assert own is not None  # trained networks always say something
         control = _mean([u for _, u in bare], index, known) if bare else None
         gain = _gain(bare, index, known) if bare else None
-        low, high = own.estimate.interval()
+        low, high = (own if own.is_whole else own.of_images).estimate.interval()
         if not own.is_whole and len(cases) == len(cases[0].readings) == 1:
             reading = cases[0].readings[0][index]
             low, high = reading.low, reading.high
@@ -291,12 +291,14 @@ def _with_architectures(found: Spread | None, single: Sequence[Spread | None]) -
 
 
 def _with_interval(found: Spread) -> tuple[float, float, float]:
-    low, high = found.estimate.interval()
-    return float(found.estimate.value), float(low), float(high)
+    """Its value and interval: over images only where one run is all there is."""
+    estimate = (found if found.is_whole else found.of_images).estimate
+    low, high = estimate.interval()
+    return float(estimate.value), float(low), float(high)
 
 
 def _passes(found: Spread, criterion: Criterion) -> bool:
-    return criterion.outcome(*(float(end) for end in found.estimate.interval())) == "holds"
+    return criterion.outcome(*_with_interval(found)[1:]) == "holds"
 
 
 # -- decisions --------------------------------------------------------------------------------
@@ -345,11 +347,11 @@ def _explain(word: str, judged: Sequence[Line], whole: dict[str, list[Line]]) ->
     untrained = [line for line in judged if line.bare is not None]
     if word not in (HOLDS, FAILS) or not untrained:
         return word, because
-    bare = max(_p(line.bare, line.criterion) for line in untrained)
+    bare = max(_p_untrained(line) for line in untrained)
     has_all = len(untrained) == len(judged) or word == HOLDS
     if bare <= ONE_SIDE and has_all:
         if word == HOLDS:
-            line = min(untrained, key=lambda o: -_p(o.bare, o.criterion))
+            line = max(untrained, key=_p_untrained)
             return INITIAL, f"{because}; untrained networks: {_control(line)}{_trained_by(line)}"
         failing = [line for line in untrained if len(judged) * line.fails <= ONE_SIDE]
         lost = [o for o in failing if len(judged) * _p_gain(o, towards=False) <= ONE_SIDE]
@@ -358,11 +360,16 @@ def _explain(word: str, judged: Sequence[Line], whole: dict[str, list[Line]]) ->
         return FAILS, f"{because}; untrained networks: {_control(untrained[0])}"
     if word == FAILS:
         return FAILS, because
-    open_ones = [o for o in untrained if _p(o.bare, o.criterion) > ONE_SIDE]
+    open_ones = [o for o in untrained if _p_untrained(o) > ONE_SIDE]
     line = min(open_ones, key=lambda o: _p_gain(o, towards=True))
     if len(open_ones) * _p_gain(line, towards=True) <= ONE_SIDE:
         return LEARNED, f"{because}; untrained networks: {_control(line)}{_trained_by(line)}"
     return HOLDS, f"{because}; whether it is learned is open: {_why_open(line)}"
+
+
+def _p_untrained(line: Line) -> float:
+    """P value against untrained networks' not meeting a criterion; 1 of one initialisation."""
+    return _p(line.bare, line.criterion) if line.bare and line.bare.is_whole else 1.0
 
 
 def _p_gain(line: Line, towards: bool) -> float:
