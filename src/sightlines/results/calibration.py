@@ -59,17 +59,17 @@ def in_words(table: pd.DataFrame) -> str:
     found, before = decisive(table), decisive(table, IMAGES_ALONE)
     if before is None:
         return ""
-    alone = f"by intervals over images alone {before.share:.0%} of them are"
+    pairs = "comparisons of networks that differ in their seed alone"
+    alone = f"by intervals over images alone it would be {before.share:.0%}"
     if found is None:
         return (
-            f"A/A: of networks that differ in their seed alone, {alone} taken for different "
-            f"({before.statistics} statistics); with two seeds and nothing known from elsewhere "
-            "there is no interval over seeds to try."
+            f"A/A: by intervals over images alone {before.share:.0%} of {pairs} come out as "
+            f"different ({before.statistics} statistics); with two seeds, and nothing known from "
+            "elsewhere, there is no interval over seeds to try."
         )
     said = (
-        f"A/A: networks that differ in their seed alone are taken for different in "
-        f"{found.share:.1%} of cases [{found.low:.1%}, {found.high:.1%}] "
-        f"({found.statistics} statistics, each seed left out in turn); {alone}."
+        f"A/A: {found.share:.1%} [{found.low:.1%}, {found.high:.1%}] of {pairs} come out as "
+        f"different ({found.statistics} statistics, each seed left out in turn); {alone}."
     )
     width = median_width(table)
     if not np.isnan(width):
