@@ -148,9 +148,17 @@ def c18(folder, accuracy, intact=0.6, images=100_000):
 
 def test_c18_with_many_images(tmp_path):
     assert c18(tmp_path, 0.56).word == "reproduced"
-    assert c18(tmp_path, 0.60).word == "not reproduced"
+    assert c18(tmp_path, 0.595).word == "reproduced", "half a point is a little"
+    assert c18(tmp_path, 0.60).word == "inconclusive", "no fall, or one that is not seen"
+    assert c18(tmp_path, 0.62).word == "not reproduced"
     assert c18(tmp_path, 0.51).word == "not reproduced"
     assert c18(tmp_path, 0.56, images=500).word == "inconclusive"
+
+
+def test_c18_before_it_was_amended_asked_for_a_point(tmp_path):
+    evidence = make_evidence(tmp_path, {}, BOTH, lacking(3), accuracy=accuracies(0.6))
+    evidence.table("accuracy.csv")["test_images"] = 100_000
+    assert judge(claim("C18").former, evidence).word == "not reproduced"
 
 
 def test_c18_a_collapse_is_an_answer_but_a_poor_twin_is_none(tmp_path):

@@ -93,6 +93,21 @@ def test_a_block_that_is_undefined_leaves_c31_open(tmp_path, task):
     assert found.word == "inconclusive" and "lowest − highest" in found.because
 
 
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [({"vit": 200}, "reproduced"), ({"vit": 150}, "out of reach"), ({"resnet": 150}, "reproduced")],
+)
+def test_c31_needs_as_many_steps_on_every_task(tmp_path, steps, word):
+    """Of the ViTs: how long a ResNet was tuned is nothing to the claim."""
+    evidence = make_evidence(tmp_path, figure_g1(True, False, False))
+    evidence.config["task_steps"] = {"toys": {"vit": 200, "resnet": 9}, "weeds": steps}
+    found = verdict("C31", evidence)
+    assert found.word == word
+    if word == "out of reach":
+        told = "VIT was trained further on toys for 200 steps, weeds for 150 steps: needs equal"
+        assert found.because.startswith(told)
+
+
 def test_c31_under_another_index(tmp_path):
     """A biased index is held against its value for shuffled images."""
     curves = {"toys": KEPT, "cars": INSIDE, "weeds": np.array(INSIDE) - OUTSIDE}

@@ -145,7 +145,7 @@ PATCHES = {"B32": 49, "L16": 196, "R50": 49, "GAP": 49}
 
 
 def figure_9(which, draw):
-    """Own patches are first for five of six tokens (text); of L/16 no correlation is given: B/32's."""
+    """Own patches are first for five of six tokens (text); L/16 has B/32's correlation of maps."""
     found, own = read_off("9", draw), {}
     for model in which.split("-"):
         correlation = found.get(f"{model}_correlation", (0, [found["B32_correlation"][1][0]]))[1][0]

@@ -46,6 +46,11 @@ def _first_token(evidence: Evidence, cls: Network, gap: Network) -> list[Reading
     return [from_replicates(values) for values in differences]
 
 
+def _within(margin: float) -> tuple[Criterion, ...]:
+    name = "CLS;CLS − GAP;GAP"
+    return Criterion(name, ">=", -margin), Criterion(name, "<=", margin)
+
+
 CLAIMS = (
     Claim(
         id="C23",
@@ -74,17 +79,19 @@ CLAIMS = (
         "equally well.",
         statistic="probe accuracy at the last layer: class token of the one less mean of the "
         "tokens of the other",
-        criteria=(
-            Criterion("CLS;CLS − GAP;GAP", ">=", -0.03),
-            Criterion("CLS;CLS − GAP;GAP", "<=", 0.03),
-        ),
-        reason="three points: no more than two seeds of one network may differ by",
+        criteria=_within(0.05),
+        reason="equivalence, by two one-sided tests: five points, since two seeds of one network "
+        "differ by four",
         paper_value="CLS;CLS ≈ GAP;GAP",
         source="[text]",
         tier="A",
         controls="none: untrained networks are equal at chance",
         drawn="fig11_token_probes",
         cases=_parity,
+    ).loosened(
+        "2026-11-29",
+        criteria=_within(0.03),
+        reason="three points: no more than two seeds of one network may differ by",
     ),
     Claim(
         id="C25",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sightlines.claims.cases import each, stand
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Claim, Criterion, Premise, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import needed_accuracy
@@ -77,6 +77,20 @@ def _tuned(evidence: Evidence) -> list[str]:
     return vits
 
 
+def _unequal(evidence: Evidence) -> str:
+    """Says which tasks trained a ViT for other numbers of steps; empty where all are equal."""
+    by_task: dict[str, dict[str, int]] = evidence.config.get("task_steps", {})
+    for vit in _tuned(evidence):
+        steps = {task: own[vit] for task, own in by_task.items() if vit in own}
+        if len(set(steps.values())) > 1:
+            told = ", ".join(f"{task} for {count} steps" for task, count in steps.items())
+            return (
+                f"{evidence.label(vit)} was trained further on {told}: needs equal `steps` under "
+                "each task's `train`"
+            )
+    return ""
+
+
 def _learned(evidence: Evidence, network: Network) -> None:
     """Check that the tuned networks learned their tasks.
 
@@ -116,5 +130,7 @@ CLAIMS = (
         drawn="figG1_finetuning",
         cases=lambda evidence: each(evidence, _tuned(evidence), _change),
         opinion=_stands,
+        premises=(Premise("all tasks train for as many steps", _unequal),),
+        amended="2026-11-29",
     ),
 )

@@ -326,7 +326,13 @@ class Experiment:
     def slice_claims(self) -> dict[str, Any]:
         """Config values that verdicts depend on."""
         tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
-        return self.slice_draw() | {"tasks": tasks, "figures": self.figures}
+        steps = {t: {n.model: self._steps(n, t) for n in self.tuned(t)} for t in self.tasks}
+        more = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
+        return self.slice_draw() | more
+
+    def _steps(self, network: Network, task: str) -> int:
+        """Optimiser steps for which a network is trained further on a task."""
+        return int(self.slice_train(network, task)["model"]["train"]["steps"])
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""
