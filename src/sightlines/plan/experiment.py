@@ -250,6 +250,19 @@ class Experiment:
         splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
         return {"part": part, "seed": self.config["seed"], "splits": splits}
 
+    def slice_probe_pool(self) -> dict[str, Any]:
+        """Config values that the choice of the experiment's own probe images depends on.
+
+        Where no network is trained here, none has seen any of the images.
+        """
+        is_trained = any(
+            n.fraction != UNTRAINED and not is_imported(self.config["models"][n.model])
+            for n in self.networks
+        )
+        pool = self.config["splits"]["probe_pool"] if is_trained else "train"
+        own = self.slice_splits("probes")
+        return {"seed": own["seed"], "splits": own["splits"], "probe_pool": pool}
+
     def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
         """Config values that one network depends on, or that one trained further on a task does."""
         left_out = ("label", *READING)
