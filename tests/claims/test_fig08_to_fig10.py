@@ -163,7 +163,7 @@ def test_c18_before_it_was_amended_asked_for_a_point(tmp_path):
 
 def test_c18_a_collapse_is_an_answer_but_a_poor_twin_is_none(tmp_path):
     assert c18(tmp_path, CHANCE).because == "fails for LACKING × VIT (fall in points)"
-    assert c18(tmp_path, 0.2, intact=0.25).because == "learned too little: LACKING × VIT"
+    assert c18(tmp_path, 0.2, intact=0.21).because == "learned too little: LACKING × VIT"
 
 
 def test_c17_says_nothing_of_a_network_that_did_not_learn(tmp_path):
@@ -395,3 +395,23 @@ def test_without_untrained_networks_there_is_no_control(tmp_path):
     models = {"vit": VIT, "resnet": RESNET}
     evidence = make_evidence(tmp_path, figure_9(True, False, False), TRAINED, models)
     assert "no untrained control for VIT" in verdict("C19", evidence).because
+
+
+@pytest.mark.parametrize("identity", ["C20", "C20b"])
+def test_tokens_of_grids_of_several_sizes_are_not_compared(tmp_path, identity):
+    made = {"C20": figure_9, "C20b": figure_d3}[identity](True, False, False)
+    for patches, word in ((64, "reproduced"), (16, "out of reach")):
+        rows = [of(slug) | {"patches": n} for slug, n in zip(TRAINED, (64, patches), strict=True)]
+        tables = made | {"localisation_tokens.parquet": pd.DataFrame(rows)}
+        found = verdict(identity, make_evidence(tmp_path / str(patches), tables))
+        assert found.word == word
+        assert ("several sizes are compared (VIT 64, RESNET 16)" in found.because) == (patches < 64)
+
+
+@pytest.mark.parametrize("identity", ["C20", "C22"])
+def test_networks_of_other_accuracies_are_out_of_reach(tmp_path, identity):
+    made, own = {"C20": (figure_9, (SLUGS,)), "C22": (figure_10, (POOLED, POOLS))}[identity]
+    evidence = make_evidence(tmp_path, made(1, 0, 0), *own, accuracy={own[0][1]: 0.4})
+    found = verdict(identity, evidence)
+    assert found.word == "out of reach" and "points of accuracy apart" in found.because
+    assert judge(claim(identity).former, evidence).word == "reproduced"

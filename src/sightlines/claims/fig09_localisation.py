@@ -1,8 +1,8 @@
 """Claims C19 to C21: whether last tokens are about their own patch (paper, Figures 9 and D.3)."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import product
 
 import numpy as np
 
@@ -11,16 +11,24 @@ from sightlines.claims.claim import (
     Claim,
     Criterion,
     Opinion,
+    Premise,
     Reading,
     from_draws,
     from_replicates,
 )
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.matching import Groups, comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import resampled
 from sightlines.plan.networks import Network
 from sightlines.stats.means import mean_of_finite
 
-READS = ("localisation.parquet", "localisation_margins.parquet", "layers.csv", "accuracy.csv")
+READS = (
+    "localisation.parquet",
+    "localisation_margins.parquet",
+    "localisation_tokens.parquet",
+    "layers.csv",
+    "accuracy.csv",
+)
 
 
 EFFECT = "effect"
@@ -78,8 +86,25 @@ def _vits(evidence: Evidence) -> list[tuple[str]]:
     return [(vit,) for vit in evidence.vits()]
 
 
-def _pairs(evidence: Evidence) -> list[tuple[str, str]]:
-    return list(product(evidence.vits(), evidence.resnets()))
+def one_grid(groups: Groups) -> Premise:
+    """Tokens that are compared one by one are places of one grid."""
+
+    def unmet(evidence: Evidence) -> str:
+        for models in groups(evidence):
+            grids = {}
+            for model in models:
+                with contextlib.suppress(NotMeasured):
+                    rows = evidence.rows("localisation_tokens.parquet", evidence.full(model)[0])
+                    grids[evidence.label(model)] = int(rows["patches"].iloc[0])
+            if len(set(grids.values())) > 1:
+                told = ", ".join(f"{name} {count}" for name, count in grids.items())
+                return (
+                    f"tokens of grids of several sizes are compared ({told}): needs networks whose "
+                    "patches or strides give as many tokens"
+                )
+        return ""
+
+    return Premise("tokens are of one grid", unmet)
 
 
 def _localised(
@@ -201,12 +226,12 @@ CLAIMS = (
         tier="A",
         controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
-        cases=lambda evidence: each_pair(
-            evidence, evidence.vits(), evidence.resnets(), _less_in_resnet
-        ),
-        opinion=stands(LESS_IN_RESNET, _pairs, _less_in_resnet),
+        cases=lambda evidence: each_pair_matched(evidence, _less_in_resnet),
+        opinion=stands(LESS_IN_RESNET, pairs, _less_in_resnet),
+        premises=(comparable(pairs, _less_in_resnet), one_grid(pairs)),
     ).loosened(
         AMENDED,
+        premises=(),
         statistic="mean z of the own patch, half the ViT's minus the ResNet's; mean correlation of "
         "the maps of two tokens, ResNet and ViT",
         criteria=(Criterion("half of z(ViT) − z(ResNet)", ">=", 0.0), *LESS_IN_RESNET[1:]),
@@ -228,10 +253,12 @@ CLAIMS = (
         tier="A",
         controls="untrained networks; pixels regressed out",
         drawn="figD_localisation_layers",
-        cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _earlier),
-        opinion=stands(EARLIER, _pairs, _earlier),
+        cases=lambda evidence: each_pair_matched(evidence, _earlier),
+        opinion=stands(EARLIER, pairs, _earlier),
+        premises=(comparable(pairs, _earlier), one_grid(pairs)),
     ).loosened(
         AMENDED,
+        premises=(),
         statistic="mean z of the own patch, all on maps of one size: first unit of the ResNet's "
         "last stage minus its final unit; the ViT's last block minus that first unit",
         criteria=(

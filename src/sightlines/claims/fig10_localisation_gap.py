@@ -6,6 +6,7 @@ from sightlines.claims.cases import gather
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig09_localisation import AMENDED, EFFECT, final, stands
+from sightlines.claims.matching import comparable, with_matched
 from sightlines.plan.networks import Network
 
 READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
@@ -42,10 +43,14 @@ CLAIMS = (
         tier="A",
         controls="untrained networks; pixels regressed out",
         drawn="fig10_localisation_gap",
-        cases=lambda evidence: gather(evidence, evidence.pooled(), _loss),
+        cases=lambda evidence: with_matched(
+            evidence, gather(evidence, evidence.pooled(), _loss), evidence.pooled(), _loss
+        ),
         opinion=stands(LOSS, Evidence.pooled, _loss),
+        premises=(comparable(Evidence.pooled, _loss),),
     ).loosened(
         AMENDED,
+        premises=(),
         statistic="interior tokens after the last block: mean z of the own patch, class-token ViT "
         "minus its mean-pooled twin; mean correlation of the maps of two tokens of the twin",
         criteria=(Criterion("z(CLS) − z(GAP)", ">=", 2.0), LOSS[1]),

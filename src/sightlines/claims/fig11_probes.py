@@ -7,6 +7,7 @@ import numpy as np
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.probing import at, final_tokens, last
 from sightlines.plan.networks import Network
 
@@ -15,8 +16,12 @@ HALF = np.array([0.5])
 
 
 def _tokens(evidence: Evidence) -> list[Case]:
-    trios = [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
-    return gather(evidence, trios, _halves)
+    trios = _trios(evidence)
+    return with_matched(evidence, gather(evidence, trios, _halves), trios, _halves)
+
+
+def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
+    return [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
 
 
 def _halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
@@ -71,6 +76,7 @@ CLAIMS = (
         controls="untrained networks",
         drawn="fig11_token_probes",
         cases=_tokens,
+        premises=(comparable(_trios, _halves),),
     ),
     Claim(
         id="C24",

@@ -7,6 +7,7 @@ stage uses, and which code it runs. Nothing here imports torch, pandas or matplo
 import functools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -336,11 +337,17 @@ class Experiment:
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         return cut
 
-    def slice_claims(self) -> dict[str, Any]:
-        """Config values that verdicts depend on."""
+    def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Config values that verdicts depend on.
+
+        Args:
+            other_criteria: Claims that are judged by other criteria than were registered, with
+                what these are (`sharing.registration`).
+        """
         tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         steps = {t: {n.model: self._steps(n, t) for n in self.tuned(t)} for t in self.tasks}
         more = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
+        more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
         return self.slice_draw() | more
 
     def _steps(self, network: Network, task: str) -> int:
