@@ -11,6 +11,7 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import comparable, each_pair_matched, pairs
+from sightlines.claims.several import least
 from sightlines.plan.networks import Network
 from sightlines.stats.means import quotient
 
@@ -72,11 +73,7 @@ def _own_patch(evidence: Evidence, vit: Network) -> list[Reading]:
     """Own patch's share after minus before the residual addition, least of the upper half."""
     depth, post = _course(evidence, vit, "own_patch_share", "attn")
     _, pre = _course(evidence, vit, "own_patch_share", "attn", "pre")
-    of_blocks = [from_replicates(v) for v in (post - pre)[:, depth >= 0.5].T]
-    ends = ("value", "low", "high")
-    # Each end's least: all blocks hold where the lowest end does, one fails where its upper end
-    # does. The jackknife of a minimum of noisy values is none.
-    return [Reading(*(float(np.min([getattr(r, end) for r in of_blocks])) for end in ends))]
+    return [least(list((post - pre)[:, depth >= 0.5].T))]
 
 
 CLAIMS = (
