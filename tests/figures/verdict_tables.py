@@ -88,6 +88,7 @@ def claims(drawn="fig01_cka_within"):
                 "source": "[fig]",
                 "amended": "",
                 "verdict_before": "",
+                "other_criteria": "",
                 "stands_under": "linear, rbf; not under procrustes" if place == 0 else "",
                 "drawn": (drawn, "fig_not_drawn")[place == 5] if is_run else "",
             }
