@@ -26,8 +26,8 @@ CAPTION = (
 EXPLAINS = (
     "Would the maps look the same had we taken other minibatches, or other images?",
     "Each network's similarity map is computed again from random halves and quarters of the same "
-    "minibatches, and from images of another dataset, and compared entry by entry. Two random "
-    "partitions of one size differ by chance; the noise floor says by how much.",
+    "minibatches, and from images of another dataset, and compared entry by entry; the noise floor "
+    "says how much two random partitions of one size differ by chance.",
     "Where a point is outside the grey band, or below the grey line, the figures on similarity "
     "have to be read with that much doubt.",
 )
