@@ -449,3 +449,62 @@ def test_what_is_no_weights_yet_is_called_so(model, tmp_path, ending, content, s
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"w\.{ending}.*{said}"):
         weight_fitting.fit(model, path, FILE, False)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_numbers_of_few_bits_become_the_models(model, tmp_path, ending, name):
+    own = {k: v.to(getattr(torch, name)) for k, v in altered(model).items()}
+    (save_file if ending == "safetensors" else torch.save)(own, tmp_path / f"w.{ending}")
+    fitted = weight_fitting.fit(model, tmp_path / f"w.{ending}", FILE, False)
+    assert all(torch.equal(fitted.state[k], v.float()) for k, v in own.items())
+    assert fitted.numbers == [name] == fitted.on_card()["weights_numbers"]
+
+
+def test_numbers_of_8_bits_are_resampled_as_numbers_of_32(tmp_path):
+    small = build(TINY, 64, 10, seed=1).state_dict()
+    torch.save({k: v.to(torch.float8_e4m3fn) for k, v in small.items()}, tmp_path / "w.pth")
+    found = weight_fitting.fit(build(TINY, 96, 10, seed=2), tmp_path / "w.pth", FILE, True)
+    places = found.state["pos_embed"][:, 1:]
+    assert found.resampled == ["pos_embed"]
+    assert not torch.equal(places, places.to(torch.float8_e4m3fn).float())
+
+
+def test_whole_numbers_are_no_weights(model, tmp_path):
+    odd = altered(model) | {"head.weight": torch.ones(10, 24, dtype=torch.int8)}
+    torch.save(odd, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"head.weight: numbers of the type torch.int8, whose"):
+        fit(model, tmp_path / "w.pth", FILE)
+
+
+def deeper(**arguments):
+    return build(TINY | {"arguments": TINY["arguments"] | arguments}, 64, 10, seed=3)
+
+
+def said_of(file, model, tmp_path):
+    save_file(altered(file), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(model, tmp_path / "w.safetensors", FILE)
+    return str(caught.value).splitlines()
+
+
+def test_what_explains_most_misfits_comes_first(tmp_path):
+    shallow, deep = deeper(depth=2), deeper(depth=9, init_values=0.1, num_heads=3)
+    said = said_of(deep, shallow, tmp_path)
+    assert said[1] == "  blocks.*: 9 in the file, 2 in the model (98 tensors)"
+    assert "LayerScale: only the file has them (arguments: {init_values: 1.0e-5})" in said[2]
+    assert said[3].startswith("  blocks.0.ls1.gamma: unexpected (and 8 of other blocks)") or any(
+        "(and 8 of other blocks)" in line for line in said
+    )
+    wide = said_of(deeper(embed_dim=48), deeper(), tmp_path)
+    assert wide[1].startswith("  48 in the file is 24 in the model, in ")
+    assert len(wide) < 12
+
+
+def test_both_sides_are_listed_the_longer_one_first(model, tmp_path):
+    odd = altered(model, norm__weight=None, norm__bias=None) | {"x": A_NUMBER}
+    save_file(odd, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(model, tmp_path / "w.safetensors", FILE)
+    kinds = [line.partition(": ")[2] for line in str(caught.value).splitlines()[1:-1]]
+    assert kinds == ["missing", "missing", "unexpected"]

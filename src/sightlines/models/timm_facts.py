@@ -90,7 +90,8 @@ def weights_identity(settings: Mapping[str, Any], source: str) -> str:
         source: data_root or SIGHTLINES_DATA.
 
     Raises:
-        MissingSourceError: there is no such file.
+        MissingSourceError: there is no such file, or an index names files that are not there.
+        WeightsError: an index of several files is none.
     """
     if settings["weights"] == "hub":
         known = facts(settings)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from sightlines.core.errors import MissingSourceError
+from sightlines.core.errors import WeightsError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
 from sightlines.core.files import sha256
 
@@ -30,24 +30,24 @@ def read_index(path: Path) -> dict[str, list[str]]:
     """The files that an index names, in order, with the tensors in each.
 
     Raises:
-        MissingSourceError: it is missing, no such index, or names anything but files beside itself.
+        WeightsError: it is missing, no such index, or names anything but files beside itself.
     """
     if not path.is_file():
-        raise MissingSourceError(f"there is no index of weight files {path}: set `weights` to one")
+        raise WeightsError(f"there is no index of weight files {path}: set `weights` to one")
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST} bytes")
         found = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         tensors = {str(name): str(file) for name, file in found.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MissingSourceError(
+        raise WeightsError(
             f"{path} is no index of weight files: it must be JSON with a weight_map, tensor by "
             f"tensor the name of a file beside it ({type(error).__name__}: {error})"
         ) from error
     odd = sorted({file for file in tensors.values() if not _is_plain(file)})
     if odd or not tensors:
         what = f"names {odd[0]!r}" if odd else "names no tensor"
-        raise MissingSourceError(
+        raise WeightsError(
             f"{path} {what}: an index may name safetensors or torch files that lie beside it, "
             "without a folder. Fetch it again, from whom you trust"
         )
@@ -60,7 +60,7 @@ def read_index(path: Path) -> dict[str, list[str]]:
 def _is_plain(file: str) -> bool:
     """Whether a text is the name of a file in the same folder, on any system."""
     is_alone = {PurePosixPath(file).name, PureWindowsPath(file).name} == {file}
-    return is_alone and "\0" not in file and not is_index(file)
+    return is_alone and file not in ("", "..") and "\0" not in file and not is_index(file)
 
 
 def identity(root: Path, name: str) -> str:
@@ -74,7 +74,7 @@ def identity(root: Path, name: str) -> str:
         The digest; UNREADABLE where a file is missing.
 
     Raises:
-        MissingSourceError: an index is none.
+        WeightsError: an index is none.
     """
     if not is_index(name) or not (root / name).is_file():
         return hash_files(root, [name])[0]
