@@ -161,6 +161,7 @@ class _Trial:
     reason: str
     dropped: list[str]
     renamed: dict[str, str]
+    positions: str
 
 
 def fit(
@@ -236,7 +237,7 @@ def fit(
         are_equal=equal and {c.name or TOP for c in fits} >= {*names},
         renamed=taken.renamed,
         numbers=_formats(there[own.wrapper], own.left_out),
-        positions=positions if taken.resampled and positions != weight_forms.POSITIONS[0] else "",
+        positions=taken.positions,
     )
 
 
@@ -322,11 +323,11 @@ def _try(
     expected = model.state_dict()
     begins = tuple(word for word in drop if word != HEAD)
     raw = {name: t for name, t in candidate.raw.items() if not (begins and name.startswith(begins))}
-    found, resampled, reason, used = raw, [], "", weight_forms.Used()
+    found, resampled, reason, is_own, used = raw, [], "", False, weight_forms.Used()
     if _shapes(raw) != _shapes(expected):
         try:
             with used:
-                found = weight_forms.convert(raw, model, timm_filter, positions)
+                found, is_own = weight_forms.convert(raw, model, timm_filter, positions)
             resampled = _resampled(raw, found, getattr(model, "num_prefix_tokens", 0))
         except Exception as error:
             found, reason = raw, f" (timm's conversion: {type(error).__name__}: {error})"
@@ -345,7 +346,8 @@ def _try(
         found = found | {name: raw[name] for name in resampled if name in raw}
         offences += [f"{name}: of another size" for name in resampled if name not in raw]
     offences += misfits(found, expected)
-    return _Trial(candidate, found, resampled, offences, reason, gone, moved)
+    way = positions if is_own and resampled else ""
+    return _Trial(candidate, found, resampled, offences, reason, gone, moved, way)
 
 
 def _is_dropped(

@@ -49,8 +49,12 @@ OWN_BIAS = "attn.relative_position_bias_table"
 Filter = Callable[..., State]
 
 
-def convert(raw: State, model: nn.Module, timm_filter: Filter | None, positions: str) -> State:
+def convert(
+    raw: State, model: nn.Module, timm_filter: Filter | None, positions: str
+) -> tuple[State, bool]:
     """A file's tensors by a model's names, as far as this or timm knows their form.
+
+    And whether position embeddings were brought to another grid in another way than timm's.
 
     Args:
         raw: The file's, without a prefix.
@@ -60,9 +64,9 @@ def convert(raw: State, model: nn.Module, timm_filter: Filter | None, positions:
     """
     found = _in_timms_names(dict(raw), model)
     if timm_filter is None:
-        return found
-    with _resampling(timm_filter, positions):
-        return timm_filter(found, model)
+        return found, False
+    with _resampling(timm_filter, positions) as grids:
+        return timm_filter(found, model), bool(grids)
 
 
 def _in_timms_names(raw: State, model: nn.Module) -> State:
@@ -85,12 +89,16 @@ def _renamed(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _resampling(timm_filter: Filter, positions: str) -> Iterator[None]:
-    """Timm's conversion with another way to bring position embeddings to another grid."""
+def _resampling(timm_filter: Filter, positions: str) -> Iterator[list[Sequence[int]]]:
+    """Timm's conversion with another way to bring position embeddings to another grid.
+
+    Gives a list to which each such grid is added.
+    """
     names: dict[str, Any] = timm_filter.__globals__
     own = "resample_abs_pos_embed"
+    grids: list[Sequence[int]] = []
     if positions == POSITIONS[0] or own not in names:
-        yield
+        yield grids
         return
     theirs = names[own]
 
@@ -101,11 +109,12 @@ def _resampling(timm_filter: Filter, positions: str) -> Iterator[None]:
         num_prefix_tokens: int = 1,
         **_: Any,
     ) -> torch.Tensor:
+        grids.append(new_size)
         return resampled(posemb, new_size, old_size, num_prefix_tokens, positions)
 
     names[own] = resample
     try:
-        yield
+        yield grids
     finally:
         names[own] = theirs
 
