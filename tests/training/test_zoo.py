@@ -159,6 +159,7 @@ def test_the_vit_trained_for_saliency_is_taken_in_whole(imagenette, tmp_path):
     model = plan_config.load(CONFIGS / "imagenette_zoo.yaml")["models"]["vit_saliency"]
     network, card = taken_in(imagenette, model, tmp_path)
     assert card["classes"] == [] and card["left_out"] == [] and card["grid"] == [16, 16]
+    assert card["resampled"] == ["pos_embed"] and card["weights_positions"] == "plain"
     pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.isfinite(network(pixels)).all()
