@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Expected: weights of MAE, DeiT or DINO at another size of images see in timm the position embedding that their authors' code gives them.
-# Happens: timm's loading resamples it with antialiasing, which also has another bicubic kernel (a = -0.5 for -0.75), so that it differs when the grid grows, too: MAE's own embedding by 3 % of its norm from 14 × 14 to 7 × 7 and by 1 % to 24 × 24; a trained one by more (ViT-Ti/16: 15 % and 3 %).
+# Happens: timm's loading resamples it with antialiasing, which also has another bicubic kernel (a = -0.5 for -0.75), so that it differs when the grid grows, too: MAE's own embedding by 3 % of its norm from 14 × 14 to 7 × 7 and by 1 % to 24 × 24; a trained one by more (ViT-Ti/16: 15 % and 3 %; one of DINOv2's form from 37 × 37 to 16 × 16: 22 %).
 # Versions: timm 1.0.31 with torch 2.13.0.
 # What to do: checkpoint_filter_fn(state_dict, model, antialias=False) for MAE and DeiT; DINO's and DINOv2's code (without registers) besides scales by (n + 0.1) / n_old. Here: the model's key position_resampling.
 set -euo pipefail
