@@ -248,6 +248,15 @@ def test_a_single_initialisation_is_no_control_to_decide_by():
         assert found.word == "holds" and "over images only" in found.because
 
 
+def test_an_interval_without_replicates_is_an_error_too():
+    """As of the least of several statistics: its wider side, and in all seeds at once."""
+    own = [[Reading(value, value - 0.1, value + 0.05)] for value in (1.3, 1.3, 1.3)]
+    (line,) = given(Case("A", ["a"], own)).lines
+    assert (line.low, line.high) == (pytest.approx(1.2), pytest.approx(1.4))
+    open_ended = [[Reading(1.3, np.nan, np.nan)]] * 3
+    assert given(Case("A", ["a"], open_ended)).word == "undecided"
+
+
 def test_of_one_run_of_one_of_two_networks_the_interval_is_over_images_too():
     """Seeds of a ViT alone do not make an interval over seeds of ViT and ResNet."""
     own = [[measured(v, 0.01)] for v in BOTH]

@@ -51,6 +51,12 @@ TABLES = {
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
             ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
+            (
+                "other_criteria",
+                "text",
+                "",
+                "where `claims.lock` registered other criteria before the first run: what is other",
+            ),
             ("stands_under", "text", "", "indices of similarity under which the claim stands"),
             ("drawn", "text", "", "figure of this experiment that shows it"),
         ),
@@ -118,8 +124,11 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
     """claims.csv: one row a claim, with the reading that decided it."""
     rows = []
     discoveries = false_discovery([np.nan if v.p is None else v.p for v in verdicts])
+    registered: dict[str, str] = evidence.config.get("other_criteria", {})
     for verdict, q in zip(verdicts, discoveries, strict=True):
         claim, line = verdict.claim, verdict.deciding
+        other = registered.get(claim.id, "")
+        note = f"; judged by other criteria than claims.lock has: {other}" if other else ""
         former = "" if claim.former is None else judge(claim.former, evidence).word
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
@@ -129,7 +138,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "tier": claim.tier,
                 "statement": claim.statement,
                 "verdict": verdict.word,
-                "because": verdict.because,
+                "because": verdict.because + note,
                 "statistic": claim.statistic,
                 "deciding": f"{line.case}: {line.criterion.name}" if line else "",
                 "value": line.value if line else None,
@@ -150,6 +159,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "source": claim.source,
                 "amended": claim.amended,
                 "verdict_before": former,
+                "other_criteria": other,
                 "stands_under": _opinions(claim, verdict, evidence),
                 "drawn": drawn,
             }

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from sightlines.claims.claim import Reading, Sample, Source
-from sightlines.stats.nested import Estimate, between_seeds, moderated
+from sightlines.stats.nested import CONFIDENCE, Estimate, between_seeds, moderated, student
 
 Item = TypeVar("Item")
 Terms = Sequence[tuple[float, Sample]]
@@ -157,11 +157,19 @@ def images(readings: Sequence[Reading], weights: Sequence[float]) -> tuple[float
     for weight, reading in zip(weights, readings, strict=True):
         freedom = min(freedom, reading.freedom)
         if reading.moves is None:
-            error += abs(weight) * reading.error
+            error += abs(weight) * _error(reading)
         else:
             own = weight * np.asarray(reading.moves)
             moves[len(own)] = moves.get(len(own), 0.0) + own
     return float(error**2 + sum(np.square(m).sum() for m in moves.values())), float(freedom)
+
+
+def _error(reading: Reading) -> float:
+    """Of a reading without moves; where it has an interval alone, from the wider side of that."""
+    if reading.error or reading.low == reading.high:
+        return reading.error
+    half = np.max([reading.high - reading.value, reading.value - reading.low])
+    return float(half / student(np.inf, (1 + CONFIDENCE) / 2))
 
 
 def _variance(
