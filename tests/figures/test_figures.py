@@ -35,7 +35,7 @@ ALONE = synthetic.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), se
 NAMES = registry.members("figures")
 TABLES = {name for name in schemas() if required(name)}
 TWO = synthetic.config(vits=("vit_small",), resnets=(), fractions=("f000", "f100"), seeds=("s0",))
-RENDERED = (TWO, SMALL, WHOLE)
+RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""

@@ -1,5 +1,6 @@
 """A/A: how often networks that differ in their seed alone are taken for different."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures.style import BLUE, GREY, VERMILLION, WIDTH_IN, styled
+from sightlines.plan.networks import UNTRAINED
 from sightlines.results.calibration import IMAGES_ALONE, WITH_SEEDS, decisive
-from sightlines.results.selecting import Tables
+from sightlines.results.selecting import Tables, label, networks
 
 TITLE = "What two seeds of one network are taken for"
 PAPER = "none"
@@ -45,9 +47,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
     Args:
         tables: ``seed_calibration.csv``.
-        config: Not used.
+        config: `networks`, `labels`.
     """
-    del config
     table: pd.DataFrame = tables[READS[0]]
     figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
@@ -66,7 +67,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ylim=(0, 1.02),
         xlabel="difference of seeds over half the interval (no unit)",
         ylabel="share of cases (no unit)",
-        title="each seed against the others",
+        title=f"each seed against the others: {', '.join(_repeated(config))}",
     )
     left.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
     if table.empty:
@@ -76,6 +77,13 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         left.legend(loc="upper left")
     _draw_shares(right, table)
     return figure
+
+
+def _repeated(config: dict[str, Any]) -> list[str]:
+    """Models of which there are several seeds; all, where the config says of none."""
+    counts = Counter(n[:2] for n in networks(config) if n.fraction != UNTRAINED)
+    shown = [model for (model, _), count in counts.items() if count > 1]
+    return [label(config, model) for model in dict.fromkeys(shown or (m for m, _ in counts))]
 
 
 def _draw_shares(axes: Axes, table: pd.DataFrame) -> None:
