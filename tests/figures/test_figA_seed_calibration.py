@@ -8,7 +8,6 @@ from tests.figures.tables import DRAWN
 from tests.figures.verdict_tables import seed_calibration
 from tests.rounding import rounded
 
-
 CONFIG = synthetic.config(vits=("vit_small",), resnets=("resnet_thin",))
 
 
@@ -21,7 +20,7 @@ def test_curves_and_shares_are_the_tables():
     own = left.lines[0].get_xdata()
     assert own.tolist() == rounded([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.5], **DRAWN)
     assert left.lines[0].get_ydata()[-1] == 1
-    assert left.get_title() == "each seed against the others: ViT small, ResNet thin"
+    assert left.get_title() == "each seed against the others: ViT small, Resnet thin"
     shares = [container.lines[0].get_ydata()[0] for container in right.containers]
     assert shares == [rounded(1 / 9, **DRAWN), rounded(7 / 9, **DRAWN)]
 
