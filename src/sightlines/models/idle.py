@@ -5,7 +5,8 @@ al. 2019, arXiv 1812.01187, section 3.1), or a layer scale of 0 to 0.1 stands be
 (ReZero, 2003.04887; CaiT, 2103.17239; ConvNeXt, 2201.03545). That helps training to begin, but an
 untrained network of that kind passes its input on: neighbouring layers have CKA 1 whatever the
 images, and nothing can be learned from it about the architecture. Switched on, all such scales are
-1, as timm's arguments `zero_init_last=False`, `ls_init_value=1` or `init_values=1` would have it.
+1, as timm's arguments `zero_init_last=False`, `ls_init_value=1` or `init_values=1` would have it,
+or more where some branch would still hardly count (`training/control.py`).
 
 They are found by their values, so that any network can be switched on: a vector that multiplies
 features (the weight of a norm, or a parameter that is called a scale, gain or gamma), all of whose
@@ -54,14 +55,12 @@ def _is_small(parameter: Tensor) -> bool:
     return bool(values.numel()) and is_one_number and float(values.abs().max()) <= SMALL * 1.001
 
 
-def switch_on(model: nn.Module) -> list[str]:
-    """Set all scales that start at (nearly) 0 to 1; their names."""
-    names = idle_scales(model)
+def set_scales(model: nn.Module, names: Iterable[str], scale: int = 1) -> None:
+    """Set scales, by the names of the parameters, to one number."""
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name in names:
-            parameters[name].fill_(1)
-    return names
+            parameters[name].fill_(scale)
 
 
 def batch_norms(model: nn.Module) -> list[Any]:
