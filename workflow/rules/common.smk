@@ -91,6 +91,7 @@ from sightlines.models.timm_facts import class_file_identity, weights_identity
 from sightlines.plan.networks import ON, UNTRAINED, Network, switched_on
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
+from sightlines.sharing.registration import other_criteria
 
 
 def open_experiment():
@@ -200,9 +201,15 @@ if workflow.is_main_process:
             MAY_RECOMPUTE,
             EXPERIMENT.dump_bytes,
             lambda: CALL.remember() if needs_no_source() else None,
+            EXPERIMENT.code("claims.judge"),
         )
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
+
+try:
+    OTHER_CRITERIA = other_criteria(EXPERIMENT.name, EXPERIMENT.code("claims.judge"))
+except SightlinesError as error:
+    stop(f"{type(error).__name__}: {error}")
 
 R = EXPERIMENT.folder
 TASKS = ["", *EXPERIMENT.tasks]  # the experiment's own is the one without a name
