@@ -23,8 +23,9 @@ PAPER = "none"
 CAPTION = (
     "Accuracy on the test images against the number of training images; points are seeds, lines "
     "join their means, the leftmost points are networks as they start. Look for: every trained "
-    "network above the dashed line, a quarter of what the best network reaches above chance, below which "
-    "its representations say little, and for ViTs that lose more than ResNets when images are few."
+    "network above the dashed line, a quarter of what the best network reaches above chance, below "
+    "which its representations say little, and for ViTs that lose more than "
+    "ResNets when images are few."
 )
 EXPLAINS = (
     "Did the networks learn, and how much do they need? Every network is scored on test images "
