@@ -80,15 +80,17 @@ def test_a_second_case_is_of_equal_accuracy_and_has_the_first_one_s_control(tmp_
         (
             {"resnet/f030/s0": 0.55, "resnet/f010/s0": 0.2},
             read,
-            "VIT (45.0%), RESNET (60.0%) are more than 3 points of accuracy apart: needs RESNET on "
+            "VIT (45.0%), RESNET (60.0%) are more than 10 points of accuracy apart: needs RESNET on "
             "a fraction of the images",
         ),
         ({"vit/f100/s0": 0.9}, read, "needs VIT on a fraction"),
+        ({"resnet/f100/s0": 0.54}, unread, ""),
     ],
 )
 def test_the_premise_says_what_would_meet_it(tmp_path, changes, reading, words):
-    premise = matching.comparable(matching.pairs, reading)
-    unmet = premise.unmet(evidence_of(tmp_path, LADDER | changes))
+    evidence = evidence_of(tmp_path, LADDER | changes)
+    evidence.table("accuracy.csv")["test_images"] = 10_000
+    unmet = matching.comparable(matching.pairs, reading).unmet(evidence)
     assert (words in unmet) if words else unmet == ""
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sightlines.core.files import TensorReader
 from sightlines.plan import roles
-from sightlines.plan.networks import FULL, UNTRAINED, Network
+from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import (
     best_accuracy,
     label,
@@ -217,10 +217,12 @@ class Evidence:
         return roles.control(self.networks, model)
 
     def controls(self, model: str) -> list[Network]:
-        """All of a model's untrained controls that claims use, in order of initialisation."""
-        control = self.untrained(model)
-        own = roles.on(self.networks, model, UNTRAINED)
-        return [control, *(n for n in own if n != control)] if control else []
+        """All untrained controls of a model, one an initialisation; `untrained` is the first.
+
+        Where its branches start at 0, those with branches on. The further ones saw reference images
+        alone: of them there are no accuracies, probes, second opinions or data fractions.
+        """
+        return roles.controls(self.networks, model)
 
     def fractions(self, model: str) -> list[str]:
         """Fractions below 100 % on which a model is trained, smallest first."""

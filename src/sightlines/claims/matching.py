@@ -18,7 +18,9 @@ from sightlines.plan.networks import Network, per_cent
 
 MARGIN = 0.03
 """Of test accuracy."""
-APART = Criterion("difference of accuracies", "<=", MARGIN)
+FARTHEST = 0.10
+"""Difference of test accuracies up to which networks are compared without a match: the paper itself
+compares ViT-L/16 with ResNet-50, 87.1 against 77.5 % (Dosovitskiy et al. 2021, Tables 5 and 6)."""
 Groups = Callable[[Evidence], Iterable[Sequence[str]]]
 """From the evidence to the models of every case."""
 
@@ -63,7 +65,7 @@ def each_pair_matched(evidence: Evidence, read: Read) -> list[Case]:
 
 
 def comparable(groups: Groups, read: Read) -> Premise:
-    """Networks that are compared are of equal accuracy to MARGIN, or are so in a second case.
+    """Networks that are compared differ in accuracy by at most FARTHEST, or there is a second case.
 
     Args:
         groups: Models that are compared with each other.
@@ -75,11 +77,11 @@ def comparable(groups: Groups, read: Read) -> Premise:
 
     def say(evidence: Evidence, models: Sequence[str]) -> str:
         networks = first(evidence, models)
-        others = matched(evidence, networks)
-        if others == networks:
+        if not _ahead(evidence, networks, FARTHEST):
             return ""
+        others = matched(evidence, networks)
         told = (
-            f"{_told(evidence, networks)} are more than {100 * MARGIN:g} points of accuracy apart"
+            f"{_told(evidence, networks)} are more than {100 * FARTHEST:g} points of accuracy apart"
         )
         if others is None:
             better = sorted({evidence.label(n.model) for n in _ahead(evidence, networks)})
@@ -93,7 +95,7 @@ def comparable(groups: Groups, read: Read) -> Premise:
             return f"{told}: {_told(evidence, others)} are not, but {reason}"
         return ""
 
-    return Premise("networks that are compared are of equal accuracy", unmet)
+    return Premise("networks that are compared are of comparable accuracy", unmet)
 
 
 def first(evidence: Evidence, models: Sequence[str]) -> list[Network]:
@@ -133,22 +135,20 @@ def _replaced(
     return chosen
 
 
-def _ahead(evidence: Evidence, networks: list[Network]) -> list[Network]:
-    """Networks whose accuracy is above the poorest's by more than MARGIN, with its interval."""
+def _ahead(evidence: Evidence, networks: list[Network], margin: float = MARGIN) -> list[Network]:
+    """Networks whose accuracy is above the poorest's by more than a margin, with its interval."""
+    apart = Criterion("difference of accuracies", "<=", margin)
     known = [n for n in networks if np.isfinite(evidence.accuracy(n)[0])]
     if not known:
         return []
     poorest = min(known, key=lambda n: evidence.accuracy(n)[0])
-    return [n for n in known if _is_apart(_difference(evidence, n, poorest))]
+    differences = {n: _difference(evidence, n, poorest) for n in known}
+    return [n for n, d in differences.items() if apart.outcome(d.low, d.high) == "fails"]
 
 
 def _difference(evidence: Evidence, one: Network, other: Network) -> Reading:
     (more, _, images), (less, _, others) = map(evidence.accuracy, (one, other))
     return from_shares([(1.0, more, images), (-1.0, less, others)])
-
-
-def _is_apart(difference: Reading) -> bool:
-    return APART.outcome(difference.low, difference.high) == "fails"
 
 
 def _known(evidence: Evidence, networks: list[Network]) -> list[float]:
