@@ -15,6 +15,7 @@ from tests.figures import (
     probe_tables,
     receptive_field_tables,
     skip_tables,
+    token_tables,
     verdict_tables,
 )
 
@@ -268,6 +269,7 @@ def all_tables(config, degenerate=None, names=None):
         "cka.parquet": lambda: cka(config, own_layers, degenerate),
         "cka_shuffled.parquet": lambda: cka_shuffled(config, own_layers),
         "cka_degenerate.csv": cka_degenerate,
+        "token_cka.parquet": lambda: token_tables.token_cka(config, own_layers),
         "attention_distance.csv": lambda: attention_distance(vits),
         "attention_replicates.parquet": lambda: verdict_tables.attention_replicates(
             attention_distance(vits)

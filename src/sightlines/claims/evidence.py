@@ -108,6 +108,22 @@ class Evidence:
             return np.asarray(reader[pair], np.float64).transpose(0, 2, 1)
         raise NotMeasured(f"there is no CKA of {a.slug} with {b.slug}")
 
+    def token_cka(self, tokens: str, a: Network, b: Network) -> np.ndarray:
+        """The same of a ViT's class token alone, or of its spatial tokens alone.
+
+        Args:
+            tokens: ``cls`` or ``spatial``.
+            a: The ViT.
+            b: The ViT again, for the same tokens, or a ResNet.
+
+        Raises:
+            NotMeasured: they were not compared.
+        """
+        reader: TensorReader = self._named("token_cka_replicates.safetensors")
+        if (name := f"{tokens}|{a.slug}|{b.slug}") in reader:
+            return np.asarray(reader[name], np.float64)
+        raise NotMeasured(f"there is no CKA of the {tokens} tokens of {a.slug} with {b.slug}")
+
     def opinion(self, index: str, a: Network, b: Network) -> np.ndarray:
         """Another index of similarity between block outputs [blocks of a, blocks of b].
 

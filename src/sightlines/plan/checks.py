@@ -269,6 +269,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
     lacking = {*roles.trained_models(nets)} - full
     family = {m: known[m]["family"] for m in full}
     attention = {m for m in full if has("ATTENTION", models[m], size_px)}
+    has_token = any(has("CLASS_TOKEN", models[m], size_px) for m in full)
     pools = {known[m].get("pool") for m in attention}
     main = roles.main_models(nets, known)
     families = [family[m] for m in main]
@@ -292,6 +293,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"a model whose skips are known on {FULL}",
         ),
         "attention": (bool(attention), f"a model with attention trained on {FULL}"),
+        "class_token": (has_token, f"a ViT with a class token trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
