@@ -274,6 +274,9 @@ def all_tables(config, degenerate=None, names=None):
         "attention_replicates.parquet": lambda: verdict_tables.attention_replicates(
             attention_distance(vits)
         ),
+        "tuned_attention.parquet": lambda: verdict_tables.tuned_attention(
+            plain, attention_distance(vits)
+        ),
         "attention_offsets.parquet": lambda: attention_tables.attention_offsets(vits),
         "head_subsets.parquet": lambda: attention_tables.head_subsets(with_heads),
         "receptive_fields.parquet": lambda: receptive_field_tables.receptive_fields(main(config)),

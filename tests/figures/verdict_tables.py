@@ -50,6 +50,20 @@ def attention_replicates(distances):
     return pd.concat(parts, ignore_index=True)
 
 
+def tuned_attention(config, distances):
+    """The farther the task, the farther its heads look after fine-tuning."""
+    own = distances[[*Network._fields, "block", "head", "relative", "uniform_px"]]
+    own = own.rename(columns={"relative": "before"})
+    rows = pd.DataFrame(tuned_networks(config), columns=Network._fields)
+    own = own.merge(rows, on=list(Network._fields))
+    parts = [
+        own.assign(task=task, domain=domain, after=own["before"] + 0.1 * place, left_out=g)
+        for place, (task, domain) in enumerate(TASKS.items())
+        for g in range(-1, GROUPS)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def estimator(config):
     rows = []
     for slug in config["networks"]:

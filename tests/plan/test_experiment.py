@@ -166,9 +166,11 @@ def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
-        assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES")
+        assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES", "CLASS_TOKEN")
     if declared.get("FAMILIES") == "ATTENTION":
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
+    if declared.get("FAMILIES") == "CLASS_TOKEN":
+        expected = [s for s in expected if s.split("/")[0] == "vit"]
     assert slugs(experiment.dumped(kind)) == expected
     if declared["NETWORKS"] != "all":
         assert not any(n.model == "bare" for n in experiment.dumped(kind))
@@ -213,6 +215,8 @@ def test_measures_read_the_tasks_files(experiment):
     paths = ("near/{}/vit/f100/s0{}", "near/{}/resnet/f100/s0{}", "far/{}/resnet/f100/s0{}")
     here = "results/x/transfer/"
     assert tuning["tuned_gram"] == [here + p.format("tuned_gram", ".safetensors") for p in paths]
+    heads = experiment.inputs("measures", "tuned_attention")["tuned_attention"]
+    assert heads == [here + "near/tuned_attention/vit/f100/s0.safetensors"], "a ResNet has none"
     assert tuning["tuned_predictions"] == [
         here + p.format("tuned_shown_predictions", ".safetensors") for p in paths
     ]
@@ -311,7 +315,7 @@ def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment
         for m in registry.members("measures")
         if wider.slice_measure(m) != experiment.slice_measure(m)
     }
-    assert differing == {"head_subsets", "similarity_indices"}
+    assert differing == {"head_subsets", "similarity_indices", "token_cka"}
 
 
 def test_measures_are_told_which_networks_they_read(experiment):
@@ -379,20 +383,21 @@ def needs_of(models, transfer=None, fractions=("f100",)):
 
 
 HERE = {"trained", "trained_here", "branches"}
+VIT = {"attention", "class_token"}
 """Met by every model that is trained on all images with all its skips."""
 
 
 @pytest.mark.parametrize(
     ("models", "expected"),
     [
-        (["vit"], HERE | {"attention"}),
+        (["vit"], HERE | VIT),
         (["resnet"], HERE | {"resnet"}),
         (["mixer"], HERE | {"mixer"}),
         (["bare"], {"skipless"}),
-        (["vit", "bare"], HERE | {"attention", "skipless"}),
-        (["vit", "gap"], HERE | {"attention", "two_models", "gap"}),
+        (["vit", "bare"], HERE | VIT | {"skipless"}),
+        (["vit", "gap"], HERE | VIT | {"two_models", "gap"}),
         (["gap", "resnet"], HERE | {"attention", "two_models", "two_families", "resnet"}),
-        (["vit", "mixer"], HERE | {"attention", "two_models", "mixer"}),
+        (["vit", "mixer"], HERE | VIT | {"two_models", "mixer"}),
         (["mixer", "resnet"], HERE | {"two_models", "mixer", "resnet"}),
     ],
 )

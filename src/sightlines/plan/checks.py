@@ -309,5 +309,9 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         ),
         "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
         "transfer": (bool(config["transfer"]), "a task under transfer"),
+        "tuned_attention": (
+            bool(tuned & attention),
+            "a task under transfer with models to finetune that have attention",
+        ),
         "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
     }

@@ -210,6 +210,9 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        if read == "tuned_attention":
+            heads = self.dumped("attention")
+            return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]
         return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property
