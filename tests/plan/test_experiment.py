@@ -382,8 +382,8 @@ def needs_of(models, transfer=None, fractions=("f100",)):
     return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
 
 
-HERE = {"trained", "trained_here", "branches"}
 VIT = {"attention", "class_token"}
+HERE = {"trained", "trained_here", "branches"}
 """Met by every model that is trained on all images with all its skips."""
 
 

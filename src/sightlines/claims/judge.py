@@ -5,6 +5,7 @@ judged by, and CLAIMS. Their thresholds were set before there were results, and 
 them; what changed later, and why, stands in docs/amendments.md.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -39,6 +40,7 @@ TABLES = {
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
             ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
+            ("depends_on", "text", "", "choices that turn the outcome around; in how many ways it holds"),
             ("stands_under", "text", "", "indices of similarity under which the claim stands"),
             ("drawn", "text", "", "figure of this experiment that shows it"),
         ),
@@ -57,6 +59,26 @@ TABLES = {
             ("outcome", "text", "", "whether it is met, or why that is not judged"),
             ("control", "float", "", "value of the control"),
             ("control_passes", "bool", "", "whether the control behaves; empty without one"),
+        ),
+    },
+    "specifications.csv": {
+        "about": "Claims computed in every defensible way that was measured",
+        "row": "claim × case × way of computing it × criterion",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("case", "text", "", "architecture, or combination of them"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("index", "text", "", "index of similarity; empty: no choice of this claim"),
+            ("layers", "text", "", "all sub-layers, block outputs"),
+            ("tokens", "text", "", "all tokens, without class token"),
+            ("minibatch", "text", "", "images of a minibatch, such as 128 images"),
+            ("probes", "text", "", "images that probes are fitted to: all images, 10 a class"),
+            ("seed", "text", "", "which of the first model's networks"),
+            ("value", "float", "", "the reading of one seed"),
+            ("low", "float", "", "lower end of its interval over images"),
+            ("high", "float", "", "upper end of it"),
+            ("threshold", "text", "", "what is needed"),
+            ("outcome", "text", "", "holds, fails, unclear: where the whole interval lies"),
         ),
     },
 }
@@ -79,12 +101,23 @@ def _order(identity: str) -> tuple[str, int, str]:
     return identity[0], int(digits or 0), identity[1 + len(digits) :]
 
 
-def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
-    """claims.csv: one row a claim, with the reading that decided it."""
+def claim_table(
+    verdicts: list[Verdict], evidence: Evidence, depends: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """claims.csv: one row a claim, with the reading that decided it.
+
+    Args:
+        verdicts: Of all claims.
+        evidence: What they were judged by.
+        depends: What the outcome of a claim depends on (`specification.dependences`).
+    """
     rows = []
     for verdict in verdicts:
         claim, line = verdict.claim, verdict.deciding
         former = "" if claim.former is None else judge(claim.former, evidence).word
+        stands_under = _opinions(claim, verdict, evidence)
+        depends_on = (depends or {}).get(claim.id) or _by_opinion(stands_under)
+        is_judged = verdict.word != NOT_RUN
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
             {
@@ -94,6 +127,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "statement": claim.statement,
                 "verdict": verdict.word,
                 "because": verdict.because,
+                "depends_on": depends_on if is_judged else "",
                 "statistic": claim.statistic,
                 "deciding": f"{line.case}: {line.criterion.name}" if line else "",
                 "value": line.value if line else None,
@@ -107,7 +141,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "source": claim.source,
                 "amended": claim.amended,
                 "verdict_before": former,
-                "stands_under": _opinions(claim, verdict, evidence),
+                "stands_under": stands_under,
                 "drawn": drawn,
             }
         )
@@ -128,6 +162,12 @@ def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
         return "no index available"
     yes, no = (", ".join(found[stands]) for stands in (True, False))
     return "; ".join(part for part in (yes, no and f"not under {no}") if part)
+
+
+def _by_opinion(stands_under: str) -> str:
+    """The same of a claim whose only choice is the index of similarity."""
+    yes, _, no = stands_under.partition("not under ")
+    return f"depends on the index of similarity ({no})" if yes and no else ""
 
 
 def case_table(verdicts: list[Verdict]) -> pd.DataFrame:

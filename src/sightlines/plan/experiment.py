@@ -34,7 +34,7 @@ SPLIT_KEYS = {
     "probes": ("probe_train", "probe_held_out", "probe_test"),
 }
 """Keys of `splits` that each of its parts uses."""
-CLAIMS = ("claims.csv", "claim_cases.csv")
+CLAIMS = ("claims.csv", "claim_cases.csv", "specifications.csv")
 
 
 class Experiment:
