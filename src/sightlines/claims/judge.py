@@ -12,6 +12,7 @@ import pandas as pd
 
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.specification import LINEAR
 from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.verdict_words import NOT_RUN
@@ -73,7 +74,7 @@ TABLES = {
             ("tokens", "text", "", "all tokens, without class token"),
             ("minibatch", "text", "", "images of a minibatch, such as 128 images"),
             ("probes", "text", "", "images that probes are fitted to: all images, 10 a class"),
-            ("seed", "text", "", "which of the first model's networks"),
+            ("seed", "text", "", "of the networks; one that lacks it stands in with its first"),
             ("value", "float", "", "the reading of one seed"),
             ("low", "float", "", "lower end of its interval over images"),
             ("high", "float", "", "upper end of it"),
@@ -165,9 +166,10 @@ def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
 
 
 def _by_opinion(stands_under: str) -> str:
-    """The same of a claim whose only choice is the index of similarity."""
-    yes, _, no = stands_under.partition("not under ")
-    return f"depends on the index of similarity ({no})" if yes and no else ""
+    """The same of a claim whose only choice is the index: those that differ from linear CKA."""
+    yes, _, no = stands_under.partition("; not under ")
+    turned = yes if LINEAR in no.split(", ") else no
+    return f"depends on the index of similarity ({turned})" if yes and no else ""
 
 
 def case_table(verdicts: list[Verdict]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ Which ways there are follows from what was measured: not every choice is combine
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ class Choice(NamedTuple):
         tokens: EVERY or SPATIAL.
         minibatch: Images of a minibatch, such as "128 images".
         probes: Images that probes are fitted to: "all images", or such as "10 a class".
-        seed: Seed of the claim's first network.
+        seed: Of the networks.
     """
 
     index: str = ""
@@ -64,12 +64,12 @@ class Case:
 
     Attributes:
         label: As readers know it.
-        seeds: Networks of each seed, the first one's as the claim has it.
+        seeds: Seed -> its networks; one that lacks the seed stands in with its first.
         read: From the evidence, a choice and the networks of one seed to one reading a criterion.
     """
 
     label: str
-    seeds: Sequence[Sequence[Network]]
+    seeds: Mapping[str, Sequence[Network]]
     read: Callable[..., list[Reading]]
 
 
@@ -100,10 +100,10 @@ def _rows(evidence: Evidence, own: Specified) -> Iterator[dict[str, Any]]:
         cases, choices = own.cases(evidence), own.choices(evidence)
     except NotMeasured:
         return
-    for case, networks, choice in (
-        (case, networks, choice)
+    for case, (seed, networks), choice in (
+        (case, own_seed, choice)
         for case in cases
-        for networks in case.seeds
+        for own_seed in case.seeds.items()
         for choice in choices
     ):
         try:
@@ -115,7 +115,7 @@ def _rows(evidence: Evidence, own: Specified) -> Iterator[dict[str, Any]]:
                 "claim": own.claim,
                 "case": case.label,
                 "criterion": criterion.name,
-                **choice._replace(seed=networks[0].seed)._asdict(),
+                **choice._replace(seed=seed)._asdict(),
                 "value": reading.value,
                 "low": reading.low,
                 "high": reading.high,
@@ -219,5 +219,5 @@ def of_models(evidence: Evidence, models: Sequence[str], read: Callable[..., Any
     own = [network for model in models for network in evidence.full(model)]
     first = {n.seed: n for n in reversed(own)}
     order = dict.fromkeys(n.seed for n in own)
-    seeds = [[evidence.same_seed(m, first[seed]) for m in models] for seed in order]
+    seeds = {seed: [evidence.same_seed(m, first[seed]) for m in models] for seed in order}
     return Case(" × ".join(evidence.label(m) for m in models), seeds, read)

@@ -219,8 +219,9 @@ def _ahead(evidence: Evidence, vit: Network, resnet: Network, **told: object) ->
 
 
 def _data(evidence: Evidence) -> list[Case]:
-    seeds = more_and_less(evidence)
-    return [Case(evidence.label(seeds[0][0].model), seeds, _probing(_more))]
+    seeds = {less.seed: (more, less) for more, less in more_and_less(evidence)}
+    more = next(iter(seeds.values()))[0]
+    return [Case(evidence.label(more.model), seeds, _probing(_more))]
 
 
 def _large(evidence: Evidence) -> list[Case]:
@@ -242,10 +243,10 @@ def _elsewhere(evidence: Evidence) -> list[Case]:
             more, less, one, other = networks
             return [*_more(evidence, more, less, **told), *_ahead(evidence, one, other, **told)]
 
-        seeds = [
-            [more, less, own := evidence.same_seed(vit, less), evidence.same_seed(resnet, own)]
-            for more, less in more_and_less(evidence)
-        ]
+        seeds = {}
+        for more, less in more_and_less(evidence):
+            own = evidence.same_seed(vit, less)
+            seeds[less.seed] = [more, less, own, evidence.same_seed(resnet, own)]
         label = f"{evidence.label(vit)} × {evidence.label(resnet)} on {task}"
         found.append(Case(label, seeds, _probing(values)))
     return found

@@ -99,36 +99,41 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     figure.supylabel("value of the criterion's statistic", fontsize=8)
-    figure.supxlabel("ways of computing it, sorted", fontsize=8)
     figure.legend(handles=_handles(table), loc="outside lower center", ncols=4)
     return figure
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, whole_minibatch: str) -> None:
-    rows = rows.sort_values("value", kind="stable", ignore_index=True)
-    sense, needed = str(rows["threshold"].iloc[0]).split(" ")
-    bar = float(needed)
-    axes.axhline(bar, color=BLACK, linewidth=0.7)
-    error = np.abs([rows["value"] - rows["low"], rows["high"] - rows["value"]])
-    for place, row in rows.iterrows():
+    needed = [str(each).split(" ") for each in rows["threshold"].unique()]
+    bars = [(sense, float(bar)) for sense, bar in needed]
+    ways = rows.groupby(["case", *CHOICES], sort=False)
+    is_clear = ways["outcome"].agg(lambda outcomes: "unclear" not in set(outcomes))
+    dots = ways.first().assign(is_clear=is_clear).reset_index()
+    dots = dots.sort_values("value", kind="stable", ignore_index=True)
+    error = np.abs([dots["value"] - dots["low"], dots["high"] - dots["value"]])
+    for place, row in dots.iterrows():
         colour = _colour(row)
-        face = "white" if row["outcome"] == "unclear" else colour
         axes.errorbar(
             place,
             row["value"],
             yerr=np.nan_to_num(error[:, [place]]),
             color=colour,
             marker=_marker(row, whole_minibatch),
-            markerfacecolor=face,
+            markerfacecolor=colour if row["is_clear"] else "white",
             markersize=2.8,
             markeredgewidth=0.6,
             elinewidth=0.6,
             linestyle="",
         )
-    low, high = axes.get_ylim()
-    held = (bar, max(high, bar)) if sense == "≥" else (min(low, bar), bar)
+    ends = [*axes.get_ylim(), *(bar for _, bar in bars)]
+    low, high = min(ends), max(ends)
+    room = 0.04 * (high - low)
+    held = [low - room, high + room]
+    for sense, bar in bars:
+        axes.axhline(bar, color=BLACK, linewidth=0.7)
+        held[sense != "≥"] = bar
     axes.axhspan(*held, color="0.93", lw=0, zorder=0)
-    axes.set_ylim(min(low, bar), max(high, bar))
+    axes.set_ylim(low - room, high + room)
     axes.set_xticks([])
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=6)
