@@ -300,5 +300,6 @@ def all_tables(config, degenerate=None, names=None):
         "curves.csv": lambda: history(config),
         "claims.csv": verdict_tables.claims,
         "claim_cases.csv": verdict_tables.claim_cases,
+        "specifications.csv": verdict_tables.specifications,
     }
     return {name: makers[name]() for name in names or makers}
