@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import registry
+from sightlines.plan import registry, roles
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
 from sightlines.plan.config import FOLDER, complete
 from sightlines.plan.experiment import Experiment, as_json
@@ -126,6 +126,7 @@ HAVE_ATTENTION = ("vit", "gap", "bare")
     [
         *(("all", EVERY), ("plain", PLAIN), ("compared", COMPARED), ("first_seed", FIRST)),
         ("main", MAIN),
+        ("main_seeds", [s for s in COMPARED if s in MAIN or s == "vit/f100/s1"]),
     ],
 )
 def test_the_words_of_networks(experiment, word, expected):
@@ -162,7 +163,7 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 @pytest.mark.parametrize("kind", registry.members("dumps"))
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
-    assert declared["NETWORKS"] in ("all", "plain", "compared", "first_seed", "main")
+    assert declared["NETWORKS"] in roles.WORDS
     assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
