@@ -46,7 +46,9 @@ def test_c30b_has_the_statistics_of_c24_and_c25_on_every_task(tmp_path):
     assert [line.case for line in found.lines[::5]] == ["VIT × GAP on toys", "VIT × GAP on cars"]
     assert values(found) == rounded([-0.01, -0.01, 0.01, 0.2, 0.1], **MEANS)
     assert [line.outcome for line in found.lines[:5]] == ["holds"] * 5
-    assert found.word == "not reproduced" and "VIT × GAP on cars (CLS;CLS − GAP;GAP" in found.because
+    assert (
+        found.word == "not reproduced" and "VIT × GAP on cars (CLS;CLS − GAP;GAP" in found.because
+    )
 
 
 def test_c30b_has_no_control_of_parity(tmp_path):

@@ -168,7 +168,12 @@ TRIO = ["vit/f100/s0", "gap/f100/s0", "resnet/f100/s0"]
 
 
 def probe_tables():
-    curves = {("vit", "cls"): 0.6, ("vit", "all"): 0.5, ("gap", "mean"): 0.62, ("gap", "first"): 0.4}
+    curves = {
+        ("vit", "cls"): 0.6,
+        ("vit", "all"): 0.5,
+        ("gap", "mean"): 0.62,
+        ("gap", "first"): 0.4,
+    }
     few, every, own, own_few = [], [], [], []
     for (model, pool), end in curves.items():
         slug = f"{model}/f100/s0"

@@ -128,7 +128,9 @@ def test_maps_hold_the_tables_values(tables, drawn):
 
 def across_over_within(table, layers, model, block):
     """Mean CKA across the cut after a block's first norm over the mean within, cell by cell."""
-    first = layers.query(f"model == '{model}' and block == {block} and kind != 'norm'")["layer"].min()
+    first = layers.query(f"model == '{model}' and block == {block} and kind != 'norm'")[
+        "layer"
+    ].min()
     own = table.query(
         f"model_a == model_b == '{model}' and fraction_a == fraction_b == 'f100'"
         " and seed_a == seed_b == 's0'"

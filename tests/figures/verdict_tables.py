@@ -101,7 +101,9 @@ def claims(drawn="fig01_cka_within"):
                 "source": "[fig]",
                 "amended": "",
                 "verdict_before": "",
-                "depends_on": "depends on the seed (s1): holds in 3 of 4 ways" if place == 0 else "",
+                "depends_on": "depends on the seed (s1): holds in 3 of 4 ways"
+                if place == 0
+                else "",
                 "stands_under": "linear, rbf; not under procrustes" if place == 0 else "",
                 "drawn": (drawn, "fig_not_drawn")[place == 5] if is_run else "",
             }
@@ -149,9 +151,14 @@ def specifications():
         outcome = "fails" if value < -0.05 else "unclear" if value < 0.05 else "holds"
         choice = (index, layers, tokens, minibatch, "", seed)
         ends = (value, value - 0.05, value + 0.05)
-        rows.append(("C1", "ViT-S × ResNet", "LH(ViT) − LH(ResNet)", *choice, *ends, "≥ 0", outcome))
+        rows.append(
+            ("C1", "ViT-S × ResNet", "LH(ViT) − LH(ResNet)", *choice, *ends, "≥ 0", outcome)
+        )
     for images, value in (("all images", 0.01), ("10 a class", -0.05)):
         ends, choice = (value, value - 0.02, value + 0.02), ("", "", "", "", images, "s0")
-        for needed, outcome in (("≥ -0.03", "holds" if value > 0 else "unclear"), ("≤ 0.03", "holds")):
+        for needed, outcome in (
+            ("≥ -0.03", "holds" if value > 0 else "unclear"),
+            ("≤ 0.03", "holds"),
+        ):
             rows.append(("C24", "ViT-S", "CLS;CLS − GAP;GAP", *choice, *ends, needed, outcome))
     return pd.DataFrame(rows, columns=required("specifications.csv"))

@@ -159,7 +159,7 @@ def test_a_recorder_that_is_not_there_is_named(here):
         dump.main(job)
 
 
-REFERENCE = ("gram", "attention", "heads", "skips", "localisation")
+REFERENCE = ("gram", "class_token", "attention", "heads", "skips", "localisation")
 LABELLED = ("features", "token_features", "predictions")
 
 

@@ -155,9 +155,7 @@ CLAIMS = (
         tier="C",
         controls="untrained networks",
         drawn="fig13_probes_by_depth",
-        cases=lambda evidence: each_pair(
-            evidence, [largest(evidence)], evidence.resnets(), _ahead
-        ),
+        cases=lambda evidence: each_pair(evidence, [largest(evidence)], evidence.resnets(), _ahead),
     ).loosened(AMENDED, criteria=IN_FRONT_BEFORE),
     Claim(
         id="C30",

@@ -41,7 +41,12 @@ TABLES = {
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
             ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
-            ("depends_on", "text", "", "choices that turn the outcome around; in how many ways it holds"),
+            (
+                "depends_on",
+                "text",
+                "",
+                "choices that turn the outcome around; in how many ways it holds",
+            ),
             ("stands_under", "text", "", "indices of similarity under which the claim stands"),
             ("drawn", "text", "", "figure of this experiment that shows it"),
         ),

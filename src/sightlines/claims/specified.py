@@ -166,7 +166,9 @@ Values = Callable[..., list[np.ndarray]]
 """From the evidence, networks and a draw to accuracies [1 + groups], one a criterion."""
 
 
-def _probed(values: Values, *networks: Network, evidence: Evidence, choice: Choice) -> list[Reading]:
+def _probed(
+    values: Values, *networks: Network, evidence: Evidence, choice: Choice
+) -> list[Reading]:
     if choice.probes == WHOLE_SET:
         return [from_replicates(v) for v in values(evidence, *networks, draw=None)]
     every = [values(evidence, *networks, draw=draw) for draw in draws(evidence)]
@@ -253,7 +255,9 @@ def _elsewhere(evidence: Evidence) -> list[Case]:
 
 
 SPECIFIED = (
-    Specified("C1", (C("LH(ViT) − LH(ResNet)", ">=", 0.0),), _pairs(_uniformity), ways_of_similarity),
+    Specified(
+        "C1", (C("LH(ViT) − LH(ResNet)", ">=", 0.0),), _pairs(_uniformity), ways_of_similarity
+    ),
     Specified(
         "C2",
         (

@@ -52,7 +52,10 @@ DIFFERS = (
 READS = ("token_cka.parquet", "layers.csv")
 NEEDS = ("class_token",)
 
-LOOKS = {"spatial": (VERMILLION, "s", "spatial tokens alone"), "cls": (BLUE, "o", "class token alone")}
+LOOKS = {
+    "spatial": (VERMILLION, "s", "spatial tokens alone"),
+    "cls": (BLUE, "o", "class token alone"),
+}
 MOST = 6
 """ViTs that are drawn."""
 
