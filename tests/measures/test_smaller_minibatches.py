@@ -1,5 +1,7 @@
 """CKA within halves and quarters of minibatches against the slow twin on those images."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def reader(data, tmp_path_factory):
 
 def cut(minibatch, parts):
     bounds = [len(minibatch) * i // parts for i in range(parts + 1)]
-    return [minibatch[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [minibatch[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 def test_first_networks_on_all_images_those_without_skips_with_themselves_alone(reader):

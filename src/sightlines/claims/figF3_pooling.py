@@ -24,9 +24,9 @@ def _on_task(evidence: Evidence, models: tuple[str, str], task: str) -> Case:
     """Of parity there is no control: untrained networks are equal at chance."""
     cls, gap = models
 
-    def read(evidence: Evidence, *networks: Network) -> list[Reading]:
-        told = (evidence, *networks, task)
-        return [from_replicates(v) for v in (*native(*told), *first_token(*told))]
+    def read(evidence: Evidence, one: Network, other: Network) -> list[Reading]:
+        values = [of(evidence, one, other, task) for of in (native, first_token)]
+        return [from_replicates(v) for own in values for v in own]
 
     seeds = [[n, evidence.same_seed(gap, n)] for n in evidence.full(cls)]
     label = f"{evidence.label(cls)} × {evidence.label(gap)} on {task}"

@@ -45,7 +45,7 @@ def curve(
     Raises:
         NotMeasured: there are none with that pooling.
     """
-    table, own = ALL_IMAGES, {"pool": pool, "dataset": dataset}
+    table, own = ALL_IMAGES, dict[str, str | int](pool=pool, dataset=dataset)
     if draw is not None:
         table, own = FEW_SHOTS, own | {"draw": draw}
     accuracy = evidence.replicates(table, network, "accuracy", ["layer"], **own)

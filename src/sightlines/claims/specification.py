@@ -11,8 +11,8 @@ Which ways there are follows from what was measured: not every choice is combine
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,8 @@ NAMES = {
 OPPOSITE = frozenset(("holds", "fails"))
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """One way of computing a claim's statistics; an empty value is no choice of this claim.
 
     Attributes:
@@ -100,12 +101,8 @@ def _rows(evidence: Evidence, own: Specified) -> Iterator[dict[str, Any]]:
         cases, choices = own.cases(evidence), own.choices(evidence)
     except NotMeasured:
         return
-    for case, (seed, networks), choice in (
-        (case, own_seed, choice)
-        for case in cases
-        for own_seed in case.seeds.items()
-        for choice in choices
-    ):
+    seeds = [(case, *own_seed) for case in cases for own_seed in case.seeds.items()]
+    for (case, seed, networks), choice in itertools.product(seeds, choices):
         try:
             readings = case.read(evidence, choice, *networks)
         except NotMeasured:
@@ -115,7 +112,7 @@ def _rows(evidence: Evidence, own: Specified) -> Iterator[dict[str, Any]]:
                 "claim": own.claim,
                 "case": case.label,
                 "criterion": criterion.name,
-                **choice._replace(seed=seed)._asdict(),
+                **asdict(replace(choice, seed=seed)),
                 "value": reading.value,
                 "low": reading.low,
                 "high": reading.high,
@@ -146,7 +143,7 @@ def dependences(table: pd.DataFrame) -> dict[str, str]:
 def _share(rows: pd.DataFrame) -> tuple[int, int]:
     """In how many ways all criteria hold, and how many ways there are, cases counted apart."""
     ways = rows.groupby(["case", *NAMES], sort=False)["outcome"]
-    holding = ways.agg(lambda outcomes: (outcomes == "holds").all())
+    holding = ways.agg(lambda outcomes: int((outcomes == "holds").all()))
     return int(holding.sum()), len(holding)
 
 
@@ -208,9 +205,9 @@ def ways_of_similarity(evidence: Evidence, layers: Sequence[str] = (ALL, BLOCKS)
     by_size = itertools.product(sizes[1:], layers)
     of_blocks = layers[-1]
     return [
-        *(base._replace(tokens=tokens, layers=which) for tokens, which in by_token),
-        *(base._replace(minibatch=images, layers=which) for images, which in by_size),
-        *(base._replace(index=index, layers=of_blocks) for index in INDICES),
+        *(replace(base, tokens=tokens, layers=which) for tokens, which in by_token),
+        *(replace(base, minibatch=images, layers=which) for images, which in by_size),
+        *(replace(base, index=index, layers=of_blocks) for index in INDICES),
     ]
 
 

@@ -4,7 +4,6 @@ Each of the claims' own ways gives what the claim itself is judged by; a test ho
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -205,7 +204,8 @@ def _probing(values: Values) -> Callable[..., list[Reading]]:
 def _pooled(values: Values, resnets: bool = False) -> Callable[[Evidence], list[Case]]:
     def cases(evidence: Evidence) -> list[Case]:
         others = evidence.resnets() if resnets else []
-        groups = [(*p, *o) for p in evidence.pooled() for o in ([(r,) for r in others] or [()])]
+        rivals: list[list[str]] = [[r] for r in others] or [[]]
+        groups = [(*pair, *rival) for pair, rival in product(evidence.pooled(), rivals)]
         return [of_models(evidence, group, _probing(values)) for group in groups]
 
     return cases

@@ -101,7 +101,7 @@ def _parts(layers: pd.DataFrame) -> list[pd.DataFrame]:
     return [layers.iloc[begin : begin + MOST] for begin in range(0, len(layers), MOST)]
 
 
-def _draw_map(axes: Axes, layer: dict[str, Any], maps: pd.DataFrame, scale: Normalize) -> None:
+def _draw_map(axes: Axes, layer: Any, maps: pd.DataFrame, scale: Normalize) -> None:
     is_it = (maps["name"] == layer["name"]) & (maps["block"] == layer["block"])
     cells = maps[is_it & (maps["variant"] == layer["variant"])]
     matrix = cells.pivot(index="row", columns="column", values="gradient").to_numpy()

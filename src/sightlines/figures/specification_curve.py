@@ -92,9 +92,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     size = (WIDTH_IN if columns > 1 else 3.4, 1.55 * bands + 0.9)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(bands, columns, squeeze=False)
-    first = {claim: own["minibatch"].iloc[0] for claim, own in table.groupby("claim", sort=False)}
     for axes, ((claim, criterion), rows) in zip(grid.flat, panels, strict=False):
-        _draw_panel(axes, rows, first[claim])
+        own = table.loc[table["claim"] == claim, "minibatch"]
+        _draw_panel(axes, rows, str(own.iloc[0]))
         axes.set_title(wrapped(f"{claim}: {criterion}", 1.62), fontsize=7)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
@@ -111,7 +111,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, whole_minibatch: str) -> None:
     dots = ways.first().assign(is_clear=is_clear).reset_index()
     dots = dots.sort_values("value", kind="stable", ignore_index=True)
     error = np.abs([dots["value"] - dots["low"], dots["high"] - dots["value"]])
-    for place, row in dots.iterrows():
+    for place, row in enumerate(dots.to_dict("records")):
         colour = _colour(row)
         axes.errorbar(
             place,
@@ -178,6 +178,6 @@ def _handles(table: pd.DataFrame) -> list[Any]:
             Line2D([], [], color="0.3", marker=marker, label=name, **dots)
             for marker, name in MARKERS.items()
         ]
-    hollow = {"markerfacecolor": "white", "color": "0.3", "marker": "o"}
+    hollow: dict[str, Any] = {"markerfacecolor": "white", "color": "0.3", "marker": "o"}
     handles.append(Line2D([], [], label="interval covers the line", **hollow, **dots))
     return [*handles, Patch(color="0.93", label="holds")]

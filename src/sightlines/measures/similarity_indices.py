@@ -46,8 +46,8 @@ FILES = {
     "index_replicates.safetensors": {
         "about": "The same indices of all images and with each group of minibatches left out, "
         "biased ones less their value for shuffled images: tensor `<index>|<network>|<network>` "
-        "[1 + groups, blocks, blocks] float32 of networks whose blocks are compared each with each, "
-        "and `<index>|<network>|branches` [1 + groups, blocks − 1] of block outputs with the next "
+        "[1 + groups, blocks, blocks] float32 of networks whose blocks are compared each with "
+        "each, and `<index>|<network>|branches` [1 + groups, blocks − 1] of block outputs with the next "
         "block's attention",
         "row": "index × pair of networks",
     },
@@ -362,8 +362,10 @@ def replicates(pairs: Sequence[Pair], groups: Sequence[Sums]) -> TensorFile:
 
 
 def unbiased(index: str, value: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
-    """An index that reads 0 for unrelated layers: biased ones against their value s for shuffled
-    images, (v - s) / (1 - s)."""
+    """An index that reads 0 for unrelated layers.
+
+    Biased ones are held against their value s for shuffled images: (v - s) / (1 - s).
+    """
     floor = shuffled if index in BIASED else 0.0
     return (value - floor) / (1 - floor)
 
