@@ -47,8 +47,8 @@ FILES = {
         "about": "The same indices of all images and with each group of minibatches left out, "
         "biased ones less their value for shuffled images: tensor `<index>|<network>|<network>` "
         "[1 + groups, blocks, blocks] float32 of networks whose blocks are compared each with "
-        "each, and `<index>|<network>|branches` [1 + groups, blocks − 1] of block outputs with the next "
-        "block's attention",
+        "each, and `<index>|<network>|branches` [1 + groups, blocks − 1] of block outputs with "
+        "the next block's attention",
         "row": "index × pair of networks",
     },
 }
