@@ -31,7 +31,8 @@ CAPTION = (
 EXPLAINS = (
     "Is what Figure 6 shows of five blocks so in every block? The same derivatives with respect to "
     "the pixels are drawn of all blocks, of attention and MLP apart, and once more of each branch "
-    "before it is added to the skip connection."
+    "before it is added to the skip connection. A dark patch in the sums that is missing in the "
+    "branches is kept by the skip connections."
 )
 DIFFERS = (
     "The paper shows C.1 to C.3 after the addition and C.4 before it, on linear grey; here both "

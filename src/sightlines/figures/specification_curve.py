@@ -1,5 +1,6 @@
 """Specification curves: each claim's statistic by every way of computing it that was measured."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,15 @@ from sightlines.figures.style import (
     styled,
     wrap_columns,
 )
-from sightlines.results.selecting import Tables
+from sightlines.results.selecting import Tables, label, plain_models
 
 TITLE = "Does a conclusion hang on how it was reached?"
 PAPER = ""
 CAPTION = (
-    "Specification curves (Simonsohn et al. 2020): one panel a criterion of a claim, one dot for "
-    "every way of computing its statistic that was measured and every pair of networks, sorted by "
-    "value, with its 95 % interval over images. The line is what is needed, and the criterion "
-    "holds in the shaded part; hollow dots are intervals that cover the line. Colours: index of "
+    "Specification curves (Simonsohn et al. 2020): one panel a criterion of a claim, its statistic "
+    "upwards, one dot for every way of computing it that was measured and every pair of networks, "
+    "sorted by value, with its 95 % interval over images. The line is what is needed, and the "
+    "criterion holds in the shaded part; hollow dots are intervals that cover the line. Colours: index of "
     "similarity, or images that probes are fitted to. Markers: all sub-layers (circles) or block "
     "outputs (squares), without the class token (triangles), smaller minibatches (crosses). Seeds "
     "are dots of their own. Look for: panels whose dots all lie on one side. Where some lie on "
@@ -77,9 +78,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
     Args:
         tables: ``specifications.csv``.
-        config: Not used.
+        config: `networks`, `labels`, `families`, `architectures`.
     """
-    del config
     table = tables["specifications.csv"]
     table = table.assign(**{name: table[name].fillna("") for name in CHOICES})
     panels = list(table.groupby(["claim", "criterion"], sort=False))
@@ -98,8 +98,13 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         axes.set_title(wrapped(f"{claim}: {criterion}", 1.62), fontsize=7)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
-    figure.supylabel("value of the criterion's statistic", fontsize=8)
-    figure.legend(handles=_handles(table), loc="outside lower center", ncols=4)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("value")
+    for axes in grid[-1]:
+        axes.set_xlabel("ways, sorted")
+    names = ", ".join(label(config, model) for model in plain_models(config))
+    title = textwrap.fill(f"Networks: {names}", 110)
+    figure.legend(handles=_handles(table), loc="outside lower center", ncols=4, title=title)
     return figure
 
 
