@@ -33,11 +33,12 @@ CAPTION = (
     "Specification curves (Simonsohn et al. 2020): one panel a criterion of a claim, its statistic "
     "upwards, one dot for every way of computing it that was measured and every pair of networks, "
     "sorted by value, with its 95 % interval over images. The line is what is needed, and the "
-    "criterion holds in the shaded part; hollow dots are intervals that cover the line. Colours: index of "
-    "similarity, or images that probes are fitted to. Markers: all sub-layers (circles) or block "
-    "outputs (squares), without the class token (triangles), smaller minibatches (crosses). Seeds "
-    "are dots of their own. Look for: panels whose dots all lie on one side. Where some lie on "
-    "either side with their whole intervals, the verdict says on which choice it depends."
+    "criterion holds in the shaded part; hollow dots are intervals that cover the line. Colours: "
+    "index of similarity, or images that probes are fitted to. Markers: all sub-layers (circles) "
+    "or block outputs (squares), without the class token (triangles), smaller minibatches "
+    "(crosses). Seeds are dots of their own. Look for: panels whose dots all lie on one side. "
+    "Where some lie on either side with their whole intervals, the verdict says on which choice it "
+    "depends."
 )
 EXPLAINS = (
     "Would a claim's verdict be another one had we compared the layers in another way that is as "
