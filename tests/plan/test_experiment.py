@@ -243,6 +243,7 @@ def test_without_probe_images_no_features_are_read():
 def test_every_input_of_every_measure_and_figure_is_a_file_that_some_rule_makes(experiment):
     """Names in READS are tables, files of models, dumps, pixels or files of other tasks."""
     made = {path for m in registry.members("measures") for path in experiment.outputs(m).values()}
+    made |= {*experiment.claims.values()}
     for folder in ("measures", "figures"):
         for name in registry.members(folder):
             for read, paths in experiment.inputs(folder, name).items():
@@ -263,7 +264,7 @@ def test_measures_come_after_those_whose_tables_they_read(experiment):
     assert {"accuracy", "curves", "estimator"} <= set(experiment.measures)
     drawn = [experiment.inputs("figures", f) for f in experiment.figures]
     tables = {path for reads in drawn for paths in reads.values() for path in paths}
-    assert tables <= set(experiment.tables())
+    assert tables <= {*experiment.tables(), *experiment.claims.values()}
 
 
 def test_one_figure_asks_for_its_own_tables_only():
@@ -316,7 +317,8 @@ def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment
         for m in registry.members("measures")
         if wider.slice_measure(m) != experiment.slice_measure(m)
     }
-    assert differing == {"head_subsets", "similarity_indices", "token_cka"}
+    of_similarity = {"similarity_indices", "smaller_minibatches", "token_cka"}
+    assert differing == {"head_subsets", *of_similarity}
 
 
 def test_measures_are_told_which_networks_they_read(experiment):

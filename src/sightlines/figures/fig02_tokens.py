@@ -98,7 +98,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     grid[0, 2].set_title("CKA with the last block", fontweight="bold")
     grid[-1, 2].set_xlabel("depth of the block")
     if image is not None:
-        maps.add_colour_bar(figure, image, list(grid[:, :2].flat), finite)
+        panels = list(grid[:, :2].flat)
+        size: dict[str, float] = {"shrink": min(1.0, 3.6 / height), "aspect": 25, "pad": 0.02}
+        figure.colorbar(image, ax=panels, label="linear CKA (no unit)", extend="min", **size)
     figure.legend(handles=_handles(finite), loc="outside lower center", ncols=3)
     return figure
 
