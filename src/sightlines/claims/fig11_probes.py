@@ -8,6 +8,7 @@ import numpy as np
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.probing import Draw, at, final_tokens, last
 from sightlines.plan.networks import Network
 
@@ -16,8 +17,16 @@ HALF = np.array([0.5])
 
 
 def _tokens(evidence: Evidence) -> list[Case]:
-    trios = [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
-    return gather(evidence, trios, lambda *given: _readings(halves(*given)))
+    trios = _trios(evidence)
+    return with_matched(evidence, gather(evidence, trios, _read_halves), trios, _read_halves)
+
+
+def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
+    return [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
+
+
+def _read_halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
+    return _readings(halves(evidence, cls, gap, resnet))
 
 
 def _readings(values: list[np.ndarray]) -> list[Reading]:
@@ -60,14 +69,16 @@ def first_token(
     ]
 
 
+def _within(margin: float) -> tuple[Criterion, ...]:
+    name = "CLS;CLS − GAP;GAP"
+    return Criterion(name, ">=", -margin), Criterion(name, "<=", margin)
+
+
 HALVES = (
     Criterion("½ GAP ViT − CLS ViT", ">=", 0.0),
     Criterion("½ ResNet − CLS ViT", ">=", 0.0),
 )
-PARITY = (
-    Criterion("CLS;CLS − GAP;GAP", ">=", -0.03),
-    Criterion("CLS;CLS − GAP;GAP", "<=", 0.03),
-)
+PARITY = _within(0.05)
 FIRST_TOKEN = (
     Criterion("GAP;GAP − GAP;first token, last layer", "<=", 0.03),
     Criterion("GAP;GAP − GAP;first token, half depth", ">=", 0.10),
@@ -90,6 +101,7 @@ CLAIMS = (
         controls="untrained networks",
         drawn="fig11_token_probes",
         cases=_tokens,
+        premises=(comparable(_trios, _read_halves),),
     ),
     Claim(
         id="C24",
@@ -99,13 +111,18 @@ CLAIMS = (
         statistic="probe accuracy at the last layer: class token of the one less mean of the "
         "tokens of the other",
         criteria=PARITY,
-        reason="three points: no more than two seeds of one network may differ by",
+        reason="equivalence, by two one-sided tests: five points, since two seeds of one network "
+        "differ by four",
         paper_value="CLS;CLS ≈ GAP;GAP",
         source="[text]",
         tier="A",
         controls="none: untrained networks are equal at chance",
         drawn="fig11_token_probes",
         cases=_parity,
+    ).loosened(
+        "2026-11-29",
+        criteria=_within(0.03),
+        reason="three points: no more than two seeds of one network may differ by",
     ),
     Claim(
         id="C25",

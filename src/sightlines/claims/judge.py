@@ -47,6 +47,12 @@ TABLES = {
                 "",
                 "choices that turn the outcome around; in how many ways it holds",
             ),
+            (
+                "other_criteria",
+                "text",
+                "",
+                "where `claims.lock` registered other criteria before the first run: what is other",
+            ),
             ("stands_under", "text", "", "indices of similarity under which the claim stands"),
             ("drawn", "text", "", "figure of this experiment that shows it"),
         ),
@@ -118,8 +124,11 @@ def claim_table(
         depends: What the outcome of a claim depends on (`specification.dependences`).
     """
     rows = []
+    registered: dict[str, str] = evidence.config.get("other_criteria", {})
     for verdict in verdicts:
         claim, line = verdict.claim, verdict.deciding
+        other = registered.get(claim.id, "")
+        note = f"; judged by other criteria than claims.lock has: {other}" if other else ""
         former = "" if claim.former is None else judge(claim.former, evidence).word
         stands_under = _opinions(claim, verdict, evidence)
         depends_on = (depends or {}).get(claim.id) or _by_opinion(stands_under)
@@ -132,7 +141,7 @@ def claim_table(
                 "tier": claim.tier,
                 "statement": claim.statement,
                 "verdict": verdict.word,
-                "because": verdict.because,
+                "because": verdict.because + note,
                 "depends_on": depends_on if is_judged else "",
                 "statistic": claim.statistic,
                 "deciding": f"{line.case}: {line.criterion.name}" if line else "",
@@ -147,6 +156,7 @@ def claim_table(
                 "source": claim.source,
                 "amended": claim.amended,
                 "verdict_before": former,
+                "other_criteria": other,
                 "stands_under": stands_under,
                 "drawn": drawn,
             }

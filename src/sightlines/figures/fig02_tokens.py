@@ -99,7 +99,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     grid[-1, 2].set_xlabel("depth of the block")
     if image is not None:
         panels = list(grid[:, :2].flat)
-        size: dict[str, float] = {"shrink": min(1.0, 3.6 / height), "aspect": 25, "pad": 0.02}
+        size: dict[str, Any] = {"shrink": min(1.0, 3.6 / height), "aspect": 25, "pad": 0.02}
         figure.colorbar(image, ax=panels, label="linear CKA (no unit)", extend="min", **size)
     figure.legend(handles=_handles(finite), loc="outside lower center", ncols=3)
     return figure
