@@ -127,7 +127,7 @@ class Check:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=max(self.left() / 3, 60),
+            timeout=max(self.left() / 3, 240),
         )
         (self.out / "tests.txt").write_text(done.stdout + done.stderr[-2000:])
         self.found["tests"] = (done.stdout.strip().splitlines() or ["no output"])[-1]
