@@ -411,9 +411,9 @@ def recipe(batch: int) -> dict[str, Any]:
     """`cifar10`'s recipe, without averaged weights and mixup for so short a training."""
     from sightlines.core import yaml_files
 
-    folder = ROOT / "workflow" / "config"
-    schema = yaml_files.read(folder / "schema.yaml")["properties"]["train"]["properties"]
-    own = yaml_files.read(folder / "cifar10.yaml")["train"]
+    described = yaml_files.read(ROOT / "src" / "sightlines" / "plan" / "schema.yaml")
+    schema = described["properties"]["train"]["properties"]
+    own = yaml_files.read(ROOT / "workflow" / "config" / "cifar10.yaml")["train"]
     defaults = {key: node["default"] for key, node in schema.items() if "default" in node}
     changes = {"batch_size": batch, "ema_decay": 0, "mixup_alpha": 0, "mix_probability": 0.5}
     return defaults | own | changes | {"precision": "auto"}
