@@ -30,7 +30,7 @@ from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-FULL = {
+FULL: dict[str, Any] = {
     "vit": {"patch_px": 4, "width": 192, "depth": 12, "heads": 6},
     "resnet": {"units": [3, 4, 6], "channels": [128, 256, 512], "stem_channels": 32, "groups": 16},
     "product": 8192,
@@ -39,7 +39,7 @@ FULL = {
     "n_test": 4_000,
     "reference": (4, 256),
 }
-REDUCED = {
+REDUCED: dict[str, Any] = {
     "vit": {"patch_px": 4, "width": 24, "depth": 2, "heads": 3},
     "resnet": {"units": [1, 1], "channels": [32, 64], "stem_channels": 16, "groups": 4},
     "product": 512,

@@ -133,7 +133,8 @@ def plan(networks: int) -> None:
     snakemake = str(Path(sys.executable).with_name("snakemake"))
     with tempfile.TemporaryDirectory() as name:
         folder, bare = Path(name) / "ours", Path(name) / "bare"
-        folder.mkdir(), bare.mkdir()
+        folder.mkdir()
+        bare.mkdir()
         count = write_config(folder / "thousand.yaml", networks)
         here = [
             "--snakefile",
