@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tarfile
 
 import numpy as np
 import pandas as pd
@@ -282,6 +283,21 @@ DAMAGES = {
     "empty": (lambda _: b"", "no tar archive"),
     "empty archive": (lambda _: bytes(10240), "no tar archive"),
 }
+
+
+def test_an_archive_that_leads_back_to_its_beginning_ends(tmp_path):
+    write_tar(tmp_path / "mine" / "a.tar", [m for i in range(6) for m in sample(i)])
+    path = tmp_path / "mine" / "a.tar"
+    content = bytearray(path.read_bytes())
+    place = content.index(b"003.png")
+    header = content[place : place + 512]
+    header[124:136] = tarfile.itn(-1024, 12, tarfile.GNU_FORMAT)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    content[place : place + 512] = header
+    path.write_bytes(content)
+    lines, _ = offences(tmp_path, "webdataset")
+    assert any("003.png has -1,024 bytes" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

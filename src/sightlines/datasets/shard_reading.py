@@ -105,14 +105,14 @@ class ParquetReader(Reader):
         default_factory=OrderedDict
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _process: int = 0
+    _process: int = field(default_factory=os.getpid)
 
     def read(self, index: int) -> bytes:
         """See `Reader`."""
         import pyarrow
 
         group, row = divmod(self.places[index], ROWS)
-        if self._process != os.getpid():  # a fork may have found the lock held
+        if self._process != os.getpid():  # the fork may have found the lock held
             self._lock, self._process = threading.Lock(), os.getpid()
         try:
             with self._lock:
@@ -141,9 +141,6 @@ class ParquetReader(Reader):
         while len(self._kept) > 1 and sum(n for _, n in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
         return images
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_kept": OrderedDict(), "_lock": None, "_process": 0}
 
 
 def bytes_of(column: Any) -> Any:

@@ -156,6 +156,8 @@ def index(path: Path, settings: Mapping[str, Any]) -> Index:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             while member := archive.next():
                 archive.members = []  # type: ignore[attr-defined] # it would keep all
+                if member.size < 0:  # the next header would be one that was read before, for ever
+                    raise ValueError(f"{member.name} has {member.size:,} bytes")
                 key, ending = _split_name(member.name)
                 if not member.isreg() or not ending:
                     continue
@@ -182,7 +184,7 @@ def index(path: Path, settings: Mapping[str, Any]) -> Index:
             if current is not None:
                 _add(found, current, label, wanted)
             _require_end(file, archive.offset)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
         found.offences.append(f"damaged or cut off ({error}): fetch it again")
     return found
 
