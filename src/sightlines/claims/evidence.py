@@ -269,6 +269,14 @@ class Evidence:
         """A model's untrained control, if there is one: the one that figures show."""
         return roles.control(self.networks, model)
 
+    def controls(self, model: str) -> list[Network]:
+        """All untrained controls of a model, one an initialisation; `untrained` is the first.
+
+        Where its branches start at 0, those with branches on. The further ones saw reference images
+        alone: of them there are no accuracies, probes, second opinions or data fractions.
+        """
+        return roles.controls(self.networks, model)
+
     def fractions(self, model: str) -> list[str]:
         """Fractions below 100 % on which a model is trained, smallest first."""
         return roles.less_data(self.networks, model)

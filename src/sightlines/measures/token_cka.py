@@ -21,7 +21,7 @@ from sightlines.core.progress import Progress
 from sightlines.dumps.class_token_reading import ClassTokenDump
 from sightlines.dumps.reading import GramDump
 from sightlines.plan import roles
-from sightlines.plan.networks import Network
+from sightlines.plan.networks import UNTRAINED, Network, as_initialised
 from sightlines.stats import hsic
 from sightlines.stats.hsic import cka
 from sightlines.stats.jackknife import group_of, leave_one_out, standard_error, warn_of_few
@@ -139,11 +139,17 @@ def measure(
 
 
 def partners(vit: Network, networks: Sequence[Network], models: Sequence[str]) -> list[Network]:
-    """Of each model the network of the ViT's fraction and seed, else its first of that fraction."""
-    found = []
+    """Of each model the network of the ViT's fraction and seed, else its first of that fraction.
+
+    Untrained ones are controls: those that were switched on, where the model starts idle.
+    """
+    found, seed = [], as_initialised(vit).seed
     for model in models:
-        own = roles.on(networks, model, vit.fraction)
-        found += [next((n for n in own if n.seed == vit.seed), own[0])] if own else []
+        is_bare = vit.fraction == UNTRAINED
+        own = (
+            roles.controls(networks, model) if is_bare else roles.on(networks, model, vit.fraction)
+        )
+        found += [next((n for n in own if as_initialised(n).seed == seed), own[0])] if own else []
     return found
 
 
