@@ -35,7 +35,7 @@ SPLIT_KEYS = {
     "probes": ("probe_train", "probe_held_out", "probe_test"),
 }
 """Keys of `splits` that each of its parts uses."""
-CLAIMS = ("claims.csv", "claim_cases.csv", "seed_calibration.csv")
+CLAIMS = ("claims.csv", "claim_cases.csv", "seed_calibration.csv", "specifications.csv")
 
 
 class Experiment:
@@ -220,6 +220,9 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        if read == "tuned_attention":
+            heads = self.dumped("attention")
+            return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]
         return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property

@@ -81,6 +81,7 @@ class ClaimRow(NamedTuple):
     discovery: str
     paper: str
     opinions: str
+    depends: str
     tier: str
     reason: str
     amended: str
@@ -148,6 +149,7 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
         discovery="" if pd.isna(row["q"]) else f"p = {_small(row['p'])}, q = {_small(row['q'])}",
         paper=f"{_text(row['paper_value'])} {_text(row['source'])}".strip(),
         opinions=_opinions(_text(row.get("stands_under"))),
+        depends=_text(row.get("depends_on")),
         tier=_text(row["tier"]),
         reason=_text(row["reason"]),
         amended=_text(row.get("amended")),
