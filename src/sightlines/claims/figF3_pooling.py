@@ -1,9 +1,8 @@
 """Claim C30b: ways of pooling, probed on other datasets (paper, Figure F.3)."""
 
-from dataclasses import replace
 from functools import partial
 
-from sightlines.claims.cases import measured, of_seeds
+from sightlines.claims.cases import measured, of_seeds, untrained
 from sightlines.claims.claim import Case, Claim, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig11_probes import FIRST_TOKEN, PARITY, first_token, native
@@ -28,12 +27,14 @@ def _on_task(evidence: Evidence, models: tuple[str, str], task: str) -> Case:
         values = [of(evidence, one, other, task) for of in (native, first_token)]
         return [from_replicates(v) for own in values for v in own]
 
+    def read_untrained(evidence: Evidence, one: Network, other: Network) -> list[Reading | None]:
+        own = read(evidence, one, other)
+        return [*[None] * len(PARITY), *own[len(PARITY) :]]
+
     seeds = [[n, evidence.same_seed(gap, n)] for n in evidence.full(cls)]
     label = f"{evidence.label(cls)} × {evidence.label(gap)} on {task}"
-    case = of_seeds(evidence, label, seeds, read, [evidence.untrained(m) for m in models])
-    if case.control is None:
-        return case
-    return replace(case, control=[*[None] * len(PARITY), *case.control[len(PARITY) :]])
+    bare = untrained(evidence, models)
+    return of_seeds(evidence, label, seeds, read, bare, read_untrained=read_untrained)
 
 
 CLAIMS = (
