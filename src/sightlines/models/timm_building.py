@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sightlines.core.errors import ConfigError
-from sightlines.models import timm_blocks, timm_checks, timm_listed
-from sightlines.models.attention import attention_modules
+from sightlines.models import found_layers, timm_blocks, timm_checks, timm_listed
+from sightlines.models.attention import READS_MAPS, attention_modules
 from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
@@ -74,6 +74,7 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
     timm_checks.require_whole_patches(model, plain, size_px)
     timm_blocks.prepare(model)
     vars(model)["listed"] = twin and timm_listed.look(twin.eval(), listed, size_px)
+    vars(model)["seen_px"] = size_px
     return model
 
 
@@ -124,8 +125,14 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         model = build(asked, size_px, outputs).eval()
     try:
         layers = layers_of(model)
-        traits = timm_blocks.traits(model, size_px, layers)
-        centres = timm_checks.require_usable(model, layers, traits, size_px, outputs)
+        seen = found_of(model)
+        if seen is None:
+            traits = timm_blocks.traits(model, size_px, layers)
+            centres = timm_checks.require_usable(model, layers, traits, size_px, outputs)
+        else:
+            traits = _traits_of(model, seen)
+            timm_checks.require_scores(model, size_px, outputs)
+            centres = seen.centres
     except LookupError as error:
         raise timm_checks.no_blocks(plain, model, error) from error
     except ConfigError:
@@ -163,13 +170,61 @@ def describe(asked: Mapping[str, Any]) -> Facts:
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
-    """The sub-layers of a model that `build` made: those that its config lists, or all known.
+    """The sub-layers of a model that `build` made: those that its config lists, that the table
+    knows, or that one forward pass shows.
 
     Raises:
-        LookupError: its blocks are not known and the config lists none.
+        LookupError: no block was found, and the config lists none.
     """
     listed: Any = model.listed
-    return list(listed.layers) if listed else timm_blocks.layers(model)
+    if listed:
+        return list(listed.layers)
+    found = found_of(model)
+    return timm_blocks.layers(model) if found is None else list(found.layers)
+
+
+def found_of(model: nn.Module) -> found_layers.Seen | None:
+    """What one forward pass shows of a model that `build` made and no table knows; else None.
+
+    Raises:
+        LookupError: no block was found.
+    """
+    own = vars(model)
+    if own["listed"]:
+        return None
+    if "found" not in own:
+        own["found"] = None if _is_known(model) else _look(model)
+        setattr(model, READS_MAPS, bool(own["found"] and own["found"].reads_maps))
+    found: found_layers.Seen | None = own["found"]
+    return found
+
+
+def _is_known(model: nn.Module) -> bool:
+    """Whether the table knows a model, all of its blocks and what lies between them."""
+    try:
+        return bool(timm_blocks.layers(model))
+    except LookupError:
+        return False
+
+
+def _look(model: Any) -> found_layers.Seen:
+    own = getattr(model, "feature_info", None) or []
+    infos = own if isinstance(own, list) else getattr(own, "info", [])
+    extra = [info["module"] for info in infos if isinstance(info, Mapping) and "module" in info]
+    prefix = int(getattr(model, "num_prefix_tokens", 0))
+    return found_layers.look(model, model.seen_px, extra, prefix)
+
+
+def _traits_of(model: nn.Module, seen: found_layers.Seen) -> timm_blocks.Traits:
+    """Of a model that no table knows; a word that the paper has no comparison for is ``other``."""
+    pool = timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), "")
+    return timm_blocks.Traits(
+        role=seen.role if seen.role in ("vit", "resnet", "mixer") else "other",
+        pool=pool if seen.is_plain else "",
+        attention=seen.is_plain,
+        grid=seen.grid,
+        centres=seen.centres,
+    )
 
 
 def _shape(model: Any, size_px: int, grid: tuple[int, int]) -> dict[str, Any]:
