@@ -198,10 +198,12 @@ class _Finder:
         lists: dict[tuple[str, type], list[Call]] = {}
         for child in call.children:
             holder, _, name = child.path.rpartition(".")
-            if holder != call.path and name.isdigit() and child.children:
+            is_list = holder != call.path and name.isdigit() and child.children
+            if is_list and not isinstance(child.module, CONTAINERS):
                 lists.setdefault((holder, type(child.module)), []).append(child)
         for own in lists.values():
-            is_last = len(own) > 1 and self._roots(own[-1]) & self._roots(call)
+            later = [c for c in call.children if c.begin >= own[-1].end]
+            is_last = len(own) > 1 and not any(_has_weights(c.module) for c in later)
             if is_last and all(c.path in self.once and self._passes(c, call, True) for c in own):
                 return own
         return []
@@ -279,6 +281,10 @@ def _plain(chain: Sequence[Call]) -> list[Call]:
 
 def _weights(module: nn.Module) -> bool:
     return any(p.dim() > 1 for p in module.parameters(recurse=False))
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return any(_weights(m) for m in module.modules())
 
 
 def _has_parameters(module: nn.Module) -> bool:

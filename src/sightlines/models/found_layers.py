@@ -11,11 +11,11 @@ from sightlines.core.errors import ConfigError
 from sightlines.models import places as along_with
 from sightlines.models.found_blocks import Found, find
 from sightlines.models.layers import Layer, PlacedLayer
+from sightlines.models.placed_attention import PlacedSite, placed_sites
 from sightlines.models.tracing import Output, Site, Trace, trace
 
 ROLES = ("vit", "resnet", "mixer", "hierarchical", "hybrid", "other")
 """What a network does, in one word: see `role_of`."""
-REFUSED_KERNELS = ("flex_attention",)
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,37 @@ def _centres(found: Sequence[Found], size_px: int) -> str:
     return words.pop() if len(words) == 1 else "middle"
 
 
+# -- attention ------------------------------------------------------------------------------------
+
+
+def attention_of(model: nn.Module, size_px: int) -> tuple[list[PlacedSite], dict[str, str]]:
+    """Attentions between places of the image, and softmaxes that are none, by module, with why.
+
+    Raises:
+        ConfigError: the network attends by a kernel of which nothing is seen.
+    """
+    seen = vars(model).get("found")
+    found: Trace = seen.trace if isinstance(seen, Seen) else traced(uncompiled(model), size_px)
+    refuse_kernels(found)
+    sites, others = placed_sites(found.sites, size_px)
+    return sites, dict(found.others) | others
+
+
+def refuse_kernels(found: Trace) -> None:
+    """Refuse attention of which no probabilities can be told.
+
+    Raises:
+        ConfigError: naming the kernels and the cure.
+    """
+    kernels = [k for k in dict.fromkeys(found.kernels) if "attention" in k or "attn" in k]
+    if kernels:
+        raise ConfigError(
+            f"attention is computed by {', '.join(kernels)}, which shows no probabilities: build "
+            "the network with torch's scaled_dot_product_attention or with plain products "
+            "(transformers: attn_implementation: sdpa or eager)"
+        )
+
+
 # -- what a network does --------------------------------------------------------------------------
 
 
@@ -208,7 +239,7 @@ def role_of(model: nn.Module, seen: Trace, found: Sequence[Found]) -> str:
     with_attention = [sites_within(each, seen.sites) for each in blocks]
     share = sum(bool(own) for own in with_attention) / max(len(blocks), 1)
     grids = {(e.grid.rows, e.grid.columns) for e in blocks if e.grid}
-    if share == 1 and len(grids) == 1 and _is_global(with_attention, blocks):
+    if share == 1 and len(grids) == 1 and _is_global(with_attention, blocks, seen.size_px):
         return "vit"
     kernels = _kernels(blocks)
     if not share:
@@ -242,16 +273,21 @@ def sites_within(block: Found, sites: Sequence[Site]) -> list[Site]:
     return [s for s in sites if s.module == block.path or s.module.startswith(f"{block.path}.")]
 
 
-def _is_global(with_attention: Sequence[Sequence[Site]], blocks: Sequence[Found]) -> bool:
-    """Whether each block has one attention, between the tokens that it gives."""
+def _is_global(
+    with_attention: Sequence[Sequence[Site]], blocks: Sequence[Found], size_px: int
+) -> bool:
+    """Whether each block has one attention, of as many heads, between all places that it gives."""
     heads = set()
     for own, each in zip(with_attention, blocks, strict=True):
-        if len(own) != 1 or len(each.output.shape) != 3:
+        placed, _ = placed_sites(own, size_px)
+        if len(placed) != 1 or len(own) != 1 or len(placed[0].queries) != 1 or each.grid is None:
             return False
-        tokens = each.output.shape[1]
-        if own[0].shape[-2:] != (tokens, tokens) or own[0].shape[0] != each.output.shape[0]:
+        tokens = each.grid.rows * each.grid.columns + each.grid.prefix
+        if own[0].shape[placed[0].query_axis] != tokens:
             return False
-        heads.add(own[0].shape)
+        if own[0].shape[placed[0].key_axis] != tokens:
+            return False
+        heads.add(placed[0].heads)
     return len(heads) == 1
 
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError
 from sightlines.models import found_layers, timm_blocks, timm_checks, timm_listed
-from sightlines.models.attention import READS_MAPS, attention_modules
+from sightlines.models.attention import READS_MAPS, attention_modules, prefix_tokens
 from sightlines.models.branches import find_branches
+from sightlines.models.description import describe_network
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 from sightlines.models.timm_names import GREY, Facts, entry_point, refuse_arguments
@@ -159,14 +160,33 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "outputs": outputs,
         "grid": list(grid),
         "role": traits.role,
+        "prefix": prefix_tokens(model),
         "pool": timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), ""),
         "attention": traits.attention,
+        "plain_attention": traits.attention and bool(attention_modules(model)),
+        "attention_sites": 0 if traits.attention else _sites(model, traits.role, size_px),
+        "does": seen.role if seen else traits.role,
         "centres": centres,
         "branches": bool(find_branches(model)[0]),
         "layers": len(layers),
         "parameters": sum(p.numel() for p in model.parameters()),
         "shape": _shape(model, size_px, grid) | {"tag": tag or (known.tag or "")},
     }
+
+
+def described_network(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What would be looked at in a model: see `description.describe_network`.
+
+    Args:
+        asked: As for `describe`.
+
+    Raises:
+        ConfigError: as `describe` says.
+    """
+    facts = describe(asked)
+    with torch.device("meta"):
+        model = build(asked, facts["size_px"], facts["outputs"]).eval()
+    return describe_network(model, layers_of(model), facts)
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
@@ -213,6 +233,13 @@ def _look(model: Any) -> found_layers.Seen:
     extra = [info["module"] for info in infos if isinstance(info, Mapping) and "module" in info]
     prefix = int(getattr(model, "num_prefix_tokens", 0))
     return found_layers.look(model, model.seen_px, extra, prefix)
+
+
+def _sites(model: nn.Module, role: str, size_px: int) -> int:
+    """Attentions between places of the image; what the table knows to convolve has none."""
+    if found_of(model) is None and not vars(model)["listed"] and role in ("resnet", "mixer"):
+        return 0
+    return len(found_layers.attention_of(model, size_px)[0])
 
 
 def _traits_of(model: nn.Module, seen: found_layers.Seen) -> timm_blocks.Traits:

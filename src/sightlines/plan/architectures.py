@@ -41,11 +41,14 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     """Whether a model has what some dumps are about.
 
     Args:
-        what: ``ATTENTION``, heads whose attention can be dumped, or ``BRANCHES``, known skips.
+        what: ``ATTENTION``, heads of a plain ViT, whose attention can be dumped;
+            ``PLAIN_ATTENTION``, of those whose queries, keys and values are known;
+            ``ATTENTION_SITES``, any other attention between places; or ``BRANCHES``, known skips.
         model: Its config.
         size_px: Side of the dataset's images.
     """
-    declared = registry.declarations("models", model["family"]).get(what, what == "BRANCHES")
+    own = "ATTENTION" if what == "PLAIN_ATTENTION" else what
+    declared = registry.declarations("models", model["family"]).get(own, own == "BRANCHES")
     return bool(described(model, size_px).get(what.lower(), declared))
 
 

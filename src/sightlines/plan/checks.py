@@ -292,6 +292,14 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"a model whose skips are known on {FULL}",
         ),
         "attention": (bool(attention), f"a model with attention trained on {FULL}"),
+        "plain_attention": (
+            any(has("PLAIN_ATTENTION", models[m], size_px) for m in attention),
+            f"a ViT whose queries, keys and values are known on {FULL}",
+        ),
+        "attention_sites": (
+            any(has("ATTENTION_SITES", models[m], size_px) for m in full),
+            f"a model with attention that is not a plain ViT's on {FULL}",
+        ),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),

@@ -28,6 +28,8 @@ GIVEN = ("networks", "seed", "tasks")
 """What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_KINDS also
 the tasks, each with its domain."""
 ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
+MEASURED_WHERE_POSSIBLE = ("attention_sites",)
+"""Beside what figures and claims read, where the networks have it."""
 SPLIT_KEYS = {
     "training": ("validation",),
     "reference": ("reference_batches", "reference_batch_size"),
@@ -392,6 +394,9 @@ class Experiment:
                     maker = makers.get(read)
                     if maker and not unmet_needs("measures", maker, self.config):
                         want(maker)
+            for measure in MEASURED_WHERE_POSSIBLE:
+                if not unmet_needs("measures", measure, self.config):
+                    want(measure)
         return wanted
 
 
