@@ -84,6 +84,8 @@ def _check_sizes(config: Config) -> list[str]:
         family = registry.load("models", model["family"])
         try:
             grids[name] = family.check(model, size_px)
+            if "OWN_CODE" in registry.declarations("models", model["family"]):
+                family.require_trust(model, config["trust_code"])
             if is_imported(model) and name in trained:
                 family.require_weights(model, size_px)
             if not is_imported(model):

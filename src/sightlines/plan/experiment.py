@@ -257,6 +257,8 @@ class Experiment:
         left_out = ("label", *READING)
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
+        if "OWN_CODE" in registry.declarations("models", model["family"]):
+            model |= {"code": registry.load("models", model["family"]).code_of(model)}
         if task:
             recipe = model["train"] | self.config["transfer"][task]["train"]
             model |= {"train": recipe}
