@@ -33,10 +33,13 @@ def seen_of(model: nn.Module) -> Seen:
     own = vars(model)
     if "found" not in own:
         try:
-            own["found"] = look(model, own["seen_px"], prefix=0)
+            own["found"] = look(model, own["seen_px"])
         except LookupError as error:
             raise ConfigError(str(error.args[0])) from error
         setattr(model, READS_MAPS, own["found"].reads_maps)
+        own.setdefault("num_prefix_tokens", own["found"].prefix)
+        if own["found"].prefix and getattr(model, "class_token", None) is not None:
+            own["cls_token"] = True  # what torchvision calls class_token
     found: Seen = own["found"]
     return found
 

@@ -17,7 +17,7 @@ from sightlines.models.places import Places
 from sightlines.models.tracing import IMAGES, Call, Output, Trace
 
 FEW = 3
-"""With fewer blocks than these a network is a chain of plain layers, such as a VGG."""
+"""Of a chain of more plain layers than these, such as a VGG, the first is the stem."""
 BEFORE = ("stem", "patch_embed", "conv_stem", "embed", "embeddings", "patch_embeds", "conv_proj")
 """Names of modules that are no blocks: what cuts the image into tokens or a first map."""
 CONTAINERS = (nn.Sequential, nn.ModuleList)
@@ -109,10 +109,10 @@ class _Finder:
 
     def blocks(self) -> list[Call]:
         """Calls of blocks, in order."""
-        self._classify(self.root)
+        self._classify()
         found = [*self._opened(self.root)]
         blocks = [call for call, is_block in found if is_block]
-        if len(blocks) >= FEW:
+        if blocks:
             return blocks
         return _plain([call for call, _ in found if self._is_placed(call)])
 
@@ -172,13 +172,17 @@ class _Finder:
                 return None
         return None
 
-    def _classify(self, call: Call) -> None:
-        """Classes of modules of which one instance has branches."""
+    def _classify(self) -> None:
+        """Classes of modules of which one instance has branches, and none is a list of blocks."""
+        lists: set[type] = set()
         for own in self.trace.calls[1:]:
             if isinstance(own.module, CONTAINERS) or own.path not in self.once:
                 continue
             if not self._is_chain(own) and _size(own):
                 self.branching.add(type(own.module))
+            elif self._listed(own):
+                lists.add(type(own.module))
+        self.branching -= lists
 
     def _is_chain(self, call: Call) -> bool:
         """Whether all information passes through each of its parts, one after the other."""
