@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
@@ -28,18 +27,19 @@ def settings(name):
 
 
 def walk(name, size_px, folder):
-    """Plan, Grams, CKA, probes, fields, and attention where there is any; returns what was found."""
+    """Plan, Grams, CKA, probes, fields, attention where there is any: what was found."""
     import torch
 
     from sightlines.dumps.attention_sites_reading import AttentionSitesDump
     from sightlines.dumps.features_reading import LabelledDump
     from sightlines.dumps.reading import AttentionDump, GramDump
-    from sightlines.measures import attention_distance, attention_sites
-    from sightlines.models import timm
-    from sightlines.stats import hsic
+    from sightlines.measures import attention_distance, attention_sites, cka
+    from sightlines.models import timm, timm_facts
     from tests.dumps import making_experiments as making
+    from tests.models.public import answers_of_this_process
 
     torch.set_num_threads(1)
+    timm_facts._ask = answers_of_this_process
     dataset = making.make_dataset(folder / "data", size_px=size_px, train=48, test=sum(IMAGES))
     making.make_reference(dataset, folder / "reference.safetensors", IMAGES)
     making.make_probes(dataset, folder / "probes.safetensors", (16, 8, 8))
@@ -53,9 +53,8 @@ def walk(name, size_px, folder):
         return path
 
     gram = GramDump(recorded("gram"))
-    packed = torch.from_numpy(np.array(gram.packed(0), dtype=np.float64))
-    del packed, hsic
-    assert all(np.isfinite(gram.packed(i)).all() for i in range(len(IMAGES)))
+    whole = next(iter(cka.measure([gram], 1)["cka.parquet"]))
+    assert len(whole) == len(gram.layers) ** 2
     probes = LabelledDump(recorded("features"))
     recorded("receptive_field", **SECTIONS)
     found = {"layers": [row["name"] for row in gram.layers], "attention": 0, "far": 0.0}
@@ -69,7 +68,9 @@ def walk(name, size_px, folder):
     return found
 
 
-@pytest.mark.families
+pytestmark = [pytest.mark.families, pytest.mark.slow]
+
+
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member["name"])
 def test_the_whole_chain(member, tmp_path):
     name = member["name"]

@@ -12,7 +12,7 @@ from sightlines.models.building import build, layers_of
 from sightlines.models.layers import capture
 
 SIZE_PX = 32
-CODE = '''
+CODE = """
 from torch import nn
 
 from parts import WIDTH
@@ -30,8 +30,9 @@ class Block(nn.Module):
 def build(classes, size_px, depth):
     blocks = nn.Sequential(*(Block() for _ in range(depth)))
     cut = nn.Conv2d(3, WIDTH, 4, 4)
-    return nn.Sequential(cut, blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, classes))
-'''
+    pooled = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, classes))
+    return nn.Sequential(cut, blocks, *pooled)
+"""
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
     module.require_trust(own, module.code_of(own))
     with pytest.raises(ConfigError, match=r"grid of my_models.py:build is \[8, 8\]"):
         build({**own, "grid": [4, 4]}, SIZE_PX, 5, seed=1)
-    with pytest.raises(ConfigError, match="attention of my_models.py:build is none"):
+    with pytest.raises(ConfigError, match=r"attention of my_models\.py:build is none"):
         build({**own, "attention": "plain"}, SIZE_PX, 5, seed=1)
 
 
@@ -106,7 +107,7 @@ def test_planning_never_imports_the_code(own, tmp_path):
     assert module_code.is_trusted(module.code_of(own))
 
 
-# -- torchvision ------------------------------------------------------------------------------------
+# -- torchvision ---------------------------------------------------------------------------
 
 TORCHVISION = {
     "resnet18": ("resnet", False, 0, 8),

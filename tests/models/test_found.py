@@ -97,7 +97,7 @@ def test_blocks_are_timms_own_intermediates(case):
         assert any(v.shape == like.shape and torch.equal(v, like) for v in own), like.shape
 
 
-# -- attention --------------------------------------------------------------------------------------
+# -- attention -----------------------------------------------------------------------------
 
 ATTENTION = {
     "beit_base_patch16_224": (64, {**THIN, "depth": 2}),

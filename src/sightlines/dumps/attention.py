@@ -20,13 +20,13 @@ from sightlines.core.files import TensorShapes
 from sightlines.dumps.attention_statistics import AttentionStatistics, uniform_px
 from sightlines.dumps.network import Minibatch, Shown
 from sightlines.dumps.passes import Rows, Watched
-from sightlines.models.found_layers import attention_of
 from sightlines.models.attention import (
     attention_modules,
     capture_attention,
     check_attention,
     prefix_tokens,
 )
+from sightlines.models.found_layers import attention_of
 from sightlines.models.placed_attention import PlacedSite, capture_sites, check_sites
 
 KIND = "attention"

@@ -1,7 +1,8 @@
 """Attention statistics of networks whose attention is not that of a plain ViT, wherever it happens.
 
-Windows, pyramids, hybrids, queries or keys of another grid than the patches': every softmax attention
-between places of the image, with true distances (`models/placed_attention.py`). One file a network;
+Windows, pyramids, hybrids, queries or keys of another grid than the patches': every softmax
+attention between places of the image, with true distances (`models/placed_attention.py`). One file
+a network;
 per minibatch tensors `distance_px.<minibatch>`, `distance_renormalised_px.…`,
 `renormalised_share.…`, `outside_mass.…`, `entropy_nats.…` [images, rows], float32, a row for each
 head of each site in order. The description names sites, and softmaxes that are no attention between

@@ -1,7 +1,7 @@
 """How far each head of any attention looks: windows, pyramids and hybrids too.
 
-Mean attention distance of Raghu et al. 2021, section 4, with true distances in the image: between the
-middles of what query and key stand for. A head that sees a window cannot look beyond it: its
+Mean attention distance of Raghu et al. 2021, section 4, with true distances in the image: between
+the middles of what query and key stand for. A head that sees a window cannot look beyond it: its
 `relative` is over attention that is uniform over the whole image.
 """
 

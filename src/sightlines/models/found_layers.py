@@ -79,7 +79,7 @@ def look(
         centres=_centres(found, size_px),
         reads_maps=reads_maps,
         prefix=0 if reads_maps else last.prefix,
-        role=role_of(model, seen, found),
+        role=role_of(seen, found),
         trace=seen,
         block_paths=[each.path for each in blocks],
     )
@@ -115,8 +115,8 @@ def refuse_scripted(model: nn.Module) -> None:
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise ConfigError(
-                f"{path or type(model).__name__} is a scripted module (torch.jit), of which nothing "
-                "is seen inside: build the network without scripting it"
+                f"{path or type(model).__name__} is a scripted module (torch.jit), of which "
+                "nothing is seen inside: build the network without scripting it"
             )
 
 
@@ -132,7 +132,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
     return model
 
 
-# -- layers ---------------------------------------------------------------------------------------
+# -- layers --------------------------------------------------------------------------------
 
 
 def _is_raster(found: Sequence[Found], blocks: Sequence[Found], prefix: int | None) -> bool:
@@ -193,7 +193,7 @@ def _centres(found: Sequence[Found], size_px: int) -> str:
     return words.pop() if len(words) == 1 else "middle"
 
 
-# -- attention ------------------------------------------------------------------------------------
+# -- attention -----------------------------------------------------------------------------
 
 
 def attention_of(model: nn.Module, size_px: int) -> tuple[list[PlacedSite], dict[str, str]]:
@@ -224,10 +224,10 @@ def refuse_kernels(found: Trace) -> None:
         )
 
 
-# -- what a network does --------------------------------------------------------------------------
+# -- what a network does -------------------------------------------------------------------
 
 
-def role_of(model: nn.Module, seen: Trace, found: Sequence[Found]) -> str:
+def role_of(seen: Trace, found: Sequence[Found]) -> str:
     """What a network does, in one word.
 
     ``vit``: one softmax attention over all places in every block, all of one grid. ``mixer``: no

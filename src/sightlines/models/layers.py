@@ -172,7 +172,7 @@ def capture(
 
 
 def unseen() -> Any:
-    """What a hook computes in the block is no part of the forward pass for those who count calls."""
+    """What a hook computes in the block is not seen by those who count a network's own calls."""
     import torch
 
     return torch._C.DisableTorchFunction()

@@ -1,4 +1,4 @@
-"""Attention where it happens: the probabilities of every call that computes them, with their places.
+"""Attention where it happens: the probabilities of every call that computes them, with places.
 
 A traced pass (`models/tracing.py`) finds the calls: torch's scaled_dot_product_attention,
 multi_head_attention_forward, and products of a softmax of queries and keys with values. In another

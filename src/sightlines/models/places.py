@@ -123,9 +123,7 @@ def joined(found: Sequence[Places | None], shapes: Sequence[Shape], out: Shape) 
     The tensor that is as large as what comes out decides; where two are, the first, filled from the
     second where it has no place. What is spread over all places (a gate) has no say.
     """
-    there = [
-        (each, shape) for each, shape in zip(found, shapes, strict=True) if each is not None
-    ]
+    there = [(each, shape) for each, shape in zip(found, shapes, strict=True) if each is not None]
     if not there:
         return None
     there.sort(key=lambda pair: -torch.Size(pair[0].own.shape).numel())
@@ -197,8 +195,8 @@ def padded(places: Tensor, widths: Sequence[int]) -> Tensor:
             at = torch.arange(-before, places.shape[dim] + after, dtype=torch.float64)
             if places.shape[dim] + before + after <= 0:
                 continue
-            places = sampled(places, dim, at) if varies(places, dim) else along(
-                places, dim, len(at)
+            places = (
+                sampled(places, dim, at) if varies(places, dim) else along(places, dim, len(at))
             )
     return places
 

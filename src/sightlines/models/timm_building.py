@@ -190,8 +190,9 @@ def described_network(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
-    """The sub-layers of a model that `build` made: those that its config lists, that the table
-    knows, or that one forward pass shows.
+    """The sub-layers of a model that `build` made.
+
+    Those that its config lists, that the table knows, or that one forward pass shows.
 
     Raises:
         LookupError: no block was found, and the config lists none.

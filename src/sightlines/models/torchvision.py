@@ -126,7 +126,7 @@ def layers(model: "nn.Module") -> "list[Layer]":
     return foreign.layers(model)
 
 
-# -- what planning asks -----------------------------------------------------------------------------
+# -- what planning asks --------------------------------------------------------------------
 
 
 def facts(settings: dict[str, Any], size_px: int) -> dict[str, Any]:

@@ -124,7 +124,10 @@ class Trace:
 
 
 def trace(
-    model: nn.Module, size_px: int, run: Callable[[Tensor], Any] | None = None, is_real: bool = False
+    model: nn.Module,
+    size_px: int,
+    run: Callable[[Tensor], Any] | None = None,
+    is_real: bool = False,
 ) -> Trace:
     """Show a model two images and note what happens.
 
@@ -289,7 +292,7 @@ class _Functions(TorchFunctionMode):
         return given
 
     def _fused(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        query, key, value = fused_arguments(args, kwargs)[:3]
+        query, key = fused_arguments(args, kwargs)[:2]
         seen = self._seen
         site = _pair(seen.of(query), seen.of(key), query.shape, key.shape)
         if site is None:
@@ -306,8 +309,9 @@ class _Functions(TorchFunctionMode):
 
     def _multi_head(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         names = ("query", "key", "value")
-        query, key = (kwargs.get(n, args[i] if len(args) > i else None)
-                      for i, n in enumerate(names[:2]))
+        query, key = (
+            kwargs.get(n, args[i] if len(args) > i else None) for i, n in enumerate(names[:2])
+        )
         seen = self._seen
         heads = kwargs.get("num_heads", args[4] if len(args) > 4 else 1)
         q, k = seen.of(query), seen.of(key)
@@ -425,8 +429,9 @@ _SAME = frozenset(
     "native_group_norm _native_batch_norm_legit_no_training _fused_rms_norm native_dropout "
     "cudnn_batch_norm batch_norm layer_norm group_norm rms_norm _native_batch_norm_legit".split()
 )
-_REDUCTIONS = frozenset("mean sum amax amin max min logsumexp std var var_mean norm "
-    "linalg_vector_norm".split())
+_REDUCTIONS = frozenset(
+    "mean sum amax amin max min logsumexp std var var_mean norm linalg_vector_norm".split()
+)
 _SOFTMAXES = frozenset("_softmax _safe_softmax softmax".split())
 
 
@@ -449,8 +454,11 @@ def _move(
             return []
         return _view(func, first, args, kwargs)
     if name in _SAME:
-        return [first and first.after(name.strip("_").replace("native_", ""))
-                if "norm" in name else first]
+        return [
+            first and first.after(name.strip("_").replace("native_", ""))
+            if "norm" in name
+            else first
+        ]
     if name in ("cat", "stack"):
         return [_together(seen, func, args, kwargs)]
     if name == "im2col":
@@ -620,7 +628,9 @@ def _reduction(
     dims = [dims] if isinstance(dims, int) else list(dims)
     out = given if isinstance(given, Tensor) else given[0]
     keepdim = out.dim() == own.dim()
-    return [Places(along_with.reduced(own, dims, keepdim))] * (1 if isinstance(given, Tensor) else 2)
+    return [Places(along_with.reduced(own, dims, keepdim))] * (
+        1 if isinstance(given, Tensor) else 2
+    )
 
 
 def _index(first: Places | None, args: tuple[Any, ...]) -> Places | None:
