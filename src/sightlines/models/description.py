@@ -10,7 +10,6 @@ from torch import nn
 
 from sightlines.models import found_layers
 from sightlines.models.layers import Layer, PlacedLayer, capture
-from sightlines.models.timm_names import Facts
 
 MEASUREMENTS = {
     "cka": "similarity of layers (Figures 1, 2)",
@@ -102,7 +101,7 @@ def _is_reordered(layers: list[Layer]) -> bool:
 
 
 def _possible(
-    facts: Facts, sites: int, others: Mapping[str, str]
+    facts: Mapping[str, Any], sites: int, others: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
     """Measurements that are possible, and why the others are not."""
     reasons = {}

@@ -18,7 +18,7 @@ def prepared(model: nn.Module, size_px: int) -> nn.Module:
         model: As its builder made it.
         size_px: Side of the images.
     """
-    torch.backends.mha.set_fastpath_enabled(False)  # type: ignore[no-untyped-call]
+    torch.backends.mha.set_fastpath_enabled(False)
     model = uncompiled(model)
     vars(model)["seen_px"] = size_px
     return model

@@ -152,8 +152,10 @@ def capture(
                 f"layer {layers[index].name}: its module gives a {type(value).__name__}, no tensor"
             )
         fired[index] = True
-        is_placed = isinstance(layer, PlacedLayer)
-        value = layer.turned(value) if is_placed else with_channels_first(value, layer.layout)
+        if isinstance(layer, PlacedLayer):
+            value = layer.turned(value)
+        else:
+            value = with_channels_first(value, layer.layout)
         with unseen():
             on_layer(index, value)
 

@@ -155,9 +155,9 @@ def _require_said(model: "nn.Module", settings: dict[str, Any], classes: int) ->
     model.train(was_training)
     attention = "plain" if known["attention"] else "placed" if known["attention_sites"] else "none"
     for key, is_so in (("grid", known["grid"]), ("attention", attention)):
-        if settings.get(key, SETTINGS[key].get("default")) != is_so:
+        if settings[key] != is_so:
             raise ConfigError(
-                f"{key} of {settings['entry']} is {is_so}, not {settings.get(key)}: set it"
+                f"{key} of {settings['entry']} is {is_so}, not {settings[key]}: set it"
             )
 
 

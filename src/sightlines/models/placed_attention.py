@@ -151,7 +151,9 @@ def _grouped(
     """Slices of the same queries and keys are heads of one window."""
     queries, keys = first
     windows: dict[bytes, int] = {}
-    window_of, head_of, members = [], [], []
+    window_of: list[int] = []
+    head_of: list[int] = []
+    members: list[int] = []
     for index in range(len(queries)):
         rounded = [(p[index] * 64).round().nan_to_num(-1) for p in (queries, keys)]
         signature = b"".join(p.numpy().tobytes() for p in rounded)

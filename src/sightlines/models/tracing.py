@@ -184,6 +184,11 @@ class _Watching:
             del self.places[tensor]
         return self.last
 
+    def note_again(self, tensor: Tensor, found: Places) -> None:
+        """Set the places of a tensor that was noted already."""
+        if found.own.shape == tensor.shape:
+            self.places[tensor] = found
+
     @property
     def path(self) -> str:
         return self.stack[-1].path if self.stack else ""
@@ -316,7 +321,7 @@ class _Functions(TorchFunctionMode):
         heads = kwargs.get("num_heads", args[4] if len(args) > 4 else 1)
         q, k = seen.of(query), seen.of(key)
 
-        def per_head(found: Places | None, tensor: Tensor) -> Places | None:
+        def per_head(found: Places | None, tensor: Any) -> Places | None:
             if found is None:
                 return None
             own = found.own if tensor.dim() == 3 else found.own[:, None]
@@ -335,14 +340,6 @@ class _Functions(TorchFunctionMode):
         if own is not None:
             seen.note_again(given[0], own)
         return given
-
-
-def _note_again(self: _Watching, tensor: Tensor, found: Places) -> None:
-    if found.own.shape == tensor.shape:
-        self.places[tensor] = found
-
-
-_Watching.note_again = _note_again  # type: ignore[attr-defined]
 
 
 def operands(args: tuple[Any, ...]) -> list[Any]:
@@ -564,10 +561,8 @@ def _unfolded(
     p: Tensor, kernel: list[int], dilation: list[int], padding: list[int], stride: list[int]
 ) -> Tensor:
     p = along_with.padded(p, (padding[1], padding[1], padding[0], padding[0]))
-    parts = (
-        torch.nn.functional.unfold(part.contiguous(), kernel, dilation, 0, stride)
-        for part in (p.real, p.imag)
-    )
+    unfold: Any = torch.nn.functional.unfold
+    parts = (unfold(part.contiguous(), kernel, dilation, 0, stride) for part in (p.real, p.imag))
     return torch.complex(*parts)
 
 
@@ -591,7 +586,7 @@ def _adaptive(first: Places | None, given: Tensor) -> Places | None:
     def move(p: Tensor) -> Tensor:
         p = along_with.along(p, 1, 1) if p.dim() == 4 else p
         size = given.shape[-2:]
-        pool = torch.nn.functional.adaptive_avg_pool2d
+        pool: Any = torch.nn.functional.adaptive_avg_pool2d
         parts = (pool(part.contiguous(), size) for part in (p.real, p.imag))
         return torch.complex(*parts).expand(given.shape)
 
