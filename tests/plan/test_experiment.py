@@ -9,7 +9,7 @@ import yaml
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
-from sightlines.plan.config import FOLDER, complete
+from sightlines.plan.config import SCHEMA, complete, networks
 from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
@@ -594,10 +594,10 @@ def test_tasks_are_filled_in_but_their_recipes_stay_partial():
 
 
 def test_the_schema_itself_is_not_changed_by_a_config():
-    before = yaml.safe_load((FOLDER / "schema.yaml").read_text())
+    before = yaml.safe_load(SCHEMA.read_text())
     complete(RAW, "x")
     complete(changed(transfer={}), "x")
-    assert yaml.safe_load((FOLDER / "schema.yaml").read_text()) == before
+    assert yaml.safe_load(SCHEMA.read_text()) == before
     with pytest.raises(ConfigError):
         complete(changed("transfer.near.dataset.n_tran", 1), "x")
 
@@ -608,3 +608,32 @@ def test_any_name_of_a_task_makes_rules_of_its_own(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed(transfer=tasks)))
     done = snakemake(tmp_path, "--configfile", tmp_path / "mine.yaml", "-n", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("models", "fractions", "asked", "pool"),
+    [
+        (["vit"], ["f100"], "auto", "auto"),
+        (["public", "vit"], ["f100"], "test", "test"),
+        (["vit"], ["f100"], "train", "train"),
+        (["public"], ["f100", "f000"], "auto", "train"),
+        (["vit"], ["f000"], "test", "train"),
+    ],
+)
+def test_probes_need_a_pool_where_networks_are_trained_here(models, fractions, asked, pool):
+    runs = [{"models": models, "fractions": fractions, "seeds": ["s0"]}]
+    raw = changed("splits.probe_pool", asked, runs=runs, transfer={})
+    raw["models"]["public"] = PUBLIC
+    experiment = Experiment.__new__(Experiment)
+    experiment.config = complete(raw, "x.yaml")
+    experiment.networks = networks(experiment.config)
+    assert experiment.slice_probe_pool()["probe_pool"] == pool
+    assert "probe_pool" not in as_json(experiment.slice_splits("training"))
+
+
+def test_verdicts_know_for_how_many_steps_tasks_trained():
+    experiment = Experiment("x", complete(changed(), "x.yaml"))
+    assert experiment.slice_claims()["task_steps"] == {
+        "near": {"vit": 5, "resnet": 5},
+        "far": {"resnet": 12},
+    }

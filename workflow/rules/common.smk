@@ -91,6 +91,7 @@ from sightlines.models.timm_facts import class_file_identity, weights_identity
 from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
+from sightlines.sharing.registration import other_criteria
 
 
 def open_experiment():
@@ -154,6 +155,8 @@ def import_slice(wildcards):
             found[key] = recorded_source(EXPERIMENT.name, made, settings, key)
             if not found[key] and (key != "source" or this.fraction != UNTRAINED):
                 stop(f"{type(error).__name__}: {error}")
+        except SightlinesError as error:
+            stop(f"{type(error).__name__}: {error}")
     return EXPERIMENT.slice_import(this, **found)
 
 
@@ -193,9 +196,15 @@ if workflow.is_main_process:
             MAY_RECOMPUTE,
             EXPERIMENT.dump_bytes,
             lambda: CALL.remember() if needs_no_source() else None,
+            EXPERIMENT.code("claims.judge"),
         )
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
+
+try:
+    OTHER_CRITERIA = other_criteria(EXPERIMENT.name, EXPERIMENT.code("claims.judge"))
+except SightlinesError as error:
+    stop(f"{type(error).__name__}: {error}")
 
 R = EXPERIMENT.folder
 TASKS = ["", *EXPERIMENT.tasks]  # the experiment's own is the one without a name

@@ -7,6 +7,7 @@ stage uses, and which code it runs. Nothing here imports torch, pandas or matplo
 import functools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,19 @@ class Experiment:
         splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
         return {"part": part, "seed": self.config["seed"], "splits": splits}
 
+    def slice_probe_pool(self) -> dict[str, Any]:
+        """Config values that the choice of the experiment's own probe images depends on.
+
+        Where no network is trained here, none has seen any of the images.
+        """
+        is_trained = any(
+            n.fraction != UNTRAINED and not is_imported(self.config["models"][n.model])
+            for n in self.networks
+        )
+        pool = self.config["splits"]["probe_pool"] if is_trained else "train"
+        own = self.slice_splits("probes")
+        return {"seed": own["seed"], "splits": own["splits"], "probe_pool": pool}
+
     def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
         """Config values that one network depends on, or that one trained further on a task does."""
         left_out = ("label", *READING)
@@ -327,10 +341,22 @@ class Experiment:
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         return cut
 
-    def slice_claims(self) -> dict[str, Any]:
-        """Config values that verdicts depend on."""
+    def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Config values that verdicts depend on.
+
+        Args:
+            other_criteria: Claims that are judged by other criteria than were registered, with
+                what these are (`sharing.registration`).
+        """
         tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
-        return self.slice_draw() | {"tasks": tasks, "figures": self.figures}
+        steps = {t: {n.model: self._steps(n, t) for n in self.tuned(t)} for t in self.tasks}
+        more = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
+        more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
+        return self.slice_draw() | more
+
+    def _steps(self, network: Network, task: str) -> int:
+        """Optimiser steps for which a network is trained further on a task."""
+        return int(self.slice_train(network, task)["model"]["train"]["steps"])
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""
