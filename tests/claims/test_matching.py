@@ -80,8 +80,8 @@ def test_a_second_case_is_of_equal_accuracy_and_has_the_first_one_s_control(tmp_
         (
             {"resnet/f030/s0": 0.55, "resnet/f010/s0": 0.2},
             read,
-            "VIT (45.0%), RESNET (60.0%) are more than 10 points of accuracy apart: needs RESNET on "
-            "a fraction of the images",
+            "VIT (45.0%), RESNET (60.0%) are more than 10 points of accuracy apart: needs RESNET "
+            "on a fraction of the images",
         ),
         ({"vit/f100/s0": 0.9}, read, "needs VIT on a fraction"),
         ({"resnet/f100/s0": 0.54}, unread, ""),

@@ -96,7 +96,7 @@ def run(command, name, config, inputs, outputs, member=""):
 pictures = {"svg": "own.svg", "png": "own.png"}
 run(figure, "draw/own_figure", {}, {"accuracy.csv": [accuracy]}, pictures, "own_figure")
 shown = {"figures": ["own_figure"], "tasks": {}}
-verdicts = {name: f"{name}.csv" for name in ("claims", "claim_cases")}
+verdicts = {name: f"{name}.csv" for name in ("claims", "claim_cases", "specifications")}
 run(claims, "claims", shown, {"tables": [accuracy]}, verdicts)
 tables = [accuracy, *(here / name for name in verdicts.values())]
 inputs = {"figures": [here / "own.svg"], "tables": tables}

@@ -5,12 +5,14 @@ judged by, and CLAIMS. Their thresholds were set before there were results, and 
 them; what changed later, and why, stands in docs/amendments.md.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.specification import LINEAR
 from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.verdict_words import NOT_RUN
@@ -40,6 +42,12 @@ TABLES = {
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
             ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
             (
+                "depends_on",
+                "text",
+                "",
+                "choices that turn the outcome around; in how many ways it holds",
+            ),
+            (
                 "other_criteria",
                 "text",
                 "",
@@ -65,6 +73,26 @@ TABLES = {
             ("control_passes", "bool", "", "whether the control behaves; empty without one"),
         ),
     },
+    "specifications.csv": {
+        "about": "Claims computed in every defensible way that was measured",
+        "row": "claim × case × way of computing it × criterion",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("case", "text", "", "architecture, or combination of them"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("index", "text", "", "index of similarity; empty: no choice of this claim"),
+            ("layers", "text", "", "all sub-layers, block outputs"),
+            ("tokens", "text", "", "all tokens, without class token"),
+            ("minibatch", "text", "", "images of a minibatch, such as 128 images"),
+            ("probes", "text", "", "images that probes are fitted to: all images, 10 a class"),
+            ("seed", "text", "", "of the networks; one that lacks it stands in with its first"),
+            ("value", "float", "", "the reading of one seed"),
+            ("low", "float", "", "lower end of its interval over images"),
+            ("high", "float", "", "upper end of it"),
+            ("threshold", "text", "", "what is needed"),
+            ("outcome", "text", "", "holds, fails, unclear: where the whole interval lies"),
+        ),
+    },
 }
 INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
 
@@ -85,8 +113,16 @@ def _order(identity: str) -> tuple[str, int, str]:
     return identity[0], int(digits or 0), identity[1 + len(digits) :]
 
 
-def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
-    """claims.csv: one row a claim, with the reading that decided it."""
+def claim_table(
+    verdicts: list[Verdict], evidence: Evidence, depends: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """claims.csv: one row a claim, with the reading that decided it.
+
+    Args:
+        verdicts: Of all claims.
+        evidence: What they were judged by.
+        depends: What the outcome of a claim depends on (`specification.dependences`).
+    """
     rows = []
     registered: dict[str, str] = evidence.config.get("other_criteria", {})
     for verdict in verdicts:
@@ -94,6 +130,9 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
         other = registered.get(claim.id, "")
         note = f"; judged by other criteria than claims.lock has: {other}" if other else ""
         former = "" if claim.former is None else judge(claim.former, evidence).word
+        stands_under = _opinions(claim, verdict, evidence)
+        depends_on = (depends or {}).get(claim.id) or _by_opinion(stands_under)
+        is_judged = verdict.word != NOT_RUN
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
             {
@@ -103,6 +142,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "statement": claim.statement,
                 "verdict": verdict.word,
                 "because": verdict.because + note,
+                "depends_on": depends_on if is_judged else "",
                 "statistic": claim.statistic,
                 "deciding": f"{line.case}: {line.criterion.name}" if line else "",
                 "value": line.value if line else None,
@@ -117,7 +157,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "amended": claim.amended,
                 "verdict_before": former,
                 "other_criteria": other,
-                "stands_under": _opinions(claim, verdict, evidence),
+                "stands_under": stands_under,
                 "drawn": drawn,
             }
         )
@@ -138,6 +178,13 @@ def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
         return "no index available"
     yes, no = (", ".join(found[stands]) for stands in (True, False))
     return "; ".join(part for part in (yes, no and f"not under {no}") if part)
+
+
+def _by_opinion(stands_under: str) -> str:
+    """The same of a claim whose only choice is the index: those that differ from linear CKA."""
+    yes, _, no = stands_under.partition("; not under ")
+    turned = yes if LINEAR in no.split(", ") else no
+    return f"depends on the index of similarity ({turned})" if yes and no else ""
 
 
 def case_table(verdicts: list[Verdict]) -> pd.DataFrame:

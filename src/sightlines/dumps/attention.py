@@ -33,6 +33,7 @@ KIND = "attention"
 READER = "sightlines.dumps.reading:AttentionDump"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
+TRANSFER = ("tuned",)
 SPLITS = "reference"
 PASS = "reference"
 STATISTICS = (

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sightlines.figures.style import BLACK, GREY, model_look, styled
+from sightlines.plan.networks import ON
 from sightlines.results.selecting import (
     Tables,
     best_accuracy,
@@ -21,9 +22,10 @@ TITLE = "Accuracy by number of training images"
 PAPER = "none"
 CAPTION = (
     "Accuracy on the test images against the number of training images; points are seeds, lines "
-    "join their means, the leftmost points are untrained networks. Look for: every trained network "
-    "above the dashed line, a quarter of what the best network reaches above chance, below which "
-    "its representations say little, and for ViTs that lose more than ResNets when images are few."
+    "join their means, the leftmost points are networks as they start. Look for: every trained "
+    "network above the dashed line, a quarter of what the best network reaches above chance, below "
+    "which its representations say little, and for ViTs that lose more than "
+    "ResNets when images are few."
 )
 EXPLAINS = (
     "Did the networks learn, and how much do they need? Every network is scored on test images "
@@ -72,8 +74,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 
 def trained_here(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of models that were trained on these images, and not imported."""
-    return table[table["model"].isin(table.loc[table["train_images"] > 0, "model"])]
+    """Rows of models that were trained on these images, and not imported: from their start on."""
+    starts = table[~table["seed"].str.endswith(ON)]  # a control is not where training starts
+    return starts[starts["model"].isin(starts.loc[starts["train_images"] > 0, "model"])]
 
 
 def _draw_model(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sightlines.core.errors import ConfigError
-from sightlines.models import found_layers, timm_blocks, timm_checks, timm_listed
+from sightlines.models import found_layers, idle, timm_blocks, timm_checks, timm_listed
 from sightlines.models.attention import READS_MAPS, attention_modules, prefix_tokens
 from sightlines.models.branches import find_branches
 from sightlines.models.description import describe_network
@@ -161,17 +161,28 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "grid": list(grid),
         "role": traits.role,
         "prefix": prefix_tokens(model),
-        "pool": timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), ""),
+        "pool": _pool(model, seen),
         "attention": traits.attention,
         "plain_attention": traits.attention and bool(attention_modules(model)),
         "attention_sites": 0 if traits.attention else _sites(model, traits.role, size_px),
         "does": seen.role if seen else traits.role,
         "centres": centres,
         "branches": bool(find_branches(model)[0]),
+        "starts_idle": _starts_idle(asked, size_px, outputs),
         "layers": len(layers),
         "parameters": sum(p.numel() for p in model.parameters()),
         "shape": _shape(model, size_px, grid) | {"tag": tag or (known.tag or "")},
     }
+
+
+def _starts_idle(asked: Mapping[str, Any], size_px: int, outputs: int) -> bool:
+    """Whether the model has to be switched on to be a control, by its values at the start."""
+    try:
+        with idle.VectorsOnly():
+            return idle.starts_idle(build(asked, size_px, outputs))
+    except ConfigError:  # some networks compute with their matrices while they are built
+        with torch.random.fork_rng(devices=[]):
+            return idle.starts_idle(build(asked, size_px, outputs))
 
 
 def described_network(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,12 +254,18 @@ def _sites(model: nn.Module, role: str, size_px: int) -> int:
     return len(found_layers.attention_of(model, size_px)[0])
 
 
+def _pool(model: nn.Module, seen: found_layers.Seen | None) -> str:
+    """What a model classifies; nothing is said of tokens that are not among its layers' values."""
+    if seen is not None and seen.reads_maps:
+        return ""
+    return timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), "")
+
+
 def _traits_of(model: nn.Module, seen: found_layers.Seen) -> timm_blocks.Traits:
     """Of a model that no table knows; a word that the paper has no comparison for is ``other``."""
-    pool = timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), "")
     return timm_blocks.Traits(
         role=seen.role if seen.role in ("vit", "resnet", "mixer") else "other",
-        pool=pool if seen.is_plain else "",
+        pool=_pool(model, seen) if seen.is_plain else "",
         attention=seen.is_plain,
         grid=seen.grid,
         centres=seen.centres,

@@ -81,6 +81,11 @@ def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     return own | ({"attention_sites": True} if known["attention_sites"] else {})
 
 
+def starts_idle(settings: dict[str, Any], size_px: int) -> bool:
+    """Whether the network has to be switched on to be a control."""
+    return bool(facts(settings, size_px)["starts_idle"])
+
+
 def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     """What the card of a network says besides."""
     known = facts(settings, size_px)
@@ -171,11 +176,13 @@ def _asked(text: str) -> dict[str, Any]:
 
 
 def _answer(text: str) -> dict[str, Any]:
-    from sightlines.models import foreign
+    from sightlines.models import foreign, idle
 
     settings, size_px = json.loads(text)
     try:
-        return foreign.facts(build(settings, size_px, CLASSES).eval(), CLASSES)
+        model = build(settings, size_px, CLASSES).eval()
+        is_idle = idle.starts_idle(model)
+        return foreign.facts(model, CLASSES) | {"starts_idle": is_idle}
     except SightlinesError as error:
         return {"error": str(error)}
 

@@ -43,13 +43,35 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     Args:
         what: ``ATTENTION``, heads of a plain ViT, whose attention can be dumped;
             ``PLAIN_ATTENTION``, of those whose queries, keys and values are known;
-            ``ATTENTION_SITES``, any other attention between places; or ``BRANCHES``, known skips.
+            ``ATTENTION_SITES``, any other attention between places; ``BRANCHES``, known skips; or
+            ``CLASS_TOKEN``, attention and a class token that is read out.
         model: Its config.
         size_px: Side of the dataset's images.
     """
+    if what == "CLASS_TOKEN":
+        is_read_out = described(model, size_px).get("pool") == "cls"
+        return is_read_out and has("ATTENTION", model, size_px)
     own = "ATTENTION" if what == "PLAIN_ATTENTION" else what
     declared = registry.declarations("models", model["family"]).get(own, own == "BRANCHES")
     return bool(described(model, size_px).get(what.lower(), declared))
+
+
+IDLE = ("resnet",)
+"""Families of our own whose networks start idle; what a family's file says is part of what its
+networks are, and would have them trained again."""
+
+
+def starts_idle(model: Mapping[str, Any], size_px: int) -> bool:
+    """Whether a model's branches start at (nearly) 0, or normalise by statistics of no image.
+
+    Args:
+        model: Its config.
+        size_px: Side of the dataset's images.
+    """
+    if "DESCRIBES" not in registry.declarations("models", model["family"]):
+        return model["family"] in IDLE
+    family: Any = registry.load("models", model["family"])
+    return hasattr(family, "starts_idle") and bool(family.starts_idle(model, size_px))
 
 
 def is_imported(model: Mapping[str, Any]) -> bool:

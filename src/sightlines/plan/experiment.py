@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import registry, roles
+from sightlines.plan import controls, registry, roles
 from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
@@ -20,7 +20,7 @@ from sightlines.plan.config import Config, load, networks
 from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
-from sightlines.plan.networks import FULL, UNTRAINED, Network
+from sightlines.plan.networks import FULL, UNTRAINED, Network, as_initialised
 from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
 from sightlines.plan.table_schemas import written
 
@@ -37,7 +37,7 @@ SPLIT_KEYS = {
     "probes": ("probe_train", "probe_held_out", "probe_test"),
 }
 """Keys of `splits` that each of its parts uses."""
-CLAIMS = ("claims.csv", "claim_cases.csv")
+CLAIMS = ("claims.csv", "claim_cases.csv", "specifications.csv")
 
 
 class Experiment:
@@ -46,7 +46,8 @@ class Experiment:
     Attributes:
         name: Folder below `results/`: the config file's name.
         config: The complete, checked config.
-        networks: Every network that is trained, or kept untrained, in the config's order.
+        networks: Every network that is trained, or kept untrained, in the config's order; then the
+            controls that its runs do not list.
         figures: Names of the figures to draw.
         measures: Names of the measures that the figures and the report need, in running order.
     """
@@ -57,7 +58,9 @@ class Experiment:
         self.config = config
         self._codes: dict[tuple[str, str, str], str] = {}
         check(config)
-        self.networks = networks(config)
+        listed = networks(config)
+        wanted = config["models"], self._size_px, config["controls"]
+        self.networks = listed + controls.added(listed, *wanted)
         possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
         self.figures = possible if config["figures"] == "auto" else config["figures"]
         self.measures = self._needed_measures()
@@ -142,9 +145,15 @@ class Experiment:
     # -- what a job reads ----------------------------------------------------------------
 
     def dumped(self, kind: str) -> list[Network]:
-        """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES."""
+        """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES.
+
+        Further controls are shown reference images alone.
+        """
         declared = registry.declarations("dumps", kind)
         chosen = self._choose(declared["NETWORKS"])
+        if declared["SPLITS"] != "reference":
+            further = roles.further_controls(self.networks)
+            chosen = [n for n in chosen if n not in further]
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
@@ -213,6 +222,9 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        if read == "tuned_attention":
+            heads = self.dumped("attention")
+            return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]
         return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property
@@ -233,8 +245,9 @@ class Experiment:
         if parts[:2] != ("results", self.name):
             return True
         slugs = ["/".join(parts[i : i + 3]).split(".")[0] for i in range(2, len(parts) - 2)]
-        named = [s for s in slugs if re.fullmatch(r"[^/]+/f\d{3}/s\d+", s)]
-        if named and not {n.slug for n in self.networks} & set(named):
+        named = [s for s in slugs if re.fullmatch(r"[^/]+/f\d{3}/s\d+(_on)?", s)]
+        own = {each.slug for n in self.networks for each in (n, as_initialised(n))}
+        if named and not own & set(named):
             return False
         if parts[2] == "transfer" and parts[3] not in self.tasks:
             return False
@@ -306,6 +319,14 @@ class Experiment:
         if network.fraction == UNTRAINED or (network.model in self.imported and not task):
             return 1
         return int(self.slice_train(network, task)["model"]["train"]["processes"])
+
+    def slice_control(self, network: Network) -> dict[str, Any]:
+        """Config values that a control depends on which was switched on."""
+        return {
+            "network": list(network),
+            "compute": self._compute(),
+            "seed": self.config["seed"],
+        }
 
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""

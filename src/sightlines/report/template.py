@@ -72,7 +72,8 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 {%- else %}{{ row.claim }}{% endif %}
 <br><span class="note">{{ row.figure }}<br>tier {{ row.tier }}</span></td>
 <td class="words">{{ row.statement }}<br><span class="note">Paper: {{ row.paper }}</span></td>
-<td class="words">{{ badge(row.verdict, row.mark ~ " " ~ row.verdict) }}</td>
+<td class="words">{{ badge(row.verdict, row.mark ~ " " ~ row.verdict) }}
+{%- if row.depends %}<br>{{ row.depends }}{% endif %}</td>
 <td class="words">{{ row.measured or "–" }}
 {%- if row.needed %}
 <br><span class="note">Needed: {{ row.needed }} ({{ row.reason }})</span>{% endif %}

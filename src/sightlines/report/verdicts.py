@@ -45,6 +45,7 @@ class ClaimRow(NamedTuple):
     control: str
     paper: str
     opinions: str
+    depends: str
     tier: str
     reason: str
     amended: str
@@ -95,6 +96,7 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
         control="" if pd.isna(row["control"]) else number(row["control"]),
         paper=f"{_text(row['paper_value'])} {_text(row['source'])}".strip(),
         opinions=_opinions(_text(row.get("stands_under"))),
+        depends=_text(row.get("depends_on")),
         tier=_text(row["tier"]),
         reason=_text(row["reason"]),
         amended=_text(row.get("amended")),

@@ -43,6 +43,11 @@ def untrained_network(config: dict[str, Any], model: str) -> Network | None:
     return roles.control(networks(config), model)
 
 
+def controls(config: dict[str, Any], model: str) -> list[Network]:
+    """The model's untrained controls, the one that figures show first (see `roles`)."""
+    return roles.controls(networks(config), model)
+
+
 def other_seeds(config: dict[str, Any], network: Network) -> list[Network]:
     """Networks that differ from one in their seed alone."""
     return roles.other_seeds(networks(config), network)
