@@ -42,10 +42,13 @@ class Seen:
     trace: Trace
     block_paths: list[str]
 
+    has_prefix: bool = False
+    """Whether some block has tokens without a place."""
+
     @property
     def is_plain(self) -> bool:
-        """Whether every block has one attention, of as many heads, over all tokens of one grid."""
-        return self.role == "vit"
+        """Whether every block has one attention, of as many heads, over the same tokens."""
+        return self.role == "vit" and not (self.reads_maps and self.has_prefix)
 
 
 def look(
@@ -82,6 +85,7 @@ def look(
         role=role_of(seen, found),
         trace=seen,
         block_paths=[each.path for each in blocks],
+        has_prefix=any(each.grid is not None and each.grid.prefix > 0 for each in blocks),
     )
 
 

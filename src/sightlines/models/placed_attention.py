@@ -116,7 +116,8 @@ def _placed(name: str, site: Site, size_px: int) -> PlacedSite | str:
     queries, keys = queries.flatten(0, -2), keys.flatten(0, -2)
     if queries.shape[0] % IMAGES:
         return "its windows are shared between images"
-    halves = [(_inside(p, size_px)) for p in (queries, keys)]
+    halves = [_inside(p, size_px) for p in (queries, keys)]
+    keys_of = halves[1][1]
     first: list[Tensor] = []
     for image, places in halves:
         count = len(places) // IMAGES
@@ -127,6 +128,9 @@ def _placed(name: str, site: Site, size_px: int) -> PlacedSite | str:
         one, two = places[:count], places[count:]
         if not torch.allclose(one, two, rtol=0, atol=1e-3, equal_nan=True):
             return "its windows differ from image to image"
+        placed = one[~one[..., 0].isnan()]
+        if len(placed) == 0 or (places is keys_of and len(torch.unique(placed, dim=0)) < 2):
+            return "its queries or keys have no two places"
         first.append(one)
     return _grouped(name, site, lead, query_axis, key_axis, first)
 
