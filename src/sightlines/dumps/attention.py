@@ -8,7 +8,8 @@ it; the share of those that have one stands beside it.
 """
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from sightlines.models.attention import (
     check_attention,
     prefix_tokens,
 )
+from sightlines.models.found_layers import attention_of
+from sightlines.models.placed_attention import PlacedSite, capture_sites, check_sites
 
 KIND = "attention"
 READER = "sightlines.dumps.reading:AttentionDump"
@@ -49,7 +52,10 @@ def record(shown: Shown) -> Watched:
 
     def check() -> None:
         for images in shown.pixels("test", [shown.reference_minibatches()[0][:2]]):
-            check_attention(shown.model, images)
+            if attention_modules(shown.model):
+                check_attention(shown.model, images)
+            else:
+                check_sites(shown.model, _sites(shown), images)
 
     @contextlib.contextmanager
     def watch(minibatch: Minibatch, images: torch.Tensor) -> Iterator[Rows]:
@@ -82,6 +88,9 @@ def describe_attention(shown: Shown) -> dict[str, Any]:
     """
     modules: list[Any] = attention_modules(shown.model)
     heads = {int(module.num_heads) for module in modules}
+    if not modules:
+        modules = _sites(shown)
+        heads = {site.heads for site in modules}
     if len(heads) != 1:
         raise ResultError(f"{shown.network.slug} has blocks with {sorted(heads)} heads: no dump")
     grid = tuple(int(side) for side in shown.card["grid"])
@@ -131,14 +140,48 @@ def watch_attention(
     def take(block: int, attention: torch.Tensor, first_query: int) -> None:
         blocks[block].add(attention, first_query)
 
-    with capture_attention(shown.model, take, chunk):
-        yield blocks
+    if attention_modules(shown.model):
+        with capture_attention(shown.model, take, chunk):
+            yield blocks
+    else:
+        with _watch_sites(shown, len(images), meta, blocks):
+            yield blocks
     for index, block in enumerate(blocks):
         if not block.is_finite:
             raise ResultError(
                 f"attention of block {index} of {shown.network.slug} is not finite: its training "
                 "has diverged; lower train.learning_rate"
             )
+
+
+def _sites(shown: Shown) -> list[PlacedSite]:
+    """Attentions of a plain ViT that no table knows, one a block, over all of its tokens."""
+    sites, _ = attention_of(shown.model, shown.card["size_px"])
+    return [site for site in sites if len(site.queries) == 1]
+
+
+@contextlib.contextmanager
+def _watch_sites(
+    shown: Shown, images: int, meta: dict[str, Any], blocks: Sequence[AttentionStatistics]
+) -> Iterator[None]:
+    """Give every block its probabilities [images, heads, tokens, tokens], one block at a time."""
+    sites = _sites(shown)
+    tokens = meta["prefix_tokens"] + math.prod(meta["grid"])
+    held: dict[int, tuple[torch.Tensor, list[int]]] = {}
+
+    def take(index: int, image: int, part: slice, rows: torch.Tensor) -> None:
+        if index not in held:
+            held[index] = torch.zeros(images, meta["heads"], tokens, tokens), [0]
+        whole, seen = held[index]
+        heads = sites[index].head_of[part]
+        whole[image, list(heads)] = rows.cpu()
+        seen[0] += len(heads)
+        if seen[0] == images * meta["heads"]:
+            blocks[index].add(whole, 0)
+            del held[index]
+
+    with capture_sites(shown.model, sites, images, take):
+        yield
 
 
 def _stack(blocks: list[AttentionStatistics], name: str, axis: int) -> np.ndarray:

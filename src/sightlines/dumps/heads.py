@@ -23,7 +23,7 @@ from sightlines.models.attention import attention_modules
 KIND = "heads"
 READER = "sightlines.dumps.heads_reading:HeadsDump"
 NETWORKS = "compared"
-FAMILIES = "ATTENTION"
+FAMILIES = "PLAIN_ATTENTION"
 SPLITS = "reference"
 PASS = "reference"
 BLOCK = 0

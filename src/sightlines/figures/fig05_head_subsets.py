@@ -47,7 +47,7 @@ CAPTION = (
     "heads to compare; a fall that the untrained ViT shows too is not learned."
 )
 READS = ("head_subsets.parquet",)
-NEEDS = ("attention", "resnet")
+NEEDS = ("plain_attention", "resnet")
 EXPLAINS = (
     "A convolution looks only at its neighbourhood, so do attention heads that look nearby compute "
     "something like a ResNet's lower layers? The heads of the first block are sorted by how far "

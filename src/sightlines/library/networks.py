@@ -12,7 +12,7 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError, WeightsError
 from sightlines.datasets.imagefolder import MEAN, STD
-from sightlines.models import building, timm_blocks, timm_listed, weight_fitting
+from sightlines.models import building, foreign, timm_blocks, timm_listed, weight_fitting
 from sightlines.models.layers import Layer, layer_table
 from sightlines.models.timm_facts import facts
 from sightlines.models.timm_names import class_names
@@ -73,7 +73,8 @@ def load(
             `weights.safetensors` and `card.json`; or a module of your own.
         weights: Of a model of timm: a safetensors or torch file; or "random" for initial weights.
         layers: Paths of the modules to look at, in the order in which they compute; by default the
-            sub-layers of all blocks, where they are known.
+            sub-layers of all blocks where they are known, else the blocks that one forward pass
+            shows.
         name: What to call it; by default what `source` says.
         seed: Of initial weights.
         device: Where it computes.
@@ -141,8 +142,14 @@ def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, An
     card: dict[str, Any] = {"size_px": 224, "mean": list(MEAN), "std": list(STD)} | view
     module = module.eval()
     if not layers:
-        found = timm_blocks.layers(module)
-        grid = timm_blocks.traits(module, card["size_px"], found).grid
+        try:
+            found = timm_blocks.layers(module)
+            grid = timm_blocks.traits(module, card["size_px"], found).grid
+        except LookupError:  # no table knows it: one forward pass shows its blocks
+            module = foreign.prepared(module, card["size_px"])
+            seen = foreign.seen_of(module)
+            found, grid = list(seen.layers), seen.grid
+            card["centres"] = seen.centres
     else:
         listed = timm_listed.look(module, list(layers), card["size_px"])
         found, grid = listed.layers, listed.grid

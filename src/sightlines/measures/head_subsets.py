@@ -26,7 +26,7 @@ from sightlines.stats.jackknife import ALL, warn_of_few
 
 READS = ("heads", "attention", "gram", "pixels")
 USES = ("architectures", "seed")
-NEEDS = ("attention", "resnet")
+NEEDS = ("plain_attention", "resnet")
 TABLES = {
     "head_subsets.parquet": {
         "about": "CKA of subsets of a ViT's heads with a ResNet's lower units",

@@ -28,8 +28,17 @@ TOLERANCE = 1e-4
 QUERY_CHUNK = 256
 
 
+READS_MAPS = "sightlines_reads_maps"
+"""Attribute of a network whose layers come as maps, without the tokens that have no place."""
+
+
 def prefix_tokens(model: nn.Module) -> int:
-    """Number of tokens before the patches': class token, distillation token, registers."""
+    """Number of tokens before the patches': class token, distillation token, registers.
+
+    None where the network's layers come as maps (`found_layers`).
+    """
+    if getattr(model, READS_MAPS, False):
+        return 0
     return int(getattr(model, "num_prefix_tokens", 0))
 
 

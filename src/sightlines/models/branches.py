@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from sightlines.models.layers import with_channels_first
+from sightlines.models.layers import unseen, with_channels_first
 from sightlines.models.timm_blocks import blocks
 from sightlines.models.timm_matching import below, is_there, joined, known_block
 from sightlines.models.timm_table import Block
@@ -100,7 +100,8 @@ def capture_branches(
         if len(both) == 2:
             seen.add(index)
             del waiting[index]
-            on_branch(index, both["skip"], both["long"])
+            with unseen():
+                on_branch(index, both["skip"], both["long"])
 
     def watch(index: int, branch: Branch) -> None:
         def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:

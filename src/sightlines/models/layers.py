@@ -46,6 +46,62 @@ class Layer:
             raise ValueError(f"layer {self.name!r}: unknown layout {self.layout!r}")
 
 
+@dataclass(frozen=True)
+class PlacedLayer(Layer):
+    """A layer of a network that no table knows: which tensor it is, and where its numbers stand.
+
+    Its value becomes a map [n, width, rows, columns], whatever order the network keeps its tokens
+    in, and tokens without a place (class tokens, registers) are left out of it; but tokens that all
+    layers of a network have in one raster, and values without places, stay as they are.
+
+    Attributes:
+        pick: Which of the tensors that the module gives, by its places in tuples, lists and
+            dictionaries.
+        grid: Rows and columns of its map; empty for what stays as it is.
+        axes: Axes of the value over which places differ.
+        order: Entry of the flattened axes at each place, row after row; empty where the places
+            are the last entries, in that order.
+        note: What is left out of it, in words.
+    """
+
+    pick: tuple[Any, ...] = ()
+    grid: tuple[int, int] | tuple[()] = ()
+    axes: tuple[int, ...] = ()
+    order: tuple[int, ...] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in (*KINDS, "class"):
+            raise ValueError(f"layer {self.name!r}: unknown kind {self.kind!r}")
+
+    def picked(self, given: Any) -> Any:
+        """The layer's tensor out of what its module gives."""
+        for step in self.pick:
+            given = given[step]
+        return given
+
+    def turned(self, value: "Tensor") -> "Tensor":
+        """The layer's value as a map [n, width, rows, columns], where it has one."""
+        if not self.grid:
+            return value
+        rest = [d for d in range(1, value.dim()) if d not in self.axes]
+        value = value.permute(0, *rest, *self.axes)
+        value = value.flatten(1, len(rest)) if len(rest) != 1 else value
+        if not rest:
+            value = value[:, None]
+        if len(self.axes) == 2 and not self.order and value.shape[2:] == self.grid:
+            return value
+        value = value.flatten(2)
+        count = self.grid[0] * self.grid[1]
+        if self.order:
+            import torch
+
+            value = value[:, :, torch.tensor(self.order, device=value.device)]
+        else:
+            value = value[:, :, value.shape[2] - count :]
+        return value.unflatten(2, self.grid)
+
+
 def layer_table(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     """Rows of index, name, kind, block and depth; depth runs from 0 to 1 over the layers."""
     last = max(len(layers) - 1, 1)
@@ -89,12 +145,19 @@ def capture(
     fired = [False] * len(layers)
 
     def receive(index: int, value: "Tensor") -> None:
+        layer = layers[index]
+        value = layer.picked(value) if isinstance(layer, PlacedLayer) else value
         if not hasattr(value, "permute"):
             raise LookupError(
                 f"layer {layers[index].name}: its module gives a {type(value).__name__}, no tensor"
             )
         fired[index] = True
-        on_layer(index, with_channels_first(value, layers[index].layout))
+        if isinstance(layer, PlacedLayer):
+            value = layer.turned(value)
+        else:
+            value = with_channels_first(value, layer.layout)
+        with unseen():
+            on_layer(index, value)
 
     handles = []
     try:
@@ -108,6 +171,13 @@ def capture(
     if silent:
         seen_names = [layer.name for layer, seen in zip(layers, fired, strict=True) if seen]
         raise LookupError(f"no forward pass reached the layers {silent}; it reached {seen_names}")
+
+
+def unseen() -> Any:
+    """What a hook computes in the block is not seen by those who count a network's own calls."""
+    import torch
+
+    return torch._C.DisableTorchFunction()
 
 
 def with_channels_first(value: "Tensor", layout: str) -> "Tensor":

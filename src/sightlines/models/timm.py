@@ -303,6 +303,8 @@ def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     role = known["role"] if settings["acts_as"] == "auto" else settings["acts_as"]
     pool = {"pool": known["pool"] or "other"} if "vit" in (role, known["role"]) else {}
     own = {"attention": known["attention"], "branches": known["branches"]}
+    own |= {"plain_attention": known["plain_attention"]} if known["attention"] else {}
+    own |= {"attention_sites": True} if known["attention_sites"] else {}
     recipe = {} if settings["weights"] in ("hub", "random") else {"weights": settings["weights"]}
     return {"family": role, **own, **pool, **known["shape"], **recipe}
 

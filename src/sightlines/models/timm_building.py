@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from sightlines.core.errors import ConfigError
-from sightlines.models import idle, timm_blocks, timm_checks, timm_listed
-from sightlines.models.attention import attention_modules
+from sightlines.models import found_layers, idle, timm_blocks, timm_checks, timm_listed
+from sightlines.models.attention import READS_MAPS, attention_modules, prefix_tokens
 from sightlines.models.branches import find_branches
+from sightlines.models.description import describe_network
 from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 from sightlines.models.timm_names import GREY, Facts, entry_point, refuse_arguments
@@ -74,6 +75,7 @@ def build(settings: Mapping[str, Any], size_px: int, outputs: int) -> nn.Module:
     timm_checks.require_whole_patches(model, plain, size_px)
     timm_blocks.prepare(model)
     vars(model)["listed"] = twin and timm_listed.look(twin.eval(), listed, size_px)
+    vars(model)["seen_px"] = size_px
     return model
 
 
@@ -124,8 +126,14 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         model = build(asked, size_px, outputs).eval()
     try:
         layers = layers_of(model)
-        traits = timm_blocks.traits(model, size_px, layers)
-        centres = timm_checks.require_usable(model, layers, traits, size_px, outputs)
+        seen = found_of(model)
+        if seen is None:
+            traits = timm_blocks.traits(model, size_px, layers)
+            centres = timm_checks.require_usable(model, layers, traits, size_px, outputs)
+        else:
+            traits = _traits_of(model, seen)
+            timm_checks.require_scores(model, size_px, outputs)
+            centres = seen.centres
     except LookupError as error:
         raise timm_checks.no_blocks(plain, model, error) from error
     except ConfigError:
@@ -152,8 +160,12 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "outputs": outputs,
         "grid": list(grid),
         "role": traits.role,
-        "pool": timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), ""),
+        "prefix": prefix_tokens(model),
+        "pool": _pool(model, seen),
         "attention": traits.attention,
+        "plain_attention": traits.attention and bool(attention_modules(model)),
+        "attention_sites": 0 if traits.attention else _sites(model, traits.role, size_px),
+        "does": seen.role if seen else traits.role,
         "centres": centres,
         "branches": bool(find_branches(model)[0]),
         "starts_idle": _starts_idle(asked, size_px, outputs),
@@ -173,14 +185,91 @@ def _starts_idle(asked: Mapping[str, Any], size_px: int, outputs: int) -> bool:
             return idle.starts_idle(build(asked, size_px, outputs))
 
 
-def layers_of(model: nn.Module) -> list[Layer]:
-    """The sub-layers of a model that `build` made: those that its config lists, or all known.
+def described_network(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What would be looked at in a model: see `description.describe_network`.
+
+    Args:
+        asked: As for `describe`.
 
     Raises:
-        LookupError: its blocks are not known and the config lists none.
+        ConfigError: as `describe` says.
+    """
+    facts = describe(asked)
+    with torch.device("meta"):
+        model = build(asked, facts["size_px"], facts["outputs"]).eval()
+    return describe_network(model, layers_of(model), facts)
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """The sub-layers of a model that `build` made.
+
+    Those that its config lists, that the table knows, or that one forward pass shows.
+
+    Raises:
+        LookupError: no block was found, and the config lists none.
     """
     listed: Any = model.listed
-    return list(listed.layers) if listed else timm_blocks.layers(model)
+    if listed:
+        return list(listed.layers)
+    found = found_of(model)
+    return timm_blocks.layers(model) if found is None else list(found.layers)
+
+
+def found_of(model: nn.Module) -> found_layers.Seen | None:
+    """What one forward pass shows of a model that `build` made and no table knows; else None.
+
+    Raises:
+        LookupError: no block was found.
+    """
+    own = vars(model)
+    if own["listed"]:
+        return None
+    if "found" not in own:
+        own["found"] = None if _is_known(model) else _look(model)
+        setattr(model, READS_MAPS, bool(own["found"] and own["found"].reads_maps))
+    found: found_layers.Seen | None = own["found"]
+    return found
+
+
+def _is_known(model: nn.Module) -> bool:
+    """Whether the table knows a model, all of its blocks and what lies between them."""
+    try:
+        return bool(timm_blocks.layers(model))
+    except LookupError:
+        return False
+
+
+def _look(model: Any) -> found_layers.Seen:
+    own = getattr(model, "feature_info", None) or []
+    infos = own if isinstance(own, list) else getattr(own, "info", [])
+    extra = [info["module"] for info in infos if isinstance(info, Mapping) and "module" in info]
+    prefix = int(getattr(model, "num_prefix_tokens", 0))
+    return found_layers.look(model, model.seen_px, extra, prefix)
+
+
+def _sites(model: nn.Module, role: str, size_px: int) -> int:
+    """Attentions between places of the image; what the table knows to convolve has none."""
+    if found_of(model) is None and not vars(model)["listed"] and role in ("resnet", "mixer"):
+        return 0
+    return len(found_layers.attention_of(model, size_px)[0])
+
+
+def _pool(model: nn.Module, seen: found_layers.Seen | None) -> str:
+    """What a model classifies; nothing is said of tokens that are not among its layers' values."""
+    if seen is not None and seen.reads_maps:
+        return ""
+    return timm_blocks.POOLS.get(str(getattr(model, "global_pool", "")), "")
+
+
+def _traits_of(model: nn.Module, seen: found_layers.Seen) -> timm_blocks.Traits:
+    """Of a model that no table knows; a word that the paper has no comparison for is ``other``."""
+    return timm_blocks.Traits(
+        role=seen.role if seen.role in ("vit", "resnet", "mixer") else "other",
+        pool=_pool(model, seen) if seen.is_plain else "",
+        attention=seen.is_plain,
+        grid=seen.grid,
+        centres=seen.centres,
+    )
 
 
 def _shape(model: Any, size_px: int, grid: tuple[int, int]) -> dict[str, Any]:

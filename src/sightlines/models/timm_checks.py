@@ -46,6 +46,20 @@ def require_usable(
     return _centres(model, traits.centres, sides, size_px)
 
 
+def require_scores(model: Any, size_px: int, outputs: int) -> None:
+    """Check that a model gives one score a class for each of two images, on torch's meta device.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    with torch.no_grad():
+        scores = model(torch.zeros(2, 3, size_px, size_px, device="meta"))
+    if outputs and tuple(getattr(scores, "shape", ())) != (2, outputs):
+        raise ConfigError(
+            f"{type(model).__name__} gives no {outputs} scores an image with these arguments"
+        )
+
+
 def require_whole_patches(model: Any, name: str, size_px: int) -> None:
     """Timm leaves out, without a word, what of an image is not a whole patch.
 

@@ -41,7 +41,9 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     """Whether a model has what some dumps are about.
 
     Args:
-        what: ``ATTENTION``, heads whose attention can be dumped, ``BRANCHES``, known skips, or
+        what: ``ATTENTION``, heads of a plain ViT, whose attention can be dumped;
+            ``PLAIN_ATTENTION``, of those whose queries, keys and values are known;
+            ``ATTENTION_SITES``, any other attention between places; ``BRANCHES``, known skips; or
             ``CLASS_TOKEN``, attention and a class token that is read out.
         model: Its config.
         size_px: Side of the dataset's images.
@@ -49,7 +51,8 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     if what == "CLASS_TOKEN":
         is_read_out = described(model, size_px).get("pool") == "cls"
         return is_read_out and has("ATTENTION", model, size_px)
-    declared = registry.declarations("models", model["family"]).get(what, what == "BRANCHES")
+    own = "ATTENTION" if what == "PLAIN_ATTENTION" else what
+    declared = registry.declarations("models", model["family"]).get(own, own == "BRANCHES")
     return bool(described(model, size_px).get(what.lower(), declared))
 
 

@@ -84,6 +84,8 @@ def _check_sizes(config: Config) -> list[str]:
         family = registry.load("models", model["family"])
         try:
             grids[name] = family.check(model, size_px)
+            if "OWN_CODE" in registry.declarations("models", model["family"]):
+                family.require_trust(model, config["trust_code"])
             if is_imported(model) and name in trained:
                 family.require_weights(model, size_px)
             if not is_imported(model):
@@ -296,6 +298,14 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"a model whose skips are known on {FULL}",
         ),
         "attention": (bool(attention), f"a model with attention trained on {FULL}"),
+        "plain_attention": (
+            any(has("PLAIN_ATTENTION", models[m], size_px) for m in attention),
+            f"a ViT whose queries, keys and values are known on {FULL}",
+        ),
+        "attention_sites": (
+            any(has("ATTENTION_SITES", models[m], size_px) for m in full),
+            f"a model with attention that is not a plain ViT's on {FULL}",
+        ),
         "class_token": (has_token, f"a ViT with a class token trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),

@@ -29,6 +29,8 @@ GIVEN = ("networks", "seed", "tasks")
 """What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_KINDS also
 the tasks, each with its domain."""
 ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
+MEASURED_WHERE_POSSIBLE = ("attention_sites",)
+"""Beside what figures and claims read, where the networks have it."""
 SPLIT_KEYS = {
     "training": ("validation",),
     "reference": ("reference_batches", "reference_batch_size"),
@@ -282,6 +284,8 @@ class Experiment:
         left_out = ("label", *READING)
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
+        if "OWN_CODE" in registry.declarations("models", model["family"]):
+            model |= {"code": registry.load("models", model["family"]).code_of(model)}
         if task:
             recipe = model["train"] | self.config["transfer"][task]["train"]
             model |= {"train": recipe}
@@ -442,6 +446,9 @@ class Experiment:
                     maker = makers.get(read)
                     if maker and not unmet_needs("measures", maker, self.config):
                         want(maker)
+            for measure in MEASURED_WHERE_POSSIBLE:
+                if not unmet_needs("measures", measure, self.config):
+                    want(measure)
         return wanted
 
 

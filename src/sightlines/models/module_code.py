@@ -1,0 +1,171 @@
+"""The code of a network of somebody's own: found, digested, trusted or refused; never run here.
+
+Its digest covers the file and the local files that it imports, directly or not, and the versions
+of the installed packages that it imports by name. What a clone pulled is refused until it is told
+`trust_code=<digest>` once; what was written here and is not committed yet is trusted.
+"""
+
+import ast
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata, util
+from pathlib import Path
+
+from sightlines.core.errors import ConfigError
+
+TRUSTED = Path(".cache/sightlines/trusted_code")
+"""Digests of code that this clone was told to trust, one an empty file. No part of git."""
+
+
+def parted(entry: str) -> tuple[str, str]:
+    """File or package, and function.
+
+    Raises:
+        ConfigError: it is neither `my_models.py:build` nor `package.module:build`, or leads out of
+            the working directory.
+    """
+    place, _, function = entry.partition(":")
+    path = Path(place)
+    if not function.isidentifier() or path.is_absolute() or ".." in path.parts:
+        raise ConfigError(
+            f"entry is {entry!r}: write my_models.py:build, a file of this project, or "
+            "package.module:build, of an installed package"
+        )
+    return place, function
+
+
+def source_of(entry: str) -> Path:
+    """The file in which the function of an entry is.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    place, function = parted(entry)
+    if place.endswith(".py"):
+        path = Path(place)
+    else:
+        top = place.partition(".")[0]
+        spec = util.find_spec(top)  # imports nothing, as long as it is no submodule
+        if spec is None or spec.origin is None:
+            raise ConfigError(f"entry is {entry!r}, but no package {top} is installed")
+        folder = Path(spec.origin).parent
+        rest = place.split(".")[1:]
+        path = folder.joinpath(*rest).with_suffix(".py") if rest else Path(spec.origin)
+        path = path if path.is_file() else folder.joinpath(*rest, "__init__.py")
+    if not path.is_file():
+        raise ConfigError(f"entry is {entry!r}, but there is no file {path}")
+    names = {n.name for n in _tree(path).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    if function not in names:
+        there = ", ".join(sorted(names)) or "none"
+        raise ConfigError(f"{path} defines no {function}: it has {there}")
+    return path
+
+
+def digest(entry: str) -> str:
+    """SHA-256, 16 digits, of the code of an entry; see the module's text.
+
+    Raises:
+        ConfigError: a file cannot be read as Python.
+    """
+    path = source_of(entry)
+    folder = path.parent
+    files: dict[str, bytes] = {}
+    packages: dict[str, str] = {}
+    left = [path]
+    while left:
+        own = left.pop()
+        name = own.relative_to(folder).as_posix()
+        if name in files:
+            continue
+        files[name] = own.read_bytes()
+        for imported in _imports(_tree(own), own.parent.relative_to(folder).parts):
+            local = _local(folder, imported)
+            left += local
+            if not local:
+                packages |= _version(imported.partition(".")[0])
+    text = hashlib.sha256(entry.partition(":")[2].encode())
+    for name, content in sorted(files.items()):
+        text.update(f"\n{name} {hashlib.sha256(content).hexdigest()}".encode())
+    for name, version in sorted(packages.items()):
+        text.update(f"\n{name}=={version}".encode())
+    return text.hexdigest()[:16]
+
+
+def require_trust(entry: str, told: str) -> str:
+    """The digest of an entry that may be run.
+
+    Args:
+        entry: Of the config.
+        told: The config's `trust_code`, digests with commas between them.
+
+    Raises:
+        ConfigError: the code was not written here, and nobody said that it is trusted.
+    """
+    found = digest(entry)
+    if (TRUSTED / found).is_file():
+        return found
+    if found in told.split(",") or (entry.partition(":")[0].endswith(".py") and _is_new(entry)):
+        TRUSTED.mkdir(parents=True, exist_ok=True)
+        (TRUSTED / found).touch()
+        return found
+    raise ConfigError(
+        f"entry {entry} runs code that this clone does not know: read {source_of(entry).name} and "
+        f"what it imports; if you trust it, say so once: snakemake --config trust_code={found}"
+    )
+
+
+def is_trusted(found: str) -> bool:
+    """Whether a clone was told to trust a digest."""
+    return (TRUSTED / found).is_file()
+
+
+def _is_new(entry: str) -> bool:
+    """Whether the file and all that it imports are unknown to git, so nobody else's."""
+    path = source_of(entry)
+    done = subprocess.run(
+        ["git", "ls-files", "--error-unmatch", "--", str(path)],
+        capture_output=True,
+        check=False,
+    )
+    inside = subprocess.run(["git", "rev-parse"], capture_output=True, check=False)
+    return inside.returncode == 0 and done.returncode != 0 and not _local_imports(path)
+
+
+def _local_imports(path: Path) -> list[Path]:
+    return [p for name in _imports(_tree(path), ()) for p in _local(path.parent, name)]
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as Python: {error}") from error
+
+
+def _imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
+    """Names of modules that are imported anywhere in a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            if base:
+                yield base
+            yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+
+
+def _local(folder: Path, name: str) -> list[Path]:
+    """Files below a folder that importing a name runs."""
+    found, steps = [], name.split(".")
+    for count in range(1, len(steps) + 1):
+        base = folder.joinpath(*steps[:count])
+        options = (base.with_suffix(".py"), base / "__init__.py")
+        found += [option for option in options if option.is_file()]
+    return found
+
+
+def _version(top: str) -> dict[str, str]:
+    names = metadata.packages_distributions().get(top, [])
+    return {name: metadata.version(name) for name in names}

@@ -1,0 +1,98 @@
+"""The whole chain for one member of each of timm's 98 files, each in a process of its own.
+
+`families.csv`: the member, the smallest images that it takes here, and timm's own size.
+"""
+
+import csv
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+MEMBERS = [*csv.DictReader((HERE / "families.csv").open())]
+SECONDS, LARGE = 60, 180
+LARGEST = ("gemma4_vit_570m", "deepseek_vit_412m", "qwen3_vit_306m")
+BYTES = 8 * 2**30
+IMAGES = [16, 16]
+SECTIONS = {"receptive_field": {"images": 2, "channels": 2, "depths": 2}}
+
+
+def settings(name):
+    keys = {"arguments": {}, "layers": [], "acts_as": "auto", "revision": "main"}
+    return {"family": "timm", "name": name, "weights": "random", **keys}
+
+
+def walk(name, size_px, folder):
+    """Plan, Grams, CKA, probes, fields, attention where there is any: what was found."""
+    import torch
+
+    from sightlines.dumps.attention_sites_reading import AttentionSitesDump
+    from sightlines.dumps.features_reading import LabelledDump
+    from sightlines.dumps.reading import AttentionDump, GramDump
+    from sightlines.measures import attention_distance, attention_sites, cka
+    from sightlines.models import timm, timm_facts
+    from tests.dumps import making_experiments as making
+    from tests.models.public import answers_of_this_process
+
+    torch.set_num_threads(1)
+    timm_facts._ask = answers_of_this_process
+    dataset = making.make_dataset(folder / "data", size_px=size_px, train=48, test=sum(IMAGES))
+    making.make_reference(dataset, folder / "reference.safetensors", IMAGES)
+    making.make_probes(dataset, folder / "probes.safetensors", (16, 8, 8))
+    known = timm.described(settings(name), size_px)
+    making.make_network(folder, settings(name), dataset)
+
+    def recorded(kind, **uses):
+        splits = folder / ("probes.safetensors" if kind == "features" else "reference.safetensors")
+        path = folder / f"{kind}.safetensors"
+        making.record(kind, folder, dataset, splits, path, **uses)
+        return path
+
+    gram = GramDump(recorded("gram"))
+    whole = next(iter(cka.measure([gram], 1)["cka.parquet"]))
+    assert len(whole) == len(gram.layers) ** 2
+    probes = LabelledDump(recorded("features"))
+    recorded("receptive_field", **SECTIONS)
+    found = {"layers": [row["name"] for row in gram.layers], "attention": 0, "far": 0.0}
+    found["probed"] = len(probes.meta["layers"])
+    if known["attention"]:
+        table = attention_distance.head_table(AttentionDump(recorded("attention")))
+        found |= {"attention": table["block"].nunique(), "far": float(table["relative"].max())}
+    elif known.get("attention_sites"):
+        table = attention_sites.site_table(AttentionSitesDump(recorded("attention_sites")))
+        found |= {"attention": table["site"].nunique(), "far": float(table["relative"].max())}
+    return found
+
+
+pytestmark = [pytest.mark.families, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member["name"])
+def test_the_whole_chain(member, tmp_path):
+    name = member["name"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.models.test_families", name, member["size_px"], tmp_path],
+        capture_output=True,
+        text=True,
+        cwd=HERE.parents[1],
+        timeout=LARGE if name in LARGEST else None,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len({*found["layers"]}) == len(found["layers"]) > 1
+    assert found["probed"] >= 1 and found["far"] < 2
+    used = found["seconds"]
+    assert found["bytes"] <= BYTES and used >= 0
+
+
+if __name__ == "__main__":
+    name, size_px, folder = sys.argv[1:]
+    result = walk(name, int(size_px), Path(folder))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    result |= {"bytes": usage.ru_maxrss * 1024, "seconds": usage.ru_utime + usage.ru_stime}
+    print(json.dumps(result))

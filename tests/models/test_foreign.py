@@ -1,0 +1,140 @@
+"""Networks of torchvision and of somebody's own: built, seen, refused where nobody trusts them."""
+
+import subprocess
+
+import pytest
+import torch
+
+from sightlines.core.errors import ConfigError
+from sightlines.models import module, module_code, torchvision
+from sightlines.models.attention import has_class_token, prefix_tokens
+from sightlines.models.building import build, layers_of
+from sightlines.models.layers import capture
+
+SIZE_PX = 32
+CODE = """
+from torch import nn
+
+from parts import WIDTH
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.conv(x).relu()
+
+
+def build(classes, size_px, depth):
+    blocks = nn.Sequential(*(Block() for _ in range(depth)))
+    cut = nn.Conv2d(3, WIDTH, 4, 4)
+    pooled = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, classes))
+    return nn.Sequential(cut, blocks, *pooled)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Settings of a network of one's own, in a folder that git knows."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_models.py").write_text(CODE)
+    (tmp_path / "parts.py").write_text("WIDTH = 6\n")
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", "add", "."], check=True)
+    return {
+        **{"family": "module", "entry": "my_models.py:build", "arguments": {"depth": 3}},
+        **{"grid": [8, 8], "attention": "none", "acts_as": "resnet"},
+    }
+
+
+def test_code_that_was_pulled_runs_only_once_it_is_trusted(own):
+    digest = module.code_of(own)
+    with pytest.raises(ConfigError, match=f"trust_code={digest}"):
+        module.require_trust(own, "")
+    with pytest.raises(ConfigError, match="not trusted"):
+        build(own, SIZE_PX, 5, seed=1)
+    module.require_trust(own, f"0123456789abcdef,{digest}")
+    module.require_trust(own, "")
+    model = build(own, SIZE_PX, 5, seed=1).eval()
+    names = [layer.name for layer in layers_of("module", model)]
+    assert names == ["stem", "block00.out", "block01.out", "block02.out"]
+    assert module.described(own, SIZE_PX)["family"] == "resnet"
+
+
+@pytest.mark.parametrize("edited", ["my_models.py", "parts.py"])
+def test_an_edit_of_the_code_or_of_what_it_imports_is_another_code(own, tmp_path, edited):
+    before = module.code_of(own)
+    module.require_trust(own, before)
+    path = tmp_path / edited
+    path.write_text(path.read_text() + "\nassert __name__\n")
+    assert module.code_of(own) != before
+    with pytest.raises(ConfigError, match="not trusted"):
+        build(own, SIZE_PX, 5, seed=1)
+    with pytest.raises(ConfigError, match="changed"):
+        build({**own, "code": before}, SIZE_PX, 5, seed=1)
+
+
+def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
+    module.require_trust(own, module.code_of(own))
+    with pytest.raises(ConfigError, match=r"grid of my_models.py:build is \[8, 8\]"):
+        build({**own, "grid": [4, 4]}, SIZE_PX, 5, seed=1)
+    with pytest.raises(ConfigError, match=r"attention of my_models\.py:build is none"):
+        build({**own, "attention": "plain"}, SIZE_PX, 5, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("../my_models.py:build", "write my_models.py:build"),
+        ("/my_models.py:build", "write my_models.py:build"),
+        ("others.py:build", "no file"),
+        ("my_models.py:make", "defines no make"),
+        ("no_such_package.models:build", "no package no_such_package"),
+    ],
+)
+def test_an_entry_that_is_not_there_is_refused(own, entry, said):
+    with pytest.raises(ConfigError, match=said):
+        module.check({**own, "entry": entry}, SIZE_PX)
+
+
+def test_planning_never_imports_the_code(own, tmp_path):
+    path = tmp_path / "my_models.py"
+    path.write_text("raise SystemExit('it ran')\n" + CODE)
+    module.check(own, SIZE_PX)
+    module.require_trust(own, module.code_of(own))
+    assert module_code.is_trusted(module.code_of(own))
+
+
+# -- torchvision ---------------------------------------------------------------------------
+
+TORCHVISION = {
+    "resnet18": ("resnet", False, 0, 8),
+    "vit_b_16": ("vit", True, 0, 12),
+    "swin_t": ("hierarchical", False, 12, 12),
+}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_networks_of_torchvision(name):
+    does, is_plain, sites, blocks = TORCHVISION[name]
+    from sightlines.models import foreign
+
+    size_px = 64
+    with torch.device("meta"):
+        model = torchvision.build({"name": name}, size_px, 4).eval()
+    known = foreign.facts(model, 4)
+    assert (known["does"], known["attention"], known["attention_sites"]) == (does, is_plain, sites)
+    layers = torchvision.layers(model)
+    assert sum(layer.kind == "residual" for layer in layers) == blocks
+    assert (prefix_tokens(model), has_class_token(model)) == ((1, True) if is_plain else (0, False))
+    shapes = []
+    with torch.no_grad(), capture(model, layers, lambda _, x: shapes.append(x.shape)):
+        model(torch.zeros(2, 3, size_px, size_px, device="meta"))
+    assert len(shapes) == len(layers)
+
+
+def test_a_name_that_torchvision_has_not_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="resnet18"):
+        torchvision.build({"name": "resnet_18"}, 32, 3)

@@ -1,0 +1,238 @@
+"""Blocks, places and attention of networks that no table knows, on small members of families."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from sightlines.core.errors import ConfigError
+from sightlines.models import found_layers, timm_building
+from sightlines.models.layers import capture
+from sightlines.models.placed_attention import capture_sites, check_sites, placed_sites
+from sightlines.models.tracing import trace
+from tests.models.public import randomised
+from tests.rounding import assert_rounded
+
+IMAGES = 2
+
+
+def built(name, size_px, **arguments):
+    """A model with random weights, as a job builds it."""
+    torch.manual_seed(1)
+    settings = {"name": name, "arguments": arguments}
+    return randomised(timm_building.build(settings, size_px, 7))
+
+
+def images_of(size_px):
+    return torch.randn(IMAGES, 3, size_px, size_px, generator=torch.Generator().manual_seed(5))
+
+
+def as_map(value, like, prefix):
+    """A layer's value as timm lays out its intermediates."""
+    if value.dim() == 3 and like.dim() == 4:
+        rows, columns = like.shape[2:]
+        value = value[:, prefix:].transpose(1, 2)
+        return value.unflatten(2, (rows, columns)) if value.shape[2] == rows * columns else value
+    return value
+
+
+THIN = {"embed_dim": 24, "num_heads": 2}
+FAMILIES = {
+    "beit_base_patch16_224": (64, {**THIN, "depth": 2}, "vit", 2),
+    "cait_xxs24_224": (64, {"depth": 2}, "vit", 2),
+    "crossvit_tiny_240": (240, {"depth": ((1, 2, 0),)}, "hierarchical", 2),
+    "gcvit_xxtiny": (64, {"depths": (2, 1, 1, 2)}, "hierarchical", 6),
+    "hiera_tiny_224": (64, {"stages": (1, 1, 2, 1), "embed_dim": 16}, "hierarchical", 5),
+    "maxvit_pico_rw_256": (64, {}, "hierarchical", 33),
+    "mobilevit_xxs": (64, {}, "hybrid", 11),
+    "nest_tiny": (64, {"depths": (1, 1, 2)}, "hierarchical", 4),
+    "pit_s_224": (64, {}, "hierarchical", 14),
+    "pvt_v2_b0": (64, {}, "hierarchical", 12),
+    "regnetx_002": (64, {}, "resnet", 13),
+    "resnest14d": (64, {}, "resnet", 4),
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def case(request):
+    size_px, arguments, role, blocks = FAMILIES[request.param]
+    model = built(request.param, size_px, **arguments)
+    return model, size_px, role, blocks
+
+
+def test_roles_and_blocks_are_found_from_the_model(case):
+    model, _, role, blocks = case
+    seen = timm_building.found_of(model)
+    assert seen.role == role
+    found = [layer for layer in seen.layers if layer.kind == "residual"]
+    assert len(found) >= blocks
+    assert [layer.block for layer in found] == [*range(len(found))]
+    assert len({layer.name for layer in seen.layers}) == len(seen.layers)
+
+
+def test_blocks_are_timms_own_intermediates(case):
+    model, size_px, _, _ = case
+    seen, images = timm_building.found_of(model), images_of(size_px)
+    values, order = {}, []
+
+    def keep(index, value):
+        order.append(index)
+        values[index] = value.clone()
+
+    with torch.no_grad():
+        before = model(images)
+        with capture(model, seen.layers, keep):
+            after = model(images)
+        expected = model.forward_intermediates(images, intermediates_only=True, norm=False)
+    assert torch.equal(before, after)
+    assert order == sorted(order) == [*range(len(seen.layers))]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    flat = [part for each in expected for part in (each if isinstance(each, tuple) else (each,))]
+    for like in flat:
+        own = [as_map(value, like, seen.prefix) for value in values.values()]
+        assert any(v.shape == like.shape and torch.equal(v, like) for v in own), like.shape
+
+
+# -- attention -----------------------------------------------------------------------------
+
+ATTENTION = {
+    "beit_base_patch16_224": (64, {**THIN, "depth": 2}),
+    "hiera_tiny_224": (64, {"stages": (1, 1, 2, 1), "embed_dim": 16}),
+    "maxvit_pico_rw_256": (64, {}),
+    "pvt_v2_b0": (64, {}),
+    "swin_tiny_patch4_window7_224": (64, {"depths": (2, 1, 1, 1), "embed_dim": 24}),
+    "tiny_vit_5m_224": (64, {}),
+}
+
+
+def seen_rows(model, sites, images):
+    """Probabilities [images, slices, queries, keys] of every site."""
+    found = [{} for _ in sites]
+
+    def keep(index, image, part, rows):
+        found[index].setdefault(image, []).append(rows.clone())
+
+    with torch.no_grad(), capture_sites(model, sites, len(images), keep):
+        model(images)
+    return [torch.stack([torch.cat(own[i]) for i in range(len(images))]) for own in found]
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_fused_and_explicit_attention_are_the_same(name):
+    """Fused probabilities are computed a second time, explicit ones are taken as they are."""
+    size_px, arguments = ATTENTION[name]
+    model, images = built(name, size_px, **arguments), images_of(size_px)
+    plain = copy.deepcopy(model)
+    for module in plain.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False
+    both = []
+    for own in (model, plain):
+        sites, _ = found_layers.attention_of(own, size_px)
+        check_sites(own, sites, images)
+        both.append((sites, seen_rows(own, sites, images)))
+    (sites, rows), (others, expected) = both
+    assert {site.site.function for site in others} == {"product"}
+    assert [site.name for site in sites] == [site.name for site in others]
+    for site, other, a, b in zip(sites, others, rows, expected, strict=True):
+        assert (site.heads, site.window_of) == (other.heads, other.window_of)
+        assert torch.equal(site.queries.nan_to_num(-1), other.queries.nan_to_num(-1))
+        assert torch.equal(site.keys.nan_to_num(-1), other.keys.nan_to_num(-1))
+        assert_rounded(a, b, terms=10_000, size=1, dtype=np.float32)
+        assert_rounded(a.sum(-1), torch.ones(a.shape[:-1]), terms=a.shape[-1], dtype=np.float32)
+
+
+def test_shifted_windows_stand_where_their_pixels_are():
+    """Of Swin's second block: 4 × 4 tokens in windows of 2, shifted by 1 and rolled round."""
+    swin = timm.models.swin_transformer.SwinTransformer(
+        img_size=16, patch_size=4, embed_dim=8, depths=(2,), num_heads=(2,), window_size=2
+    ).eval()
+    plain, shifted = found_layers.attention_of(swin, 16)[0]
+    assert (plain.heads, len(plain.queries)) == (shifted.heads, len(shifted.queries)) == (2, 4)
+    assert plain.queries[0].tolist() == [[2, 2], [2, 6], [6, 2], [6, 6]]
+    assert plain.queries[3].tolist() == [[10, 10], [10, 14], [14, 10], [14, 14]]
+    assert shifted.queries[0].tolist() == [[6, 6], [6, 10], [10, 6], [10, 10]]
+    assert shifted.queries[3].tolist() == [[14, 14], [14, 2], [2, 14], [2, 2]]
+    rows = seen_rows(swin, [shifted], images_of(16))[0]
+    corner = rows[:, torch.tensor(shifted.window_of) == 3]
+    assert_rounded(corner, torch.eye(4).expand(corner.shape), terms=4, size=1, dtype=np.float32)
+
+
+def test_keys_of_a_pyramid_stand_in_the_middle_of_what_they_are_pooled_from():
+    sites, _ = found_layers.attention_of(built("pvt_v2_b0", 64), 64)
+    first = sites[0]
+    assert first.queries.shape == (1, 256, 2) and first.keys.shape == (1, 4, 2)
+    steps = first.keys[0].reshape(2, 2, 2)
+    assert (steps[1, 0] - steps[0, 0]).tolist() == [32, 0]
+    assert (steps[0, 1] - steps[0, 0]).tolist() == [0, 32]
+
+
+class Toy(nn.Module):
+    """One softmax of each kind: over keys, over channels, over what is no product."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.cut = nn.Conv2d(3, 8, 4, 4)
+        self.qkv = nn.Linear(8, 24)
+        self.head = nn.Linear(8, 3)
+        self.kind = kind
+
+    def forward(self, images):
+        tokens = self.cut(images).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(tokens).chunk(3, dim=-1)
+        if self.kind == "places":
+            out = (q @ k.transpose(1, 2) / math.sqrt(8)).softmax(-1) @ v
+        elif self.kind == "channels":
+            out = (v.transpose(1, 2).transpose(1, 2)) @ (q.transpose(1, 2) @ k).softmax(-1)
+        elif self.kind == "gate":
+            out = v * q.softmax(-1)
+        else:
+            probabilities = (q @ k.transpose(1, 2)).softmax(-1)
+            out = (probabilities * 0.5) @ v
+        return self.head((tokens + out).mean(1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sites"), [("places", 1), ("channels", 0), ("gate", 0), ("scaled", 1)]
+)
+def test_a_softmax_counts_where_it_runs_over_keys_with_places(kind, sites):
+    """There are as many tokens, 16, as no axis of channels has; with 8 px there would be 4."""
+    found = trace(Toy(kind).eval(), 16)
+    placed, _ = placed_sites(found.sites, 16)
+    assert len(placed) == sites
+    assert bool(found.others) == (not sites)
+    applied = [site.site.applied for site in placed]
+    assert applied == ([()] if kind == "places" else [("mul",)] if kind == "scaled" else [])
+
+
+def test_attention_of_torchs_own_module_is_recomputed_from_its_arguments():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cut = nn.Conv2d(3, 8, 4, 4)
+            self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images):
+            tokens = self.cut(images).flatten(2).transpose(1, 2)
+            return self.attend(tokens, tokens, tokens, need_weights=False)[0].mean(1)
+
+    model, images = Own().eval(), images_of(16)
+    sites, _ = found_layers.attention_of(model, 16)
+    assert [(s.site.function, s.heads, len(s.queries)) for s in sites] == [("multi_head", 2, 1)]
+    rows = seen_rows(model, sites, images)[0]
+    tokens = model.cut(images).flatten(2).transpose(1, 2)
+    weight, bias = model.attend.in_proj_weight, model.attend.in_proj_bias
+    q, k, _ = (tokens @ weight.T + bias).chunk(3, dim=-1)
+    q, k = (x.unflatten(2, (2, 4)).transpose(1, 2) for x in (q, k))
+    expected = (q @ k.transpose(2, 3) / 2).softmax(-1)
+    assert_rounded(rows, expected.detach(), terms=100, size=1, dtype=np.float32)
+
+
+def test_a_scripted_network_is_refused_by_name():
+    scripted = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3)))
+    with pytest.raises(ConfigError, match="scripted module"):
+        found_layers.traced(nn.Sequential(scripted), 16)
