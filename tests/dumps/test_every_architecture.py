@@ -9,7 +9,7 @@ from sightlines.dumps import gram
 from sightlines.dumps.reading import GramDump
 from sightlines.models import building
 from sightlines.models.layers import block_outputs, capture
-from sightlines.plan import registry
+from sightlines.plan import architectures, registry
 from tests.dumps import making_experiments as making
 from tests.dumps.grams import assert_gram
 from tests.dumps.test_recorders import shown
@@ -54,8 +54,8 @@ def taken():
     for kind in registry.members("dumps"):
         declared = registry.declarations("dumps", kind)
         for name, net in NETS.items():
-            has_attention = registry.declarations("models", net["family"]).get("ATTENTION", False)
-            if declared.get("FAMILIES") and not has_attention:
+            flag = declared.get("FAMILIES")
+            if flag and not architectures.has(flag, net, 8):
                 continue
             if name.startswith("bare") and declared["NETWORKS"] != "all":
                 continue
