@@ -88,7 +88,7 @@ SETTINGS = {
         "type": "integer",
         "minimum": 8,
         "maximum": 26,
-        "default": 17,
+        "default": 16,
     },
     "largest_object": {
         "description": "Diameter of the largest object.",
@@ -96,7 +96,7 @@ SETTINGS = {
         "type": "integer",
         "minimum": 8,
         "maximum": 26,
-        "default": 25,
+        "default": 24,
     },
     "distractors": {
         "description": "Blobs and bars behind the object.",
