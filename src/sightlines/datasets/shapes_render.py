@@ -3,7 +3,16 @@
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from sightlines.datasets.shapes_integers import PX, TURN, cosine, grid, hash_cells, per_image, sine, smooth_noise
+from sightlines.datasets.shapes_integers import (
+    PX,
+    TURN,
+    cosine,
+    grid,
+    hash_cells,
+    per_image,
+    sine,
+    smooth_noise,
+)
 from sightlines.datasets.shapes_outlines import OUTLINES, UNIT, coverage
 from sightlines.datasets.shapes_scene import DIRECTIONS, Scene
 from sightlines.datasets.shapes_textures import TEXTURES
@@ -91,7 +100,11 @@ def _ground(scene: Scene, size_px: int) -> np.ndarray:
 
 def _surface(scene: Scene, size_px: int) -> np.ndarray:
     frame = _from(scene.centre, size_px)
-    return _bands(scene, frame, size_px) if scene.band_width.any() else _mix(scene, frame, 0, scene.texture)
+    return (
+        _bands(scene, frame, size_px)
+        if scene.band_width.any()
+        else _mix(scene, frame, 0, scene.texture)
+    )
 
 
 def _bands(scene: Scene, frame: Frame, size_px: int) -> Int32[np.ndarray, "images h w 3"]:
