@@ -32,7 +32,7 @@ quoted = '$(subst ','\'',$(1))'
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
-	  ls workflow/config/*.y*ml | grep -v /schema.yaml; exit 1; }
+	  ls workflow/config/*.y*ml; exit 1; }
 	snakemake --configfile $(call quoted,$(CONFIG))
 	@name=$(call quoted,$(CONFIG)); name=$${name##*/}; echo "The report: results/$${name%.*}/report.html"
 
@@ -92,5 +92,5 @@ check: setup
 	snakefmt --check Snakefile workflow
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra benchmark --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra share --extra dev --extra benchmark --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --quiet --output-file requirements.lock

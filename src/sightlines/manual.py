@@ -39,6 +39,8 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 | `imagefolder.yaml` | a template for your own photographs |
 | `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
 | `imagenette.yaml` | two ImageNet networks on Imagenette, half an hour on 2 cores |
+| `imagenette_zoo.yaml` | a ViT and a ResNet-50, the paper's pair, and four more on Imagenette |
+| `imagenet_compatible.yaml` | the same six on photographs that are in no ImageNet set |
 
 Keys that a file leaves out take the default below; an unknown key is an error that names the
 nearest known one. `python -m sightlines.check` lists everything that is wrong with a file's keys

@@ -314,6 +314,15 @@ def test_keys_of_reading_join_what_imported_networks_depend_on_alone():
     assert all(a != b for a, b in zip(plain, other, strict=True))
 
 
+def test_how_weights_are_dropped_and_resampled_joins_them_only_where_it_is_said():
+    plain = cuts(weights="w.pth", outputs=0)
+    assert not any({"drop", "position_resampling"} & cut["model"].keys() for cut in plain)
+    for own in ({"drop": ["head"]}, {"position_resampling": "dino"}):
+        changed = cuts(weights="w.pth", outputs=0, **own)
+        assert all(a != b for a, b in zip(plain, changed, strict=True))
+    assert timm.check(settings(**VIT) | {"weights": "w.pth", "outputs": 0, "drop": ["head"]}, 224)
+
+
 def test_the_list_of_output_names_has_an_identity(tmp_path):
     own = {"name": "test_vit", "class_file": "names.txt"}
     assert timm_facts.class_file_identity({"name": "test_vit"}, str(tmp_path)) == ""
@@ -335,6 +344,9 @@ def test_the_list_of_output_names_has_an_identity(tmp_path):
         ({"class_file": "/etc/passwd"}, "class_file is .*neither absolute"),
         ({"weights": "random", "class_order": "timm"}, "class_order: a network that is trained"),
         ({"weights": "random", "weight_set": "ema"}, "weight_set: a network that is trained"),
+        ({"weights": "random", "drop": ["head"], "outputs": 0}, "drop: a network that is trained"),
+        ({"weights": "random", "position_resampling": "dino"}, "position_resampling: a network"),
+        ({"drop": ["head"]}, r"drop has head, but the network has 1000 outputs: set outputs: 0"),
         ({"weights": "hf-hub:timm/test_vit.r160_in1k"}, "address: set weights to hub"),
         ({"weights": "https://hub/w.pth"}, "address: set weights to hub"),
     ],

@@ -1,6 +1,7 @@
 """What a file of weights from somebody else holds: tensors by name, in sets; nothing is run."""
 
 import argparse
+import datetime
 import pickle
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from sightlines.core.errors import WeightsError
 from sightlines.models.weight_files import read
+from sightlines.models.weight_pickles import look
 
 A, B = torch.arange(3.0), torch.arange(5.0)
 
@@ -54,8 +56,8 @@ def test_a_whole_network_is_called_so(tmp_path, form):
     torch.save(network, tmp_path / "w.pth", _use_new_zipfile_serialization=form == "now")
     with pytest.raises(WeightsError, match=r"w\.pth.*can run code.*save_file") as caught:
         read(tmp_path / "w.pth")
-    assert form != "now" or "whole pickled network" in str(caught.value)
-    assert "model.state_dict()" in str(caught.value) or form != "now"
+    assert "whole pickled network" in str(caught.value)
+    assert "torch.nn.modules" in str(caught.value) and "model.state_dict()" in str(caught.value)
     assert "weights_only" not in str(caught.value)
 
 
@@ -65,3 +67,80 @@ def test_a_file_without_tensors(tmp_path):
     for name in ("w.safetensors", "list.pth"):
         with pytest.raises(WeightsError, match=name):
             read(tmp_path / name)
+
+
+class Writes:
+    """Writes a file where somebody unpickles it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.path)!r}, 'w').close()",)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_what_a_refused_file_names_is_told_and_nothing_of_it_runs(tmp_path, protocol, is_zip):
+    content = {
+        "model_state_dict": {"a": A},
+        "when": datetime.timedelta(days=1),
+        "bomb": Writes(tmp_path / "fired"),
+    }
+    path = tmp_path / "w.pth"
+    options = {"pickle_protocol": protocol, "_use_new_zipfile_serialization": is_zip}
+    torch.save(content, path, **options)
+    held = look(path)
+    assert held.names == [
+        "datetime.timedelta",
+        f"{'builtins' if protocol > 2 else '__builtin__'}.exec",
+    ]
+    assert held.key == "model_state_dict" and held.is_whole
+    assert not held.is_network and not held.is_script
+    with pytest.raises(WeightsError, match=r"names datetime\.timedelta, .*exec\)") as caught:
+        read(path)
+    assert 'checkpoint["model_state_dict"].items()' in str(caught.value)
+    assert not (tmp_path / "fired").exists()
+
+
+def test_the_same_name_out_of_the_pickles_memory(tmp_path):
+    """A second class of one module: its name is not written again."""
+    content = {"one": datetime.timedelta(days=1), "other": datetime.date(2021, 8, 19)}
+    torch.save(content, tmp_path / "w.pth", pickle_protocol=4)
+    assert look(tmp_path / "w.pth").names == ["datetime.timedelta", "datetime.date"]
+
+
+def test_a_file_of_tensors_names_nothing_else(tmp_path):
+    content = {"a": A, "b": nn.Parameter(B), "half": A.half(), "args": argparse.Namespace(lr=1)}
+    torch.save(content, tmp_path / "w.pth")
+    assert look(tmp_path / "w.pth").names == []
+
+
+def test_a_compiled_network_is_called_so(tmp_path):
+    script = torch.jit.trace(nn.Linear(2, 3), torch.zeros(1, 2))
+    torch.jit.save(script, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=r"compiled network \(TorchScript\).*torch\.jit\.load"):
+        read(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_cut_file_is_refused(tmp_path, cut, is_zip):
+    content = {"when": datetime.timedelta(days=1), "model": {str(n): A for n in range(30)}}
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=is_zip)
+    whole = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(whole[: int(len(whole) * cut)])
+    with pytest.raises(WeightsError, match="can run code"):
+        read(tmp_path / "w.pth")
+    look(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+)
+def test_formats_of_few_bits_are_read_as_they_are(tmp_path, ending, dtype):
+    path = tmp_path / f"w.{ending}"
+    (save_file if ending == "safetensors" else torch.save)({"a": A.to(dtype)}, path)
+    found = read(path)[""]["a"]
+    assert found.dtype == dtype and torch.equal(found.float(), A)

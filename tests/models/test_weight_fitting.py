@@ -254,16 +254,16 @@ def test_an_empty_set_is_passed_over(model, tmp_path, empty):
 
 def test_sets_that_nothing_tells_apart_are_refused_with_their_names(model, tmp_path):
     content = {
-        "student": prefixed(other(model), "module.backbone."),
-        "teacher": prefixed(altered(model), "backbone."),
+        "left": prefixed(other(model), "module.backbone."),
+        "right": prefixed(altered(model), "backbone."),
     }
     with pytest.raises(WeightsError, match="weight_set") as caught:
         taken(model, tmp_path, content)
-    assert "student.module.backbone, teacher.backbone" in str(caught.value)
+    assert "left.module.backbone, right.backbone" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-    for name in ("teacher", "teacher.backbone"):
+    for name in ("right", "right.backbone"):
         found, is_own = taken(model, tmp_path, content, weight_set=name)
-        assert is_own and (found.wrapper, found.prefix) == ("teacher", "backbone.")
+        assert is_own and (found.wrapper, found.prefix) == ("right", "backbone.")
 
 
 def test_equal_sets_are_one(model, tmp_path):
@@ -314,7 +314,11 @@ def test_a_form_that_timm_converts_as_a_whole_is_not_cut_at_a_prefix(model, tmp_
     found, _ = taken(model, tmp_path, theirs)
     own = altered(model, head__bias=torch.zeros(10))
     assert all(torch.equal(found.state[name], tensor) for name, tensor in own.items())
-    assert (found.prefix, found.left_out, found.other_sets) == ("", [], [])
+    assert (found.prefix, found.left_out, found.other_sets) == (
+        "",
+        ["logit_scale"],
+        [],
+    )
 
 
 def test_what_a_backbone_lacks_has_one_cure(model, tmp_path):
@@ -445,3 +449,62 @@ def test_what_is_no_weights_yet_is_called_so(model, tmp_path, ending, content, s
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"w\.{ending}.*{said}"):
         weight_fitting.fit(model, path, FILE, False)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_numbers_of_few_bits_become_the_models(model, tmp_path, ending, name):
+    own = {k: v.to(getattr(torch, name)) for k, v in altered(model).items()}
+    (save_file if ending == "safetensors" else torch.save)(own, tmp_path / f"w.{ending}")
+    fitted = weight_fitting.fit(model, tmp_path / f"w.{ending}", FILE, False)
+    assert all(torch.equal(fitted.state[k], v.float()) for k, v in own.items())
+    assert fitted.numbers == [name] == fitted.on_card()["weights_numbers"]
+
+
+def test_numbers_of_8_bits_are_resampled_as_numbers_of_32(tmp_path):
+    small = build(TINY, 64, 10, seed=1).state_dict()
+    torch.save({k: v.to(torch.float8_e4m3fn) for k, v in small.items()}, tmp_path / "w.pth")
+    found = weight_fitting.fit(build(TINY, 96, 10, seed=2), tmp_path / "w.pth", FILE, True)
+    places = found.state["pos_embed"][:, 1:]
+    assert found.resampled == ["pos_embed"]
+    assert not torch.equal(places, places.to(torch.float8_e4m3fn).float())
+
+
+def test_whole_numbers_are_no_weights(model, tmp_path):
+    odd = altered(model) | {"head.weight": torch.ones(10, 24, dtype=torch.int8)}
+    torch.save(odd, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"head.weight: numbers of the type torch.int8, whose"):
+        fit(model, tmp_path / "w.pth", FILE)
+
+
+def deeper(**arguments):
+    return build(TINY | {"arguments": TINY["arguments"] | arguments}, 64, 10, seed=3)
+
+
+def said_of(file, model, tmp_path):
+    save_file(altered(file), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(model, tmp_path / "w.safetensors", FILE)
+    return str(caught.value).splitlines()
+
+
+def test_what_explains_most_misfits_comes_first(tmp_path):
+    shallow, deep = deeper(depth=2), deeper(depth=9, init_values=0.1, num_heads=3)
+    said = said_of(deep, shallow, tmp_path)
+    assert said[1] == "  blocks.*: 9 in the file, 2 in the model (98 tensors)"
+    assert "LayerScale: only the file has them (arguments: {init_values: 1.0e-5})" in said[2]
+    assert said[3].startswith("  blocks.0.ls1.gamma: unexpected (and 8 of other blocks)") or any(
+        "(and 8 of other blocks)" in line for line in said
+    )
+    wide = said_of(deeper(embed_dim=48), deeper(), tmp_path)
+    assert wide[1].startswith("  48 in the file is 24 in the model, in ")
+    assert len(wide) < 12
+
+
+def test_both_sides_are_listed_the_longer_one_first(model, tmp_path):
+    odd = altered(model, norm__weight=None, norm__bias=None) | {"x": A_NUMBER}
+    save_file(odd, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(model, tmp_path / "w.safetensors", FILE)
+    kinds = [line.partition(": ")[2] for line in str(caught.value).splitlines()[1:-1]]
+    assert kinds == ["missing", "missing", "unexpected"]

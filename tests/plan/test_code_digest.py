@@ -429,10 +429,17 @@ def test_what_an_older_version_kept_is_read(package):
     assert code_parts("0123456789abcdef") == {"toy.leaf": "0" * 12}
 
 
+def test_what_the_package_offers_to_notebooks_counts_nowhere(package):
+    first = digest()
+    (package / "__init__.py").write_text("from toy.alone import A\n\nassert A\nmiddle = A\n")
+    assert digest() == first
+
+
 def test_the_only_dynamic_import_is_the_registry():
     """An import by name escapes the digest, so there is one place for it.
 
-    models/lean.py and jobs/warm.py import libraries by name, which are outside the package;
+    The package's own file resolves what notebooks import, and no job does. models/lean.py and
+    jobs/warm.py import libraries by name, which are outside the package;
     start.py runs the module that its caller, a rule, names and has the digest of.
     """
     dynamic = set()
@@ -442,6 +449,7 @@ def test_the_only_dynamic_import_is_the_registry():
             if called in DYNAMIC:
                 dynamic.add((path.relative_to(registry.PACKAGE).as_posix(), called))
     assert dynamic == {
+        ("__init__.py", "importlib.import_module"),
         ("plan/registry.py", "importlib.import_module"),
         ("models/lean.py", "importlib.import_module"),
         ("jobs/start.py", "runpy.run_module"),

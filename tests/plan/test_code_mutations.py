@@ -126,10 +126,16 @@ OUR_ERRORS = {
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """A copy of the package, whose sources may be changed."""
+    """A copy of the package, whose sources may be changed, where a run of the package was before.
+
+    What that run remembers of the package's own text must count for no other.
+    """
     folder = tmp_path_factory.mktemp("code")
     shutil.copytree(registry.PACKAGE, folder / "sightlines")
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("run"))
+        digests()
+        module.keep_parts()
         patch.setattr(module, "ROOT", folder)
         module.forget()
         yield folder / "sightlines"

@@ -20,7 +20,7 @@ from sightlines.plan.networks import Network
 from sightlines.plan.table_schemas import schemas
 
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
-EXPERIMENTS = [p for p in SHIPPED if p.name != "schema.yaml"]
+EXPERIMENTS = SHIPPED
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import yaml
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
-from sightlines.plan.config import FOLDER, complete
+from sightlines.plan.config import SCHEMA, complete
 from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
@@ -594,10 +594,10 @@ def test_tasks_are_filled_in_but_their_recipes_stay_partial():
 
 
 def test_the_schema_itself_is_not_changed_by_a_config():
-    before = yaml.safe_load((FOLDER / "schema.yaml").read_text())
+    before = yaml.safe_load(SCHEMA.read_text())
     complete(RAW, "x")
     complete(changed(transfer={}), "x")
-    assert yaml.safe_load((FOLDER / "schema.yaml").read_text()) == before
+    assert yaml.safe_load(SCHEMA.read_text()) == before
     with pytest.raises(ConfigError):
         complete(changed("transfer.near.dataset.n_tran", 1), "x")
 

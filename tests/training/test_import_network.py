@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from sightlines.core.devices import Compute
 from sightlines.core.errors import WeightsError
-from sightlines.core.files import read_json, sha256, write_tensors
+from sightlines.core.files import TensorReader, read_json, sha256, write_tensors
 from sightlines.datasets import imagefolder
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.split import describe
@@ -18,7 +19,7 @@ from sightlines.datasets.views import View
 from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.jobs.command import Job
 from sightlines.measures import class_scores
-from sightlines.models import timm
+from sightlines.models import timm, weight_shards
 from sightlines.models.building import architecture, build
 from sightlines.training import import_network
 from tests.training.jobs import COMPUTE, RESULTS, scores
@@ -27,6 +28,8 @@ SIZE_PX, EACH = 64, 7
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32, "threads": 1, "workers": 0}
 NUMBERS = [str(number) for number in range(12)]
 AS_TEXT = sorted(NUMBERS)
+KNOWN = {"weights_note", "weights_under", "weights_prefix"}
+"""Keys of a card that are there whatever was done to the weights."""
 MODEL = {
     "family": "timm",
     "name": "test_resnet",
@@ -111,7 +114,7 @@ def taken_in(here, out, model, network=("net", "f100", "s0"), **config):
         "network": list(network),
         "model": model,
         "compute": COMPUTE,
-        "source": sha256(here / model["weights"]),
+        "source": weight_shards.identity(here, model["weights"]),
         "told": known,
         **config,
     }
@@ -193,3 +196,38 @@ def test_an_untrained_twin_has_the_same_order_and_no_set(here, tmp_path, truth):
     assert card["class_order"] == "timm" and metrics["accuracy_test"] is not None
     assert metrics["accuracy_all"] is None and metrics["all_images"] == 0
     assert (card["origin"], card["weight_set"], metrics["weights_note"]) == ("untrained", "", "")
+
+
+def test_what_was_done_to_weights_stands_on_the_card_and_in_the_log(here, tmp_path, truth, caplog):
+    """Several files behind an index, a prefix, half precision, and a last layer to leave out."""
+    right = torch.load(here / "text.pth", weights_only=True)
+    state = {f"module.{name}": tensor.half() for name, tensor in right.items()}
+    files = {"a.safetensors": [*state][::2], "b.safetensors": [*state][1::2]}
+    for file, names in files.items():
+        save_file({name: state[name] for name in names}, here / file)
+    index = {name: file for file, names in files.items() for name in names}
+    (here / "w.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    own = {"weights": "w.safetensors.index.json", "outputs": 0, "drop": ["head"]}
+    with caplog.at_level(logging.INFO, "sightlines.tests"):
+        metrics, card = taken_in(here, tmp_path, MODEL | own)
+    assert card["left_out"] == ["module.fc.weight", "module.fc.bias"]
+    assert card["weights_prefix"] == "module." and card["weights_numbers"] == ["float16"]
+    assert card["classes"] == card["answers"] == [] and metrics["accuracy_test"] is None
+    for told in (card["weights_note"], caplog.text):
+        assert "module.fc.weight" in told and "float16" in told and "prefix module." in told
+    written = TensorReader(tmp_path / "weights.safetensors")
+    assert all(np.array_equal(written[n], right[n].half().float().numpy()) for n in written.names())
+    save_file({name: state[name] + 1 for name in files["b.safetensors"]}, here / "b.safetensors")
+    assert weight_shards.digest(here, own["weights"]) not in card["origin"]
+
+
+def test_weights_that_change_after_planning_are_refused(here, tmp_path, truth, monkeypatch):
+    monkeypatch.setattr(weight_shards, "identity", lambda root, name: "0" * 64)
+    with pytest.raises(WeightsError, match=r"text\.pth changed since snakemake started"):
+        taken_in(here, tmp_path, MODEL)
+
+
+def test_weights_as_they_were_read_leave_the_card_as_it_was(here, tmp_path, truth):
+    _, card = taken_in(here, tmp_path, MODEL | {"class_order": "torchvision"})
+    assert not [key for key in card if key.startswith("weights_") and key not in KNOWN]
+    assert card["weights_note"] == ""

@@ -154,6 +154,8 @@ def import_slice(wildcards):
             found[key] = recorded_source(EXPERIMENT.name, made, settings, key)
             if not found[key] and (key != "source" or this.fraction != UNTRAINED):
                 stop(f"{type(error).__name__}: {error}")
+        except SightlinesError as error:
+            stop(f"{type(error).__name__}: {error}")
     return EXPERIMENT.slice_import(this, **found)
 
 

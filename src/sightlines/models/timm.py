@@ -30,8 +30,9 @@ SETTINGS = {
     },
     "weights": {
         "description": "hub: the public ones, downloaded once; random: none, trained by the "
-        "recipe; else a safetensors or torch file below data_root, with timm's names of tensors or "
-        "those that timm converts, below any key and behind one prefix.",
+        "recipe; else a safetensors or torch file below data_root, or the index of several "
+        "(model.safetensors.index.json), with timm's names of tensors, torchvision's, or those "
+        "that timm converts, below any key and behind one prefix.",
         "type": "string",
         "minLength": 1,
         "default": "hub",
@@ -40,9 +41,26 @@ SETTINGS = {
     "weight_set": {
         "description": "Which set of weights of a file that holds several, by its keys "
         "joined by dots, such as state_dict_ema or teacher.backbone. By default the one that fits; "
-        "of trained and averaged (EMA) weights the averaged ones. Log and card name it.",
+        "of trained and averaged (EMA) weights the averaged ones, of teacher and student the "
+        "teacher. Log and card name it.",
         "type": "string",
         "minLength": 1,
+    },
+    "drop": {
+        "description": "Tensors of the weights that are left out: head, the last layer, whatever "
+        "its name and length (with outputs: 0); else how names begin, such as projector. Log "
+        "and card name each.",
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "minItems": 1,
+    },
+    "position_resampling": {
+        "description": "How position embeddings are brought to another grid, where size_px asks "
+        "for one, always bicubically. antialias: as timm does, and the authors of DINOv2 with "
+        "registers; plain: without, as those of MAE and DeiT; dino: without, by a scale that is a "
+        "tenth of a cell too large, as those of DINO and of DINOv2 without registers. antialias by "
+        "default.",
+        "enum": ["antialias", "plain", "dino"],
     },
     "class_order": {
         "description": "The order of the outputs that stand for the folders of photographs. names: "
@@ -142,6 +160,10 @@ SETTINGS = {
     },
 }
 REQUIRED = ("name",)
+HEAD = "head"
+"""What `drop` calls the last layer, whatever its name."""
+READ_SO = ("drop", "position_resampling")
+"""Keys that say, beside READING, how somebody else's weights are read."""
 DESCRIBES = True
 """Its models are of several of the paper's families: see `described`."""
 
@@ -205,7 +227,12 @@ def _check_reading(settings: dict[str, Any]) -> None:
         raise ConfigError("class_order is file: set class_file to a list of the outputs' names")
     if file and order not in ("auto", "file"):
         raise ConfigError(f"class_file is set, but class_order is {order}: set it to file")
-    given = [key for key in READING if settings.get(key, "auto") != "auto"]
+    if HEAD in settings.get("drop", ()) and facts(settings)["outputs"]:
+        raise ConfigError(
+            f"drop has {HEAD}, but the network has {facts(settings)['outputs']} outputs: set "
+            "outputs: 0"
+        )
+    given = [key for key in (*READING, *READ_SO) if settings.get(key, "auto") != "auto"]
     if settings["weights"] == "random" and given:
         raise ConfigError(
             f"{', '.join(given)}: a network that is trained here has the dataset's own classes and "

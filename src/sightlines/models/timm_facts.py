@@ -20,6 +20,7 @@ from sightlines.core.data_root import require_below
 from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
 from sightlines.core.files import write_json
+from sightlines.models import weight_shards
 from sightlines.models.timm_names import Facts
 from sightlines.plan.code_digest import code_digest
 
@@ -89,18 +90,21 @@ def weights_identity(settings: Mapping[str, Any], source: str) -> str:
         source: data_root or SIGHTLINES_DATA.
 
     Raises:
-        MissingSourceError: there is no such file.
+        MissingSourceError: there is no such file, or an index names files that are not there.
+        WeightsError: an index of several files is none.
     """
     if settings["weights"] == "hub":
         known = facts(settings)
         here = f"hub/{known['hub_id']}/{known['hub_file'] or 'model.safetensors'}"
         (found,) = hash_files(Path(source), [here])  # where a user without a network puts it
         return f"{known['hub_id']}@{settings['revision']}" if found == UNREADABLE else found
-    (found,) = hash_files(Path(source), [settings["weights"]])
+    found = weight_shards.identity(Path(source), settings["weights"])
     if found == UNREADABLE:
+        gone = weight_shards.missing(Path(source), settings["weights"])
         raise MissingSourceError(
-            f"there is no weight file {Path(source, settings['weights'])}: set `weights` of "
-            f"{settings['name']} to a file below data_root (or below SIGHTLINES_DATA), or to hub"
+            f"there is no weight file {Path(source, settings['weights'])}{gone and ', or '}{gone}: "
+            f"set `weights` of {settings['name']} to a file below data_root (or below "
+            "SIGHTLINES_DATA), or to hub"
         )
     return found
 

@@ -1,7 +1,6 @@
 """Reads a file of weights that comes from somebody else: tensors only, nothing that could run."""
 
 import argparse
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import torch
 
 from sightlines.core.errors import WeightsError
+from sightlines.models.weight_pickles import Held, look
+from sightlines.models.weight_shards import INDEX, is_index, read_index
 
 SAFE, TORCH = (".safetensors",), (".pth", ".pt", ".bin", ".tar", ".ckpt")
 DEEPEST = 4
@@ -22,7 +23,7 @@ def read(path: Path) -> dict[str, State]:
     """Every set of tensors by name that a file holds.
 
     Training scripts keep several: trained and averaged weights, student and teacher, the
-    optimizer's state.
+    optimizer's state. An index (`*.index.json`) stands for the files that it names.
 
     Returns:
         The sets, by the keys under which they lie, joined by dots; empty for the file's top.
@@ -42,13 +43,32 @@ def read(path: Path) -> dict[str, State]:
         raise WeightsError(f"{path} is empty: fetch it again")
     if begin.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{path} is a pointer of Git LFS, not the weights: run git lfs pull")
+    if is_index(path.name):
+        return {"": _read_shards(path)}
     if path.suffix in SAFE:
         return {"": _read_safetensors(path)}
     if path.suffix in TORCH:
         return _read_torch(path)
     raise WeightsError(
-        f"{path} is no kind of weight file that is read here: use one of {', '.join(SAFE + TORCH)}"
+        f"{path} is no kind of weight file that is read here: use one of "
+        f"{', '.join((*SAFE, *TORCH, INDEX))}"
     )
+
+
+def _read_shards(path: Path) -> State:
+    """The tensors of several files, as their index has them."""
+    found: State = {}
+    for file, names in read_index(path).items():
+        shard = path.parent / file
+        own = read(shard).get("", {})
+        if own.keys() != {*names}:
+            odd = sorted(own.keys() ^ {*names})
+            raise WeightsError(
+                f"{path} says {len(names)} tensors of {file}, which holds {len(own)}: they differ "
+                f"by {', '.join(odd[:LISTED])}. Fetch the index and its files again, together"
+            )
+        found |= own
+    return found
 
 
 def _read_safetensors(path: Path) -> State:
@@ -86,28 +106,40 @@ def _read_torch(path: Path) -> dict[str, State]:
 
 def _not_read(path: Path, error: Exception) -> WeightsError:
     """Torch's own advice is to trust the file: that is not passed on."""
-    named = re.search(r"GLOBAL ([\w.]+)", str(error))
-    reason = f"it names {named[1]}" if named else type(error).__name__
-    if _is_network(path):
-        return WeightsError(
-            f"{path} holds a whole pickled network, not its weights alone: it is not read, because "
-            "such a file can run code. Where you trust it, load it in the project that wrote it "
-            f"and save its tensors: safetensors.torch.save_file(model.state_dict(), …). ({reason})"
-        )
+    held = look(path)
     return WeightsError(
-        f"{path} holds more than tensors, or is damaged: it is not read, because such a file "
-        "can run code. Save its tensors as safetensors where you trust it: "
-        f"safetensors.torch.save_file(state_dict, …). ({reason})"
+        f"{path} holds {_held(held, error)}: it is not read, because such a file can run code. "
+        f"{_export(held)}"
     )
 
 
-def _is_network(path: Path) -> bool:
-    """Whether a file names torch's modules; nothing of it is run."""
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # damaged, or of a form before zip files
-        return False
-    return any(name.startswith("torch.nn.modules.") for name in names)
+def _held(held: Held, error: Exception) -> str:
+    """What a file holds besides tensors, in words."""
+    if held.is_script:
+        return "a compiled network (TorchScript), not its weights alone"
+    if not held.names:
+        return f"more than tensors, or is damaged ({type(error).__name__})"
+    named = ", ".join(held.names[:LISTED])
+    left = len(held.names) - LISTED
+    more = f" and {left} more" if left > 0 else ""
+    cut = "" if held.is_whole else "; it is also damaged"
+    what = "a whole pickled network" if held.is_network else "more than tensors"
+    return f"{what} (it names {named}{more}{cut})"
+
+
+def _export(held: Held) -> str:
+    """How whoever made a file can save its tensors alone."""
+    if held.is_script:
+        state = "torch.jit.load(file).state_dict()"
+    elif held.is_network:
+        state = "model.state_dict()"
+    else:
+        state = f'checkpoint["{held.key}"]' if held.key else "checkpoint"
+    return (
+        "Whoever made it, or trusts it, can save its tensors alone where it was made: "
+        "safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in "
+        f'{state}.items()}}, "weights.safetensors")'
+    )
 
 
 def _is_safetensors(path: Path) -> bool:

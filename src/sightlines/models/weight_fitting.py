@@ -4,7 +4,8 @@ A file may hold several sets of weights, each under keys of its own and with one
 name, as wrappers of modules leave it. What fits the model is taken; which set it was, what was
 taken off its names and what was left out is told. Of several sets that fit, averaged weights (EMA)
 are taken before the trained ones, as timm's own loader does: they are what a recipe with averaging
-reports. Nothing else is chosen unsaid.
+reports. Of a teacher and its student, and of the two encoders of contrastive learning, the one that
+their authors evaluate. Nothing is chosen unsaid.
 """
 
 import re
@@ -19,13 +20,17 @@ import torch
 from torch import nn
 
 from sightlines.core.errors import WeightsError
+from sightlines.models import weight_forms
 from sightlines.models.lean import timm_module
+from sightlines.models.timm import HEAD
 from sightlines.models.weight_files import LISTED, State, read
+from sightlines.models.weight_forms import PRETRAINING
 from sightlines.models.weight_misfits import (
     COUNTERS,
     SIZED,
     belongs,
     cure,
+    explained,
     infinite,
     misfits,
     shown,
@@ -36,10 +41,20 @@ UNUSED = "attn_pool."
 """Tensors that published files of average-pooled SigLIPs still hold; timm passes over them too."""
 AVERAGED = re.compile(r"(^|[._])ema([._]|$)", re.IGNORECASE)
 """What the name of a set says of running averages of the weights."""
+EVALUATED = (
+    ("teacher", "student"),
+    ("base_encoder", "momentum_encoder"),
+    ("encoder_q", "encoder_k"),
+    ("online_encoder", "target_encoder"),
+)
+"""Two networks of one file: the one that its authors evaluate (DINO and iBOT, MoCo v3, MoCo, BYOL),
+and the other."""
 LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Shares of red, green and blue in Pillow's `convert("L")`."""
 LIKELY = 0.5
 """Share of the model's names in a set that is taken for weights of such a model."""
+SHARED = 0.25
+"""Share of a set's names behind one prefix that are tried as such a model's, where none is."""
 TOP = "."
 """What a set is called that lies under no key and has no prefix."""
 
@@ -60,6 +75,9 @@ class Fitted:
         left_out: Names of tensors beside the weights, such as projection heads, that no name of
             the model asks for.
         is_grey: Whether they were for one channel, and see the luminance of three now.
+        renamed: The file's names that are others in the model -> these.
+        numbers: Formats of the file's numbers that became the model's, such as float16.
+        positions: How position embeddings were resampled, where that is not timm's way.
     """
 
     state: State
@@ -71,6 +89,9 @@ class Fitted:
     left_out: list[str] = field(default_factory=list)
     is_grey: bool = False
     are_equal: bool = False
+    renamed: dict[str, str] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)
+    positions: str = ""
 
     def notes(self) -> list[str]:
         """What was done, in sentences; none where names and shapes were the model's own."""
@@ -83,14 +104,20 @@ class Fitted:
                 f"{'equal ones, ' * self.are_equal}{', '.join(self.other_sets)} (the model's key "
                 "weight_set chooses)"
             )
+        if self.renamed:
+            before, after = next(iter(self.renamed.items()))
+            told.append(f"{len(self.renamed)} names are the model's now, such as {before}: {after}")
         told += [f"left out: {shown(self.left_out)}"] if self.left_out else []
         if self.resampled:
-            told.append(f"resampled to the model's size: {', '.join(self.resampled)}")
+            how = f" ({self.positions})" if self.positions else ""
+            told.append(f"resampled to the model's size{how}: {', '.join(self.resampled)}")
+        told += [f"numbers were {', '.join(self.numbers)}"] if self.numbers else []
         told += ["made for one channel, they see the luminance of photographs"] * self.is_grey
         return told
 
     def on_card(self) -> dict[str, Any]:
-        """All of it but the weights."""
+        """All of it but the weights; of the last three keys those for what was done to them."""
+        done = {"renamed": self.renamed, "numbers": self.numbers, "positions": self.positions}
         return {
             "weight_set": self.weight_set,
             "weights_under": self.wrapper,
@@ -98,6 +125,7 @@ class Fitted:
             "weight_sets_not_taken": self.other_sets,
             "left_out": self.left_out,
             "resampled": self.resampled,
+            **{f"weights_{key}": value for key, value in done.items() if value},
         }
 
 
@@ -131,6 +159,9 @@ class _Trial:
     resampled: list[str]
     offences: list[str]
     reason: str
+    dropped: list[str]
+    renamed: dict[str, str]
+    positions: str
 
 
 def fit(
@@ -140,6 +171,8 @@ def fit(
     is_resized: bool,
     weight_set: str = "",
     is_grey: bool = False,
+    drop: Sequence[str] = (),
+    positions: str = weight_forms.POSITIONS[0],
 ) -> Fitted:
     """The weights of a file, by the names and in the shapes of a model's.
 
@@ -148,27 +181,39 @@ def fit(
 
     Args:
         model: What they are for; stays as it is.
-        path: A safetensors or torch file.
-        file: The file of `timm.models` that defines the model.
+        path: A safetensors or torch file, or an index of several.
+        file: The file of `timm.models` that defines the model; empty: it is none of timm's.
         is_resized: Whether the config sets a size or patches other than timm's.
         weight_set: Name of the set to take; empty: the one that fits.
         is_grey: Whether they are of a network for grey images, and the model for colour ones.
+        drop: Beginnings of names that are left out; `head`: the last layer.
+        positions: How position embeddings are brought to another grid: of
+            `weight_forms.POSITIONS`.
 
     Raises:
         WeightsError: the file is missing, damaged or would run code; several sets fit, or none has
             the name that is asked for; or tensors are missing, unexpected, of another shape or
             not finite: some of each kind are listed.
     """
-    expected = model.state_dict()
-    sets = [_candidates(name, raw, expected) for name, raw in read(path).items()]
+    expected, there = model.state_dict(), read(path)
+    sets = [_candidates(name, _widened(raw), expected) for name, raw in there.items()]
     candidates = [candidate for own in sets for candidate in own]
     chosen = [[c for c in own if _is_of(c.name, weight_set)] for own in sets]
     if not any(chosen):
-        there = _listed_sets(candidates)
-        cure = f"set weight_set to one of {there}, or leave it out" if there else "leave it out"
+        known = _listed_sets(candidates)
+        cure = f"set weight_set to one of {known}, or leave it out" if known else "leave it out"
         raise WeightsError(f"{path} has no set of weights {weight_set!r}: {cure}")
-    convert = getattr(timm_module(f"models.{file}"), "checkpoint_filter_fn", None)
-    attempt = partial(_try, model=model, convert=convert, is_resized=is_resized, is_grey=is_grey)
+    own_module = timm_module(f"models.{file}") if file else None
+    timm_filter = getattr(own_module, "checkpoint_filter_fn", None)
+    attempt = partial(
+        _try,
+        model=model,
+        timm_filter=timm_filter,
+        is_resized=is_resized,
+        is_grey=is_grey,
+        drop=drop,
+        positions=positions,
+    )
     trials = [t for own in _likely(chosen, len(expected)) for t in _trials(own, attempt)]
     fitting = [trial for trial in trials if not trial.offences]
     if not fitting:
@@ -187,10 +232,28 @@ def fit(
         own.wrapper,
         own.prefix,
         names,
-        own.left_out,
+        [*own.left_out, *(f"{own.prefix}{name}" for name in taken.dropped)],
         is_grey,
         are_equal=equal and {c.name or TOP for c in fits} >= {*names},
+        renamed=taken.renamed,
+        numbers=_formats(there[own.wrapper], own.left_out),
+        positions=taken.positions,
     )
+
+
+def _widened(raw: State) -> State:
+    """The same tensors, but those of 8 bits as float32: torch computes nothing with the former."""
+    return {n: t.float() if _is_float8(t) else t for n, t in raw.items()}
+
+
+def _is_float8(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.element_size() == 1
+
+
+def _formats(raw: State, left_out: Sequence[str]) -> list[str]:
+    """Number formats of weights that are not float32, by torch's names."""
+    own = {t.dtype for name, t in raw.items() if t.is_floating_point() and name not in left_out}
+    return sorted(str(dtype).removeprefix("torch.") for dtype in own - {torch.float32})
 
 
 def _likely(sets: Sequence[list[_Candidate]], tensors: int) -> list[list[_Candidate]]:
@@ -235,14 +298,10 @@ def _candidates(wrapper: str, raw: State, expected: Mapping[str, Any]) -> list[_
 
 
 def _shared_prefixes(names: Iterable[str]) -> list[str]:
-    """What all names begin with, up to each of its dots."""
-    first, *others = [*names]
-    found = []
-    for dot in re.finditer(r"\.", first):
-        if not all(name.startswith(first[: dot.end()]) for name in others):
-            break
-        found.append(first[: dot.end()])
-    return found
+    """What many names begin with, up to a dot: names that a conversion may know behind it."""
+    all_names = [*names]
+    counts = Counter(n[: dot.end()] for n in all_names for dot in re.finditer(r"\.", n))
+    return [prefix for prefix, count in counts.items() if count >= len(all_names) * SHARED]
 
 
 def _is_of(name: str, weight_set: str) -> bool:
@@ -252,19 +311,30 @@ def _is_of(name: str, weight_set: str) -> bool:
 
 
 def _try(
-    candidate: _Candidate, model: nn.Module, convert: Any, is_resized: bool, is_grey: bool
+    candidate: _Candidate,
+    model: nn.Module,
+    timm_filter: Any,
+    is_resized: bool,
+    is_grey: bool,
+    drop: Sequence[str],
+    positions: str,
 ) -> _Trial:
     """Convert as timm would, and say what still does not fit."""
-    raw, expected = candidate.raw, model.state_dict()
-    found, resampled, reason = raw, [], ""
-    if convert is not None and _shapes(raw) != _shapes(expected):
+    expected = model.state_dict()
+    begins = tuple(word for word in drop if word != HEAD)
+    raw = {name: t for name, t in candidate.raw.items() if not (begins and name.startswith(begins))}
+    found, resampled, reason, is_own, used = raw, [], "", False, weight_forms.Used()
+    if _shapes(raw) != _shapes(expected):
         try:
-            found = convert(dict(raw), model)
+            with used:
+                found, is_own = weight_forms.convert(raw, model, timm_filter, positions)
             resampled = _resampled(raw, found, getattr(model, "num_prefix_tokens", 0))
         except Exception as error:
-            reason = f" (timm's conversion: {type(error).__name__}: {error})"
-    if not any(name.startswith(UNUSED) for name in expected):  # a pooling that the model leaves out
-        found = {name: t for name, t in found.items() if not name.startswith(UNUSED)}
+            found, reason = raw, f" (timm's conversion: {type(error).__name__}: {error})"
+    parted = [name for name in found if _is_dropped(name, expected, model, HEAD in drop)]
+    found = {name: tensor for name, tensor in found.items() if name not in parted}
+    moved = weight_forms.renamed(raw, found)
+    gone = weight_forms.passed_over(candidate.raw, found, used.places)
     first = {n: t for n, t in found.items() if is_grey and _is_first_weight(model, n, t)}
     found = found | {name: in_colour(t) for name, t in first.items() if t.shape[1] == 1}
     offences = [
@@ -275,7 +345,25 @@ def _try(
     if resampled and not is_resized:
         found = found | {name: raw[name] for name in resampled if name in raw}
         offences += [f"{name}: of another size" for name in resampled if name not in raw]
-    return _Trial(candidate, found, resampled, offences + misfits(found, expected), reason)
+    offences += misfits(found, expected)
+    way = positions if is_own and resampled else ""
+    return _Trial(candidate, found, resampled, offences, reason, gone, moved, way)
+
+
+def _is_dropped(
+    name: str, expected: Mapping[str, Any], model: nn.Module, is_headless: bool
+) -> bool:
+    """Whether a tensor, by timm's name, is one that the model has no place for and needs none.
+
+    Of a pooling that the model leaves out, of parts that only pre-training has, or, where the
+    config drops it, of the last layer.
+    """
+    if name in expected:
+        return False
+    if name.startswith(UNUSED):
+        return not any(other.startswith(UNUSED) for other in expected)
+    is_of_head = is_headless and belongs(model, "classifier", name)
+    return is_of_head or bool(PRETRAINING.match(name))
 
 
 def in_colour(weight: torch.Tensor) -> torch.Tensor:
@@ -333,7 +421,9 @@ def _has_other_size(
 
 
 def _choose(path: Path, fitting: Sequence[_Trial]) -> _Trial:
-    """The one set that fits; of several, the one that is averaged; of equal ones, the first.
+    """The one set that fits; of several, the one that is averaged, or that authors evaluate.
+
+    Of equal ones, the first.
 
     Raises:
         WeightsError: several fit, and nothing says which is meant.
@@ -342,6 +432,11 @@ def _choose(path: Path, fitting: Sequence[_Trial]) -> _Trial:
     first, *others = averaged if len(averaged) == 1 else fitting
     if all(_are_equal(first.state, other.state) for other in others):
         return first
+    for taken, passed in EVALUATED:
+        own = [trial for trial in fitting if taken in trial.candidate.name.split(".")]
+        other = [trial for trial in fitting if passed in trial.candidate.name.split(".")]
+        if len(own) == 1 and len(own) + len(other) == len(fitting):
+            return own[0]
     raise WeightsError(
         f"{path} holds several sets of weights that fit: set weight_set of the model to one of "
         f"{_listed_sets([trial.candidate for trial in fitting])}"
@@ -360,7 +455,9 @@ def _listed_sets(candidates: Sequence[_Candidate]) -> str:
 
 def _distance(trial: _Trial) -> tuple[float, int]:
     """How far a trial is from fitting, for comparison."""
-    return (-trial.candidate.coverage, len(trial.offences))
+    own = trial.candidate
+    coverage = own.coverage if own.coverage > LIKELY else 0.0
+    return (-coverage, len(trial.offences) + 2 * len(own.left_out))
 
 
 def _misfit(
@@ -373,9 +470,10 @@ def _misfit(
     told += [f"it also holds {', '.join(names[:LISTED])}"] if names else []
     said = f" ({'; '.join(told)})" if told else ""
     lines = some([*infinite(trial.state, model.state_dict()), *trial.offences])
-    listed = "\n  ".join(lines)
+    told = explained(trial.state, model.state_dict(), trial.offences)
+    listed = "".join(f"\n  {line}" for line in [*told, *lines])
     return WeightsError(
-        f"{path} does not fit {type(model).__name__}{said}{trial.reason}:\n  {listed}\n"
+        f"{path} does not fit {type(model).__name__}{said}{trial.reason}:{listed}\n"
         f"{cure(model, own.raw, trial.state, trial.offences)}"
     )
 

@@ -1,6 +1,7 @@
 """What does not fit between a file's tensors and a model's, and what to change."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,18 @@ COUNTERS = "num_batches_tracked"
 """Of minibatches that a BatchNorm saw: no output depends on it, and many files leave it out."""
 SIZED = ("pos_embed", "patch_embed.proj.weight", "relative_position_bias_table")
 """Ends of names of tensors that depend on the size of images or patches."""
+NUMBERED = re.compile(r"^(.*?(?:blocks|layers|resblocks|stages|layer\d+)\.)(\d+)\.")
+"""Names of tensors that lie in one of several like blocks: where these lie, and which it is."""
+NUMBER = re.compile(r"\.\d+(?=\.)")
+PARTS = (
+    (r"\.(ls[12]\.gamma|gamma_[12])$", "LayerScale", "arguments: {init_values: 1.0e-5}"),
+    (r"\.attn\.qkv\.bias$", "biases of queries, keys and values", "arguments: {qkv_bias: true}"),
+    (r"\.attn\.[qk]_norm\.", "norms of queries and keys", "arguments: {qk_norm: true}"),
+    (r"(^|\.)reg(ister)?_tokens?$", "registers", "arguments: {reg_tokens: <how many>}"),
+    (r"(^|\.)relative_position_bias_table$", "relative positions", "another name"),
+    (r"^fc_norm\.", "a norm behind the pooling", "arguments: {global_pool: avg}"),
+)
+"""Parts that some networks of one form have and others lack, and what says so in the config."""
 TRANSFORMERS = re.compile(
     r"(^|\.)(embeddings\.(patch_embeddings|cls_token)|embedder\.embedder"
     r"|encoder\.layers?\.\d+\.(attention|self_attn|layer_?norm|blocks\.\d+\.attention)"
@@ -26,6 +39,11 @@ def misfits(found: Mapping[str, Any], expected: Mapping[str, torch.Tensor]) -> l
         f"{name}: shape {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
         for name, tensor in expected.items()
         if name in found and found[name].shape != tensor.shape
+    ]
+    odd += [
+        f"{name}: numbers of the type {found[name].dtype}, whose scale is not known"
+        for name, tensor in expected.items()
+        if name in found and tensor.is_floating_point() and not found[name].is_floating_point()
     ]
     missing = [f"{n}: missing" for n in expected if n not in found and not n.endswith(COUNTERS)]
     return [*odd, *missing, *(f"{name}: unexpected" for name in found if name not in expected)]
@@ -56,16 +74,24 @@ def cure(model: Any, raw: State, found: State, offences: Sequence[str]) -> str:
             "timm's own file of this network, or to the state_dict of a model of timm."
         )
     if odd and all(belongs(model, "classifier", name) for name in odd):
-        sizes = [len(t) for n, t in found.items() if belongs(model, "classifier", n) and t.dim()]
-        what = (
-            f"The file's last layer has {max(sizes)} outputs" if sizes else "It has no last layer"
-        )
-        return f"{what}: set outputs: {max(sizes, default=0)}."
+        return _cure_of_head(model, found)
     if odd and all(_is_grey(model, name, found) for name in odd):
         return "The file is of a network for grey images: set arguments: {in_chans: 1}."
     if odd and all(name.endswith(SIZED) for name in odd):
         return "The file is for images or patches of another size: set size_px or patch_px."
     return "Check name, outputs, size_px, patch_px and arguments of the model in the config."
+
+
+def _cure_of_head(model: Any, found: State) -> str:
+    """What helps where only last layers differ."""
+    own = {n: t for n, t in found.items() if belongs(model, "classifier", n) and t.dim()}
+    if not own:
+        return "It has no last layer: set outputs: 0."
+    dropped = "leave it out: outputs: 0 and drop: [head]"
+    if any(re.search(r"\.\d+\.", name) for name in own):
+        return f"The file's last layer is several, a head for training: {dropped}."
+    size = max(map(len, own.values()))
+    return f"The file's last layer has {size} outputs: set outputs: {size}, or {dropped}."
 
 
 def belongs(model: Any, role: str, name: str) -> bool:
@@ -86,16 +112,95 @@ def _is_grey(model: Any, name: str, found: State) -> bool:
     return belongs(model, "first_conv", name) and name in found and found[name].shape[1:2] == (1,)
 
 
+def explained(
+    found: Mapping[str, Any], expected: Mapping[str, Any], offences: Sequence[str]
+) -> list[str]:
+    """What many misfits have in common, first what explains most of them; none alone.
+
+    Args:
+        found: The file's tensors, by timm's names where it can convert them.
+        expected: The model's.
+        offences: From `misfits`.
+    """
+    odd = [line.partition(":")[0] for line in offences]
+    told = [*_depths(found, expected, odd), *_widths(found, expected), *_parts(found, odd)]
+    if not found.keys() & expected.keys():
+        told.append((len(odd) + 1, f"none of the model's {len(expected)} tensors is in the file"))
+    return [text for count, text in sorted(told, key=lambda one: -one[0]) if count > 1]
+
+
+def _depths(
+    found: Mapping[str, Any], expected: Mapping[str, Any], odd: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Rows of blocks that are longer on one side, and how many misfits that explains."""
+    there, wanted = _last_blocks(found), _last_blocks(expected)
+    told = []
+    for place in there.keys() & wanted.keys():
+        few, many = sorted((there[place], wanted[place]))
+        numbers = [m for m in map(NUMBERED.match, odd) if m and m[1] == place]
+        count = sum(int(m[2]) > few for m in numbers)
+        if few != many:
+            sides = f"{there[place] + 1} in the file, {wanted[place] + 1} in the model"
+            told.append((count, f"{place}*: {sides} ({count} tensors)"))
+    return told
+
+
+def _last_blocks(names: Mapping[str, Any]) -> dict[str, int]:
+    """Where blocks lie -> the number of the last."""
+    last: dict[str, int] = {}
+    for match in filter(None, map(NUMBERED.match, names)):
+        last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    return last
+
+
+def _widths(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """The width that most tensors of another shape have in common."""
+    pairs: Counter[tuple[int, int]] = Counter()
+    for name in found.keys() & expected.keys():
+        sides = [tuple(side[name].shape) for side in (found, expected)]
+        if len(sides[0]) == len(sides[1]):
+            pairs.update({(a, b) for a, b in zip(*sides, strict=True) if a != b})
+    if not pairs:
+        return []
+    (theirs, own), count = pairs.most_common(1)[0]
+    return [(count, f"{theirs} in the file is {own} in the model, in {count} tensors")]
+
+
+def _parts(found: Mapping[str, Any], odd: Sequence[str]) -> list[tuple[int, str]]:
+    """Parts that one side lacks."""
+    told = []
+    for pattern, what, key in PARTS:
+        names = [name for name in odd if re.search(pattern, name)]
+        here = [name for name in names if name in found]
+        for side, own in (("only the file", here), ("only the model", [*{*names} - {*here}])):
+            cure = f" ({key})" if side == "only the file" else ""
+            told.append((len(own), f"{what}: {side} has them{cure}, {len(own)} tensors"))
+    return told
+
+
 def some(lines: Sequence[str]) -> list[str]:
-    """Some lines of each kind, and how many are left."""
-    kinds: dict[str, list[str]] = {}
+    """Some lines of each kind, and how many are left: first the kind with most.
+
+    Lines that differ by the numbers in a name alone, such as those of a tensor of every block, are
+    told by the first of them.
+    """
+    kinds: dict[str, dict[str, list[str]]] = {}
     for line in lines:
-        kinds.setdefault(line.partition(": ")[2].partition(" ")[0], []).append(line)
+        name, _, what = line.partition(": ")
+        own = kinds.setdefault(what.partition(" ")[0], {})
+        own.setdefault(f"{NUMBER.sub('.#', name)}: {what}", []).append(line)
     listed = []
-    for kind, own in kinds.items():
-        left = len(own) - LISTED
-        listed += [*own[:LISTED], *([f"… and {left} more: {kind}"] if left > 0 else [])]
+    for kind, alike in sorted(kinds.items(), key=lambda one: -sum(map(len, one[1].values()))):
+        groups = sorted(alike.values(), key=lambda group: -len(group))
+        for group in groups[:LISTED]:
+            listed.append(f"{group[0]}{_and_more(len(group) - 1)}")
+        left = sum(map(len, groups[LISTED:]))
+        listed += [f"… and {left} more: {kind}"] if left else []
     return listed
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} of other blocks)" if count else ""
 
 
 def shown(names: Sequence[str]) -> str:

@@ -283,6 +283,9 @@ def _resolve(module: str, name: str, attributes: tuple[str, ...]) -> _Found:
     while True:
         if not name and rest:
             name = rest.pop(0)
+        if "." not in module and name and _read(f"{module}.{name}") is not None:
+            module, name = f"{module}.{name}", ""  # of the package's own file nothing counts
+            continue
         if is_frame(module):
             return _Found(module, None, ".".join(["frame", *filter(None, [name]), *rest]))
         read = _read(module)

@@ -33,19 +33,22 @@ imported, or only what they declare is read."""
 
 FRAME = (
     "check",
+    "cli",
     "core.checkout",
     "core.errors",
     "core.hardware",
     "core.progress",
     "jobs",
+    "library",
     "manual",
     "plan.code_digest",
     "plan.code_reading",
     "run",
     "sharing",
 )
-"""Modules and folders that carry jobs and compute nothing of a result: in a digest, what they
-define counts as its bare name. A corrected message must not train a network again."""
+"""Modules and folders that carry jobs, or hand the package to notebooks, and compute nothing of a
+result; the package's own file is another. In a digest, what they define counts as its bare name: a
+corrected message must not train a network again."""
 
 SCHEMAS = ("FILES", "TABLES", "SHARED")
 """Names of the declarations of tables and files, of which the words for readers do not count."""
@@ -94,7 +97,7 @@ _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS)
 def is_frame(module: str) -> bool:
     """Whether a module of the package carries jobs and computes nothing."""
     inside = module.partition(".")[2]
-    return any(inside == part or inside.startswith(f"{part}.") for part in FRAME)
+    return not inside or any(inside == part or inside.startswith(f"{part}.") for part in FRAME)
 
 
 def read_module(source: bytes, module: str, is_package: bool) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """An experiment is one config file: read it, check it, fill in the defaults, cut slices.
 
-The schema is `workflow/config/schema.yaml`; datasets and model families declare their own keys
+The schema is `schema.yaml` beside this file; datasets and model families declare their own keys
 (`SETTINGS`) in their own files. Errors name the key, the file, and the nearest known key.
 """
 
@@ -21,6 +21,8 @@ from sightlines.plan import registry
 from sightlines.plan.networks import Network
 
 FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "config"
+"""Experiments of a checkout."""
+SCHEMA = Path(__file__).with_name("schema.yaml")
 
 Config = dict[str, Any]
 
@@ -108,9 +110,16 @@ def complete(raw: Config, where: str) -> Config:
 
 
 def read_schema() -> dict[str, Any]:
-    """The schema as `workflow/config/schema.yaml` has it, before datasets and families join."""
-    schema: dict[str, Any] = yaml_files.read(FOLDER / "schema.yaml")
+    """The schema as `schema.yaml` has it, before datasets and families join."""
+    schema: dict[str, Any] = yaml_files.read(SCHEMA)
     return schema
+
+
+def defaults(block: str) -> Config:
+    """What a block of the config, such as ``probes``, holds where nothing is set."""
+    found: Config = {}
+    _fill(read_schema()["properties"][block], found)
+    return found
 
 
 def member_schema(node: dict[str, Any], name: str) -> dict[str, Any]:

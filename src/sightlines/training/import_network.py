@@ -16,10 +16,11 @@ from sightlines.core.files import sha256
 from sightlines.datasets.reading import ImageSet, open_dataset
 from sightlines.datasets.store import read_manifest
 from sightlines.jobs.command import Job, run
-from sightlines.models import building, timm, weight_fitting
+from sightlines.models import building, timm, weight_fitting, weight_shards
 from sightlines.models.timm_facts import facts
 from sightlines.models.timm_names import class_names
 from sightlines.models.weight_fitting import Fitted
+from sightlines.models.weight_forms import POSITIONS
 from sightlines.plan import schedule
 from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.training.class_file import read_class_file, require_length
@@ -130,13 +131,20 @@ def _import(
     else:
         path = job.source / settings["weights"]
         origin = f"file:{settings['weights']}"
-        digest = sha256(path) if path.is_file() else ""
+        digest = weight_shards.digest(job.source, settings["weights"])
         if digest and digest != job.config["source"]:
             raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
     is_resized = known["size_px"] != known["own_px"] or "patch_px" in settings
-    wanted = settings.get("weight_set", "")
-    is_grey = timm.is_grey(settings)
-    fitted = weight_fitting.fit(model, path, known["file"], is_resized, wanted, is_grey)
+    fitted = weight_fitting.fit(
+        model,
+        path,
+        known["file"],
+        is_resized,
+        settings.get("weight_set", ""),
+        timm.is_grey(settings),
+        settings.get("drop", ()),
+        settings.get("position_resampling", POSITIONS[0]),
+    )
     model.load_state_dict(fitted.state)
     job.log.info(f"weights from {origin}, SHA-256 {digest}")
     for note in fitted.notes():

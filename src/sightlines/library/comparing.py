@@ -1,0 +1,65 @@
+"""What differs between two experiments' results: verdicts, accuracies, networks."""
+
+import pandas as pd
+
+from sightlines.core.errors import ResultError
+from sightlines.library.results import Results
+
+KEYS = ["model", "fraction", "seed"]
+
+
+def compare(one: Results, other: Results) -> dict[str, pd.DataFrame]:
+    """Tables of what differs, by what they are of; empty ones where nothing does.
+
+    Args:
+        one: Results of an experiment.
+        other: Of another, or of the same made by another version.
+    """
+    names = (one.name, other.name) if one.name != other.name else ("one", "other")
+    return {
+        "Verdicts that differ": _verdicts(one, other, names),
+        "Test accuracy": _accuracies(one, other, names),
+        "Networks of one alone": _networks(one, other, names),
+    }
+
+
+def _verdicts(one: Results, other: Results, names: tuple[str, str]) -> pd.DataFrame:
+    try:
+        tables = [run.verdicts[["verdict", "value", "low", "high"]] for run in (one, other)]
+    except ResultError:
+        return pd.DataFrame()
+    joined = tables[0].join(tables[1], how="outer", lsuffix="_0", rsuffix="_1")
+    joined = joined[joined["verdict_0"] != joined["verdict_1"]].reset_index()
+    columns: dict[str, object] = {"claim": joined["claim"]}
+    for place, name in enumerate(names):
+        columns[name] = joined[f"verdict_{place}"]
+        columns[f"value, {name}"] = joined[f"value_{place}"].map("{:.3g}".format)
+    return pd.DataFrame(columns)
+
+
+def _accuracies(one: Results, other: Results, names: tuple[str, str]) -> pd.DataFrame:
+    try:
+        tables = [run.table("accuracy")[[*KEYS, "accuracy_test"]] for run in (one, other)]
+    except (ResultError, KeyError):
+        return pd.DataFrame()
+    joined = tables[0].merge(tables[1], on=KEYS, suffixes=("_0", "_1"))
+    joined = joined[joined["accuracy_test_0"] != joined["accuracy_test_1"]]
+    difference = joined["accuracy_test_1"] - joined["accuracy_test_0"]
+    return pd.DataFrame(
+        {
+            "network": joined[KEYS].agg("/".join, axis=1),
+            names[0]: joined["accuracy_test_0"].map("{:.1%}".format),
+            names[1]: joined["accuracy_test_1"].map("{:.1%}".format),
+            "difference": difference.map("{:+.1%}".format),
+        }
+    )
+
+
+def _networks(one: Results, other: Results, names: tuple[str, str]) -> pd.DataFrame:
+    own = [set(run.networks) for run in (one, other)]
+    rows = [
+        {"network": network, "in": names[place]}
+        for place in (0, 1)
+        for network in sorted(own[place] - own[1 - place])
+    ]
+    return pd.DataFrame(rows, columns=["network", "in"])

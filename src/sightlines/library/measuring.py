@@ -1,0 +1,131 @@
+"""Attention, receptive fields, skips and probes for a notebook, by the measures of the pipeline."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sightlines.core.errors import ConfigError
+from sightlines.core.files import TensorReader, sha256, write_tensors
+from sightlines.datasets.split import describe, order_labelled
+from sightlines.dumps.reading import check_networks
+from sightlines.library import recording
+from sightlines.library.images import Images
+from sightlines.library.networks import Network
+from sightlines.measures import attention_distance as distances
+from sightlines.measures import probes as probing
+from sightlines.measures import receptive_fields as fields
+from sightlines.measures import skip_ratios as skips
+from sightlines.plan.config import defaults
+
+
+def attention_distance(network: Network, images: Images) -> pd.DataFrame:
+    """How far each attention head of a network looks.
+
+    Raghu et al. 2021, section 4: mean distance between query and key patches, weighted by
+    attention, in pixels of what the network sees; prefix tokens are left out without renormalising.
+
+    Args:
+        network: One with attention between patches in every block.
+        images: From `images`.
+
+    Returns:
+        One row a head: block, head, distance_px, its standard deviation over images, `relative` to
+        uniform attention, and more (docs/tables.md, attention_distance.csv).
+
+    Raises:
+        ResultError: the network has no attention that can be measured.
+    """
+    dump = recording.record("attention", recording.shown(network, images))
+    return distances.head_table(dump)
+
+
+def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.DataFrame:
+    """How much of an image the middle of each block's output is sensitive to.
+
+    Raghu et al. 2021, section 4, Figure 6; Luo et al. 2016: mean absolute gradient of the unit in
+    the middle with respect to the pixels.
+
+    Args:
+        network: From `load`.
+        images: From `images`.
+        settings: Keys of `receptive_field` in a config (workflow/config/README.md).
+
+    Returns:
+        One row a layer: side in px of the square that holds most of the gradient, and more
+        (docs/tables.md, receptive_fields.parquet).
+    """
+    given = defaults("receptive_field") | settings
+    shown = recording.shown(network, images)
+    dump = recording.record("receptive_field", shown, receptive_field=given)
+    return pd.DataFrame(fields.size_rows(dump))
+
+
+def skip_ratios(network: Network, images: Images) -> pd.DataFrame:
+    """How much larger what passes by a block's branch is than what the branch adds.
+
+    Raghu et al. 2021, section 6, Figure 7: norm of the skip over norm of the branch, by token.
+
+    Returns:
+        One row a branch and kind of token (docs/tables.md, skip_ratios.parquet).
+
+    Raises:
+        ResultError: the network has no skips that can be measured.
+    """
+    dump = recording.record("skips", recording.shown(network, images))
+    return skips.ratio_table(dump, skips.token_means(dump))
+
+
+def probe(
+    network: Network, images: Images, *, test_share: float = 0.5, seed: int = 0, **settings: Any
+) -> pd.DataFrame:
+    """How well a linear classifier on each layer tells the images' classes.
+
+    Ridge regression on pooled features; its penalty is chosen on images that it was not fitted to.
+
+    Args:
+        network: From `load`.
+        images: With classes: an array with labels, or a folder with one folder a class.
+        test_share: Share of the images that the probe is tested on; a tenth of the others chooses
+            the penalty.
+        seed: Of the division.
+        settings: Keys of `probes` in a config (workflow/config/README.md).
+
+    Returns:
+        One row a layer, way of pooling and number of shots (docs/tables.md, probes.parquet).
+
+    Raises:
+        ConfigError: the images have fewer than two classes.
+    """
+    given = defaults("probes") | settings
+    splits = _divide(images, test_share, seed)
+    dump = recording.record("features", recording.shown(network, images, splits))
+    check_networks([dump], [network.identity.slug])
+    rows = probing.probe_network(dump, probing.OWN, given, seed)
+    return pd.DataFrame(rows).drop(columns="replicates", errors="ignore")
+
+
+def _divide(images: Images, test_share: float, seed: int) -> TensorReader:
+    """Images that the probe is fitted to, chosen by and tested on: all are drawn from one split."""
+    if not images.is_pool:
+        raise ConfigError(f"{images!r} are of a run, which has its own: see table('probes')")
+    labels = images.set.labels("test")
+    if len(np.unique(labels)) < 2:
+        raise ConfigError(f"{images!r} have fewer than two classes: there is nothing to tell")
+    order = order_labelled(labels, np.arange(len(labels)), seed, "library probes")
+    bound = round(len(order) * (1 - test_share))
+    cut = max(bound // 10, 1)
+    parts: Mapping[str, np.ndarray] = {
+        "probe_held_out": order[:cut],
+        "probe_train": order[cut:bound],
+        "probe_test": order[bound:],
+    }
+    if min(map(len, parts.values())) < 2:
+        raise ConfigError(f"{len(order)} images are too few to fit, choose and test a probe")
+    tensors = dict(parts) | {k.replace("probe", "order"): v for k, v in parts.items()}
+    path = Path(images.reference.path).with_name(f"probes-{seed}-{test_share:g}.safetensors")
+    meta = describe(tensors, sha256(images.set.path), images.classes)
+    write_tensors(path, tensors, meta)
+    return TensorReader(path)

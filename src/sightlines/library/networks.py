@@ -1,0 +1,155 @@
+"""Networks for a notebook: of timm by name, of a run's results, or an own module."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sightlines.core.errors import ConfigError, WeightsError
+from sightlines.datasets.imagefolder import MEAN, STD
+from sightlines.models import building, timm_blocks, timm_listed, weight_fitting
+from sightlines.models.layers import Layer, layer_table
+from sightlines.models.timm_facts import facts
+from sightlines.models.timm_names import class_names
+from sightlines.plan import networks as names
+from sightlines.plan.networks import FULL, UNTRAINED
+
+VIEW = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with what must be known to look into it.
+
+    Attributes:
+        identity: What results call it: model, fraction, seed.
+        module: The network, in evaluation mode, float32.
+        card: How it sees images (size_px, mean, std, …), its grid of places, where it is from.
+        layers: Where its representations are taken, in the order of depth.
+    """
+
+    identity: names.Network
+    module: nn.Module
+    card: dict[str, Any]
+    layers: list[Layer]
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables and plots."""
+        return self.identity.model
+
+    @property
+    def layer_table(self) -> Any:
+        """One row a layer: index, name, kind, block and depth (from 0 to 1)."""
+        import pandas as pd
+
+        return pd.DataFrame(layer_table(self.layers))
+
+    def __repr__(self) -> str:
+        """Its name, parameters and layers."""
+        parameters = sum(p.numel() for p in self.module.parameters())
+        return f"Network({self.name!r}: {parameters:,} parameters, {len(self.layers)} layers)"
+
+
+def load(
+    source: str | os.PathLike[str] | nn.Module,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    layers: Sequence[str] = (),
+    name: str = "",
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    **view: Any,
+) -> Network:
+    """A network to look into.
+
+    Args:
+        source: A model's name in timm; or the folder of a network in a run's results, with its
+            `weights.safetensors` and `card.json`; or a module of your own.
+        weights: Of a model of timm: a safetensors or torch file; or "random" for initial weights.
+        layers: Paths of the modules to look at, in the order in which they compute; by default the
+            sub-layers of all blocks, where they are known.
+        name: What to call it; by default what `source` says.
+        seed: Of initial weights.
+        device: Where it computes.
+        view: How it sees images, where it is otherwise than timm says: size_px, mean, std,
+            interpolation, crop_share, crop_mode. Of an own module, by default 224 px and
+            ImageNet's mean and standard deviation.
+
+    Raises:
+        ConfigError: timm has no such model, its blocks are not known and `layers` is empty, or a
+            key of `view` is unknown.
+        WeightsError: the weights do not fit: what does not is listed.
+    """
+    unknown = sorted(set(view) - set(VIEW))
+    if unknown:
+        raise ConfigError(f"load: unknown {', '.join(unknown)}; known are {', '.join(VIEW)}")
+    if isinstance(source, nn.Module):
+        found = _own(source, layers, name, view)
+    elif (folder := Path(source)).is_dir():
+        found = _of_results(folder, layers, name)
+    elif weights is None:
+        raise WeightsError(
+            f"{source}: set weights to a safetensors or torch file, or to 'random' for initial "
+            "weights; a folder of a run's results needs none"
+        )
+    else:
+        found = _of_timm(str(source), os.fspath(weights), layers, name, seed, view)
+    module = building.placed(found.module.float().eval(), torch.device(device))
+    return Network(found.identity, module, found.card, found.layers)
+
+
+def _of_results(folder: Path, layers: Sequence[str], name: str) -> Network:
+    if layers:
+        raise ConfigError("layers: those of a network of results are in its card; leave it out")
+    module, card = building.load_network(folder / "weights.safetensors", folder / "card.json")
+    own = names.Network.parse(card["network"])
+    identity = own._replace(model=name) if name else own
+    return Network(identity, module, card, building.layers_of(card["family"], module))
+
+
+def _of_timm(
+    model: str, weights: str, layers: Sequence[str], name: str, seed: int, view: dict[str, Any]
+) -> Network:
+    settings: dict[str, Any] = {"family": "timm", "name": model, "weights": "random"}
+    settings |= {"arguments": {}, "acts_as": "auto", "layers": list(layers)}
+    if "size_px" in view:
+        settings["size_px"] = view["size_px"]
+    known = facts(settings)
+    module = building.build(settings, known["size_px"], known["outputs"], seed)
+    notes: list[str] = []
+    if weights != "random":
+        is_resized = known["size_px"] != known["own_px"]
+        fitted = weight_fitting.fit(module, Path(weights), known["file"], is_resized, "", False)
+        module.load_state_dict(fitted.state)
+        notes = list(fitted.notes())
+    card = {key: view.get(key, known[key]) for key in VIEW}
+    card |= {"family": "timm", "grid": known["grid"], "centres": known["centres"]}
+    card |= {"timm": known["name"], "classes": class_names(known["outputs"]), "notes": notes}
+    fraction = UNTRAINED if weights == "random" else FULL
+    identity = names.Network(_plain(name or known["name"]), fraction, f"s{seed}")
+    return Network(identity, module, card, building.layers_of("timm", module))
+
+
+def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, Any]) -> Network:
+    """Look at a module that the caller made: two images tell what its layers give."""
+    card: dict[str, Any] = {"size_px": 224, "mean": list(MEAN), "std": list(STD)} | view
+    module = module.eval()
+    if not layers:
+        found = timm_blocks.layers(module)
+        grid = timm_blocks.traits(module, card["size_px"], found).grid
+    else:
+        listed = timm_listed.look(module, list(layers), card["size_px"])
+        found, grid = listed.layers, listed.grid
+    called = _plain(name or type(module).__name__)
+    card |= {"family": "", "grid": list(grid), "classes": [], "network": called}
+    return Network(names.Network(called, FULL, "s0"), module, card, found)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-") or "network"

@@ -1,0 +1,200 @@
+"""What a notebook imports: the pipeline's own functions, on images and networks of its own."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+import sightlines as sl
+from sightlines.core.errors import ConfigError, DataError, ResultError, WeightsError
+from sightlines.measures import cka as cka_measure
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (48, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def vit():
+    return sl.load("vit_tiny_patch16_224", weights="random", size_px=32)
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    layers = [torch.nn.Conv2d(3, 6, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(6, 9, 3, 2, 1)]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return sl.load(torch.nn.Sequential(*layers), layers=["0", "2"], name="small", size_px=32)
+
+
+def folder_of(root, count=10, classes=("cat", "dog")):
+    rng = np.random.default_rng(1)
+    for place in range(count):
+        path = root / classes[place % len(classes)] / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
+    return root
+
+
+def test_importing_costs_no_torch_and_every_name_is_there():
+    code = (
+        "import sys, sightlines as sl; assert 'torch' not in sys.modules, 'torch'; "
+        "assert 'numpy' not in sys.modules, 'numpy'; "
+        "assert not [n for n in sl.__all__ if getattr(sl, n) is None]; "
+        "assert set(sl.__all__) <= set(dir(sl)); print(sl.__version__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip()[0].isdigit()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'ckaa'"):
+        sl.ckaa  # noqa: B018
+
+
+def test_similarity_is_that_of_the_measure(pixels, vit, cnn):
+    images = sl.images(pixels, minibatch=12)
+    grams = [sl.grams(network, images) for network in (vit, cnn)]
+    found = sl.cka(*grams)
+    table = cka_measure.measure(gram=[g.dump for g in grams], seed=0)["cka.parquet"]
+    _, expected, _ = table
+    assert found.values.shape == (len(vit.layers), 2)
+    np.testing.assert_array_equal(found.to_pandas()["cka"], expected["cka"])
+    np.testing.assert_array_equal(found.to_pandas()["cka_se"], expected["cka_se"])
+    own = sl.cka(grams[1])
+    np.testing.assert_allclose(own.values.diagonal(), 1, atol=1e-6)
+    assert own.values[0, 1] == pytest.approx(own.values[1, 0]) and own.values[0, 1] < 1
+
+
+def test_similarity_agrees_with_the_textbook(pixels, cnn):
+    images = sl.images(pixels, minibatch=48)
+    found = sl.cka(sl.grams(cnn, images)).values[0, 1]
+    mean, std = (np.array(cnn.card[key], np.float32)[:, None, None] for key in ("mean", "std"))
+    batch = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - mean) / std
+    with torch.inference_mode():
+        first = cnn.module[0](torch.from_numpy(batch))
+        second = cnn.module[2](cnn.module[1](first))
+    n = len(pixels)
+    grams = []
+    for value in (first, second):
+        features = value.flatten(1).double().numpy()
+        gram = features @ features.T
+        np.fill_diagonal(gram, 0)
+        grams.append(gram)
+
+    def hsic(k, m):
+        """Song et al. 2012, equation 5."""
+        whole = (k * m).sum() + k.sum() * m.sum() / ((n - 1) * (n - 2))
+        return (whole - 2 / (n - 2) * (k @ m).sum()) / (n * (n - 3))
+
+    k, m = grams
+    assert found == pytest.approx(hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m)), abs=1e-4)
+
+
+def test_grams_are_kept_and_compared_with_those_of_the_same_images_alone(pixels, cnn, tmp_path):
+    images = sl.images(pixels, minibatch=12)
+    grams = sl.grams(cnn, images)
+    grams.save(tmp_path / "own.safetensors")
+    again = sl.Grams.open(tmp_path / "own.safetensors")
+    np.testing.assert_array_equal(sl.cka(again).values, sl.cka(grams).values)
+    other = sl.grams(cnn, sl.images(pixels, minibatch=12, seed=1))
+    with pytest.raises(ResultError, match="different images or minibatches"):
+        sl.cka(grams, other)
+
+
+def test_photographs_are_shown_as_the_network_expects(tmp_path, vit):
+    root = folder_of(tmp_path / "photographs")
+    images = sl.images(root)
+    assert len(images) == 10 and images.classes == ["cat", "dog"] and len(images.paths) == 10
+    assert sl.grams(vit, images).dump.batch_sizes == [10]
+    few = sl.images(root, limit=6)
+    assert len(few) == 6 and few.paths == sl.images(root, limit=6).paths
+    assert few.paths != sl.images(root, limit=6, seed=1).paths
+    assert not (tmp_path / ".cache").exists() or "decoded" not in str(list((tmp_path).rglob("*")))
+
+
+def test_photographs_that_cannot_be_read_are_listed(tmp_path):
+    root = folder_of(tmp_path / "photographs")
+    (root / "cat" / "0.png").write_bytes(b"no image")
+    (root / "dog" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError) as error:
+        sl.images(root)
+    assert "cat/0.png" in str(error.value) and "dog/1.png" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "labels", "message"),
+    [
+        (np.zeros((8, 4, 4, 3)), None, "float64"),
+        (np.zeros((8, 4, 5, 3), np.uint8), None, "8, 4, 5, 3"),
+        (np.zeros((3, 4, 4, 3), np.uint8), None, "at least 4"),
+        (np.zeros((8, 4, 4, 3), np.uint8), [0, 1], "for 8 images"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(source, labels, message):
+    with pytest.raises(ConfigError, match=message):
+        sl.images(source, labels=labels)
+
+
+def test_heads_fields_skips_and_probes_are_those_of_the_measures(pixels, vit):
+    labels = np.arange(len(pixels)) % 3
+    images = sl.images(pixels, minibatch=12, labels=labels)
+    distances = sl.attention_distance(vit, images)
+    assert len(distances) == 12 * 3 and (distances["distance_px"] >= 0).all()
+    assert set(sl.skip_ratios(vit, images)["block"]) == set(range(12))
+    fields = sl.receptive_fields(vit, images)
+    assert (fields["depth"].between(0, 1)).all()
+    probes = sl.probe(vit, images, draws=1)
+    assert (probes["chance"] == 1 / 3).all() and probes["accuracy"].between(0, 1).all()
+    with pytest.raises(ConfigError, match="fewer than two classes"):
+        sl.probe(vit, sl.images(pixels))
+
+
+def test_a_probe_finds_classes_that_are_plain_to_see(cnn):
+    labels = np.arange(200) % 2
+    noise = np.random.default_rng(2).integers(0, 60, (200, 32, 32, 3))
+    bright = (noise + 150 * labels[:, None, None, None]).astype(np.uint8)
+    probes = sl.probe(cnn, sl.images(bright, labels=labels), draws=1)
+    assert probes.loc[probes["shots"] != 10, "accuracy"].min() > 0.95
+
+
+def test_what_cannot_be_loaded_says_why(tmp_path):
+    with pytest.raises(WeightsError, match="'random'"):
+        sl.load("resnet18")
+    with pytest.raises(ConfigError, match="nonsuch"):
+        sl.load("nonsuch_net", weights="random")
+    with pytest.raises(ConfigError, match="crop; known are"):
+        sl.load("resnet18", weights="random", crop=0.5)
+    with pytest.raises(ResultError, match="no results"):
+        sl.open_results(tmp_path)
+
+
+def test_plots_are_drawn_on_axes_of_ones_own(pixels, vit, cnn):
+    images = sl.images(pixels, minibatch=12)
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert sl.plot.cka_map(sl.cka(sl.grams(vit, images), sl.grams(cnn, images)), ax=left) is left
+    assert "small" in left.get_xlabel() and left.images[0].get_array().shape == (75, 2)
+    sl.plot.attention_distances(sl.attention_distance(vit, images), ax=right)
+    assert len(right.lines[0].get_xdata()) == 36
+
+
+def test_a_notebook_leaves_torch_as_it_was(pixels, vit):
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    threads = torch.get_num_threads()
+    sl.load("resnet18", weights="random", size_px=32)
+    sl.grams(vit, sl.images(pixels, minibatch=12))
+    assert torch.equal(torch.rand(2), expected) and torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -1,0 +1,165 @@
+"""Real weights of real networks: imported, they are right as often as they are known to be.
+
+Needs photographs and weights that are no part of this project: SIGHTLINES_ZOO is the folder in
+which the two configs' sources lie, with `imagenette224/boxes.csv` (its first column names the
+photographs of ILSVRC's validation set).
+"""
+
+import csv
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sightlines.core.devices import Compute
+from sightlines.core.files import read_json, sha256, write_tensors
+from sightlines.datasets import imagefolder
+from sightlines.datasets.reading import normalise, open_dataset
+from sightlines.datasets.split import describe
+from sightlines.datasets.views import View
+from sightlines.jobs.command import Job
+from sightlines.models import timm
+from sightlines.models.building import load_network
+from sightlines.plan import config as plan_config
+from sightlines.training import import_network
+from tests.training.jobs import COMPUTE, RESULTS
+
+ZOO = os.environ.get("SIGHTLINES_ZOO", "")
+CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32, "threads": 1, "workers": 0}
+KNOWN = {
+    "vit_tiny": (0.701, 0.978, 0.881),
+    "resnet50": (0.634, 0.985, 0.821),
+    "resnet18": (0.604, 0.970, 0.766),
+    "efficientnet_lite0": (0.657, 0.985, 0.908),
+    "mobilenet": (0.672, 0.985, 0.844),
+}
+"""Shares of photographs that are named rightly, as other code found them: top-1 of 1,000 classes
+and the best of Imagenette's ten on 134 photographs of ILSVRC's validation set, and top-1 on the
+1,000 that are in no ImageNet set."""
+MOST = 2
+"""Photographs by which a count may differ."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not ZOO, reason="SIGHTLINES_ZOO names no folder of photographs and weights"),
+]
+
+
+def prepared(folder, photographs):
+    """A dataset of photographs, linked below a folder, and where its split lies."""
+    for path in photographs:
+        (folder / "photographs" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (folder / "photographs" / path.parent.name / path.name).symlink_to(path)
+    settings = {"kind": "imagefolder", "folder": "photographs", "size_px": 224, "test_share": 0.5}
+    log = logging.getLogger("sightlines.tests")
+    # Classes of one photograph cannot be divided, and need not be: nothing is trained.
+    imagefolder.prepare(settings, folder, folder / "data", log, is_labelled=False)
+    dataset = folder / "data" / "dataset.json"
+    facts = read_json(dataset)
+    splits = {
+        "train": np.arange(8, facts["counts"]["train"]),
+        "validation": np.arange(8),
+        "test": np.arange(facts["counts"]["test"]),
+    }
+    meta = describe(splits, sha256(dataset), facts["classes"])
+    write_tensors(folder / "splits.safetensors", splits, meta)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def imagenette(tmp_path_factory):
+    root = Path(ZOO).resolve() / "imagenette224"
+    with (root / "boxes.csv").open() as file:
+        named = sorted({line["image"] for line in csv.DictReader(file)})
+    assert len(named) == 134
+    return prepared(tmp_path_factory.mktemp("imagenette"), [root / name for name in named])
+
+
+@pytest.fixture(scope="module")
+def compatible(tmp_path_factory):
+    root = Path(ZOO).resolve() / "imagenet-compatible" / "images"
+    found = sorted(root.glob("*/*.jpg"))
+    assert len(found) == 1000
+    return prepared(tmp_path_factory.mktemp("compatible"), found)
+
+
+@pytest.fixture(autouse=True)
+def there(tmp_path, monkeypatch, timm_asked_here):
+    monkeypatch.chdir(tmp_path)
+
+
+def taken_in(folder, model, out):
+    """An imported network, and its card."""
+    inputs = {"dataset": folder / "data" / "dataset.json", "splits": folder / "splits.safetensors"}
+    whole = {
+        "seed": 0,
+        "network": ["net", "f100", "s0"],
+        "model": {key: value for key, value in model.items() if key not in ("label", "train")},
+        "compute": COMPUTE,
+        "source": sha256(Path(ZOO) / model["weights"]),
+        "told": timm.imports(model, 224),
+    }
+    job = Job(
+        name="import/net",
+        config=json.loads(json.dumps(whole)),
+        inputs={name: [path] for name, path in inputs.items()},
+        outputs={name: [out / file] for name, file in RESULTS.items()},
+        source=Path(ZOO),
+        log=logging.getLogger("sightlines.tests"),
+    )
+    import_network.main(job)
+    return load_network(out / "weights.safetensors", out / "card.json")
+
+
+def right_answers(folder, network, card):
+    """Photographs that a network names rightly, of all outputs and of the classes' own.
+
+    And how many there are.
+    """
+    images = open_dataset(folder / "data" / "dataset.json", folder, Compute(**CPU))
+    answers = torch.tensor(card["answers"])
+    of_all = of_own = count = 0
+    for split in ("train", "test"):
+        labels = torch.from_numpy(images.labels(split))
+        cut = np.array_split(np.arange(len(labels)), -(-len(labels) // 50))
+        batches = images.batches(split, cut, view=View.of(card))
+        for indices, pixels in zip(cut, batches, strict=True):
+            with torch.no_grad():
+                outputs = network(normalise(pixels, card["mean"], card["std"]))
+            own = labels[torch.from_numpy(indices)]
+            of_all += int((outputs.argmax(1) == answers[own]).sum())
+            of_own += int((outputs[:, answers].argmax(1) == own).sum())
+            count += len(own)
+    return of_all, of_own, count
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("config", ["imagenette_zoo", "imagenet_compatible"])
+def test_a_network_is_right_as_often_as_is_known(config, name, request, tmp_path):
+    folder = request.getfixturevalue("imagenette" if "zoo" in config else "compatible")
+    model = plan_config.load(CONFIGS / f"{config}.yaml")["models"][name]
+    network, card = taken_in(folder, model, tmp_path)
+    assert card["resampled"] == [] and card["class_order"] == "names"
+    of_all, of_own, count = right_answers(folder, network, card)
+    print(f"{config} {name}: {of_all} of {count}, {of_own} among the classes' own")
+    top, of_ten, elsewhere = KNOWN[name]
+    if config == "imagenette_zoo":
+        assert abs(of_all - top * count) <= MOST + 0.5
+        assert abs(of_own - of_ten * count) <= MOST + 0.5
+    else:
+        assert abs(of_all - elsewhere * count) <= MOST
+
+
+def test_the_vit_trained_for_saliency_is_taken_in_whole(imagenette, tmp_path):
+    model = plan_config.load(CONFIGS / "imagenette_zoo.yaml")["models"]["vit_saliency"]
+    network, card = taken_in(imagenette, model, tmp_path)
+    assert card["classes"] == [] and card["left_out"] == [] and card["grid"] == [16, 16]
+    assert card["resampled"] == ["pos_embed"] and card["weights_positions"] == "plain"
+    pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.isfinite(network(pixels)).all()
