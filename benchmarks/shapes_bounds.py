@@ -3,10 +3,10 @@
     python benchmarks/shapes_bounds.py
 
 On the images of `default`, 2,000 test images. 5,000 training images: a linear probe on pixels, and
-on a histogram of colours (4 × 4 × 4) and brightness (16). As many as `default` has for its probes: a
-linear probe on the pooled tokens and maps of untrained networks. 11,000: the nearest neighbour in
-pixels. Chance is 10 %. Goals: at most 30, 25, 45 and 35 %. tests/datasets/test_shapes_bounds.py
-holds them.
+on a histogram of colours (4 × 4 × 4) and brightness (16). As many as `default` has for its probes:
+a linear probe on the pooled tokens and maps of untrained networks; and, without a goal, the same
+from 5,000. 11,000: the nearest neighbour in pixels. Chance is 10 %. Goals: at most 30, 25, 45 and
+35 %. tests/datasets/test_shapes_bounds.py holds them.
 """
 
 import numpy as np
@@ -69,8 +69,8 @@ def pooled(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def measure() -> dict[str, float]:
-    """Accuracy of each reading."""
+def measure(is_whole: bool = False) -> dict[str, float]:
+    """Accuracy of each reading; of untrained networks from `TRAIN` images too, if asked."""
     config = load(FOLDER / "default.yaml")
     settings = config["dataset"] | {"n_test": TEST}
     images, _, scene = shapes.generate(settings, "train")
@@ -90,12 +90,15 @@ def measure() -> dict[str, float]:
         features = [pooled(model, part) for part in (parts[0][few], *parts[1:])]
         accuracy = probe(features, [labels[0][few], *labels[1:]])
         found["untrained"] = max(accuracy, found.get("untrained", 0.0))
+        if is_whole:
+            accuracy = probe([pooled(model, part) for part in parts], labels)
+            found["untrained, 5,000"] = max(accuracy, found.get("untrained, 5,000", 0.0))
     return found
 
 
 def main() -> None:
-    for name, accuracy in measure().items():
-        print(f"{name:10s} {accuracy:.3f} (≤ {BOUNDS[name]})")
+    for name, accuracy in measure(is_whole=True).items():
+        print(f"{name:16s} {accuracy:.3f} (≤ {BOUNDS.get(name, 'no goal')})")
 
 
 if __name__ == "__main__":

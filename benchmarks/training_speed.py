@@ -3,8 +3,9 @@
     python benchmarks/training_speed.py
 
 Both networks and recipes in one process, minibatches in turn, on the same random images: the whole
-step of a training job (`Stepper`), and the bare one (forward, backward, optimiser step). OLD is what
-`default` had at c863f11; its training code takes the same step. Goal: at least 1.6 times the images.
+step of a training job (`Stepper`), and the bare one (forward, backward, optimiser step). OLD is
+what `default` had at c863f11; its training code takes the same step. Goal: at least 1.6 times the
+images.
 """
 
 import torch

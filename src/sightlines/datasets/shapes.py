@@ -48,8 +48,8 @@ SETTINGS = {
         "default": 32,
     },
     "surface": {
-        "description": "What objects are covered with: bands, of three colours, told apart by width "
-        "and direction; textures, of two colours and one patch's period.",
+        "description": "What objects are covered with: bands, of three colours, told apart by "
+        "width and direction; textures, of two colours and one patch's period.",
         "enum": ["bands", "textures"],
         "default": "bands",
     },
@@ -243,9 +243,9 @@ def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
 def truth(scene: Any) -> Any:
     """The ground truth as a data frame, one row an image.
 
-    Columns: label (outline), texture (the object's surface), ground (texture of the background), x_px and
-    y_px (object's centre, origin at the image's upper left corner), size_px (diameter of the
-    outline's frame), angle_rad (clockwise rotation of the object).
+    Columns: label (outline), texture (the object's surface), ground (texture of the background),
+    x_px and y_px (object's centre, origin at the image's upper left corner), size_px (diameter of
+    the outline's frame), angle_rad (clockwise rotation of the object).
     """
     import pandas as pd
 

@@ -108,8 +108,8 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
     Raises:
         ConfigError: the patch does not divide the image or is all of it, the heads do not divide
-            the width, the MLP has no hidden feature, there is no block `skipless_block`, or the width
-            has no equal share for sines and cosines of rows and columns.
+            the width, the MLP has no hidden feature, there is no block `skipless_block`, or the
+            width has no equal share for sines and cosines of rows and columns.
     """
     patch_px, width, heads = settings["patch_px"], settings["width"], settings["heads"]
     near = _nearest(patch_px, _divisors(size_px)[:-1] or [1])
@@ -174,7 +174,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         drop_path_rate=settings["drop_path"],
     )
     if settings.get("position_init") == "sincos":
-        _start_from_waves(model, settings["position_scale"])
+        _start_from_waves(model, float(settings["position_scale"]))
     if settings.get("skipless_block", -1) >= 0:
         take_skips(model, settings["skipless_block"], settings["skipless"])
     return model
