@@ -62,7 +62,7 @@ def pooled(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     found = []
     for begin in range(0, len(images), 500):
         pixels = torch.from_numpy(images[begin : begin + 500]).permute(0, 3, 1, 2) / 255
-        hidden = model.forward_features((pixels - 0.3) / 0.25)
+        hidden = model.forward_features((pixels - 0.3) / 0.25)  # type: ignore[operator]
         mean = hidden.mean(1) if hidden.ndim == 3 else hidden.mean((2, 3))
         prefix = hidden[:, : getattr(model, "num_prefix_tokens", 0)].flatten(1)
         found.append(torch.cat([prefix, mean], 1).numpy())
