@@ -8,6 +8,8 @@
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
 # make clean-dumps  removes dumps from which everything was made; DRY=1 only lists them
 # make clean-cache  removes decoded photographs; jobs that need them decode them again
+# make gpu-check  on a machine with a GPU: its tests, rates, memory, two networks, in 8 minutes;
+#             PYTHON=… SETUP=no takes a Python that has torch, PACKAGES=… what it lacks, offline
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -28,7 +30,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache setup lock check $(VENV)/ready
+.PHONY: run test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -54,6 +56,12 @@ clean-dumps: setup
 # Of photographs alone: the rest of .cache is small, or what a killed run goes on from.
 clean-cache:
 	rm -rf .cache/sightlines/decoded
+
+OUT ?= gpu-check
+MINUTES ?= 8
+gpu-check: $(if $(filter no,$(SETUP)),,setup)
+	@$(if $(filter no,$(SETUP)),$(PYTHON),$(BIN)/python) benchmarks/gpu_check.py --out $(call quoted,$(OUT)) \
+	  --minutes $(MINUTES) $(if $(PACKAGES),--packages $(call quoted,$(PACKAGES)))
 
 setup: $(if $(filter ready,$(STATE)),,$(VENV)/ready)
 

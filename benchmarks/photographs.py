@@ -74,7 +74,7 @@ def main():
 
         def kept(workers, use):
             with contextlib.closing(Slots(store, len(paths), 224)) as slots:
-                keeping = _Kept(folder, names, hashes, view, {}, slots)
+                keeping = _Kept(folder, names, hashes, view, {}, slots=slots)
                 for pixels in _decode_ahead(keeping, batches, workers):
                     use(torch.from_numpy(pixels))
 

@@ -49,7 +49,8 @@ def test_a_file_of_tests_is_about_its_package(path):
     if path.parent == HERE or folder in OF_THE_WHOLE:
         return
     beside = f"tests.{folder}"
-    uses = re.compile(rf'sightlines\.{folder}\b|registry\.\w+\("{folder}"')
+    named = r"|import sightlines as sl\b" if folder == "library" else ""
+    uses = re.compile(rf'sightlines\.{folder}\b|registry\.\w+\("{folder}"' + named)
     helpers = [
         HERE / folder / f"{name.split('.')[2]}.py"
         for name in imported(path)

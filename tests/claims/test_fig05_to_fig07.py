@@ -1,11 +1,15 @@
 """Claims C11 to C16b on made-up subsets of heads, receptive fields and skip connections."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from sightlines.claims import fig05_head_subsets as fig05
 from sightlines.claims.evidence import NotMeasured
+from sightlines.claims.verdict import judge
 from tests.claims.making_evidence import (
     MEANS,
     RESNET,
@@ -52,11 +56,44 @@ def test_c11(tmp_path):
     check_words(tmp_path, "C11", figure_5)
 
 
-def test_c11_is_of_the_unit_that_shows_it_least_among_those_that_are_named(tmp_path):
-    cka = {0: RISING, 1: FALLING, 2: [0.6, 0.5, 0.55, 0.5, 0.51], 3: FALLING, 4: RISING}
+def test_c11_is_of_the_mean_of_the_units_that_are_named(tmp_path):
+    cka = {0: RISING, 1: FALLING, 2: [0.6, 0.1, 0.55, 0.9, 0.51], 3: FALLING, 4: RISING}
     tables = {"head_subsets.parquet": subsets(TRAINED[0], cka, cka)}
     found = verdict("C11", make_evidence(tmp_path, tables, slugs=TRAINED))
+    local, middle, global_ = (np.mean([cka[r][at] for r in (1, 2, 3)]) for at in (0, 2, 4))
+    expected = [local - middle, middle - global_, global_ / local]
+    assert values(found) == rounded(expected, **MEANS)
+
+
+@pytest.mark.parametrize("count", [4, 5, 6, 7, 10, 13])
+def test_the_three_windows_of_c11_share_no_head(count):
+    """Of as many heads as have that many windows of a quarter of them."""
+    heads = next(h for h in (4, *range(6, 20)) if h - math.ceil(h / 4) + 1 == count)
+    each = math.ceil(heads / 4)
+    windows = [set(range(first, first + each)) for first in range(count)]
+    taken = [windows[at] for at in (0, (count - 1) // 2, -1)]
+    assert len(set.union(*taken)) == 3 * each
+    low, middle, _ = fig05._statistics(np.arange(count, 0, -1.0)[None])
+    assert low == (count - 1) // 2 and low + middle == count - 1
+
+
+def test_c11_before_it_was_amended_took_all_windows_and_the_weakest_unit(tmp_path):
+    cka = {0: RISING, 1: FALLING, 2: [0.6, 0.5, 0.55, 0.5, 0.51], 3: FALLING, 4: RISING}
+    evidence = make_evidence(tmp_path, {"head_subsets.parquet": subsets(TRAINED[0], cka, cka)})
+    found = judge(claim("C11").former, evidence)
     assert values(found) == rounded([spearmanr(cka[2], range(5)).statistic, 0.51 / 0.6], **MEANS)
+
+
+def test_heads_that_look_equally_far_are_no_test_of_c11(tmp_path):
+    """Though similarity falls from one window to the next."""
+    table = subsets(TRAINED[0], FALLING)
+    table["relative"] = 0.95 + 0.01 * table["subset"]
+    found = verdict("C11", make_evidence(tmp_path, {"head_subsets.parquet": table}, TRAINED))
+    assert found.word == "out of reach"
+    assert found.because.startswith("the first heads of VIT look equally far")
+    table["relative"] = np.where(table["left_out"] % 2, 0.1, 0.5) * table["subset"] / 4
+    unsure = verdict("C11", make_evidence(tmp_path, {"head_subsets.parquet": table}, TRAINED))
+    assert unsure.word == "reproduced", "a spread that may be enough does not put it out of reach"
 
 
 def test_c11_under_another_index(tmp_path):
@@ -94,10 +131,11 @@ def test_c11_leaves_out_random_subsets_and_other_resnets(tmp_path):
     assert verdict("C11", evidence).word == "reproduced"
 
 
-def test_c11_follows_the_distance_that_each_replicate_measured(tmp_path):
+def test_c11_follows_the_distance_that_each_replicate_measured_before(tmp_path):
     table = subsets(TRAINED[0], FALLING)
     table.loc[table["left_out"] == 2, "relative"] *= -1
-    found = verdict("C11", make_evidence(tmp_path, {"head_subsets.parquet": table}, TRAINED))
+    evidence = make_evidence(tmp_path, {"head_subsets.parquet": table}, TRAINED)
+    found = judge(claim("C11").former, evidence)
     assert found.word == "inconclusive" and "Spearman" in found.because
 
 

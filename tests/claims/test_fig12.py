@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.judge import claim_table
+from sightlines.claims.verdict import judge
 from tests.claims.making_evidence import (
     GROUPS,
     MEANS,
@@ -210,3 +211,57 @@ def test_c27_not_run(tmp_path, slugs, why):
     tables = sizes(True, False, False)
     found = verdict("C27", make_evidence(tmp_path, tables, slugs, SIZES, sizes=PARAMETERS))
     assert found.word == "not run" and why in found.because
+
+
+SECONDS = ["vit/f100/s1", "large/f100/s1"]
+CEILING = {"vit": np.full(6, 0.8), "large": np.full(6, 0.25)}
+"""Two seeds of the large ViT agree little though both have all images."""
+
+
+def with_ceiling(tables):
+    """A second seed of either size, of which the large one is as far away as with fewer images."""
+    for model, curve in CEILING.items():
+        tables[MAPS] |= own_blocks(curve, 0, "s1", "f100", model)
+    return tables
+
+
+def c27(folder, tables, slugs=SIZED):
+    evidence = make_evidence(folder, tables, slugs, SIZES, sizes=PARAMETERS)
+    return verdict("C27", evidence), judge(claim("C27").former, evidence)
+
+
+def test_c27_is_held_against_second_seeds_on_all_images(tmp_path):
+    """What two seeds differ by anyway is no lack of data."""
+    slugs = [*SIZED[:2], *SECONDS, *SIZED[2:]]
+    found, before = c27(tmp_path, with_ceiling(sizes(True, False, False)), slugs)
+    lead = 2 / 3 - 0.7 / 3
+    assert values(found) == rounded([lead - (0.8 - 0.25)], **MEANS, dtype=np.float32)
+    assert values(before) == rounded([lead], **MEANS, dtype=np.float32)
+    assert before.word != "not reproduced" and lead < 0.55
+    assert "second seed" not in found.because
+
+
+def test_c27_says_where_there_is_no_ceiling(tmp_path):
+    slugs = [*SIZED[:2], SECONDS[0], *SIZED[2:]]
+    found, before = c27(tmp_path, with_ceiling(sizes(True, False, False)), slugs)
+    assert values(found) == values(before)
+    assert "a second seed of LARGE on all images, as the ceiling" in found.because
+    assert "ceiling" not in before.because
+    both, _ = c27(tmp_path / "none", sizes(True, False, False))
+    assert "a second seed of VIT and LARGE on all images" in both.because
+
+
+def test_c27_under_another_index_has_the_same_ceiling(tmp_path):
+    slugs = [*SIZED[:2], *SECONDS, *SIZED[2:]]
+    curves = {"f010": (SMALL, LARGE), "f100": tuple(CEILING.values())}
+    frames = []
+    for fraction, pair in curves.items():
+        for model, curve in zip(SIZES, pair, strict=True):
+            seed = "s1" if fraction == "f100" else "s0"
+            frame = opinions({f"{model}/{fraction}/{seed}": curve})
+            frames.append(frame.assign(model_a=model))
+    table = pd.concat(frames)
+    for folder, own, stands in (("all", slugs, False), ("none", SIZED, True)):
+        tables = {"similarity_indices.parquet": table}
+        evidence = make_evidence(tmp_path / folder, tables, own, SIZES, sizes=PARAMETERS)
+        assert claim("C27").opinion(evidence, "rbf") == stands

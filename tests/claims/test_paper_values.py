@@ -1,7 +1,7 @@
 """The criteria held against the paper's own figures: what they ask for, the paper shows.
 
 `paper_values.csv` has what was read off the plots of Raghu et al. 2021 (arXiv 2108.08810v2),
-Figures 3, 4, 5, 7, 12 and 13: about 2 % of an axis is the reading error.
+Figures 3, 4, 5, 7, 9, 10, 12 and 13: about 2 % of an axis is the reading error.
 """
 
 from pathlib import Path
@@ -120,6 +120,50 @@ def figure_7(_, draw):
     return {"tables": {"skip_ratios.parquet": table}, "slugs": slugs(models), "models": models}
 
 
+def effect(z, patches):
+    """The effect size d of tokens of which the figure gives z: see `stats.localisation_scores`."""
+    n = patches
+    return np.mean(z * np.sqrt(n * (n - 2) / ((n - 1) * (n - 1 - z**2))))
+
+
+def localised(by_slug, first=0.9):
+    """Tables of localisation from z of interior tokens, patches and correlation of maps."""
+    rows, margins = [], []
+    for slug, (z, patches, correlation) in by_slug.items():
+        own = of(slug) | {"block": 11, "where": "interior", "score": "cka"}
+        rows.append(own | {"effect": effect(z, patches), "token_correlation": correlation})
+        for token in range(10):
+            margin = 0.1 if token < 10 * first else -0.1
+            margins.append(of(slug) | {"token": token, "score": "cka", "margin": margin})
+    return {
+        "localisation.parquet": with_replicates(rows, "effect"),
+        "localisation_margins.parquet": with_replicates(margins, "margin"),
+    }
+
+
+PATCHES = {"B32": 49, "L16": 196, "R50": 49, "GAP": 49}
+
+
+def figure_9(which, draw):
+    """Own patches are first for five of six tokens (text); L/16 has B/32's correlation of maps."""
+    found, own = read_off("9", draw), {}
+    for model in which.split("-"):
+        correlation = found.get(f"{model}_correlation", (0, [found["B32_correlation"][1][0]]))[1][0]
+        own[f"{model}/f100/s0"] = found[f"{model}_z"][1], PATCHES[model], correlation
+    models = {m: RESNET if m == "R50" else B32 for m in which.split("-")}
+    return {"tables": localised(own, first=5 / 6), "slugs": slugs(models), "models": models}
+
+
+def figure_10(_, draw):
+    cls, gap = read_off("9", draw), read_off("10", draw)
+    own = {
+        "B32/f100/s0": (cls["B32_z"][1], 49, cls["B32_correlation"][1][0]),
+        "GAP/f100/s0": (gap["GAP_z"][1], 49, gap["GAP_correlation"][1][0]),
+    }
+    models = {"B32": B32, "GAP": B32 | {"pool": "gap"}}
+    return {"tables": localised(own), "slugs": slugs(models), "models": models}
+
+
 def figure_12(models, draw):
     own = {model: {"B32": B32, "L16": L16}[model] for model in models.split()}
     maps, layers = {}, []
@@ -174,6 +218,9 @@ SHOWN = [
     ("C9", figure_4, "L16"),
     *(("C11", figure_5, pair) for pair in ("L16-R50", "H14-R50", "L16-R152")),
     *((claim, figure_7, "B16-R50") for claim in ("C15", "C16")),
+    *(("C19", figure_9, model) for model in ("B32", "L16")),
+    *(("C20", figure_9, f"{model}-R50") for model in ("B32", "L16")),
+    ("C22", figure_10, "B32-GAP"),
     *(("C26", figure_12, model) for model in ("B32", "L16")),
     ("C27", figure_12, "B32 L16"),
     *(("C28", figure_13a, model) for model in ("L16", "H14")),

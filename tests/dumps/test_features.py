@@ -193,3 +193,20 @@ def test_damaged_dumps_are_refused(tmp_path, dataset):
     files.write_tensors(path, {"a": np.zeros(3)}, {"network": ["a", "b", "c"]})
     with pytest.raises(ResultError, match="its description lacks 'layers'"):
         LabelledDump(path)
+
+
+def test_probes_are_shown_the_images_of_the_split_that_their_file_names(tmp_path, dataset):
+    """Which for those that fit probes may be the test images, that no network was trained on."""
+    path = tmp_path / "probes.safetensors"
+    made = files.TensorReader(path)
+    order = np.arange(22)[::-1].copy()
+    tensors = {
+        f"{kind}_{subset}": np.array(made[f"{kind}_{subset}"])
+        for kind in ("probe", "order")
+        for subset in ("held_out", "test")
+    }
+    tensors |= {"probe_train": order[:11], "order_train": order}
+    files.write_tensors(path, tensors, made.meta | {"probe_splits": {"probe_train": "test"}})
+    _, dumped = dump(tmp_path, dataset, "features", VIT)
+    labels = np.load(dataset.parent / "test_labels.npy")
+    np.testing.assert_array_equal(LabelledDump(dumped).labels[:11], labels[order[:11]])

@@ -64,6 +64,7 @@ def _network_tables(config, network, grid, blocks):
                     facts |= {"layer": layer, "block": -1 if name == "norm" else layer}
                     facts |= {"where": where, "score": score, "left_out": left_out}
                     scores = {"z": z_scores(maps).mean() + 0.05 * random.normal()}
+                    scores["effect"] = 1.4 * scores["z"]
                     scores |= {"rank_1_share": 1 - share, "token_correlation": share}
                     scores |= {"border_cka": 0.2, "interior_cka": 0.1}
                     rows.append(facts | scores)

@@ -152,12 +152,12 @@ def test_undefined_patches_are_grey_and_explained(tables, drawn):
 
 def test_curves_are_the_scores_against_depth(tables):
     figure = figD_localisation_layers.draw(tables, CONFIG)
-    axes = next(a for a in figure.axes if a.get_ylabel() == "own-patch z")
+    axes = next(a for a in figure.axes if a.get_ylabel() == "own patch, d")
     own = tables["localisation.parquet"].query(
         "model == 'vit_small' and fraction == 'f100' and seed == 's0' and left_out == -1"
         " and where == 'interior' and score == 'cka' and block >= 0"
     )
-    expected = own.sort_values("depth")["z"].tolist()
+    expected = own.sort_values("depth")["effect"].tolist()
     assert expected in [list(line.get_ydata()) for line in axes.lines]
     maps_of = [a.get_title() for a in panels_of(figure)]
     assert (

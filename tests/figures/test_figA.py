@@ -12,11 +12,13 @@ CONFIG = synthetic.config(vits=("vit", "other"), resnets=("resnet",), fractions=
 def test_points_are_the_values_of_all_images():
     table = estimator(CONFIG)
     drawn = figure.draw({"estimator.csv": table}, CONFIG)
-    sizes, sources = drawn.axes
-    assert [t.get_text() for t in sizes.get_xticklabels()] == ["128 images", "64 images"]
+    sizes, floor, sources = drawn.axes
+    for axes in (sizes, floor):
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["128 images", "64 images"]
     assert [t.get_text() for t in sources.get_xticklabels()] == ["near"]
-    heights = [line.get_ydata().tolist() for c in sizes.containers for line in c.lines[:1]]
-    assert heights == [rounded([0.3 / 128, 0.3 / 64], **DRAWN)] * 3
+    for axes, top in ((sizes, 0.3), (floor, 2)):
+        heights = [line.get_ydata().tolist() for c in axes.containers for line in c.lines[:1]]
+        assert heights == [rounded([top / 128, top / 64], **DRAWN)] * 3
     assert len(sources.containers) == 3
 
 

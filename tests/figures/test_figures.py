@@ -367,7 +367,9 @@ def test_accuracy_shows_seeds_means_and_chance(tables):
     (axes,) = figure.axes
     levels = [line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1]
     assert any(level == rounded(10, **DRAWN) for level in levels)
-    assert any(level == rounded(30, **DRAWN) for level in levels)
+    best = tables["accuracy.csv"].query("fraction == 'f100'")["accuracy_test"].max()
+    needed = 10 + 100 * max(best - 0.1, 0.45) / 4
+    assert any(level == rounded(needed, **DRAWN) for level in levels)
     own = tables["accuracy.csv"].query("model == 'vit_small' and fraction == 'f100'")
     mean = axes.lines[0].get_ydata()[-1]
     assert mean == rounded(100 * own["accuracy_test"].mean(), **DRAWN)
@@ -378,8 +380,9 @@ def test_accuracy_shows_seeds_means_and_chance(tables):
 
 def test_accuracy_of_two_classes_has_no_line_at_150_per_cent(tables):
     table = tables["accuracy.csv"].assign(chance=0.5)
-    figure = accuracy_by_fraction.draw({"accuracy.csv": table}, CONFIG)
-    assert "3 × chance" not in shown_texts(figure)
+    (axes,) = accuracy_by_fraction.draw({"accuracy.csv": table}, CONFIG).axes
+    levels = [line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1]
+    assert 50 < max(levels) < 100
 
 
 @pytest.mark.parametrize("module", [fig01_cka_within, fig03_attention_distance, training_curves])

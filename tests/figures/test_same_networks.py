@@ -31,7 +31,10 @@ def test_figure_verdict_and_dumps_take_the_control_of_the_full_networks_seed():
     assert evidence.untrained("vit_small") == CONTROL
     for word in ("first_seed", "main"):
         dumped = roles.chosen(word, evidence.networks, config["architectures"])
-        assert CONTROL in dumped and OTHER not in dumped
+        assert CONTROL in dumped and OTHER in dumped
+    assert evidence.controls("vit_small") == [CONTROL, OTHER]
+    assert selecting.controls(config, "vit_small") == [CONTROL, OTHER]
+    assert roles.further_controls(evidence.networks) == [OTHER], "it is shown no labelled images"
 
 
 def drawn(module, config, tables):

@@ -56,6 +56,7 @@ def estimator(config):
         if "/f100/" in slug:
             network = Network.parse(slug)
             rows += [(*network, "batch_size", f"{n} images", 0.3 / n, -1) for n in (128, 64)]
+            rows += [(*network, "noise_floor", f"{n} images", 2 / n, -1) for n in (128, 64)]
             rows += [(*network, "image_source", "near", 0.97, -1)]
     return pd.DataFrame(rows, columns=required("estimator.csv"))
 
@@ -87,6 +88,7 @@ def claims(drawn="fig01_cka_within"):
                 "source": "[fig]",
                 "amended": "",
                 "verdict_before": "",
+                "other_criteria": "",
                 "stands_under": "linear, rbf; not under procrustes" if place == 0 else "",
                 "drawn": (drawn, "fig_not_drawn")[place == 5] if is_run else "",
             }

@@ -112,3 +112,35 @@ def test_same_dumps_same_bytes(measured, data):
     measure(folder, data, "again")
     name = "cka_replicates.safetensors"
     assert (folder / "tables" / name).read_bytes() == (folder / "again" / name).read_bytes()
+
+
+# -- further controls ------------------------------------------------------------------------------
+
+CONTROLS = {
+    "vit/f000/s1": (6, [5, 4, 3]),
+    "resnet/f000/s0": (7, [6, 2]),
+    "resnet/f000/s0_on": (8, [6, 2]),
+    "resnet/f000/s2_on": (9, [6, 2]),
+}
+"""Second controls are vit/f000/s1 and resnet/f000/s2_on; of resnet/f000/s0 there is a twin."""
+
+
+def test_further_controls_are_compared_with_each_other_alone(data, measured, tmp_path):
+    more = {slug: random_minibatches(seed, SIZES, w) for slug, (seed, w) in CONTROLS.items()}
+    reader = measure(tmp_path, data | more)
+    table = read_table(tmp_path / "tables" / "cka.parquet")
+    second = {"vit/f000/s1", "resnet/f000/s2_on"}
+    sides = [table[[f"{key}_{s}" for key in Network._fields]].agg("/".join, axis=1) for s in "ab"]
+    pairs = {*zip(*sides, strict=True)}
+    assert {p for p in pairs if second & {*p}} == {
+        *(("vit/f000/s1", "vit/f000/s1"), ("resnet/f000/s2_on", "resnet/f000/s2_on")),
+        ("vit/f000/s1", "resnet/f000/s2_on"),
+    }
+    judged = {*reader.names()}
+    assert JUDGED < judged
+    assert {"vit/f000/s1|resnet/f000/s2_on", "vit/f000/s0|resnet/f000/s0_on"} < judged
+    first = measured[0]
+    assert all(np.array_equal(first[name], reader[name]) for name in JUDGED)
+    shuffled = read_table(tmp_path / "tables" / "cka_shuffled.parquet")
+    found = {*shuffled[[*Network._fields]].agg("/".join, axis=1)}
+    assert found == {*data, *more}

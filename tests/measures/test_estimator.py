@@ -50,11 +50,12 @@ def test_the_block_of_a_packed_gram_is_the_gram_of_those_images():
     x = np.random.default_rng(4).standard_normal((11, 3)).astype(np.float32)
     x -= x.mean(0)
     gram = x.astype(np.float64) @ x.astype(np.float64).T
-    found = estimator._block(pack_features(x)[None], 11, 3, 8)[0]
-    assert_rounded(found, gram[3:8, 3:8][np.triu_indices(5)], terms=3, dtype=np.float32)
-    np.testing.assert_array_equal(
-        estimator._block(pack_features(x)[None], 11, 0, 11)[0], pack_features(x)
-    )
+    packed, place = pack_features(x), estimator._places(11)
+    for chosen in (np.arange(3, 8), np.array([9, 0, 4])):
+        found = packed[estimator._block(place, chosen)]
+        own = gram[np.ix_(chosen, chosen)][np.triu_indices(len(chosen))]
+        assert_rounded(found, own, terms=3, dtype=np.float32)
+    np.testing.assert_array_equal(packed[estimator._block(place, np.arange(11))], packed)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4])
@@ -104,20 +105,82 @@ def run_main(folder, own, others=(), whole=True):
     return table[table["left_out"] == -1].reset_index(drop=True) if whole else table
 
 
+def shuffled(minibatches, partition):
+    """The same minibatches, each in the random order of a partition."""
+    return [
+        [x[estimator._order(partition, number, len(x))] for x in layers]
+        for number, layers in enumerate(minibatches)
+    ]
+
+
+CHECKS = ["batch_size", "batch_size_square", "noise_floor", "batch_size_largest"]
+OFF = ~np.eye(3, dtype=bool)
+
+
+def by_check(table, source):
+    return table[table["source"] == source].set_index("check")["value"]
+
+
 def test_smaller_minibatches_give_the_largest_change_of_any_pair(data, tmp_path):
     table = run_main(tmp_path, {"vit/f100/s0": data})
     assert list(table.columns) == list(required("estimator.csv"))
-    assert table["check"].tolist() == ["batch_size"] * 2
-    assert table["source"].tolist() == ["16 images", "8 images"]
+    assert table["check"].tolist() == CHECKS * 2
+    assert table["source"].drop_duplicates().tolist() == ["16 images", "8 images"]
     whole = by_loops(data)
-    for value, parts in zip(table["value"], (2, 4), strict=True):
+    for source, parts in (("16 images", 2), ("8 images", 4)):
         change = np.abs(by_loops(cut(data, parts)) - whole)
+        value = by_check(table, source)["batch_size_largest"]
         assert value == rounded(change.max(), **STORED) and value > 1e-3
+
+
+def test_the_signed_change_is_of_several_random_partitions(data, tmp_path):
+    """Of one long list of all partitions' parts: the ratio of their sums, less the whole's."""
+    table = run_main(tmp_path, {"vit/f100/s0": data})
+    random = [cut(shuffled(data, k), 4) for k in range(estimator.PARTITIONS)]
+    change = by_loops([part for parts in random for part in parts]) - by_loops(data)
+    found = by_check(table, "8 images")
+    assert found["batch_size"] == rounded(change[OFF].mean(), **STORED)
+    maps = [by_loops(parts) for parts in random]
+    floor = [np.abs(a - b).max() for a, b in itertools.pairwise(maps)]
+    assert found["noise_floor"] == rounded(np.mean(floor), **STORED)
+    assert 0 < found["noise_floor"] and np.abs(change[OFF]).max() < found["noise_floor"]
+
+
+def test_the_mean_square_is_the_product_of_two_folds_of_images(data, tmp_path):
+    found = by_check(run_main(tmp_path, {"vit/f100/s0": data}), "16 images")["batch_size_square"]
+    folds = []
+    for own in ([0, 2], [1, 3]):
+        parts = [
+            part
+            for partition in range(estimator.PARTITIONS)
+            for number, part in enumerate(cut(shuffled(data, partition), 2))
+            if number // 2 in own
+        ]
+        folds.append(by_loops(parts) - by_loops([data[number] for number in own]))
+    size = np.abs(folds).max()  # a product's error is that of one factor times the other
+    assert found == rounded((folds[0] * folds[1])[OFF].mean(), **STORED | {"size": size})
+
+
+def test_a_change_that_both_folds_have_is_seen_though_it_cancels_over_entries():
+    """Half of the entries rise by .1, half fall by it: the mean is 0, the square is not."""
+    layers, groups = 4, 6
+    base, moved = np.full((layers, layers), 0.5), np.full((layers, layers), 0.5)
+    signs = np.where(np.add.outer(np.arange(layers), np.arange(layers)) % 2, 0.1, -0.1)
+    moved += signs * np.where(np.eye(layers), 0, 1)
+    for one in (base, moved):
+        np.fill_diagonal(one, 1.0)
+    scale = np.full(layers, 1.0)
+    both = [(np.repeat(one[None], groups, 0), scale) for one in (moved, base)]
+    change = estimator._map(*both[0]) - estimator._map(*both[1])
+    assert abs(estimator._mean(change)) < 0.04
+    found = estimator._squares(*both)
+    assert len(found) == 1 + groups
+    assert_rounded(np.array(found), 0.01, terms=12)
 
 
 def test_parts_that_are_too_small_are_left_out(tmp_path):
     table = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [16] * 4, WIDTHS)})
-    assert table["source"].tolist() == ["8 images"]
+    assert table["source"].tolist() == ["8 images"] * 4
     none = run_main(tmp_path, {"vit/f100/s0": random_minibatches(3, [8] * 4, WIDTHS)})
     assert none.empty and list(none.columns) == list(required("estimator.csv"))
 
@@ -129,7 +192,7 @@ def test_replicates_leave_out_one_minibatch(data, tmp_path):
     rest = write_gram(tmp_path / "b", data[:1] + data[2:])
     assert_rounded(found[2], estimator.within(rest, 2)[0], terms=32 * 32, size=1)
     table = run_main(tmp_path, {"vit/f100/s0": data}, whole=False)
-    assert table["left_out"].tolist() == [-1, 0, 1, 2, 3] * 2
+    assert table["left_out"].tolist() == [-1, 0, 1, 2, 3] * 8
 
 
 def test_the_first_network_on_all_images_of_each_model_is_taken(data, tmp_path):
@@ -156,7 +219,7 @@ def test_other_images_give_the_correlation_of_the_maps(data, tmp_path):
 
 def test_other_images_shown_to_another_network_are_ignored(data, tmp_path):
     table = run_main(tmp_path, {"vit/f100/s0": data}, [("near", "gap/f100/s0", data)])
-    assert set(table["check"]) == {"batch_size"}
+    assert set(table["check"]) == set(CHECKS)
 
 
 def test_undefined_layers_leave_the_others_to_speak(data, tmp_path):

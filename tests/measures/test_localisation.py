@@ -133,6 +133,14 @@ def test_scores_agree_with_their_definitions_in_loops(mixed, tmp_path):
         for where, chosen_tokens in (("interior", inside), ("all", list(range(TOKENS)))):
             row = chosen(tables["localisation"], where=where).iloc[layer]
             assert row["z"] == rounded(np.mean([z[t] for t in chosen_tokens]), **divided)
+            others = [np.delete(m[t], t) for t in chosen_tokens]
+            ahead = np.mean(
+                [m[t, t] - o.mean() for t, o in zip(chosen_tokens, others, strict=True)]
+            )
+            spread = np.sqrt(np.mean([o.var(ddof=1) for o in others]))
+            # The spread is smaller without the own patch, and rounds as what is above it.
+            effect = rounded(ahead / spread, **divided | {"size": 2 / spread**2})
+            assert row["effect"] == effect
             share = np.mean([rank[t] == 1 for t in chosen_tokens])
             assert row["rank_1_share"] == rounded(share, terms=TOKENS, size=1)
             r = [
@@ -195,6 +203,7 @@ def test_independent_patches_seen_by_their_own_token_are_the_identity(tmp_path):
     assert np.abs(maps[0] - np.eye(TOKENS)).max() < 6 * spread
     row = chosen(localisation.score_table(dump, sums)).iloc[0]
     assert abs(row["z"] - math.sqrt(TOKENS - 1)) < TOKENS * spread
+    assert row["effect"] > 0.8 / (2 * spread), "which z has no room to say"
     assert row["rank_1_share"] == 1
     assert abs(row["token_correlation"] + 1 / (TOKENS - 1)) < 2 * spread
     less = chosen(localisation.score_table(dump, sums), "less_baseline").iloc[0]
@@ -207,7 +216,7 @@ def test_scores_do_not_change_when_features_are_turned_scaled_and_moved(mixed, t
     turned = [[7 * x @ turn + 3 for x in layer] for layer in layers]
     other = write_dump(tmp_path / "d", turned, patches)
     a, b = (localisation.score_table(d, localisation.add_minibatches(d)) for d in (dump, other))
-    numbers = ["z", "rank_1_share", "token_correlation", "border_cka", "interior_cka"]
+    numbers = ["z", "effect", "rank_1_share", "token_correlation", "border_cka", "interior_cka"]
     maps = localisation.cka_maps(localisation.add_minibatches(dump))
     size = 1 / maps.std(axis=2).min()  # scores divide by the spread of a map
     for number in numbers:

@@ -458,8 +458,9 @@ def test_the_only_dynamic_import_is_the_registry():
 
 
 def test_package_files_are_empty():
+    """All but the package's own, which names what notebooks import, and counts nowhere."""
     filled = [p for p in registry.PACKAGE.rglob("__init__.py") if p.read_text().strip()]
-    assert filled == []
+    assert filled == [registry.PACKAGE / "__init__.py"]
 
 
 def test_what_a_figure_says_is_the_page_s():

@@ -102,6 +102,12 @@ def test_schema_offences_name_the_key_and_the_cure(smoke, path, value, message):
         ("splits.validation", 15991, "splits.validation asks for 15991 .* at most 15990"),
         ("splits.probe_held_out", 201, "splits.probe_held_out asks for 201 .* at most 200"),
         ("splits.probe_test", 4001, "splits.probe_test asks for 4001 .*dataset shapes"),
+        ("splits.probe_train", 15801, "splits.probe_train asks for 15801 .* at most 15800"),
+        (
+            "splits",
+            {"probe_pool": "test", "probe_train": 3971, "probe_held_out": 30, "probe_test": 30},
+            "splits.probe_train asks for 3971 .* at most 3970",
+        ),
         ("splits.reference_batches", 126, "reference_batch_size asks for 4032 .* at most 4000"),
         (
             "transfer",
@@ -333,9 +339,9 @@ def test_spellings_of_one_file_of_weights_are_one_network(smoke):
 def test_every_key_of_splits_is_in_one_part_s_slice(smoke):
     experiment = Experiment("x", complete(smoke, "x"))
     slices = [experiment.slice_splits(part) for part in SPLIT_KEYS]
-    assert sorted(key for cut in slices for key in cut["splits"]) == sorted(
-        experiment.config["splits"]
-    )
+    keys = [key for cut in slices for key in cut["splits"]]
+    assert sorted([*keys, "probe_pool"]) == sorted(experiment.config["splits"])
+    assert experiment.slice_probe_pool()["probe_pool"] == "auto"
 
 
 def test_a_label_changes_figures_but_no_network(smoke):

@@ -9,7 +9,7 @@ import yaml
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
-from sightlines.plan.config import SCHEMA, complete
+from sightlines.plan.config import SCHEMA, complete, networks
 from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
@@ -109,12 +109,14 @@ def test_without_tasks_nothing_is_read_of_them():
 # -- which networks are dumped, tuned and shown other images ---------------------------------
 
 
-EVERY = [
+LISTED = [
     *("vit/f000/s0", "vit/f100/s0", "resnet/f000/s0", "resnet/f100/s0"),
     *("bare/f100/s0", "gap/f100/s0", "mixer/f100/s0"),
     *("vit/f010/s0", "bare/f010/s0", "vit/f100/s1"),
 ]
-PLAIN = [s for s in EVERY if not s.startswith("bare")]
+FURTHER = ["vit/f000/s1", "vit/f000/s2", "resnet/f000/s1_on", "resnet/f000/s2_on"]
+EVERY = [*LISTED, *FURTHER[:2], "resnet/f000/s0_on", *FURTHER[2:]]
+PLAIN = [s for s in EVERY if not s.startswith("bare") and s != "resnet/f000/s0"]
 COMPARED = [s for s in PLAIN if "f010" not in s]
 FIRST = [s for s in COMPARED if s != "vit/f100/s1"]
 MAIN = [s for s in FIRST if not s.startswith(("gap", "mixer"))]
@@ -147,9 +149,10 @@ def test_main_networks_are_those_of_the_main_figures(models, expected):
     runs = [{"models": models, "fractions": ["f000", "f100"], "seeds": ["s0", "s1"]}]
     experiment = opened(changed(runs=runs, transfer={}))
     assert selecting.main_models(experiment.slice_draw()) == expected
-    assert slugs(experiment._choose("main")) == [
-        f"{m}/{f}/s0" for m in expected for f in ("f000", "f100")
-    ]
+    chosen = experiment._choose("main")
+    assert slugs(n for n in chosen if n.fraction == "f100") == [f"{m}/f100/s0" for m in expected]
+    controls = [f"{m}/f000/s{i}{'_on' * (m == 'resnet')}" for m in expected for i in range(3)]
+    assert sorted(slugs(n for n in chosen if n.fraction == "f000")) == sorted(controls)
 
 
 def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
@@ -169,6 +172,8 @@ def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
         assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES")
     if declared.get("FAMILIES") == "ATTENTION":
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
+    if declared["SPLITS"] != "reference":
+        expected = [s for s in expected if s not in FURTHER]
     assert slugs(experiment.dumped(kind)) == expected
     if declared["NETWORKS"] != "all":
         assert not any(n.model == "bare" for n in experiment.dumped(kind))
@@ -177,7 +182,8 @@ def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
 def test_grams_are_of_all_networks_and_attention_of_those_that_have_it(experiment):
     assert slugs(experiment.dumped("gram")) == EVERY
     assert slugs(experiment.dumped("attention")) == [
-        *("vit/f000/s0", "vit/f100/s0", "gap/f100/s0", "vit/f010/s0", "vit/f100/s1")
+        *("vit/f000/s0", "vit/f100/s0", "gap/f100/s0", "vit/f010/s0", "vit/f100/s1"),
+        *("vit/f000/s1", "vit/f000/s2"),
     ]
 
 
@@ -185,8 +191,50 @@ def test_the_first_seed_is_the_first_of_the_runs():
     experiment = opened(changed("runs.0.seeds", ["s3", "s0"]))
     chosen = slugs(experiment._choose("first_seed"))
     assert "vit/f100/s3" in chosen and "vit/f000/s3" in chosen
-    assert not any(s.endswith("s0") for s in chosen if s.startswith(("vit", "resnet")))
+    assert not any(s.endswith("f100/s0") for s in chosen if s.startswith(("vit", "resnet")))
+    bare = [n for n in experiment._choose("first_seed") if n.fraction == "f000"]
+    labelled = [n for n in experiment.dumped("features") if n.fraction == "f000"]
+    assert slugs(labelled) == ["vit/f000/s3", "resnet/f000/s3_on"]
+    assert {n.seed for n in bare if n.model == "vit"} == {"s3", "s0", "s1"}
     assert slugs(experiment.tuned("near")) == ["vit/f100/s3", "resnet/f100/s3"]
+
+
+@pytest.mark.parametrize(
+    ("count", "seeds", "expected"),
+    [
+        (1, ["s0"], []),
+        (1, ["s0", "s1"], []),
+        (3, ["s0"], ["s1", "s2"]),
+        (3, ["s1"], ["s0", "s2"]),
+        (2, ["s4", "s1", "s2"], []),
+    ],
+)
+def test_a_model_has_as_many_initialisations_as_controls_says(count, seeds, expected):
+    runs = [{"models": ["vit", "resnet"], "fractions": ["f000"], "seeds": seeds}]
+    runs += [{"models": ["vit", "resnet", "mixer"], "fractions": ["f100"], "seeds": ["s0"]}]
+    found = opened(changed(runs=runs, transfer={}, controls=count)).networks
+    added = slugs(found[2 * len(seeds) + 3 :])
+    on = [f"resnet/f000/{s}_on" for s in [*seeds, *expected]]
+    assert added == [*(f"vit/f000/{s}" for s in expected), *on]
+
+
+def test_more_controls_ask_for_nothing_else_of_the_networks_that_are_there():
+    few, many = (opened(changed(controls=count)) for count in (1, 3))
+    for network in few.networks:
+        assert network in many.networks
+        assert few.slice_train(network) == many.slice_train(network)
+        for kind in registry.members("dumps"):
+            assert few.slice_dump(kind, network) == many.slice_dump(kind, network)
+            if kind != "pixels":
+                assert (network in few.dumped(kind)) == (network in many.dumped(kind))
+
+
+def test_files_of_what_controls_are_made_of_are_asked_for(experiment):
+    folder = "results/x/models/resnet/f000/"
+    for seed in ("s0", "s0_on", "s1", "s2_on"):
+        assert experiment.has(f"{folder}{seed}/weights.safetensors"), seed
+    assert not experiment.has(f"{folder}s3/weights.safetensors")
+    assert not experiment.has(f"{folder}s3_on/weights.safetensors")
 
 
 def test_tuned_networks_are_the_first_on_all_images(experiment):
@@ -218,8 +266,9 @@ def test_measures_read_the_tasks_files(experiment):
     ]
     assert tuning["gram"] == [experiment.dump("gram", n) for n in experiment.networks]
     probes = experiment.inputs("measures", "probes")
-    assert probes["features"] == [f"results/x/dumps/features/{s}.safetensors" for s in PLAIN]
-    shown = [s for s in PLAIN if s != "vit/f100/s1"]
+    probed = [s for s in PLAIN if s not in FURTHER]
+    assert probes["features"] == [f"results/x/dumps/features/{s}.safetensors" for s in probed]
+    shown = [s for s in probed if s != "vit/f100/s1"]
     assert probes["transfer_features"] == [
         f"{here}{task}/features/{s}.safetensors" for task in ("near", "far") for s in shown
     ]
@@ -327,7 +376,8 @@ def test_measures_are_told_which_networks_they_read(experiment):
     assert experiment.slice_measure("estimator")["tasks"] == {"near": "in", "far": "out"}
     assert experiment.slice_measure("finetuning")["tasks"] == {"near": "in", "far": "out"}
     assert experiment.slice_measure("probes")["tasks"] == {"near": "in", "far": "out"}
-    assert experiment.slice_measure("accuracy")["networks"] == EVERY
+    scored = [s for s in EVERY if s not in FURTHER]
+    assert experiment.slice_measure("accuracy")["networks"] == scored
 
 
 def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
@@ -608,3 +658,32 @@ def test_any_name_of_a_task_makes_rules_of_its_own(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed(transfer=tasks)))
     done = snakemake(tmp_path, "--configfile", tmp_path / "mine.yaml", "-n", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("models", "fractions", "asked", "pool"),
+    [
+        (["vit"], ["f100"], "auto", "auto"),
+        (["public", "vit"], ["f100"], "test", "test"),
+        (["vit"], ["f100"], "train", "train"),
+        (["public"], ["f100", "f000"], "auto", "train"),
+        (["vit"], ["f000"], "test", "train"),
+    ],
+)
+def test_probes_need_a_pool_where_networks_are_trained_here(models, fractions, asked, pool):
+    runs = [{"models": models, "fractions": fractions, "seeds": ["s0"]}]
+    raw = changed("splits.probe_pool", asked, runs=runs, transfer={})
+    raw["models"]["public"] = PUBLIC
+    experiment = Experiment.__new__(Experiment)
+    experiment.config = complete(raw, "x.yaml")
+    experiment.networks = networks(experiment.config)
+    assert experiment.slice_probe_pool()["probe_pool"] == pool
+    assert "probe_pool" not in as_json(experiment.slice_splits("training"))
+
+
+def test_verdicts_know_for_how_many_steps_tasks_trained():
+    experiment = Experiment("x", complete(changed(), "x.yaml"))
+    assert experiment.slice_claims()["task_steps"] == {
+        "near": {"vit": 5, "resnet": 5},
+        "far": {"resnet": 12},
+    }

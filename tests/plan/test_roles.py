@@ -3,7 +3,7 @@
 import pytest
 
 from sightlines.plan import roles
-from sightlines.plan.networks import Network
+from sightlines.plan.networks import Network, as_initialised, is_on, switched_on
 
 VIT = {"family": "vit", "pool": "cls", "width": 24, "skipless_block": -1, "skipless": "both"}
 GAP = VIT | {"pool": "gap"}
@@ -38,6 +38,25 @@ def slugs(found):
 def test_the_control_has_the_seed_of_the_full_network_if_any_has(own, expected):
     found = roles.control(networks(*own), "m")
     assert (found and found.slug) == expected
+
+
+def test_controls_are_the_switched_on_networks_where_there_are_some():
+    own = networks("m/f000/s0", "m/f100/s1", "m/f000/s0_on", "m/f000/s1_on", "v/f000/s0")
+    assert slugs(roles.controls(own, "m")) == ["m/f000/s1_on", "m/f000/s0_on"]
+    assert roles.control(own, "m").slug == "m/f000/s1_on"
+    assert slugs(roles.on(own, "m", "f000"))[-1] == "m/f000/s0", "where training starts"
+    assert slugs(roles.further_controls(own)) == ["m/f000/s0_on"]
+    assert slugs(roles.first_seeds(own)) == ["m/f100/s1", "m/f000/s1_on", "v/f000/s0"]
+    assert slugs(roles.chosen("all", own, KNOWN)) == slugs(own)
+    assert "m/f000/s0" not in slugs(roles.chosen("compared", own, KNOWN))
+    assert roles.controls(own, "nobody") == []
+
+
+def test_a_switched_on_network_and_its_start_name_each_other():
+    start = Network("m", "f000", "s3")
+    on = switched_on(start)
+    assert on.slug == "m/f000/s3_on" and is_on(on) and not is_on(start)
+    assert as_initialised(on) == as_initialised(start) == start and switched_on(on) == on
 
 
 def test_networks_of_one_model():

@@ -3,6 +3,7 @@
 import re
 
 from sightlines.plan import registry
+from sightlines.plan.networks import as_initialised, is_on
 
 EVERYTHING = "everything"
 
@@ -43,7 +44,9 @@ def follow(experiment, networks=(), part="", names=(), changed=(), jobs=()):
     if part:
         jobs[f"split_{part}"] = 1
     if networks:
-        jobs["train_network"] = len(networks)
+        jobs["train_network"] = len({as_initialised(n) for n in networks})
+        if on := [n for n in networks if is_on(n)]:
+            jobs["make_control"] = len(on)
     read = {r for m in experiment.measures for r in registry.declarations("measures", m)["READS"]}
     for kind in registry.members("dumps"):
         shown = experiment.dumped(kind) if kind in read else []

@@ -62,6 +62,7 @@ CONFIG = {
         {"models": ["headless", "listed"], "fractions": ["f100"], "seeds": ["s0"]},
     ],
     "compare_grids": False,
+    "controls": 1,
     "compute": {"batch_size": 32},
     "probes": {"shots": 3, "token_depths": 2, "token_train": 20, "token_test": 20},
     "receptive_field": {"images": 8, "channels": 2, "depths": 2},

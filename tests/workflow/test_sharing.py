@@ -33,6 +33,7 @@ def clone(shared, tmp_path):
 def test_a_colleague_pulls_and_goes_on_without_training(clone, shared):
     said = ok(pull(clone))
     assert "The report: results/smoke/report.html" in said and "models: " in said
+    assert (clone / R / "claims.lock").read_bytes() == (shared / R / "claims.lock").read_bytes()
     weights = sorted((clone / R / "models").rglob("*.safetensors"))
     before = {path: path.read_bytes() for path in weights}
     said = ok(run(clone))

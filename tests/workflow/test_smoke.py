@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import time
@@ -6,12 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from sightlines.core.files import TensorReader, read_table, write_table
+from sightlines.core.files import TensorReader, read_table, write_json, write_table
 from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.plan.config import load
 from sightlines.plan.experiment import MODEL_FILES, Experiment
+from sightlines.plan.networks import as_initialised
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import DTYPES, joined
+from sightlines.sharing import registration
 from sightlines.sharing.unchanged import SETTLED_NS
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
@@ -83,6 +86,42 @@ def test_a_network_is_like_itself_and_unlike_shuffled_images(smoke):
     assert_rounded(same.cka.dropna(), 1, **STORED)
     shuffled = pd.read_parquet(folder / "cka_shuffled.parquet")
     assert shuffled.cka.abs().mean() < 0.1
+
+
+def test_claims_are_registered_by_a_real_run_before_its_jobs(smoke, tmp_path):
+    """A dry run registers nothing."""
+    lock = smoke / "results/smoke/claims.lock"
+    (entry,) = json.loads(lock.read_text())["entries"]
+    assert set(entry["claims"]) == set(pd.read_csv(smoke / "results/smoke/tables/claims.csv").claim)
+    first = min((smoke / "results/smoke").rglob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+    assert lock.stat().st_mtime < first.stat().st_mtime
+    ok(snakemake(tmp_path, "--configfile", SMOKE, "-n"))
+    assert not (tmp_path / "results/smoke/claims.lock").exists()
+
+
+def test_a_verdict_by_other_criteria_than_registered_says_so(copied):
+    """The lock is of a run whose C1 asked for more; nothing of it is overwritten."""
+    lock = copied / "results/smoke/claims.lock"
+    value = json.loads(lock.read_text())
+    entry = value["entries"][0]
+    own = entry["claims"]["C1"]
+    own["criteria"] = ["LH(ViT) − LH(ResNet) >= 0.1"]
+    own["sha256"] = registration.fingerprint(own)
+    entry["sha256"] = registration._hash("", entry["claims"])
+    write_json(lock, value)
+    done = snakemake(copied, "--configfile", SMOKE, "-n")
+    assert planned(done) == {"judge_claims": 1, "write_report": 1}
+    ok(snakemake(copied, "--configfile", SMOKE, "--cores", "1"))
+    row = pd.read_csv(copied / "results/smoke/tables/claims.csv").set_index("claim").loc["C1"]
+    assert row["other_criteria"] == "registered with other criteria"
+    assert "judged by other criteria than claims.lock has" in row["because"]
+    assert "claims.lock has" in (copied / "results/smoke/report.html").read_text()
+    entries = json.loads(lock.read_text())["entries"]
+    assert entries[0] == entry and list(entries[1]["claims"]) == ["C1"]
+    assert "Nothing to be done" in ok(snakemake(copied, "--configfile", SMOKE, "--cores", "1"))
+    lock.write_text("{")
+    done = snakemake(copied, "--configfile", SMOKE, "-n")
+    assert done.returncode and "claims.lock is damaged" in done.stdout + done.stderr
 
 
 def test_a_second_run_has_nothing_to_do(smoke):
@@ -228,8 +267,9 @@ def test_a_damaged_dump_is_named_and_made_again(copied):
 def test_the_target_names_its_experiment(tmp_path):
     target = "results/cifar10/figures/fig01_cka_within.svg"
     done = snakemake(tmp_path, target, "-n")
-    networks = len(Experiment.open(SMOKE.with_name("cifar10.yaml")).networks)
-    assert planned(done)["train_network"] == networks
+    networks = Experiment.open(SMOKE.with_name("cifar10.yaml")).networks
+    trained = {as_initialised(network) for network in networks}
+    assert planned(done)["train_network"] == len(trained)
     assert load(SMOKE.with_name("cifar10.yaml"))["dataset"]["kind"] == "cifar10"
 
 

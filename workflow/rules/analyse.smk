@@ -33,7 +33,7 @@ rule judge_claims:
     log:
         f"{R}/logs/claims.log",
     params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_claims()),
+        cfg=lambda w: as_json(EXPERIMENT.slice_claims(OTHER_CRITERIA)),
         code=EXPERIMENT.code("claims.judge"),
         writes=named("--output", EXPERIMENT.claims),
     shell:

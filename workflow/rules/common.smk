@@ -88,9 +88,10 @@ from sightlines.core.errors import MissingSourceError
 from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.core.hardware import count_gpus
 from sightlines.models.timm_facts import class_file_identity, weights_identity
-from sightlines.plan.networks import UNTRAINED, Network
+from sightlines.plan.networks import ON, UNTRAINED, Network, switched_on
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
+from sightlines.sharing.registration import other_criteria
 
 
 def open_experiment():
@@ -164,6 +165,11 @@ def network(wildcards):
     return Network(wildcards.model, wildcards.fraction, wildcards.seed)
 
 
+def control(wildcards):
+    """The control that is made of the untrained network that a job's wildcards name."""
+    return switched_on(Network(wildcards.model, wildcards.fraction, wildcards.start))
+
+
 def of_task(rule, task):
     """A rule's name, for the experiment's own task or another one."""
     return f"{rule}_of_{task}" if task else rule
@@ -195,9 +201,15 @@ if workflow.is_main_process:
             MAY_RECOMPUTE,
             EXPERIMENT.dump_bytes,
             lambda: CALL.remember() if needs_no_source() else None,
+            EXPERIMENT.code("claims.judge"),
         )
     except SightlinesError as error:
         stop(f"{type(error).__name__}: {error}")
+
+try:
+    OTHER_CRITERIA = other_criteria(EXPERIMENT.name, EXPERIMENT.code("claims.judge"))
+except SightlinesError as error:
+    stop(f"{type(error).__name__}: {error}")
 
 R = EXPERIMENT.folder
 TASKS = ["", *EXPERIMENT.tasks]  # the experiment's own is the one without a name
@@ -217,6 +229,7 @@ TRAINING = dict(
 DUMPING = dict(
     mem_mb=lambda w, attempt: 8000 * attempt, runtime=lambda w, attempt: 60 * attempt
 )
+SEED = r"s\d+"
 NETWORK = "{model}/{fraction}/{seed}"
 MODEL = f"{R}/models/{NETWORK}"
 IMPORTED = EXPERIMENT.imported
@@ -247,4 +260,4 @@ if "gpu" not in workflow.global_resources:
 wildcard_constraints:
     model="|".join(EXPERIMENT.config["models"]),
     fraction=r"f\d{3}",
-    seed=r"s\d+",
+    seed=rf"{SEED}({ON})?",

@@ -44,6 +44,9 @@ for task in TASKS:
                 "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
                 " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
 
+    # Networks have seen none of another task's images, but the experiment's own training images.
+    chooses = "split" if task else "probe_pool"
+
     rule:
         # Fix the labelled images for linear probes.
         name:
@@ -57,10 +60,15 @@ for task in TASKS:
         log:
             f"{LOGS}/probes.log",
         params:
-            cfg=lambda w: as_json(EXPERIMENT.slice_splits("probes")),
-            code=EXPERIMENT.code("datasets.split"),
+            cfg=lambda w, task=task: as_json(
+                EXPERIMENT.slice_splits("probes")
+                if task
+                else EXPERIMENT.slice_probe_pool()
+            ),
+            code=EXPERIMENT.code(f"datasets.{chooses}"),
         shell:
-            "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
+            f"python -m sightlines.jobs.start sightlines.datasets.{chooses}"
+            " --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --output splits {output:q} --log {log:q}"
 

@@ -25,6 +25,7 @@ for task in TASKS:
             model=one_of(
                 m for m in EXPERIMENT.config["models"] if task or m not in IMPORTED
             ),
+            seed=SEED,
         threads: lambda w, task=task: THREADS * EXPERIMENT.processes(network(w), task)
         resources:
             **TRAINING,
@@ -54,6 +55,7 @@ rule import_network:
         f"{R}/logs/import/{NETWORK}.log",
     wildcard_constraints:
         model=one_of(IMPORTED),
+        seed=SEED,
     threads: THREADS
     resources:
         **DUMPING,
@@ -64,5 +66,37 @@ rule import_network:
     shell:
         "python -m sightlines.jobs.start sightlines.training.import_network --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+        " --output weights {output.weights:q} --output history {output.history:q}"
+        " --output card {output.card:q} --log {log:q}"
+
+
+rule make_control:
+    """Switch on an untrained network whose branches start at 0, or that no image was shown."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
+        splits=f"{R}/data/splits.safetensors",
+        start=f"{R}/models/{{model}}/{{fraction}}/{{start}}/weights.safetensors",
+        card=f"{R}/models/{{model}}/{{fraction}}/{{start}}/card.json",
+    output:
+        weights=f"{R}/models/{{model}}/{{fraction}}/{{start}}{ON}/weights.safetensors",
+        history=f"{R}/models/{{model}}/{{fraction}}/{{start}}{ON}/history.csv",
+        card=f"{R}/models/{{model}}/{{fraction}}/{{start}}{ON}/card.json",
+    log:
+        f"{R}/logs/control/{{model}}/{{fraction}}/{{start}}{ON}.log",
+    wildcard_constraints:
+        fraction=UNTRAINED,
+        start=SEED,
+    threads: THREADS
+    resources:
+        **DUMPING,
+        gpu=GPU,
+    params:
+        cfg=lambda w: as_json(EXPERIMENT.slice_control(control(w))),
+        code=lambda w: EXPERIMENT.code("training.control", control(w)),
+    shell:
+        "python -m sightlines.jobs.start sightlines.training.control --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+        " --input start {input.start:q} --input start_card {input.card:q}"
         " --output weights {output.weights:q} --output history {output.history:q}"
         " --output card {output.card:q} --log {log:q}"

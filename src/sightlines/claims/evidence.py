@@ -9,7 +9,13 @@ import pandas as pd
 from sightlines.core.files import TensorReader
 from sightlines.plan import roles
 from sightlines.plan.networks import FULL, Network
-from sightlines.results.selecting import label, needed_accuracy, networks, rows_of
+from sightlines.results.selecting import (
+    best_accuracy,
+    label,
+    needed_accuracy,
+    networks,
+    rows_of,
+)
 
 AT_SCALE = 10_000_000
 """Training images from which on large ViTs overtake ResNets: more than the 1.3 million of ImageNet,
@@ -205,6 +211,14 @@ class Evidence:
         """A model's untrained control, if there is one: the one that figures show."""
         return roles.control(self.networks, model)
 
+    def controls(self, model: str) -> list[Network]:
+        """All untrained controls of a model, one an initialisation; `untrained` is the first.
+
+        Where its branches start at 0, those with branches on. The further ones saw reference images
+        alone: of them there are no accuracies, probes, second opinions or data fractions.
+        """
+        return roles.controls(self.networks, model)
+
     def fractions(self, model: str) -> list[str]:
         """Fractions below 100 % on which a model is trained, smallest first."""
         return roles.less_data(self.networks, model)
@@ -224,14 +238,15 @@ class Evidence:
         return bool(0 < row["train_images"] < AT_SCALE)
 
     def learned(self, slug: str) -> bool:
-        """Whether a network reached what a claim may be judged by (three times chance).
+        """Whether a network reached what a claim may be judged by (`needed_accuracy`).
 
         Public weights whose outputs are not the images' classes count as having learned: their
         accuracy cannot be told here.
         """
         row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
         is_unknown = np.isnan(row["accuracy_test"]) and not row["train_images"]
-        return bool(is_unknown or row["accuracy_test"] >= needed_accuracy(row["chance"]))
+        needed = needed_accuracy(row["chance"], best_accuracy(self.table("accuracy.csv")))
+        return bool(is_unknown or row["accuracy_test"] >= needed)
 
     def label(self, model: str) -> str:
         """The model's name for readers."""

@@ -1,10 +1,11 @@
 """Claims C1 to C3: how alike the layers of one network are (paper, Figure 1)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import each, each_pair, first_pairs, stand
+from sightlines.claims.cases import each, first_pairs, stand
 from sightlines.claims.claim import (
     Case,
     Claim,
@@ -14,6 +15,7 @@ from sightlines.claims.claim import (
     from_replicates,
 )
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
+from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled, split_contrast
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import rows_of
@@ -26,11 +28,13 @@ Statistic = Callable[[np.ndarray, np.ndarray], Values]
 
 def _compare(evidence: Evidence, statistics: list[Statistic]) -> list[Case]:
     """One case a ViT and ResNet: each statistic over all sub-layers, then over block outputs."""
+    return each_pair_matched(evidence, partial(_read, statistics=statistics))
 
-    def read(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
-        return [from_replicates(v) for v in _values(evidence, vit, resnet, statistics)]
 
-    return each_pair(evidence, evidence.vits(), evidence.resnets(), read)
+def _read(
+    evidence: Evidence, vit: Network, resnet: Network, statistics: list[Statistic]
+) -> list[Reading]:
+    return [from_replicates(v) for v in _values(evidence, vit, resnet, statistics)]
 
 
 def _values(
@@ -117,6 +121,7 @@ CLAIMS = (
         drawn="fig01_cka_within",
         cases=lambda evidence: _compare(evidence, [_uniformity]),
         opinion=lambda evidence, index: _stands(evidence, index, [_uniformity]),
+        premises=(comparable(pairs, partial(_read, statistics=[_uniformity])),),
     ),
     Claim(
         id="C2",
@@ -138,6 +143,7 @@ CLAIMS = (
         drawn="fig01_cka_within",
         cases=lambda evidence: _compare(evidence, [_contrast, _halves]),
         opinion=lambda evidence, index: _stands(evidence, index, [_contrast, _halves]),
+        premises=(comparable(pairs, partial(_read, statistics=[_contrast, _halves])),),
     ),
     Claim(
         id="C3",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sightlines.claims.cases import each, each_pair
+from sightlines.claims.cases import each
 from sightlines.claims.claim import (
     Claim,
     Criterion,
@@ -10,6 +10,8 @@ from sightlines.claims.claim import (
     from_replicates,
 )
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.matching import comparable, each_pair_matched, pairs
+from sightlines.claims.several import least
 from sightlines.plan.networks import Network
 from sightlines.stats.means import quotient
 
@@ -71,7 +73,7 @@ def _own_patch(evidence: Evidence, vit: Network) -> list[Reading]:
     """Own patch's share after minus before the residual addition, least of the upper half."""
     depth, post = _course(evidence, vit, "own_patch_share", "attn")
     _, pre = _course(evidence, vit, "own_patch_share", "attn", "pre")
-    return [from_replicates((post - pre)[:, depth >= 0.5].min(axis=1))]
+    return [least(list((post - pre)[:, depth >= 0.5].T))]
 
 
 CLAIMS = (
@@ -115,7 +117,8 @@ CLAIMS = (
         tier="A/B",
         controls="untrained networks",
         drawn="fig06_receptive_field_curves",
-        cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _spread),
+        cases=lambda evidence: each_pair_matched(evidence, _spread),
+        premises=(comparable(pairs, _spread),),
     ),
     Claim(
         id="C14",
@@ -131,6 +134,7 @@ CLAIMS = (
         tier="A",
         controls="untrained networks",
         drawn="fig06_receptive_field_curves",
+        amended="2026-11-29",
         cases=lambda evidence: each(evidence, evidence.vits(), _own_patch),
     ),
 )

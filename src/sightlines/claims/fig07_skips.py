@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from sightlines.claims.cases import each, each_pair
+from sightlines.claims.cases import each
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import depths
 from sightlines.plan.networks import Network
 
@@ -78,9 +79,8 @@ CLAIMS = (
         tier="A",
         controls="untrained networks (an untrained ResNet's branches may be 0: no ratio)",
         drawn="fig07_skip_ratios",
-        cases=lambda evidence: each_pair(
-            evidence, evidence.vits(), evidence.resnets(), _against_resnet
-        ),
+        cases=lambda evidence: each_pair_matched(evidence, _against_resnet),
+        premises=(comparable(pairs, _against_resnet),),
     ),
     Claim(
         id="C16",

@@ -7,6 +7,7 @@ import numpy as np
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.probing import at, final_tokens, last
 from sightlines.plan.networks import Network
 
@@ -15,8 +16,12 @@ HALF = np.array([0.5])
 
 
 def _tokens(evidence: Evidence) -> list[Case]:
-    trios = [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
-    return gather(evidence, trios, _halves)
+    trios = _trios(evidence)
+    return with_matched(evidence, gather(evidence, trios, _halves), trios, _halves)
+
+
+def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
+    return [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
 
 
 def _halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
@@ -46,6 +51,11 @@ def _first_token(evidence: Evidence, cls: Network, gap: Network) -> list[Reading
     return [from_replicates(values) for values in differences]
 
 
+def _within(margin: float) -> tuple[Criterion, ...]:
+    name = "CLS;CLS − GAP;GAP"
+    return Criterion(name, ">=", -margin), Criterion(name, "<=", margin)
+
+
 CLAIMS = (
     Claim(
         id="C23",
@@ -66,6 +76,7 @@ CLAIMS = (
         controls="untrained networks",
         drawn="fig11_token_probes",
         cases=_tokens,
+        premises=(comparable(_trios, _halves),),
     ),
     Claim(
         id="C24",
@@ -74,17 +85,19 @@ CLAIMS = (
         "equally well.",
         statistic="probe accuracy at the last layer: class token of the one less mean of the "
         "tokens of the other",
-        criteria=(
-            Criterion("CLS;CLS − GAP;GAP", ">=", -0.03),
-            Criterion("CLS;CLS − GAP;GAP", "<=", 0.03),
-        ),
-        reason="three points: no more than two seeds of one network may differ by",
+        criteria=_within(0.05),
+        reason="equivalence, by two one-sided tests: five points, since two seeds of one network "
+        "differ by four",
         paper_value="CLS;CLS ≈ GAP;GAP",
         source="[text]",
         tier="A",
         controls="none: untrained networks are equal at chance",
         drawn="fig11_token_probes",
         cases=_parity,
+    ).loosened(
+        "2026-11-29",
+        criteria=_within(0.03),
+        reason="three points: no more than two seeds of one network may differ by",
     ),
     Claim(
         id="C25",

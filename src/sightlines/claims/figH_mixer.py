@@ -5,6 +5,7 @@ from itertools import product
 from sightlines.claims.cases import gather, stand
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.statistics import Values, mean_all, resampled, split_contrast, split_depth
 from sightlines.plan.networks import Network
 
@@ -55,7 +56,10 @@ CLAIMS = (
         tier="B",
         controls="untrained networks; another index of similarity",
         drawn="figH_mixer",
-        cases=lambda evidence: gather(evidence, _trios(evidence), _read),
+        cases=lambda evidence: with_matched(
+            evidence, gather(evidence, _trios(evidence), _read), _trios(evidence), _read
+        ),
         opinion=_stands,
+        premises=(comparable(_trios, _read),),
     ),
 )

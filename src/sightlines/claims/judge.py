@@ -39,6 +39,12 @@ TABLES = {
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
             ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
+            (
+                "other_criteria",
+                "text",
+                "",
+                "where `claims.lock` registered other criteria before the first run: what is other",
+            ),
             ("stands_under", "text", "", "indices of similarity under which the claim stands"),
             ("drawn", "text", "", "figure of this experiment that shows it"),
         ),
@@ -82,8 +88,11 @@ def _order(identity: str) -> tuple[str, int, str]:
 def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
     """claims.csv: one row a claim, with the reading that decided it."""
     rows = []
+    registered: dict[str, str] = evidence.config.get("other_criteria", {})
     for verdict in verdicts:
         claim, line = verdict.claim, verdict.deciding
+        other = registered.get(claim.id, "")
+        note = f"; judged by other criteria than claims.lock has: {other}" if other else ""
         former = "" if claim.former is None else judge(claim.former, evidence).word
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
@@ -93,7 +102,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "tier": claim.tier,
                 "statement": claim.statement,
                 "verdict": verdict.word,
-                "because": verdict.because,
+                "because": verdict.because + note,
                 "statistic": claim.statistic,
                 "deciding": f"{line.case}: {line.criterion.name}" if line else "",
                 "value": line.value if line else None,
@@ -107,6 +116,7 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "source": claim.source,
                 "amended": claim.amended,
                 "verdict_before": former,
+                "other_criteria": other,
                 "stands_under": _opinions(claim, verdict, evidence),
                 "drawn": drawn,
             }

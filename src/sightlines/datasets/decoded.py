@@ -27,15 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from sightlines.core.devices import Compute
-from sightlines.core.errors import DataError
 from sightlines.core.files import why_not_written
 from sightlines.datasets.reading import ImageSet, _decode_ahead, _Photographs
-from sightlines.datasets.store import read_dataset, read_manifest
+from sightlines.datasets.store import read_dataset
 from sightlines.datasets.views import View
 from sightlines.datasets.white_levels import white_levels
 from sightlines.plan.code_digest import code_digest
@@ -121,7 +119,7 @@ def _seal(photograph: str, pixels: memoryview) -> bytes:
     return SEAL.pack(zlib.crc32(pixels, zlib.crc32(photograph.encode())))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Kept(_Photographs):
     """Takes photographs out of their slots, and decodes and keeps those that are not there."""
 
@@ -145,15 +143,10 @@ class DecodedImages(ImageSet):
         if slots is None:
             yield from super()._decode(split, index_batches, view)
             return
-        table = read_manifest(self.path, self.facts, split)
-        paths, hashes = table["path"].tolist(), table["sha256"].tolist()
-        root, whites = self.source / self.facts["folder"], white_levels(self.facts)
-        files, batches = _Kept(root, paths, hashes, view, whites, slots), list(index_batches)
+        batches = list(index_batches)
+        files = _Kept(**vars(self._open(split, view)), slots=slots)
         with contextlib.closing(slots):
-            for pixels in _decode_ahead(files, batches, self._workers(slots, batches)):
-                if isinstance(pixels, str):
-                    raise DataError(pixels)
-                yield torch.from_numpy(pixels).to(self.compute.device)
+            yield from self._placed(_decode_ahead(files, batches, self._workers(slots, batches)))
 
     def _workers(self, slots: Slots, batches: Sequence[np.ndarray]) -> int:
         """Processes that decode ahead: none where nothing is left to decode."""

@@ -1,13 +1,15 @@
-"""The manifest of an image folder: every photograph decoded once, measured and hashed."""
+"""The manifest of photographs: every one decoded once, measured and hashed.
+
+They lie in a folder as files, or in shards (`shards`): whoever lists them says how one is read.
+"""
 
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import UnreadableError
@@ -41,11 +43,14 @@ class Manifest:
 
 def class_names(listing: Listing) -> list[str]:
     """Names of the classes, in the order of the labels; none where photographs lie without."""
-    return sorted({name for _, name, _ in listing.images if name})
+    return listing.class_order or sorted({name for _, name, _ in listing.images if name})
 
 
 def make_manifest(
-    listing: Listing, settings: Mapping[str, Any], is_labelled: bool = True
+    listing: Listing,
+    settings: Mapping[str, Any],
+    is_labelled: bool = True,
+    read: Callable[[int], bytes] | None = None,
 ) -> Manifest:
     """Examine all images of a listing.
 
@@ -55,6 +60,8 @@ def make_manifest(
             do not divide the images), `max_megapixels` and `white_level`.
         log: Progress.
         is_labelled: Whether classes count; if not, the share is one of all images.
+        read: The bytes of an image, by its place in the listing; those of its file by default.
+            Called by several threads at once.
     """
     import pandas as pd
 
@@ -63,7 +70,8 @@ def make_manifest(
     rows, offences, depths, passed_over = [], [], {}, defaultdict(list)
     readable: list[tuple[Image, str]] = []
     progress = Progress(len(paths), "photographs")
-    found = _examine_all(listing.root, paths, settings["max_megapixels"])
+    content_of = read or (lambda index: (listing.root / paths[index]).read_bytes())
+    found = _examine_all(content_of, len(paths), settings["max_megapixels"])
     for done, (image, facts) in enumerate(zip(listing.images, found, strict=True), 1):
         split, name, path = image
         if isinstance(facts, str):
@@ -79,7 +87,9 @@ def make_manifest(
                 passed_over[seen.passed_over].append(path)
         progress.update(done)
     white_levels, doubts = decide_white(depths, settings["white_level"])
-    offences += repeats(readable, listing.folders) + doubts
+    if settings.get("repeats") != "keep":
+        offences += repeats(readable, listing.folders)
+    offences += doubts
     offences += shortages(readable, listing.folders, is_labelled)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if not listing.is_divided:
@@ -159,23 +169,25 @@ def shortages(
 
 
 def _examine_all(
-    root: Path, paths: list[str], max_megapixels: int
+    read: Callable[[int], bytes], images: int, max_megapixels: int
 ) -> Iterable[tuple[Measured, int, str] | str]:
     """Facts of each photograph, or what is wrong with it, in order; decoded in threads."""
     workers = len(os.sched_getaffinity(0))
     with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
-        for begin in range(0, len(paths), 64 * workers):
-            some = paths[begin : begin + 64 * workers]
-            yield from pool.map(partial(_examine, root, max_megapixels), some)
+        for begin in range(0, images, 64 * workers):
+            some = range(begin, min(begin + 64 * workers, images))
+            yield from pool.map(partial(_examine, read, max_megapixels), some)
 
 
-def _examine(root: Path, max_megapixels: int, path: str) -> tuple[Measured, int, str] | str:
+def _examine(
+    read: Callable[[int], bytes], max_megapixels: int, index: int
+) -> tuple[Measured, int, str] | str:
     """What a photograph is, its size in bytes and its SHA-256."""
     try:
-        content = (root / path).read_bytes()
+        content = read(index)
         measured = measure(content, max_megapixels)
     except OSError as error:
-        return f"cannot be opened ({error.strerror})"
+        return f"cannot be opened ({error.strerror or error})"
     except UnreadableError as error:
         return str(error)
     return measured, len(content), hashlib.sha256(content).hexdigest()

@@ -39,6 +39,7 @@ class Listing:
         lacks_classes: Whether there are too few classes, or too few photographs in one, to learn
             them.
         classes: Class names of each split.
+        class_order: Class names in the order of their labels, where it is not that of the names.
         passed: Counts what was passed over, by name or ending.
     """
 
@@ -50,6 +51,7 @@ class Listing:
     label_offences: list[str] = field(default_factory=list)
     lacks_classes: bool = False
     classes: dict[str, list[str]] = field(default_factory=dict)
+    class_order: list[str] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -122,7 +124,7 @@ def scan(root: Path, test_folder: str = "") -> Listing:
                 listing.offences.append(f"{entry.place}: {entry.offence}")
             else:
                 listing.passed[entry.ending or entry.name] += 1
-    _check_classes(listing)
+    check_classes(listing)
     listing.images.sort(key=lambda image: image[2].encode("utf-8", "surrogateescape"))
     return listing
 
@@ -188,7 +190,8 @@ def _add(listing: Listing, entry: Entry, split: str, name: str) -> None:
         listing.offences.append(f"{entry.place}: not an image that sightlines reads ({KNOWN})")
 
 
-def _check_classes(listing: Listing) -> None:
+def check_classes(listing: Listing) -> None:
+    """Add to a listing what is wrong with its classes."""
     if listing.is_divided:
         _compare_splits(listing)
     names = {name for found in listing.classes.values() for name in found}
@@ -232,7 +235,7 @@ def _count_classes(listing: Listing, classes: int) -> None:
     elif loose:
         few.append(f"{loose} photographs without a class: make one folder of each, <class>/*")
     elif listing.classes and classes < 2:
-        few.append(f"{classes} classes: at least two folders of images are needed")
+        few.append(f"{classes} classes: at least two are needed, each with images")
     if not listing.is_divided:
         few += [
             f"{name}: one image, but one is needed to train, one to test"

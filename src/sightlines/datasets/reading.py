@@ -21,6 +21,7 @@ from sightlines.core.devices import Compute
 from sightlines.core.errors import ConfigError, DataError, ResultError, UnreadableError
 from sightlines.core.files import read_npy
 from sightlines.datasets.photographs import decode, quiet_pillow
+from sightlines.datasets.shard_reading import Reader, open_shards
 from sightlines.datasets.store import checked_file, read_dataset, read_labels, read_manifest
 from sightlines.datasets.views import View
 from sightlines.datasets.white_levels import white_levels
@@ -45,7 +46,9 @@ class ImageSet:
     compute: Compute
     _resident: dict[str, Tensor] = field(default_factory=dict)
     _labels: dict[str, np.ndarray] = field(default_factory=dict)
-    _photographs: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    _photographs: dict[str, tuple[list[str], list[str], Reader | None]] = field(
+        default_factory=dict
+    )
 
     @property
     def classes(self) -> list[str]:
@@ -123,12 +126,24 @@ class ImageSet:
     def _decode(
         self, split: str, index_batches: Iterable[np.ndarray], view: View
     ) -> Iterator[Tensor]:
+        files = self._open(split, view)
+        return self._placed(_decode_ahead(files, index_batches, self.compute.workers))
+
+    def _open(self, split: str, view: View) -> "_Photographs":
+        """A split's photographs, in a folder of files or in shards."""
+        root = self.source / self.facts["folder"]
         if split not in self._photographs:
             table = read_manifest(self.path, self.facts, split)
-            self._photographs[split] = (table["path"].tolist(), table["sha256"].tolist())
-        root, whites = self.source / self.facts["folder"], white_levels(self.facts)
-        files = _Photographs(root, *self._photographs[split], view, whites)
-        for pixels in _decode_ahead(files, index_batches, self.compute.workers):
+            shards: Reader | None = None
+            if self.facts["storage"] == "shards":
+                shards = open_shards(self.facts["kind"], root, table, self.facts)
+            self._photographs[split] = (table["path"].tolist(), table["sha256"].tolist(), shards)
+        paths, hashes, shards = self._photographs[split]
+        return _Photographs(root, paths, hashes, view, white_levels(self.facts), shards)
+
+    def _placed(self, batches: Iterator[np.ndarray | str]) -> Iterator[Tensor]:
+        """Batches on the device; an error that came in the place of one is raised."""
+        for pixels in batches:
             if isinstance(pixels, str):
                 raise DataError(pixels)
             yield torch.from_numpy(pixels).to(self.compute.device)
@@ -178,13 +193,23 @@ def normalise(
 
 @dataclass(frozen=True)
 class _Photographs(torch.utils.data.Dataset):
-    """Decodes a batch of photographs; an error comes back as its text, to stay readable."""
+    """Decodes a batch of photographs; an error comes back as its text, to stay readable.
+
+    Attributes:
+        root: Their folder.
+        paths: Of each below it; of one in a shard the shard's, and its name there.
+        hashes: SHA-256 of each.
+        view: How the network sees them.
+        white_levels: Of those of more than 8 bits.
+        shards: Reads one out of its shard; None: they are files.
+    """
 
     root: Path
     paths: list[str]
     hashes: list[str]
     view: View
     white_levels: Mapping[int, int]
+    shards: Reader | None = None
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray | str:
         side = self.view.size_px
@@ -200,10 +225,11 @@ class _Photographs(torch.utils.data.Dataset):
     def _decode(self, index: int) -> np.ndarray:
         path = self.root / self.paths[index]
         try:
-            content = path.read_bytes()
-        except OSError as error:
+            content = path.read_bytes() if self.shards is None else self.shards.read(index)
+        except (OSError, UnreadableError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise DataError(
-                f"cannot read the photograph {path}: {error.strerror}. "
+                f"cannot read the photograph {path}: {why}. "
                 "Put it back, or run snakemake again to list the folder anew."
             ) from error
         if hashlib.sha256(content).hexdigest() != self.hashes[index]:

@@ -1,8 +1,9 @@
 """What lies in a prepared dataset's folder: `dataset.json` and the files that it names.
 
 Arrays (`shapes`, `cifar10`, `cifar100`): `{train,test}_images.npy` uint8 [images, h, w, 3] and
-`{train,test}_labels.npy` int64 [images]. Photographs (`imagefolder`): `manifest.parquet`, one row
-an image. `dataset.json` is written last and holds the SHA-256 of every other file.
+`{train,test}_labels.npy` int64 [images]. Photographs (`imagefolder`), also those in shards
+(`webdataset`, `parquet`, `lmdb`): `manifest.parquet`, one row an image. `dataset.json` is written
+last and holds the SHA-256 of every other file.
 """
 
 import hashlib
@@ -129,7 +130,7 @@ def read_labels(
     Raises:
         ResultError: a file is missing or damaged, or does not have the number of labels promised.
     """
-    if dataset["storage"] == "photographs":
+    if dataset["storage"] != "arrays":
         labels = read_manifest(dataset_json, dataset, split)["label"].to_numpy(np.int64)
     else:
         labels = np.array(read_npy(checked_file(dataset_json, dataset, f"{split}_labels.npy")))

@@ -21,7 +21,7 @@ from sightlines.dumps.passes import Rows, Watched
 from sightlines.models.layers import Layer, block_outputs, capture
 
 SUBSETS = (("probe_train", "train"), ("probe_held_out", "train"), ("probe_test", "test"))
-"""Tensor of the probes file, and the dataset's split that it indexes."""
+"""Tensor of the probes file, and the dataset's split that it indexes unless the file says else."""
 FEWEST = 32
 """Images of the first minibatch of a subset, at most: few images are not to cost what many do."""
 
@@ -59,8 +59,9 @@ def probe_walks(shown: Shown, counts: Sequence[int] | None = None) -> list[Walk]
         shown: The network, shown the images of that file.
         counts: At most so many of each subset.
     """
-    found = []
-    for place, (name, split) in enumerate(SUBSETS):
+    found, of_file = [], shown.splits.meta.get("probe_splits", {})
+    for place, (name, usual) in enumerate(SUBSETS):
+        split = str(of_file.get(name, usual))
         there = len(shown.splits[name])
         count = there if counts is None else min(counts[place], there)
         order = np.array(shown.splits[name.replace("probe", "order")])

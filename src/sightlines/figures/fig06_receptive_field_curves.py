@@ -46,8 +46,8 @@ EXPLAINS = (
     "skip connection that keeps a layer looking at its own place.",
 )
 DIFFERS = (
-    "The paper shows maps only, and judges them by eye; sizes follow Luo et al. 2016. The branch "
-    "of an untrained ResNet is zero, so it has no field before the addition."
+    "The paper shows maps only, and judges them by eye; sizes follow Luo et al. 2016. Where "
+    "an untrained network's branches start at 0, they were switched on."
 )
 READS = ("receptive_fields.parquet",)
 NEEDS = ("trained",)

@@ -24,8 +24,8 @@ CAPTION = (
     "units in black or grey; logarithmic, 1: as large as each other. Right: the same, untrained. "
     "Look for: ViT lines above the ResNet's, and lines of the MLP that cross: CLS high in the "
     "first half and low in the second, patches the other way round. What the untrained network "
-    "shows as well was not learned; an untrained ResNet's branches are exactly 0, so it has no "
-    "ratio. A ResNet line among or above the ViT's would contradict the paper."
+    "shows as well was not learned; where branches start at 0, they were switched on (scale 1). "
+    "Thin lines are other seeds. A ResNet line among or above the ViT's would contradict the paper."
 )
 EXPLAINS = (
     "Every block adds the output of a branch (attention, MLP, convolutions) to what came in over "
@@ -82,7 +82,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     if image is not None:
         bar = figure.colorbar(image, ax=grid[:, 0], location="left", aspect=30, pad=0.06)
         bar.set_label("‖skip‖ / ‖branch‖ (no unit)")
-    seeds = any(len(panels.with_fraction(ratios, config, m, "f100")) > 1 for m in models)
+    seeds = panels.has_seeds(ratios, config, models)
     figure.legend(
         handles=panels.handles(ratios, config, seeds), loc="outside lower center", ncols=3
     )

@@ -15,10 +15,12 @@ CAPTION = (
     "image; rows and columns of patches, origin at the lower left, colours from 0 to the largest "
     "value of a network. For a ResNet a token is a position of the last map. The outlined patch is "
     "the token's own; z is how many standard deviations it stands above the mean of all patches, "
-    "rank 1 says that no patch is more similar. The last row compares the patch's own pixels with "
-    "those of all patches: what any copy of the input would show. Look for: single bright own "
-    "patches in ViTs with a class token, and maps of a ResNet that are alike for all tokens. An "
-    "untrained network that is as localised says that training kept what the architecture gave."
+    "rank 1 says that no patch is more similar; d, a mean over all interior tokens, is how far own "
+    "patches stand above the others in standard deviations of these, which unlike z does not "
+    "depend on the number of patches. The last row compares the patch's own pixels with those of "
+    "all patches: what any copy of the input would show. Look for: single bright own patches in "
+    "ViTs with a class token, and maps of a ResNet that are alike for all tokens. An untrained "
+    "network that is as localised says that training kept what the architecture gave."
 )
 EXPLAINS = (
     "After many blocks of mixing, does a token still describe its own place in the image?",

@@ -14,19 +14,22 @@ from sightlines.stats.jackknife import ALL, standard_error
 TITLE = "How much similarity depends on its estimation"
 PAPER = "Appendix A"
 CAPTION = (
-    "For each network on all images (first seed). Left: the largest change of any entry of its CKA "
-    "map when the same images are compared within smaller minibatches. Right: correlation of the "
-    "map's entries with those on another task's images. Bars: jackknife standard error over "
-    "minibatches; grey lines: what claims V1 and V2 ask for. Look for: changes below the line, and "
-    "correlations above it. Larger changes would say that CKA measures the minibatch, lower "
+    "For each network on all images (first seed). Left: how much the entries of its CKA map change "
+    "on average when the same images are compared within smaller minibatches (mean of 8 random "
+    "partitions), with jackknife standard errors over minibatches; band: what claim V1 allows. "
+    "Middle: the noise floor, the largest change of any entry from one random partition to another "
+    "of the same size. Right: correlation of the map's entries with those on another task's "
+    "images; grey line: what claim V2 asks for. Look for: changes inside the band, and "
+    "correlations above the line. Larger changes would say that CKA measures the minibatch, lower "
     "correlations that it measures the images, rather than the network."
 )
 EXPLAINS = (
     "Would the maps look the same had we taken other minibatches, or other images?",
-    "Each network's similarity map is computed again from halved and quartered minibatches of the "
-    "same images, and from images of another dataset, and compared entry by entry.",
-    "Where a point is on the wrong side of its grey line, the figures on similarity have to be "
-    "read with that much doubt.",
+    "Each network's similarity map is computed again from random halves and quarters of the same "
+    "minibatches, and from images of another dataset, and compared entry by entry; the noise floor "
+    "says how much two random partitions of one size differ by chance.",
+    "Where a point is outside the grey band, or below the grey line, the figures on similarity "
+    "have to be read with that much doubt.",
 )
 DIFFERS = (
     "The paper says in words that minibatches of 128 instead of 1,024 and images of JFT instead of "
@@ -35,9 +38,15 @@ DIFFERS = (
 READS = ("estimator.csv",)
 NEEDS = ("trained",)
 
-PANELS = {
-    "batch_size": ("smaller minibatches", "largest change of CKA (no unit)", "minibatch", 0.02),
-    "image_source": ("other images", "correlation of maps (no unit)", "task shown", 0.95),
+PANELS: dict[str, tuple[str, str, str, tuple[float, ...]]] = {
+    "batch_size": (
+        "smaller minibatches",
+        "mean change of CKA (no unit)",
+        "minibatch",
+        (-0.01, 0.01),
+    ),
+    "noise_floor": ("another partition", "largest change of CKA (no unit)", "minibatch", ()),
+    "image_source": ("other images", "correlation of maps (no unit)", "task shown", (0.95,)),
 }
 
 
@@ -55,7 +64,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table, shown = tables["estimator.csv"], trained_models(config)
     checks = [check for check in PANELS if (table["check"] == check).any()]
     columns = max(len(checks), 1)
-    figure = Figure(figsize=(WIDTH_IN * max(columns, 1.2) / 2, 2.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN * max(columns, 1.8) / 3, 2.9), layout="constrained")
     grid = figure.subplots(1, columns, squeeze=False)[0]
     if not checks:
         text = "the minibatches are too small to be cut,\nand no task gives other images"
@@ -64,10 +73,13 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for axes, check in zip(grid, checks, strict=False):
         title, text, across, needed = PANELS[check]
         axes.set(title=title, ylabel=text, xlabel=across)
-        axes.axhline(needed, color=GREY, linewidth=1)
+        if len(needed) == 2:
+            axes.axhspan(*needed, color=GREY, alpha=0.25, linewidth=0)
+        for line in needed:
+            axes.axhline(line, color=GREY, linewidth=1)
         axes.grid(axis="y")
         _draw_groups(axes, table[table["check"] == check], config, shown)
-        if check == "batch_size":
+        if check == "noise_floor":
             axes.set_ylim(bottom=0)
     handles = [
         Line2D([], [], label=label(config, m), **(model_look(shown, m) | {"linestyle": ""}))

@@ -29,20 +29,21 @@ TITLE = "Localisation in other layers"
 PAPER = "Figures D.1–D.3"
 CAPTION = (
     "Top: means over interior tokens against depth (0: first layer, 1: last), of every block "
-    "output and, as a hollow marker, of the final norm: z of the own patch, share of tokens for "
-    "which no patch is more similar than the own, and correlation of the maps of different tokens "
-    "(none of them has a unit). Bands are the jackknife standard error over images, thin lines "
-    "other seeds, dotted lines the untrained network. Below: CKA maps as in Figure 9, of the last "
-    "two blocks and the final norm, or of a ResNet's middle unit, first unit of the last stage, "
-    "and last unit. Look for: ViTs that stay localised until the end, and a ResNet that is more "
-    "localised before its last unit. A ViT whose z falls in the last block would side with those "
-    "who find that it discards places there."
+    "output and, as a hollow marker, of the final norm: how far the own patch stands above the "
+    "mean of the others, in standard deviations of these (d, the same on any grid), share of "
+    "tokens for which no patch is more similar than the own, and correlation of the maps of "
+    "different tokens (none of them has a unit). Bands are the jackknife standard error over "
+    "images, thin lines other seeds, dotted lines the untrained network. Below: CKA maps as in "
+    "Figure 9, of the last two blocks and the final norm, or of a ResNet's middle unit, first unit "
+    "of the last stage, and last unit. Look for: ViTs that stay localised until the end, and a "
+    "ResNet that is more localised before its last unit. A ViT whose d falls in the last block "
+    "would side with those who find that it discards places there."
 )
 EXPLAINS = (
     "At which depth do tokens lose their place, if at all?",
     "The comparison of Figure 9 is made for the output of every block, and its scores are drawn "
     "against depth.",
-    "High z and low correlation of maps mean localised tokens; compare each line with its dotted "
+    "High d and low correlation of maps mean localised tokens; compare each line with its dotted "
     "untrained one.",
 )
 DIFFERS = (
@@ -55,7 +56,7 @@ NEEDS = ("trained",)
 CURVES_IN = 2.6
 """Height of the curves with their legend."""
 CURVES = {
-    "z": "own-patch z",
+    "effect": "own patch, d",
     "rank_1_share": "share of tokens\nwith own patch first",
     "token_correlation": "correlation of\ntokens' maps",
 }
@@ -120,7 +121,7 @@ def _draw_curves(figure: Figure, tables: Tables, config: dict[str, Any], shown: 
         for model in shown:
             _draw_model_curves(axes, table, config, model, column)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(0, low), high if column == "z" else max(high, 1.04))
+        axes.set_ylim(min(0, low), high if column == "effect" else max(high, 1.04))
         axes.set(xlabel="depth (share of layers)", ylabel=name, xlim=(-0.03, 1.06))
     handles = [
         Line2D([], [], label=maps.wrapped(label(config, m), 1.6), **model_look(models(config), m))

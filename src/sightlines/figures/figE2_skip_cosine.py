@@ -17,7 +17,7 @@ CAPTION = (
     "over the reference images; patches solid, CLS dashed, ResNet units black or grey (before the "
     "last ReLU). Top: trained; below: untrained. 1: the branch did not turn the representation. "
     "Look for: patches that turn most in the first blocks and little later, and a class token that"
-    " does the opposite. An untrained ResNet stays at exactly 1, since its branches start at 0. "
+    " does the opposite. Where an untrained network's branches start at 0, they were switched on. "
     "Lines that rise for CLS as for patches would contradict the paper."
 )
 EXPLAINS = (
@@ -63,7 +63,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place in range(len(models), bands * columns):
         for axes in grid[place // columns * 2 : place // columns * 2 + 2, place % columns]:
             axes.set_axis_off()
-    seeds = any(len(panels.with_fraction(ratios, config, m, "f100")) > 1 for m in models)
+    seeds = panels.has_seeds(ratios, config, models)
     handles = panels.handles(ratios, config, seeds)
     figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns > 1 else 2)
     return figure

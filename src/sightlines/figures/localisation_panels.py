@@ -175,12 +175,13 @@ def _explain(
     for model in models:
         full, bare = full_network(config, model), untrained_network(config, model)
         name = layer_names(tables, full)[-1] if full else ""
-        z, correlation = (
+        effect, z, correlation = (
             f"{_number(score(tables, full, name, column))} "
             f"({_number(score(tables, bare, name, column))})"
-            for column in ("z", "token_correlation")
+            for column in ("effect", "z", "token_correlation")
         )
-        lines.append(f"{label(config, model)}: z {z}, map correlation {correlation}")
+        scores = f"d {effect}, z {z}, map correlation {correlation}"
+        lines.append(f"{label(config, model)}: {scores}")
     width, height = figure.get_size_inches()
     left, top = 0.5 + LABEL_IN / width, 1 - (HEADER_IN + row * ROW_IN + TITLES_IN) / height
     figure.text(left, top, "\n".join(lines), linespacing=1.5, va="top", fontsize=6.5)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
 from sightlines.plan import roles
-from sightlines.plan.networks import Network
+from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.results.selecting import (
     architectures,
     label,
@@ -61,6 +61,12 @@ def with_fraction(
     """The model's networks of a fraction that the table has, its control first."""
     own = roles.on(networks(config), model, fraction)
     return [n for n in own if not rows_of(ratios, n).empty]
+
+
+def has_seeds(ratios: pd.DataFrame, config: dict[str, Any], models: list[str]) -> bool:
+    """Whether a model has several seeds that are drawn, trained or untrained."""
+    every = ((m, fraction) for m in models for fraction in (FULL, UNTRAINED))
+    return any(len(with_fraction(ratios, config, *pair)) > 1 for pair in every)
 
 
 def lines(ratios: pd.DataFrame, network: Network, value: str) -> dict[tuple[str, str], Any]:

@@ -218,6 +218,6 @@ def _choose(
 
 
 def _paths(image_set: ImageSet) -> tuple[str, ...]:
-    if image_set.facts["storage"] != "photographs":
+    if image_set.facts["storage"] == "arrays":
         return ()
     return tuple(read_manifest(image_set.path, image_set.facts, "test")["path"])

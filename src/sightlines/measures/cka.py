@@ -42,7 +42,8 @@ TABLES = {
         ),
     },
     "cka.parquet": {
-        "about": "Similarity of every layer of every network with every other",
+        "about": "Similarity of every layer of every network with every other; of further "
+        "controls, with those of the same place in other models' order alone",
         "row": "pair of networks × pair of layers",
         "columns": (
             "network_a",
@@ -78,6 +79,8 @@ FILES = {
     },
 }
 log = logging.getLogger(__name__)
+Part = tuple[Sequence[GramDump], "Sums"]
+"""Networks of which all pairs are compared, and their sums."""
 BUDGET_BYTES = 32 * 2**20
 KEYS = ("model", "fraction", "seed")
 
@@ -109,18 +112,38 @@ def measure(gram: list[GramDump], seed: int) -> dict[str, Any]:
         ResultError: two networks of one model have different layers.
     """
     layers = layer_rows(gram)
-    sums = add_hsic(gram, seed, Progress(len(gram[0].batch_sizes), "minibatches"))
-    warn_of_few(len(gram[0].batch_sizes))
-    constant = degenerate_rows(gram, sums)
+    minibatches = len(gram[0].batch_sizes)
+    parts = [
+        (dumps, add_hsic(dumps, seed, Progress(minibatches, "minibatches")))
+        for dumps in compared_together(gram)
+    ]
+    warn_of_few(minibatches)
+    constant = [row for part in parts for row in degenerate_rows(*part)]
     for row in constant:
         log.warning(f"no similarity for layer {row['name']} of {_slug(row)}: {row['reason']}")
     return {
         "layers.csv": pd.DataFrame(layers),
-        "cka.parquet": pair_tables(gram, sums),
-        "cka_shuffled.parquet": shuffled_tables(gram, sums),
+        "cka.parquet": (table for part in parts for table in pair_tables(*part)),
+        "cka_shuffled.parquet": (table for part in parts for table in shuffled_tables(*part)),
         "cka_degenerate.csv": pd.DataFrame(constant),
-        "cka_replicates.safetensors": replicates(gram, sums),
+        "cka_replicates.safetensors": replicates(parts),
     }
+
+
+def compared_together(dumps: Sequence[GramDump]) -> list[list[GramDump]]:
+    """Networks of which all pairs are compared: all but further controls; and these by their place.
+
+    Second controls of all models are compared with each other, third ones with each other, and with
+    nothing else: work and tables do not grow with the square of the initialisations.
+    """
+    networks = [dump.network for dump in dumps]
+    further = roles.further_controls(networks)
+    found = [[dump for dump in dumps if dump.network not in further]]
+    orders = [roles.controls(networks, model) for model in roles.models(networks)]
+    for place in range(1, max(map(len, orders))):
+        alike = [order[place] for order in orders if place < len(order)]
+        found.append([dump for dump in dumps if dump.network in alike])
+    return found
 
 
 def add_hsic(dumps: Sequence[GramDump], seed: int, progress: Progress | None = None) -> Sums:
@@ -236,13 +259,21 @@ def pair_tables(dumps: Sequence[GramDump], sums: Sums) -> Iterator[pd.DataFrame]
         yield _rectangle(dumps[a], dumps[b], {"cka": value, "cka_se": error})
 
 
-def replicates(dumps: Sequence[GramDump], sums: Sums) -> TensorFile:
+def replicates(parts: Sequence[Part]) -> TensorFile:
     """cka_replicates.safetensors: CKA of all images and with each group of them left out.
 
     One tensor `<network>|<network>` [1 + groups, layers, layers] float32 for each network with
-    itself, for networks of one model (which differ in fraction or seed), and for networks of one
-    fraction and seed: what claims are judged by.
+    itself, for networks of one model (which differ in fraction or seed), for networks of one
+    fraction and seed, and for controls of one place: what claims are judged by.
     """
+    files = [_replicates(*part) for part in parts]
+    shapes = {name: shape for file in files for name, shape in file.shapes.items()}
+    tensors = itertools.chain.from_iterable(file.tensors for file in files)
+    return TensorFile(shapes, files[0].meta, tensors)
+
+
+def _replicates(dumps: Sequence[GramDump], sums: Sums) -> TensorFile:
+    """The tensors of networks that are all compared."""
     edges = layer_edges(dumps)
     own = np.einsum("gll->gl", sums.whole).copy()
     own[:, is_constant(sums)] = np.nan
@@ -266,9 +297,11 @@ def replicates(dumps: Sequence[GramDump], sums: Sums) -> TensorFile:
 
 def _judged_pairs(dumps: Sequence[GramDump]) -> Iterator[tuple[int, int]]:
     networks = [dump.network for dump in dumps]
+    controls = {roles.control(networks, model) for model in roles.models(networks)}
     for a, b in itertools.combinations_with_replacement(range(len(dumps)), 2):
         one, other = networks[a], networks[b]
-        if one.model == other.model or one[1:] == other[1:] or _are_compared(networks, one, other):
+        are_alike = one.model == other.model or one[1:] == other[1:] or {one, other} <= controls
+        if are_alike or _are_compared(networks, one, other):
             yield a, b
 
 

@@ -54,7 +54,8 @@ def compare_fractions(
         networks: In the config's order; models without one on all images are left out.
 
     Yields:
-        Of each network one row a block; `kind` is fraction, ceiling or untrained.
+        Of each network one row a block; `kind` is fraction, ceiling or untrained. Of untrained
+        networks the control that figures show stands for all.
 
     Raises:
         ResultError: a pair of networks is not in `similarity`.
@@ -65,6 +66,8 @@ def compare_fractions(
     for network in networks:
         reference = roles.full_network(networks, network.model)
         if reference is None or network == reference:
+            continue
+        if network.fraction == UNTRAINED and network != roles.control(networks, network.model):
             continue
         pair = pairs.get((*reference, *network), pairs.get((*network, *reference)))
         if pair is None:

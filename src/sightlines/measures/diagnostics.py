@@ -14,6 +14,7 @@ from scipy.linalg import eigh
 
 from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump
+from sightlines.plan import roles
 from sightlines.stats import hsic, indices
 
 READS = ("gram",)
@@ -59,12 +60,14 @@ NAMES = ("name", "kind", "block", "depth")
 
 
 def measure(gram: list[GramDump]) -> dict[str, Any]:
-    """Diagnose every layer of every network.
+    """Diagnose every layer of every network, but of further controls.
 
     Args:
         gram: Of each network.
     """
-    return {"diagnostics.csv": _tables(gram)}
+    further = roles.further_controls(dump.network for dump in gram)
+    shown = [dump for dump in gram if dump.network not in further]
+    return {"diagnostics.csv": _tables(shown)}
 
 
 def _tables(gram: list[GramDump]) -> Iterator[pd.DataFrame]:

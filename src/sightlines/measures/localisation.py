@@ -41,6 +41,13 @@ TABLES = {
                 "regressed out)",
             ),
             ("z", "float", "", "own patch's score in standard deviations over patches, mean"),
+            (
+                "effect",
+                "float",
+                "",
+                "own patch's score less the mean of the others', in standard deviations of these, "
+                "pooled over tokens: does not depend on the number of patches",
+            ),
             ("rank_1_share", "float", "share", "tokens whose own patch is first"),
             ("token_correlation", "float", "", "mean correlation of two tokens' maps"),
             ("border_cka", "float", "", "corner tokens' mean score on other border patches"),
@@ -203,6 +210,7 @@ def _scores(maps: np.ndarray, grid: tuple[int, int]) -> dict[str, dict[str, np.n
     return {
         where: {
             "z": mean_of_finite(z[:, chosen]),
+            "effect": scores.effect_size(maps, chosen),
             "rank_1_share": mean_of_finite(is_first[:, chosen]),
             "token_correlation": scores.token_correlation(maps, chosen),
             **corners,

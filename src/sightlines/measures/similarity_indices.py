@@ -112,7 +112,7 @@ class Sums:
 def measure(
     gram: list[GramDump], pixels: GramDump, architectures: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Read block outputs of all Gram dumps once.
+    """Read block outputs of all Gram dumps once; further controls have no second opinions.
 
     Args:
         gram: Of each network.
@@ -120,7 +120,8 @@ def measure(
         architectures: Model -> its settings.
         seed: Root seed, for the shuffled images.
     """
-    sides = place(gram)
+    further = roles.further_controls(dump.network for dump in gram)
+    sides = place([dump for dump in gram if dump.network not in further])
     skipless = skipless_models(architectures)
     pairs = choose_pairs(sides, skipless)
     branches = branch_pairs(sides, pairs, skipless)

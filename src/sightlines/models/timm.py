@@ -319,6 +319,11 @@ def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     return {"centres": facts(sized(settings, size_px))["centres"]}
 
 
+def starts_idle(settings: dict[str, Any], size_px: int) -> bool:
+    """Whether its branches start at (nearly) 0, or normalise by statistics of no image."""
+    return bool(facts(sized(settings, size_px))["starts_idle"])
+
+
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """The model with fresh weights, drawn from torch's global generator."""
     from sightlines.models import timm_building

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sightlines.core.errors import ConfigError
-from sightlines.models import timm_blocks, timm_checks, timm_listed
+from sightlines.models import idle, timm_blocks, timm_checks, timm_listed
 from sightlines.models.attention import attention_modules
 from sightlines.models.branches import find_branches
 from sightlines.models.layers import Layer
@@ -156,10 +156,21 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "attention": traits.attention,
         "centres": centres,
         "branches": bool(find_branches(model)[0]),
+        "starts_idle": _starts_idle(asked, size_px, outputs),
         "layers": len(layers),
         "parameters": sum(p.numel() for p in model.parameters()),
         "shape": _shape(model, size_px, grid) | {"tag": tag or (known.tag or "")},
     }
+
+
+def _starts_idle(asked: Mapping[str, Any], size_px: int, outputs: int) -> bool:
+    """Whether the model has to be switched on to be a control, by its values at the start."""
+    try:
+        with idle.VectorsOnly():
+            return idle.starts_idle(build(asked, size_px, outputs))
+    except ConfigError:  # some networks compute with their matrices while they are built
+        with torch.random.fork_rng(devices=[]):
+            return idle.starts_idle(build(asked, size_px, outputs))
 
 
 def layers_of(model: nn.Module) -> list[Layer]:

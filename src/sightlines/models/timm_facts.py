@@ -36,8 +36,9 @@ def facts(settings: Mapping[str, Any]) -> Facts:
     Returns:
         `name`, `tag`, `file` (of timm.models), `hub_id`, `size_px`, `own_px` (timm's), `mean`,
         `std`, `interpolation`, `crop_share`, `crop_mode`, `outputs`, `grid`, `role`, `pool`,
-        `attention`, `centres`, `branches` (whether its skips are known), `layers` (how many),
-        `parameters`, and `shape`: what makes two models twins.
+        `attention`, `centres`, `branches` (whether its skips are known), `starts_idle` (see
+        `models/idle.py`), `layers` (how many), `parameters`, and `shape`: what makes two models
+        twins.
 
     Raises:
         ConfigError: timm has no such model, it cannot be built so, or none of its blocks is known.

@@ -49,6 +49,24 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     return bool(described(model, size_px).get(what.lower(), declared))
 
 
+IDLE = ("resnet",)
+"""Families of our own whose networks start idle; what a family's file says is part of what its
+networks are, and would have them trained again."""
+
+
+def starts_idle(model: Mapping[str, Any], size_px: int) -> bool:
+    """Whether a model's branches start at (nearly) 0, or normalise by statistics of no image.
+
+    Args:
+        model: Its config.
+        size_px: Side of the dataset's images.
+    """
+    if "DESCRIBES" not in registry.declarations("models", model["family"]):
+        return model["family"] in IDLE
+    family: Any = registry.load("models", model["family"])
+    return hasattr(family, "starts_idle") and bool(family.starts_idle(model, size_px))
+
+
 def is_imported(model: Mapping[str, Any]) -> bool:
     """Whether a model's weights come from somebody else and are not trained here."""
     return model.get("weights", "random") != "random"

@@ -106,13 +106,15 @@ def _check_splits(dataset: Config, splits: Config) -> list[str]:
     if not counts or _size_px(dataset) is None:
         return []
     train, test, validation = counts["train"], counts["test"], splits["validation"]
+    pools = {"train": train - validation, "test": test - splits["probe_test"]}
+    pools["auto"] = max(pools.values())
     wanted = {
         "validation": (validation, train - module.check(dataset)[1]),
         "reference_batches × reference_batch_size": (
             splits["reference_batches"] * splits["reference_batch_size"],
             test,
         ),
-        "probe_train": (splits["probe_train"], train - validation),
+        "probe_train": (splits["probe_train"], pools[splits["probe_pool"]]),
         "probe_held_out": (splits["probe_held_out"], validation),
         "probe_test": (splits["probe_test"], test),
     }
@@ -127,11 +129,12 @@ def _check_splits(dataset: Config, splits: Config) -> list[str]:
 def _check_transfer(config: Config) -> list[str]:
     """Offences of the other tasks: their images must be new and fit, their recipes must work."""
     offences, seen = [], [config["dataset"]]
+    of_task = config["splits"] | {"probe_pool": "train"}  # networks saw none of its images
     for name, task in config["transfer"].items():
         found = [
             *_check_images(task["dataset"], seen),
             *_check_tuning(task, config),
-            *(f": {offence}" for offence in _check_splits(task["dataset"], config["splits"])),
+            *(f": {offence}" for offence in _check_splits(task["dataset"], of_task)),
         ]
         offences += [f"transfer.{name}{offence}" for offence in found]
         seen.append(task["dataset"])

@@ -7,10 +7,11 @@ stage uses, and which code it runs. Nothing here imports torch, pandas or matplo
 import functools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import registry, roles
+from sightlines.plan import controls, registry, roles
 from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
@@ -19,7 +20,7 @@ from sightlines.plan.config import Config, load, networks
 from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
-from sightlines.plan.networks import FULL, UNTRAINED, Network
+from sightlines.plan.networks import FULL, UNTRAINED, Network, as_initialised
 from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
 from sightlines.plan.table_schemas import written
 
@@ -43,7 +44,8 @@ class Experiment:
     Attributes:
         name: Folder below `results/`: the config file's name.
         config: The complete, checked config.
-        networks: Every network that is trained, or kept untrained, in the config's order.
+        networks: Every network that is trained, or kept untrained, in the config's order; then the
+            controls that its runs do not list.
         figures: Names of the figures to draw.
         measures: Names of the measures that the figures and the report need, in running order.
     """
@@ -54,7 +56,9 @@ class Experiment:
         self.config = config
         self._codes: dict[tuple[str, str, str], str] = {}
         check(config)
-        self.networks = networks(config)
+        listed = networks(config)
+        wanted = config["models"], self._size_px, config["controls"]
+        self.networks = listed + controls.added(listed, *wanted)
         possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
         self.figures = possible if config["figures"] == "auto" else config["figures"]
         self.measures = self._needed_measures()
@@ -139,9 +143,15 @@ class Experiment:
     # -- what a job reads ----------------------------------------------------------------
 
     def dumped(self, kind: str) -> list[Network]:
-        """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES."""
+        """Networks that have a dump of this kind: its NETWORKS, of its FAMILIES.
+
+        Further controls are shown reference images alone.
+        """
         declared = registry.declarations("dumps", kind)
         chosen = self._choose(declared["NETWORKS"])
+        if declared["SPLITS"] != "reference":
+            further = roles.further_controls(self.networks)
+            chosen = [n for n in chosen if n not in further]
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
@@ -230,8 +240,9 @@ class Experiment:
         if parts[:2] != ("results", self.name):
             return True
         slugs = ["/".join(parts[i : i + 3]).split(".")[0] for i in range(2, len(parts) - 2)]
-        named = [s for s in slugs if re.fullmatch(r"[^/]+/f\d{3}/s\d+", s)]
-        if named and not {n.slug for n in self.networks} & set(named):
+        named = [s for s in slugs if re.fullmatch(r"[^/]+/f\d{3}/s\d+(_on)?", s)]
+        own = {each.slug for n in self.networks for each in (n, as_initialised(n))}
+        if named and not own & set(named):
             return False
         if parts[2] == "transfer" and parts[3] not in self.tasks:
             return False
@@ -249,6 +260,19 @@ class Experiment:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
         splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
         return {"part": part, "seed": self.config["seed"], "splits": splits}
+
+    def slice_probe_pool(self) -> dict[str, Any]:
+        """Config values that the choice of the experiment's own probe images depends on.
+
+        Where no network is trained here, none has seen any of the images.
+        """
+        is_trained = any(
+            n.fraction != UNTRAINED and not is_imported(self.config["models"][n.model])
+            for n in self.networks
+        )
+        pool = self.config["splits"]["probe_pool"] if is_trained else "train"
+        own = self.slice_splits("probes")
+        return {"seed": own["seed"], "splits": own["splits"], "probe_pool": pool}
 
     def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
         """Config values that one network depends on, or that one trained further on a task does."""
@@ -289,6 +313,14 @@ class Experiment:
             return 1
         return int(self.slice_train(network, task)["model"]["train"]["processes"])
 
+    def slice_control(self, network: Network) -> dict[str, Any]:
+        """Config values that a control depends on which was switched on."""
+        return {
+            "network": list(network),
+            "compute": self._compute(),
+            "seed": self.config["seed"],
+        }
+
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""
         uses = registry.declarations("dumps", kind).get("USES", ())
@@ -323,10 +355,22 @@ class Experiment:
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         return cut
 
-    def slice_claims(self) -> dict[str, Any]:
-        """Config values that verdicts depend on."""
+    def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Config values that verdicts depend on.
+
+        Args:
+            other_criteria: Claims that are judged by other criteria than were registered, with
+                what these are (`sharing.registration`).
+        """
         tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
-        return self.slice_draw() | {"tasks": tasks, "figures": self.figures}
+        steps = {t: {n.model: self._steps(n, t) for n in self.tuned(t)} for t in self.tasks}
+        more = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
+        more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
+        return self.slice_draw() | more
+
+    def _steps(self, network: Network, task: str) -> int:
+        """Optimiser steps for which a network is trained further on a task."""
+        return int(self.slice_train(network, task)["model"]["train"]["steps"])
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""

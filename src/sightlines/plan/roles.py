@@ -8,8 +8,12 @@ as `architectures.described` gives them.
 The rules (docs/protocols.md, "Networks by role"):
 
 * A model's *full* network is its first one on all images.
-* Its *control* is its untrained network of the full network's seed, else its first untrained one:
-  so that the two differ by training and, where there is a choice, by nothing else.
+* Its *controls* are its untrained networks, one an initialisation; where the model starts idle
+  (branches at 0, BatchNorm's statistics of no image), those that were switched on. The first has
+  the full network's seed, if any has: so that the two differ by training and, where there is a
+  choice, by nothing else. It is the *control* that figures show, and is measured like any network;
+  *further controls* see reference images alone.
+* A network that has a switched-on twin is the start of training, and no control.
 * *Plain* models have a full network, and all their skips; *main* ones are those of the paper's
   main figures.
 * A network is held against another model's of the *same seed*, else against that model's full one.
@@ -19,7 +23,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sightlines.plan.architectures import POOL, SKIPS, lacks_skips, twins
-from sightlines.plan.networks import FULL, UNTRAINED, Network, per_cent
+from sightlines.plan.networks import (
+    FULL,
+    UNTRAINED,
+    Network,
+    as_initialised,
+    is_on,
+    per_cent,
+    switched_on,
+)
 
 Architectures = Mapping[str, Mapping[str, Any]]
 WORDS = ("all", "plain", "compared", "first_seed", "main")
@@ -35,11 +47,13 @@ def models(networks: Iterable[Network]) -> list[str]:
 
 
 def on(networks: Iterable[Network], model: str, fraction: str) -> list[Network]:
-    """A model's networks on one fraction, one a seed; of untrained ones the control first."""
+    """A model's networks on one fraction, one a seed; of untrained ones the controls first."""
     networks = list(networks)
     own = [n for n in networks if n[:2] == (model, fraction)]
-    if fraction == UNTRAINED and (full := full_network(networks, model)):
-        own.sort(key=lambda n: n.seed != full.seed)
+    if fraction == UNTRAINED:
+        full = full_network(networks, model)
+        own.sort(key=lambda n: full is None or as_initialised(n).seed != full.seed)
+        own.sort(key=lambda n: switched_on(n) in networks and not is_on(n))
     return own
 
 
@@ -48,9 +62,24 @@ def full_network(networks: Iterable[Network], model: str) -> Network | None:
     return next((n for n in networks if n[:2] == (model, FULL)), None)
 
 
+def controls(networks: Iterable[Network], model: str) -> list[Network]:
+    """A model's untrained controls, one an initialisation; that of its full network's seed first.
+
+    Where the model starts idle, those that were switched on.
+    """
+    own = on(networks, model, UNTRAINED)
+    return [n for n in own if is_on(n)] or own
+
+
 def control(networks: Iterable[Network], model: str) -> Network | None:
-    """A model's untrained control: with its full network's seed, if there is such a one."""
-    return next(iter(on(networks, model, UNTRAINED)), None)
+    """A model's first control: the one that figures show."""
+    return next(iter(controls(networks, model)), None)
+
+
+def further_controls(networks: Iterable[Network]) -> list[Network]:
+    """Controls but each model's first: they are shown reference images alone."""
+    networks = list(networks)
+    return [n for model in models(networks) for n in controls(networks, model)[1:]]
 
 
 def same_seed(networks: Iterable[Network], model: str, like: Network) -> Network | None:
@@ -71,7 +100,7 @@ def less_data(networks: Iterable[Network], model: str) -> list[str]:
 
 
 def first_seeds(networks: Iterable[Network]) -> list[Network]:
-    """Of each model and fraction the first network; of the untrained ones the control."""
+    """Of each model and fraction the first network; of the untrained ones the first control."""
     networks = list(networks)
     pairs = dict.fromkeys(n[:2] for n in networks)
     first = {on(networks, *pair)[0] for pair in pairs}
@@ -171,9 +200,10 @@ def chosen(
     """Networks by a word of the dumps.
 
     Args:
-        word: ``all``; ``plain``, without ViTs that lack skips; ``compared``, of those the ones on
-            all images and the untrained; ``first_seed``, of those each model's first, and its
-            control; ``main``, of those the ones of the main models.
+        word: ``all``; ``plain``, without ViTs that lack skips and without the start of training
+            where a twin of it was switched on; ``compared``, of those the ones on all images and
+            the untrained; ``first_seed``, of those each model's first, and its controls; ``main``,
+            of those the ones of the main models.
         networks: All of the experiment, in the config's order.
         architectures: The models' settings.
         public: Models that another library builds: Mixers among them count as main ones, since the
@@ -187,13 +217,17 @@ def chosen(
         raise KeyError(f"no networks are called {word!r}; NETWORKS is one of {', '.join(WORDS)}")
     if word == "all":
         return networks
-    plain = [n for n in networks if not lacks_skips(architectures.get(n.model, {}))]
+    started = {as_initialised(n) for n in networks if is_on(n)}
+    plain = [
+        n for n in networks if n not in started and not lacks_skips(architectures.get(n.model, {}))
+    ]
     if word == "plain":
         return plain
     compared = [n for n in plain if n.fraction in (FULL, UNTRAINED)]
     if word == "compared":
         return compared
-    first = first_seeds(compared)
+    firsts = {*first_seeds(compared), *further_controls(compared)}
+    first = [n for n in compared if n in firsts]
     if word == "first_seed":
         return first
     main = {*main_models(networks, architectures)}

@@ -47,7 +47,12 @@ def _network(suffix: str = "", prefix: str = "", whose: str = "") -> tuple[Cells
             "",
             "share of the training images in per cent, f003 … f100; f000: untrained",
         ),
-        (f"{prefix}seed{suffix}", "text", "", "which of the model's networks, s0, s1, …"),
+        (
+            f"{prefix}seed{suffix}",
+            "text",
+            "",
+            "which of the model's networks, s0, s1, …; s0_on: untrained, and switched on",
+        ),
     )
 
 

@@ -9,12 +9,12 @@ from sightlines.plan.networks import Network, per_cent
 from sightlines.report.parts import Row, number
 from sightlines.results.selecting import (
     cka_matrix,
+    controls,
     extreme_blocks,
     full_network,
     label,
     models,
     rows_of,
-    untrained_network,
 )
 
 Part = dict[str, Any]
@@ -51,13 +51,15 @@ def similarity(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:
     """CKA within each model: trained, untrained, and on shuffled images."""
     rows = []
     for model in models(config):
-        full, bare = full_network(config, model), untrained_network(config, model)
-        trained, untrained = (_within(tables, n) for n in (full, bare))
+        full = full_network(config, model)
+        trained = _within(tables, full)
         if full is None or trained is None:
             continue
+        found = (_within(tables, control) for control in controls(config, model))
+        untrained = [matrix for matrix in found if matrix is not None]
         cells = [label(config, model)]
         for mean in (off_diagonal_mean, low_high_mean):
-            cells += [number(mean(m)) if m is not None else "–" for m in (trained, untrained)]
+            cells += [number(mean(trained)), spread([mean(matrix) for matrix in untrained])]
         rows.append(Row([*cells, number(_shuffled(tables, full), 3)]))
     head = ["Network", "Mean CKA, trained", "untrained", "Lowest × highest quarter, trained"]
     return {
@@ -66,8 +68,19 @@ def similarity(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:
         "rows": rows,
         "note": "Means over pairs of different layers of the network trained on most images, first "
         "seed. With the images of one side shuffled inside each minibatch, nothing but chance is "
-        "left: that column must be near 0. A trained value near the untrained one was not learned.",
+        "left: that column must be near 0. A trained value near the untrained one was not learned. "
+        "Of several initialisations: their mean, and the lowest and highest. Where branches start "
+        "at 0 they were switched on for that (docs/protocols.md).",
     }
+
+
+def spread(values: list[float]) -> str:
+    """The mean of several networks' values with their range; a dash of none."""
+    found = [value for value in values if np.isfinite(value)]
+    if not found:
+        return "–"
+    mean = number(float(np.mean(found)))
+    return f"{mean} ({number(min(found))} to {number(max(found))})" if len(found) > 1 else mean
 
 
 def _within(tables: dict[str, pd.DataFrame], network: Network | None) -> np.ndarray | None:
@@ -100,29 +113,31 @@ def attention(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:
     """Attention distance relative to uniform attention, trained and untrained."""
     rows = []
     for model in models(config):
-        for network in (full_network(config, model), untrained_network(config, model)):
-            own = rows_of(tables["attention_distance.csv"], network) if network else None
-            if network is None or own is None or own.empty:
-                continue
-            name = "trained" if per_cent(network.fraction) else "untrained"
-            cells = [label(config, model), name, *_attention_cells(own)]
-            rows.append(Row(cells, "" if name == "trained" else "control"))
+        full, bare = full_network(config, model), controls(config, model)
+        for name, own in (("trained", [full] if full else []), ("untrained", bare)):
+            found = (rows_of(tables["attention_distance.csv"], network) for network in own)
+            values = [_attention_values(part) for part in found if not part.empty]
+            if values:
+                cells = [spread([*column]) for column in zip(*values, strict=True)]
+                look = "" if name == "trained" else "control"
+                rows.append(Row([label(config, model), name, *cells], look))
     head = ["Network", "", "Two lowest blocks: most local head", "most global head"]
     return {
         "title": "Attention distance, relative to uniform attention",
         "head": [*head, "Two highest blocks: most local head", "Mean of all heads", "CLS share"],
         "rows": rows,
         "note": "1.00 is attention that looks everywhere alike, 0 is attention to the own patch. "
-        "Attention paid to the CLS token counts as no distance.",
+        "Attention paid to the CLS token counts as no distance. Of several initialisations: their "
+        "mean, and the lowest and highest.",
     }
 
 
-def _attention_cells(own: pd.DataFrame) -> list[str]:
+def _attention_values(own: pd.DataFrame) -> list[float]:
     low, high = extreme_blocks(own["block"].tolist())
     lowest = own.loc[own["block"].isin(low), "relative"]
     highest = own.loc[own["block"].isin(high or low), "relative"]
     means = (lowest.min(), lowest.max(), highest.min(), own["relative"].mean())
-    return [*(number(value) for value in means), number(own["prefix_mass"].mean())]
+    return [*map(float, means), float(own["prefix_mass"].mean())]
 
 
 def fractions(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:

@@ -7,7 +7,7 @@ import pandas as pd
 from sightlines.datasets.white_levels import describe_white
 from sightlines.plan.architectures import NOT_ARCHITECTURE, is_imported
 from sightlines.plan.networks import per_cent
-from sightlines.results.selecting import label, models, needed_accuracy, networks
+from sightlines.results.selecting import best_accuracy, label, models, needed_accuracy, networks
 from sightlines.training.class_order import UNDECIDED
 
 REFERENCE = "reference_batches", "reference_batch_size"
@@ -138,13 +138,14 @@ def accuracy_table(
     """One row a network; trained ones that learned too little are flagged in words and colour."""
     if accuracy is None or accuracy.empty:
         return None
+    best = best_accuracy(accuracy)
     rows = [
-        _accuracy_row(config, row, test_images, has_classes)
+        _accuracy_row(config, row, test_images, has_classes, best)
         for row in accuracy.itertuples(index=False)
     ]
     flagged = sum(row.mark == "flagged" for row in rows)
     known = accuracy[accuracy["accuracy_test"].notna()]
-    text = _needed(known["chance"])
+    text = _needed(known["chance"], best)
     if flagged:
         note = (
             f"{flagged} trained network{'s' * (flagged != 1)} below {text}: "
@@ -163,15 +164,13 @@ def accuracy_table(
     return {"rows": rows, "head": head, "note": note}
 
 
-def _needed(chances: pd.Series) -> str:
+def _needed(chances: pd.Series, best: float) -> str:
     """What a network must reach, in words."""
-    words: dict[str, list[str]] = {}
-    for chance in sorted(set(chances)):
-        least = needed_accuracy(chance)
-        word = "three times chance" if least == 3 * chance else "half-way from chance to 100 %"
-        share = 100 * least
-        words.setdefault(word, []).append(f"{share:.1f} %" if share >= 0.1 else f"{share:.2g} %")
-    return ", ".join(f"{word} ({' or '.join(shares)})" for word, shares in words.items())
+    shares = [f"{100 * needed_accuracy(chance, best):.1f} %" for chance in sorted(set(chances))]
+    return (
+        f"{' or '.join(shares)} (a quarter of what the best network reaches above chance, or of "
+        "half of the way from chance to 100 %)"
+    )
 
 
 def _imported(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
@@ -202,10 +201,13 @@ def _remarks(config: dict[str, Any], accuracy: pd.DataFrame) -> str:
     return "".join(f" {remark}" for remark in found)
 
 
-def _accuracy_row(config: dict[str, Any], row: Any, test_images: int, has_classes: bool) -> Row:
+def _accuracy_row(
+    config: dict[str, Any], row: Any, test_images: int, has_classes: bool, best: float
+) -> Row:
     trained = per_cent(row.fraction) > 0
     is_unknown = pd.isna(row.accuracy_test) and not row.train_images  # imported, other classes
-    too_low = trained and not is_unknown and not row.accuracy_test >= needed_accuracy(row.chance)
+    needed = needed_accuracy(row.chance, best)
+    too_low = trained and not is_unknown and not row.accuracy_test >= needed
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
     if trained and is_unknown:
         is_undecided = getattr(row, "class_order", "") == UNDECIDED

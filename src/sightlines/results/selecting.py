@@ -11,9 +11,11 @@ import pandas as pd
 
 from sightlines.core.errors import ResultError
 from sightlines.plan import roles
-from sightlines.plan.networks import Network
+from sightlines.plan.networks import FULL, Network
 
 Tables = dict[str, pd.DataFrame]
+SHARE = 0.25
+"""Of what the best network reaches above chance, which a network must reach to have learned."""
 
 
 def networks(config: dict[str, Any]) -> list[Network]:
@@ -39,6 +41,11 @@ def full_network(config: dict[str, Any], model: str) -> Network | None:
 def untrained_network(config: dict[str, Any], model: str) -> Network | None:
     """The model's untrained control (see `roles`); None where there is none."""
     return roles.control(networks(config), model)
+
+
+def controls(config: dict[str, Any], model: str) -> list[Network]:
+    """The model's untrained controls, the one that figures show first (see `roles`)."""
+    return roles.controls(networks(config), model)
 
 
 def other_seeds(config: dict[str, Any], network: Network) -> list[Network]:
@@ -113,12 +120,24 @@ def require_some(found: Sized, lacking: str) -> None:
         )
 
 
-def needed_accuracy(chance: float) -> float:
-    """The accuracy below which a network has learned too little: three times chance.
+def needed_accuracy(chance: float, best: float) -> float:
+    """The accuracy below which a network has learned too little.
 
-    Where that cannot be reached (three classes or fewer), half-way between chance and 1.
+    A quarter of what the experiment's best network reaches above chance, or of half of the way
+    from chance to 1 where that network reaches less: so that neither many outputs, of which three
+    times chance is nothing, nor a run in which nothing was learned makes it easy.
+
+    Args:
+        chance: Of the network's task.
+        best: Test accuracy of the best network (`best_accuracy`); NaN where none is known.
     """
-    return 3 * chance if 3 * chance < 0.999 else (1 + chance) / 2
+    reach = max(best - chance, (1 - chance) / 2) if best == best else (1 - chance) / 2
+    return chance + SHARE * reach
+
+
+def best_accuracy(accuracy: pd.DataFrame) -> float:
+    """Largest test accuracy of a network on all images; NaN where none is known."""
+    return float(accuracy.loc[accuracy["fraction"] == FULL, "accuracy_test"].max())
 
 
 def rows_of(table: pd.DataFrame, network: Network, suffix: str = "") -> pd.DataFrame:

@@ -27,7 +27,7 @@ def is_ours(name: str) -> bool:
 
 BY_THE_WAY = ("logs", "records")
 """Folders of an experiment whose files are no results."""
-ABOUT = ("provenance.json", "metrics.json")
+ABOUT = ("provenance.json", "metrics.json", "claims.lock")
 """Files beside the results, about them."""
 
 

@@ -27,6 +27,7 @@ from sightlines.jobs.command import record_path
 from sightlines.plan.experiment_names import config_of
 from sightlines.sharing.explain import differences, say
 from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
+from sightlines.sharing.registration import lock_path
 from sightlines.sharing.snakemake_settings import ONE_JOB
 
 WORKPLACE = Path(".cache/sightlines/reproduce")
@@ -83,7 +84,8 @@ def _workplace(job: MadeBy) -> Path:
         raise ResultError(f"{job.name} was made from another version of {changed[0]}")
     place = WORKPLACE.absolute()
     shutil.rmtree(place, ignore_errors=True)
-    for path in job.inputs:
+    lock = lock_path(Path(job.log).parts[1])  # verdicts say where it has other criteria
+    for path in [*job.inputs, *([lock.as_posix()] if lock.is_file() else [])]:
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).symlink_to(Path(path).resolve())
     return place

@@ -11,7 +11,14 @@ from typing import Any
 from sightlines.core.errors import DiskError, SightlinesError
 from sightlines.jobs import liveness, passes
 from sightlines.plan.code_digest import code_parts, keep_parts
-from sightlines.sharing import explain, older, one_pass, restoring, snakemake_process
+from sightlines.sharing import (
+    explain,
+    older,
+    one_pass,
+    registration,
+    restoring,
+    snakemake_process,
+)
 from sightlines.sharing.adopt import Adoption, adopt, carry_over
 from sightlines.sharing.asked import Asked, commands, list_jobs
 from sightlines.sharing.dvc import is_shared
@@ -42,6 +49,7 @@ def begin(
     may_recompute: bool,
     dump_bytes: DumpBytes | None = None,
     remember: Callable[[], None] = lambda: None,
+    judged_by: str = "",
 ) -> None:
     """Adopt what is here, and arrange that the plan is told before anything runs.
 
@@ -51,6 +59,7 @@ def begin(
         may_recompute: Whether shared results may be made again where they were not pulled.
         dump_bytes: Rule and model -> bytes of a dump, as far as the config tells.
         remember: Called where nothing was to be done, all is here, and there was nothing to say.
+        judged_by: Digest of the code that judges claims, which are registered before the first job.
 
     Raises:
         ResultError: provenance or results are damaged or hostile.
@@ -66,7 +75,7 @@ def begin(
     acts = {
         "workflow_started": lambda: _before_planning(workflow, experiment, adoption),
         "run_info": lambda: _before_running(
-            workflow, experiment, adoption, may_pull, may_recompute, dump_bytes
+            workflow, experiment, adoption, may_pull, may_recompute, dump_bytes, judged_by
         ),
     }
     acts = {event: functools.partial(_in_one_line, act) for event, act in acts.items()}
@@ -131,6 +140,7 @@ def _before_running(
     may_pull: bool,
     may_recompute: bool,
     dump_bytes: DumpBytes | None,
+    judged_by: str,
 ) -> None:
     if workflow.touch:
         raise SystemExit(TOUCHED)
@@ -155,6 +165,8 @@ def _before_running(
     files = files_to_pull(dag, idle)
     if files and any(is_heavy(job.rule.name) for job in idle):
         raise SystemExit(advice(experiment, files, absent))
+    if judged_by and not workflow.dryrun and not os.environ.get(ONE_JOB):
+        registration.register(experiment, judged_by)
     one_pass.begin(workflow, experiment)
 
 

@@ -49,6 +49,7 @@ from sightlines.sharing.provenance import (
     read_provenance,
     write_provenance,
 )
+from sightlines.sharing.registration import lock_path
 from sightlines.sharing.remotes import look_for_losses, prepare
 from sightlines.sharing.tracked import git, read_text, recorded_outputs
 from sightlines.sharing.verify import verify
@@ -174,7 +175,7 @@ def _require_kept(experiment: str, config: Path, is_current: Callable[[str], boo
     """Stop where DVC would leave out what is to be shared."""
     jobs = read_provenance(experiment).values()
     data = [p for job in jobs for p in job.outputs if p.startswith("data/") and Path(p).is_file()]
-    about = [PIPELINE, PIPELINE_LOCK, DATA, provenance_path(experiment), metrics_path(experiment)]
+    about = [PIPELINE, PIPELINE_LOCK, DATA, *_told(experiment)]
     paths = [*_results(experiment, is_current), *data, *map(str, about), config.as_posix()]
     if patterns := left_out(paths):
         path, pattern = next(iter(patterns.items()))
@@ -204,9 +205,14 @@ def _track_data(experiment: str) -> None:
         dvc("add", *variants)
 
 
+def _told(experiment: str) -> list[Path]:
+    """What git keeps beside the pointers: about the results, and what was to be shown by them."""
+    return [provenance_path(experiment), metrics_path(experiment), lock_path(experiment)]
+
+
 def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:
     paths = [PIPELINE, PIPELINE_LOCK, DATA, GIT_IGNORE, config]
-    paths += [provenance_path(experiment), metrics_path(experiment)]
+    paths += _told(experiment)
     paths += [PROJECT_SETTINGS] if with_settings else []
     here = [str(path) for path in paths if read_text(path) is not None]
     done = subprocess.run(["git", "add", "--force", "--", *here], capture_output=True, text=True)

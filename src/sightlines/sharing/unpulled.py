@@ -9,7 +9,7 @@ from sightlines.sharing.explain import in_quotes, make_argument
 from sightlines.sharing.provenance import provenance_path, read_removed
 from sightlines.sharing.tracked import git, recorded_outputs
 
-HEAVY = ("train_", "finetune_", "dump_")
+HEAVY = ("train_", "finetune_", "make_control", "dump_")
 """Beginnings of the names of rules that run networks."""
 LIGHT = ("dump_pixels",)
 """Those of them that run none."""
