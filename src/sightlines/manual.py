@@ -34,7 +34,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 |---|---|
 | `default.yaml` | embedded images, thin networks, no download |
 | `smoke.yaml` | the same path in about two minutes, for tests |
-| `cifar10_small.yaml` | every measurement on real CIFAR-10, at most 60 minutes on 2 cores |
+| `cifar10_small.yaml` | every measurement on real CIFAR-10, at most 70 minutes on 2 cores |
 | `cifar10.yaml` | the full experiment, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
 | `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
@@ -52,11 +52,11 @@ CLAIMS = """\
 <!-- Made by `python -m sightlines.manual` from src/sightlines/claims; edit those, not this. -->
 
 What the paper says of its networks, and what an experiment must show for it: every criterion, with
-its whole interval, in every architecture that the claim is about ([protocols.md](protocols.md),
-"Claims and verdicts"). Tier A: at any scale; B: for pretrained or large networks; C: about data at
-scale, where experiments on smaller data are analogues. Paper's values: [text] as it says, [fig]
-read off its plots. Verdicts of an experiment are in its `tables/claims.csv`, every reading behind
-them in `tables/claim_cases.csv`.
+its whole interval over images and seeds, of the mean over the architectures that the claim is about
+([protocols.md](protocols.md), "Claims and verdicts", which also has the words of verdicts). Tier A:
+at any scale; B: for pretrained or large networks; C: about data at scale, where experiments on
+smaller data are analogues. Paper's values: [text] as it says, [fig] read off its plots. Verdicts of
+an experiment are in its `tables/claims.csv`, every reading behind them in `tables/claim_cases.csv`.
 
 | claim | tier | the paper says | statistic | needed | why this threshold | control | the paper |
 |---|---|---|---|---|---|---|---|

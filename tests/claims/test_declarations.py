@@ -15,7 +15,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 AMENDMENTS = [
     line for line in (DOCS / "amendments.md").read_text().splitlines() if line.startswith("| 20")
 ]
-IDS = [*(f"C{n}" for n in range(1, 33)), "C16b", "C17b", "C20b", "V1", "V2"]
+IDS = [*(f"C{n}" for n in range(1, 34)), "V1", "V2"]
+IDS += [f"C{n}b" for n in (5, 6, 16, 17, 20, 30)]
 NOT_MEASURED = {"layers.csv"}
 """Tables that are no measure's own."""
 

@@ -93,7 +93,7 @@ def test_heads_that_look_equally_far_are_no_test_of_c11(tmp_path):
     assert found.because.startswith("the first heads of VIT look equally far")
     table["relative"] = np.where(table["left_out"] % 2, 0.1, 0.5) * table["subset"] / 4
     unsure = verdict("C11", make_evidence(tmp_path, {"head_subsets.parquet": table}, TRAINED))
-    assert unsure.word == "reproduced", "a spread that may be enough does not put it out of reach"
+    assert unsure.word.startswith("holds"), "a spread that may be enough is no bar"
 
 
 def test_c11_under_another_index(tmp_path):
@@ -128,7 +128,7 @@ def test_c11_leaves_out_random_subsets_and_other_resnets(tmp_path):
         subsets(TRAINED[0], RISING, other="resnet_thin/f100/s0"),
     ]
     evidence = make_evidence(tmp_path, {"head_subsets.parquet": pd.concat(parts)}, slugs=TRAINED)
-    assert verdict("C11", evidence).word == "reproduced"
+    assert verdict("C11", evidence).word.startswith("holds")
 
 
 def test_c11_follows_the_distance_that_each_replicate_measured_before(tmp_path):
@@ -136,7 +136,7 @@ def test_c11_follows_the_distance_that_each_replicate_measured_before(tmp_path):
     table.loc[table["left_out"] == 2, "relative"] *= -1
     evidence = make_evidence(tmp_path, {"head_subsets.parquet": table}, TRAINED)
     found = judge(claim("C11").former, evidence)
-    assert found.word == "inconclusive" and "Spearman" in found.because
+    assert found.word == "undecided" and "Spearman" in found.because
 
 
 @pytest.mark.parametrize(
@@ -225,25 +225,25 @@ def test_an_own_patch_that_holds_all_has_no_share_elsewhere(tmp_path):
     ]
     found = verdict("C13", make_evidence(tmp_path, {TABLE: pd.concat(parts)}, TRAINED))
     assert np.isnan(found.lines[0].value) and found.lines[0].outcome == "unclear"
-    assert found.because == "fails for VIT × RESNET (first block, ViT − ResNet)"
+    assert found.because.startswith("fails for VIT × RESNET (first block, ViT − ResNet)")
 
 
 def test_a_field_that_is_empty_at_some_depth_leaves_c12_open(tmp_path):
     table = fields(TRAINED[1], "side_px", [3, 5, np.nan, 8, 12], "unit")
     found = verdict("C12", make_evidence(tmp_path, {TABLE: table}, TRAINED))
-    assert found.word == "inconclusive" and "undefined" in found.because
+    assert found.word == "undecided" and "undefined" in found.because
 
 
 def test_fields_that_stop_growing_half_way_do_not_grow_with_depth(tmp_path):
     table = fields(TRAINED[1], "side_px", [3, 5, 9, 9, 9], "unit")
     found = verdict("C12", make_evidence(tmp_path, {TABLE: table}, TRAINED))
-    assert found.word == "inconclusive" and "from half depth" in found.because
+    assert found.word == "undecided" and "from half depth" in found.because
 
 
 def test_fields_of_one_size_do_not_grow(tmp_path):
     same = [fields(slug, "side_px", [3] * 5, "unit") for slug in SLUGS[1::2]]
     found = verdict("C12", make_evidence(tmp_path, {TABLE: pd.concat(same)}))
-    assert found.word == "inconclusive" and found.lines[0].control == 0.0
+    assert found.word == "undecided" and found.lines[0].control == 0.0
 
 
 def test_three_depths_have_no_trend(tmp_path):
@@ -323,7 +323,7 @@ def test_an_untrained_resnet_whose_branches_are_0_is_no_control(tmp_path):
     table = tables["skip_ratios.parquet"]
     table.loc[(table["fraction"] == "f000") & (table["model"] == "resnet"), "ratio"] = np.nan
     found = verdict("C15", make_evidence(tmp_path, tables))
-    assert found.word == "reproduced" and "no untrained control" in found.because
+    assert found.word.startswith("holds") and "no untrained control" in found.because
 
 
 def test_a_branch_that_is_0_leaves_the_ratio_open(tmp_path):
@@ -331,7 +331,7 @@ def test_a_branch_that_is_0_leaves_the_ratio_open(tmp_path):
     table = tables["skip_ratios.parquet"]
     of_unit = (table["fraction"] == "f100") & (table["branch"] == "unit") & (table["block"] == 2)
     table.loc[of_unit, "ratio"] = np.nan
-    assert verdict("C15", make_evidence(tmp_path, tables)).word == "inconclusive"
+    assert verdict("C15", make_evidence(tmp_path, tables)).word == "undecided"
 
 
 def test_all_seeds_are_read_and_paired(tmp_path):
@@ -344,14 +344,15 @@ def test_all_seeds_are_read_and_paired(tmp_path):
     tables = {"skip_ratios.parquet": pd.concat(parts)}
     line = verdict("C15", make_evidence(tmp_path, tables, slugs)).lines[0]
     ratio = np.mean(ATTN) / np.mean(UNIT)
-    assert (line.high, line.low) == rounded((ratio, ratio / 2), **MEANS)
+    assert line.value == rounded(0.75 * ratio, **MEANS)
+    assert line.seeds.startswith("2 of VIT (made up); 2 of RESNET")
 
 
 def test_a_seed_that_was_not_measured_does_not_keep_the_other_from_speaking(tmp_path):
     slugs = [*TRAINED, "vit/f100/s1"]
     table = c16b(True, False, False)["skip_ratios.parquet"]
     evidence = make_evidence(tmp_path, {"skip_ratios.parquet": table}, slugs)
-    assert verdict("C16b", evidence).word == "reproduced"
+    assert verdict("C16b", evidence).word.startswith("holds")
 
 
 def test_skipless_vits_are_not_judged(tmp_path):

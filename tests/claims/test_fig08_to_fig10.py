@@ -88,7 +88,7 @@ def test_a_partition_that_the_intact_vit_has_as_well_is_not_of_the_skips(tmp_pat
     maps = tables["cka_replicates.safetensors"]
     maps["vit/f100/s0|vit/f100/s0"] = maps["lacking/f100/s0|lacking/f100/s0"]
     found = verdict("C17", make_evidence(tmp_path, tables, BOTH, lacking(3)))
-    assert found.because == "fails for LACKING × VIT (of the intact ViT's)"
+    assert found.because.startswith("fails for LACKING × VIT (of the intact ViT's)")
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def accuracies(lacking_one, intact=0.6):
 @pytest.mark.parametrize(
     ("accuracy", "word"),
     [
-        (0.55, "inconclusive"),
-        (0.56, "inconclusive"),
-        (0.62, "inconclusive"),
-        (0.68, "not reproduced"),
-        (0.45, "not reproduced"),
-        (CHANCE, "not reproduced"),
+        (0.55, "undecided"),
+        (0.56, "undecided"),
+        (0.62, "undecided"),
+        (0.68, "does not hold"),
+        (0.45, "does not hold"),
+        (CHANCE, "does not hold"),
     ],
 )
 def test_c18_with_1000_images(tmp_path, accuracy, word):
@@ -147,18 +147,18 @@ def c18(folder, accuracy, intact=0.6, images=100_000):
 
 
 def test_c18_with_many_images(tmp_path):
-    assert c18(tmp_path, 0.56).word == "reproduced"
-    assert c18(tmp_path, 0.595).word == "reproduced", "half a point is a little"
-    assert c18(tmp_path, 0.60).word == "inconclusive", "no fall, or one that is not seen"
-    assert c18(tmp_path, 0.62).word == "not reproduced"
-    assert c18(tmp_path, 0.51).word == "not reproduced"
-    assert c18(tmp_path, 0.56, images=500).word == "inconclusive"
+    assert c18(tmp_path, 0.56).word.startswith("holds")
+    assert c18(tmp_path, 0.595).word.startswith("holds"), "half a point is a little"
+    assert c18(tmp_path, 0.60).word == "undecided", "no fall, or one that is not seen"
+    assert c18(tmp_path, 0.62).word == "does not hold"
+    assert c18(tmp_path, 0.51).word == "does not hold"
+    assert c18(tmp_path, 0.56, images=500).word == "undecided"
 
 
 def test_c18_before_it_was_amended_asked_for_a_point(tmp_path):
     evidence = make_evidence(tmp_path, {}, BOTH, lacking(3), accuracy=accuracies(0.6))
     evidence.table("accuracy.csv")["test_images"] = 100_000
-    assert judge(claim("C18").former, evidence).word == "not reproduced"
+    assert judge(claim("C18").former, evidence).word == "does not hold"
 
 
 def test_c18_a_collapse_is_an_answer_but_a_poor_twin_is_none(tmp_path):
@@ -311,7 +311,7 @@ def test_the_share_of_first_patches_has_an_interval_between_0_and_1(tmp_path):
     table = margins(SLUGS[0], 1.0, spread=0.0005)
     table.loc[table["token"] == 9, "margin"] -= 0.0995
     tables["localisation_margins.parquet"] = table
-    line = verdict("C19", make_evidence(tmp_path, tables)).lines[0]
+    line = verdict("C19", make_evidence(tmp_path, tables, spread=None)).lines[0]
     assert (line.value, line.low, line.high) == rounded((1.0, 0.9, 1.0), **MEANS)
 
 
@@ -355,7 +355,7 @@ def test_scores_that_are_undefined_leave_c19_open(tmp_path):
     tables = {"localisation.parquet": table}
     tables["localisation_margins.parquet"] = margins(TRAINED[0], 0.9)
     found = verdict("C19", make_evidence(tmp_path, tables, TRAINED))
-    assert found.word == "inconclusive" and "effect size of the own patch" in found.because
+    assert found.word == "undecided" and "effect size of the own patch" in found.because
 
 
 POOLS = {"vit": VIT, "gap": GAP}
@@ -400,11 +400,11 @@ def test_without_untrained_networks_there_is_no_control(tmp_path):
 @pytest.mark.parametrize("identity", ["C20", "C20b"])
 def test_tokens_of_grids_of_several_sizes_are_not_compared(tmp_path, identity):
     made = {"C20": figure_9, "C20b": figure_d3}[identity](True, False, False)
-    for patches, word in ((64, "reproduced"), (16, "out of reach")):
+    for patches, word in ((64, "holds"), (16, "out of reach")):
         rows = [of(slug) | {"patches": n} for slug, n in zip(TRAINED, (64, patches), strict=True)]
         tables = made | {"localisation_tokens.parquet": pd.DataFrame(rows)}
         found = verdict(identity, make_evidence(tmp_path / str(patches), tables))
-        assert found.word == word
+        assert found.word.startswith(word)
         assert ("several sizes are compared (VIT 64, RESNET 16)" in found.because) == (patches < 64)
 
 
@@ -414,4 +414,4 @@ def test_networks_of_other_accuracies_are_out_of_reach(tmp_path, identity):
     evidence = make_evidence(tmp_path, made(1, 0, 0), *own, accuracy={own[0][1]: 0.4})
     found = verdict(identity, evidence)
     assert found.word == "out of reach" and "points of accuracy apart" in found.because
-    assert judge(claim(identity).former, evidence).word == "reproduced"
+    assert judge(claim(identity).former, evidence).word.startswith("holds")

@@ -30,8 +30,8 @@ def test_every_claim_says_all_about_itself(own):
 def test_claims_are_in_the_papers_order_and_none_is_missing():
     found = [own.id for own in CLAIMS]
     numbered = [f"C{number}" for number in range(1, 33)]
-    extra = {"C16": "C16b", "C17": "C17b", "C20": "C20b"}
-    expected = [one for n in numbered for one in (n, extra.get(n)) if one] + ["V1", "V2"]
+    extra = {"C5": "C5b", "C6": "C6b", "C16": "C16b", "C17": "C17b", "C20": "C20b", "C30": "C30b"}
+    expected = [one for n in numbered for one in (n, extra.get(n)) if one] + ["C33", "V1", "V2"]
     assert [one for one in found if one in expected] == expected
     assert len(set(found)) == len(found)
 
@@ -53,7 +53,7 @@ def made(opinion):
     return replace(claim("C4"), opinion=opinion)
 
 
-def stands_under(tmp_path, opinion, word="reproduced"):
+def stands_under(tmp_path, opinion, word="holds"):
     evidence = make_evidence(tmp_path, {})
     table = claim_table([Verdict(made(opinion), word, "")], evidence)
     return table["stands_under"].item()
@@ -78,6 +78,24 @@ def test_opinions_are_listed_by_whether_the_claim_stands(tmp_path):
     assert stands_under(tmp_path, nothing) == "no index available"
 
 
+def test_what_a_claim_depends_on_is_told_beside_its_verdict(tmp_path):
+    evidence = make_evidence(tmp_path, {})
+    own, other = made(None), replace(made(lambda _, index: index != "rbf"), id="C31")
+    verdicts = [Verdict(c, "reproduced", "so") for c in (own, other)]
+    table = claim_table(verdicts, evidence, {"C4": "depends on the seed (s1): holds in 1 of 2"})
+    assert table["depends_on"].tolist() == [
+        "depends on the seed (s1): holds in 1 of 2",
+        "depends on the index of similarity (rbf)",
+    ]
+    alone = replace(other, opinion=lambda _, index: index == "rbf")
+    (said,) = claim_table([Verdict(alone, "reproduced", "")], evidence)["depends_on"]
+    assert said == "depends on the index of similarity (rbf)", "the one that linear CKA is not"
+    absent = claim_table([Verdict(own, "not run", "")], evidence, {"C4": "depends"})
+    assert absent["depends_on"].tolist() == [""]
+    agreed = replace(other, opinion=lambda *_: True)
+    assert claim_table([Verdict(agreed, "reproduced", "")], evidence)["depends_on"].item() == ""
+
+
 def test_tables_of_verdicts(tmp_path):
     evidence = make_evidence(tmp_path, {})
     evidence.config["figures"] = ["fig02_cka_across"]
@@ -92,7 +110,7 @@ def test_tables_of_verdicts(tmp_path):
         required("claim_cases.csv")
     )
     first, second = table.to_dict("records")
-    assert first["verdict"] == "not reproduced" and first["value"] == 0.7
+    assert first["verdict"] == "does not hold" and first["value"] == 0.7
     assert first["deciding"] == "A: median match of the upper half"
     assert first["drawn"] == "fig02_cka_across" and second["drawn"] == ""
     assert second["verdict"] == "not run" and np.isnan(second["value"])

@@ -231,7 +231,7 @@ SHOWN = [
 @pytest.mark.parametrize(("identity", "figure", "which"), SHOWN)
 def test_the_paper_fulfils_its_own_claims(tmp_path, identity, figure, which):
     found = verdict(identity, make_evidence(tmp_path, **figure(which, 0)))
-    assert found.word == "reproduced", found.because
+    assert found.word.startswith("holds"), found.because
 
 
 @pytest.mark.whole
@@ -241,7 +241,7 @@ def test_and_does_so_whatever_the_reading_error(tmp_path, identity, figure, whic
         verdict(identity, make_evidence(tmp_path / str(draw), **figure(which, draw))).word
         for draw in range(1, DRAWS)
     ]
-    assert words == ["reproduced"] * len(words)
+    assert all(word.startswith("holds") for word in words), words
 
 
 def test_every_figure_with_values_is_asked():

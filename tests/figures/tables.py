@@ -15,6 +15,7 @@ from tests.figures import (
     probe_tables,
     receptive_field_tables,
     skip_tables,
+    token_tables,
     verdict_tables,
 )
 
@@ -268,9 +269,13 @@ def all_tables(config, degenerate=None, names=None):
         "cka.parquet": lambda: cka(config, own_layers, degenerate),
         "cka_shuffled.parquet": lambda: cka_shuffled(config, own_layers),
         "cka_degenerate.csv": cka_degenerate,
+        "token_cka.parquet": lambda: token_tables.token_cka(config, own_layers),
         "attention_distance.csv": lambda: attention_distance(vits),
         "attention_replicates.parquet": lambda: verdict_tables.attention_replicates(
             attention_distance(vits)
+        ),
+        "tuned_attention.parquet": lambda: verdict_tables.tuned_attention(
+            plain, attention_distance(vits)
         ),
         "attention_offsets.parquet": lambda: attention_tables.attention_offsets(vits),
         "head_subsets.parquet": lambda: attention_tables.head_subsets(with_heads),
@@ -295,5 +300,7 @@ def all_tables(config, degenerate=None, names=None):
         "curves.csv": lambda: history(config),
         "claims.csv": verdict_tables.claims,
         "claim_cases.csv": verdict_tables.claim_cases,
+        "seed_calibration.csv": verdict_tables.seed_calibration,
+        "specifications.csv": verdict_tables.specifications,
     }
     return {name: makers[name]() for name in names or makers}

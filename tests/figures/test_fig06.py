@@ -1,9 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from sightlines.core.errors import ResultError
 from sightlines.figures import fig06_receptive_field_curves as curves
 from sightlines.figures import fig06_receptive_fields as fields
+from sightlines.figures import figC_receptive_fields as every
+from sightlines.figures import receptive_field_panels as panels
 from sightlines.figures import style
 from tests.figures import receptive_field_tables as synthetic
 from tests.figures import tables as others
@@ -97,7 +100,7 @@ def lines(axes):
 def test_curves_show_the_table_s_values(tables, drawn):
     figure = drawn[curves]
     left, right, *below = figure.axes
-    assert len(below) == 3 and len(left.lines) == len(right.lines) == 6
+    assert len(below) == 3 and len(left.lines) == len(right.lines) == 3 * 3
     own = tables["receptive_fields.parquet"].query(
         "model == 'vit_small' and fraction == 'f100' and seed == 's0' and left_out == -1"
     )
@@ -105,6 +108,13 @@ def test_curves_show_the_table_s_values(tables, drawn):
     trained = lines(right)["-", style.BLUE, "o"]
     assert_rounded(trained.get_ydata(), 100 - 100 * sums["window_share"], **DRAWN)
     assert_rounded(trained.get_xdata(), [curves.FIRST, 0, 0.5, 1], **DRAWN)
+    (thin,) = (own for own in right.lines if own.get_marker() == "" and own.get_c() == style.BLUE)
+    other = tables["receptive_fields.parquet"].query(
+        "model == 'vit_small' and fraction == 'f100' and seed == 's1' and left_out == -1"
+        " and variant == 'post' and branch in ['embed', 'mlp']"
+    )
+    sums = other.sort_values("block")
+    assert_rounded(thin.get_ydata(), 100 - 100 * sums["window_share"], **DRAWN)
     before = own.query("variant == 'pre' and branch == 'attn'").sort_values("block")
     dashed = lines(below[0])["--", style.BLUE, "o"]
     assert_rounded(dashed.get_ydata(), 100 * before["window_share"], **DRAWN)
@@ -139,3 +149,18 @@ def test_tables_without_a_trained_network_are_refused(figure, tables):
     bare = {name: table[table["fraction"] != "f100"] for name, table in tables.items()}
     with pytest.raises(ResultError, match="no receptive fields of a network on all images"):
         figure.draw(bare, CONFIG)
+
+
+def test_figure_6_shows_five_blocks_and_figure_c_all(tables):
+    """Evenly spread, the first and the last included."""
+    rows = tables["receptive_fields.parquet"]
+    own = rows.query("model == 'vit_small' and fraction == 'f100' and seed == 's0'")
+    one = own.query("left_out == -1 and block == 2")
+    first = own.query("left_out == -1 and block == -1")
+    many = pd.concat([first, *(one.assign(block=b, name=f"b{b}") for b in range(9))])
+    assert panels.columns_of(many)["block"].tolist() == [-1, 0, 2, 4, 6, 8]
+    figure = every.draw(tables, CONFIG)
+    shown = [axes.get_title() for axes in figure.axes if axes.images]
+    sums, branches = ["first", "0", "2", "4"], ["0", "2", "4"]
+    vit = [*sums, *branches, *branches, *branches]
+    assert shown == [*vit, *vit, *sums, *branches]

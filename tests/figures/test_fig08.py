@@ -14,6 +14,7 @@ from sightlines.figures import (
 )
 from sightlines.results import selecting
 from tests.figures import tables as synthetic
+from tests.rounding import rounded
 
 VIT = {"family": "vit", "width": 48, "pool": "cls", "skipless_block": -1, "skipless": "both"}
 ARCHITECTURES = {
@@ -123,6 +124,41 @@ def test_maps_hold_the_tables_values(tables, drawn):
         " and layer_a == 2 and layer_b == 9"
     )
     assert early.images[0].get_array()[2, 9] == cell["cka"].item()
+
+
+def across_over_within(table, layers, model, block):
+    """Mean CKA across the cut after a block's first norm over the mean within, cell by cell."""
+    first = layers.query(f"model == '{model}' and block == {block} and kind != 'norm'")[
+        "layer"
+    ].min()
+    own = table.query(
+        f"model_a == model_b == '{model}' and fraction_a == fraction_b == 'f100'"
+        " and seed_a == seed_b == 's0'"
+    )
+    sums = {"across": [], "below": [], "above": []}
+    for row in own.itertuples():
+        sides = {row.layer_a < first, row.layer_b < first}
+        if len(sides) == 2:
+            sums["across"].append(row.cka)
+        elif row.layer_a != row.layer_b:
+            sums["below" if True in sides else "above"].append(row.cka)
+    means = {name: np.mean(cells) for name, cells in sums.items()}
+    return means["across"] / ((means["below"] + means["above"]) / 2)
+
+
+def test_below_stand_the_ratios_of_every_cut(tables, drawn):
+    axes = drawn[fig08_skipless].axes[-2]  # the last one is the colour bar
+    assert axes.get_xlabel() == "block of the cut"
+    names = [line.get_label() for line in axes.lines]
+    early = axes.lines[names.index("block 1 without skips")]
+    blocks = early.get_xdata().astype(int).tolist()
+    assert blocks == sorted(set(tables["layers.csv"].query("model == 'early' and block > 0").block))
+    expected = [
+        across_over_within(tables["cka.parquet"], tables["layers.csv"], "early", b) for b in blocks
+    ]
+    assert early.get_ydata() == rounded(expected, terms=40 * 40)
+    (star,) = (x for x in axes.lines if x.get_marker() == "*" and x.get_c() == early.get_c())
+    assert star.get_xdata().tolist() == [1] and star.get_ydata()[0] == early.get_ydata()[0]
 
 
 def test_a_network_without_twin_map_or_accuracy_is_still_drawn(tables):

@@ -35,7 +35,7 @@ ALONE = synthetic.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), se
 NAMES = registry.members("figures")
 TABLES = {name for name in schemas() if required(name)}
 TWO = synthetic.config(vits=("vit_small",), resnets=(), fractions=("f000", "f100"), seeds=("s0",))
-RENDERED = (TWO, SMALL, WHOLE)
+RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""
@@ -93,6 +93,7 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims = {f"{own}.parquet" for own in ("probe_replicates", "token_probe_replicates")}
     of_claims |= {"localisation_margins.parquet", "finetuning_indices.parquet"}
     of_claims |= {"branch_indices.parquet", "head_subset_indices.parquet"}
+    of_claims |= {f"{own}.parquet" for own in ("few_shot_replicates", "few_shot_token_replicates")}
     not_drawn = {"history.csv", "class_scores.csv", "confusion.parquet", "calibration.csv"}
     assert set(every_table) == TABLES - of_claims - not_drawn
     for name, table in every_table.items():

@@ -150,6 +150,32 @@ def test_replicates_of_tokens_are_means_over_patches(tmp_path):
     assert again == rounded(found.accuracy.iloc[0], terms=SIZES[2])
 
 
+@pytest.mark.parametrize("of_tokens", [False, True])
+def test_replicates_of_few_shots_are_of_every_draw(tmp_path, of_tokens):
+    labels = labels_of()
+    tokens = [random_tokens(labels, 1), random_tokens(labels, 1, seed=5)]
+    if of_tokens:
+        path = write_token_features(tmp_path / "a", labels, tokens, 1)
+        table = run_main(token_probes, tmp_path, {"token_features": [path]}, name="token_probes")
+        found, place = replicates_of(tmp_path, "few_shot_token_replicates"), ["name"]
+        assert list(found.columns) == list(required("few_shot_token_replicates.parquet"))
+        table = table[table["token"] >= 0]
+    else:
+        path = write_features(tmp_path / "a", labels, tokens)
+        table = run_main(probes, tmp_path, {"features": [path]})
+        found, place = replicates_of(tmp_path, "few_shot_replicates"), ["name", "pool"]
+        assert list(found.columns) == list(required("few_shot_replicates.parquet"))
+    expected = table[table.shots == 4].groupby([*place, "shots", "draw"])["accuracy"].mean()
+    whole = found[found.left_out == -1].set_index([*place, "shots", "draw"])["accuracy"]
+    assert len(whole) == len(expected) and whole.index.is_unique
+    assert whole.loc[expected.index].tolist() == rounded(expected, terms=PATCHES)
+    kept = SIZES[2] - np.bincount(probing.groups_of(SIZES[2], 0, ""), minlength=20)
+    for _, own in found[found.left_out >= 0].groupby([*place, "shots", "draw"]):
+        again = np.average(own.sort_values("left_out").accuracy, weights=kept)
+        key = tuple(own[[*place, "shots", "draw"]].iloc[0])
+        assert again == rounded(whole.loc[key], terms=SIZES[2])
+
+
 def test_without_a_class_token_there_is_no_cls_and_one_mean(tmp_path):
     labels = labels_of()
     path = write_features(tmp_path / "a", labels, [random_tokens(labels, 0)], prefix=0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import read_table
+from sightlines.core.files import TensorReader, read_table, write_tensors
 from sightlines.dumps.reading import GramDump
 from sightlines.measures import similarity_indices as measure
 from sightlines.results.tables import required
@@ -241,3 +241,59 @@ def test_pixels_of_other_images_are_refused(paths, data, tmp_path):
     with pytest.raises(ResultError, match="different reference images"):
         run_main([*paths[:-1], wrong], tmp_path)
     assert GramDump(paths[-1]).network.slug == PIXELS
+
+
+# -- replicates -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def replicated(paths, tmp_path_factory):
+    """The table and its replicates, and the same of dumps without their last minibatch."""
+    folder = tmp_path_factory.mktemp("replicates")
+    shorter = []
+    for path in paths:
+        whole = GramDump(path)
+        shorter.append(folder / path.name)
+        meta = {**whole.meta, "batch_sizes": whole.batch_sizes[:-1]}
+        last = f"{len(SIZES) - 1:03d}"
+        reader = TensorReader(path)
+        kept = {n: np.array(reader[n]) for n in reader.names() if not n.endswith(last)}
+        write_tensors(shorter[-1], kept, meta)
+    found = []
+    for which, name in ((paths, "all"), (shorter, "fewer")):
+        table = run_main(which, folder / name)
+        found.append((table, TensorReader(folder / name / "index_replicates.safetensors")))
+    return found
+
+
+def of_pair(table, index, a, b):
+    own = table[(slugs(table, "a") == a) & (slugs(table, "b") == b) & (table["index"] == index)]
+    value = own["value"].to_numpy()
+    floor = own["shuffled"].to_numpy() if index in measure.BIASED else 0
+    return ((value - floor) / (1 - floor)).reshape(2, 2)
+
+
+PAIR = ("vit/f100/s0", "resnet/f100/s0")
+RESTS_ON = dict.fromkeys(("linear", "deconfounded", "without_top", "rbf", "neighbours"), len(SIZES))
+RESTS_ON |= {"procrustes": measure.PROCRUSTES_MINIBATCHES}
+
+
+@pytest.mark.parametrize("index", RESTS_ON)
+def test_replicates_are_of_all_images_and_without_each_group(replicated, index):
+    (table, reader), (without_last, shorter) = replicated
+    found = np.array(reader["|".join((index, *PAIR))])
+    assert found.shape == (1 + RESTS_ON[index], 2, 2)
+    assert found[0] == rounded(of_pair(table, index, *PAIR), **STORED)
+    assert (found[1:] != found[0]).any(axis=(1, 2)).all()
+    if index != "procrustes":  # which rests on the first minibatches alone
+        assert found[-1] == rounded(of_pair(without_last, index, *PAIR), **STORED)
+    assert np.array(shorter["|".join((index, *PAIR))])[0] == rounded(
+        of_pair(without_last, index, *PAIR), **STORED
+    )
+
+
+def test_replicates_are_of_pairs_whose_blocks_are_compared_each_with_each(replicated):
+    (table, reader), _ = replicated
+    pairs = {tuple(name.split("|")[1:]) for name in reader.names()}
+    sizes = table[table["index"] == "linear"].groupby([slugs(table, "a"), slugs(table, "b")]).size()
+    assert pairs == {pair for pair, cells in sizes.items() if cells == 4}

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import registry
+from sightlines.plan import registry, roles
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
 from sightlines.plan.config import SCHEMA, complete, networks
 from sightlines.plan.experiment import Experiment, as_json
@@ -128,6 +128,7 @@ HAVE_ATTENTION = ("vit", "gap", "bare")
     [
         *(("all", EVERY), ("plain", PLAIN), ("compared", COMPARED), ("first_seed", FIRST)),
         ("main", MAIN),
+        ("main_seeds", [s for s in COMPARED if s in MAIN or s == "vit/f100/s1"]),
     ],
 )
 def test_the_words_of_networks(experiment, word, expected):
@@ -165,13 +166,15 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 @pytest.mark.parametrize("kind", registry.members("dumps"))
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
-    assert declared["NETWORKS"] in ("all", "plain", "compared", "first_seed", "main")
+    assert declared["NETWORKS"] in roles.WORDS
     assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
-        assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES")
+        assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES", "CLASS_TOKEN")
     if declared.get("FAMILIES") == "ATTENTION":
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
+    if declared.get("FAMILIES") == "CLASS_TOKEN":
+        expected = [s for s in expected if s.split("/")[0] == "vit"]
     if declared["SPLITS"] != "reference":
         expected = [s for s in expected if s not in FURTHER]
     assert slugs(experiment.dumped(kind)) == expected
@@ -261,6 +264,8 @@ def test_measures_read_the_tasks_files(experiment):
     paths = ("near/{}/vit/f100/s0{}", "near/{}/resnet/f100/s0{}", "far/{}/resnet/f100/s0{}")
     here = "results/x/transfer/"
     assert tuning["tuned_gram"] == [here + p.format("tuned_gram", ".safetensors") for p in paths]
+    heads = experiment.inputs("measures", "tuned_attention")["tuned_attention"]
+    assert heads == [here + "near/tuned_attention/vit/f100/s0.safetensors"], "a ResNet has none"
     assert tuning["tuned_predictions"] == [
         here + p.format("tuned_shown_predictions", ".safetensors") for p in paths
     ]
@@ -287,6 +292,7 @@ def test_without_probe_images_no_features_are_read():
 def test_every_input_of_every_measure_and_figure_is_a_file_that_some_rule_makes(experiment):
     """Names in READS are tables, files of models, dumps, pixels or files of other tasks."""
     made = {path for m in registry.members("measures") for path in experiment.outputs(m).values()}
+    made |= {*experiment.claims.values()}
     for folder in ("measures", "figures"):
         for name in registry.members(folder):
             for read, paths in experiment.inputs(folder, name).items():
@@ -307,7 +313,7 @@ def test_measures_come_after_those_whose_tables_they_read(experiment):
     assert {"accuracy", "curves", "estimator"} <= set(experiment.measures)
     drawn = [experiment.inputs("figures", f) for f in experiment.figures]
     tables = {path for reads in drawn for paths in reads.values() for path in paths}
-    assert tables <= set(experiment.tables())
+    assert tables <= {*experiment.tables(), *experiment.claims.values()}
 
 
 def test_one_figure_asks_for_its_own_tables_only():
@@ -360,7 +366,8 @@ def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment
         for m in registry.members("measures")
         if wider.slice_measure(m) != experiment.slice_measure(m)
     }
-    assert differing == {"head_subsets", "similarity_indices"}
+    of_similarity = {"similarity_indices", "smaller_minibatches", "token_cka"}
+    assert differing == {"head_subsets", *of_similarity}
 
 
 def test_measures_are_told_which_networks_they_read(experiment):
@@ -428,6 +435,7 @@ def needs_of(models, transfer=None, fractions=("f100",)):
     return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
 
 
+VIT = {"attention", "class_token"}
 HERE = {"trained", "trained_here", "branches"}
 """Met by every model that is trained on all images with all its skips."""
 
@@ -435,14 +443,14 @@ HERE = {"trained", "trained_here", "branches"}
 @pytest.mark.parametrize(
     ("models", "expected"),
     [
-        (["vit"], HERE | {"attention"}),
+        (["vit"], HERE | VIT),
         (["resnet"], HERE | {"resnet"}),
         (["mixer"], HERE | {"mixer"}),
         (["bare"], {"skipless"}),
-        (["vit", "bare"], HERE | {"attention", "skipless"}),
-        (["vit", "gap"], HERE | {"attention", "two_models", "gap"}),
+        (["vit", "bare"], HERE | VIT | {"skipless"}),
+        (["vit", "gap"], HERE | VIT | {"two_models", "gap"}),
         (["gap", "resnet"], HERE | {"attention", "two_models", "two_families", "resnet"}),
-        (["vit", "mixer"], HERE | {"attention", "two_models", "mixer"}),
+        (["vit", "mixer"], HERE | VIT | {"two_models", "mixer"}),
         (["mixer", "resnet"], HERE | {"two_models", "mixer", "resnet"}),
     ],
 )
@@ -633,7 +641,7 @@ def test_tasks_are_filled_in_but_their_recipes_stay_partial():
     config = complete(RAW, "x")
     assert config["transfer"]["near"]["train"] == {"steps": 5}
     assert config["transfer"]["far"]["train"] == {}
-    assert config["transfer"]["near"]["dataset"]["tilt_deg"] == 30
+    assert config["transfer"]["near"]["dataset"]["surface_tilt_deg"] == 10
     bare = complete(
         changed("transfer.far", {"dataset": {"kind": "textures"}, "domain": "out"}), "x"
     )

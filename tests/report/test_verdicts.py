@@ -32,6 +32,10 @@ def html(page_parts):
     return page.render(*page_parts)
 
 
+def css(word):
+    return word.replace(",", "").replace(" ", "-")
+
+
 def section(html, name):
     return html.split(f'<section id="{name}">')[1].split("</section>")[0]
 
@@ -46,16 +50,14 @@ def test_claims_come_first_and_are_named_in_the_navigation(html):
 def test_every_verdict_is_counted_with_its_meaning(html):
     found = part()
     assert [word for word, *_ in found["counts"]] == list(VERDICTS)
-    assert [count for _, _, count, _ in found["counts"]] == [2, 1, 1, 1, 0, 1]
+    assert [count for _, _, count, _ in found["counts"]] == [2, 1, 0, 0, 0, 1, 1, 0, 0, 1]
     assert set(verdicts.MARKS) == set(verdicts.MEANINGS) == set(VERDICTS)
     assert len(set(verdicts.MARKS.values())) == len(VERDICTS), (
         "badges are told apart without colour"
     )
     shown = section(html, "verdicts")
     for word, mark, count, meaning in found["counts"]:
-        assert (
-            f'<span class="verdict {word.replace(" ", "-")}">{mark} {count} {word}</span>' in shown
-        )
+        assert f'<span class="verdict {css(word)}">{mark} {count} {word}</span>' in shown
         assert meaning in shown
 
 
@@ -65,7 +67,7 @@ def test_every_claim_has_a_badge_and_a_link_to_a_figure_that_is_there(html):
     rows = body.split("<tbody>")[1].split("<tr>")[1:]
     assert len(rows) == 6
     for row, (_, claim) in zip(rows, claims().iterrows(), strict=True):
-        assert f'class="verdict {claim.verdict.replace(" ", "-")}"' in row
+        assert f'class="verdict {css(claim.verdict)}"' in row
         links = re.findall(r'href="#([^"]+)"', row)
         expected = ["fig01_cka_within"] if claim.drawn == "fig01_cka_within" else []
         assert links == expected
@@ -91,6 +93,9 @@ def test_hostile_text_is_escaped_in_every_cell(html):
 def test_measured_values_come_with_interval_and_what_decided():
     assert of("C1").measured == "0.61 [0.51, 0.72] (ViT-S: mean CKA)"
     assert (of("C1").control, of("C1").needed) == ("0.31", "mean CKA > 0.5")
+    assert of("C1").difference == "0.30 [0.20, 0.40]" and of("C3").difference == ""
+    assert (of("C1").over, of("C1").seeds) == ("images and seeds", "3 of ViT-S")
+    assert of("C1").discovery == "p = 0.012, q = 0.034" and of("C5").discovery == ""
     assert of("C1").paper == "0.8 [fig]"
     assert of("C3").control == ""
     not_run = of("C5")
@@ -123,13 +128,22 @@ def test_second_opinions_are_a_sentence(page_parts, told, said):
     assert html.count("stands ") == 1 and f"of similarity: {said}</span>" in html
 
 
+def test_the_page_says_what_intervals_run_over_what_tiers_mean_and_the_rate_of_false_ones(html):
+    shown = " ".join(section(html, "verdicts").split())
+    assert "Over images and seeds: 3 of ViT-S" in shown
+    assert "over these images and these seeds" in shown
+    for tier, meaning in verdicts.TIERS:
+        assert f"{tier}, {meaning}" in shown
+    assert "Of 4 decisive verdicts 1 are taken at a false discovery rate of 0.05" in shown
+
+
 def test_an_amended_claim_says_when_and_what_it_was_by_the_stricter_criteria(page_parts):
     config, _, dataset, figures, records = page_parts
     table = claims()
     table["amended"] = ["2026-11-29", "2026-11-29", *[""] * 4]
-    table["verdict_before"] = ["not reproduced", *[""] * 5]
+    table["verdict_before"] = ["does not hold", *[""] * 5]
     html = page.render(config, {"claims.csv": table}, dataset, figures[:1], records)
-    assert "Amended 2026-11-29; by the stricter criteria before: not reproduced</span>" in html
+    assert "Amended 2026-11-29; by the stricter criteria before: does not hold</span>" in html
     assert html.count("Amended 2026-11-29") == 2 and html.count("stricter criteria before") == 1
 
 
@@ -138,10 +152,14 @@ def test_cases_are_rows_of_text_and_failures_are_flagged():
     assert all(isinstance(cell, str) for row in cases for cell in row.cells)
     assert {len(row.cells) for row in cases} == {len(verdicts.CASES_HEAD)}
     assert cases[0] == Row(
-        ["C1", "ViT-S", "mean CKA", "0.613", "0.507", "0.719", "> 0.5", "holds", "0.311"], ""
+        [
+            *("C1", "ViT-S", "mean CKA", "0.613", "0.507", "0.719", "images and seeds"),
+            *("3 of ViT-S", "> 0.5", "holds", "0.311", "0.30 [0.20, 0.40]"),
+        ],
+        "",
     )
     assert [row.mark for row in cases] == ["", "flagged", ""]
-    assert cases[2].cells[3:6] == ["–", "–", "0.700"] and cases[2].cells[-1] == "–"
+    assert cases[2].cells[3:6] == ["–", "–", "0.700"] and cases[2].cells[-2:] == ["–", "–"]
 
 
 def test_cases_without_names_are_blank():
@@ -203,4 +221,4 @@ def test_sentences_of_a_figure_become_one_paragraph():
 def test_many_claims_of_one_word_are_counted_once_each():
     table = pd.concat([claims().iloc[[0]]] * 7, ignore_index=True)
     counts = {word: count for word, _, count, _ in part(**{"claims.csv": table})["counts"]}
-    assert counts == dict.fromkeys(VERDICTS, 0) | {"reproduced": 7}
+    assert counts == dict.fromkeys(VERDICTS, 0) | {"holds, learned": 7}

@@ -96,7 +96,8 @@ def run(command, name, config, inputs, outputs, member=""):
 pictures = {"svg": "own.svg", "png": "own.png"}
 run(figure, "draw/own_figure", {}, {"accuracy.csv": [accuracy]}, pictures, "own_figure")
 shown = {"figures": ["own_figure"], "tasks": {}}
-verdicts = {name: f"{name}.csv" for name in ("claims", "claim_cases")}
+outputs = ("claims", "claim_cases", "seed_calibration", "specifications")
+verdicts = {name: f"{name}.csv" for name in outputs}
 run(claims, "claims", shown, {"tables": [accuracy]}, verdicts)
 tables = [accuracy, *(here / name for name in verdicts.values())]
 inputs = {"figures": [here / "own.svg"], "tables": tables}
@@ -141,5 +142,5 @@ def test_a_new_figure_is_planned_drawn_and_on_the_page(made):
 
 def test_a_new_claim_is_judged_and_on_the_page(made):
     row = read_table(made / "claims.csv").set_index("claim").loc["N1"]
-    assert row["drawn"] == "own_figure" and row["verdict"] == "uninformative"
+    assert row["drawn"] == "own_figure" and row["verdict"] == "one run"
     assert '<a href="#own_figure">N1</a>' in (made / "report.html").read_text()

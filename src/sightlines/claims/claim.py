@@ -1,7 +1,7 @@
 """What a claim of the paper is, and what is read off the tables to judge it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,7 @@ from scipy.special import stdtrit
 
 from sightlines.claims.evidence import Evidence
 from sightlines.stats.jackknife import standard_error
-
-CONFIDENCE = 0.95
-"""Of every interval."""
+from sightlines.stats.nested import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -22,15 +20,24 @@ class Reading:
         value: From all images.
         low: Lower end of the interval; equal to `value` where the statistic has no sampling error.
         high: Its upper end.
+        moves: [groups or draws]: how the value moves with the images, so scaled that the sum of
+            squares is its variance. Networks that saw the same images move together: what a
+            sum of readings moves by is the sum of their moves. None where `error` is all there is.
+        error: Standard error without `moves`; of several readings, errors are taken to add up.
+        freedom: Degrees of freedom of that variance.
     """
 
     value: float
     low: float
     high: float
+    moves: Any = field(default=None, compare=False, repr=False)
+    error: float = field(default=0.0, compare=False, repr=False)
+    freedom: float = field(default=np.inf, compare=False, repr=False)
 
     def plus(self, constant: float) -> "Reading":
         """The reading of the statistic plus a constant."""
-        return Reading(self.value + constant, self.low + constant, self.high + constant)
+        moved = (self.value + constant, self.low + constant, self.high + constant)
+        return Reading(*moved, self.moves, self.error, self.freedom)
 
 
 def from_replicates(replicates: Any) -> Reading:
@@ -44,16 +51,25 @@ def from_replicates(replicates: Any) -> Reading:
         (NaN) where the error cannot be estimated.
     """
     values = np.asarray(replicates, np.float64)
+    groups = len(values) - 1
     error = float(standard_error(values))
-    half = stdtrit(len(values) - 2, (1 + CONFIDENCE) / 2) * error if len(values) > 2 else np.nan
-    return Reading(float(values[0]), float(values[0] - half), float(values[0] + half))
+    half = stdtrit(groups - 1, (1 + CONFIDENCE) / 2) * error if groups > 1 else np.nan
+    value, left_out = float(values[0]), values[1:]
+    if groups < 2:
+        return Reading(value, np.nan, np.nan, error=np.nan)
+    moves = np.sqrt((groups - 1) / groups) * (left_out - left_out.mean())
+    return Reading(
+        value, float(value - half), float(value + half), moves, freedom=float(groups - 1)
+    )
 
 
 def from_draws(draws: Any) -> Reading:
     """A reading with its percentile interval.
 
     Args:
-        draws: [1 + draws] values of a statistic of what `statistics.resampled` gives.
+        draws: [1 + draws] values of a statistic of what `statistics.resampled` gives; they are
+            spread as t's distribution asks for, so that no degrees of freedom are to be allowed
+            for again.
 
     Returns:
         The value and the interval that holds CONFIDENCE of the draws and the value; without ends
@@ -62,7 +78,8 @@ def from_draws(draws: Any) -> Reading:
     value, *drawn = np.asarray(draws, np.float64)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile([*drawn, value], [tail, 1 - tail])
-    return Reading(float(value), float(min(low, value)), float(max(high, value)))
+    moves = (np.array(drawn) - np.mean(drawn)) / np.sqrt(len(drawn))
+    return Reading(float(value), float(min(low, value)), float(max(high, value)), moves)
 
 
 def from_shares(terms: Sequence[tuple[float, float, int]]) -> Reading:
@@ -75,7 +92,7 @@ def from_shares(terms: Sequence[tuple[float, float, int]]) -> Reading:
     value = sum(weight * share for weight, share, _ in terms)
     variance = sum(w**2 * max(p * (1 - p), 1 / n) / n for w, p, n in terms)
     half = 1.959964 * variance**0.5
-    return Reading(value, value - half, value + half)
+    return Reading(value, value - half, value + half, error=variance**0.5)
 
 
 def exactly(value: float) -> Reading:
@@ -117,6 +134,46 @@ class Criterion:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What the networks of one model, or of some, make of a case: their seeds are its units.
+
+    Attributes:
+        label: The models whose networks differ from unit to unit, as readers know them.
+        units: Slugs of these networks in each unit; units share none.
+        readings: One list a unit, in the order of the claim's criteria, with all other networks of
+            the case held; None where there is one unit, which has no spread.
+        weights: Share of each unit in the mean over the case's seeds.
+    """
+
+    label: str
+    units: tuple[tuple[str, ...], ...]
+    readings: "tuple[Sequence[Reading | None], ...] | None"
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A statistic of the networks of several seeds, and where its spread comes from.
+
+    Attributes:
+        readings: One list a seed, in the order of the claim's criteria; None for one that says
+            nothing of these networks.
+        sources: Of the spread between seeds.
+    """
+
+    readings: "Sequence[Sequence[Reading | None]]"
+    sources: tuple[Source, ...]
+
+    @classmethod
+    def independent(cls, readings: "Sequence[Sequence[Reading | None]]", label: str) -> "Sample":
+        """Of readings that share no network."""
+        count = len(readings)
+        units = tuple((f"{label} {number}",) for number in range(count))
+        own = tuple(readings) if count > 1 else None
+        return cls(readings, (Source(label, units, own, (1 / count,) * count),))
+
+
+@dataclass(frozen=True)
 class Case:
     """One architecture, or one combination of them, for which a claim must hold.
 
@@ -125,8 +182,12 @@ class Case:
         networks: Slugs of the trained networks behind it; each must have learned.
         readings: One list a seed, in the order of the claim's criteria.
         control: The same statistics of the untrained networks, None for one that says nothing
-            of them; None in all where there are none.
+            of them; None in all where there are none. Of several initialisations: `controls`.
         missing: Seeds, or other cases, of which the results lack something, with what that is.
+        sources: Where the spread between seeds comes from; empty: every seed has networks of its
+            own.
+        controls: The untrained networks' readings, once an initialisation; None: `control` has
+            those of the only one.
     """
 
     label: str
@@ -134,6 +195,24 @@ class Case:
     readings: list[list[Reading]]
     control: Sequence[Reading | None] | None = None
     missing: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    controls: Sample | None = None
+
+    @property
+    def trained(self) -> Sample:
+        """The trained networks' readings."""
+        if self.sources:
+            return Sample(self.readings, self.sources)
+        return Sample.independent(self.readings, self.label)
+
+    @property
+    def untrained(self) -> Sample | None:
+        """The untrained networks' readings, if there are any."""
+        if self.control is None:
+            return None
+        if self.controls is not None:
+            return self.controls
+        return Sample.independent([self.control], f"{self.label}, untrained")
 
 
 @dataclass(frozen=True)
@@ -176,6 +255,8 @@ class Claim:
         opinion: For claims about similarity: whether it stands under another index.
         amended: When it was amended last (docs/amendments.md); empty: never.
         former: Where a criterion was loosened, the claim as it was before: both are judged.
+        of_estimator: It is about how something is measured, whatever the networks: their seeds add
+            nothing to its interval, which the spread between networks widens all the same.
     """
 
     id: str
@@ -194,6 +275,7 @@ class Claim:
     premises: tuple[Premise, ...] = ()
     amended: str = ""
     former: "Claim | None" = None
+    of_estimator: bool = False
 
     def loosened(self, when: str, **former: Any) -> "Claim":
         """This claim, which was stricter before.

@@ -71,6 +71,7 @@ CLAIMS = (
         controls="none: a statement about the estimator; two random partitions of one size in the "
         "figure",
         drawn="figA_estimator",
+        of_estimator=True,
         cases=lambda evidence: _each(evidence, "batch_size", _smallest, LARGER),
     ).loosened(
         "2026-11-29",
@@ -93,6 +94,7 @@ CLAIMS = (
         tier="A",
         controls="none: a statement about the images",
         drawn="figA_estimator",
+        of_estimator=True,
         amended="2026-11-29",
         cases=lambda evidence: _each(evidence, "image_source", _least_alike, OTHER_IMAGES),
     ),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.core.files import TensorReader
+from sightlines.measures.similarity_indices import BIASED
 from sightlines.plan import roles
 from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import (
@@ -21,8 +22,6 @@ AT_SCALE = 10_000_000
 """Training images from which on large ViTs overtake ResNets: more than the 1.3 million of ImageNet,
 which are not enough, fewer than ImageNet-21k's 14 million (Dosovitskiy et al. 2021, Figures 3, 4).
 """
-BIASED = ("procrustes", "neighbours")
-"""Indices that read more than 0 for unrelated layers."""
 
 
 def unbiased(rows: pd.DataFrame) -> "pd.Series[float]":
@@ -45,13 +44,18 @@ class Evidence:
     """Tables of one experiment, and its networks by role.
 
     Attributes:
-        config: `networks`, `labels`, `families`, `architectures`, `tasks`.
+        config: `networks`, `labels`, `families`, `architectures`, `tasks`, `figures`.
         networks: All networks of the runs, in the config's order.
+        spread: What is known of the spread between seeds from elsewhere: a
+            `seed_spread.SeedSpread`; None: nothing.
     """
 
-    def __init__(self, config: dict[str, Any], tables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: dict[str, Any], tables: Mapping[str, Any], spread: Any = None
+    ) -> None:
         """Judge by these tables and readers of tensors, by file name (see `results.opening`)."""
         self.config = config
+        self.spread = spread
         self.networks = networks(config)
         self._tables = tables
 
@@ -114,6 +118,22 @@ class Evidence:
             return np.asarray(reader[pair], np.float64).transpose(0, 2, 1)
         raise NotMeasured(f"there is no CKA of {a.slug} with {b.slug}")
 
+    def token_cka(self, tokens: str, a: Network, b: Network) -> np.ndarray:
+        """The same of a ViT's class token alone, or of its spatial tokens alone.
+
+        Args:
+            tokens: ``cls`` or ``spatial``.
+            a: The ViT.
+            b: The ViT again, for the same tokens, or a ResNet.
+
+        Raises:
+            NotMeasured: they were not compared.
+        """
+        reader: TensorReader = self._named("token_cka_replicates.safetensors")
+        if (name := f"{tokens}|{a.slug}|{b.slug}") in reader:
+            return np.asarray(reader[name], np.float64)
+        raise NotMeasured(f"there is no CKA of the {tokens} tokens of {a.slug} with {b.slug}")
+
     def opinion(self, index: str, a: Network, b: Network) -> np.ndarray:
         """Another index of similarity between block outputs [blocks of a, blocks of b].
 
@@ -129,6 +149,49 @@ class Evidence:
                 matrix = pair.pivot(index="layer_a", columns="layer_b", values="value").to_numpy()
                 return matrix.T if flip else matrix
         raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
+
+    def index_cka(self, index: str, a: Network, b: Network) -> np.ndarray:
+        """The same with its jackknife replicates [1 + groups, blocks of a, blocks of b].
+
+        Raises:
+            NotMeasured: it was not computed for this pair.
+        """
+        reader: TensorReader = self._named("index_replicates.safetensors")
+        if (name := f"{index}|{a.slug}|{b.slug}") in reader:
+            return np.asarray(reader[name], np.float64)
+        if (name := f"{index}|{b.slug}|{a.slug}") in reader:
+            return np.asarray(reader[name], np.float64).transpose(0, 2, 1)
+        raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
+
+    def index_branches(self, index: str, network: Network) -> np.ndarray:
+        """Of each block's output with the next block's attention [1 + groups, blocks − 1].
+
+        Raises:
+            NotMeasured: it was not computed.
+        """
+        reader: TensorReader = self._named("index_replicates.safetensors")
+        if (name := f"{index}|{network.slug}|branches") in reader:
+            return np.asarray(reader[name], np.float64)
+        raise NotMeasured(f"no {index} similarity of {network.slug} with its branches")
+
+    def minibatches(self) -> list[int]:
+        """Images of a minibatch in which CKA was estimated: the reference one's, then smaller."""
+        reader: TensorReader = self._named("smaller_minibatches.safetensors")
+        smaller = {int(name.partition("|")[0]) for name in reader.names()}
+        return [int(reader.meta["images"]), *sorted(smaller, reverse=True)]
+
+    def smaller_cka(self, images: int, a: Network, b: Network) -> np.ndarray:
+        """Linear CKA within minibatches of so many images [1 + groups, layers of a, layers of b].
+
+        Raises:
+            NotMeasured: it was not computed for this pair.
+        """
+        reader: TensorReader = self._named("smaller_minibatches.safetensors")
+        if (name := f"{images}|{a.slug}|{b.slug}") in reader:
+            return np.asarray(reader[name], np.float64)
+        if (name := f"{images}|{b.slug}|{a.slug}") in reader:
+            return np.asarray(reader[name], np.float64).transpose(0, 2, 1)
+        raise NotMeasured(f"no CKA of {a.slug} with {b.slug} within {images} images")
 
     def layers(self, model: str) -> pd.DataFrame:
         """A model's rows of layers.csv, in order."""

@@ -20,7 +20,14 @@ from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled,
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import rows_of
 
-READS = ("cka_replicates.safetensors", "branch_indices.parquet", "layers.csv", "accuracy.csv")
+READS = (
+    "cka_replicates.safetensors",
+    "branch_indices.parquet",
+    "index_replicates.safetensors",
+    "smaller_minibatches.safetensors",
+    "layers.csv",
+    "accuracy.csv",
+)
 
 Statistic = Callable[[np.ndarray, np.ndarray], Values]
 """From maps [..., layers, layers] of a ViT and of a ResNet to one number each [...]."""
@@ -72,13 +79,25 @@ def _halves(vit: np.ndarray, resnet: np.ndarray) -> Values:
 
 
 def _grid(evidence: Evidence) -> list[Case]:
-    return each(evidence, evidence.vits(), lambda e, n: [from_draws(_grid_share(e, n))])
+    def read(evidence: Evidence, vit: Network) -> list[Reading]:
+        maps = resampled(evidence.cka(vit, vit))
+        return [from_draws(grid_share(evidence, vit, maps))]
+
+    return each(evidence, evidence.vits(), read)
 
 
-def _grid_share(evidence: Evidence, network: Network) -> np.ndarray:
-    """Share of blocks whose output is more like the next output than like its attention."""
+def grid_share(evidence: Evidence, network: Network, maps: np.ndarray) -> np.ndarray:
+    """Share of blocks whose output is more like the next output than like its attention.
+
+    Args:
+        evidence: The tables.
+        network: A ViT.
+        maps: Its similarity with itself [..., layers, layers].
+
+    Returns:
+        [...].
+    """
     layers = evidence.layers(network.model)
-    maps = resampled(evidence.cka(network, network))
     outs = layers.loc[layers["kind"] == "residual"].set_index("block")["layer"]
     attn = layers.loc[layers["kind"] == "attn"].set_index("block")["layer"]
     if not outs.index.isin(attn.index).all():

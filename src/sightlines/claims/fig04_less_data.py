@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sightlines.claims.claim import Case, Claim, Criterion, from_replicates
+from sightlines.claims.cases import of_seeds
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig03_attention_distance import most_local
 from sightlines.claims.premises import has_local_heads, less_data_hurts
@@ -11,14 +12,9 @@ from sightlines.plan.networks import Network, per_cent
 READS = ("attention_replicates.parquet", "accuracy.csv")
 
 
-def _loss(evidence: Evidence, less: Network) -> np.ndarray:
-    """How much further the most local head looks with less data, same seed [1 + groups]."""
-    full = evidence.same_seed(less.model, less)
+def _loss(evidence: Evidence, less: Network, full: Network) -> np.ndarray:
+    """How much further the most local head looks with less data [1 + groups]."""
     return most_local(evidence, less) - most_local(evidence, full)
-
-
-def _slugs(evidence: Evidence, *less: Network) -> list[str]:
-    return [n.slug for own in less for n in (own, evidence.same_seed(own.model, own))]
 
 
 def _pairs(evidence: Evidence) -> list[tuple[Network, Network]]:
@@ -42,10 +38,12 @@ def _large(evidence: Evidence) -> list[Case]:
     fractions = evidence.fractions(large)
     if not fractions:
         raise NotMeasured(f"needs the largest ViT, {large}, on a fraction below f100 as well")
-    seeds = evidence.on(large, fractions[0])
-    readings = [[from_replicates(_loss(evidence, less))] for less in seeds]
-    slugs = list(dict.fromkeys(slug for less in seeds for slug in _slugs(evidence, less)))
-    return [Case(_label(evidence, [large], fractions[0]), slugs, readings)]
+    seeds = [[less, full] for full, less in _on_less(evidence, large, fractions[0])]
+
+    def read(evidence: Evidence, less: Network, full: Network) -> list[Reading]:
+        return [from_replicates(_loss(evidence, less, full))]
+
+    return [of_seeds(evidence, _label(evidence, [large], fractions[0]), seeds, read)]
 
 
 def _two_sizes(evidence: Evidence) -> tuple[str, str, str]:
@@ -60,15 +58,18 @@ def _two_sizes(evidence: Evidence) -> tuple[str, str, str]:
 
 def _small(evidence: Evidence) -> list[Case]:
     small, large, fraction = _two_sizes(evidence)
-    readings, slugs = [], []
+    others, seeds = evidence.on(small, fraction), []
     for less in evidence.on(large, fraction):
-        others = evidence.on(small, fraction)
         other = next((n for n in others if n.seed == less.seed), others[0])
-        of_large, of_small = _loss(evidence, less), _loss(evidence, other)
-        readings.append([from_replicates(v) for v in (of_large / 2 - of_small, of_large)])
-        slugs += _slugs(evidence, other, less)
-    label = _label(evidence, [small, large], fraction)
-    return [Case(label, list(dict.fromkeys(slugs)), readings)]
+        seeds.append(
+            [n for own in (other, less) for n in (own, evidence.same_seed(own.model, own))]
+        )
+
+    def read(evidence: Evidence, *networks: Network) -> list[Reading]:
+        of_small, of_large = _loss(evidence, *networks[:2]), _loss(evidence, *networks[2:])
+        return [from_replicates(v) for v in (of_large / 2 - of_small, of_large)]
+
+    return [of_seeds(evidence, _label(evidence, [small, large], fraction), seeds, read)]
 
 
 def _label(evidence: Evidence, models: list[str], fraction: str) -> str:

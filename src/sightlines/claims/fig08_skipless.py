@@ -32,7 +32,7 @@ WHOLE = Criterion("across ÷ within", ">=", 0.5)
 OF_INTACT = Criterion("of the intact ViT's", "<=", 0.5)
 
 
-def _lacking(evidence: Evidence, part: str) -> list[tuple[str, str]]:
+def lacking(evidence: Evidence, part: str) -> list[tuple[str, str]]:
     """ViTs without both skips of a block in that part of the depth, and their intact twins.
 
     Raises:
@@ -50,18 +50,25 @@ def _lacking(evidence: Evidence, part: str) -> list[tuple[str, str]]:
     return found
 
 
-def _block(evidence: Evidence, network: Network) -> int:
+def skipless_block(evidence: Evidence, network: Network) -> int:
+    """The block of a network that lacks its skips."""
     return int(evidence.config["architectures"][network.model]["skipless_block"])
 
 
-def _ratios(evidence: Evidence, network: Network, twin: Network) -> list[Values]:
-    """CKA across over within a cut in the block [1 + groups], and its share of the twin's.
+def below_the_cut(evidence: Evidence, network: Network) -> np.ndarray:
+    """Which layers lie below the cut of a network without a block's skips.
 
     The cut is above the block's first norm, which is still made of all that is below.
     """
     layers = evidence.layers(network.model)
-    own = layers[(layers["block"] == _block(evidence, network)) & (layers["kind"] != "norm")]
-    low = (layers["layer"] < own["layer"].min()).to_numpy()
+    is_own = (layers["block"] == skipless_block(evidence, network)) & (layers["kind"] != "norm")
+    below: np.ndarray = (layers["layer"] < layers.loc[is_own, "layer"].min()).to_numpy()
+    return below
+
+
+def _ratios(evidence: Evidence, network: Network, twin: Network) -> list[Values]:
+    """CKA across over within a cut in the block [1 + groups], and its share of the twin's."""
+    low = below_the_cut(evidence, network)
     own, intact = (cut_ratio(evidence.cka(n, n), low) for n in (network, twin))
     return [own, quotient(own, intact)]
 
@@ -84,14 +91,14 @@ def _drop(evidence: Evidence, network: Network, twin: Network) -> list[Reading]:
 
 def _cost(evidence: Evidence) -> list[Case]:
     """Only the twin must have learned: a network that did not is the collapse to be seen."""
-    return gather(evidence, _lacking(evidence, "middle"), _drop, learned=slice(1, None))
+    return gather(evidence, lacking(evidence, "middle"), _drop, learned=slice(1, None))
 
 
 def _stands(evidence: Evidence, index: str) -> bool:
     """Whether both ratios stand on block outputs under another index, first seed."""
     return all(
         stand((ACROSS, OF_INTACT), _block_ratios(evidence, index, model, twin))
-        for model, twin in _lacking(evidence, "middle or late")
+        for model, twin in lacking(evidence, "middle or late")
     )
 
 
@@ -99,7 +106,7 @@ def _whole_stands(evidence: Evidence, index: str) -> bool:
     """Whether there is no partition on block outputs under another index either, first seed."""
     return all(
         stand((WHOLE,), _block_ratios(evidence, index, model, twin)[:1])
-        for model, twin in _lacking(evidence, "first")
+        for model, twin in lacking(evidence, "first")
     )
 
 
@@ -107,7 +114,7 @@ def _block_ratios(evidence: Evidence, index: str, model: str, twin: str) -> list
     network = evidence.full(model)[0]
     intact = evidence.same_seed(twin, network)
     maps = [evidence.opinion(index, n, n) for n in (network, intact)]
-    low = np.arange(len(maps[0])) < _block(evidence, network)
+    low = np.arange(len(maps[0])) < skipless_block(evidence, network)
     ratios = [cut_ratio(m, low) for m in maps]
     return [ratios[0], quotient(*ratios)]
 
@@ -130,7 +137,7 @@ CLAIMS = (
         controls="the intact ViT; untrained networks; another index of similarity",
         drawn="fig08_skipless",
         amended="2026-11-29",
-        cases=lambda evidence: gather(evidence, _lacking(evidence, "middle or late"), _partition),
+        cases=lambda evidence: gather(evidence, lacking(evidence, "middle or late"), _partition),
         opinion=_stands,
     ),
     Claim(
@@ -147,7 +154,7 @@ CLAIMS = (
         controls="untrained networks; another index of similarity",
         drawn="fig08_skipless",
         amended="2026-11-29",
-        cases=lambda evidence: gather(evidence, _lacking(evidence, "first"), _whole),
+        cases=lambda evidence: gather(evidence, lacking(evidence, "first"), _whole),
         opinion=_whole_stands,
     ),
     Claim(

@@ -1,6 +1,7 @@
 """Claims C23 to C25: what single tokens and pooled tokens know of the class (paper, Figure 11)."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
-from sightlines.claims.probing import at, final_tokens, last
+from sightlines.claims.probing import Draw, at, final_tokens, last
 from sightlines.plan.networks import Network
 
 READS = ("probe_replicates.parquet", "token_probe_replicates.parquet", "accuracy.csv")
@@ -17,38 +18,55 @@ HALF = np.array([0.5])
 
 def _tokens(evidence: Evidence) -> list[Case]:
     trios = _trios(evidence)
-    return with_matched(evidence, gather(evidence, trios, _halves), trios, _halves)
+    return with_matched(evidence, gather(evidence, trios, _read_halves), trios, _read_halves)
 
 
 def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
     return [(*t, resnet) for t in evidence.pooled() for resnet in evidence.resnets()]
 
 
-def _halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
-    """Half of the others' accuracy above chance, less the class-token ViT's."""
-    own, chance = final_tokens(evidence, cls)
-    rivals = [final_tokens(evidence, other)[0] for other in (gap, resnet)]
-    return [from_replicates((rival - chance) / 2 - (own - chance)) for rival in rivals]
+def _read_halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network) -> list[Reading]:
+    return _readings(halves(evidence, cls, gap, resnet))
+
+
+def _readings(values: list[np.ndarray]) -> list[Reading]:
+    return [from_replicates(each) for each in values]
+
+
+def halves(
+    evidence: Evidence, cls: Network, gap: Network, resnet: Network, draw: Draw = None
+) -> list[np.ndarray]:
+    """Half of the others' accuracy above chance, less the class-token ViT's [1 + groups] each."""
+    own, chance = final_tokens(evidence, cls, draw)
+    rivals = [final_tokens(evidence, other, draw)[0] for other in (gap, resnet)]
+    return [(rival - chance) / 2 - (own - chance) for rival in rivals]
 
 
 def _parity(evidence: Evidence) -> list[Case]:
     """Without a control: untrained networks are equal at chance."""
-    cases = gather(evidence, evidence.pooled(), _native)
+    cases = gather(evidence, evidence.pooled(), lambda *given: _readings(native(*given)))
     return [replace(case, control=None) for case in cases]
 
 
-def _native(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
+def native(
+    evidence: Evidence, cls: Network, gap: Network, dataset: str = "", draw: Draw = None
+) -> list[np.ndarray]:
     """The class token's accuracy less that of the mean of the tokens, once a criterion."""
-    return [from_replicates(last(evidence, cls, "cls") - last(evidence, gap, "mean"))] * 2
+    ends = (last(evidence, n, pool, dataset, draw) for n, pool in ((cls, "cls"), (gap, "mean")))
+    return [np.subtract(*ends)] * 2
 
 
-def _first_token(evidence: Evidence, cls: Network, gap: Network) -> list[Reading]:
-    differences = (
-        last(evidence, gap, "mean") - last(evidence, gap, "first"),
-        at(evidence, gap, "mean", HALF) - at(evidence, gap, "first", HALF),
-        last(evidence, cls, "cls") - last(evidence, cls, "all"),
-    )
-    return [from_replicates(values) for values in differences]
+def first_token(
+    evidence: Evidence, cls: Network, gap: Network, dataset: str = "", draw: Draw = None
+) -> list[np.ndarray]:
+    """Mean of tokens less first token, at the end and at half depth; class token less all."""
+    told: dict[str, Any] = {"dataset": dataset, "draw": draw}
+    at_half = (at(evidence, gap, pool, HALF, **told) for pool in ("mean", "first"))
+    return [
+        last(evidence, gap, "mean", **told) - last(evidence, gap, "first", **told),
+        np.subtract(*at_half),
+        last(evidence, cls, "cls", **told) - last(evidence, cls, "all", **told),
+    ]
 
 
 def _within(margin: float) -> tuple[Criterion, ...]:
@@ -56,6 +74,16 @@ def _within(margin: float) -> tuple[Criterion, ...]:
     return Criterion(name, ">=", -margin), Criterion(name, "<=", margin)
 
 
+HALVES = (
+    Criterion("½ GAP ViT − CLS ViT", ">=", 0.0),
+    Criterion("½ ResNet − CLS ViT", ">=", 0.0),
+)
+PARITY = _within(0.05)
+FIRST_TOKEN = (
+    Criterion("GAP;GAP − GAP;first token, last layer", "<=", 0.03),
+    Criterion("GAP;GAP − GAP;first token, half depth", ">=", 0.10),
+    Criterion("CLS;CLS − CLS;GAP, last layer", ">=", 0.0),
+)
 CLAIMS = (
     Claim(
         id="C23",
@@ -64,10 +92,7 @@ CLAIMS = (
         "much of the class as those of a pooled ViT or of a ResNet, or less.",
         statistic="mean accuracy over tokens of each token's own probe, above chance: half of the "
         "other network's, less the ViT's",
-        criteria=(
-            Criterion("½ GAP ViT − CLS ViT", ">=", 0.0),
-            Criterion("½ ResNet − CLS ViT", ">=", 0.0),
-        ),
+        criteria=HALVES,
         reason="the paper's factor is five to seven; above chance, since with few classes chance "
         "is a large part of any accuracy",
         paper_value="6–10 % against 57–58 % and 44–52 %",
@@ -76,7 +101,7 @@ CLAIMS = (
         controls="untrained networks",
         drawn="fig11_token_probes",
         cases=_tokens,
-        premises=(comparable(_trios, _halves),),
+        premises=(comparable(_trios, _read_halves),),
     ),
     Claim(
         id="C24",
@@ -85,7 +110,7 @@ CLAIMS = (
         "equally well.",
         statistic="probe accuracy at the last layer: class token of the one less mean of the "
         "tokens of the other",
-        criteria=_within(0.05),
+        criteria=PARITY,
         reason="equivalence, by two one-sided tests: five points, since two seeds of one network "
         "differ by four",
         paper_value="CLS;CLS ≈ GAP;GAP",
@@ -106,17 +131,15 @@ CLAIMS = (
         "way; the pooled tokens of a ViT with a class token end below its class token.",
         statistic="probe accuracy: mean of tokens less first token, at the last layer and at half "
         "depth (pooled ViT); class token less mean of all tokens, at the last layer",
-        criteria=(
-            Criterion("GAP;GAP − GAP;first token, last layer", "<=", 0.03),
-            Criterion("GAP;GAP − GAP;first token, half depth", ">=", 0.10),
-            Criterion("CLS;CLS − CLS;GAP, last layer", ">=", 0.0),
-        ),
+        criteria=FIRST_TOKEN,
         reason="almost equal is three points, poor is ten below",
         paper_value="almost equal at the end, poor before; CLS;GAP plateaus",
         source="[text]",
         tier="A",
         controls="untrained networks",
         drawn="fig11_token_probes",
-        cases=lambda evidence: gather(evidence, evidence.pooled(), _first_token),
+        cases=lambda evidence: gather(
+            evidence, evidence.pooled(), lambda *given: _readings(first_token(*given))
+        ),
     ),
 )

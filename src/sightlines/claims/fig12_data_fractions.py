@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import measured, of_seeds, stand
+from sightlines.claims.cases import measured, of_seeds, stand, untrained
 from sightlines.claims.claim import (
     Case,
     Claim,
@@ -137,7 +137,8 @@ def _of_fraction(
         seeds.append(
             [n for own in (other, less) for n in (own, evidence.same_seed(own.model, own))]
         )
-    bare = [n for m in (small, large) for n in (evidence.untrained(m), evidence.full(m)[0])]
+    full = [evidence.full(m)[0] for m in (small, large)]
+    bare = [[one, full[0], two, full[1]] for one, two in untrained(evidence, [small, large])]
     label = f"{evidence.label(small)} × {evidence.label(large)}, {fraction}"
     read = partial(_upper_halves, has_ceiling=has_ceiling)
     case = of_seeds(evidence, label, seeds, read, bare)

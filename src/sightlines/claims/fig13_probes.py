@@ -1,15 +1,14 @@
 """Claims C28 to C30: how linear probes rise with depth (paper, Figures 13, F.1 and F.2)."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair, measured, of_seeds
+from sightlines.claims.cases import each_pair, measured, of_seeds, untrained
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.premises import less_data_hurts
-from sightlines.claims.probing import MIDDLE, at, last
+from sightlines.claims.probing import MIDDLE, Draw, at, last
 from sightlines.plan.networks import Network
 
 READS = ("probe_replicates.parquet", "accuracy.csv")
@@ -19,13 +18,13 @@ TIMES = 2
 """How much larger the gap at mid depth must be than that at the end; 3 before it was amended."""
 
 
-def _differences(
-    evidence: Evidence, one: Network, other: Network, dataset: str
+def differences(
+    evidence: Evidence, one: Network, other: Network, dataset: str = "", draw: Draw = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy of one network's probes minus the other's, at mid depth and at the last layer."""
     pair = (one, other)
-    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset) for n in pair))
-    end = np.subtract(*(last(evidence, n, POOL, dataset) for n in pair))
+    middle = np.subtract(*(at(evidence, n, POOL, MIDDLE, dataset, draw) for n in pair))
+    end = np.subtract(*(last(evidence, n, POOL, dataset, draw) for n in pair))
     return middle, end
 
 
@@ -33,11 +32,11 @@ def _gaps(
     evidence: Evidence, more: Network, less: Network, dataset: str = "", times: int = TIMES
 ) -> list[Reading]:
     """Gap at mid depth, and that less so many times the gap at the last layer."""
-    middle, end = _differences(evidence, more, less, dataset)
+    middle, end = differences(evidence, more, less, dataset)
     return [from_replicates(middle), from_replicates(middle - times * end)]
 
 
-def _more_and_less(evidence: Evidence) -> list[tuple[Network, Network]]:
+def more_and_less(evidence: Evidence) -> list[tuple[Network, Network]]:
     """For every seed: the largest ViT on all images, and on its smallest fraction.
 
     Raises:
@@ -52,17 +51,18 @@ def _more_and_less(evidence: Evidence) -> list[tuple[Network, Network]]:
 
 
 def _data(evidence: Evidence, times: int = TIMES) -> list[Case]:
-    seeds = _more_and_less(evidence)
+    seeds = more_and_less(evidence)
     label = evidence.label(seeds[0][0].model)
     return [of_seeds(evidence, label, seeds, partial(_gaps, times=times))]
 
 
-def _largest(evidence: Evidence) -> str:
+def largest(evidence: Evidence) -> str:
+    """The ViT with most parameters."""
     return evidence.by_size(evidence.vits())[-1]
 
 
 def _ahead(evidence: Evidence, vit: Network, resnet: Network, dataset: str = "") -> list[Reading]:
-    return [from_replicates(v) for v in _differences(evidence, vit, resnet, dataset)]
+    return [from_replicates(v) for v in differences(evidence, vit, resnet, dataset)]
 
 
 def _elsewhere(evidence: Evidence, times: int = TIMES) -> list[Case]:
@@ -74,8 +74,8 @@ def _elsewhere(evidence: Evidence, times: int = TIMES) -> list[Case]:
 
 
 def _on_task(evidence: Evidence, resnet: str, task: str, times: int) -> Case:
-    large, seeds = _largest(evidence), []
-    for pair in _more_and_less(evidence):
+    large, seeds = largest(evidence), []
+    for pair in more_and_less(evidence):
         vit = evidence.same_seed(large, pair[1])
         seeds.append([*pair, vit, evidence.same_seed(resnet, vit)])
 
@@ -83,22 +83,13 @@ def _on_task(evidence: Evidence, resnet: str, task: str, times: int) -> Case:
         more, less, vit, other = networks
         return _gaps(evidence, more, less, task, times) + _ahead(evidence, vit, other, task)
 
+    def read_untrained(evidence: Evidence, vit: Network, other: Network) -> list[Reading | None]:
+        """What C30 shares with C29; of what it shares with C28 there is no control."""
+        return [None, None, *_ahead(evidence, vit, other, task)]
+
     label = f"{evidence.label(large)} × {evidence.label(resnet)} on {task}"
-    case = of_seeds(evidence, label, seeds, read)
-    return replace(case, control=_untrained_ahead(evidence, large, resnet, task))
-
-
-def _untrained_ahead(
-    evidence: Evidence, vit: str, resnet: str, task: str
-) -> list[Reading | None] | None:
-    """The control of what C30 shares with C29; of what it shares with C28 there is none."""
-    bare_vit, bare_resnet = evidence.untrained(vit), evidence.untrained(resnet)
-    if bare_vit is None or bare_resnet is None:
-        return None
-    try:
-        return [None, None, *_ahead(evidence, bare_vit, bare_resnet, task)]
-    except NotMeasured:
-        return None
+    bare = untrained(evidence, [large, resnet])
+    return of_seeds(evidence, label, seeds, read, bare, read_untrained=read_untrained)
 
 
 def _more_data(times: int) -> tuple[Criterion, ...]:
@@ -119,7 +110,7 @@ MORE_DATA, MORE_DATA_BEFORE = _more_data(TIMES), _more_data(3)
 IN_FRONT, IN_FRONT_BEFORE = _in_front(-0.02), _in_front(0.0)
 """As good at the end: by two points, which is how closely the paper's figure can be read."""
 AMENDED = "2026-11-29"
-PREMISES = (less_data_hurts(_more_and_less),)
+PREMISES = (less_data_hurts(more_and_less),)
 CLAIMS = (
     Claim(
         id="C28",
@@ -154,9 +145,7 @@ CLAIMS = (
         tier="C",
         controls="untrained networks",
         drawn="fig13_probes_by_depth",
-        cases=lambda evidence: each_pair(
-            evidence, [_largest(evidence)], evidence.resnets(), _ahead
-        ),
+        cases=lambda evidence: each_pair(evidence, [largest(evidence)], evidence.resnets(), _ahead),
     ).loosened(AMENDED, criteria=IN_FRONT_BEFORE),
     Claim(
         id="C30",

@@ -5,15 +5,20 @@ judged by, and CLAIMS. Their thresholds were set before there were results, and 
 them; what changed later, and why, stands in docs/amendments.md.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from sightlines.claims import calibration
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.verdict import Verdict, judge
+from sightlines.claims.specification import LINEAR
+from sightlines.claims.verdict import Line, Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.verdict_words import NOT_RUN
+from sightlines.stats.nested import false_discovery
 
 TABLES = {
     "claims.csv": {
@@ -31,14 +36,29 @@ TABLES = {
             ("value", "float", "", "its value"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
+            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("reason", "text", "", "why this threshold"),
             ("control", "float", "", "value of the control"),
             ("controls", "text", "", "what the control is"),
+            ("difference", "float", "", "trained minus untrained networks"),
+            ("difference_low", "float", "", "lower end of its interval"),
+            ("difference_high", "float", "", "upper end of its interval"),
+            ("p", "float", "", "P value of the claim's verdict, two-sided; empty of one run"),
+            ("q", "float", "", "false discovery rate at which it is taken (Benjamini-Yekutieli)"),
+            ("detectable", "float", "", "smallest effect that these seeds would show 4 in 5 times"),
+            ("seeds_needed", "float", "", "about how many seeds would decide; empty where none"),
             ("paper_value", "text", "", "the paper's value"),
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),
             ("verdict_before", "text", "", "verdict by the criteria before they were loosened"),
+            (
+                "depends_on",
+                "text",
+                "",
+                "choices that turn the outcome around; in how many ways it holds",
+            ),
             (
                 "other_criteria",
                 "text",
@@ -54,15 +74,58 @@ TABLES = {
         "row": "claim × case × criterion",
         "columns": (
             ("claim", "text", "", "its number"),
-            ("case", "text", "", "architecture, pair or place that is read"),
+            ("case", "text", "", "architecture, pair or place that is read; mean of several"),
             ("criterion", "text", "", "which of the claim's criteria"),
             ("value", "float", "", "the reading"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
+            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("outcome", "text", "", "whether it is met, or why that is not judged"),
             ("control", "float", "", "value of the control"),
-            ("control_passes", "bool", "", "whether the control behaves; empty without one"),
+            ("control_passes", "bool", "", "whether the control meets it; empty without one"),
+            ("difference", "float", "", "trained minus untrained networks"),
+            ("difference_low", "float", "", "lower end of its interval"),
+            ("difference_high", "float", "", "upper end of its interval"),
+        ),
+    },
+    "seed_calibration.csv": {
+        "about": "A/A: networks that differ in their seed alone, each left out in turn and held "
+        "against the mean of the others, in every statistic that a claim reads",
+        "row": "claim × criterion × networks × seed left out",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("networks", "text", "", "model whose seeds differ, all others held"),
+            ("seeds", "int", "", "how many there are"),
+            ("left_out", "text", "", "networks of the seed that is left out"),
+            ("value", "float", "", "their value"),
+            ("difference", "float", "", "from the mean of the other seeds"),
+            ("half_width", "float", "", "of its interval over images and seeds, by the others"),
+            ("in_intervals", "float", "", "size of the difference over that; decisive above 1"),
+            ("in_image_intervals", "float", "", "over that of an interval over images alone"),
+            ("width_in_sds", "float", "", "width of the mean's interval over the seeds' spread"),
+        ),
+    },
+    "specifications.csv": {
+        "about": "Claims computed in every defensible way that was measured",
+        "row": "claim × case × way of computing it × criterion",
+        "columns": (
+            ("claim", "text", "", "its number"),
+            ("case", "text", "", "architecture, or combination of them"),
+            ("criterion", "text", "", "which of the claim's criteria"),
+            ("index", "text", "", "index of similarity; empty: no choice of this claim"),
+            ("layers", "text", "", "all sub-layers, block outputs"),
+            ("tokens", "text", "", "all tokens, without class token"),
+            ("minibatch", "text", "", "images of a minibatch, such as 128 images"),
+            ("probes", "text", "", "images that probes are fitted to: all images, 10 a class"),
+            ("seed", "text", "", "of the networks; one that lacks it stands in with its first"),
+            ("value", "float", "", "the reading of one seed"),
+            ("low", "float", "", "lower end of its interval over images"),
+            ("high", "float", "", "upper end of it"),
+            ("threshold", "text", "", "what is needed"),
+            ("outcome", "text", "", "holds, fails, unclear: where the whole interval lies"),
         ),
     },
 }
@@ -85,15 +148,27 @@ def _order(identity: str) -> tuple[str, int, str]:
     return identity[0], int(digits or 0), identity[1 + len(digits) :]
 
 
-def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
-    """claims.csv: one row a claim, with the reading that decided it."""
+def claim_table(
+    verdicts: list[Verdict], evidence: Evidence, depends: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """claims.csv: one row a claim, with the reading that decided it.
+
+    Args:
+        verdicts: Of all claims.
+        evidence: What they were judged by.
+        depends: What the outcome of a claim depends on (`specification.dependences`).
+    """
     rows = []
+    discoveries = false_discovery([np.nan if v.p is None else v.p for v in verdicts])
     registered: dict[str, str] = evidence.config.get("other_criteria", {})
-    for verdict in verdicts:
+    for verdict, q in zip(verdicts, discoveries, strict=True):
         claim, line = verdict.claim, verdict.deciding
         other = registered.get(claim.id, "")
         note = f"; judged by other criteria than claims.lock has: {other}" if other else ""
         former = "" if claim.former is None else judge(claim.former, evidence).word
+        stands_under = _opinions(claim, verdict, evidence)
+        depends_on = (depends or {}).get(claim.id) or _by_opinion(stands_under)
+        is_judged = verdict.word != NOT_RUN
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
             {
@@ -103,25 +178,39 @@ def claim_table(verdicts: list[Verdict], evidence: Evidence) -> pd.DataFrame:
                 "statement": claim.statement,
                 "verdict": verdict.word,
                 "because": verdict.because + note,
+                "depends_on": depends_on if is_judged else "",
                 "statistic": claim.statistic,
                 "deciding": f"{line.case}: {line.criterion.name}" if line else "",
                 "value": line.value if line else None,
                 "low": line.low if line else None,
                 "high": line.high if line else None,
+                "over": line.over if line else "",
+                "seeds": line.seeds if line else "",
                 "threshold": "; ".join(f"{c.name} {c}" for c in claim.criteria),
                 "reason": claim.reason,
                 "control": line.control if line else None,
                 "controls": claim.controls,
+                **_difference(line),
+                "p": verdict.p,
+                "q": q,
+                "detectable": verdict.detectable,
+                "seeds_needed": verdict.needed,
                 "paper_value": claim.paper_value,
                 "source": claim.source,
                 "amended": claim.amended,
                 "verdict_before": former,
                 "other_criteria": other,
-                "stands_under": _opinions(claim, verdict, evidence),
+                "stands_under": stands_under,
                 "drawn": drawn,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _difference(line: Line | None) -> dict[str, float | None]:
+    """Trained minus untrained networks, with its interval."""
+    value, low, high = line.difference if line and line.difference else (None, None, None)
+    return {"difference": value, "difference_low": low, "difference_high": high}
 
 
 def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
@@ -140,6 +229,13 @@ def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
     return "; ".join(part for part in (yes, no and f"not under {no}") if part)
 
 
+def _by_opinion(stands_under: str) -> str:
+    """The same of a claim whose only choice is the index: those that differ from linear CKA."""
+    yes, _, no = stands_under.partition("; not under ")
+    turned = yes if LINEAR in no.split(", ") else no
+    return f"depends on the index of similarity ({turned})" if yes and no else ""
+
+
 def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
     """claim_cases.csv: one row a claim, case and criterion."""
     rows: list[dict[str, Any]] = [
@@ -150,12 +246,20 @@ def case_table(verdicts: list[Verdict]) -> pd.DataFrame:
             "value": line.value,
             "low": line.low,
             "high": line.high,
+            "over": line.over,
+            "seeds": line.seeds,
             "threshold": str(line.criterion),
             "outcome": line.outcome,
             "control": line.control,
             "control_passes": line.control_passes,
+            **_difference(line),
         }
         for verdict in verdicts
         for line in verdict.lines
     ]
     return pd.DataFrame(rows)
+
+
+def calibration_table(verdicts: list[Verdict]) -> pd.DataFrame:
+    """seed_calibration.csv: one row a statistic and seed left out."""
+    return calibration.table(row for verdict in verdicts for row in verdict.calibration)

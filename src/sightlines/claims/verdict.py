@@ -1,54 +1,92 @@
 """From readings to a verdict: one rule for all claims.
 
-A claim must hold for every architecture it is about. For one architecture the interval runs over
-its seeds, from the lowest end of their intervals to the highest (the paper shows one run a model).
+Every interval is over the images and over the seeds of the networks (`stats.nested`), 95 %, and
+two-sided: so of claims whose truth lies at the threshold at most one in 20 is decided.
 
-* reproduced: every criterion holds for every architecture, with its whole interval.
-* not reproduced: for some architecture a criterion fails with its whole interval.
-* inconclusive: an interval covers a threshold or is undefined.
-* uninformative: it would be reproduced, but for half of the architectures or more the untrained
-  networks pass as well: their values fulfil every criterion with their whole intervals too.
-* out of reach: the claim cannot be tested on these networks. One of them learned too little; or a
-  premise of the claim is not met; or the claim is about large networks or much data (tier B or C),
-  it fails, and so few images were used for training that the paper's own networks might fail too.
+What is judged is the mean over the architectures that a claim is about (its cases), with a random
+effect of the architecture; each is shown, and judged, by itself as well. A claim is fulfilled if
+all its criteria are: an intersection-union test (Berger 1982), which needs no correction for their
+number. It is refuted if one of them is: that P value is multiplied by their number (Bonferroni).
+Both are so of the mean over architectures, or of each architecture by itself.
+
+* holds, learned: fulfilled, and untrained networks do not fulfil it as well: of a criterion that
+  these do not meet, the difference of trained and untrained networks, with its whole interval, is
+  towards the claim.
+* holds at initialisation: trained and untrained networks fulfil it. A finding about the
+  architecture; the reason says what training adds or takes.
+* holds: fulfilled; whether by training is open, or there is no untrained control.
+* depends on the architecture: one architecture fulfils it, another refutes it (each corrected for
+  their number).
+* lost in training: refuted; untrained networks fulfil it, and their difference from the trained
+  ones, with its whole interval, is away from the claim.
+* does not hold: refuted otherwise.
+* undecided: neither; the reason has the smallest effect that these seeds would show four times in
+  five, and how many seeds would decide if the truth were what was measured.
+* one run: there is one seed of some network, and nothing is known of the spread between its seeds
+  (`seed_spread.SeedSpread`). The interval is over images only; the reason has its direction.
+* out of reach: the claim cannot be tested on these networks. They learned too little; or a premise
+  of the claim is not met; or the claim is about large networks or much data (tier B or C), it is
+  refuted, and so few images were used for training that the paper's own networks might fail too.
 * not run: something is not among the results.
+
+Architectures of one run, and those that learned too little, are left out where there are others,
+and named.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from sightlines.claims.claim import Case, Claim, Criterion, Reading
+import numpy as np
+
+from sightlines.claims.calibration import calibration
+from sightlines.claims.claim import Case, Claim, Criterion, Sample
 from sightlines.claims.evidence import NotMeasured
+from sightlines.claims.seeds import Known, Spread, spread
 from sightlines.results.verdict_words import (
-    INCONCLUSIVE,
-    NOT_REPRODUCED,
+    DEPENDS,
+    FAILS,
+    HOLDS,
+    INITIAL,
+    LEARNED,
+    LOST,
     NOT_RUN,
+    ONE_RUN,
     OUT_OF_REACH,
-    REPRODUCED,
-    UNINFORMATIVE,
+    UNDECIDED,
 )
+from sightlines.stats.nested import CONFIDENCE, Estimate, between_architectures, seeds_needed
 
 OF_SCALE = {
     "B": "the claim is about large or pretrained networks, which these are not",
     "C": "the claim is about more data than these networks have seen",
 }
 """Tier -> why a small network's failure says nothing against the claim."""
+ONE_SIDE = (1 - CONFIDENCE) / 2
+"""P value by which a claim is decided, to one side."""
+OVER_ALL, OVER_IMAGES = "images and seeds", "images"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One criterion of one case, over its seeds.
+    """One criterion of one case, or of the mean over cases.
 
     Attributes:
         case: Its label.
         criterion: The inequality.
         value: Mean over seeds.
-        low: Lowest end over seeds.
-        high: Highest end over seeds.
+        low: Lower end of its interval.
+        high: Upper end.
         outcome: "holds", "fails", "unclear", or "learned too little".
+        over: What the interval is over: OVER_ALL, or OVER_IMAGES of one run.
+        seeds: How many there are of what.
         control: Value of the untrained networks; None without any.
         control_passes: Whether it fulfils the criterion with its whole interval.
+        difference: Trained minus untrained networks, with its interval; None without control.
+        spread: Where the interval comes from.
+        bare: The same of the untrained networks.
+        gain: The same of the difference.
     """
 
     case: str
@@ -57,99 +95,369 @@ class Line:
     low: float
     high: float
     outcome: str
+    over: str
+    seeds: str
     control: float | None
     control_passes: bool | None
+    difference: tuple[float, float, float] | None
+    spread: Spread
+    bare: Spread | None
+    gain: Spread | None
+
+    @cached_property
+    def holds(self) -> float:
+        """P value against the criterion's not being met: small where it is."""
+        return _p(self.spread, self.criterion)
+
+    @cached_property
+    def fails(self) -> float:
+        """P value against its being met: small where it is not."""
+        return _p(self.spread, self.criterion, against=True)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict, why, and the lines that it rests on."""
+    """A claim's verdict, why, and the lines that it rests on.
+
+    Attributes:
+        claim: The claim.
+        word: One of VERDICTS.
+        because: Why.
+        lines: All readings: each case's, then those of the mean over cases.
+        deciding: The line that decided.
+        p: P value of what was decided, or would be with more seeds; None where none is defined.
+        detectable: The smallest effect on the deciding line that would be found; None of one run.
+        needed: Seeds of each network that would decide; None where none would, or it is decided.
+        calibration: Rows of seed_calibration.csv: the claim's statistics of seeds left out.
+    """
 
     claim: Claim
     word: str
     because: str
     lines: list[Line] = field(default_factory=list)
-
-    @property
-    def deciding(self) -> Line | None:
-        """The line that decided: the first of the worst outcome."""
-        order = ("fails", "learned too little", "unclear", "holds")
-        return min(self.lines, key=lambda line: order.index(line.outcome), default=None)
+    deciding: Line | None = None
+    p: float | None = None
+    detectable: float | None = None
+    needed: int | None = None
+    calibration: list[dict[str, Any]] = field(default_factory=list)
 
 
 def judge(claim: Claim, evidence: Any) -> Verdict:
     """Judge one claim."""
     try:
         cases = [case for case in claim.cases(evidence) if case.readings]
-        lines = [line for case in cases for line in _lines(claim, case, evidence.learned)]
+        poor = {c.label for c in cases if not all(evidence.learned(n) for n in c.networks)}
         unmet = [words for p in claim.premises if (words := p.unmet(evidence))] if cases else []
     except NotMeasured as reason:
         return Verdict(claim, NOT_RUN, str(reason))
     if not cases:
         return Verdict(claim, NOT_RUN, "no network of the runs is what this claim is about")
-    word, because = _decide(cases, lines)
+    found = _decide(claim, cases, poor, evidence)
+    word, because = found.word, found.because
     if unmet:
         word, because = OUT_OF_REACH, f"{'; '.join(unmet)}; {because}"
-    elif word == NOT_REPRODUCED and claim.tier in OF_SCALE:
+    elif word in (FAILS, LOST, DEPENDS) and claim.tier in OF_SCALE:
         small = any(evidence.is_small(slug) for case in cases for slug in case.networks)
         word = OUT_OF_REACH if small else word
         because += f"; {OF_SCALE[claim.tier]}" if small else ""
     missing = dict.fromkeys(words for case in cases for words in case.missing)
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
-    return Verdict(claim, word, because, lines)
+    own = (found.lines, found.deciding, found.p, found.detectable, found.needed)
+    return Verdict(claim, word, because, *own, _calibration(claim, cases, evidence))
 
 
-def _lines(claim: Claim, case: Case, learned: Callable[[str], bool]) -> list[Line]:
-    poor = [slug for slug in case.networks if not learned(slug)]
+def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dict[str, Any]]:
+    known = [_known(evidence, claim, criterion) for criterion in claim.criteria]
+    sources = [source for case in cases for source in case.trained.sources]
+    return [*calibration(claim.id, [c.name for c in claim.criteria], sources, known)]
+
+
+def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) -> Verdict:
+    """The verdict before premises and tiers."""
+    by_case = {case.label: _lines(claim, [case], case.label, evidence, poor) for case in cases}
+    lines = [line for own in by_case.values() for line in own]
+    able = {label: own for label, own in by_case.items() if label not in poor}
+    also = f"; learned too little: {', '.join(poor)}" if able and poor else ""
+    if not able:
+        because = f"learned too little: {', '.join(label for label in by_case if label in poor)}"
+        return Verdict(claim, OUT_OF_REACH, because, lines, lines[0])
+    whole = {c: own for c, own in able.items() if all(line.over == OVER_ALL for line in own)}
+    if not whole:
+        return Verdict(claim, ONE_RUN, _of_one_run(able) + also, lines, _worst(able))
+    if alone := [label for label in able if label not in whole]:
+        left = {label: able[label] for label in alone}
+        also += f"; left out as one run: {_by_direction(left)}"
+    chosen = [case for case in cases if case.label in whole]
+    judged = whole[chosen[0].label]
+    if len(chosen) > 1:
+        judged = _lines(claim, chosen, f"mean of {len(chosen)}", evidence)
+        lines += judged
+    holds, fails = _p_values(judged, [*whole.values()])
+    word = HOLDS if holds <= ONE_SIDE else FAILS if fails <= ONE_SIDE else UNDECIDED
+    p = min(1.0, 2 * min(holds, fails))
+    if (differ := _differ(whole)) is not None:
+        word, p = DEPENDS, differ
+    key = (lambda line: line.fails) if word == FAILS else (lambda line: -line.holds)
+    deciding = min(judged, key=key)
+    if word == DEPENDS:
+        deciding = min((line for own in whole.values() for line in own), key=lambda o: o.fails)
+    word, because = _explain(word, judged, whole)
+    needed = _needed(deciding) if word == UNDECIDED else None
+    if word == UNDECIDED:
+        because += _what_would_decide(deciding, needed)
+    if bare := [c.label for c in chosen if c.untrained is None]:
+        because += f"; no untrained control for {', '.join(bare)}"
+    detectable = deciding.spread.estimate.detectable
+    return Verdict(claim, word, because + also, lines, deciding, p, detectable, needed)
+
+
+# -- lines ----------------------------------------------------------------------------------
+
+
+def _lines(
+    claim: Claim, cases: Sequence[Case], label: str, evidence: Any, poor: Sequence[str] | set = ()
+) -> list[Line]:
+    """One line a criterion, of a case or of the mean over some."""
     lines = []
     for index, criterion in enumerate(claim.criteria):
-        readings = [seed[index] for seed in case.readings]
-        low, high = min(r.low for r in readings), max(r.high for r in readings)
-        if any(r.low != r.low or r.high != r.high for r in readings):
-            low = high = float("nan")
-        value = sum(r.value for r in readings) / len(readings)
-        outcome = "learned too little" if poor else criterion.outcome(low, high)
-        control = None if case.control is None else case.control[index]
-        facts = (None, None) if control is None else (control.value, _passes(criterion, control))
-        lines.append(Line(case.label, criterion, value, low, high, outcome, *facts))
+        known = _known(evidence, claim, criterion)
+        trained = [case.trained for case in cases]
+        bare = [(c.trained, c.untrained) for c in cases if c.untrained is not None]
+        own = _mean(trained, index, known)
+        assert own is not None  # trained networks always say something
+        control = _mean([u for _, u in bare], index, known) if bare else None
+        gain = _gain(bare, index, known) if bare else None
+        low, high = (own if own.is_whole else own.of_images).estimate.interval()
+        if not own.is_whole and len(cases) == len(cases[0].readings) == 1:
+            reading = cases[0].readings[0][index]
+            low, high = reading.low, reading.high
+        outcome = "learned too little" if label in poor else criterion.outcome(low, high)
+        lines.append(
+            Line(
+                label,
+                criterion,
+                float(own.estimate.value),
+                float(low),
+                float(high),
+                outcome,
+                OVER_ALL if own.is_whole else OVER_IMAGES,
+                "; ".join(own.seeds),
+                None if control is None else float(control.estimate.value),
+                None if control is None else _passes(control, criterion),
+                None if gain is None else _with_interval(gain),
+                own,
+                control,
+                gain,
+            )
+        )
     return lines
 
 
-def _decide(cases: list[Case], lines: list[Line]) -> tuple[str, str]:
-    by_case = {case.label: [line for line in lines if line.case == case.label] for case in cases}
-    failing = _named(by_case, "fails")
-    holding = [c for c, own in by_case.items() if all(line.outcome == "holds" for line in own)]
-    if failing:
-        also = f"; holds for {', '.join(holding)}" if holding else ""
-        return NOT_REPRODUCED, f"fails for {'; '.join(failing)}{also}"
-    if poor := _named(by_case, "learned too little", name_criterion=False):
-        return OUT_OF_REACH, f"learned too little: {'; '.join(poor)}"
-    if wide := _named(by_case, "unclear"):
-        return INCONCLUSIVE, f"the interval covers a threshold or is undefined: {'; '.join(wide)}"
-    passing = [case for case, own in by_case.items() if _control_passes(own)]
-    bare = [case.label for case in cases if case.control is None]
-    if 2 * len(passing) >= len(cases) - len(bare) > 0:
-        which = "" if len(passing) == len(cases) else f" for {', '.join(passing)}"
-        return UNINFORMATIVE, f"the untrained networks pass as well{which}"
-    also = f"; untrained, {', '.join(passing)} pass as well" if passing else ""
-    without = f"; no untrained control for {', '.join(bare)}" if bare else ""
-    return REPRODUCED, f"holds for {', '.join(holding)}{also}{without}"
+def _known(evidence: Any, claim: Claim, criterion: Criterion) -> Known | None:
+    """What is known from elsewhere of the spread between seeds; None where that does not matter."""
+    if claim.of_estimator:
+        return None
+    if evidence.spread is None:
+        return lambda _: None
+    known: Known = evidence.spread.known(claim.id, criterion.name)
+    return known
 
 
-def _named(by_case: dict[str, list[Line]], outcome: str, name_criterion: bool = True) -> list[str]:
-    named = []
-    for case, lines in by_case.items():
-        found = [line.criterion.name for line in lines if line.outcome == outcome]
-        if found:
-            named.append(f"{case} ({', '.join(found)})" if name_criterion else case)
-    return named
+def _mean(samples: Sequence[Sample], index: int, known: Known | None) -> Spread | None:
+    """The mean over cases, with a random effect of the architecture."""
+    found = spread([(1 / len(samples), sample) for sample in samples], index, known)
+    single = [spread([(1.0, sample)], index, known) for sample in samples]
+    return _with_architectures(found, single)
 
 
-def _passes(criterion: Criterion, control: Reading) -> bool:
-    return criterion.outcome(control.low, control.high) == "holds"
+def _gain(pairs: Sequence[tuple[Sample, Sample]], index: int, known: Known | None) -> Spread | None:
+    """Mean over cases of trained minus untrained networks."""
+    share = 1 / len(pairs)
+    terms = [(s, sample) for pair in pairs for s, sample in zip((share, -share), pair, strict=True)]
+    single = [spread([(1.0, one), (-1.0, other)], index, known) for one, other in pairs]
+    return _with_architectures(spread(terms, index, known), single)
 
 
-def _control_passes(lines: list[Line]) -> bool:
-    passes = [line.control_passes for line in lines if line.control_passes is not None]
-    return bool(passes) and all(passes)
+def _with_architectures(found: Spread | None, single: Sequence[Spread | None]) -> Spread | None:
+    own = [one.estimate for one in single if one is not None]
+    if found is None or len(own) < 2:
+        return found
+    values = [estimate.value for estimate in own]
+    errors = [estimate.error**2 for estimate in own]
+    part = between_architectures(values, errors, found.estimate.error**2)
+    estimate = found.estimate.with_part(part, len(own) - 1)
+    return Spread(estimate, found.seeds, found.alone, found.count, found.known)
+
+
+def _with_interval(found: Spread) -> tuple[float, float, float]:
+    """Its value and interval: over images only where one run is all there is."""
+    estimate = (found if found.is_whole else found.of_images).estimate
+    low, high = estimate.interval()
+    return float(estimate.value), float(low), float(high)
+
+
+def _passes(found: Spread, criterion: Criterion) -> bool:
+    return criterion.outcome(*_with_interval(found)[1:]) == "holds"
+
+
+# -- decisions --------------------------------------------------------------------------------
+
+
+def _p(found: Spread | None, criterion: Criterion, against: bool = False) -> float:
+    """P value against a criterion's not being met, or against its being met; 1 where undefined.
+
+    Equality fulfils a threshold, unless that is 0, which is an order.
+    """
+    if found is None or not np.isfinite(_with_interval(found)).all():
+        return 1.0
+    estimate: Estimate = found.estimate
+    if estimate.error == 0 and estimate.value == criterion.threshold:
+        return 1.0 if against or criterion.threshold == 0 else 0.0
+    is_upward = (criterion.sense == ">=") != against
+    test = estimate.above if is_upward else estimate.below
+    return float(test(criterion.threshold))
+
+
+def _p_values(judged: Sequence[Line], each: Sequence[Sequence[Line]]) -> tuple[float, float]:
+    """Against a claim's not holding, and against its holding; see the module."""
+    count = len(judged)
+    own = [[line.fails for line in lines] for lines in each]
+    holds = min(max(line.holds for line in judged), max(o.holds for lines in each for o in lines))
+    by_all = min(max(column) for column in zip(*own, strict=True))
+    return holds, min(1.0, count * min(*(line.fails for line in judged), by_all))
+
+
+def _differ(whole: dict[str, list[Line]]) -> float | None:
+    """P value of architectures being on different sides; None where that is not shown."""
+    count = len(whole)
+    holds = {label: count * max(o.holds for o in own) for label, own in whole.items()}
+    fails = {label: count * len(own) * min(o.fails for o in own) for label, own in whole.items()}
+    best, worst = min(holds.values()), min(fails.values())
+    return min(1.0, 2 * max(best, worst)) if max(best, worst) <= ONE_SIDE else None
+
+
+def _explain(word: str, judged: Sequence[Line], whole: dict[str, list[Line]]) -> tuple[str, str]:
+    """The final word, with what training did, and why."""
+    because = _by_direction(whole)
+    if len(whole) > 1:
+        because = f"{_by_direction({judged[0].case: [*judged]})}; by itself: {because}"
+    if word == UNDECIDED and any(line.outcome == "fails" for line in judged):
+        because += f"; not so clearly that chance could not do it in one of {len(judged)} criteria"
+    untrained = [line for line in judged if line.bare is not None]
+    if word not in (HOLDS, FAILS) or not untrained:
+        return word, because
+    bare = max(_p_untrained(line) for line in untrained)
+    has_all = len(untrained) == len(judged) or word == HOLDS
+    if bare <= ONE_SIDE and has_all:
+        if word == HOLDS:
+            line = max(untrained, key=_p_untrained)
+            return INITIAL, f"{because}; untrained networks: {_control(line)}{_trained_by(line)}"
+        failing = [line for line in untrained if len(judged) * line.fails <= ONE_SIDE]
+        lost = [o for o in failing if len(judged) * _p_gain(o, towards=False) <= ONE_SIDE]
+        if lost:
+            return LOST, f"{because}; untrained networks: {_control(lost[0])}{_trained_by(lost[0])}"
+        return FAILS, f"{because}; untrained networks: {_control(untrained[0])}"
+    if word == FAILS:
+        return FAILS, because
+    open_ones = [o for o in untrained if _p_untrained(o) > ONE_SIDE]
+    line = min(open_ones, key=lambda o: _p_gain(o, towards=True))
+    if len(open_ones) * _p_gain(line, towards=True) <= ONE_SIDE:
+        return LEARNED, f"{because}; untrained networks: {_control(line)}{_trained_by(line)}"
+    return HOLDS, f"{because}; whether it is learned is open: {_why_open(line)}"
+
+
+def _p_untrained(line: Line) -> float:
+    """P value against untrained networks' not meeting a criterion; 1 of one initialisation."""
+    return _p(line.bare, line.criterion) if line.bare and line.bare.is_whole else 1.0
+
+
+def _p_gain(line: Line, towards: bool) -> float:
+    """P value of training having moved a criterion towards being met, or away from it."""
+    if line.gain is None or not line.gain.is_whole:
+        return 1.0
+    return _p(line.gain, Criterion("", line.criterion.sense, 0.0), against=not towards)
+
+
+def _needed(line: Line) -> int | None:
+    distance = float(line.value - line.criterion.threshold)
+    if not np.isfinite(distance) or not distance:
+        return None
+    found = line.spread
+    seeds = float(np.sum(found.estimate.variances)) - found.images
+    return seeds_needed(distance, found.images, seeds, found.count, found.known)
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+def _control(line: Line) -> str:
+    if line.bare is None:
+        return ""
+    value, low, high = _with_interval(line.bare)
+    return f"{line.criterion.name} {_number(value)} [{_number(low)}, {_number(high)}]"
+
+
+def _trained_by(line: Line) -> str:
+    """What training adds, or takes: the difference with its interval."""
+    if line.gain is None or line.difference is None:
+        return ""
+    value, low, high = line.difference
+    ends = f"{_number(value)} [{_number(low)}, {_number(high)}]"
+    over = "" if line.gain.is_whole else f", over {OVER_IMAGES} only"
+    return f"; difference by training {ends}{over}"
+
+
+def _why_open(line: Line) -> str:
+    if line.bare is None or line.gain is None or line.difference is None:
+        return "no untrained control"
+    if not np.isfinite(line.difference).all():
+        return "the untrained networks' value is undefined"
+    return f"untrained networks: {_control(line)}{_trained_by(line)}"
+
+
+def _what_would_decide(line: Line, needed: int | None) -> str:
+    effect = line.spread.estimate.detectable
+    if not np.isfinite(effect):
+        return "; its error is not known"
+    seen = f"; an effect of {_number(effect)} would be seen"
+    if needed is None:
+        return f"{seen}; more seeds alone would not decide"
+    return f"{seen}; about {needed} seeds would decide, if the truth is what was measured"
+
+
+def _of_one_run(able: dict[str, list[Line]]) -> str:
+    alone = dict.fromkeys(a for own in able.values() for line in own for a in line.spread.alone)
+    return (
+        f"one run of {', '.join(alone)}, so the interval is over images only: "
+        f"{_by_direction(able)}; needs a second seed"
+    )
+
+
+def _by_direction(by_case: dict[str, list[Line]]) -> str:
+    """Cases by what their own intervals say."""
+    said: dict[str, list[str]] = {}
+    for label, own in by_case.items():
+        outcomes = [_said(line) for line in own]
+        word = next(w for w in ("fails", "undefined", "unclear", "holds") if w in outcomes)
+        names = [
+            line.criterion.name for line, out in zip(own, outcomes, strict=True) if out == word
+        ]
+        where = "" if word == "holds" else f" ({', '.join(names)})"
+        said.setdefault(word, []).append(f"{label}{where}")
+    return "; ".join(f"{word} for {', '.join(own)}" for word, own in said.items())
+
+
+def _said(line: Line) -> str:
+    is_defined = np.isfinite([line.value, line.low, line.high]).all()
+    return line.outcome if is_defined else "undefined"
+
+
+def _worst(by_case: dict[str, list[Line]]) -> Line:
+    order = ("fails", "unclear", "holds")
+    lines = [line for own in by_case.values() for line in own]
+    return min(lines, key=lambda line: order.index(line.outcome))
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")

@@ -30,6 +30,7 @@ KIND = "attention"
 READER = "sightlines.dumps.reading:AttentionDump"
 NETWORKS = "plain"
 FAMILIES = "ATTENTION"
+TRANSFER = ("tuned",)
 SPLITS = "reference"
 PASS = "reference"
 STATISTICS = (

@@ -18,7 +18,7 @@ from sightlines.dumps.receptive_field_gradients import ChannelGradients
 from sightlines.dumps.receptive_field_layers import Target, target_of, watched_layers
 
 KIND = "receptive_field"
-NETWORKS = "main"
+NETWORKS = "main_seeds"
 SPLITS = "reference"
 READER = "sightlines.dumps.receptive_field_reading:ReceptiveFieldDump"
 USES = ("receptive_field",)

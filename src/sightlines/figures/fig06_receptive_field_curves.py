@@ -29,7 +29,8 @@ CAPTION = (
     "last; the leftmost points are the layer before all blocks). Top left: side of the field, the "
     "square root of the number of pixels whose gradient is above 4.55 % of the largest, over the "
     "side of the image. Top right: share of the gradient outside the ViT's own patch, or outside "
-    "an equally large window around a ResNet's location. Dashed with hollow markers: untrained. "
+    "an equally large window around a ResNet's location. Dashed with hollow markers: untrained; "
+    "thin lines: other seeds. "
     "Below, one panel a model: share of the gradient on the own patch, for branches before the "
     "residual addition (dashed) and for the sums after it (solid); grey is untrained. Bands are "
     "one jackknife standard error over images. Look for: ResNet fields that grow with depth; ViTs "
@@ -74,7 +75,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 2.9 + bands * 2.3), layout="constrained")
     halves: Any = figure.subfigures(2, 1, height_ratios=[2.9, bands * 2.3])
     top, below = halves
-    _draw_comparison(top, found, config)
+    others = {m: panels.seeds_of(tables[READS[0]], config, m) for m in found}
+    _draw_comparison(top, found, others, config)
     grid = below.subplots(bands, columns, squeeze=False, sharey=True)
     for place, axes in enumerate(grid.flat):
         if place >= len(found):
@@ -90,7 +92,10 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 
 def _draw_comparison(
-    figure: Any, found: dict[str, list[pd.DataFrame]], config: dict[str, Any]
+    figure: Any,
+    found: dict[str, list[pd.DataFrame]],
+    others: dict[str, list[pd.DataFrame]],
+    config: dict[str, Any],
 ) -> None:
     left, right = figure.subplots(1, 2)
     for model, (trained, bare) in found.items():
@@ -105,6 +110,10 @@ def _draw_comparison(
                 named = {"label": label(config, model)} if style == {} and axes is left else {}
                 axes.plot(own["x"], values, **look | style | named)
                 _draw_band(axes, own["x"], values, own["error"], look["color"])
+            for rows in others[model]:
+                own = _series(rows, "post", panels.last_branch(trained), column)
+                values = own["value"] if sign > 0 else 100 - own["value"]
+                axes.plot(own["x"], values, color=look["color"], linewidth=0.6, marker="")
     left.set_ylabel("side of the field\n(% of the image's side)")
     right.set_ylabel("gradient outside own patch or\nsame-size window (%)")
     for axes in (left, right):
@@ -112,6 +121,8 @@ def _draw_comparison(
         _mark_depth(axes)
         axes.set_ylim(0, min(1.1 * top, 104))
     handles = [*left.get_legend_handles_labels()[0], *_state_handles()]
+    if any(others.values()):
+        handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="other seeds"))
     figure.legend(handles=handles, loc="outside upper center", ncols=5)
 
 

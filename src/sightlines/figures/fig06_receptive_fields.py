@@ -73,7 +73,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         _draw_network(line, found[model][state], maps[model][state], scale)
         name = f"{label(config, model)},\n{STATES[state]}"
         line[0].set_ylabel(f"{wrapped(name, side) if len(name) > 40 else name}\n(px)")
-    _add_grey_bar(figure, grid, scale)
+    add_grey_bar(figure, grid, scale)
     return figure
 
 
@@ -118,7 +118,8 @@ def _draw_map(axes: Axes, matrix: np.ndarray, own: pd.Series, scale: Normalize) 
     axes.set_xlabel("zero" if is_zero else f"side {own['side_px']:.3g} px", fontsize=7, labelpad=1)
 
 
-def _add_grey_bar(figure: Figure, grid: Any, scale: Normalize) -> None:
+def add_grey_bar(figure: Figure, grid: Any, scale: Normalize) -> None:
+    """One grey bar for all maps."""
     drawn = ScalarMappable(scale, colormaps["Greys"])
     bar = figure.colorbar(drawn, ax=grid, shrink=min(1.0, 4 / len(grid)), aspect=35, pad=0.015)
     bar.set_label("absolute gradient over the map's largest (no unit)")

@@ -3,11 +3,16 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
+from sightlines.claims.fig08_skipless import ACROSS
+from sightlines.claims.statistics import cut_ratio
 from sightlines.figures import maps
-from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import BLACK, GREY, WIDTH_IN, model_look, styled, wrap_columns
 from sightlines.plan import roles
 from sightlines.plan.architectures import skipless_block
 from sightlines.results.selecting import (
@@ -18,6 +23,7 @@ from sightlines.results.selecting import (
     label,
     layer_rows,
     networks,
+    other_seeds,
     require_some,
     rows_of,
     settings,
@@ -33,7 +39,9 @@ CAPTION = (
     "for: a map that falls into the layers below and above that block, which share little, where "
     "the intact ViT's map goes on. The paper sees this for middle and late blocks, hardly for the "
     "first, at a cost of 4 % in accuracy. It would contradict the paper if the maps without skips "
-    "went on across the lines as the intact one does."
+    "went on across the lines as the intact one does. Below: mean CKA across a cut over the mean "
+    "within both parts, cut in turn after the first norm of every block; stars mark the block "
+    "without skips, thin lines are other seeds, and the dashed line is what a partition needs."
 )
 EXPLAINS = (
     "Do skip connections carry a ViT's representations from its lowest to its highest layers? "
@@ -68,8 +76,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     models = [*_twins(config), *lacking]
     bands, columns = wrap_columns(len(models), 3)
     side = (WIDTH_IN - 1.0) / columns
-    figure = Figure(figsize=(WIDTH_IN, bands * (side + 0.35)), layout="constrained")
-    grid = figure.subplots(bands, columns, squeeze=False)
+    heights = [*[side + 0.35] * bands, 2.0]
+    figure = Figure(figsize=(WIDTH_IN, sum(heights)), layout="constrained")
+    places = figure.add_gridspec(bands + 1, columns, height_ratios=heights)
+    cells = [[figure.add_subplot(places[b, c]) for c in range(columns)] for b in range(bands)]
+    grid, below = np.array(cells), figure.add_subplot(places[bands, :])
     scale, shown, image = maps.common_scale([], top=1.0), [], None
     for axes, model in zip(grid.flat, models, strict=False):
         axes.set_title(_title(tables, config, model))
@@ -90,7 +101,49 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     if image is not None:
         maps.add_colour_bar(figure, image, list(grid.flat), shown)
     maps.explain_grey(figure, shown)
+    _draw_cuts(below, tables, config, models)
     return figure
+
+
+def _draw_cuts(axes: Axes, tables: Tables, config: dict[str, Any], models: list[str]) -> None:
+    """Partition ratio at every block, of all seeds of the intact ViTs and those without skips."""
+    has_others = False
+    for model in models:
+        look = model_look(models, model)
+        own, block = layer_rows(tables["layers.csv"], model), _block(config, model)
+        full = full_network(config, model)
+        for network in [full, *other_seeds(config, full)] if full else []:
+            matrix = cka_matrix(tables["cka.parquet"], tables["layers.csv"], network, network)
+            if matrix is None:
+                continue
+            cuts = _cuts(matrix, own)
+            if network != full:
+                has_others = True
+                axes.plot(list(cuts), list(cuts.values()), color=look["color"], linewidth=0.6)
+                continue
+            name = _title(tables, config, model).partition("\n")[0]
+            axes.plot(list(cuts), list(cuts.values()), **look, label=name)
+            if block in cuts:
+                star: dict[str, Any] = {"marker": "*", "markersize": 9, "linestyle": ""}
+                axes.plot([block], [cuts[block]], color=look["color"], **star)
+    axes.axhline(ACROSS.threshold, color=BLACK, linestyle="--", linewidth=0.8)
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="block of the cut", ylabel="CKA across ÷ within\n(no unit)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y")
+    handles = axes.get_legend_handles_labels()[0]
+    if has_others:
+        handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="other seeds"))
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+
+
+def _cuts(matrix: np.ndarray, layers: pd.DataFrame) -> dict[int, float]:
+    """Block -> CKA across over within the parts below and above the cut after its first norm."""
+    found = {}
+    for block in sorted({int(b) for b in layers["block"] if b > 0}):
+        own = layers[(layers["block"] == block) & (layers["kind"] != "norm")]
+        found[block] = float(cut_ratio(matrix, (layers["layer"] < own["layer"].min()).to_numpy()))
+    return found
 
 
 def _block(config: dict[str, Any], model: str) -> int:

@@ -50,6 +50,22 @@ TABLES = {
             "left_out",
         ),
     },
+    "few_shot_replicates.parquet": {
+        "about": "Probes on few images of each class, test images jackknifed",
+        "row": "network × dataset × layer × pool × draw × left_out",
+        "columns": (
+            "network",
+            ("dataset", "text", "", "the other task; empty: the experiment's own images"),
+            ("layer", "int", "", "the layer's place among those probed"),
+            "name",
+            "depth",
+            ("pool", "text", "", "as in `probes.parquet`"),
+            "draw",
+            ("accuracy", "float", "share", "accuracy on test images"),
+            "chance",
+            "left_out",
+        ),
+    },
 }
 OWN = ""
 """Value of the column `dataset` for the experiment's own images."""
@@ -86,6 +102,9 @@ def measure(
     return {
         "probes.parquet": pd.DataFrame(rows).drop(columns="replicates", errors="ignore"),
         "probe_replicates.parquet": replicate_table(rows, REPLICATED),
+        "few_shot_replicates.parquet": replicate_table(
+            rows, (*REPLICATED, "shots", "draw"), few_shots=True
+        ),
     }
 
 

@@ -100,14 +100,17 @@ def probe(
     }
 
 
-def replicate_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Accuracies of probes on all training images, once a replicate (column `left_out`).
+def replicate_table(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], few_shots: bool = False
+) -> pd.DataFrame:
+    """Accuracies of probes, once a replicate (column `left_out`).
 
     Args:
         rows: Of probes, each with `replicates`.
         columns: Of the table, without the network's and `left_out`.
+        few_shots: Of probes on few images of each class; else of those on all training images.
     """
-    kept = [row for row in rows if row["shots"] == EVERY_IMAGE]
+    kept = [row for row in rows if (row["shots"] != EVERY_IMAGE) == few_shots]
     many = [len(row["replicates"]) for row in kept]
     table = pd.DataFrame(kept, columns=[*Network._fields, *columns])
     table = table.loc[table.index.repeat(many)].reset_index(drop=True)

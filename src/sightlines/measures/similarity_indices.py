@@ -5,8 +5,10 @@ sources are in `indices`. Indices made of HSICs are ratios of sums over minibatc
 others are means over minibatches. Beside each value stands the one for shuffled images: the same
 layers, the second one's images permuted inside their minibatch, so that nothing is shared. Each
 block's output is also compared with the next block's attention branch, for the grid of Figure 1.
+Values with groups of minibatches left out give every index an interval.
 """
 
+import functools
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.core import seeds
+from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
 from sightlines.dumps.reading import GramDump
 from sightlines.plan import roles
@@ -23,6 +26,7 @@ from sightlines.plan.architectures import lacks_skips
 from sightlines.plan.networks import FULL, UNTRAINED, Network
 from sightlines.stats import hsic, indices
 from sightlines.stats.hsic import cka
+from sightlines.stats.jackknife import group_of
 
 READS = ("gram", "pixels")
 USES = ("architectures", "seed")
@@ -38,9 +42,21 @@ TABLES = {
         "columns": ("network_a", "layer_a", "network_b", "layer_b", "index"),
     },
 }
+FILES = {
+    "index_replicates.safetensors": {
+        "about": "The same indices of all images and with each group of minibatches left out, "
+        "biased ones less their value for shuffled images: tensor `<index>|<network>|<network>` "
+        "[1 + groups, blocks, blocks] float32 of networks whose blocks are compared each with "
+        "each, and `<index>|<network>|branches` [1 + groups, blocks − 1] of block outputs with "
+        "the next block's attention",
+        "row": "index × pair of networks",
+    },
+}
 PROCRUSTES_MINIBATCHES = 4
 """Procrustes costs n³ a pair and minibatch, so it is a mean over the first four."""
 BUDGET_BYTES = 128 * 2**20
+BIASED = ("procrustes", "neighbours")
+"""Indices that read more than 0 for unrelated layers."""
 
 
 @runtime_checkable
@@ -103,6 +119,19 @@ class Sums:
             self.whole[name] += vectors @ vectors.T
             self.shuffled[name] += vectors @ hsic.shuffled_rows(packed, means, rows, order).T
 
+    def plus(self, other: "Sums", sign: int = 1) -> "Sums":
+        """These and other sums, added up or, with the sign -1, taken away; shuffled ones stay."""
+
+        def added(name: str) -> dict[str, Any]:
+            own, more = getattr(self, name), getattr(other, name)
+            found = dict(own)
+            for key, value in more.items():
+                found[key] = own[key] + sign * value if key in own else sign * value
+            return found
+
+        names = ("whole", "scale", "means", "counts")
+        return Sums(shuffled=self.shuffled, **{name: added(name) for name in names})
+
     def add_mean(self, name: str, both: np.ndarray) -> None:
         """Add one minibatch's index, as it is and shuffled, [2, L, L]."""
         self.means[name] = self.means.get(name, 0) + both
@@ -127,10 +156,13 @@ def measure(
     branches = branch_pairs(sides, pairs, skipless)
     every = [*sides, *(branch for _, branch, _ in branches)]
     progress = Progress(len(pixels.batch_sizes), "minibatches")
-    sums = add_up(every, pixels, [*pairs, *branches], seed, progress)
+    groups = add_groups(every, pixels, [*pairs, *branches], seed, progress)
+    sums = merged(groups)
+    whole = [pair for pair in pairs if not pair[2]]
     return {
         "similarity_indices.parquet": pair_table(pairs, sums),
         "branch_indices.parquet": pair_table(branches, sums),
+        "index_replicates.safetensors": replicates([*whole, *branches], groups),
     }
 
 
@@ -207,16 +239,34 @@ def add_up(
     progress: Progress | None = None,
 ) -> Sums:
     """Go through the minibatches; memory does not grow with their number."""
-    sums = Sums()
+    return merged(add_groups(sides, pixels, pairs, seed, progress))
+
+
+def add_groups(
+    sides: Sequence[Side],
+    pixels: GramDump,
+    pairs: Sequence[Pair],
+    seed: int,
+    progress: Progress | None = None,
+) -> list[Sums]:
+    """The same, the sums of each group of minibatches apart; those of shuffled images are one."""
+    sizes, shuffled = pixels.batch_sizes, {}  # type: ignore[var-annotated]
+    groups = [Sums(shuffled=shuffled) for _ in range(group_of(len(sizes) - 1, len(sizes)) + 1)]
     wanted = list(_wanted(pairs))
-    for minibatch, images in enumerate(pixels.batch_sizes):
+    for minibatch, images in enumerate(sizes):
         order = seeds.generator(seed, "similarity_indices shuffled", minibatch).permutation(images)
         blocks = [side.dump.packed(minibatch)[side.layers] for side in sides]
         packed = np.concatenate([pixels.packed(minibatch), *blocks]).astype(np.float64)
-        _add_minibatch(sums, packed, order, wanted, minibatch < PROCRUSTES_MINIBATCHES)
+        own = groups[group_of(minibatch, len(sizes))]
+        _add_minibatch(own, packed, order, wanted, minibatch < PROCRUSTES_MINIBATCHES)
         if progress is not None:
             progress.update(minibatch + 1)
-    return sums
+    return groups
+
+
+def merged(groups: Sequence[Sums]) -> Sums:
+    """The sums of all groups."""
+    return functools.reduce(Sums.plus, groups)
 
 
 def _wanted(pairs: Sequence[Pair]) -> Iterator[tuple[int, int]]:
@@ -277,10 +327,48 @@ def matrices(sums: Sums) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         found[name] = (cka(whole[name], own, own), cka(shuffled[name], own, own))
     constant = np.diagonal(whole["linear"]) <= hsic.CONSTANT**2 * linear
     for name in ("procrustes", "neighbours"):
-        both = sums.means[name] / sums.counts[name]
+        both = sums.means[name] / max(sums.counts[name], 1)
         both[:, constant] = both[:, :, constant] = np.nan
         found[name] = (both[0], both[1])
     return found
+
+
+def replicates(pairs: Sequence[Pair], groups: Sequence[Sums]) -> TensorFile:
+    """index_replicates.safetensors: every index of these pairs, also without each group.
+
+    An index that rests on some minibatches alone is left out one of their groups at a time.
+    """
+    total = merged(groups)
+    found: dict[str, list[np.ndarray]] = {}
+    left_out = [total, *(total.plus(group, -1) for group in groups)]
+    for place, sums in enumerate(left_out):
+        for index, both in matrices(sums).items():
+            if place and index in total.counts:
+                rests_on = groups[place - 1].counts.get(index, 0)
+                if rests_on in (0, total.counts[index]):
+                    continue
+            found.setdefault(index, []).append(unbiased(index, *both))
+    tensors: dict[str, np.ndarray] = {}
+    for index, values in found.items():
+        for a, b, matching in pairs:
+            rows, columns = a.places, b.places
+            if matching:
+                name = f"{index}|{a.dump.network.slug}|branches"
+                tensors[name] = np.array([v[rows, columns] for v in values], np.float32)
+            else:
+                name = f"{index}|{a.dump.network.slug}|{b.dump.network.slug}"
+                tensors[name] = np.array([v[np.ix_(rows, columns)] for v in values], np.float32)
+    shapes: TensorShapes = {name: ("F32", array.shape) for name, array in tensors.items()}
+    return TensorFile(shapes, {"groups": len(groups)}, tensors.items())
+
+
+def unbiased(index: str, value: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
+    """An index that reads 0 for unrelated layers.
+
+    Biased ones are held against their value s for shuffled images: (v - s) / (1 - s).
+    """
+    floor = shuffled if index in BIASED else 0.0
+    return (value - floor) / (1 - floor)
 
 
 def pair_table(pairs: Sequence[Pair], sums: Sums) -> pd.DataFrame:

@@ -13,7 +13,6 @@ import pandas as pd
 from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.measures.probing import (
-    EVERY_IMAGE,
     groups_of,
     probe,
     replicate_table,
@@ -53,6 +52,19 @@ TABLES = {
             "left_out",
         ),
     },
+    "few_shot_token_replicates.parquet": {
+        "about": "The same of probes on few images of each class",
+        "row": "network × layer × draw × left_out",
+        "columns": (
+            "network",
+            "name",
+            "depth",
+            "draw",
+            ("accuracy", "float", "share", "mean accuracy on test images"),
+            "chance",
+            "left_out",
+        ),
+    },
 }
 CLASS_TOKEN = -1
 """Value of the columns `token`, `row` and `column` for the class token."""
@@ -77,10 +89,12 @@ def measure(
         rows += probe_tokens(dump, probes, seed)
         progress.update(done)
     unused = ["replicates", "penalty", "held_out_accuracy"]
+    means, columns = mean_tokens(rows), ("name", "depth", "accuracy", "chance")
     return {
         "token_probes.parquet": pd.DataFrame(rows).drop(columns=unused, errors="ignore"),
-        "token_probe_replicates.parquet": replicate_table(
-            mean_tokens(rows), ("name", "depth", "accuracy", "chance")
+        "token_probe_replicates.parquet": replicate_table(means, columns),
+        "few_shot_token_replicates.parquet": replicate_table(
+            means, (*columns, "shots", "draw"), few_shots=True
         ),
     }
 
@@ -109,11 +123,12 @@ def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> lis
 
 
 def mean_tokens(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a network and depth: the mean over its patch tokens of probes on all images."""
+    """One row a network, depth and draw of training images: the mean over its patch tokens."""
     chosen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        if row["token"] >= 0 and row["shots"] == EVERY_IMAGE:
-            chosen.setdefault(tuple(row[key] for key in (*Network._fields, "name")), []).append(row)
+        if row["token"] >= 0:
+            place = tuple(row[key] for key in (*Network._fields, "name", "shots", "draw"))
+            chosen.setdefault(place, []).append(row)
     return [
         own[0] | {"replicates": np.mean([row["replicates"] for row in own], axis=0)}
         for own in chosen.values()

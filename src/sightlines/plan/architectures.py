@@ -41,10 +41,14 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     """Whether a model has what some dumps are about.
 
     Args:
-        what: ``ATTENTION``, heads whose attention can be dumped, or ``BRANCHES``, known skips.
+        what: ``ATTENTION``, heads whose attention can be dumped, ``BRANCHES``, known skips, or
+            ``CLASS_TOKEN``, attention and a class token that is read out.
         model: Its config.
         size_px: Side of the dataset's images.
     """
+    if what == "CLASS_TOKEN":
+        is_read_out = described(model, size_px).get("pool") == "cls"
+        return is_read_out and has("ATTENTION", model, size_px)
     declared = registry.declarations("models", model["family"]).get(what, what == "BRANCHES")
     return bool(described(model, size_px).get(what.lower(), declared))
 

@@ -272,6 +272,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
     lacking = {*roles.trained_models(nets)} - full
     family = {m: known[m]["family"] for m in full}
     attention = {m for m in full if has("ATTENTION", models[m], size_px)}
+    has_token = any(has("CLASS_TOKEN", models[m], size_px) for m in full)
     pools = {known[m].get("pool") for m in attention}
     main = roles.main_models(nets, known)
     families = [family[m] for m in main]
@@ -295,6 +296,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"a model whose skips are known on {FULL}",
         ),
         "attention": (bool(attention), f"a model with attention trained on {FULL}"),
+        "class_token": (has_token, f"a ViT with a class token trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
@@ -310,5 +312,9 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         ),
         "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
         "transfer": (bool(config["transfer"]), "a task under transfer"),
+        "tuned_attention": (
+            bool(tuned & attention),
+            "a task under transfer with models to finetune that have attention",
+        ),
         "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
     }

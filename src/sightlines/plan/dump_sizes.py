@@ -131,6 +131,10 @@ def _gram(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
     return network.layers * _triangles(config) * FLOAT
 
 
+def _class_token(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    return (network.layers - 1) * _triangles(config) * FLOAT  # patches alone have none
+
+
 def _heads(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
     return network.heads * _triangles(config) * FLOAT
 
@@ -186,6 +190,7 @@ def _receptive_field(network: Network, config: Mapping[str, Any], size_px: int) 
 
 _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "gram": _gram,
+    "class_token": _class_token,
     "heads": _heads,
     "attention": _attention,
     "localisation": _localisation,

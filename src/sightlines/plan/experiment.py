@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import controls, registry, roles
+from sightlines.plan import controls, registry, roles, seed_spread
 from sightlines.plan.architectures import READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
@@ -35,7 +35,7 @@ SPLIT_KEYS = {
     "probes": ("probe_train", "probe_held_out", "probe_test"),
 }
 """Keys of `splits` that each of its parts uses."""
-CLAIMS = ("claims.csv", "claim_cases.csv")
+CLAIMS = ("claims.csv", "claim_cases.csv", "seed_calibration.csv", "specifications.csv")
 
 
 class Experiment:
@@ -220,6 +220,9 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        if read == "tuned_attention":
+            heads = self.dumped("attention")
+            return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]
         return [self.dump("predictions", n, shown=task, tuned=task) for n in self.tuned(task)]
 
     @property
@@ -364,7 +367,10 @@ class Experiment:
         """
         tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         steps = {t: {n.model: self._steps(n, t) for n in self.tuned(t)} for t in self.tasks}
-        more = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
+        more: dict[str, Any] = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
+        known = seed_spread.facts(self.config, self._architectures)
+        table = seed_spread.fitting(known)
+        more["seed_spread"] = {"facts": known, "table": table} if table else {}
         more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
         return self.slice_draw() | more
 

@@ -14,10 +14,12 @@ TRANSFER_KINDS = {
     "transfer_features": "features",
     "other_gram": "gram",
     "tuned_gram": "gram",
+    "tuned_attention": "attention",
     "tuned_predictions": "predictions",
 }
 """What measures read of other tasks -> the kind of dump that it is: features on their images, Grams
-on their images, and Grams and outputs of the networks that were trained further on them."""
+on their images, and Grams, attention and outputs of the networks that were trained further on
+them."""
 
 
 class Recording(NamedTuple):

@@ -34,7 +34,7 @@ from sightlines.plan.networks import (
 )
 
 Architectures = Mapping[str, Mapping[str, Any]]
-WORDS = ("all", "plain", "compared", "first_seed", "main")
+WORDS = ("all", "plain", "compared", "first_seed", "main", "main_seeds")
 """What a dump's NETWORKS may ask for; see `chosen`."""
 
 
@@ -203,7 +203,8 @@ def chosen(
         word: ``all``; ``plain``, without ViTs that lack skips and without the start of training
             where a twin of it was switched on; ``compared``, of those the ones on all images and
             the untrained; ``first_seed``, of those each model's first, and its controls; ``main``,
-            of those the ones of the main models.
+            of those the ones of the main models; ``main_seeds``, these and the main models' other
+            seeds on all images.
         networks: All of the experiment, in the config's order.
         architectures: The models' settings.
         public: Models that another library builds: Mixers among them count as main ones, since the
@@ -232,4 +233,8 @@ def chosen(
         return first
     main = {*main_models(networks, architectures)}
     main |= {m for m in public if architectures.get(m, {}).get("family") == "mixer"}
-    return [n for n in first if n.model in main] or first
+    shown = [n for n in first if n.model in main] or first
+    if word == "main":
+        return shown
+    own = {*models(shown)}
+    return [n for n in compared if n in shown or (n.fraction == FULL and n.model in own)]

@@ -10,14 +10,15 @@ GENERAL = (
     (
         "Runs",
         "The paper shows one training run a model. Verdicts here have an interval over the "
-        "reference images and must hold for every seed that is measured: receptive fields, single "
-        "tokens' probes, other tasks and the checks of the estimator are measured on the first "
-        "seed alone.",
+        "reference images and over seeds; of one seed, with the spread between seeds that other "
+        "networks of the family have on these images, where that is known, and else no verdict "
+        "but “one run”: other tasks are measured on the first seed alone.",
     ),
     (
         "Controls",
-        "Untrained networks, a second seed, shuffled images: the paper has none of them. A claim "
-        "that untrained networks pass as well says nothing of training: it is uninformative.",
+        "Untrained networks, a second seed, shuffled images: the paper has none of them. What "
+        "holds of untrained networks as well is a finding about the architecture; what is learned "
+        "is told by the difference of trained and untrained networks, with its interval.",
     ),
     (
         "CKA",

@@ -35,6 +35,7 @@ SHOWN = (
     "cka_shuffled.parquet",
     "data_fractions.csv",
     "layers.csv",
+    "seed_calibration.csv",
 )
 """Tables that the page reads, where the experiment has them."""
 ENLARGED = 1.35

@@ -25,7 +25,7 @@ PAGE = """\
 </div>
 {%- endmacro -%}
 {%- macro badge(verdict, text) -%}
-<span class="verdict {{ verdict | replace(' ', '-') }}">{{ text }}</span>
+<span class="verdict {{ verdict | replace(',', '') | replace(' ', '-') }}">{{ text }}</span>
 {%- endmacro -%}
 <!DOCTYPE html>
 <html lang="en">
@@ -72,11 +72,17 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 {%- else %}{{ row.claim }}{% endif %}
 <br><span class="note">{{ row.figure }}<br>tier {{ row.tier }}</span></td>
 <td class="words">{{ row.statement }}<br><span class="note">Paper: {{ row.paper }}</span></td>
-<td class="words">{{ badge(row.verdict, row.mark ~ " " ~ row.verdict) }}</td>
+<td class="words">{{ badge(row.verdict, row.mark ~ " " ~ row.verdict) }}
+{%- if row.depends %}<br>{{ row.depends }}{% endif %}</td>
 <td class="words">{{ row.measured or "–" }}
 {%- if row.needed %}
 <br><span class="note">Needed: {{ row.needed }} ({{ row.reason }})</span>{% endif %}
-{%- if row.control %}<br><span class="note">Untrained: {{ row.control }}</span>{% endif %}</td>
+{%- if row.over %}
+<br><span class="note">Over {{ row.over }}{% if row.seeds %}: {{ row.seeds }}{% endif %}</span>
+{%- endif %}
+{%- if row.control %}<br><span class="note">Untrained: {{ row.control }}
+{%- if row.difference %}; trained − untrained: {{ row.difference }}{% endif %}</span>{% endif %}
+{%- if row.discovery %}<br><span class="note">{{ row.discovery }}</span>{% endif %}</td>
 <td class="words">{{ row.because }}
 {%- if row.amended %}
 <br><span class="note">Amended {{ row.amended }}
@@ -90,11 +96,22 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </tbody>
 </table>
 </div>
-<p class="note">Tiers: A, expected at any scale; B, of large or pretrained networks; C, of much
-data; A/B where the paper leaves it open.</p>
+<p class="note">Tiers:
+{%- for tier, meaning in verdicts.tiers %} {{ tier }}, {{ meaning }}{{ "." if loop.last else ";" }}
+{%- endfor %}</p>
+<p class="note">Measured is the reading that decided, with its 95 % interval over these images and
+these seeds: what other images of the kind, and networks trained from other seeds, would give. Of
+one run it is over images only, and says nothing of other runs. p is the probability of so clear a
+verdict were the truth at the threshold; q, with which of all verdicts those up to it are wrong on
+average in that share (Benjamini and Yekutieli). Of {{ verdicts.discoveries[0] }} decisive
+verdicts {{ verdicts.discoveries[1] }} are taken at a false discovery rate of
+{{ verdicts.discoveries[2] }}.</p>
+{%- if verdicts.calibration %}
+<p class="note">{{ verdicts.calibration }}</p>
+{%- endif %}
 <p class="note">Thresholds stand in the claims’ source files and were set before there were
-results; docs/amendments.md has what changed later. Measured is the reading that decided, with its
-95 % interval; the paper’s values marked [fig] were read off its plots.</p>
+results; docs/amendments.md has what changed later. The paper’s values marked [fig] were read off
+its plots.</p>
 {%- if verdicts.cases %}
 <details><summary>Every reading behind the verdicts</summary>
 {{ table(verdicts.cases, verdicts.cases_head, "every reading behind the verdicts") }}
@@ -226,8 +243,8 @@ tr.flagged td { color: var(--warn); background: var(--warn-page); }
 .counts li { margin: 0.25rem 0; }
 .verdict { display: inline-block; white-space: nowrap; font-weight: 600; padding: 0.05rem 0.5rem;
   border: 1px solid currentColor; border-radius: 0.3rem; color: var(--soft); }
-.verdict.reproduced { color: var(--good); }
-.verdict.not-reproduced { color: var(--warn); }
+.verdict.holds-learned, .verdict.holds-at-initialisation, .verdict.holds { color: var(--good); }
+.verdict.does-not-hold, .verdict.lost-in-training { color: var(--warn); }
 .claims { min-width: 60rem; }
 .claims td { white-space: normal; vertical-align: top; }
 .claims td:nth-child(2) { min-width: 17rem; }

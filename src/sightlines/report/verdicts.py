@@ -6,28 +6,60 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sightlines.report.parts import Row, number
-from sightlines.results.verdict_words import VERDICTS
+from sightlines.results.calibration import in_words
+from sightlines.results.verdict_words import (
+    DECISIVE,
+    DEPENDS,
+    FAILS,
+    HOLDS,
+    INITIAL,
+    LEARNED,
+    LOST,
+    NOT_RUN,
+    ONE_RUN,
+    OUT_OF_REACH,
+    UNDECIDED,
+    VERDICTS,
+)
 
 MARKS = {
-    "reproduced": "✓",
-    "not reproduced": "✗",
-    "inconclusive": "?",
-    "uninformative": "○",
-    "out of reach": "⇡",
-    "not run": "–",
+    LEARNED: "✓",
+    INITIAL: "○",
+    HOLDS: "+",
+    DEPENDS: "±",
+    LOST: "↓",
+    FAILS: "✗",
+    UNDECIDED: "?",
+    ONE_RUN: "1",
+    OUT_OF_REACH: "⇡",
+    NOT_RUN: "–",
 }
 MEANINGS = {
-    "reproduced": "holds for every architecture, with its whole interval",
-    "not reproduced": "fails for some architecture, with its whole interval",
-    "inconclusive": "an interval covers the threshold",
-    "uninformative": "holds, but untrained networks pass as well",
-    "out of reach": "cannot be tested on these networks: what they lack is said",
-    "not run": "something that it needs is not among the runs",
+    LEARNED: "holds, and training brought it about",
+    INITIAL: "holds of untrained networks as well: a finding about the architecture",
+    HOLDS: "holds; whether it is learned is open, or there is no control",
+    DEPENDS: "holds for one architecture, not for another",
+    LOST: "does not hold, though it does of untrained networks",
+    FAILS: "does not hold",
+    UNDECIDED: "the interval covers the threshold: the reason says what would decide",
+    ONE_RUN: "one seed, and nothing known of their spread: an interval over images only",
+    OUT_OF_REACH: "cannot be tested on these networks: what they lack is said",
+    NOT_RUN: "something that it needs is not among the runs",
 }
+TIERS = (
+    ("A", "expected at any scale"),
+    ("B", "about large or pretrained networks: small ones that fail say nothing against it"),
+    ("C", "about much data: networks that saw little and fail say nothing against it"),
+    ("A/B", "the paper leaves it open: judged as A"),
+)
+"""What each tier means, for the page's legend."""
 
 CASES_HEAD = [
-    *("Claim", "Network", "Statistic", "Value", "Low", "High", "Needed", "Outcome", "Untrained"),
+    *("Claim", "Network", "Statistic", "Value", "Low", "High", "Over", "Seeds", "Needed"),
+    *("Outcome", "Untrained", "Trained − untrained"),
 ]
+RATE = 0.05
+"""False discovery rate that the page states."""
 
 
 class ClaimRow(NamedTuple):
@@ -43,8 +75,13 @@ class ClaimRow(NamedTuple):
     measured: str
     needed: str
     control: str
+    difference: str
+    over: str
+    seeds: str
+    discovery: str
     paper: str
     opinions: str
+    depends: str
     tier: str
     reason: str
     amended: str
@@ -67,6 +104,9 @@ def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dic
     return {
         "counts": [(v, MARKS[v], int(counts.get(v, 0)), MEANINGS[v]) for v in VERDICTS],
         "rows": rows,
+        "tiers": TIERS,
+        "discoveries": _discoveries(claims),
+        "calibration": _calibration(tables.get("seed_calibration.csv")),
         "cases": [_case(row) for row in _records(tables.get("claim_cases.csv"))],
         "cases_head": CASES_HEAD,
     }
@@ -76,11 +116,21 @@ def _records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     return [] if table is None else table.to_dict("records")  # type: ignore[return-value]
 
 
+def _discoveries(claims: pd.DataFrame) -> tuple[int, int, float]:
+    """Decisive verdicts, how many of them are taken at RATE, and RATE."""
+    decisive = claims[claims["verdict"].isin(DECISIVE)]
+    return len(decisive), int((decisive["q"] <= RATE).sum()), RATE
+
+
+def _calibration(table: pd.DataFrame | None) -> str:
+    return "" if table is None or table.empty else in_words(table)
+
+
 def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
     value = row["value"]
     measured = ""
     if not pd.isna(value):
-        measured = f"{number(value)} [{number(row['low'])}, {number(row['high'])}]"
+        measured = _interval(row, "value", "low", "high")
         measured += f" ({row['deciding']})" if _text(row.get("deciding")) else ""
     return ClaimRow(
         claim=row["claim"],
@@ -93,13 +143,32 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
         measured=measured,
         needed=_text(row["threshold"]),
         control="" if pd.isna(row["control"]) else number(row["control"]),
+        difference=_difference(row),
+        over=_text(row["over"]),
+        seeds=_text(row["seeds"]),
+        discovery="" if pd.isna(row["q"]) else f"p = {_small(row['p'])}, q = {_small(row['q'])}",
         paper=f"{_text(row['paper_value'])} {_text(row['source'])}".strip(),
         opinions=_opinions(_text(row.get("stands_under"))),
+        depends=_text(row.get("depends_on")),
         tier=_text(row["tier"]),
         reason=_text(row["reason"]),
         amended=_text(row.get("amended")),
         before=_text(row.get("verdict_before")),
     )
+
+
+def _interval(row: dict[str, Any], value: str, low: str, high: str) -> str:
+    return f"{number(row[value])} [{number(row[low])}, {number(row[high])}]"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if pd.isna(row["difference"]):
+        return ""
+    return _interval(row, "difference", "difference_low", "difference_high")
+
+
+def _small(p: float) -> str:
+    return f"{p:.2g}" if p >= 0.0001 else "0.0001 or less"
 
 
 def _opinions(indices: str) -> str:
@@ -120,8 +189,11 @@ def _case(row: dict[str, Any]) -> Row:
         _text(row["case"]),
         _text(row["criterion"]),
         *(number(row[key], 3) for key in ("value", "low", "high")),
+        _text(row["over"]),
+        _text(row["seeds"]),
         row["threshold"],
         row["outcome"],
         control,
+        _difference(row) or "–",
     ]
     return Row([str(cell) for cell in cells], "flagged" if row["outcome"] == "fails" else "")

@@ -37,7 +37,7 @@ from sightlines.results.tables import joined, read_checked
 
 PIXELS = "pixels/f000/s0"
 """What the Grams of the reference images say in place of a network."""
-SHOWN_OWN_IMAGES = "tuned_gram"
+SHOWN_OWN_IMAGES = ("tuned_gram", "tuned_attention")
 """Of these the ones whose networks were shown the experiment's own reference images."""
 
 
@@ -159,7 +159,7 @@ def _check_dumps(job: Job, found: dict[str, Any]) -> None:
     for read in TRANSFER_KINDS:
         for readers in found.get(read, {}).values():
             slugs = [_network(reader.path.with_suffix("")).slug for reader in readers]
-            if read == SHOWN_OWN_IMAGES:
+            if read in SHOWN_OWN_IMAGES:
                 dumps += readers
                 networks += slugs
             else:

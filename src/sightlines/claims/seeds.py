@@ -1,0 +1,278 @@
+"""How far a claim's readings would move with other images and other seeds.
+
+The networks of a case are of several models, and the same network may stand in several seeds and
+in several cases. So the spread is told by *source*: with all other networks held, the seeds of one
+model are independent draws. Sources that share networks move together; all see the same images.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from sightlines.claims.claim import Reading, Sample, Source
+from sightlines.stats.nested import CONFIDENCE, Estimate, between_seeds, moderated, student
+
+Item = TypeVar("Item")
+Terms = Sequence[tuple[float, Sample]]
+"""Samples with the weight that each has in a sum: of a mean of cases, of a difference."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known from elsewhere of the spread between seeds.
+
+    Attributes:
+        variance: Of single seeds.
+        freedom: Its degrees of freedom.
+        told: Where it is from, in words.
+    """
+
+    variance: float
+    freedom: float
+    told: str
+
+
+Known = Callable[[Source], Prior | None]
+"""What is known from elsewhere of the spread of a source."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A weighted sum of means over seeds, with its error.
+
+    Attributes:
+        estimate: Its value and the parts of its variance: images first, then one a source.
+        seeds: How many seeds of what, in words, with where else their spread is known from.
+        alone: Sources of one seed alone, of whose spread nothing is known.
+        count: Seeds of the source that has fewest.
+        known: Degrees of freedom from elsewhere, of the source that has fewest.
+    """
+
+    estimate: Estimate
+    seeds: tuple[str, ...]
+    alone: tuple[str, ...]
+    count: int
+    known: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the error is over images and seeds, not over images alone."""
+        return not self.alone
+
+    @property
+    def images(self) -> float:
+        """Part of the variance that is the images'."""
+        return float(self.estimate.variances[0])
+
+    @property
+    def of_images(self) -> "Spread":
+        """With the images' part of its error alone."""
+        own = self.estimate
+        estimate = Estimate(own.value, own.variances[:1], own.freedoms[:1])
+        return replace(self, estimate=estimate)
+
+
+def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
+    """A weighted sum of samples, of one criterion.
+
+    Args:
+        terms: The samples with their weights.
+        index: The criterion's place.
+        known: What is known from elsewhere of the spread between seeds; None: they do not matter.
+
+    Returns:
+        None where one of the samples says nothing of it.
+    """
+    readings, weights = [], []
+    for weight, sample in terms:
+        for seed in sample.readings:
+            reading = seed[index]
+            if reading is None:
+                return None
+            readings.append(reading)
+            weights.append(weight / len(sample.readings))
+    value = float(sum(w * _valued(r) for w, r in zip(weights, readings, strict=True)))
+    seeds, alone = [], []
+    parts: dict[str | int, tuple[float, float]] = {-1: images(readings, weights)}
+    counts, elsewhere = [], []
+    weighted = [(w, source) for w, sample in terms for source in sample.sources]
+    if known is None:
+        return Spread(_estimate(value, parts), (), (), 1, 0.0)
+    for group in linked(weighted, lambda item: [n for unit in item[1].units for n in unit]):
+        found = _variance(group, index, known)
+        label = _joined(dict.fromkeys(source.label for _, source in group))
+        count = min(len(source.units) for _, source in group)
+        told = f"{count} of {label}"
+        if found is None:
+            alone.append(label)
+        else:
+            # What is known from one place is one draw, however many sources it serves.
+            place = found[2].told if found[2] else len(parts)
+            before, freedom = parts.get(place, (0.0, np.inf))
+            parts[place] = before + found[0], min(freedom, found[1])
+            counts.append(count)
+            elsewhere.append(found[2].freedom if found[2] else 0.0)
+            told += f" ({found[2].told})" if found[2] else ""
+        seeds.append(told)
+    estimate = _estimate(value, parts)
+    least = (min(counts, default=1), min(elsewhere, default=0.0))
+    return Spread(estimate, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone)), *least)
+
+
+def _estimate(value: float, parts: Mapping[str | int, tuple[float, float]]) -> Estimate:
+    return Estimate(value, *np.array([*parts.values()], np.float64).T)
+
+
+def mean(readings: Sequence[Reading | None]) -> Reading | None:
+    """Mean of readings of the same images, with its interval over these; None of what says nothing.
+
+    Args:
+        readings: Of several networks.
+    """
+    said = [reading for reading in readings if reading is not None]
+    return _mean(said) if len(said) == len(readings) else None
+
+
+def _mean(readings: Sequence[Reading]) -> Reading:
+    weights = [1 / len(readings)] * len(readings)
+    value = float(np.mean([r.value for r in readings]))
+    variance, freedom = images(readings, weights)
+    low, high = Estimate(value, [variance], [freedom]).interval()
+    moves = [r.moves for r in readings]
+    if any(m is None for m in moves) or len({len(m) for m in moves}) > 1:
+        return Reading(value, float(low), float(high), error=variance**0.5, freedom=freedom)
+    return Reading(value, float(low), float(high), np.mean(moves, axis=0), freedom=freedom)
+
+
+def images(readings: Sequence[Reading], weights: Sequence[float]) -> tuple[float, float]:
+    """Variance of a weighted sum for its images' sake, and its degrees of freedom.
+
+    Readings with as many moves saw the same images: what of them is shared cancels, or adds up,
+    by itself. Errors without moves are taken to add up, which is the worst that can be.
+    """
+    moves: dict[int, np.ndarray] = {}
+    error, freedom = 0.0, np.inf
+    for weight, reading in zip(weights, readings, strict=True):
+        freedom = min(freedom, reading.freedom)
+        if reading.moves is None:
+            error += abs(weight) * _error(reading)
+        else:
+            own = weight * np.asarray(reading.moves)
+            moves[len(own)] = moves.get(len(own), 0.0) + own
+    return float(error**2 + sum(np.square(m).sum() for m in moves.values())), float(freedom)
+
+
+def _error(reading: Reading) -> float:
+    """Of a reading without moves; where it has an interval alone, from the wider side of that."""
+    if reading.error or reading.low == reading.high:
+        return reading.error
+    half = np.max([reading.high - reading.value, reading.value - reading.low])
+    return float(half / student(np.inf, (1 + CONFIDENCE) / 2))
+
+
+def _variance(
+    group: Sequence[tuple[float, Source]], index: int, known: Known
+) -> tuple[float, float, Prior | None] | None:
+    """Variance of the sum for the sake of sources that share networks, and its freedom.
+
+    Where each unit has a part in every source, their sum is taken unit by unit. Where it has not,
+    the sources are taken to move together, which is the worst that can be.
+
+    Returns:
+        With what was known from elsewhere; None where nothing is known, of one seed alone.
+    """
+    prior = _prior(group, known)
+    values, weights = _by_unit(group, index)
+    own: float
+    if values is not None:
+        own, freedom = between_seeds(values)
+    else:
+        spreads: list[tuple[float, float]] = []
+        for weight, source in group:
+            if source.readings is None:
+                spreads.append((0.0, 0.0))
+                continue
+            units = [_valued(reading[index]) for reading in source.readings]
+            variance, degrees = between_seeds(units)
+            spreads.append((abs(weight) * float(variance) ** 0.5, degrees))
+        freedom = min(degrees for _, degrees in spreads)
+        own = sum(error for error, _ in spreads) ** 2 if freedom else 0.0
+    if not freedom and prior is None:
+        return None
+    variance, total = _pooled(own, freedom, prior)
+    return variance * weights, total, prior
+
+
+def with_known(values: Sequence[float], prior: Prior | None) -> tuple[float, float] | None:
+    """Variance between seeds and its degrees of freedom; None of one seed, where none is known.
+
+    Args:
+        values: One a seed.
+        prior: What is known from elsewhere.
+    """
+    own, freedom = between_seeds(values)
+    return _pooled(float(own), freedom, prior) if freedom or prior else None
+
+
+def _pooled(own: float, freedom: float, prior: Prior | None) -> tuple[float, float]:
+    elsewhere = (prior.variance, prior.freedom) if prior else (0.0, 0.0)
+    variance, total = moderated(own, freedom, *elsewhere)
+    return float(variance), total
+
+
+def _by_unit(group: Sequence[tuple[float, Source]], index: int) -> tuple[list[float] | None, float]:
+    """Values of the sum, once a unit, and the sum of the squares of the units' weights."""
+    squares = max(sum(w**2 for w in source.weights) for _, source in group)
+    placed = [
+        (weight, source, place) for weight, source in group for place in range(len(source.units))
+    ]
+    units = linked(placed, lambda item: list(item[1].units[item[2]]))
+    is_whole = all(len({id(s) for _, s, _ in u}) == len(u) == len(group) for u in units)
+    if not is_whole or any(source.readings is None for _, source in group):
+        return None, squares
+    values = []
+    for unit in units:
+        total = 0.0
+        for weight, source, place in unit:
+            reading = source.readings[place][index] if source.readings else None
+            total += weight * _valued(reading)
+        values.append(total)
+    return values, squares
+
+
+def _valued(reading: Reading | None) -> float:
+    """Its value; NaN for none, and for what is not finite, of which there is no spread."""
+    return reading.value if reading and np.isfinite(reading.value) else float("nan")
+
+
+def _prior(group: Sequence[tuple[float, Source]], known: Known) -> Prior | None:
+    """What is known of sources that share networks: they are taken to move together."""
+    found = [(weight, known(source)) for weight, source in group]
+    priors = [(weight, prior) for weight, prior in found if prior is not None]
+    if len(priors) < len(found):
+        return None
+    error = sum(abs(weight) * prior.variance**0.5 for weight, prior in priors)
+    told = _joined(dict.fromkeys(prior.told for _, prior in priors))
+    return Prior(error**2, min(prior.freedom for _, prior in priors), told)
+
+
+def linked(items: Iterable[Item], networks: Callable[[Item], Sequence[str]]) -> list[list[Item]]:
+    """Items in groups, so that those of different groups have no network in common."""
+    groups: list[tuple[set[str], list[Item]]] = []
+    for item in items:
+        own, members = set(networks(item)), [item]
+        apart = []
+        for names, others in groups:
+            if names & own:
+                own |= names
+                members = [*others, *members]
+            else:
+                apart.append((names, others))
+        groups = [*apart, (own, members)]
+    return [members for _, members in groups]
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(words)

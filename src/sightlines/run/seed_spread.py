@@ -1,0 +1,168 @@
+"""Command: measures how far seeds differ, and writes the table that the package ships.
+
+    python -m sightlines.run.seed_spread                       # of workflow/config/default.yaml
+    python -m sightlines.run.seed_spread --seeds 8 --models vit_small resnet -- --cores 2
+
+Writes `workflow/config/seed_spread.yaml`: the config's images and recipe, and of each model eight
+networks that differ in their seed alone, trained and untrained. Snakemake runs it up to its
+verdicts (kill it and type the same again: it goes on where it was). Then every claim reads its
+statistics from the tables, as it does to be judged, and the variance between the seeds goes into
+`claims/seed_spread.csv`, where it is from into `claims/seed_spread.json`. Commit both.
+
+Without --models: of each kind of network (family and read-out) that the config trains on all
+images, skips complete, the first one. Fractions below 100 % are those that the config trains it on.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from sightlines.claims.claim import Claim
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.judge import all_claims
+from sightlines.claims.seed_spread import described
+from sightlines.core import yaml_files
+from sightlines.core.errors import SightlinesError
+from sightlines.core.files import write_json, write_table
+from sightlines.plan import roles, seed_spread
+from sightlines.plan.experiment import Experiment
+from sightlines.plan.networks import FULL, UNTRAINED
+from sightlines.results.opening import Opened
+
+OF = Path("workflow/config/default.yaml")
+CONFIG = Path("workflow/config/seed_spread.yaml")
+SEEDS = 8
+FEWEST = 4
+"""Seeds below which a statistic's spread is left out."""
+HEAD = """# Made by `python -m sightlines.run.seed_spread` out of {of}:
+# networks that differ in their seed alone, for claims/seed_spread.csv.
+"""
+PACKAGES = ("numpy", "torch", "scipy", "pandas")
+
+
+def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[str, Any]:
+    """The config of the experiment: another one's images and recipe, and many seeds.
+
+    Args:
+        of: The other one's config file.
+        seeds: Of each network.
+        models: Names of its models; empty: the first of each kind.
+    """
+    other = Experiment.open(of)
+    architectures = other.slice_claims()["architectures"]
+    plain = roles.plain_models(other.networks, architectures)
+    first: dict[str, str] = {}
+    for model in plain:
+        first.setdefault(seed_spread.kind(architectures[model]), model)
+    chosen = list(models) or [*first.values()]
+    names = [f"s{number}" for number in range(seeds)]
+    runs = []
+    for model in chosen:
+        fractions = [UNTRAINED, *roles.less_data(other.networks, model), FULL]
+        runs.append({"models": [model], "fractions": fractions, "seeds": [*names]})
+    raw: dict[str, Any] = yaml_files.read(of)
+    kept = {key: own for key, own in raw.items() if key != "transfer"}
+    own_models = {model: raw["models"][model] for model in chosen}
+    return kept | {"models": own_models, "runs": runs, "figures": "auto"}
+
+
+def table_of(evidence: Evidence, facts: dict[str, dict[str, str]]) -> pd.DataFrame:
+    """The variance between seeds of every statistic that a claim reads.
+
+    Args:
+        evidence: Of networks that differ in their seeds.
+        facts: Of their models (`plan.seed_spread.facts`).
+    """
+    found: dict[tuple[str, ...], tuple[Any, ...]] = {}
+    for claim in all_claims():
+        for key, values in _values(claim, evidence, facts):
+            if len(values) >= FEWEST and np.isfinite(values).all():
+                row = (np.var(values, ddof=1), len(values) - 1, np.mean(values))
+                found.setdefault(key, (*key, *row))
+    return pd.DataFrame([*found.values()], columns=[*seed_spread.COLUMNS])
+
+
+def _values(
+    claim: Claim, evidence: Evidence, facts: dict[str, dict[str, str]]
+) -> Iterator[tuple[tuple[str, ...], list[float]]]:
+    """A claim's statistics by seed, with what the table tells them by."""
+    try:
+        cases = claim.cases(evidence)
+    except NotMeasured:
+        return
+    samples = [own for case in cases for own in (case.trained, case.untrained) if own is not None]
+    for source in (source for sample in samples for source in sample.sources):
+        told = described(source, facts)
+        if told is None or source.readings is None:
+            continue
+        for index, criterion in enumerate(claim.criteria):
+            readings = [own[index] for own in source.readings]
+            values = [np.nan if reading is None else reading.value for reading in readings]
+            place = (told[key] for key in seed_spread.COLUMNS[2:6])
+            yield (claim.id, criterion.name, *place), values
+
+
+def write(experiment: Experiment, evidence: Evidence, of: Path) -> int:
+    """Write both files out of an experiment's tables.
+
+    Args:
+        experiment: Whose networks differ in their seeds.
+        evidence: Its tables.
+        of: The config whose images and recipe it has.
+
+    Returns:
+        Number of statistics whose spread was found.
+    """
+    facts = seed_spread.facts(experiment.config, experiment.slice_claims()["architectures"])
+    table = table_of(evidence, facts)
+    write_table(seed_spread.TABLE, table)
+    origin = {
+        "of": of.name,
+        "fits": sorted({(own["dataset"], own["recipe"]) for own in facts.values()}),
+        "networks": [n.slug for n in experiment.networks],
+        "dataset": experiment.config["dataset"],
+        "models": experiment.config["models"],
+        "splits": experiment.config["splits"],
+        "seed": experiment.config["seed"],
+        "code": experiment.code("claims.judge"),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }
+    write_json(seed_spread.ORIGIN, origin)
+    return len(table)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the experiment and write the table; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m sightlines.run.seed_spread")
+    parser.add_argument("--of", type=Path, default=OF, help="config whose images and recipe")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="of each network")
+    parser.add_argument("--models", nargs="+", default=[], help="names in that config")
+    parser.add_argument("rest", nargs="*", help="after --: options of snakemake")
+    asked = parser.parse_args(words)
+    try:
+        text = yaml.safe_dump(config_of(asked.of, asked.seeds, asked.models), sort_keys=False)
+        CONFIG.write_text(HEAD.format(of=asked.of.as_posix()) + text, encoding="utf-8")
+        experiment = Experiment.open(CONFIG)
+        command = [sys.executable, "-m", "snakemake", *experiment.claims.values()]
+        command += ["--configfile", str(CONFIG), *asked.rest]
+        if status := subprocess.run(command).returncode:
+            return status
+        tables = Opened(map(Path, experiment.tables()))
+        count = write(experiment, Evidence(experiment.slice_claims(), tables), asked.of)
+    except SightlinesError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{seed_spread.TABLE}: the spread of {count} statistics. Commit it, and its .json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""Experiments whose truth is known, 10,000 at a time: how often a verdict is wrong, and how often
+an effect is found. The same is asked of the rule that verdicts went by before, which fails."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, Source
+from sightlines.claims.seeds import Prior
+from sightlines.claims.verdict import judge
+from sightlines.stats.nested import (
+    Estimate,
+    between_architectures,
+    between_seeds,
+    false_discovery,
+    moderated,
+)
+
+DRAWS = 10_000
+AT_MOST = 0.05 + 2 * np.sqrt(0.05 * 0.95 / DRAWS)
+"""Wrong decisions: 5 % and two Monte-Carlo errors."""
+POWER = 0.8
+GROUPS = 10
+IMAGES = 1 / 6
+"""Standard error over images, in standard deviations between seeds: as measured, and more."""
+PRIOR = 7
+"""Degrees of freedom of a spread that is known from eight seeds elsewhere."""
+
+
+class World:
+    """ViTs and a ResNet, of each some seeds; a claim says that a ViT's value exceeds a ResNet's.
+
+    In standard deviations between seeds of one network.
+    """
+
+    def __init__(self, effect, seeds, models=1, known=0, apart=0.0, seed=0):
+        random = np.random.default_rng([seed, seeds, models, known, int(10 * effect)])
+        own = random.normal(size=(models, 1, DRAWS)) * apart if apart else 0.0
+        self.vits = effect + own + random.normal(size=(models, seeds, DRAWS))
+        self.resnets = random.normal(size=(seeds, DRAWS))
+        errors = random.normal(size=(models, DRAWS)) * IMAGES
+        self.images = random.chisquare(GROUPS - 1, size=(models, DRAWS)) / (GROUPS - 1)
+        self.images *= IMAGES**2
+        self.pairs = self.vits - self.resnets + errors[:, None]
+        self.known = random.chisquare(PRIOR, size=(2, DRAWS)) / PRIOR  # of ViTs, of ResNets
+        self.freedom = float(PRIOR) if known else 0.0
+
+    def estimates(self):
+        """Of each ViT against the ResNet, and their mean."""
+        models, seeds, _ = self.vits.shape
+        by_vit = [self._spread(v, 0) for v in self.vits]
+        resnet, freedom = self._spread(self.resnets, 1)
+        single = [
+            made(pairs.mean(axis=0), [(own, GROUPS - 1), (v / seeds, d), (resnet / seeds, freedom)])
+            for pairs, own, (v, d) in zip(self.pairs, self.images, by_vit, strict=True)
+        ]
+        vits = [(v / seeds / models**2, d) for v, d in by_vit]
+        if self.freedom:  # known from one place
+            vits = [(sum(v for v, _ in vits), vits[0][1])]
+        images = self.images.mean(axis=0) / models, GROUPS - 1
+        pooled = made(self.pairs.mean(axis=(0, 1)), [images, (resnet / seeds, freedom), *vits])
+        if models > 1:
+            errors = [one.error**2 for one in single]
+            values = [one.value for one in single]
+            between = between_architectures(values, errors, pooled.error**2)
+            pooled = pooled.with_part(between, models - 1)
+        return single, pooled
+
+    def decided(self):
+        """Whether the claim is taken to hold, not to hold, to depend on the ViT [draws] each."""
+        single, pooled = self.estimates()
+        low, high = pooled.interval()
+        lows, highs = np.array([one.interval() for one in single]).transpose(1, 0, 2)
+        holds, fails = (low > 0) | (lows > 0).all(axis=0), (high < 0) | (highs < 0).all(axis=0)
+        level = 1 - 0.05 / len(single)
+        lows, highs = np.array([one.interval(level) for one in single]).transpose(1, 0, 2)
+        differ = (lows > 0).any(axis=0) & (highs < 0).any(axis=0)
+        return holds & ~differ, fails & ~differ, differ
+
+    def _spread(self, values, which):
+        variance, freedom = between_seeds(values)
+        return moderated(variance, freedom, self.known[which], self.freedom)
+
+    def decided_before(self):
+        """By the rule before: the hull of the seeds' intervals over images, in every case."""
+        half = stats.t.ppf(0.975, GROUPS - 1) * np.sqrt(self.images)[:, None]
+        low, high = (self.pairs - half).min(axis=1), (self.pairs + half).max(axis=1)
+        return (low > 0).all(axis=0), (high < 0).any(axis=0)
+
+
+def made(value, parts):
+    variances, freedoms = zip(*parts, strict=True)
+    freedoms = np.broadcast_to(np.array(freedoms, float)[:, None], (len(parts), DRAWS))
+    return Estimate(value, np.array(variances), freedoms)
+
+
+def some(estimate, draws):
+    own = (a[..., draws] for a in (estimate.value, estimate.variances, estimate.freedoms))
+    return Estimate(*own)
+
+
+DECIDED, DECIDED_BEFORE = World.decided, World.decided_before
+SETTINGS = [
+    *(dict(seeds=s) for s in (2, 3, 5, 10)),
+    *(dict(seeds=s, known=1) for s in (1, 3)),
+    *(dict(seeds=3, models=m) for m in (2, 3, 4)),
+    *(dict(seeds=5, models=m) for m in (2, 4)),
+    dict(seeds=1, models=2, known=1),
+]
+
+
+def name(setting):
+    return " ".join(f"{k}={v}" for k, v in setting.items())
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=name)
+def test_at_most_5_per_cent_of_verdicts_are_wrong_where_there_is_no_effect(setting):
+    holds, fails, differ = World(0, **setting).decided()
+    assert (holds | fails | differ).mean() <= AT_MOST
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=name)
+@pytest.mark.parametrize("effect", [0.5, 2])
+def test_nor_where_there_is_one(setting, effect):
+    _, fails, differ = World(effect, **setting).decided()
+    assert (fails | differ).mean() <= AT_MOST
+
+
+def test_an_effect_of_four_standard_deviations_is_found_the_more_seeds_the_better():
+    found = {s: World(4, s).decided()[0].mean() for s in (3, 5, 10)}
+    assert found[3] >= POWER
+    assert found[5] > found[3] and found[10] >= found[5]
+    smaller = [World(1, s).decided()[0].mean() for s in (3, 5, 10)]
+    assert smaller[0] < smaller[1] < smaller[2]
+
+
+def test_more_architectures_and_what_is_known_elsewhere_find_more():
+    alone = World(2, 3).decided()[0].mean()
+    several = [World(2, 3, models=m).decided()[0].mean() for m in (2, 3, 4)]
+    assert alone < several[0] < several[1] < several[2]
+    assert alone < World(2, 3, known=1).decided()[0].mean()
+
+
+def test_more_seeds_narrow_the_interval():
+    widths = []
+    for seeds in (3, 5, 10):
+        low, high = World(0, seeds).estimates()[1].interval()
+        widths.append(np.median(high - low))
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_the_rule_before_fails_all_of_this():
+    wrong = [np.logical_or(*World(0, s).decided_before()).mean() for s in (1, 3)]
+    assert wrong[0] > 0.5 > AT_MOST, "one run: two thirds of verdicts on nothing"
+    power = [World(4, s).decided_before()[0].mean() for s in (1, 3, 5, 10)]
+    assert power[0] > power[1] > power[2] > power[3], "the more seeds the less was found"
+    cases = [World(2, 3, models=m) for m in (1, 2, 4)]
+    before, now = ([f(world)[0].mean() for world in cases] for f in (DECIDED_BEFORE, DECIDED))
+    assert before[0] > before[1] > before[2], "the more architectures the less was found"
+    assert now[0] < now[1] < now[2]
+
+
+def test_of_what_is_taken_at_a_false_discovery_rate_of_5_per_cent_no_more_is_wrong():
+    """40 claims of one experiment, ten of them true, that share a ResNet's seeds."""
+    p, true, draws = [], [], slice(500)
+    for number in range(40):
+        effect = 12.0 if number % 4 == 0 else 0.0
+        world = World(effect, 3, seed=number)
+        world.pairs = world.pairs + world.resnets - (shared := World(0, 3, seed=99).resnets)
+        world.resnets = shared
+        own = some(world.estimates()[1], draws)
+        p.append(2 * np.minimum(own.above(0.0), own.below(0.0)))
+        true.append(effect > 0)
+    taken = np.array([false_discovery(experiment) <= 0.05 for experiment in np.transpose(p)])
+    false = taken[:, ~np.array(true)].sum(axis=1) / np.maximum(taken.sum(axis=1), 1)
+    assert false.mean() <= 0.05
+    assert taken[:, np.array(true)].mean() > 0.2
+
+
+def test_the_adjusted_p_values_are_benjamini_and_yekutielis():
+    p = np.array([0.03, 0.001, np.nan, 0.02, 0.5])
+    found = false_discovery(p)
+    expected = stats.false_discovery_control(p[np.isfinite(p)], method="by")
+    np.testing.assert_allclose(found[np.isfinite(p)], expected)
+    assert np.isnan(found[2]) and np.isnan(false_discovery([np.nan])).all()
+
+
+class Known:
+    """A spread of ViTs and one of ResNets that are known from other networks."""
+
+    def __init__(self, variances, freedom):
+        names = ("vit", "resnet")
+        own = [Prior(float(v), freedom, n) for n, v in zip(names, variances, strict=True)]
+        self.priors = dict(zip(names, own, strict=True)) if freedom else {}
+
+    def known(self, claim, criterion):
+        return lambda source: self.priors.get("resnet" if "resnet" in source.label else "vit")
+
+
+WORDS = dict.fromkeys(
+    ("figure", "statement", "statistic", "reason", "paper_value", "source", "controls", "drawn"), ""
+)
+
+
+def judged(world, draw):
+    """The verdict on one simulated experiment, of readings as claims have them."""
+    models, seeds, _ = world.vits.shape
+    slugs = [f"resnet/f100/s{s}" for s in range(seeds)]
+    cases = []
+    for m in range(models):
+        pairs, error = world.pairs[m, :, draw], np.sqrt(world.images[m, draw])
+        moves = np.zeros(models * GROUPS)  # images of one case's own: no two move together
+        moves[m * GROUPS] = error
+
+        def reading(value, moves=moves):
+            return Reading(float(value), 0.0, 0.0, moves, freedom=GROUPS - 1.0)
+
+        vits = [f"vit{m}/f100/s{s}" for s in range(seeds)]
+        sources = []
+        for own, values in ((vits, world.vits[m, :, draw]), (slugs, -world.resnets[:, draw])):
+            units = tuple((slug,) for slug in own)
+            readings = tuple([reading(v)] for v in values) if seeds > 1 else None
+            sources.append(Source(own[0], units, readings, (1 / seeds,) * seeds))
+        own = [[reading(value)] for value in pairs]
+        cases.append(Case(f"{m}", [*vits], own, None, (), tuple(sources)))
+    claim = Claim(
+        id="C0",
+        criteria=(Criterion("x", ">=", 0.0),),
+        tier="A",
+        cases=lambda _: cases,
+        **WORDS,
+    )
+    spread = Known(world.known[:, draw], world.freedom)
+    evidence = SimpleNamespace(learned=lambda _: True, is_small=lambda _: False, spread=spread)
+    return judge(claim, evidence)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=name)
+def test_what_is_simulated_is_what_verdicts_are(setting):
+    world = World(2, **setting)
+    holds, fails, differ = world.decided()
+    single, pooled = (
+        [some(e, slice(25)) for e in own] for own in (world.estimates()[0], [world.estimates()[1]])
+    )
+    above, below = (
+        [e.above(0.0) for e in (*single, *pooled)],
+        [e.below(0.0) for e in (*single, *pooled)],
+    )
+    p = [np.minimum(own[-1], np.max(own[:-1], axis=0)) for own in (above, below)]
+    for draw in range(25):
+        found = judged(world, draw)
+        word = "undecided"
+        for is_so, own in ((holds, "holds"), (fails, "does not hold")):
+            word = own if is_so[draw] else word
+        word = "depends on the architecture" if differ[draw] else word
+        assert found.word == word
+        if not differ[draw]:
+            assert found.p == pytest.approx(min(1, 2 * min(p[0][draw], p[1][draw])))

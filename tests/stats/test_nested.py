@@ -1,0 +1,86 @@
+"""Nested estimates against textbooks' formulas and what their names promise."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sightlines.stats.nested import (
+    Estimate,
+    between_architectures,
+    between_seeds,
+    moderated,
+    satterthwaite,
+    seeds_needed,
+)
+
+
+def of(value, *parts):
+    variances, freedoms = np.array(parts, float).T
+    return Estimate(value, variances, freedoms)
+
+
+def test_without_an_error_over_images_it_is_the_t_interval_of_the_seeds():
+    values = np.array([1.0, 1.4, 2.1])
+    variance, freedom = between_seeds(values)
+    found = of(values.mean(), (0.0, np.inf), (variance / 3, freedom))
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert found.interval() == pytest.approx(expected)
+    test = stats.ttest_1samp(values, 1.0, alternative="greater").pvalue
+    assert found.above(1.0) == pytest.approx(test, abs=1e-6)
+    assert found.below(1.0) == pytest.approx(1 - test, abs=1e-6)
+
+
+def test_two_models_have_welchs_degrees_of_freedom():
+    one, other = np.array([1.0, 1.4, 2.1]), np.array([0.1, 0.2, 0.9, 0.3])
+    parts = [(v / len(x), d) for x in (one, other) for v, d in [between_seeds(x)]]
+    found = of(one.mean() - other.mean(), (0.0, np.inf), *parts)
+    welch = stats.ttest_ind(one, other, equal_var=False)
+    assert found.freedom == pytest.approx(welch.df)
+    assert found.interval() == pytest.approx(tuple(welch.confidence_interval()))
+
+
+def test_half_widths_of_images_and_seeds_add_as_squares():
+    found = of(0.0, (0.04, 9), (0.01, 2))
+    half = np.hypot(stats.t.ppf(0.975, 9) * 0.2, stats.t.ppf(0.975, 2) * 0.1)
+    assert found.interval()[1] == pytest.approx(half)
+    assert found.above(-half) == pytest.approx(0.025, abs=1e-5)
+
+
+def test_what_has_no_error_is_certain_and_what_is_undefined_is_not():
+    exact = of(1.0, (0.0, np.inf))
+    assert exact.interval() == (1.0, 1.0)
+    assert exact.above(0.5) == pytest.approx(0, abs=1e-5) and exact.above(1.0) == 0.5
+    assert np.isnan(of(1.0, (np.nan, 9)).interval()[0]) and np.isnan(of(np.nan, (0, 9)).above(0.0))
+
+
+def test_satterthwaite_of_equal_parts_adds_their_degrees_of_freedom():
+    assert satterthwaite([1.0, 1.0], [3, 3]) == pytest.approx(6)
+    assert satterthwaite([1.0, 0.0], [3, 50]) == pytest.approx(3)
+    assert satterthwaite([0.0, 0.0], [3, 3]) == satterthwaite([], []) == np.inf
+
+
+def test_variances_are_pooled_by_their_degrees_of_freedom():
+    assert moderated(0.04, 2.0, 0.01, 7.0) == (pytest.approx(0.15 / 9), 9.0)
+    assert moderated(0.04, 2.0, 0.0, 0.0) == (0.04, 2.0)
+    assert moderated(0.0, 0.0, 0.01, 7.0) == (0.01, 7.0)
+    assert np.isnan(moderated(0.0, 0.0, 0.0, 0.0)[0])
+
+
+def test_architectures_add_what_they_differ_by_beyond_their_own_errors():
+    values, own = [1.0, 2.0, 4.0], [0.1, 0.1, 0.1]
+    apart = between_architectures(values, own, 0.1 / 3)  # errors that have nothing in common
+    assert apart == pytest.approx((np.var(values, ddof=1) - 0.1) / 3)
+    together = between_architectures(values, own, 0.1)  # all of their error is shared
+    assert together == pytest.approx(np.var(values, ddof=1) / 3)
+    assert between_architectures([1.0, 1.01], [0.1, 0.1], 0.05) == 0
+    assert between_architectures([1.0], [0.1], 0.1) == 0
+
+
+def test_seeds_needed_are_the_fewest_that_would_do():
+    for distance in (0.5, 1.0, 2.0):
+        count = seeds_needed(distance, 0.001, 1 / 3, 3)
+        enough, too_few = (
+            of(0.0, (0.001, np.inf), (1 / n, n - 1)).detectable for n in (count, count - 1)
+        )
+        assert enough <= distance < too_few or count == 4
+    assert seeds_needed(0.01, 0.5, 0.1, 3) is None, "images alone hide it"
