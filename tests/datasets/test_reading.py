@@ -19,11 +19,14 @@ SETTINGS = {
     "n_test": 31,
     "n_conflict": 11,
     "size_px": 16,
+    "surface": "textures",
     "texture_match": 0.5,
     "distractors": 2,
     "own_hue": True,
     "tilt_deg": 30,
+    "surface_tilt_deg": 30,
     "smallest_object": 22,
+    "largest_object": 26,
     "seed": 1,
 }
 COMPUTE = Compute(torch.device("cpu"), torch.float32, 1, 0)

@@ -21,10 +21,13 @@ SMALL = {
     "n_test": 101,
     "n_conflict": 97,
     "size_px": 32,
+    "surface": "textures",
     "texture_match": 0.5,
     "own_hue": True,
     "tilt_deg": 30,
+    "surface_tilt_deg": 30,
     "smallest_object": 22,
+    "largest_object": 26,
     "distractors": 3,
     "seed": 7,
 }

@@ -641,7 +641,7 @@ def test_tasks_are_filled_in_but_their_recipes_stay_partial():
     config = complete(RAW, "x")
     assert config["transfer"]["near"]["train"] == {"steps": 5}
     assert config["transfer"]["far"]["train"] == {}
-    assert config["transfer"]["near"]["dataset"]["tilt_deg"] == 30
+    assert config["transfer"]["near"]["dataset"]["surface_tilt_deg"] == 10
     bare = complete(
         changed("transfer.far", {"dataset": {"kind": "textures"}, "domain": "out"}), "x"
     )

@@ -1,9 +1,10 @@
 """`shapes`: a generated dataset with known truth, byte-identical on every machine.
 
 An object of a class-defining outline (ten classes) at a random place, size, tilt and colour, with
-one of ten surfaces (a texture that loosely keeps its hue, as materials do), on a textured
-background with distractors. The outline is the global cue; the surface is the local one and
-belongs to the class with probability `texture_match`. Object masks, places and texture labels are
+one of ten surfaces, on a textured background with distractors. The outline is the global cue; the
+surface is the local one and belongs to the class with probability `texture_match`: bands in three
+colours, the same for all, that are told apart by width and direction only, over two to three
+patches of 4 px; or a texture of one patch's period. Object masks, places and surface labels are
 kept, and a second set of images has cue conflicts: the shape of one class with the surface of
 another (after Geirhos et al. 2019). Licence: as this repository.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sightlines.core.errors import ConfigError
 from sightlines.datasets.store import SPLITS, check_counts, name_variant
 
 SETTINGS = {
@@ -45,34 +47,56 @@ SETTINGS = {
         "maximum": 256,
         "default": 32,
     },
+    "surface": {
+        "description": "What objects are covered with: bands, of three colours, told apart by "
+        "width and direction; textures, of two colours and one patch's period.",
+        "enum": ["bands", "textures"],
+        "default": "bands",
+    },
     "texture_match": {
-        "description": "Probability of an object having its class's own texture; 0.1: no cue.",
+        "description": "Probability of an object having its class's own surface; 0.1: no cue.",
         "type": "number",
         "minimum": 0,
         "maximum": 1,
-        "default": 0.5,
+        "default": 0.9,
     },
     "own_hue": {
         "description": "Textures loosely keep a hue of their own, as materials do; if false, "
-        "colours are independent of texture and class.",
+        "colours are independent of texture and class. Bands have one set of hues for all.",
         "type": "boolean",
         "default": True,
     },
     "tilt_deg": {
-        "description": "Objects and textures are turned by up to this angle either way.",
+        "description": "Outlines are turned by up to this angle either way.",
         "unit": "°",
         "type": "integer",
         "minimum": 0,
         "maximum": 180,
-        "default": 30,
+        "default": 180,
+    },
+    "surface_tilt_deg": {
+        "description": "Surfaces are turned by up to this angle either way, whatever the outline.",
+        "unit": "°",
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 180,
+        "default": 10,
     },
     "smallest_object": {
-        "description": "Diameter of the smallest object; the largest has 26.",
+        "description": "Diameter of the smallest object.",
         "unit": "1/32 of the side",
         "type": "integer",
         "minimum": 8,
         "maximum": 26,
-        "default": 22,
+        "default": 16,
+    },
+    "largest_object": {
+        "description": "Diameter of the largest object.",
+        "unit": "1/32 of the side",
+        "type": "integer",
+        "minimum": 8,
+        "maximum": 26,
+        "default": 24,
     },
     "distractors": {
         "description": "Blobs and bars behind the object.",
@@ -118,9 +142,15 @@ def check(settings: Mapping[str, Any]) -> tuple[int, int]:
     """Size in px of an image, and number of classes.
 
     Raises:
-        ConfigError: fewer images than classes.
+        ConfigError: fewer images than classes, or the largest object is smaller than the smallest.
     """
     check_counts("shapes", settings, CLASSES)
+    smallest, largest = settings["smallest_object"], settings["largest_object"]
+    if largest < smallest:
+        raise ConfigError(
+            f"dataset.largest_object is {largest}, but smallest_object is {smallest}: raise one to "
+            f"at least {smallest}, or lower the other"
+        )
     return settings["size_px"], CLASSES
 
 
@@ -142,7 +172,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
     """
     from sightlines.core.files import require_free_space
     from sightlines.datasets.shapes_outlines import OUTLINES
-    from sightlines.datasets.shapes_textures import TEXTURES
+    from sightlines.datasets.shapes_render import surfaces
     from sightlines.datasets.store import channel_statistics, write_dataset
 
     counts = {split: settings[f"n_{split}"] for split in (*SPLITS, "conflict")}
@@ -162,7 +192,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
             "kind": "shapes",
             "storage": "arrays",
             "classes": list(OUTLINES),
-            "textures": list(TEXTURES),
+            "textures": surfaces(settings["surface"]),
             "size_px": settings["size_px"],
             "mean": mean,
             "std": std,
@@ -213,9 +243,9 @@ def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
 def truth(scene: Any) -> Any:
     """The ground truth as a data frame, one row an image.
 
-    Columns: label (outline), texture (of the object), ground (texture of the background), x_px and
-    y_px (object's centre, origin at the image's upper left corner), size_px (diameter of the
-    outline's frame), angle_rad (clockwise rotation of the object).
+    Columns: label (outline), texture (the object's surface), ground (texture of the background),
+    x_px and y_px (object's centre, origin at the image's upper left corner), size_px (diameter of
+    the outline's frame), angle_rad (clockwise rotation of the object).
     """
     import pandas as pd
 

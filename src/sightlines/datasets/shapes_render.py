@@ -3,14 +3,33 @@
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from sightlines.datasets.shapes_integers import PX, cosine, grid, hash_cells, per_image, sine
+from sightlines.datasets.shapes_integers import (
+    PX,
+    TURN,
+    cosine,
+    grid,
+    hash_cells,
+    per_image,
+    sine,
+    smooth_noise,
+)
 from sightlines.datasets.shapes_outlines import OUTLINES, UNIT, coverage
-from sightlines.datasets.shapes_scene import Scene
+from sightlines.datasets.shapes_scene import DIRECTIONS, Scene
 from sightlines.datasets.shapes_textures import TEXTURES
 
 NOISE_LEVELS = 8
+WANDER, WANDER_CELL = 9, 6
+"""How far bands wander, and the side of the cells over which they do, in 1/32 of the image's."""
 
 Frame = tuple[np.ndarray, np.ndarray]
+
+
+def surfaces(kind: str) -> list[str]:
+    """Names of the ten surfaces of a kind (the setting `surface`), in the order of their labels."""
+    if kind == "textures":
+        return list(TEXTURES)
+    degrees = [360 * direction // DIRECTIONS for direction in range(DIRECTIONS)]
+    return [f"{width} bands at {angle}°" for width in ("narrow", "wide") for angle in degrees]
 
 
 def render(
@@ -80,7 +99,28 @@ def _ground(scene: Scene, size_px: int) -> np.ndarray:
 
 
 def _surface(scene: Scene, size_px: int) -> np.ndarray:
-    return _mix(scene, _from(scene.centre, size_px), 0, scene.texture)
+    frame = _from(scene.centre, size_px)
+    return (
+        _bands(scene, frame, size_px)
+        if scene.band_width.any()
+        else _mix(scene, frame, 0, scene.texture)
+    )
+
+
+def _bands(scene: Scene, frame: Frame, size_px: int) -> Int32[np.ndarray, "images h w 3"]:
+    """Wavy bands in three colours that follow each other in the surface's direction.
+
+    They wander by up to `WANDER` over a cell: near each other their order holds, across the object
+    no two surfaces are in step.
+    """
+    turns = scene.turns[:, 0] + scene.texture % DIRECTIONS * TURN // DIRECTIONS
+    along, across = _turned(*frame, turns, PX, np.full_like(turns, PX))
+    unit = size_px * PX // 32
+    x, y = (axis * 256 // (unit * WANDER_CELL) for axis in (along, across))
+    along = along + (smooth_noise(x, y, per_image_bits(scene.salt)) * (WANDER * unit) >> 8)
+    band = (along * 256 // per_image(scene.band_width) + 3 * per_image(scene.phases[:, 0])) >> 8
+    images = np.arange(len(scene)).reshape(-1, 1, 1)
+    return scene.band_colours.astype(np.int32)[images, band % 3]
 
 
 def _add_clutter(pixels: np.ndarray, scene: Scene, size_px: int) -> None:

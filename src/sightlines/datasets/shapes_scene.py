@@ -29,6 +29,19 @@ HUES = (
 
 HUE_SPREAD = 30
 
+BAND_HUES = ((230, 65, 65), (65, 220, 65), (65, 75, 235))
+"""Colours of bands, in the order in which they follow each other, the same for every class."""
+
+BAND_SPREAD = 25
+WHITES, WHITE_SPREAD = (190, 255), 10
+"""Lightness of distractors behind banded objects, and how far a channel is off: no hue of a band,
+but what differs most between two images."""
+DIRECTIONS = 5
+"""Of bands, a fifth of a turn apart; each narrow (surfaces 0 to 4) and wide (5 to 9)."""
+
+BAND_WIDTHS = ((10, 12), (18, 20))
+"""Of narrow and of wide bands, from and to, in 1/128 of the side: quarters of 1/32."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -36,7 +49,7 @@ class Scene:
 
     Attributes:
         label: Outline, the class.
-        texture: Texture of the object's surface.
+        texture: Surface of the object: its texture, or its bands.
         ground: Texture of the background.
         centre: Object's centre (x, y).
         radius: Object's radius: 1024 units of the outline's frame.
@@ -48,6 +61,8 @@ class Scene:
         clutter: Distractors: x, y, half length, half width, angle.
         clutter_colours: One colour a distractor.
         salt: 32 bits for the noise.
+        band_width: Width of the object's bands; 0 where its surface is a texture.
+        band_colours: Three colours of the bands in their order.
     """
 
     label: Int64[np.ndarray, " images"]
@@ -63,6 +78,8 @@ class Scene:
     clutter: Int64[np.ndarray, "images distractors 5"]
     clutter_colours: Int64[np.ndarray, "images distractors 3"]
     salt: Int64[np.ndarray, " images"]
+    band_width: Int64[np.ndarray, " images"]
+    band_colours: Int64[np.ndarray, "images 3 3"]
 
     def __getitem__(self, rows: slice) -> "Scene":
         return Scene(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
@@ -102,9 +119,11 @@ def draw_scene(
         settings: The dataset's settings.
     """
     size_px, distractors = settings["size_px"], settings["distractors"]
-    tilt = TURN * settings["tilt_deg"] // 360
+    is_banded = settings["surface"] == "bands"
+    tilt, turn = (TURN * settings[key] // 360 for key in ("tilt_deg", "surface_tilt_deg"))
     unit = size_px * PX // 32  # 1/32 of the image's side
-    radius = draws.between("radius", unit * settings["smallest_object"] // 2, unit * 13)[:, 0]
+    smallest, largest = (unit * settings[f"{end}_object"] // 2 for end in ("smallest", "largest"))
+    radius = draws.between("radius", smallest, largest)[:, 0]
     margin = radius
     centre = margin[:, None] + draws.below("centre", (size_px * PX - 2 * margin)[:, None] + 1, 2)
     return Scene(
@@ -115,15 +134,34 @@ def draw_scene(
         radius=radius,
         angle=draws.between("angle", -tilt, tilt)[:, 0] % TURN,
         periods=draws.between("period", unit * 4, unit * 6, 2),
-        turns=draws.between("turn", -tilt, tilt, 2) % TURN,
+        turns=draws.between("turn", -turn, turn, 2) % TURN,
         phases=draws.below("phase", 256, 4),
         colours=_draw_colours(draws, texture, settings["own_hue"]),
         clutter=_draw_clutter(draws, unit, distractors),
-        clutter_colours=draws.below("clutter colour", 160, distractors * 3).reshape(
-            draws.count, distractors, 3
-        ),
+        clutter_colours=_draw_clutter_colours(draws, distractors, is_banded),
         salt=draws.raw("noise")[:, 0],
+        band_width=_draw_band_width(draws, texture, unit) * is_banded,
+        band_colours=_draw_band_colours(draws),
     )
+
+
+def _draw_band_width(draws: Draws, texture: np.ndarray, unit: int) -> np.ndarray:
+    low, high = (unit * np.array(BAND_WIDTHS, np.int64) // 4)[texture // DIRECTIONS].T
+    return low + draws.below("band width", (high - low + 1)[:, None])[:, 0]
+
+
+def _draw_band_colours(draws: Draws) -> np.ndarray:
+    away = draws.between("band colour", -BAND_SPREAD, BAND_SPREAD, 9).reshape(draws.count, 3, 3)
+    return (np.array(BAND_HUES, np.int64) + away).clip(0, 255)
+
+
+def _draw_clutter_colours(draws: Draws, distractors: int, is_banded: bool) -> np.ndarray:
+    if not is_banded:
+        drawn = draws.below("clutter colour", 160, distractors * 3)
+        return drawn.reshape(draws.count, distractors, 3)
+    white = draws.between("clutter white", *WHITES, distractors)
+    away = draws.between("clutter colour", -WHITE_SPREAD, WHITE_SPREAD, distractors * 3)
+    return (white[:, :, None] + away.reshape(draws.count, distractors, 3)).clip(0, 255)
 
 
 def _draw_colours(draws: Draws, texture: np.ndarray, own_hue: bool) -> np.ndarray:

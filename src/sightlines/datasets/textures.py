@@ -52,7 +52,10 @@ FILES = (
 
 CLASSES = 10
 CHUNK_PIXELS = 128 * 32 * 32
-SCENE = {"tilt_deg": 180, "own_hue": False, "smallest_object": 22, "distractors": 0}
+SCENE = {
+    **{"surface": "textures", "tilt_deg": 180, "surface_tilt_deg": 180, "own_hue": False},
+    **{"smallest_object": 22, "largest_object": 26, "distractors": 0},
+}
 """What of a scene of `shapes` is used: any rotation, any hue, nothing in the way."""
 
 

@@ -5,6 +5,7 @@ class token, and the mean of the normed last-layer tokens goes straight to the l
 al. 2021, appendix A).
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from sightlines.core.errors import ConfigError
@@ -81,7 +82,24 @@ SETTINGS = {
         "type": "boolean",
         "default": True,
     },
+    "position_init": {
+        "description": "What the position embeddings, which are learned, start from: random, or "
+        "sincos, sines and cosines of row and column, with which a head finds the neighbouring "
+        "patches soon.",
+        "enum": ["random", "sincos"],
+        "default": "random",
+    },
+    "position_scale": {
+        "description": "Amplitude of these sines; patch embeddings start with a standard deviation "
+        "of about 1.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "default": 1,
+    },
 }
+LONGEST_WAVE = 10
+"""Of `sincos`: waves are 2π to 2π · 10 patches long, made for grids of some 8 × 8; the customary
+10,000 (Vaswani et al. 2017) leaves most features of a small grid constant."""
 REQUIRED = ("patch_px", "width", "depth", "heads")
 
 
@@ -90,7 +108,8 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
     Raises:
         ConfigError: the patch does not divide the image or is all of it, the heads do not divide
-            the width, the MLP has no hidden feature, or there is no block `skipless_block`.
+            the width, the MLP has no hidden feature, there is no block `skipless_block`, or the
+            width has no equal share for sines and cosines of rows and columns.
     """
     patch_px, width, heads = settings["patch_px"], settings["width"], settings["heads"]
     near = _nearest(patch_px, _divisors(size_px)[:-1] or [1])
@@ -121,6 +140,11 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
             f"skipless_block {settings['skipless_block']}: with depth {settings['depth']} the "
             f"blocks are 0 to {settings['depth'] - 1}"
         )
+    if settings.get("position_init") == "sincos" and width % 4:
+        raise ConfigError(
+            f"position_init sincos needs a width that 4 divides, for sine and cosine of row and "
+            f"column, but width is {width}: nearest is {4 * max(round(width / 4), 1)}"
+        )
     return size_px // patch_px, size_px // patch_px
 
 
@@ -149,9 +173,39 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         proj_drop_rate=settings["dropout"],
         drop_path_rate=settings["drop_path"],
     )
+    if settings.get("position_init") == "sincos":
+        _start_from_waves(model, float(settings["position_scale"]))
     if settings.get("skipless_block", -1) >= 0:
         take_skips(model, settings["skipless_block"], settings["skipless"])
     return model
+
+
+def _start_from_waves(model: "nn.Module", scale: float) -> None:
+    """Overwrite the position embeddings; the class token's starts at 0."""
+    import torch
+
+    rows, columns = model.patch_embed.grid_size  # type: ignore[union-attr, misc]
+    waves = torch.tensor(waves_2d(rows, columns, model.embed_dim))  # type: ignore[arg-type]
+    embedding: Any = model.pos_embed
+    with torch.no_grad():
+        embedding.zero_()
+        embedding[0, embedding.shape[1] - len(waves) :] = scale * waves
+
+
+def waves_2d(rows: int, columns: int, width: int) -> list[list[float]]:
+    """Sines and cosines of rows, then of columns [rows · columns, width].
+
+    Frequencies fall geometrically from 1 to 1 / `LONGEST_WAVE` radians a patch. Computed one by
+    one, in double precision: vectorised sines differ in their last bit between processors.
+    """
+    count = width // 4
+    frequencies = [LONGEST_WAVE ** (-k / count) for k in range(count)]
+
+    def along(place: int) -> list[float]:
+        turned = [f * place for f in frequencies]
+        return [*map(math.sin, turned), *map(math.cos, turned)]
+
+    return [along(row) + along(column) for row in range(rows) for column in range(columns)]
 
 
 def layers(model: "nn.Module") -> list[Layer]:
