@@ -288,7 +288,8 @@ class Check:
 
         source, log = Path("sources"), logging.getLogger("sightlines")
         data, began = Path("data"), time.monotonic()
-        defaults = {k: v["default"] for k, v in shapes.SETTINGS.items() if "default" in v}
+        keys: dict[str, Any] = dict(shapes.SETTINGS)
+        defaults = {k: v["default"] for k, v in keys.items() if "default" in v}
         counts = {"n_train": self.size["n_train"], "n_test": self.size["n_test"], "n_conflict": 0}
         shapes.prepare(defaults | counts, source, data, log)
         batches, images = self.size["reference"]
