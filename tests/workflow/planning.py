@@ -3,6 +3,7 @@
 import re
 
 from sightlines.plan import registry
+from sightlines.plan.experiment import CLAIMS
 from sightlines.plan.networks import as_initialised, is_on
 
 EVERYTHING = "everything"
@@ -66,6 +67,8 @@ def follow(experiment, networks=(), part="", names=(), changed=(), jobs=()):
             jobs[f"measure_{measure}"] = 1
             changed |= set(declared["TABLES"]) | set(declared.get("FILES", ()))
             judged = True
+    if judged := judged or "judge_claims" in jobs:
+        changed |= set(CLAIMS)
     for figure in experiment.figures:
         if names or changed & set(registry.declarations("figures", figure)["READS"]):
             jobs[f"draw_{figure}"] = 1

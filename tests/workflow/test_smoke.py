@@ -110,7 +110,7 @@ def test_a_verdict_by_other_criteria_than_registered_says_so(copied):
     entry["sha256"] = registration._hash("", entry["claims"])
     write_json(lock, value)
     done = snakemake(copied, "--configfile", SMOKE, "-n")
-    assert planned(done) == {"judge_claims": 1, "write_report": 1}
+    assert planned(done) == follow(Experiment.open(SMOKE), jobs=[("judge_claims", 1)])
     ok(snakemake(copied, "--configfile", SMOKE, "--cores", "1"))
     row = pd.read_csv(copied / "results/smoke/tables/claims.csv").set_index("claim").loc["C1"]
     assert row["other_criteria"] == "registered with other criteria"
