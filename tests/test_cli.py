@@ -1,5 +1,7 @@
 """The command `sightlines`."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -18,6 +20,13 @@ def test_check_goes_through_all_files(capsys, tmp_path):
     bad.write_text("modles: {}\n")
     code, out, err = call(capsys, "check", str(bad), str(FOLDER / "smoke.yaml"))
     assert code == 1 and "smoke.yaml: no errors" in out and "modles" in err
+
+
+def test_describe_says_what_would_be_looked_at(capsys):
+    code, out, _ = call(capsys, "describe", "test_vit", "--size-px", "64", "--json")
+    assert code == 0 and json.loads(out)["blocks"] == 6
+    code, _, err = call(capsys, "describe", "nonsuch_net")
+    assert code == 1 and "nonsuch_net" in err
 
 
 def results(folder, verdict, accuracy):

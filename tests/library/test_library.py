@@ -179,6 +179,17 @@ def test_what_cannot_be_loaded_says_why(tmp_path):
         sl.open_results(tmp_path)
 
 
+def test_a_file_is_read_as_the_caller_says(tmp_path):
+    own = sl.load("test_vit", weights="random", size_px=64, seed=1).module
+    state = {f"backbone.{key}": value for key, value in own.state_dict().items()}
+    wrapped = {"student": {k: v + 1 for k, v in state.items()}, "teacher": state}
+    torch.save(wrapped, tmp_path / "both.pth")
+    asked = {"size_px": 64, "weight_set": "teacher.backbone", "drop": ["head"]}
+    found = sl.load("test_vit", weights=tmp_path / "both.pth", **asked)
+    assert torch.equal(found.module.pos_embed, own.pos_embed)
+    assert found.card["classes"] == [] and not (tmp_path / ".cache").exists()
+
+
 def test_plots_are_drawn_on_axes_of_ones_own(pixels, vit, cnn):
     images = sl.images(pixels, minibatch=12)
     figure = Figure()

@@ -12,9 +12,17 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError, WeightsError
 from sightlines.datasets.imagefolder import MEAN, STD
-from sightlines.models import building, foreign, timm_blocks, timm_listed, weight_fitting
+from sightlines.models import (
+    building,
+    foreign,
+    timm_blocks,
+    timm_building,
+    timm_listed,
+    weight_fitting,
+)
 from sightlines.models.layers import Layer, layer_table
-from sightlines.models.timm_facts import facts
+from sightlines.models.timm import HEAD
+from sightlines.models.timm_facts import ASKED
 from sightlines.models.timm_names import class_names
 from sightlines.plan import networks as names
 from sightlines.plan.networks import FULL, UNTRAINED
@@ -64,6 +72,9 @@ def load(
     name: str = "",
     seed: int = 0,
     device: str | torch.device = "cpu",
+    weight_set: str = "",
+    drop: Sequence[str] = (),
+    position_resampling: str = "antialias",
     **view: Any,
 ) -> Network:
     """A network to look into.
@@ -78,6 +89,11 @@ def load(
         name: What to call it; by default what `source` says.
         seed: Of initial weights.
         device: Where it computes.
+        weight_set: Of a file that holds several sets, such as "teacher", the one to take.
+        drop: Beginnings of names in a file that are left out; "head": the last layer, whose
+            outputs the network then lacks.
+        position_resampling: How position embeddings come to another grid: "antialias" as timm
+            does, "plain" or "dino" as the weights' authors may have done.
         view: How it sees images, where it is otherwise than timm says: size_px, mean, std,
             interpolation, crop_share, crop_mode. Of an own module, by default 224 px and
             ImageNet's mean and standard deviation.
@@ -100,7 +116,8 @@ def load(
             "weights; a folder of a run's results needs none"
         )
     else:
-        found = _of_timm(str(source), os.fspath(weights), layers, name, seed, view)
+        reading = {"weight_set": weight_set, "drop": drop, "positions": position_resampling}
+        found = _of_timm(str(source), os.fspath(weights), layers, name, seed, view, reading)
     module = building.placed(found.module.float().eval(), torch.device(device))
     return Network(found.identity, module, found.card, found.layers)
 
@@ -115,18 +132,29 @@ def _of_results(folder: Path, layers: Sequence[str], name: str) -> Network:
 
 
 def _of_timm(
-    model: str, weights: str, layers: Sequence[str], name: str, seed: int, view: dict[str, Any]
+    model: str,
+    weights: str,
+    layers: Sequence[str],
+    name: str,
+    seed: int,
+    view: dict[str, Any],
+    reading: dict[str, Any],
 ) -> Network:
     settings: dict[str, Any] = {"family": "timm", "name": model, "weights": "random"}
     settings |= {"arguments": {}, "acts_as": "auto", "layers": list(layers)}
     if "size_px" in view:
         settings["size_px"] = view["size_px"]
-    known = facts(settings)
+    if HEAD in reading["drop"]:
+        settings["outputs"] = 0
+    asked = {key: settings[key] for key in ASKED if key in settings}
+    with torch.random.fork_rng(devices=[]):
+        known = timm_building.describe(asked)
     module = building.build(settings, known["size_px"], known["outputs"], seed)
     notes: list[str] = []
     if weights != "random":
         is_resized = known["size_px"] != known["own_px"]
-        fitted = weight_fitting.fit(module, Path(weights), known["file"], is_resized, "", False)
+        path = Path(weights)
+        fitted = weight_fitting.fit(module, path, known["file"], is_resized, **reading)
         module.load_state_dict(fitted.state)
         notes = list(fitted.notes())
     card = {key: view.get(key, known[key]) for key in VIEW}
