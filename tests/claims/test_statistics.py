@@ -124,6 +124,16 @@ def test_the_monotone_path_is_the_best_of_all_paths(seed, is_holed):
     assert similarity == rounded(mean, **MEANS)
 
 
+@pytest.mark.parametrize("is_holed", [False, True])
+def test_means_of_paths_are_those_of_the_paths_of_the_rows_in_that_order(is_holed):
+    stack = np.array([a_map(7, seed, columns=5) for seed in range(4)])
+    stack = np.array([holed(m) for m in stack]) if is_holed else stack
+    orders = [np.arange(7), np.arange(7)[::-1], np.array([3, 1, 6, 0, 2, 5, 4])]
+    expected = [statistics.monotone_path(stack[:, order])[1] for order in orders]
+    np.testing.assert_array_equal(statistics.monotone_means(stack, orders), expected)
+    assert not np.array_equal(expected[0], expected[1], equal_nan=True)
+
+
 def test_there_is_no_path_where_what_is_defined_lies_the_wrong_way_round():
     m = np.full((3, 2), np.nan)
     m[2, 0] = m[0, 1] = 1.0
