@@ -85,16 +85,22 @@ def _within(maps: np.ndarray, first: np.ndarray) -> Values:
     return mean_of_finite(cells)
 
 
-def split_contrast(maps: np.ndarray) -> Values:
-    """Largest, over cuts in two, of mean(within low, within high) minus mean(across)."""
-    contrasts, _ = _contrasts(maps)
-    return contrasts.max(axis=0) if len(contrasts) else np.full(maps.shape[:-2], np.nan)
+def split(maps: np.ndarray) -> tuple[Values, Values]:
+    """The cut in two of largest contrast: mean(within low, within high) minus mean(across).
 
-
-def split_depth(maps: np.ndarray) -> Values:
-    """Depth of the first layer above the cut with the largest contrast."""
+    Returns:
+        The contrast, and the depth of the first layer above the cut [...] each.
+    """
     contrasts, cuts = _contrasts(maps)
-    return cuts[contrasts.argmax(axis=0)] if len(cuts) else np.full(maps.shape[:-2], np.nan)
+    if not len(cuts):
+        nothing = np.full(maps.shape[:-2], np.nan)
+        return nothing, nothing
+    return contrasts.max(axis=0), cuts[contrasts.argmax(axis=0)]
+
+
+def split_contrast(maps: np.ndarray) -> Values:
+    """The first of `split`."""
+    return split(maps)[0]
 
 
 def _contrasts(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
