@@ -76,6 +76,18 @@ def experiment():
 # -- tasks -------------------------------------------------------------------------------
 
 
+def test_a_setting_added_later_counts_where_it_is_set():
+    network = Network("vit", "f100", "s0")
+    plain = opened().slice_train(network)["model"]
+    assert "position_init" not in plain and "position_scale" not in plain
+    own = RAW["models"]["vit"]
+    waves = {"position_init": "sincos", "position_scale": 2.0}
+    found = opened(changed("models.vit", own | waves)).slice_train(network)["model"]
+    assert found == plain | waves
+    as_ever = own | {"position_init": "random", "position_scale": 1}
+    assert opened(changed("models.vit", as_ever)).slice_train(network)["model"] == plain
+
+
 def test_tasks_have_datasets_and_files_of_their_own(experiment):
     assert experiment.tasks == ["near", "far"]
     assert experiment.dataset()["kind"] == "shapes" and experiment.dataset()["seed"] == 0
