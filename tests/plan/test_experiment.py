@@ -182,11 +182,14 @@ def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
-        assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES", "CLASS_TOKEN")
-    if declared.get("FAMILIES") == "ATTENTION":
+        plain = ("ATTENTION", "PLAIN_ATTENTION", "BRANCHES", "CLASS_TOKEN")
+        assert declared["FAMILIES"] in (*plain, "ATTENTION_SITES")
+    if declared.get("FAMILIES") in ("ATTENTION", "PLAIN_ATTENTION"):
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
     if declared.get("FAMILIES") == "CLASS_TOKEN":
         expected = [s for s in expected if s.split("/")[0] == "vit"]
+    if declared.get("FAMILIES") == "ATTENTION_SITES":
+        expected = []  # of networks that are no plain ViTs
     if declared["SPLITS"] != "reference":
         expected = [s for s in expected if s not in FURTHER]
     assert slugs(experiment.dumped(kind)) == expected
