@@ -450,7 +450,7 @@ def needs_of(models, transfer=None, fractions=("f100",)):
     return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
 
 
-VIT = {"attention", "class_token"}
+VIT = {"attention", "plain_attention", "class_token"}
 HERE = {"trained", "trained_here", "branches"}
 """Met by every model that is trained on all images with all its skips."""
 
@@ -464,7 +464,7 @@ HERE = {"trained", "trained_here", "branches"}
         (["bare"], {"skipless"}),
         (["vit", "bare"], HERE | VIT | {"skipless"}),
         (["vit", "gap"], HERE | VIT | {"two_models", "gap"}),
-        (["gap", "resnet"], HERE | {"attention", "two_models", "two_families", "resnet"}),
+        (["gap", "resnet"], HERE | VIT - {"class_token"} | {"two_models", "two_families", "resnet"}),
         (["vit", "mixer"], HERE | VIT | {"two_models", "mixer"}),
         (["mixer", "resnet"], HERE | {"two_models", "mixer", "resnet"}),
     ],
