@@ -464,7 +464,10 @@ HERE = {"trained", "trained_here", "branches"}
         (["bare"], {"skipless"}),
         (["vit", "bare"], HERE | VIT | {"skipless"}),
         (["vit", "gap"], HERE | VIT | {"two_models", "gap"}),
-        (["gap", "resnet"], HERE | VIT - {"class_token"} | {"two_models", "two_families", "resnet"}),
+        (
+            ["gap", "resnet"],
+            HERE | VIT - {"class_token"} | {"two_models", "two_families", "resnet"},
+        ),
         (["vit", "mixer"], HERE | VIT | {"two_models", "mixer"}),
         (["mixer", "resnet"], HERE | {"two_models", "mixer", "resnet"}),
     ],
