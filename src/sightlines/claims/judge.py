@@ -14,6 +14,7 @@ import pandas as pd
 from sightlines.claims import calibration
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.specification import INDICES as OTHER_INDICES
 from sightlines.claims.specification import LINEAR
 from sightlines.claims.verdict import Line, Verdict, judge
 from sightlines.plan import registry
@@ -129,7 +130,7 @@ TABLES = {
         ),
     },
 }
-INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
+INDICES = (LINEAR, *OTHER_INDICES)
 
 
 def judge_all(evidence: Evidence) -> list[Verdict]:
