@@ -56,6 +56,9 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     return bool(described(model, size_px).get(what.lower(), declared))
 
 
+ADDED = {"vit": ("position_init", "position_scale")}
+"""Family -> settings that are no part of what a network is made from while they have their
+defaults: networks from before there were such settings stay what they are."""
 IDLE = ("resnet",)
 """Families of our own whose networks start idle; what a family's file says is part of what its
 networks are, and would have them trained again."""

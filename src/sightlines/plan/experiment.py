@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.plan import controls, registry, roles, seed_spread
-from sightlines.plan.architectures import READING, described, has, is_imported
+from sightlines.plan.architectures import ADDED, READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
@@ -285,7 +285,7 @@ class Experiment:
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
         declared = registry.declarations("models", model["family"])
-        for key in declared.get("ADDED", ()):
+        for key in ADDED.get(model["family"], ()):
             if model.get(key) == declared["SETTINGS"][key]["default"]:
                 del model[key]
         if "OWN_CODE" in registry.declarations("models", model["family"]):
