@@ -76,6 +76,18 @@ def experiment():
 # -- tasks -------------------------------------------------------------------------------
 
 
+def test_a_setting_added_later_counts_where_it_is_set():
+    network = Network("vit", "f100", "s0")
+    plain = opened().slice_train(network)["model"]
+    assert "position_init" not in plain and "position_scale" not in plain
+    own = RAW["models"]["vit"]
+    waves = {"position_init": "sincos", "position_scale": 2.0}
+    found = opened(changed("models.vit", own | waves)).slice_train(network)["model"]
+    assert found == plain | waves
+    as_ever = own | {"position_init": "random", "position_scale": 1}
+    assert opened(changed("models.vit", as_ever)).slice_train(network)["model"] == plain
+
+
 def test_tasks_have_datasets_and_files_of_their_own(experiment):
     assert experiment.tasks == ["near", "far"]
     assert experiment.dataset()["kind"] == "shapes" and experiment.dataset()["seed"] == 0
@@ -170,11 +182,14 @@ def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     assert declared["SPLITS"] in ("reference", "probes", "splits")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
-        assert declared["FAMILIES"] in ("ATTENTION", "BRANCHES", "CLASS_TOKEN")
-    if declared.get("FAMILIES") == "ATTENTION":
+        plain = ("ATTENTION", "PLAIN_ATTENTION", "BRANCHES", "CLASS_TOKEN")
+        assert declared["FAMILIES"] in (*plain, "ATTENTION_SITES")
+    if declared.get("FAMILIES") in ("ATTENTION", "PLAIN_ATTENTION"):
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
     if declared.get("FAMILIES") == "CLASS_TOKEN":
         expected = [s for s in expected if s.split("/")[0] == "vit"]
+    if declared.get("FAMILIES") == "ATTENTION_SITES":
+        expected = []  # of networks that are no plain ViTs
     if declared["SPLITS"] != "reference":
         expected = [s for s in expected if s not in FURTHER]
     assert slugs(experiment.dumped(kind)) == expected
@@ -435,7 +450,7 @@ def needs_of(models, transfer=None, fractions=("f100",)):
     return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
 
 
-VIT = {"attention", "class_token"}
+VIT = {"attention", "plain_attention", "class_token"}
 HERE = {"trained", "trained_here", "branches"}
 """Met by every model that is trained on all images with all its skips."""
 
@@ -449,7 +464,10 @@ HERE = {"trained", "trained_here", "branches"}
         (["bare"], {"skipless"}),
         (["vit", "bare"], HERE | VIT | {"skipless"}),
         (["vit", "gap"], HERE | VIT | {"two_models", "gap"}),
-        (["gap", "resnet"], HERE | {"attention", "two_models", "two_families", "resnet"}),
+        (
+            ["gap", "resnet"],
+            HERE | VIT - {"class_token"} | {"two_models", "two_families", "resnet"},
+        ),
         (["vit", "mixer"], HERE | VIT | {"two_models", "mixer"}),
         (["mixer", "resnet"], HERE | {"two_models", "mixer", "resnet"}),
     ],

@@ -101,6 +101,9 @@ LONGEST_WAVE = 10
 """Of `sincos`: waves are 2π to 2π · 10 patches long, made for grids of some 8 × 8; the customary
 10,000 (Vaswani et al. 2017) leaves most features of a small grid constant."""
 REQUIRED = ("patch_px", "width", "depth", "heads")
+ADDED = ("position_init", "position_scale")
+"""Settings that are no part of what a network is made from while they have their defaults: networks
+from before there were such settings stay what they are."""
 
 
 def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:

@@ -284,6 +284,10 @@ class Experiment:
         left_out = ("label", *READING)
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
+        declared = registry.declarations("models", model["family"])
+        for key in declared.get("ADDED", ()):
+            if model.get(key) == declared["SETTINGS"][key]["default"]:
+                del model[key]
         if "OWN_CODE" in registry.declarations("models", model["family"]):
             model |= {"code": registry.load("models", model["family"]).code_of(model)}
         if task:
