@@ -110,6 +110,18 @@ def test_what_is_imported_from_the_working_directory_is_part_of_the_code(tmp_pat
     assert module_code.digest("nets/own.py:build") != before
 
 
+def test_a_function_may_import_what_lies_beside_its_file(own, tmp_path):
+    (tmp_path / "nets").mkdir()
+    late = CODE.replace("from parts import WIDTH\n", "").replace(
+        "    blocks =", "    global WIDTH\n    from beside import WIDTH\n\n    blocks ="
+    )
+    (tmp_path / "nets" / "own.py").write_text(late)
+    (tmp_path / "nets" / "beside.py").write_text("WIDTH = 6\n")
+    settings = {**own, "entry": "nets/own.py:build"}
+    module.require_trust(settings, module.code_of(settings))
+    assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 6
+
+
 def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
     module.require_trust(own, module.code_of(own))
     with pytest.raises(ConfigError, match=r"grid of my_models.py:build is \[8, 8\]"):
