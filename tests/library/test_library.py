@@ -235,6 +235,7 @@ def test_a_notebook_leaves_torch_as_it_was(pixels, vit):
     expected = torch.rand(2)
     torch.manual_seed(5)
     threads = torch.get_num_threads()
+    torch.backends.mha.set_fastpath_enabled(True)
     sl.load("resnet18", weights="random", size_px=32)
     sl.grams(vit, sl.images(pixels, minibatch=12))
     layer = torch.nn.TransformerEncoderLayer(12, 2, batch_first=True, norm_first=True)
