@@ -359,6 +359,18 @@ def test_heads_that_are_not_local_with_all_images_cannot_be_lost(tmp_path, ident
     assert "the most local head of LARGE looks 0.6 of uniform" in found.because
 
 
+@pytest.mark.parametrize(("raised", "is_met"), [(0.4, True), (0.9, False)])
+def test_of_several_seeds_heads_must_be_local_in_the_mean(tmp_path, raised, is_met):
+    """The one seed's most local head looks .2, the other's so much further."""
+    slugs = ["large/f100/s0", "large/f100/s1", "large/f010/s0", "large/f010/s1"]
+    tables = less_data(0.1, 0.3, fractions=slugs)
+    table = tables["attention_replicates.parquet"]
+    table.loc[(table["block"] < 2) & (table["seed"] == "s1"), "relative"] += raised
+    found = verdict("C9", make_evidence(tmp_path, tables, slugs, TWO_SIZES, sizes=SIZES))
+    told = f"looks {0.2 + raised / 2:.2g} of uniform" in found.because
+    assert told == ("most local head of LARGE looks" in found.because) != is_met
+
+
 def test_each_claim_needs_the_harm_of_the_fraction_that_it_is_about(tmp_path):
     slugs = [slug for slug in FRACTIONS if slug != "small/f010/s0"]
     tables, accuracy = less_data(0.3, 0.1, fractions=slugs), {"large/f030/s0": 0.6}

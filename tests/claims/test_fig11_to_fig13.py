@@ -247,6 +247,19 @@ def test_where_fewer_images_cost_nothing_their_harm_cannot_be_tested(tmp_path, f
     assert found.because.startswith(words) and "fails for VIT" in found.because
 
 
+@pytest.mark.parametrize(("other", "is_met"), [(0.4, True), (0.59, False)])
+def test_of_several_seeds_fewer_images_must_cost_accuracy_in_the_mean(tmp_path, other, is_met):
+    slugs = [f"vit/{f}/{s}" for f in ("f100", "f010") for s in ("s0", "s1")]
+    table = pd.concat([probes(slug, MORE) for slug in slugs])
+    accuracy = {"vit/f010/s0": 0.6, "vit/f010/s1": other}
+    evidence = make_evidence(
+        tmp_path, {"probe_replicates.parquet": table}, slugs, accuracy=accuracy
+    )
+    found = verdict("C28", evidence)
+    told = f"with all ({(0.6 + other) / 2:.1%} and 60.0%)" in found.because
+    assert told == ("is as good with 10 %" in found.because) != is_met
+
+
 def test_c28_needs_fewer_images(tmp_path):
     found = verdict("C28", make_evidence(tmp_path, figure_13(True, False, False), TRAINED))
     assert found.word == "not run" and "smaller fraction" in found.because

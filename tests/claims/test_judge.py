@@ -13,6 +13,7 @@ from sightlines.claims.verdict import Verdict, judge
 from sightlines.plan import registry
 from sightlines.results.tables import required
 from tests.claims.making_evidence import RESNET, SLUGS, TRAINED, VIT, claim, make_evidence
+from tests.rounding import rounded
 
 CLAIMS = all_claims()
 
@@ -116,6 +117,20 @@ def test_tables_of_verdicts(tmp_path):
     assert second["verdict"] == "not run" and np.isnan(second["value"])
     assert lines["outcome"].tolist() == ["holds", "fails", "holds", "holds"]
     assert lines["control_passes"].tolist() == [True, True, False, False]
+
+
+def test_what_is_out_of_reach_makes_no_other_verdict_look_safer(tmp_path):
+    evidence = make_evidence(tmp_path, {})
+
+    def q(word):
+        others = [Verdict(claim("C5"), word, "", p=1e-9) for _ in range(5)]
+        table = claim_table([Verdict(claim("C4"), "holds", "", p=0.01), *others], evidence)
+        assert table.loc[1:, ["p", "q"]].isna().all(axis=None) == (word == "out of reach")
+        return table["q"][0]
+
+    harmonic = sum(1 / rank for rank in range(1, 7))
+    assert q("holds") == rounded(0.01 * harmonic, terms=9)
+    assert q("out of reach") == rounded(0.01 * 6 * harmonic, terms=9)
 
 
 def reading(evidence, *networks):

@@ -58,7 +58,8 @@ def test_there_may_be_none_or_no_need(tmp_path, accuracy, images, expected):
 
 
 def test_a_second_case_is_of_equal_accuracy_and_has_the_first_one_s_control(tmp_path):
-    evidence, groups = evidence_of(tmp_path), [("vit", "resnet")]
+    groups, nearer = [("vit", "resnet")], LADDER | {"resnet/f100/s0": 0.53}
+    evidence = evidence_of(tmp_path, nearer)
     first = Case("VIT × RESNET", [], [[exactly(1.0)]], [exactly(9.0)])
     cases = matching.with_matched(evidence, [first], groups, read)
     assert cases[0] is first and len(cases) == 2
@@ -69,6 +70,16 @@ def test_a_second_case_is_of_equal_accuracy_and_has_the_first_one_s_control(tmp_
     assert matching.with_matched(evidence, [first], groups, unread) == [first]
     equal = evidence_of(tmp_path / "equal", LADDER | {"resnet/f100/s0": 0.45})
     assert matching.with_matched(equal, [first], groups, read) == [first]
+
+
+def test_of_networks_that_cannot_be_compared_the_second_case_alone_is_judged(tmp_path):
+    evidence, groups = evidence_of(tmp_path), [("vit", "resnet")]
+    first, other = (Case(label, [], [[exactly(1.0)]]) for label in ("VIT × RESNET", "other"))
+    cases = matching.with_matched(evidence, [first, other], groups, read)
+    expected = ["other", "VIT × RESNET with 30 % of the images, equally accurate"]
+    assert [case.label for case in cases] == expected
+    unmatched = matching.with_matched(evidence, [first, other], groups, unread)
+    assert unmatched == [first, other], "the premise has their claim out of reach"
 
 
 @pytest.mark.parametrize(

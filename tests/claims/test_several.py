@@ -3,7 +3,7 @@
 import numpy as np
 
 from sightlines.claims.claim import Criterion, from_replicates
-from sightlines.claims.several import least
+from sightlines.claims.several import greatest, least
 from tests.claims.making_evidence import replicates
 from tests.rounding import rounded
 
@@ -28,6 +28,17 @@ def test_of_one_it_is_the_interval_and_of_several_the_upper_end_is_wider():
     assert (alone.value, alone.low, alone.high) == rounded((one.value, one.low, one.high), terms=9)
     assert (both.value, both.low) == rounded((one.value, one.low), terms=9)
     assert both.high > one.high
+    assert alone.moves.tolist() == one.moves.tolist(), "seeds that saw the same images go together"
+
+
+def test_the_greatest_is_the_least_of_the_negatives():
+    both = [replicates(0.5, 0.1), replicates(0.4, 0.3)]
+    least_, found = least([-own for own in both]), greatest(both)
+    assert (found.value, found.low, found.high) == (0.5, -least_.high, -least_.low)
+    assert found.low < from_replicates(both[0]).low and found.value in both[0]
+    alone, one = greatest(both[:1]), from_replicates(both[0])
+    assert (alone.low, alone.high) == rounded((one.low, one.high), terms=9)
+    assert alone.moves.tolist() == rounded(one.moves.tolist(), terms=9)
 
 
 def test_the_least_of_several_equal_statistics_is_not_taken_for_less():

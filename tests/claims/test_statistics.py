@@ -104,7 +104,7 @@ def test_statistics_are_their_slow_twins(m):
     contrast, cut = slow_split(m)
     if np.isfinite(contrast):
         assert statistics.split_contrast(m) == rounded(contrast, **MEANS)
-        assert statistics.split_depth(m) == rounded(cut, **MEANS)
+        assert statistics.split(m)[1] == rounded(cut, **MEANS)
     half = next(i for i in range(len(m)) if depth(i, len(m)) >= 0.5)
     assert statistics.low_high(m) == rounded(slow_low_high(m), nan_ok=True, **MEANS)
     assert statistics.mid_ratio(m) == rounded(slow_cut_ratio(m, half), **MEANS)
@@ -122,6 +122,16 @@ def test_the_monotone_path_is_the_best_of_all_paths(seed, is_holed):
     found, similarity = statistics.monotone_path(m)
     assert found.tolist() == rows.tolist()
     assert similarity == rounded(mean, **MEANS)
+
+
+@pytest.mark.parametrize("is_holed", [False, True])
+def test_means_of_paths_are_those_of_the_paths_of_the_rows_in_that_order(is_holed):
+    stack = np.array([a_map(7, seed, columns=5) for seed in range(4)])
+    stack = np.array([holed(m) for m in stack]) if is_holed else stack
+    orders = [np.arange(7), np.arange(7)[::-1], np.array([3, 1, 6, 0, 2, 5, 4])]
+    expected = [statistics.monotone_path(stack[:, order])[1] for order in orders]
+    np.testing.assert_array_equal(statistics.monotone_means(stack, orders), expected)
+    assert not np.array_equal(expected[0], expected[1], equal_nan=True)
 
 
 def test_there_is_no_path_where_what_is_defined_lies_the_wrong_way_round():
@@ -142,9 +152,10 @@ def test_spearman_is_its_slow_twin_and_scipy_with_and_without_ties(seed):
 
 def test_replicates_go_through_at_once():
     stack = np.stack([a_map(11, seed) for seed in range(4)])
-    for name in ("low_high", "split_contrast", "split_depth", "mid_ratio", "mean_all"):
+    for name in ("low_high", "split", "mid_ratio", "mean_all"):
         function = getattr(statistics, name)
-        assert function(stack) == rounded(np.stack([function(m) for m in stack]), **MEANS), name
+        alone = np.stack([function(m) for m in stack], axis=-1)
+        assert np.array(function(stack)) == rounded(alone, **MEANS), name
     rows, means = statistics.monotone_path(stack)
     alone = [statistics.monotone_path(m) for m in stack]
     assert rows.tolist() == [own.tolist() for own, _ in alone]
@@ -165,7 +176,7 @@ def blocks(layers, cut, within, across):
 def test_closed_forms():
     m = blocks(12, 7, 0.8, 0.2)
     assert statistics.split_contrast(m) == rounded(0.6, **MEANS)
-    assert statistics.split_depth(m) == rounded(7 / 11, **MEANS)
+    assert statistics.split(m)[1] == rounded(7 / 11, **MEANS)
     assert statistics.cut_ratio(m, np.arange(12) < 7) == rounded(0.25, **MEANS)
     assert statistics.mid_ratio(blocks(12, 6, 0.8, 0.2)) == rounded(0.25, **MEANS)
     assert statistics.low_high(m) == rounded(0.2, **MEANS)
@@ -203,7 +214,7 @@ def test_undefined_cells_are_left_out_and_undefined_maps_stay_undefined():
 
 def test_too_few_layers_have_no_cut():
     assert np.isnan(statistics.split_contrast(np.ones((3, 3))))
-    assert np.isnan(statistics.split_depth(np.ones((3, 3))))
+    assert np.isnan(statistics.split(np.ones((3, 3)))[1])
 
 
 def test_a_part_of_one_layer_has_no_similarity_within_and_leaves_it_to_the_other():

@@ -65,6 +65,14 @@ def test_what_changes_is_added_and_the_first_registration_stands():
     assert sorted(third["claims"]) == ["C1", "C3", "C4"] and third["claims"]["C4"] is None
 
 
+def test_a_claim_that_the_first_entry_leaves_empty_was_not_registered_then():
+    """No run writes such an entry; whoever does makes no run of others fail."""
+    claims, code = {"C1": None}, code_has("one", C1=claim())
+    entry = {"before": "", "claims": claims, "sha256": registration._hash("", claims)}
+    registration.write_json(registration.lock_path("x"), {"entries": [entry]})
+    assert registration.other_criteria("x", code) == {"C1": "added after the first run"}
+
+
 def test_two_folders_register_the_same_bytes(tmp_path, monkeypatch):
     """No dates, and nothing of the machine."""
     first = register(code_has("one", C1=claim()))

@@ -7,7 +7,14 @@ import numpy as np
 from sightlines.claims.cases import each_pair, first_pairs, stand
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
 from sightlines.claims.evidence import Evidence
-from sightlines.claims.statistics import Values, depths, mean_over, monotone_path, resampled
+from sightlines.claims.statistics import (
+    Values,
+    depths,
+    mean_over,
+    monotone_means,
+    monotone_path,
+    resampled,
+)
 from sightlines.plan.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
@@ -48,8 +55,8 @@ def ahead_of_permuted(maps: np.ndarray) -> Values:
     """Mean similarity of the best monotone path minus the best of PERMUTATIONS orders of rows."""
     generator, rows = np.random.Generator(np.random.PCG64(0)), maps.shape[-2]
     orders = [np.argsort(generator.bit_generator.random_raw(rows)) for _ in range(PERMUTATIONS)]
-    by_chance = np.max([monotone_path(maps[..., order, :])[1] for order in orders], axis=0)
-    return monotone_path(maps)[1] - by_chance
+    true, *by_chance = monotone_means(maps, [np.arange(rows), *orders])
+    return true - np.max(by_chance, axis=0)
 
 
 def _over(function: Callable[..., Values], values: np.ndarray) -> Values:

@@ -3,9 +3,10 @@
 import contextlib
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Claim, Criterion, Reading
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.premises import has_local_heads
+from sightlines.claims.several import greatest
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import extreme_blocks
 
@@ -23,7 +24,7 @@ def _changes(evidence: Evidence, network: Network) -> list[Reading]:
     rows = rows[rows["block"].isin([*low, *high])]
     changed = rows.assign(change=(rows["after"] - rows["before"]).abs())
     mean = changed.groupby(["task", "left_out"])["change"].mean().unstack("task").sort_index()
-    return [from_replicates(mean.to_numpy().max(axis=1))]
+    return [greatest(list(mean.to_numpy().T))]
 
 
 def _themselves(evidence: Evidence) -> list[tuple[Network, Network]]:

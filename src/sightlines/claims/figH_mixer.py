@@ -6,7 +6,7 @@ from sightlines.claims.cases import gather, stand
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
-from sightlines.claims.statistics import Values, mean_all, resampled, split_contrast, split_depth
+from sightlines.claims.statistics import Values, mean_all, resampled, split
 from sightlines.plan.networks import Network
 
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
@@ -15,7 +15,7 @@ READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 def _read(evidence: Evidence, mixer: Network, vit: Network, resnet: Network) -> list[Reading]:
     own = resampled(evidence.cka(mixer, mixer))
     ahead = mean_all(evidence.cka(mixer, vit)) - mean_all(evidence.cka(mixer, resnet))
-    parts = [from_draws(v) for v in (split_contrast(own), split_depth(own))]
+    parts = [from_draws(v) for v in split(own)]
     return [*parts, from_replicates(ahead)]
 
 
@@ -31,7 +31,7 @@ def _stands(evidence: Evidence, index: str) -> bool:
 def _values(evidence: Evidence, index: str, *models: str) -> list[Values]:
     mixer, vit, resnet = (evidence.full(m)[0] for m in models)
     own, with_vit, with_resnet = (evidence.opinion(index, mixer, n) for n in (mixer, vit, resnet))
-    return [split_contrast(own), split_depth(own), mean_all(with_vit) - mean_all(with_resnet)]
+    return [*split(own), mean_all(with_vit) - mean_all(with_resnet)]
 
 
 CRITERIA = (

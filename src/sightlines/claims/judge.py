@@ -14,10 +14,11 @@ import pandas as pd
 from sightlines.claims import calibration
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.specification import INDICES as OTHER_INDICES
 from sightlines.claims.specification import LINEAR
 from sightlines.claims.verdict import Line, Verdict, judge
 from sightlines.plan import registry
-from sightlines.results.verdict_words import NOT_RUN
+from sightlines.results.verdict_words import NOT_RUN, OUT_OF_REACH
 from sightlines.stats.nested import false_discovery
 
 TABLES = {
@@ -45,7 +46,7 @@ TABLES = {
             ("difference", "float", "", "trained minus untrained networks"),
             ("difference_low", "float", "", "lower end of its interval"),
             ("difference_high", "float", "", "upper end of its interval"),
-            ("p", "float", "", "P value of the claim's verdict, two-sided; empty of one run"),
+            ("p", "float", "", "P value of the verdict, two-sided; empty: one run, out of reach"),
             ("q", "float", "", "false discovery rate at which it is taken (Benjamini-Yekutieli)"),
             ("detectable", "float", "", "smallest effect that these seeds would show 4 in 5 times"),
             ("seeds_needed", "float", "", "about how many seeds would decide; empty where none"),
@@ -129,7 +130,7 @@ TABLES = {
         ),
     },
 }
-INDICES = ("linear", "deconfounded", "without_top", "rbf", "procrustes", "neighbours")
+INDICES = (LINEAR, *OTHER_INDICES)
 
 
 def judge_all(evidence: Evidence) -> list[Verdict]:
@@ -159,7 +160,7 @@ def claim_table(
         depends: What the outcome of a claim depends on (`specification.dependences`).
     """
     rows = []
-    discoveries = false_discovery([np.nan if v.p is None else v.p for v in verdicts])
+    discoveries = false_discovery([_counted(v) for v in verdicts])
     registered: dict[str, str] = evidence.config.get("other_criteria", {})
     for verdict, q in zip(verdicts, discoveries, strict=True):
         claim, line = verdict.claim, verdict.deciding
@@ -191,8 +192,8 @@ def claim_table(
                 "control": line.control if line else None,
                 "controls": claim.controls,
                 **_difference(line),
-                "p": verdict.p,
-                "q": q,
+                "p": None if verdict.word == OUT_OF_REACH else verdict.p,
+                "q": None if verdict.word == OUT_OF_REACH else q,
                 "detectable": verdict.detectable,
                 "seeds_needed": verdict.needed,
                 "paper_value": claim.paper_value,
@@ -205,6 +206,17 @@ def claim_table(
             }
         )
     return pd.DataFrame(rows)
+
+
+def _counted(verdict: Verdict) -> float:
+    """P value by which a claim counts among those of the experiment; NaN: it was not tested.
+
+    What is out of reach was looked at, and nothing is taken of it, however small its P value is:
+    counted as found, it would make the other verdicts look safer than they are.
+    """
+    if verdict.p is None:
+        return np.nan
+    return 1.0 if verdict.word == OUT_OF_REACH else verdict.p
 
 
 def _difference(line: Line | None) -> dict[str, float | None]:

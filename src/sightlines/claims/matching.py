@@ -2,7 +2,8 @@
 
 Networks that differ by more than MARGIN in accuracy differ in what they learned as well as in what
 they are. Where the better one was also trained on fewer images and is then as good as the other,
-the two are compared a second time, at equal accuracy.
+the two are compared a second time, at equal accuracy. Where they differ by more than FARTHEST,
+that second case alone is judged.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,13 +31,16 @@ def with_matched(
 ) -> list[Case]:
     """Cases, and of networks that are not of equal accuracy others that are, where there are such.
 
+    Those that are more than FARTHEST apart make room for the others: `comparable` says that they
+    cannot be compared.
+
     Args:
         evidence: The tables.
         cases: Of those models, on all images.
         groups: The models of every case, which are compared with each other.
         read: Reads networks of one group.
     """
-    found = []
+    found, apart = [], set()
     for models in groups:
         networks = first(evidence, models)
         others = matched(evidence, networks)
@@ -50,7 +54,9 @@ def with_matched(
         control = next((c.control for c in cases if c.label == name), None)
         slugs = [n.slug for n in others]
         found.append(Case(_label(evidence, others), slugs, [readings], control))
-    return [*cases, *found]
+        if _ahead(evidence, networks, FARTHEST):
+            apart.add(name)
+    return [*(case for case in cases if case.label not in apart), *found]
 
 
 def pairs(evidence: Evidence) -> list[tuple[str, str]]:

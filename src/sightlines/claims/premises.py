@@ -1,10 +1,14 @@
-"""What must be true of an experiment's networks for claims about less data to be testable."""
+"""What must be true of an experiment's networks for claims about less data to be testable.
+
+Of several seeds it must be true in the mean: a further seed makes no premise harder to meet.
+"""
 
 from collections.abc import Callable
 
 from sightlines.claims.claim import Criterion, Premise, from_replicates, from_shares
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig03_attention_distance import most_local
+from sightlines.claims.seeds import mean
 from sightlines.plan.networks import Network, per_cent
 
 LOCAL = Criterion("most local head", "<=", 0.5)
@@ -21,15 +25,21 @@ def less_data_hurts(pairs: Pairs) -> Premise:
     """
 
     def unmet(evidence: Evidence) -> str:
-        for full, less in pairs(evidence):
-            (more, _, images), (fewer, _, others) = map(evidence.accuracy, (full, less))
-            if not from_shares([(1.0, more, images), (-1.0, fewer, others)]).low > 0:
-                return (
-                    f"{evidence.label(less.model)} is as good with {per_cent(less.fraction)} % of "
-                    f"the images as with all ({fewer:.1%} and {more:.1%}): needs a smaller "
-                    "fraction, longer training, or a harder dataset"
-                )
-        return ""
+        found = pairs(evidence)
+        share, weights = 1 / len(found), dict[Network, float]()
+        for full, less in found:
+            weights[full] = weights.get(full, 0.0) + share
+            weights[less] = weights.get(less, 0.0) - share
+        known = {network: evidence.accuracy(network) for network in weights}
+        if from_shares([(w, known[n][0], known[n][2]) for n, w in weights.items()]).low > 0:
+            return ""
+        more, fewer = (share * sum(known[n][0] for n in own) for own in zip(*found, strict=True))
+        less = found[0][1]
+        return (
+            f"{evidence.label(less.model)} is as good with {per_cent(less.fraction)} % of "
+            f"the images as with all ({fewer:.1%} and {more:.1%}): needs a smaller "
+            "fraction, longer training, or a harder dataset"
+        )
 
     return Premise("fewer images cost accuracy", unmet)
 
@@ -38,11 +48,13 @@ def has_local_heads(pairs: Pairs) -> Premise:
     """With all images there are local heads in the lowest blocks, which could be lost."""
 
     def unmet(evidence: Evidence) -> str:
-        for full, _ in pairs(evidence):
-            found = from_replicates(most_local(evidence, full))
-            if LOCAL.outcome(found.low, found.high) == "fails":
+        networks = list(dict.fromkeys(full for full, _ in pairs(evidence)))
+        for model in dict.fromkeys(network.model for network in networks):
+            own = [most_local(evidence, n) for n in networks if n.model == model]
+            found = mean([from_replicates(values) for values in own])
+            if found and LOCAL.outcome(found.low, found.high) == "fails":
                 return (
-                    f"with all images the most local head of {evidence.label(full.model)} looks "
+                    f"with all images the most local head of {evidence.label(model)} looks "
                     f"{found.value:.2g} of uniform attention's distance (needed: {LOCAL}): needs a "
                     "network that learns local heads"
                 )

@@ -21,6 +21,8 @@ def least(several: Sequence[np.ndarray]) -> Reading:
             undefined one makes the result undefined.
     """
     readings = [from_replicates(values) for values in several]
+    if len(readings) == 1:
+        return readings[0]
     freedom, tail = len(several[0]) - 2, (1 - CONFIDENCE) / 2
     widen = stdtrit(freedom, 1 - tail / len(several)) / stdtrit(freedom, 1 - tail)
     return Reading(
@@ -28,3 +30,10 @@ def least(several: Sequence[np.ndarray]) -> Reading:
         float(np.min([r.low for r in readings])),
         float(np.min([r.value + widen * (r.high - r.value) for r in readings])),
     )
+
+
+def greatest(several: Sequence[np.ndarray]) -> Reading:
+    """The greatest of several statistics that must all be at most something; see `least`."""
+    found = least([-np.asarray(values) for values in several])
+    moves = None if found.moves is None else -found.moves
+    return Reading(-found.value, -found.high, -found.low, moves, found.error, found.freedom)

@@ -51,8 +51,8 @@ from sightlines.claims.statistics import (
     mean_all,
     mid_ratio,
     resampled,
+    split,
     split_contrast,
-    split_depth,
 )
 from sightlines.plan.networks import Network
 from sightlines.stats.jackknife import standard_error
@@ -139,7 +139,7 @@ def _mixers(evidence: Evidence) -> list[Case]:
 def _mixer(e: Evidence, choice: Choice, mixer: Network, *others: Network) -> list[Reading]:
     own = resampled(similarity(e, choice, mixer, mixer))
     vit, resnet = (mean_all(similarity(e, choice, mixer, other)) for other in others)
-    parts = [from_draws(v) for v in (split_contrast(own), split_depth(own))]
+    parts = [from_draws(v) for v in split(own)]
     return [*parts, from_replicates(vit - resnet)]
 
 

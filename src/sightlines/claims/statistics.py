@@ -4,6 +4,7 @@ All take maps [..., layers, layers] and give [...], so that jackknife replicates
 undefined cells (NaN: a constant layer) are left out of every mean.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,16 +85,22 @@ def _within(maps: np.ndarray, first: np.ndarray) -> Values:
     return mean_of_finite(cells)
 
 
-def split_contrast(maps: np.ndarray) -> Values:
-    """Largest, over cuts in two, of mean(within low, within high) minus mean(across)."""
-    contrasts, _ = _contrasts(maps)
-    return contrasts.max(axis=0) if len(contrasts) else np.full(maps.shape[:-2], np.nan)
+def split(maps: np.ndarray) -> tuple[Values, Values]:
+    """The cut in two of largest contrast: mean(within low, within high) minus mean(across).
 
-
-def split_depth(maps: np.ndarray) -> Values:
-    """Depth of the first layer above the cut with the largest contrast."""
+    Returns:
+        The contrast, and the depth of the first layer above the cut [...] each.
+    """
     contrasts, cuts = _contrasts(maps)
-    return cuts[contrasts.argmax(axis=0)] if len(cuts) else np.full(maps.shape[:-2], np.nan)
+    if not len(cuts):
+        nothing = np.full(maps.shape[:-2], np.nan)
+        return nothing, nothing
+    return contrasts.max(axis=0), cuts[contrasts.argmax(axis=0)]
+
+
+def split_contrast(maps: np.ndarray) -> Values:
+    """The first of `split`."""
+    return split(maps)[0]
 
 
 def _contrasts(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +141,7 @@ def monotone_path(maps: np.ndarray) -> tuple[np.ndarray, Values]:
         The rows [..., columns], -1 for a column without a finite cell, which the path leaves out;
         and the mean over the path [...], NaN where no path has finite cells alone.
     """
-    finite = np.isfinite(maps)
-    has_any = finite.any(axis=-2)
-    gain = np.where(finite, maps, -np.inf)
-    gain = np.where(has_any[..., None, :], gain, 0.0)
+    gain, has_any = _gains(maps)
     total, come_from = np.zeros(maps.shape[:-1]), []
     for column in range(maps.shape[-1]):
         best = np.maximum.accumulate(total, axis=-1)
@@ -151,9 +155,38 @@ def monotone_path(maps: np.ndarray) -> tuple[np.ndarray, Values]:
     for column in range(maps.shape[-1] - 1, -1, -1):
         rows[..., column] = here
         here = np.take_along_axis(come_from[column], here[..., None], axis=-1)[..., 0]
+    return np.where(has_any, rows, -1), _mean_of_path(total, has_any)
+
+
+def monotone_means(maps: np.ndarray, orders: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over the path of `monotone_path`, once an order of the rows [orders, ...].
+
+    Without the paths themselves, which take most of the time.
+    """
+    gain, has_any = _gains(maps)
+    columns = np.ascontiguousarray(np.moveaxis(gain, -1, 0))
+    found = []
+    for order in orders:
+        total = np.zeros(maps.shape[:-1])
+        for column in columns:
+            total = np.maximum.accumulate(total, axis=-1) + column[..., order]
+        found.append(_mean_of_path(total, has_any))
+    return np.array(found)
+
+
+def _gains(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each cell adds to a path [..., rows, columns], and which columns have a finite one."""
+    finite = np.isfinite(maps)
+    has_any = finite.any(axis=-2)
+    gain = np.where(finite, maps, -np.inf)
+    return np.where(has_any[..., None, :], gain, 0.0), has_any
+
+
+def _mean_of_path(total: np.ndarray, has_any: np.ndarray) -> Values:
+    """Mean over the best path, of sums by the row where they end [..., rows]."""
     largest = total.max(axis=-1)
     largest = np.where(np.isfinite(largest), largest, np.nan)
-    return np.where(has_any, rows, -1), quotient(largest, has_any.sum(axis=-1).astype(np.float64))
+    return quotient(largest, has_any.sum(axis=-1).astype(np.float64))
 
 
 def spearman(values: np.ndarray, against: np.ndarray | None = None) -> Values:

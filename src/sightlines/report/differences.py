@@ -12,7 +12,7 @@ GENERAL = (
         "The paper shows one training run a model. Verdicts here have an interval over the "
         "reference images and over seeds; of one seed, with the spread between seeds that other "
         "networks of the family have on these images, where that is known, and else no verdict "
-        "but “one run”: other tasks are measured on the first seed alone.",
+        "but “one run”. Other tasks are measured on the first seed alone.",
     ),
     (
         "Controls",

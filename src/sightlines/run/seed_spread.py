@@ -14,6 +14,7 @@ images, skips complete, the first one. Fractions below 100 % are those that the 
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ from sightlines.core.errors import SightlinesError
 from sightlines.core.files import write_json, write_table
 from sightlines.plan import roles, seed_spread
 from sightlines.plan.experiment import Experiment
-from sightlines.plan.networks import FULL, UNTRAINED
+from sightlines.plan.networks import FULL, UNTRAINED, as_initialised
 from sightlines.results.opening import Opened
 
 OF = Path("workflow/config/default.yaml")
@@ -51,6 +52,9 @@ PACKAGES = ("numpy", "torch", "scipy", "pandas")
 def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[str, Any]:
     """The config of the experiment: another one's images and recipe, and many seeds.
 
+    None that the other one has itself: its networks would be the same ones, and would count twice
+    where both variances are pooled, and in A/A testify for themselves.
+
     Args:
         of: The other one's config file.
         seeds: Of each network.
@@ -63,7 +67,9 @@ def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[
     for model in plain:
         first.setdefault(seed_spread.kind(architectures[model]), model)
     chosen = list(models) or [*first.values()]
-    names = [f"s{number}" for number in range(seeds)]
+    taken = {as_initialised(n).seed for n in other.networks}
+    free = (name for number in itertools.count() if (name := f"s{number}") not in taken)
+    names = list(itertools.islice(free, seeds))
     runs = []
     for model in chosen:
         fractions = [UNTRAINED, *roles.less_data(other.networks, model), FULL]

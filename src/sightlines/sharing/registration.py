@@ -106,7 +106,8 @@ def other_criteria(experiment: str, code: str) -> dict[str, str]:
     entries = read_lock(experiment)
     if not entries:
         return {}
-    first, now = entries[0]["claims"], today(code)
+    first = {name: claim for name, claim in entries[0]["claims"].items() if claim}
+    now = today(code)
     return {
         name: f"registered with other {_changed(first[name], claim)}"
         if name in first
