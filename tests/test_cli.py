@@ -53,6 +53,13 @@ def test_compare_names_what_differs(capsys, tmp_path):
     assert "nothing" in networks
 
 
+def test_compare_of_equal_results_finds_nothing(capsys, tmp_path):
+    for name in "ab":
+        results(tmp_path / name, "holds", 0.5)
+    code, out, _ = call(capsys, "compare", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert code == 0 and out.count("nothing") == 3
+
+
 def test_open_says_where_there_is_no_report(capsys, tmp_path):
     code, _, err = call(capsys, "open", str(tmp_path))
     assert code == 1 and "report.html" in err and "pull" in err

@@ -37,6 +37,11 @@ def cnn():
         return sl.load(torch.nn.Sequential(*layers), layers=["0", "2"], name="small", size_px=32)
 
 
+class Tokens(torch.nn.Module):
+    def forward(self, maps):
+        return maps.flatten(2).transpose(1, 2)
+
+
 def folder_of(root, count=10, classes=("cat", "dog")):
     rng = np.random.default_rng(1)
     for place in range(count):
@@ -139,6 +144,8 @@ def test_photographs_that_cannot_be_read_are_listed(tmp_path):
         (np.zeros((8, 4, 5, 3), np.uint8), None, "8, 4, 5, 3"),
         (np.zeros((3, 4, 4, 3), np.uint8), None, "at least 4"),
         (np.zeros((8, 4, 4, 3), np.uint8), [0, 1], "for 8 images"),
+        (np.zeros((8, 4, 4, 3), np.uint8), np.full(8, 0.5), "float64"),
+        (np.zeros((0, 4, 4, 3), np.uint8), [], "0, 4, 4, 3"),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(source, labels, message):
@@ -160,6 +167,25 @@ def test_heads_fields_skips_and_probes_are_those_of_the_measures(pixels, vit):
         sl.probe(vit, sl.images(pixels))
 
 
+def test_attention_that_is_not_a_plain_vits_is_refused_and_not_half_measured(pixels):
+    import torchvision
+
+    images = sl.images(pixels[:4])
+    swin = torchvision.models.SwinTransformer([4, 4], 12, [1, 1], [3, 3], [2, 2], num_classes=2)
+    with pytest.raises(ResultError, match=r"in windows or between other grids.*features\.1"):
+        sl.attention_distance(sl.load(swin, size_px=32), images)
+    with pytest.raises(ResultError, match="no softmax attention"):
+        sl.attention_distance(sl.load("resnet18", weights="random", size_px=32), images)
+
+
+def test_settings_that_no_measure_has_are_refused(pixels, cnn):
+    images = sl.images(pixels, labels=np.arange(len(pixels)) % 2)
+    with pytest.raises(ConfigError, match="unknown image; known are channels, depths, images"):
+        sl.receptive_fields(cnn, images, image=4)
+    with pytest.raises(ConfigError, match="unknown drawn"):
+        sl.probe(cnn, images, drawn=1)
+
+
 def test_a_probe_finds_classes_that_are_plain_to_see(cnn):
     labels = np.arange(200) % 2
     noise = np.random.default_rng(2).integers(0, 60, (200, 32, 32, 3))
@@ -175,6 +201,10 @@ def test_what_cannot_be_loaded_says_why(tmp_path):
         sl.load("nonsuch_net", weights="random")
     with pytest.raises(ConfigError, match="crop; known are"):
         sl.load("resnet18", weights="random", crop=0.5)
+    with pytest.raises(ConfigError, match="weights of its own; leave out seed, weights"):
+        sl.load(torch.nn.Conv2d(3, 4, 3), weights="own.pth", seed=1)
+    with pytest.raises(ConfigError, match="says it; leave out layers, size_px"):
+        sl.load(tmp_path, layers=["blocks.0"], size_px=64)
     with pytest.raises(ResultError, match="no results"):
         sl.open_results(tmp_path)
 
@@ -205,7 +235,14 @@ def test_a_notebook_leaves_torch_as_it_was(pixels, vit):
     expected = torch.rand(2)
     torch.manual_seed(5)
     threads = torch.get_num_threads()
+    torch.backends.mha.set_fastpath_enabled(True)
     sl.load("resnet18", weights="random", size_px=32)
     sl.grams(vit, sl.images(pixels, minibatch=12))
+    layer = torch.nn.TransformerEncoderLayer(12, 2, batch_first=True, norm_first=True)
+    own = torch.nn.Sequential(torch.nn.Conv2d(3, 12, 8, 8), Tokens(), layer)
+    torch.manual_seed(5)
+    images = sl.images(pixels[:8])
+    sl.attention_distance(sl.load(own, size_px=32), images)
+    assert torch.backends.mha.get_fastpath_enabled()
     assert torch.equal(torch.rand(2), expected) and torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()

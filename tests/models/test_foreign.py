@@ -76,6 +76,52 @@ def test_an_edit_of_the_code_or_of_what_it_imports_is_another_code(own, tmp_path
         build({**own, "code": before}, SIZE_PX, 5, seed=1)
 
 
+@pytest.mark.parametrize("way", ["new", "link", "submodule", "ignored"])
+def test_only_a_file_that_was_written_here_runs_untold(tmp_path, monkeypatch, way):
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "own"):
+        subprocess.run(["git", "init", "-q", folder], check=True)
+    (tmp_path / "own" / "nets.py").write_text("def build(classes, size_px):\n    pass\n")
+    entry = "own/nets.py:build"  # a repository in another, as a submodule is
+    if way == "link":  # a folder that git knows, by another name
+        subprocess.run(["rm", "-rf", "own/.git"], check=True)
+        subprocess.run(["git", "add", "own"], check=True)
+        (tmp_path / "link").symlink_to("own")
+        entry = "link/nets.py:build"
+    elif way != "submodule":
+        (tmp_path / "nets.py").write_text("def build(classes, size_px):\n    pass\n")
+        entry = "nets.py:build"
+        if way == "ignored":  # as dvc add writes it
+            (tmp_path / ".gitignore").write_text("/nets.py\n")
+    if way == "new":
+        assert module_code.require_trust(entry, "") == module_code.digest(entry)
+        return
+    with pytest.raises(ConfigError, match="does not know"):
+        module_code.require_trust(entry, "")
+
+
+def test_what_is_imported_from_the_working_directory_is_part_of_the_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "own.py").write_text("import helper\n\n\ndef build():\n    pass\n")
+    (tmp_path / "helper.py").write_text("WIDTH = 6\n")
+    before = module_code.digest("nets/own.py:build")
+    (tmp_path / "helper.py").write_text("WIDTH = 7\n")
+    assert module_code.digest("nets/own.py:build") != before
+
+
+def test_a_function_may_import_what_lies_beside_its_file(own, tmp_path):
+    (tmp_path / "nets").mkdir()
+    late = CODE.replace("from parts import WIDTH\n", "").replace(
+        "    blocks =", "    global WIDTH\n    from beside import WIDTH\n\n    blocks ="
+    )
+    (tmp_path / "nets" / "own.py").write_text(late)
+    (tmp_path / "nets" / "beside.py").write_text("WIDTH = 6\n")
+    settings = {**own, "entry": "nets/own.py:build"}
+    module.require_trust(settings, module.code_of(settings))
+    assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 6
+
+
 def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
     module.require_trust(own, module.code_of(own))
     with pytest.raises(ConfigError, match=r"grid of my_models.py:build is \[8, 8\]"):
@@ -92,6 +138,7 @@ def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
         ("others.py:build", "no file"),
         ("my_models.py:make", "defines no make"),
         ("no_such_package.models:build", "no package no_such_package"),
+        (".models:build", "no package "),
     ],
 )
 def test_an_entry_that_is_not_there_is_refused(own, entry, said):

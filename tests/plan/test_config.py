@@ -142,6 +142,16 @@ def test_a_file_that_is_no_config(tmp_path, text, message):
         load(tmp_path / "x.yaml")
 
 
+def test_a_config_file_cannot_trust_code_for_its_reader(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text((FOLDER / "smoke.yaml").read_text() + "\ntrust_code: '0123456789abcdef'\n")
+    with pytest.raises(ConfigError, match=r"x\.yaml sets trust_code.*--config trust_code="):
+        load(path)
+    path.write_text((FOLDER / "smoke.yaml").read_text())
+    told = from_command_line(["trust_code=0123456789abcdef"])
+    assert load(path, told)["trust_code"] == "0123456789abcdef"
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read the config file .*no\.yaml"):
         load(tmp_path / "no.yaml")

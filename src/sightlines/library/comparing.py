@@ -47,7 +47,7 @@ def _accuracies(one: Results, other: Results, names: tuple[str, str]) -> pd.Data
     difference = joined["accuracy_test_1"] - joined["accuracy_test_0"]
     return pd.DataFrame(
         {
-            "network": joined[KEYS].agg("/".join, axis=1),
+            "network": ["/".join(keys) for keys in joined[KEYS].itertuples(index=False)],
             names[0]: joined["accuracy_test_0"].map("{:.1%}".format),
             names[1]: joined["accuracy_test_1"].map("{:.1%}".format),
             "difference": difference.map("{:+.1%}".format),

@@ -12,7 +12,7 @@ import torch
 
 from sightlines.core import seeds
 from sightlines.core.devices import Compute
-from sightlines.core.errors import ConfigError
+from sightlines.core.errors import ConfigError, DataError
 from sightlines.core.files import (
     TensorReader,
     make_folder,
@@ -105,8 +105,13 @@ def images(
 
     Raises:
         DataError: the folder is missing, or photographs in it cannot be read: all are listed.
-        ConfigError: fewer images than one minibatch, or an array that is not of images.
+        ConfigError: fewer images than one minibatch, or what is given is not of images.
     """
+    if not isinstance(source, str | os.PathLike | np.ndarray):
+        raise ConfigError(
+            f"images: a {type(source).__name__}; give a folder of photographs, or an array uint8 "
+            "[images, side, side, 3]"
+        )
     scratch = Scratch()
     out = scratch.path
     if isinstance(source, np.ndarray):
@@ -116,7 +121,9 @@ def images(
         if labels is not None:
             raise ConfigError("labels: those of photographs are their folders' names; leave it out")
         root = Path(source)
-        name = root.name
+        if not root.is_dir():
+            raise DataError(f"there is no folder {root} of photographs")
+        name = root.resolve().name
         _write_folder(out, root, limit, seed)
     description = out / "dataset.json"
     reference = _choose(description, limit, minibatch, seed, out)
@@ -127,14 +134,18 @@ def images(
 
 def _write_array(out: Path, pixels: np.ndarray, labels: Sequence[int] | np.ndarray | None) -> None:
     is_square = pixels.ndim == 4 and pixels.shape[-1] == 3 and pixels.shape[1] == pixels.shape[2]
-    if pixels.dtype != np.uint8 or not is_square:
+    if pixels.dtype != np.uint8 or not is_square or not pixels.size:
         raise ConfigError(
             f"images: an array {pixels.dtype} {list(pixels.shape)}; it must be uint8 "
             "[images, side, side, 3]"
         )
-    own = np.zeros(len(pixels), np.int64) if labels is None else np.asarray(labels, np.int64)
-    if own.shape != (len(pixels),) or (own.size and own.min() < 0):
-        raise ConfigError(f"labels: {list(own.shape)} for {len(pixels)} images; one class each")
+    own = np.zeros(len(pixels), np.int64) if labels is None else np.asarray(labels)
+    if own.shape != (len(pixels),) or own.dtype.kind not in "iu" or own.min() < 0:
+        raise ConfigError(
+            f"labels: {own.dtype} {list(own.shape)} for {len(pixels)} images; one class each, a "
+            "whole number from 0"
+        )
+    own = own.astype(np.int64)
     classes = [] if labels is None else [ARRAY_CLASSES.format(c) for c in range(own.max() + 1)]
     mean, std = channel_statistics(pixels)
     names = []

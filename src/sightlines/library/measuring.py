@@ -1,5 +1,6 @@
 """Attention, receptive fields, skips and probes for a notebook, by the measures of the pipeline."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sightlines.core.errors import ConfigError
+from sightlines.core.errors import ConfigError, ResultError
 from sightlines.core.files import TensorReader, sha256, write_tensors
 from sightlines.datasets.split import describe, order_labelled
 from sightlines.dumps.reading import check_networks
@@ -18,6 +19,8 @@ from sightlines.measures import attention_distance as distances
 from sightlines.measures import probes as probing
 from sightlines.measures import receptive_fields as fields
 from sightlines.measures import skip_ratios as skips
+from sightlines.models.attention import prefix_tokens
+from sightlines.models.found_layers import attention_of
 from sightlines.plan.config import defaults
 
 
@@ -28,7 +31,7 @@ def attention_distance(network: Network, images: Images) -> pd.DataFrame:
     attention, in pixels of what the network sees; prefix tokens are left out without renormalising.
 
     Args:
-        network: One with attention between patches in every block.
+        network: A plain ViT: one attention between all patches in every block.
         images: From `images`.
 
     Returns:
@@ -36,8 +39,10 @@ def attention_distance(network: Network, images: Images) -> pd.DataFrame:
         uniform attention, and more (docs/tables.md, attention_distance.csv).
 
     Raises:
-        ResultError: the network has no attention that can be measured.
+        ResultError: the network's attention is none, or in windows or between other grids, which
+            a run measures (docs/tables.md, attention_sites.csv).
     """
+    _require_plain(network)
     dump = recording.record("attention", recording.shown(network, images))
     return distances.head_table(dump)
 
@@ -56,8 +61,11 @@ def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.Da
     Returns:
         One row a layer: side in px of the square that holds most of the gradient, and more
         (docs/tables.md, receptive_fields.parquet).
+
+    Raises:
+        ConfigError: a setting is unknown.
     """
-    given = defaults("receptive_field") | settings
+    given = _settings("receptive_field", settings)
     shown = recording.shown(network, images)
     dump = recording.record("receptive_field", shown, receptive_field=given)
     return pd.DataFrame(fields.size_rows(dump))
@@ -97,14 +105,38 @@ def probe(
         One row a layer, way of pooling and number of shots (docs/tables.md, probes.parquet).
 
     Raises:
-        ConfigError: the images have fewer than two classes.
+        ConfigError: the images have fewer than two classes, or a setting is unknown.
     """
-    given = defaults("probes") | settings
+    given = _settings("probes", settings)
     splits = _divide(images, test_share, seed)
     dump = recording.record("features", recording.shown(network, images, splits))
     check_networks([dump], [network.identity.slug])
     rows = probing.probe_network(dump, probing.OWN, given, seed)
     return pd.DataFrame(rows).drop(columns="replicates", errors="ignore")
+
+
+def _settings(block: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A block of the config with what is given in the place of its defaults."""
+    known = defaults(block)
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise ConfigError(f"unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return known | given
+
+
+def _require_plain(network: Network) -> None:
+    """Refuse networks of which blocks would be left out: the recorder is for plain ViTs alone."""
+    sites, others = attention_of(network.module, network.card["size_px"])
+    if not sites:
+        why = "; ".join(sorted({*others.values()})) or "it has no softmax attention"
+        raise ResultError(f"{network!r} has no attention between places of the image: {why}")
+    tokens = prefix_tokens(network.module) + math.prod(network.card["grid"])
+    odd = [s.name for s in sites if {s.queries.shape[:2], s.keys.shape[:2]} != {(1, tokens)}]
+    if odd:
+        raise ResultError(
+            f"{network!r} attends in windows or between other grids than its patches' ({odd[0]}), "
+            "which a run measures: table('attention_sites')"
+        )
 
 
 def _divide(images: Images, test_share: float, seed: int) -> TensorReader:

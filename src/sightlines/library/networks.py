@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError, WeightsError
 from sightlines.datasets.imagefolder import MEAN, STD
+from sightlines.library.torch_state import as_before
 from sightlines.models import (
     building,
     foreign,
@@ -81,7 +82,8 @@ def load(
 
     Args:
         source: A model's name in timm; or the folder of a network in a run's results, with its
-            `weights.safetensors` and `card.json`; or a module of your own.
+            `weights.safetensors` and `card.json`; or a module of your own, which is itself set to
+            evaluation, float32 and `device`.
         weights: Of a model of timm: a safetensors or torch file; or "random" for initial weights.
         layers: Paths of the modules to look at, in the order in which they compute; by default the
             sub-layers of all blocks where they are known, else the blocks that one forward pass
@@ -99,17 +101,24 @@ def load(
             ImageNet's mean and standard deviation.
 
     Raises:
-        ConfigError: timm has no such model, its blocks are not known and `layers` is empty, or a
-            key of `view` is unknown.
+        ConfigError: timm has no such model, its blocks are not known and `layers` is empty, a key
+            of `view` is unknown, or an argument says nothing of such a source.
         WeightsError: the weights do not fit: what does not is listed.
     """
     unknown = sorted(set(view) - set(VIEW))
     if unknown:
         raise ConfigError(f"load: unknown {', '.join(unknown)}; known are {', '.join(VIEW)}")
+    of_timm = {"weights": weights, "seed": seed, "weight_set": weight_set, "drop": drop}
+    if position_resampling != "antialias":
+        of_timm["position_resampling"] = position_resampling
     if isinstance(source, nn.Module):
-        found = _own(source, layers, name, view)
+        _refuse(of_timm, "a module has weights of its own")
+        with as_before():
+            found = _own(source, layers, name, view)
     elif (folder := Path(source)).is_dir():
-        found = _of_results(folder, layers, name)
+        _refuse(of_timm | {"layers": layers} | view, f"the card in {folder} says it")
+        with as_before():
+            found = _of_results(folder, name)
     elif weights is None:
         raise WeightsError(
             f"{source}: set weights to a safetensors or torch file, or to 'random' for initial "
@@ -122,9 +131,14 @@ def load(
     return Network(found.identity, module, found.card, found.layers)
 
 
-def _of_results(folder: Path, layers: Sequence[str], name: str) -> Network:
-    if layers:
-        raise ConfigError("layers: those of a network of results are in its card; leave it out")
+def _refuse(given: Mapping[str, Any], why: str) -> None:
+    """Refuse arguments that would be passed over."""
+    odd = sorted(key for key, value in given.items() if value)
+    if odd:
+        raise ConfigError(f"load: {why}; leave out {', '.join(odd)}")
+
+
+def _of_results(folder: Path, name: str) -> Network:
     module, card = building.load_network(folder / "weights.safetensors", folder / "card.json")
     own = names.Network.parse(card["network"])
     identity = own._replace(model=name) if name else own

@@ -1,6 +1,5 @@
 """Runs the recorders of `sightlines.dumps` for a notebook, into temporary files."""
 
-import contextlib
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from sightlines.dumps.passes import alone
 from sightlines.library.images import Images
 from sightlines.library.networks import Network
 from sightlines.library.scratch import Scratch
+from sightlines.library.torch_state import as_before
 from sightlines.plan import registry
 
 
@@ -41,19 +41,12 @@ def record(kind: str, what: Shown, **settings: Any) -> Any:
     Raises:
         ResultError: what is recorded is not finite, or the network has none of it.
     """
-    content = registry.load("dumps", kind).record(what, **settings)
-    file = content if isinstance(content, TensorFile) else alone(what, content)
     scratch = Scratch()
     path = scratch.path / f"{kind}.safetensors"
-    with _as_before():
+    with as_before():
+        content = registry.load("dumps", kind).record(what, **settings)
+        file = content if isinstance(content, TensorFile) else alone(what, content)
         write_tensor_file(path, file)
     reader = registry.attribute(registry.declarations("dumps", kind)["READER"])(path)
     reader.scratch = scratch  # the file lasts as long as its reader
     return reader
-
-
-@contextlib.contextmanager
-def _as_before() -> Any:
-    """A notebook's random state is its own: recorders leave it as it was."""
-    with torch.random.fork_rng(devices=[]):
-        yield

@@ -31,7 +31,7 @@ class Results:
     @property
     def name(self) -> str:
         """The experiment's name."""
-        return self.path.name
+        return self.path.resolve().name
 
     @property
     def tables(self) -> list[str]:
@@ -122,7 +122,7 @@ def _variant(folder: Path) -> Path:
     """The description of the dataset that an experiment's splits are of."""
     reference = TensorReader(folder / "data" / "reference.safetensors")
     wanted = reference.meta["dataset_sha256"]
-    for path in sorted((folder.parent.parent / "data").glob("*/dataset.json")):
+    for path in sorted((folder.resolve().parents[1] / "data").glob("*/dataset.json")):
         if sha256(path) == wanted:
             return path
     raise ResultError(

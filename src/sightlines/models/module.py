@@ -5,9 +5,11 @@ builds it. Code that a clone pulled runs only once the clone is told to trust it
 (`models/module_code.py`).
 """
 
+import contextlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +129,8 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
             f"the code of {entry} is not trusted here: run snakemake with --config "
             f"trust_code={found} if you trust it"
         )
-    model = _function(entry)(classes=classes, size_px=size_px, **settings["arguments"])
+    with _importing(entry):
+        model = _function(entry)(classes=classes, size_px=size_px, **settings["arguments"])
     if not isinstance(model, nn.Module):
         raise ConfigError(f"{entry} returns a {type(model).__name__}, not a torch.nn.Module")
     model = foreign.prepared(model, size_px)
@@ -161,8 +164,22 @@ def _require_said(model: "nn.Module", settings: dict[str, Any], classes: int) ->
             )
 
 
+@contextlib.contextmanager
+def _importing(entry: str) -> Iterator[None]:
+    """A file's own folder is where it imports from, first, also inside of its function."""
+    place, _ = module_code.parted(entry)
+    folder = str(Path(place).resolve().parent)
+    if place.endswith(".py"):
+        sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if place.endswith(".py") and folder in sys.path:
+            sys.path.remove(folder)
+
+
 def _function(entry: str) -> Any:
-    """The function of an entry, imported; a file's own folder is where it imports from."""
+    """The function of an entry, imported."""
     place, function = module_code.parted(entry)
     if not place.endswith(".py"):
         return getattr(importlib.import_module(place), function)
@@ -173,12 +190,9 @@ def _function(entry: str) -> Any:
         assert spec is not None and spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[name] = loaded
-        sys.path.insert(0, str(path.parent))
         try:
             spec.loader.exec_module(loaded)
         except BaseException:
             del sys.modules[name]
             raise
-        finally:
-            sys.path.remove(str(path.parent))
     return getattr(sys.modules[name], function)

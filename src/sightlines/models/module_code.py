@@ -46,7 +46,10 @@ def source_of(entry: str) -> Path:
         path = Path(place)
     else:
         top = place.partition(".")[0]
-        spec = util.find_spec(top)  # imports nothing, as long as it is no submodule
+        try:
+            spec = util.find_spec(top)  # imports nothing, as long as it is no submodule
+        except ValueError:  # no name at all, or that of the program that runs
+            spec = None
         if spec is None or spec.origin is None:
             raise ConfigError(f"entry is {entry!r}, but no package {top} is installed")
         folder = Path(spec.origin).parent
@@ -72,14 +75,14 @@ def digest(entry: str) -> str:
     folder = path.parent
     files: dict[str, bytes] = {}
     packages: dict[str, str] = {}
-    left = [path]
+    left = [(folder, path)]
     while left:
-        own = left.pop()
-        name = own.relative_to(folder).as_posix()
+        root, own = left.pop()
+        name = f"{'./' * (root != folder)}{own.relative_to(root).as_posix()}"
         if name in files:
             continue
         files[name] = own.read_bytes()
-        for imported in _imports(_tree(own), own.parent.relative_to(folder).parts):
+        for imported in _imports(_tree(own), own.parent.relative_to(root).parts):
             local = _local(folder, imported)
             left += local
             if not local:
@@ -121,19 +124,22 @@ def is_trusted(found: str) -> bool:
 
 
 def _is_new(entry: str) -> bool:
-    """Whether the file and all that it imports are unknown to git, so nobody else's."""
+    """Whether a file was written here: git lists it as neither known nor ignored.
+
+    What lies behind a link, in a submodule, or is ignored because DVC pulls it, may be somebody
+    else's; and so may be the local files that it imports.
+    """
     path = source_of(entry)
-    done = subprocess.run(
-        ["git", "ls-files", "--error-unmatch", "--", str(path)],
-        capture_output=True,
-        check=False,
-    )
-    inside = subprocess.run(["git", "rev-parse"], capture_output=True, check=False)
-    return inside.returncode == 0 and done.returncode != 0 and not _local_imports(path)
+    command = ["git", "ls-files", "--others", "--exclude-standard", "-z", "--", str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError:  # without git nobody can tell
+        return False
+    return done.stdout == f"{path}\0".encode() and not _local_imports(path)
 
 
 def _local_imports(path: Path) -> list[Path]:
-    return [p for name in _imports(_tree(path), ()) for p in _local(path.parent, name)]
+    return [p for name in _imports(_tree(path), ()) for _, p in _local(path.parent, name)]
 
 
 def _tree(path: Path) -> ast.Module:
@@ -156,14 +162,18 @@ def _imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
             yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
 
 
-def _local(folder: Path, name: str) -> list[Path]:
-    """Files below a folder that importing a name runs."""
-    found, steps = [], name.split(".")
-    for count in range(1, len(steps) + 1):
-        base = folder.joinpath(*steps[:count])
-        options = (base.with_suffix(".py"), base / "__init__.py")
-        found += [option for option in options if option.is_file()]
-    return found
+def _local(folder: Path, name: str) -> list[tuple[Path, Path]]:
+    """Files that importing a name runs, each with the folder that it is imported from.
+
+    Python looks beside the entry's file first, then in the working directory.
+    """
+    steps = name.split(".")
+    for root in dict.fromkeys((folder, Path())):
+        bases = [root.joinpath(*steps[:count]) for count in range(1, len(steps) + 1)]
+        options = [o for b in bases for o in (b.with_suffix(".py"), b / "__init__.py")]
+        if found := [(root, option) for option in options if option.is_file()]:
+            return found
+    return []
 
 
 def _version(top: str) -> dict[str, str]:

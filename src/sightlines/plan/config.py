@@ -44,6 +44,11 @@ def load(path: Path, overrides: Config | None = None) -> Config:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold keys such as dataset, models and runs")
+    if raw.get("trust_code"):
+        raise ConfigError(
+            f"{path} sets trust_code, but a config may be somebody else's: whose code runs here is "
+            "for you to say. Leave it out, and say it once: snakemake --config trust_code=<digest>"
+        )
     where = f"{path} with --config {' '.join(overrides)}" if overrides else str(path)
     return complete(_merged(raw, overrides or {}), where)
 
