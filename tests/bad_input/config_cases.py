@@ -69,7 +69,7 @@ def minibatch_too_small(here):
 @case(
     "schema",
     ConfigError,
-    ("{here}/mine.yaml, line 29", "train.learning_rate", "1e-3", "0.001"),
+    ("{here}/mine.yaml, line 31", "train.learning_rate", "1e-3", "0.001"),
     "write 0.001 or '1e-3'",
 )
 def number_that_is_text_to_yaml(here):

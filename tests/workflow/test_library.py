@@ -4,9 +4,12 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import sightlines as sl
 from sightlines.core.threads import one_thread
+
+pytestmark = pytest.mark.workflow
 
 
 def test_a_notebook_finds_what_the_run_has_found(smoke):
