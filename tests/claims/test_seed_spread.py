@@ -9,6 +9,7 @@ import yaml
 
 from sightlines.claims.claim import Source
 from sightlines.claims.seed_spread import OF_ANOTHER_SIZE, SeedSpread
+from sightlines.claims.seeds import with_known
 from sightlines.plan import seed_spread
 from sightlines.plan.experiment import Experiment
 from sightlines.run import seed_spread as command
@@ -23,7 +24,7 @@ FACTS = {
     "other": {"kind": "vit", "architecture": "small", "dataset": "cifar", "recipe": "r"},
     "longer": {"kind": "vit", "architecture": "small", "dataset": "shapes", "recipe": "l"},
 }
-ROW = ("C7", "most local head", "vit f100", "small", "shapes", "r", 0.04, 7, 0.9)
+ROW = ("C7", "most local head", "vit f100", "small", "shapes", "r", 0.04, 7, 0.9, "s1 s2 s3")
 TABLE = pd.DataFrame([ROW], columns=[*seed_spread.COLUMNS])
 
 
@@ -37,8 +38,16 @@ def known(*slugs, claim="C7", criterion="most local head"):
 
 def test_the_same_architecture_on_the_same_images_by_the_same_recipe():
     found = known("vit/f100/s0")
-    assert (found.variance, found.freedom) == (0.04, 7.0)
+    assert (found.variance, found.freedom) == (0.04, 7.0) and not found.is_shared
     assert found.told == "spread of 8 seeds of vit f100"
+
+
+def test_seeds_that_the_table_is_of_count_once():
+    found = known("vit/f100/s0", "vit/f100/s2")
+    assert found.is_shared and not known("large/f100/s2").is_shared
+    assert with_known([1.0, 5.0], found) == (0.04, 7.0)
+    apart = with_known([1.0, 5.0], known("vit/f100/s0", "vit/f100/s4"))
+    assert apart == rounded(((7 * 0.04 + 8.0) / 8, 8.0), **MEANS)
 
 
 def test_another_size_of_the_family_has_few_degrees_of_freedom():
@@ -142,8 +151,7 @@ def test_its_experiment_has_the_recipe_of_the_other_and_many_seeds(tmp_path):
     assert {"vit_small", "resnet"} <= set(own)
     assert all(own[model] == others[model] for model in own)
     trained = [n for n in found.networks if n.fraction != "f000"]
-    assert len({n.seed for n in trained}) == 5
-    assert not {n.seed for n in found.networks} & {n.seed for n in other.networks}, "other networks"
+    assert {n.seed for n in trained} == {f"s{number}" for number in range(5)}
     assert {n.fraction for n in found.networks} >= {"f000", "f100"} and not found.tasks
     some = command.config_of(command.OF, 2, ["resnet"])
     assert [*some["models"]] == ["resnet"]

@@ -8,9 +8,11 @@ A row speaks for other networks only where all of this is so: same claim and cri
 the same kind (family, read-out, skips), trained on the same share of the same dataset by the same
 recipe, here, not imported. Of the very same architecture it has all its degrees of freedom; of
 another size at most OF_ANOTHER_SIZE, with which a variance is known to within a factor of ten.
+Where networks at hand have seeds that the row is of, they may be the same ones: the row alone says
+how far seeds differ then, so that none counts twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pandas as pd
@@ -49,10 +51,17 @@ class SeedSpread:
                     own = int(row["freedom"])
                     freedom = own if is_same else min(own, OF_ANOTHER_SIZE)
                     words = f"spread of {own + 1} seeds of {row['networks']}"
-                    return Prior(float(row["variance"]), float(freedom), words)
+                    shared = is_same and not seeds_of(source).isdisjoint(row["seeds"].split())
+                    return Prior(float(row["variance"]), float(freedom), words, shared)
             return None
 
         return of
+
+
+def seeds_of(source: Source) -> Set[str]:
+    """Names of the seeds of a source's networks, in order."""
+    slugs = [slug for unit in source.units for slug in unit]
+    return dict.fromkeys(Network.parse(slug).seed for slug in slugs).keys()
 
 
 def described(source: Source, facts: Facts) -> dict[str, str] | None:

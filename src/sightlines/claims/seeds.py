@@ -27,11 +27,14 @@ class Prior:
         variance: Of single seeds.
         freedom: Its degrees of freedom.
         told: Where it is from, in words.
+        is_shared: Whether it is of the seeds at hand, among others: then their own spread adds
+            nothing to it.
     """
 
     variance: float
     freedom: float
     told: str
+    is_shared: bool = False
 
 
 Known = Callable[[Source], Prior | None]
@@ -218,7 +221,7 @@ def with_known(values: Sequence[float], prior: Prior | None) -> tuple[float, flo
 
 def _pooled(own: float, freedom: float, prior: Prior | None) -> tuple[float, float]:
     elsewhere = (prior.variance, prior.freedom) if prior else (0.0, 0.0)
-    variance, total = moderated(own, freedom, *elsewhere)
+    variance, total = moderated(own, 0.0 if prior and prior.is_shared else freedom, *elsewhere)
     return float(variance), total
 
 
@@ -255,7 +258,8 @@ def _prior(group: Sequence[tuple[float, Source]], known: Known) -> Prior | None:
         return None
     error = sum(abs(weight) * prior.variance**0.5 for weight, prior in priors)
     told = _joined(dict.fromkeys(prior.told for _, prior in priors))
-    return Prior(error**2, min(prior.freedom for _, prior in priors), told)
+    freedom = min(prior.freedom for _, prior in priors)
+    return Prior(error**2, freedom, told, any(prior.is_shared for _, prior in priors))
 
 
 def linked(items: Iterable[Item], networks: Callable[[Item], Sequence[str]]) -> list[list[Item]]:

@@ -17,10 +17,11 @@ from sightlines.plan.architectures import is_imported, lacks_skips
 TABLE = registry.PACKAGE / "claims" / "seed_spread.csv"
 COLUMNS = (
     *("claim", "criterion", "networks", "architecture", "dataset", "recipe"),
-    *("variance", "freedom", "mean"),
+    *("variance", "freedom", "mean", "seeds"),
 )
 """Of the table. `networks`: kinds and shares of the training images, such as ``vit f100``;
-`architecture`, `dataset`, `recipe`: digests of these, as `facts` gives them."""
+`architecture`, `dataset`, `recipe`: digests of these, as `facts` gives them; `seeds`: their names,
+with blanks between them."""
 ORIGIN = TABLE.with_suffix(".json")
 """Where the table is from; `fits`: pairs of a dataset's and a recipe's digest it may speak for."""
 NO_RECIPE = ("processes", "evaluate_every_steps")

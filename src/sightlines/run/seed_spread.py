@@ -14,7 +14,6 @@ images, skips complete, the first one. Fractions below 100 % are those that the 
 """
 
 import argparse
-import itertools
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,13 +28,13 @@ import yaml
 from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.judge import all_claims
-from sightlines.claims.seed_spread import described
+from sightlines.claims.seed_spread import described, seeds_of
 from sightlines.core import yaml_files
 from sightlines.core.errors import SightlinesError
 from sightlines.core.files import write_json, write_table
 from sightlines.plan import roles, seed_spread
 from sightlines.plan.experiment import Experiment
-from sightlines.plan.networks import FULL, UNTRAINED, as_initialised
+from sightlines.plan.networks import FULL, UNTRAINED
 from sightlines.results.opening import Opened
 
 OF = Path("workflow/config/default.yaml")
@@ -52,9 +51,6 @@ PACKAGES = ("numpy", "torch", "scipy", "pandas")
 def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[str, Any]:
     """The config of the experiment: another one's images and recipe, and many seeds.
 
-    None that the other one has itself: its networks would be the same ones, and would count twice
-    where both variances are pooled, and in A/A testify for themselves.
-
     Args:
         of: The other one's config file.
         seeds: Of each network.
@@ -67,9 +63,7 @@ def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[
     for model in plain:
         first.setdefault(seed_spread.kind(architectures[model]), model)
     chosen = list(models) or [*first.values()]
-    taken = {as_initialised(n).seed for n in other.networks}
-    free = (name for number in itertools.count() if (name := f"s{number}") not in taken)
-    names = list(itertools.islice(free, seeds))
+    names = [f"s{number}" for number in range(seeds)]
     runs = []
     for model in chosen:
         fractions = [UNTRAINED, *roles.less_data(other.networks, model), FULL]
@@ -89,17 +83,17 @@ def table_of(evidence: Evidence, facts: dict[str, dict[str, str]]) -> pd.DataFra
     """
     found: dict[tuple[str, ...], tuple[Any, ...]] = {}
     for claim in all_claims():
-        for key, values in _values(claim, evidence, facts):
+        for key, values, seeds in _values(claim, evidence, facts):
             if len(values) >= FEWEST and np.isfinite(values).all():
-                row = (np.var(values, ddof=1), len(values) - 1, np.mean(values))
+                row = (np.var(values, ddof=1), len(values) - 1, np.mean(values), seeds)
                 found.setdefault(key, (*key, *row))
     return pd.DataFrame([*found.values()], columns=[*seed_spread.COLUMNS])
 
 
 def _values(
     claim: Claim, evidence: Evidence, facts: dict[str, dict[str, str]]
-) -> Iterator[tuple[tuple[str, ...], list[float]]]:
-    """A claim's statistics by seed, with what the table tells them by."""
+) -> Iterator[tuple[tuple[str, ...], list[float], str]]:
+    """A claim's statistics by seed, with what the table tells them by, and the seeds."""
     try:
         cases = claim.cases(evidence)
     except NotMeasured:
@@ -113,7 +107,7 @@ def _values(
             readings = [own[index] for own in source.readings]
             values = [np.nan if reading is None else reading.value for reading in readings]
             place = (told[key] for key in seed_spread.COLUMNS[2:6])
-            yield (claim.id, criterion.name, *place), values
+            yield (claim.id, criterion.name, *place), values, " ".join(seeds_of(source))
 
 
 def write(experiment: Experiment, evidence: Evidence, of: Path) -> int:
