@@ -1,4 +1,4 @@
-"""The images of `default` are neither a toy nor noise: what says the class without training."""
+"""The images of `default`, which `sightlines.datasets.shapes` draws, are neither a toy nor noise."""
 
 import pytest
 from benchmarks.shapes_bounds import BOUNDS, measure
