@@ -1,4 +1,4 @@
-"""The images of `default`, which `sightlines.datasets.shapes` draws, are neither a toy nor noise."""
+"""`default`, drawn by `sightlines.datasets.shapes`: images that are neither a toy nor noise."""
 
 import pytest
 from benchmarks.shapes_bounds import BOUNDS, measure
