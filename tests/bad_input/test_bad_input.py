@@ -245,5 +245,6 @@ def test_snakemake_names_the_photograph_and_leaves_nothing(tmp_path, monkeypatch
     names = ("DataError: ", "sources/mine", "1 offence", "cat/zero.png", "empty file")
     assert lost_in(said, names, image_cases.MEND) == [], said
     assert "Traceback" not in said
-    left = [p for p in (tmp_path / "results").rglob("*") if p.is_file() and p.suffix != ".log"]
+    kept = (".log", ".lock")  # what claims are judged by is registered before the first job
+    left = [p for p in (tmp_path / "results").rglob("*") if p.is_file() and p.suffix not in kept]
     assert left == [] and list((tmp_path / "data").rglob("*.*")) == []
