@@ -77,7 +77,7 @@ def test_shared_dumps_come_back_by_a_pull(shared, tmp_path):
     assert done.returncode and reasons(done).keys() == after_cka(Experiment.open(SMOKE)).keys() - {
         "dump_gram"
     }
-    assert "dumps/gram: 6 files" in done.stderr and 'WHAT="dumps/gram"' in done.stderr
+    assert "dumps/gram: 7 files" in done.stderr and 'WHAT="dumps/gram"' in done.stderr
     ok(pull(clone, "dumps"))
     assert results(clone) == before and planned(plan(clone)) == {}
     said = ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
