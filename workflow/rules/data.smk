@@ -66,8 +66,9 @@ for task in TASKS:
                 else EXPERIMENT.slice_probe_pool()
             ),
             code=EXPERIMENT.code(f"datasets.{chooses}"),
+            chooses=chooses,
         shell:
-            f"python -m sightlines.jobs.start sightlines.datasets.{chooses}"
+            "python -m sightlines.jobs.start sightlines.datasets.{params.chooses}"
             " --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --output splits {output:q} --log {log:q}"
