@@ -5,13 +5,10 @@ import re
 import pytest
 
 from sightlines.plan.experiment import Experiment
-from tests.workflow.conftest import ROOT, SMOKE, dry_run, snakemake, tool
+from tests.workflow.conftest import ROOT, SMOKE, dry_run, tool
 from tests.workflow.planning import everything, planned, reasons
 
 pytestmark = pytest.mark.workflow
-
-
-TEXTURES = "transfer/textures/"
 
 
 def test_it_plans_what_the_program_plans(tmp_path):
@@ -52,15 +49,3 @@ def test_it_runs_the_code_of_the_checkout_that_it_is_asked_of(tmp_path):
     )
     assert "another checkout" in dry_run(other, "--workflow-profile", "none").stdout
     assert planned(dry_run(ROOT, "--directory", tmp_path, "--configfile", SMOKE))
-
-
-def test_own_probes_are_chosen_by_their_own_stage_where_there_are_other_tasks(tmp_path):
-    """Text of a shell command is filled in when its job runs: with what the last task has left."""
-    own, other = (f"results/default/{part}data/probes.safetensors" for part in ("", TEXTURES))
-    done = snakemake(tmp_path, "-n", "-p", own, other)
-    said = done.stdout + done.stderr
-    stages = re.findall(r"sightlines\.(\S+) --config .* --output splits (\S+)", said)
-    assert {path: stage for stage, path in stages}.items() >= {
-        (own, "datasets.probe_pool"),
-        (other, "datasets.split"),
-    }

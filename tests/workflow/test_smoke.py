@@ -249,6 +249,19 @@ def test_every_result_is_as_recorded_until_one_is_altered(copied):
     assert any("was made from another version of results/smoke/tables/att" in x for x in lines)
 
 
+def test_own_probes_are_chosen_by_their_own_stage_where_there_are_other_tasks(tmp_path):
+    """A dry run cannot tell: a shell command's text is filled in when its job runs."""
+    config = yaml.safe_load(SMOKE.read_text())
+    images = {"kind": "textures", "n_train": 600, "n_test": 400}
+    config["transfer"] = {"other": {"dataset": images, "domain": "out"}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    own, other = (f"results/mine/{part}data/probes.safetensors" for part in ("", "transfer/other/"))
+    call = ("--configfile", tmp_path / "mine.yaml", "--cores", "1", "--", own, other)
+    ok(snakemake(tmp_path, *call))
+    drawn = [TensorReader(tmp_path / path).meta.get("probe_splits") for path in (own, other)]
+    assert drawn == [{"probe_train": "test"}, None]
+
+
 def test_a_damaged_dump_is_named_and_made_again(copied):
     network = Experiment.open(SMOKE).networks[1]
     before = results(copied)
