@@ -247,9 +247,10 @@ tr.flagged td { color: var(--warn); background: var(--warn-page); }
 .verdict.does-not-hold, .verdict.lost-in-training { color: var(--warn); }
 .claims { min-width: 60rem; }
 .claims td { white-space: normal; vertical-align: top; }
-.claims td:nth-child(2) { min-width: 17rem; }
-.claims td:nth-child(4) { min-width: 14rem; }
-.claims td:nth-child(5) { min-width: 14rem; }
+.claims td:nth-child(3) { min-width: 9rem; max-width: 12rem; }
+.claims td:nth-child(2) { min-width: 13rem; }
+.claims td:nth-child(4) { min-width: 13rem; }
+.claims td:nth-child(5) { min-width: 13rem; }
 figure { margin: 0 0 2.6rem; }
 figure img { display: block; width: 100%; height: auto; background: #ffffff; }
 figcaption { margin-top: 0.6rem; font-size: 0.95rem; }
