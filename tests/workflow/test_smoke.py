@@ -250,7 +250,7 @@ def test_every_result_is_as_recorded_until_one_is_altered(copied):
 
 
 def test_own_probes_are_chosen_by_their_own_stage_where_there_are_other_tasks(tmp_path):
-    """A dry run cannot tell: a shell command's text is filled in when its job runs."""
+    """A dry run cannot tell: see findings/shell_text_of_a_loop.sh."""
     config = yaml.safe_load(SMOKE.read_text())
     images = {"kind": "textures", "n_train": 600, "n_test": 400}
     config["transfer"] = {"other": {"dataset": images, "domain": "out"}}
