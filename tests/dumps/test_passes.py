@@ -61,11 +61,12 @@ def recorded(here, one, kind, **changes):
 
 def kinds_of(here, one, word):
     """What each kind keeps that this network has."""
-    has_attention = one.card["family"] == "vit"
+    is_vit = one.card["family"] == "vit"
+    flags = {kind: registry.declarations("dumps", kind).get("FAMILIES") for kind in KINDS[word]}
     return {
         kind: recorded(here, one, kind)
-        for kind in KINDS[word]
-        if has_attention or not registry.declarations("dumps", kind).get("FAMILIES") == "ATTENTION"
+        for kind, flag in flags.items()
+        if is_vit or flag in (None, "BRANCHES")
     }
 
 

@@ -133,6 +133,7 @@ for libraries in {*warm.LIBRARIES.values()}:
 """
 LOADED_LATER = {  # and torch, by which networks are shown a dataset that a job before prepared
     "huggingface_hub": "a download of weights",
+    "lmdb": "one kind of dataset, if it is installed",
     "sightlines": "our own code is read anew",
     "torchvision": "timm brings it",
 }

@@ -57,7 +57,7 @@ LIBRARIES = {
     "sightlines.datasets": IMAGES,
     "sightlines.training": NETWORKS,
     "sightlines.run.dump": NETWORKS,
-    "sightlines.run.figure": DRAWING,
+    "sightlines.run.figure": (*DRAWING, *JUDGING),
     "sightlines.run.claims": JUDGING,
     "sightlines.run.report": PAGE,
 }
