@@ -121,6 +121,11 @@ def seen_rows(model, sites, images):
     return [torch.stack([torch.cat(own[i]) for i in range(len(images))]) for own in found]
 
 
+SUMS = {"maxvit_pico_rw_256": 60_000}
+"""Terms behind a probability of the last block, where they are more than 10,000: convolutions and
+scores of about 10 in each softmax magnify the errors of all layers below."""
+
+
 @pytest.mark.parametrize("name", ATTENTION)
 def test_fused_and_explicit_attention_are_the_same(name):
     """Fused probabilities are computed a second time, explicit ones are taken as they are."""
@@ -142,7 +147,7 @@ def test_fused_and_explicit_attention_are_the_same(name):
         assert (site.heads, site.window_of) == (other.heads, other.window_of)
         assert torch.equal(site.queries.nan_to_num(-1), other.queries.nan_to_num(-1))
         assert torch.equal(site.keys.nan_to_num(-1), other.keys.nan_to_num(-1))
-        assert_rounded(a, b, terms=10_000, size=1, dtype=np.float32)
+        assert_rounded(a, b, terms=SUMS.get(name, 10_000), size=1, dtype=np.float32)
         assert_rounded(a.sum(-1), torch.ones(a.shape[:-1]), terms=a.shape[-1], dtype=np.float32)
 
 
