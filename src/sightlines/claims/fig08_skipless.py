@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from sightlines.claims.cases import gather, stand
 from sightlines.claims.claim import (
@@ -56,12 +57,20 @@ def skipless_block(evidence: Evidence, network: Network) -> int:
 
 
 def below_the_cut(evidence: Evidence, network: Network) -> np.ndarray:
-    """Which layers lie below the cut of a network without a block's skips.
+    """Which layers lie below the cut of a network without a block's skips."""
+    return below_block(evidence.layers(network.model), skipless_block(evidence, network))
+
+
+def below_block(layers: pd.DataFrame, block: int) -> np.ndarray:
+    """Which layers lie below the cut at a block [layers].
 
     The cut is above the block's first norm, which is still made of all that is below.
+
+    Args:
+        layers: Rows of layers.csv of one model, in order.
+        block: The block's number.
     """
-    layers = evidence.layers(network.model)
-    is_own = (layers["block"] == skipless_block(evidence, network)) & (layers["kind"] != "norm")
+    is_own = (layers["block"] == block) & (layers["kind"] != "norm")
     below: np.ndarray = (layers["layer"] < layers.loc[is_own, "layer"].min()).to_numpy()
     return below
 

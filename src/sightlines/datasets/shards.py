@@ -22,6 +22,7 @@ from sightlines.core.data_root import require_below
 from sightlines.core.errors import DataError, MissingSourceError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
 from sightlines.core.files import make_folder, write_table
+from sightlines.datasets.imagefolder import MEAN, STD
 from sightlines.datasets.imagefolder_entries import list_folder
 from sightlines.datasets.imagefolder_scan import Listing, check_classes, raise_offences
 from sightlines.datasets.imagefolder_splits import part_of
@@ -32,8 +33,6 @@ TRAINING = ("networks are trained",)
 NO_LABELS = "none"
 DEEPEST = 8
 """Folders below each other in which shards are looked for."""
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sightlines.claims.fig08_skipless import ACROSS
+from sightlines.claims.fig08_skipless import ACROSS, below_block
 from sightlines.claims.statistics import cut_ratio
 from sightlines.figures import maps
 from sightlines.figures.style import BLACK, GREY, WIDTH_IN, model_look, styled, wrap_columns
@@ -139,11 +139,8 @@ def _draw_cuts(axes: Axes, tables: Tables, config: dict[str, Any], models: list[
 
 def _cuts(matrix: np.ndarray, layers: pd.DataFrame) -> dict[int, float]:
     """Block -> CKA across over within the parts below and above the cut after its first norm."""
-    found = {}
-    for block in sorted({int(b) for b in layers["block"] if b > 0}):
-        own = layers[(layers["block"] == block) & (layers["kind"] != "norm")]
-        found[block] = float(cut_ratio(matrix, (layers["layer"] < own["layer"].min()).to_numpy()))
-    return found
+    blocks = sorted({int(b) for b in layers["block"] if b > 0})
+    return {block: float(cut_ratio(matrix, below_block(layers, block))) for block in blocks}
 
 
 def _block(config: dict[str, Any], model: str) -> int:
