@@ -15,6 +15,9 @@ POOL = ("pool",)
 READING = ("weight_set", "class_order", "class_file")
 """Keys of a model's config that say how somebody else's weights and outputs are read."""
 
+PRETRAINING = "pretraining"
+"""Key of a model's config, of no job's identity but those that judge and draw: how its weights were
+learned. Where it is not given, timm's tag of weights by DINO says so."""
 NOT_ARCHITECTURE = ("label", "train", *READING)
 """Keys of a model's config that do not say what it is."""
 
@@ -33,8 +36,20 @@ def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
     declared = registry.declarations("models", model["family"])
     if "DESCRIBES" in declared:
         family: Any = registry.load("models", model["family"])
-        return dict(family.described(settings, size_px))
+        told = {PRETRAINING: how} if (how := pretraining(model)) else {}
+        return dict(family.described(settings, size_px)) | told
     return settings
+
+
+def pretraining(model: Mapping[str, Any]) -> str:
+    """How a model's weights were learned, where its config or timm's name tells; else empty.
+
+    Of timm's tags only `dino` counts, which has the weights of Caron et al. 2021; DINOv2 and DINOv3
+    are other recipes.
+    """
+    said = model.get(PRETRAINING)
+    tag = str(model.get("name", "")).partition(".")[2]
+    return str(said) if said else "dino" if tag == "dino" and is_imported(model) else ""
 
 
 def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:

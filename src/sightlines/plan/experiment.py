@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.plan import controls, registry, roles, seed_spread
-from sightlines.plan.architectures import ADDED, READING, described, has, is_imported
+from sightlines.plan.architectures import (
+    ADDED,
+    PRETRAINING,
+    READING,
+    described,
+    has,
+    is_imported,
+)
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
@@ -281,7 +288,7 @@ class Experiment:
 
     def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
         """Config values that one network depends on, or that one trained further on a task does."""
-        left_out = ("label", *READING)
+        left_out = ("label", PRETRAINING, *READING)
         model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
         declared = registry.declarations("models", model["family"])
