@@ -6,6 +6,7 @@ Of the experiment's networks and images, and of other tasks as each recorder's T
 for recording in EXPERIMENT.recordings():
     files = EXPERIMENT.data_files(recording.shown)
     models = f"{EXPERIMENT.task_folder(recording.tuned)}/models"
+    beside = EXPERIMENT.beside(recording.kind)
 
     rule:
         name:
@@ -16,6 +17,7 @@ for recording in EXPERIMENT.recordings():
             splits=f"{EXPERIMENT.task_folder(recording.shown)}/data/{recording.splits}",
             weights=f"{models}/{NETWORK}/weights.safetensors",
             card=f"{models}/{NETWORK}/card.json",
+            **beside,
         output:
             f"{R}/{recording.place}/{NETWORK}.safetensors",
         log:
@@ -37,7 +39,8 @@ for recording in EXPERIMENT.recordings():
             " --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --input weights {input.weights:q} --input card {input.card:q}"
-            " --output dump {output:q} --log {log:q}"
+            + "".join(f" --input {name} {{input.{name}:q}}" for name in beside)
+            + " --output dump {output:q} --log {log:q}"
 
 
 rule dump_pixels:

@@ -129,6 +129,8 @@ FILES = (
     "conflict_truth.parquet",
 )
 
+MASKS = True
+"""Whether every image has a mask of its object."""
 CLASSES = 10
 CHUNK_PIXELS = 128 * 32 * 32
 

@@ -264,6 +264,15 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     return [tests[need][1] for need in declared if not tests[need][0]]
 
 
+def has_masks(config: Config) -> bool:
+    """Whether it is known where the objects are in the experiment's own images."""
+    dataset = config.get("dataset", {})
+    if not dataset:
+        return False
+    declared = registry.declarations("datasets", dataset["kind"])
+    return bool(declared.get("MASKS") or dataset.get("masks"))
+
+
 def needs(config: Config) -> dict[str, tuple[bool, str]]:
     """Every word that NEEDS may hold: whether it is met, and what it asks for."""
     nets, models = networks(config), config["models"]
@@ -321,6 +330,11 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"two seeds of one model on {FULL}",
         ),
         "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
+        "pictures": (
+            config.get("attention_maps", {}).get("pictures", 1) > 0,
+            "attention_maps.pictures above 0",
+        ),
+        "masks": (has_masks(config), "images with masks: dataset shapes, or dataset.masks"),
         "transfer": (bool(config["transfer"]), "a task under transfer"),
         "tuned_attention": (
             bool(tuned & attention),

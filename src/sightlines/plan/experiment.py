@@ -111,6 +111,21 @@ class Experiment:
         return label_needs(self.config, task)
 
     @property
+    def masks_folder(self) -> str:
+        """Folder of masks of the experiment's own photographs; empty where there is none."""
+        return str(self.dataset().get("masks", ""))
+
+    @property
+    def masks(self) -> str:
+        """The list of these masks."""
+        return f"{self.folder}/data/masks.parquet"
+
+    def beside(self, kind: str) -> dict[str, str]:
+        """What a dump of a network reads besides images, splits and network, by name."""
+        reads_masks = "masks" in registry.declarations("dumps", kind).get("BESIDE", ())
+        return {"masks": self.masks} if reads_masks and self.masks_folder else {}
+
+    @property
     def facts(self) -> str:
         """What is said of the dataset, without its images."""
         return f"{self.folder}/tables/dataset.json"
@@ -266,7 +281,14 @@ class Experiment:
 
     def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
         """Config values that a dataset depends on."""
-        return {"dataset": self.dataset(task), "source": fingerprint}
+        dataset = self.dataset(task)
+        beside = registry.declarations("datasets", dataset["kind"]).get("BESIDE", ())
+        own = {key: value for key, value in dataset.items() if key not in beside}
+        return {"dataset": own, "source": fingerprint}
+
+    def slice_masks(self, fingerprint: str) -> dict[str, Any]:
+        """Config values that the list of masks of photographs depends on."""
+        return {"masks": self.masks_folder, "source": fingerprint}
 
     def slice_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
