@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightlines.core.errors import ResultError
 from sightlines.dumps.network import Minibatch, Shown
 from sightlines.dumps.passes import Rows, Watched
 
@@ -32,23 +31,13 @@ POSITIONS = ("pos_embed", "pos_embedding", "position_embedding", "position_embed
 
 
 def record(shown: Shown) -> Watched:
-    """The weights of the first layer; the network is shown nothing.
-
-    Raises:
-        ResultError: they are not finite.
-    """
+    """The weights of the first layer; the network is shown nothing."""
     rows, columns = (int(side) for side in shown.card["grid"])
     found = {
         "positions": position_embeddings(shown.model, rows * columns),
         "filters": patch_filters(shown.model),
     }
     kept = {name: values for name, values in found.items() if values is not None}
-    for name, values in kept.items():
-        if not np.isfinite(values).all():
-            raise ResultError(
-                f"{name} of {shown.network.slug} are not finite: its training has diverged; "
-                "lower train.learning_rate"
-            )
     own: dict[str, Any] = {"grid": [rows, columns], "std": list(shown.card["std"])}
     return Watched(
         shapes={name: ("F32", values.shape) for name, values in kept.items()},

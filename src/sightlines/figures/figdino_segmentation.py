@@ -134,7 +134,8 @@ def _draw_model(axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: 
     axes.axhline(ceiling, color=GREY, linewidth=0.8)
     for place, (method, (_, colour)) in enumerate(METHODS.items()):
         for mass, shift, face in ((MASSES[0], -0.12, colour), (MASSES[1], 0.16, "white")):
-            look = {"color": colour, "marker": "o", "markerfacecolor": face, "linestyle": ""}
+            look: dict[str, Any] = {"color": colour, "marker": "o", "linestyle": ""}
+            look |= {"markerfacecolor": face}
             value, error = _values(table, network, method, mass)
             axes.errorbar([place + shift], [value], [np.nan_to_num(error)], **look)
             if method not in ("oracle", "fixed"):

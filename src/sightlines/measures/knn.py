@@ -106,7 +106,8 @@ def of_network(dump: LabelledDump, seed: int) -> list[tuple[list[dict[str, Any]]
                 for k, right in zip(tried, is_right, strict=True)
             ]
             own = np.bincount(groups, is_right[tried.index(usual)])
-            shares = quotient(leave_one_out(own), leave_one_out(np.bincount(groups)))
+            each = np.bincount(groups, np.ones(len(groups)))
+            shares = quotient(leave_one_out(own), leave_one_out(each))
             again = pd.DataFrame({"accuracy": shares, "left_out": np.arange(len(shares)) + ALL})
             found.append((rows, again.assign(**place)))
     return found

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sightlines.plan.checks import has_masks
+
 FLOAT, DOUBLE = 4, 8
 RECEPTIVE_FIELD_GROUPS = 8
 ATTENTION_STATISTICS = SKIP_STATISTICS = 5
@@ -180,6 +182,20 @@ def _predictions(_network: Network, _config: Mapping[str, Any], _size_px: int) -
     return 0
 
 
+def _weights(network: Network, _config: Mapping[str, Any], size_px: int) -> int:
+    width = network.outputs[0][1]
+    return width * (network.places + 3 * size_px**2 // network.places) * FLOAT
+
+
+def _cls_attention(network: Network, config: Mapping[str, Any], size_px: int) -> int:
+    settings, masked = config["attention_maps"], has_masks(config)
+    images = min(settings["images" if masked else "pictures"], _reference_images(config))
+    maps = network.blocks * (network.heads + 2) * network.places + network.blocks + network.places
+    own = images * maps * FLOAT
+    own += images * (2 * network.places * FLOAT + 8) if masked else 0  # one object an image
+    return own + min(settings["pictures"], images) * 3 * size_px**2
+
+
 def _receptive_field(network: Network, config: Mapping[str, Any], size_px: int) -> int:
     settings = config["receptive_field"]
     depths = max(min(settings["depths"], network.blocks), 2)
@@ -198,5 +214,7 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "features": _features,
     "token_features": _token_features,
     "predictions": _predictions,
+    "weights": _weights,
+    "cls_attention": _cls_attention,
     "receptive_field": _receptive_field,
 }

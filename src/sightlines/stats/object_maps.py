@@ -39,10 +39,10 @@ def heaviest(
 
 
 def jaccard(
-    kept: Bool[np.ndarray, "*some patches"],
-    objects: Float[np.ndarray, "*some patches"],
-    valid: Float[np.ndarray, "*some patches"],
-) -> Float[np.ndarray, "*some"]:
+    kept: Bool[np.ndarray, "*#some patches"],
+    objects: Float[np.ndarray, "*#some patches"],
+    valid: Float[np.ndarray, "*#some patches"],
+) -> Float[np.ndarray, "*#some"]:
     """Pixels of both over pixels of either; those that are not labelled count nowhere.
 
     Args:
