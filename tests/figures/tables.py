@@ -10,6 +10,7 @@ from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import main_models, settings
 from tests.figures import (
     attention_tables,
+    frozen_tables,
     indices_tables,
     localisation_tables,
     probe_tables,
@@ -290,6 +291,14 @@ def all_tables(config, degenerate=None, names=None):
         "localisation_maps.parquet": lambda: localised()["localisation_maps.parquet"],
         "probes.parquet": lambda: probe_tables.probes(plain, ("", *verdict_tables.TASKS)),
         "token_probes.parquet": lambda: probe_tables.token_probes(plain),
+        "knn.parquet": lambda: frozen_tables.knn(plain),
+        "embedding_statistics.csv": lambda: frozen_tables.embedding_statistics(vits),
+        "position_similarity.parquet": lambda: frozen_tables.position_similarity(vits),
+        "embedding_filters.parquet": lambda: frozen_tables.embedding_filters(vits),
+        "segmentation_replicates.parquet": lambda: frozen_tables.segmentation_replicates(vits),
+        "object_auc.parquet": lambda: frozen_tables.object_auc(vits),
+        "attention_pictures.parquet": lambda: frozen_tables.attention_pictures(vits),
+        "pictured_images.parquet": lambda: frozen_tables.pictured_images(vits),
         "similarity_indices.parquet": lambda: indices_tables.similarity_indices(config),
         "diagnostics.csv": lambda: indices_tables.layer_diagnostics(config),
         "estimator.csv": lambda: verdict_tables.estimator(config),
