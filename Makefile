@@ -11,6 +11,7 @@
 # make clean-cache  removes decoded photographs; jobs that need them decode them again
 # make gpu-check  on a machine with a GPU: its tests, rates, memory, two networks, in 8 minutes;
 #             PYTHON=… SETUP=no takes a Python that has torch, PACKAGES=… what it lacks, offline
+# make docs   the documentation as a site: .cache/site/index.html
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -31,7 +32,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run check-reference test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
+.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -92,6 +93,10 @@ test: setup check
 
 test-fast: setup
 	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not slow"
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build
+	@echo "The documentation: .cache/site/index.html"
 
 test-instruction-sets: setup
 	$(BIN)/python -m tests.instruction_sets

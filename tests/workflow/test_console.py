@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from sightlines.jobs.shown import CONSOLE
 from tests.workflow.conftest import ROOT, SMOKE
 
+MODEL = "results/smoke/models/vit_small/f100/s0"
 pytestmark = pytest.mark.workflow
 
 
@@ -30,24 +30,17 @@ def test_a_whole_run_says_little_and_ends_with_the_answer(smoke):
 
 
 def test_a_failed_job_is_one_block_that_names_its_log(tmp_path):
-    for name in ("cat", "dog"):
-        folder = tmp_path / "photos" / "mine" / name
-        folder.mkdir(parents=True)
-        for number in range(7):
-            Image.new("RGB", (70 + number, 50), (200, 90, 40)).save(folder / f"{number}.jpg")
-    (tmp_path / "photos/mine/cat/0.jpg").write_bytes(b"no image")
-    template = SMOKE.with_name("imagefolder.yaml").read_text()
-    (tmp_path / "mine.yaml").write_text(re.sub(r"folder: \w+", "folder: mine", template))
     program = Path(sys.executable).with_name("snakemake")
-    command = [program, "--snakefile", ROOT / "Snakefile", "--directory", tmp_path]
-    command += ["--configfile", tmp_path / "mine.yaml", "--until", "prepare_dataset"]
+    command = [program, f"{MODEL}/weights.safetensors", "--snakefile", ROOT / "Snakefile"]
+    command += ["--directory", tmp_path, "--configfile", SMOKE]
+    command += ["--config", "train={learning_rate: 1.0e+30, warmup_steps: 1}"]
     seen = {key: os.environ[key] for key in os.environ.keys() - {CONSOLE}}
-    seen |= {"SIGHTLINES_DATA": str(tmp_path / "photos")}
     done = subprocess.run(command, cwd=ROOT, env=seen, capture_output=True, text=True)
     said = done.stderr
     assert done.returncode != 0 and said.count("FAILED") == 1, said
     block = said.split("FAILED  ")[1].splitlines()
-    assert block[0].startswith("prepare") and "cat/0.jpg" in block[1], said
-    assert any("results/mine/logs/" in line for line in block[1:3])
-    assert "the same command goes on from there" in block[2] + block[3]
-    assert "0 of 1 jobs done in" in said and "rule prepare_dataset" not in said
+    assert block[0] == "train/vit_small/f100/s0" and "the loss is nan" in block[1], said
+    assert "(log: results/smoke/logs/train/vit_small/f100/s0.log)" in block[1]
+    assert "the same command goes on from there" in block[2]
+    assert re.search(r"^2 of 3 jobs done in \d+ s; failed: train/vit_small/f100/s0\.$", said, re.M)
+    assert "rule train_network" not in said and "Traceback" not in said
