@@ -58,7 +58,7 @@ def scan(root: Path) -> tuple[list[Photograph], list[str]]:
             place = (Path(folder) / name).relative_to(root).as_posix()
             stem, _, ending = name.rpartition(".")
             match = NAMED.fullmatch(stem)
-            if ending.lower() not in ENDINGS:
+            if f".{ending.lower()}" not in ENDINGS:
                 offences.append(f"{place}: no image by its ending")
             elif match is None:
                 offences.append(f"{place}: not named {FORM}, such as cat3-clock2.png")

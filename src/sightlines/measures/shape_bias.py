@@ -102,7 +102,7 @@ def outputs_of(dump: ConflictsDump, known: Mapping[str, Sequence[str]]) -> dict[
     found = {}
     for category in dump.categories:
         named = [places[n] for n in known.get(category, ()) if n in places]
-        found[category] = named or [places[category]] * (category in places)
+        found[category] = named or [places[name] for name in [category] if name in places]
     return found
 
 
