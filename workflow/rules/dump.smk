@@ -12,12 +12,12 @@ for recording in EXPERIMENT.recordings():
         name:
             recording.rule
         input:
+            **beside,
             dataset=files[0],
             files=files[1:],
             splits=f"{EXPERIMENT.task_folder(recording.shown)}/data/{recording.splits}",
             weights=f"{models}/{NETWORK}/weights.safetensors",
             card=f"{models}/{NETWORK}/card.json",
-            **beside,
         output:
             f"{R}/{recording.place}/{NETWORK}.safetensors",
         log:

@@ -1,5 +1,8 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
@@ -270,7 +273,7 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     return [tests[need][1] for need in declared if not tests[need][0]]
 
 
-def has_masks(config: Config) -> bool:
+def has_masks(config: Mapping[str, Any]) -> bool:
     """Whether it is known where the objects are in the experiment's own images."""
     dataset = config.get("dataset", {})
     if not dataset:
