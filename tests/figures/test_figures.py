@@ -37,6 +37,7 @@ TABLES = {name for name in schemas() if required(name)}
 TWO = synthetic.config(vits=("vit_small",), resnets=(), fractions=("f000", "f100"), seeds=("s0",))
 RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
+SHAPES = registry.declarations("datasets", "shapes")["SETTINGS"]
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""
 
@@ -202,7 +203,7 @@ def as_planned(config):
         "models": config["architectures"],
         "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
         "splits": {"probe_test": 97},
-        "dataset": {"kind": "shapes"},
+        "dataset": {"kind": "shapes"} | {name: own["default"] for name, own in SHAPES.items()},
         "transfer": {"near": task},
     }
 

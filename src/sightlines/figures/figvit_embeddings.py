@@ -142,7 +142,7 @@ def _draw_filters(axes: Axes, table: pd.DataFrame, network: Network | None) -> N
     own = own.sort_values(["component", "row", "column"])
     shape = [own[key].nunique() for key in ("component", "row", "column")]
     filters = own[["red", "green", "blue"]].to_numpy(float).reshape(*shape, 3)
-    filters /= np.maximum(np.abs(filters).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    filters = filters / np.maximum(np.abs(filters).max(axis=(1, 2, 3), keepdims=True), 1e-12)
     lines = -(-len(filters) // COLUMNS)
     padded = np.full((lines * COLUMNS, *filters.shape[1:]), np.nan)
     padded[: len(filters)] = filters / 2 + 0.5
