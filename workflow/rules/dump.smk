@@ -3,6 +3,7 @@
 Of the experiment's networks and images, and of other tasks as each recorder's TRANSFER says.
 """
 
+# A command is put together once more for every job, whose own inputs `input` then names.
 for recording in EXPERIMENT.recordings():
     files = EXPERIMENT.data_files(recording.shown)
     models = f"{EXPERIMENT.task_folder(recording.tuned)}/models"
@@ -39,7 +40,7 @@ for recording in EXPERIMENT.recordings():
             " --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --input weights {input.weights:q} --input card {input.card:q}"
-            + "".join(f" --input {name} {{input.{name}:q}}" for name in beside)
+            + (" --input masks {input.masks:q}" if hasattr(input, "masks") else "")
             + " --output dump {output:q} --log {log:q}"
 
 
