@@ -203,6 +203,7 @@ def as_planned(config):
         "models": config["architectures"],
         "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
         "splits": {"probe_test": 97},
+        "conflicts": {"folder": ""},
         "dataset": {"kind": "shapes"} | {name: own["default"] for name, own in SHAPES.items()},
         "transfer": {"near": task},
     }

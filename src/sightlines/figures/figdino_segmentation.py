@@ -96,7 +96,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     shown = [m for m in plain_models(config) if len(_own(table, full_network(config, m)))]
     require_some(shown, "segmentation_replicates.parquet has no trained ViT of this experiment")
     count = len(shown) + 1
-    columns = min(count, COLUMNS)
+    columns = count if count <= COLUMNS + 1 else COLUMNS
     lines = -(-count // columns)
     figure = Figure(figsize=(WIDTH_IN, 2.7 * lines + 0.5), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)

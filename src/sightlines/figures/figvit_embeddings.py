@@ -31,9 +31,10 @@ CAPTION = (
     "the top). Right, trained and untrained: the first 28 principal components of the patch "
     "embedding's filters, strongest first, each scaled to its largest weight (grey: 0). Numbers: "
     "rank correlation of cosine and nearness (ρ), excess within rows and columns (Δ), mean "
-    "frequency over that of white filters (f). Look for: tiles that are bright around their own "
-    "place, with a cross of row and column; filters that are smooth bars and blobs. Tiles without "
-    "a bright place, or trained filters as noisy as untrained ones, would contradict the paper."
+    "frequency over that of white filters (f), share of components. Look for: tiles that are "
+    "bright around their own place, with a cross of row and column; filters that are smooth bars "
+    "and blobs. Tiles without a bright place, or trained filters as noisy as untrained ones, would "
+    "contradict the paper."
 )
 EXPLAINS = (
     "Has the first layer learned what an image is? Position embeddings are compared with each "
@@ -50,7 +51,7 @@ NEEDS = ("trained", "attention")
 
 MOST = 6
 """ViTs that are shown."""
-COLUMNS = 7
+COLUMNS = 6
 """Filters in a row of tiles."""
 GAP = 0.15
 """Between tiles, of a tile's side."""
@@ -158,10 +159,11 @@ def _write_numbers(positions: Axes, filters: Axes, row: Any) -> None:
         text = f"ρ {row['distance_correlation']:.2f}, Δ {row['row_column_excess']:.2f}"
         positions.set_xlabel(text.replace("-", "−"))
     if np.isfinite(row["filter_frequency"]):
-        text = f"f {row['filter_frequency']:.2f}, {100 * row['filter_components']:.0f} % for 90 %"
-        filters.set_xlabel(f"{text} of the variance")
+        share = 100 * row["filter_components"]
+        text = f"f {row['filter_frequency']:.2f}; {share:.0f} % of components"
+        filters.set_xlabel(f"{text}\nfor 90 % of the variance")
 
 
 def _bare(axes: Axes) -> None:
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], anchor="N")
     axes.spines[:].set_visible(False)
