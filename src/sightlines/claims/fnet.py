@@ -165,7 +165,7 @@ def _like_a_mixer(
 def _places(evidence: Evidence, fnet: Network) -> list[Reading]:
     own = {"where": "interior", "score": "cka"}
     stream = evidence.replicates("localisation.parquet", fnet, "rank_1_share", ["block"], **own)
-    blocks = [block for block in stream.columns if block >= 0]
+    blocks = [block for block in stream.columns if int(block) >= 0]
     branch = evidence.replicates("branch_places.parquet", fnet, "rank_1_share", ["block"])
     return [
         from_replicates(stream[blocks].to_numpy().mean(1)),
