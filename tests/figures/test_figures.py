@@ -143,6 +143,7 @@ PLANNED = {
     "a ViT and its pooled twin": {"vits": ("a",), "resnets": (), "pooled": ("gap",)},
     "a ViT and a Mixer": {"vits": ("a",), "resnets": (), "mixers": ("mixer",)},
     "Mixers alone": {"vits": (), "resnets": (), "mixers": ("mixer", "other")},
+    "FNets alone": {"vits": (), "resnets": (), "fnets": ("fnet", "fnet_random")},
     "a ResNet alone": {"vits": ()},
     "only a ViT without skips": {"vits": (), "resnets": (), "skipless": ("bare",)},
 }
@@ -195,13 +196,14 @@ def as_planned(config):
     """What the planner knows of such an experiment, with probes and a task for fine-tuning."""
     networks = [slug.split("/") for slug in config["networks"]]
     tunable = {n.model for n in verdict_tables.tuned_networks(synthetic.only(config))}
-    tunable -= {m for m, family in config["families"].items() if family == "mixer"}
+    tunable -= {m for m, family in config["families"].items() if family in ("mixer", "fnet")}
     task = {"finetune": sorted(tunable)}
     return {
         "models": config["architectures"],
         "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
         "splits": {"probe_test": 97},
         "transfer": {"near": task},
+        "conflicts": {"folder": "stimuli"},
     }
 
 
