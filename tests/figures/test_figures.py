@@ -145,6 +145,7 @@ PLANNED = {
     "a ViT and its pooled twin": {"vits": ("a",), "resnets": (), "pooled": ("gap",)},
     "a ViT and a Mixer": {"vits": ("a",), "resnets": (), "mixers": ("mixer",)},
     "Mixers alone": {"vits": (), "resnets": (), "mixers": ("mixer", "other")},
+    "FNets alone": {"vits": (), "resnets": (), "fnets": ("fnet", "fnet_random")},
     "a ResNet alone": {"vits": ()},
     "only a ViT without skips": {"vits": (), "resnets": (), "skipless": ("bare",)},
 }
@@ -197,7 +198,7 @@ def as_planned(config):
     """What the planner knows of such an experiment, with probes and a task for fine-tuning."""
     networks = [slug.split("/") for slug in config["networks"]]
     tunable = {n.model for n in verdict_tables.tuned_networks(synthetic.only(config))}
-    tunable -= {m for m, family in config["families"].items() if family == "mixer"}
+    tunable -= {m for m, family in config["families"].items() if family in ("mixer", "fnet")}
     task = {"finetune": sorted(tunable)}
     return {
         "models": config["architectures"],
@@ -206,6 +207,7 @@ def as_planned(config):
         "conflicts": {"folder": ""},
         "dataset": {"kind": "shapes"} | {name: own["default"] for name, own in SHAPES.items()},
         "transfer": {"near": task},
+        "conflicts": {"folder": "stimuli"},
     }
 
 

@@ -94,7 +94,7 @@ if EXPERIMENT.masks_folder:
             " --input dataset {input.dataset:q} --output masks {output:q} --log {log:q}"
 
 
-rule list_conflicts:
+rule split_conflicts:
     """List the images whose outline and surface are of different classes."""
     input:
         dataset=EXPERIMENT.data_files()[0],

@@ -137,11 +137,11 @@ CLAIMS = (
             Criterion("components for 90 % of the variance", "<=", 0.5),
         ),
         reason="low-dimensional is at most half of the dimensions; as many white filters as a "
-        "patch has values need .52 of them, half as many .66",
+        "patch has values need .52 of them, a quarter as many .76",
         paper_value="28 components are shown",
         source="[fig]",
         tier="B",
-        controls="untrained networks (1; .52 to .66)",
+        controls="untrained networks (1; .52 to .76)",
         drawn="figvit_embeddings",
         cases=lambda evidence: each(evidence, with_attention(evidence), _few),
     ),

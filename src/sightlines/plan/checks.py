@@ -282,6 +282,12 @@ def has_masks(config: Mapping[str, Any]) -> bool:
     return bool(declared.get("MASKS") or dataset.get("masks"))
 
 
+def has_conflicts(config: Config) -> bool:
+    """Whether there are images whose outline and surface are of different classes."""
+    folder = config.get("conflicts", {}).get("folder")
+    return bool(folder or config.get("dataset", {}).get("n_conflict"))
+
+
 def needs(config: Config) -> dict[str, tuple[bool, str]]:
     """Every word that NEEDS may hold: whether it is met, and what it asks for."""
     nets, models = networks(config), config["models"]
@@ -340,7 +346,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"two seeds of one model on {FULL}",
         ),
         "conflicts": (
-            bool(config["conflicts"]["folder"] or config.get("dataset", {}).get("n_conflict")),
+            has_conflicts(config),
             "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
         ),
         "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),

@@ -16,6 +16,7 @@ from sightlines.plan.checks import has_masks
 FLOAT, DOUBLE = 4, 8
 RECEPTIVE_FIELD_GROUPS = 8
 ATTENTION_STATISTICS = SKIP_STATISTICS = 5
+SHAPES_CLASSES = 10
 STEM_STRIDES = {"small": 1, "medium": 2, "large": 4}
 SUBLAYERS = 6
 """Of a transformer's block, its output included."""
@@ -205,6 +206,16 @@ def _cls_attention(network: Network, config: Mapping[str, Any], size_px: int) ->
     return own + min(settings["pictures"], images) * 3 * size_px**2
 
 
+def _conflicts(_network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    """Of photographs, whose number the config does not tell, none are counted."""
+    dataset = config["dataset"]
+    if config["conflicts"]["folder"] or dataset["kind"] != "shapes":
+        return 0
+    each, cues = SHAPES_CLASSES * FLOAT, 2 * DOUBLE
+    whole: int = dataset["n_conflict"] * (each + cues)
+    return whole + int(dataset["n_silhouette"]) * (each + DOUBLE)
+
+
 def _receptive_field(network: Network, config: Mapping[str, Any], size_px: int) -> int:
     settings = config["receptive_field"]
     depths = max(min(settings["depths"], network.blocks), 2)
@@ -220,7 +231,7 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "attention": _attention,
     "localisation": _localisation,
     "branch_places": _branch_places,
-    "conflicts": _predictions,
+    "conflicts": _conflicts,
     "skips": _skips,
     "features": _features,
     "token_features": _token_features,

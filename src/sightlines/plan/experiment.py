@@ -24,6 +24,7 @@ from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
 from sightlines.plan.config import Config, load, networks
+from sightlines.plan.dataset_settings import as_made
 from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
@@ -288,13 +289,7 @@ class Experiment:
 
     def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
         """Config values that a dataset depends on."""
-        dataset = self.dataset(task)
-        declared = registry.declarations("datasets", dataset["kind"])
-        beside = declared.get("BESIDE", ())
-        usual = {key: declared["SETTINGS"][key]["default"] for key in declared.get("LATER", ())}
-        own = {k: v for k, v in dataset.items() if k not in usual or v != usual[k]}
-        own = {key: value for key, value in own.items() if key not in beside}
-        return {"dataset": own, "source": fingerprint}
+        return {"dataset": as_made(self.dataset(task)), "source": fingerprint}
 
     def slice_masks(self, fingerprint: str) -> dict[str, Any]:
         """Config values that the list of masks of photographs depends on."""

@@ -13,6 +13,7 @@ from typing import Any
 from sightlines.core.files import read_json, sha256
 from sightlines.plan import registry
 from sightlines.plan.architectures import is_imported, lacks_skips
+from sightlines.plan.dataset_settings import as_made
 
 TABLE = registry.PACKAGE / "claims" / "seed_spread.csv"
 COLUMNS = (
@@ -47,7 +48,7 @@ def facts(config: Mapping[str, Any], architectures: Mapping[str, Any]) -> dict[s
         found[model] = {
             "kind": kind(settings),
             "architecture": digest({k: v for k, v in settings.items() if k != "label"}),
-            "dataset": digest(config["dataset"]),
+            "dataset": digest(as_made(config["dataset"])),
             "recipe": digest(recipe),
         }
     return found
