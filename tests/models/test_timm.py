@@ -31,7 +31,7 @@ def settings(**own):
         "models": {"m": {"family": "timm", **own}},
         "runs": [{"models": ["m"], "fractions": ["f100"], "seeds": ["s0"]}],
     }
-    model = configs.complete(whole, "test")["models"]["m"]
+    model = configs.complete(whole, "test").models["m"].recorded()
     return building.architecture(model)
 
 
@@ -134,12 +134,12 @@ def test_missing_weights_are_named(tmp_path):
 
 
 def test_a_public_network_is_tuned_on_images_as_it_saw_them_or_not_at_all():
-    def offences(**own):
+    def problems(**own):
         return _check_view("m", {"family": "timm", **settings(**VIT, **own)}, 224)
 
-    (said,) = offences()
-    assert "crop_share 0.9" in said
-    assert offences(crop_share=1) == []
+    (said,) = problems()
+    assert "crop_pct 0.9" in said
+    assert problems(crop_pct=1) == []
 
 
 def test_what_a_model_that_is_trained_would_ignore_is_refused():
@@ -267,7 +267,7 @@ def experiment(fractions, **own):
             {"models": ["m"], "fractions": fractions, "seeds": ["s0"]},
             {"models": ["v"], "fractions": ["f100"], "seeds": ["s0"]},
         ],
-        "compare_grids": False,
+        "require_equal_grids": False,
     }
     return Experiment("x", configs.complete(whole, "test"))
 
@@ -342,9 +342,15 @@ def test_the_list_of_output_names_has_an_identity(tmp_path):
         ({"class_file": "/etc/passwd"}, "class_file is .*neither absolute"),
         ({"weights": "random", "class_order": "timm"}, "class_order: a network that is trained"),
         ({"weights": "random", "weight_set": "ema"}, "weight_set: a network that is trained"),
-        ({"weights": "random", "drop": ["head"], "outputs": 0}, "drop: a network that is trained"),
+        (
+            {"weights": "random", "drop": ["head"], "num_classes": 0},
+            "drop: a network that is trained",
+        ),
         ({"weights": "random", "position_resampling": "dino"}, "position_resampling: a network"),
-        ({"drop": ["head"]}, r"drop has head, but the network has 1000 outputs: set outputs: 0"),
+        (
+            {"drop": ["head"]},
+            r"drop has head, but the network has 1000 outputs: set num_classes: 0",
+        ),
         ({"weights": "hf-hub:timm/test_vit.r160_in1k"}, "address: set weights to hub"),
         ({"weights": "https://hub/w.pth"}, "address: set weights to hub"),
     ],
