@@ -70,7 +70,7 @@ def test_facts_are_asked_once(monkeypatch):
 
 def test_size_and_patch_can_be_set():
     assert timm.check(settings(**VIT, size_px=96, patch_px=8), 224) == (12, 12)
-    own = {"size_px": 96, "mean": [0, 0, 0], "crop_share": 1, "crop_mode": "squash"}
+    own = {"size_px": 96, "mean": [0, 0, 0], "crop_pct": 1, "crop_mode": "squash"}
     view = timm.view(settings(**VIT, **own), 224)
     assert view["size_px"] == 96
     assert view["mean"] == [0, 0, 0]
@@ -115,7 +115,7 @@ def test_one_seed_makes_one_network():
 def test_described_as_one_of_the_papers_families():
     plain = timm.described(settings(name="resnetv2_50x1_bit.goog_in21k"), 224)
     assert plain["family"] == "resnet"
-    assert timm.described(settings(**VIT, acts_as="other"), 224)["family"] == "other"
+    assert timm.described(settings(**VIT, role="other"), 224)["family"] == "other"
 
 
 def test_class_names_are_timms_lists():
@@ -238,10 +238,10 @@ def test_locations_are_centred_on_their_cells_where_strides_are_not_certain(own,
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("acts_as", ["auto", "vit"])
-def test_a_listed_model_that_acts_as_a_vit_says_how_it_pools(acts_as):
-    own = settings(name="vit_small_patch16_rope_224", layers=["blocks.0"], acts_as=acts_as)
-    assert timm.described(own, 224).get("pool") == ("cls" if acts_as == "vit" else None)
+@pytest.mark.parametrize("role", ["auto", "vit"])
+def test_a_listed_model_that_acts_as_a_vit_says_how_it_pools(role):
+    own = settings(name="vit_small_patch16_rope_224", layers=["blocks.0"], role=role)
+    assert timm.described(own, 224).get("pool") == ("cls" if role == "vit" else None)
 
 
 def test_a_mixers_patches_and_depth_can_be_set():
@@ -318,10 +318,10 @@ def test_keys_of_reading_join_what_imported_networks_depend_on_alone():
 
 
 def test_how_weights_are_dropped_and_resampled_joins_them_only_where_it_is_said():
-    plain = cuts(weights="w.pth", outputs=0)
+    plain = cuts(weights="w.pth", num_classes=0)
     assert not any({"drop", "position_resampling"} & cut["model"].keys() for cut in plain)
     for own in ({"drop": ["head"]}, {"position_resampling": "dino"}):
-        changed = cuts(weights="w.pth", outputs=0, **own)
+        changed = cuts(weights="w.pth", num_classes=0, **own)
         assert all(a != b for a, b in zip(plain, changed, strict=True))
     assert timm.check(settings(**VIT) | {"weights": "w.pth", "outputs": 0, "drop": ["head"]}, 224)
 
@@ -348,7 +348,7 @@ def test_the_list_of_output_names_has_an_identity(tmp_path):
         ({"weights": "random", "class_order": "timm"}, "class_order: a network that is trained"),
         ({"weights": "random", "weight_set": "ema"}, "weight_set: a network that is trained"),
         (
-            {"weights": "random", "drop": ["head"], "num_classes": 0},
+            {"weights": "random", "drop": ["head"], "outputs": 0},
             "drop: a network that is trained",
         ),
         ({"weights": "random", "position_resampling": "dino"}, "position_resampling: a network"),
