@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -21,6 +22,8 @@ from sightlines.figures import (
 )
 from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
+from sightlines.plan.config import FOLDER, load
+from sightlines.plan.config_types import Conflicts, Model, Run, Splits, Task, Train
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import required
 from tests.figures import tables as synthetic
@@ -37,7 +40,6 @@ TABLES = {name for name in schemas() if required(name)}
 TWO = synthetic.config(vits=("vit_small",), resnets=(), fractions=("f000", "f100"), seeds=("s0",))
 RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
-SHAPES = registry.declarations("datasets", "shapes")["SETTINGS"]
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""
 
@@ -199,16 +201,17 @@ def as_planned(config):
     networks = [slug.split("/") for slug in config["networks"]]
     tunable = {n.model for n in verdict_tables.tuned_networks(synthetic.only(config))}
     tunable -= {m for m, family in config["families"].items() if family in ("mixer", "fnet")}
-    task = {"finetune": sorted(tunable)}
-    return {
-        "models": config["architectures"],
-        "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
-        "splits": {"probe_test": 97},
-        "conflicts": {"folder": ""},
-        "dataset": {"kind": "shapes"} | {name: own["default"] for name, own in SHAPES.items()},
-        "transfer": {"near": task},
-        "conflicts": {"folder": "stimuli"},
-    }
+    task = Task(dataset={}, domain="in", finetune=tuple(sorted(tunable)))
+    recipe = Train(steps=1)
+    known = config["architectures"].items()
+    return replace(
+        load(FOLDER / "smoke.yaml"),
+        models={name: Model(settings=own, train=recipe) for name, own in known},
+        runs=tuple(Run(models=(m,), fractions=(f,), seeds=(s,)) for m, f, s in networks),
+        splits=Splits(probe_test=97),
+        transfer={"near": task},
+        conflicts=Conflicts(folder="stimuli"),
+    )
 
 
 def test_within_shows_the_tables_values_with_rows_upwards(tables):

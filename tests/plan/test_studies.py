@@ -1,7 +1,7 @@
 """Studies: which there are, and what is left out of an experiment that does not ask for one."""
 
-import copy
 import functools
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +22,7 @@ def read():
 
 
 def opened(**keys):
-    return Experiment("default", copy.deepcopy(read()) | keys)
+    return Experiment("default", replace(read(), **{k: tuple(v) for k, v in keys.items()}))
 
 
 def of(folder, study):
@@ -31,7 +31,7 @@ def of(folder, study):
 
 
 def test_every_study_says_all_about_itself_and_is_the_default():
-    assert tuple(studies.STUDIES) == ("raghu2021", *LATER) == tuple(read()["studies"])
+    assert tuple(studies.STUDIES) == ("raghu2021", *LATER) == read().studies
     for own in studies.STUDIES.values():
         assert own.keys() == {"title", "authors", "published", "arxiv", "short", "asks"}
         assert own["asks"].endswith("?") and all(own.values())

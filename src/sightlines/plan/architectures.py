@@ -36,20 +36,19 @@ def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
     declared = registry.declarations("models", model["family"])
     if "DESCRIBES" in declared:
         family: Any = registry.load("models", model["family"])
-        told = {PRETRAINING: how} if (how := pretraining(model)) else {}
-        return dict(family.described(settings, size_px)) | told
+        return dict(family.described(settings, size_px))
     return settings
 
 
-def pretraining(model: Mapping[str, Any]) -> str:
-    """How a model's weights were learned, where its config or timm's name tells; else empty.
+def pretraining(model: Mapping[str, Any], said: str | None = None) -> dict[str, str]:
+    """How a model's weights were learned, where its config or timm's name tells; else nothing.
 
     Of timm's tags only `dino` counts, which has the weights of Caron et al. 2021; DINOv2 and DINOv3
     are other recipes.
     """
-    said = model.get(PRETRAINING)
     tag = str(model.get("name", "")).partition(".")[2]
-    return str(said) if said else "dino" if tag == "dino" and is_imported(model) else ""
+    how = said or ("dino" if tag == "dino" and is_imported(model) else "")
+    return {PRETRAINING: how} if how else {}
 
 
 def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
