@@ -233,9 +233,10 @@ function drawMap(a, b) {
   });
   const x = plot.scale("x"), y = plot.scale("y");
   const inside = (v, size) => v >= 0 && v < size;
+  const layerWord = (n, layer) => `${layerName(n, layer)} (${layer})`;
   const words = ([i, j]) => [
-    `${networks[a].label}: ${layerName(a, rows[i])} (${rows[i]})`,
-    `${networks[b].label}: ${layerName(b, columns[j])} (${columns[j]})`,
+    ...(a === b ? [`${networks[a].label}: ${layerWord(a, rows[i])} × ${layerWord(b, columns[j])}`]
+      : [`${networks[a].label}: ${layerWord(a, rows[i])}`, `${networks[b].label}: ${layerWord(b, columns[j])}`]),
     cellWords(cells, i, j), ...controlWords(a, b, rows[i], columns[j])];
   const frame = asked(plot, `Map of ${indexName()}: ${title}, ${n} × ${m} layers`, liveMaps, {
     find: (px, py) => {
@@ -274,7 +275,7 @@ const pointsOf = new Map(data.measures.map((measure) => {
 }));
 
 function valueWords([, , value, error, low, high]) {
-  const digits = Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 1 ? 3 : 4;
+  const digits = Math.abs(value) < 1 ? 4 : Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value))));
   const text = error === null ? said(value, digits) : `${said(value, digits)} ± ${said(error, digits)}`;
   return low === null ? text : `${text} (heads ${said(low, 2)} to ${said(high, 2)})`;
 }
@@ -358,7 +359,8 @@ function drawLines() {
     x: { domain: [-0.02, 1.02], label: "depth (0: first layer, 1: last)", labelArrow: "none", labelAnchor: "center", ticks: 5 },
     y: { label: measure.unit ? `${measure.title} (${measure.unit})` : measure.title, labelArrow: "none", grid: true, nice: true },
     marks: [Plot.ruleX(bars, { x: "x", y1: (d) => d.y - 1.96 * d.error, y2: (d) => d.y + 1.96 * d.error, stroke: (d) => ink(d.line.model) }),
-      ...marks, Plot.dot(all, { x: "x", y: "y", r: 3.2, fill: (d) => ink(d.line.model), symbol: (d) => (d.line.isDashed ? "square" : "circle") })],
+      ...marks, ...[false, true].map((isDashed) => Plot.dot(all.filter((d) => d.line.isDashed === isDashed), { x: "x", y: "y", r: 3.2,
+        stroke: (d) => ink(d.line.model), fill: (d) => (isDashed ? "var(--page)" : ink(d.line.model)) }))],
   });
   const key = element("ul", { class: "explore-key" }, ...shown.map((place) => {
     const swatch = element("span", { "aria-hidden": "true" });

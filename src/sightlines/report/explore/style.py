@@ -11,6 +11,8 @@ STYLE = """\
 .explore-controls select { font: inherit; font-size: 0.95rem; max-width: min(20rem, 84vw); padding: 0.25rem 0.35rem;
   color: var(--ink); background: var(--page); border: 1px solid var(--soft); border-radius: 0.3rem; }
 .explore-maps { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); }
+.explore-legend { margin: 0.4rem 0 1rem; }
+.explore-legend svg { overflow: visible; max-width: 100%; }
 .explore-maps figure { margin: 0; min-width: 0; max-width: 26rem; }
 .explore-maps figcaption { margin: 0 0 0.2rem; font-size: 0.95rem; font-weight: 600; }
 .explore-plot { position: relative; cursor: crosshair; touch-action: pan-y; }
