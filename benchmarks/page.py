@@ -127,7 +127,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         path = given.keep or Path(name) / "page.html"
         path.write_text(text)
-        print(f"{given.networks} maps of {given.layers} × {given.layers}, page {len(text.encode()):,} bytes")
+        print(
+            f"{given.networks} maps of {given.layers} × {given.layers}, page {len(text.encode()):,} bytes"
+        )
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         tries = [measure(browser, path.resolve(), given.networks) for _ in range(given.tries)]
         browser.close()

@@ -18,7 +18,9 @@ style-src 'unsafe-inline'; script-src {sources}"><link rel="icon" href="data:,">
 
 def experiment(name="synthetic", seed=0.0):
     """Config and tables; `seed` moves every value of CKA."""
-    config = synthetic.config(vits=("vit_small",), fractions=("f000", "f100")) | {"experiment": name}
+    config = synthetic.config(vits=("vit_small",), fractions=("f000", "f100")) | {
+        "experiment": name
+    }
     names = [n for n in explorer.READS if n != "probe_replicates.parquet"]
     tables = synthetic.all_tables(config, degenerate=("vit_small", 7), names=names)
     probes = synthetic.all_tables(config, names=("probes.parquet",))["probes.parquet"]

@@ -44,7 +44,9 @@ def test_every_map_is_that_of_the_table(parts, data):
     assert len(own) == len(networks) * (len(networks) + 1) // 2
     for each in own:
         a, b = networks[each["a"]], networks[each["b"]]
-        shape = tuple(len(data["models"][data["networks"][each[s]]["model"]]["layers"]) for s in "ab")
+        shape = tuple(
+            len(data["models"][data["networks"][each[s]]["model"]]["layers"]) for s in "ab"
+        )
         found = values(data, each["values"][0], shape, a == b)
         errors = values(data, each["errors"][0], shape, a == b)
         for i, j in [(0, 0), (3, 1), (1, 3), (9, 5), (shape[0] - 1, shape[1] - 2)]:

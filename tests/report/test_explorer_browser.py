@@ -88,7 +88,9 @@ def test_a_cell_tells_names_value_error_and_control(opened, parts):
             i, j, control = assert_says_the_table(said(opened), tables, slug, slug)
             bare = slug.replace("f100", "f000")
             value = CKA.search(control).group(1)
-            assert as_the_table(float(value.replace("−", "-")), cell(tables, bare, bare, i, j)["cka"])
+            assert as_the_table(
+                float(value.replace("−", "-")), cell(tables, bare, bare, i, j)["cka"]
+            )
             assert opened.locator(".explore-tip").is_visible()
 
 
@@ -119,8 +121,10 @@ def test_a_cell_that_is_clicked_tells_what_else_was_measured(opened, parts):
     box = frame.bounding_box()
     frame.click(position={"x": 0.5 * box["width"], "y": 0.5 * box["height"]})
     i, j, _ = assert_says_the_table(
-        opened.inner_text(".explore-details > p >> nth=0"), tables,
-        "vit_small/f100/s0", "resnet_thin/f100/s0",
+        opened.inner_text(".explore-details > p >> nth=0"),
+        tables,
+        "vit_small/f100/s0",
+        "resnet_thin/f100/s0",
     )
     rows = opened.locator(".explore-details tbody tr").all_inner_texts()
     assert any(row.startswith("Skip ratio") for row in rows)
@@ -175,7 +179,8 @@ def test_points_of_lines_tell_value_and_interval(opened, parts):
     block, kind = re.search(r"block(\d+)\.(\w+)", text).groups()
     own = tables["skip_ratios.parquet"].query(
         "model == 'vit_small' and fraction == 'f100' and seed == 's0' and tokens == 'spatial' and "
-        "left_out == -1 and block == @b and branch == @kind", local_dict={"b": int(block), "kind": kind},
+        "left_out == -1 and block == @b and branch == @kind",
+        local_dict={"b": int(block), "kind": kind},
     )
     shown = float(re.search(r"Skip ratio, patches (\S+)", text).group(1))
     assert abs(shown / own["ratio"].iloc[0] - 1) < 1e-3
