@@ -341,11 +341,9 @@ def assert_says_a_cell_twice(page, cka):
     title = page.locator(".explore-maps figcaption").first.inner_text()
     row, column = map(int, re.findall(r"\((\d+)\)", said))
     values = [float(v.replace("−", "-")) for v in re.findall(r": (−?\d\.\d{4}) ± ", said)]
-    seed, model = title.split(", ")[-1], cka["model_a"].iloc[0]
-    own = cka.query(
-        "model_a == @model and model_b == @model and fraction_a == 'f100' and fraction_b == 'f100' "
-        "and seed_a == @seed and seed_b == @seed and layer_a == @row and layer_b == @column"
-    )
+    network = [cka["model_a"].iloc[0], "f100", title.split(", ")[-1]] * 2
+    keys = [f"{key}_{side}" for side in "ab" for key in ("model", "fraction", "seed")]
+    own = cka[(cka[[*keys, "layer_a", "layer_b"]] == [*network, row, column]).all(axis=1)]
     (value,) = own["cka"]
     assert len(values) == 2 and all(abs(v - value) < 1e-4 for v in values)
     assert "difference 0.0000" in said
