@@ -138,6 +138,28 @@ def test_a_cell_that_is_clicked_tells_what_else_was_measured(opened, parts):
     assert as_the_table(float(re.findall(r"0\.\d+", shown)[0]), expected)
 
 
+def test_a_map_of_two_networks_can_be_asked_either_way_round(opened, parts):
+    """The table has a pair in one order; the map of the other order is its transpose."""
+    _, tables = parts
+    counts = tables["layers.csv"]["model"].value_counts()
+    slugs = ("vit_small/f100/s0", "resnet_thin/f100/s0")
+    for place, other in ((0, "Resnet thin, 100 %, s0"), (1, "ViT small, 100 %, s0")):
+        opened.select_option("select[name=versus]", label=other)
+        frame = opened.locator(".explore-maps .explore-plot").nth(place)
+        a, b = slugs[place], slugs[1 - place]
+        sizes = [counts[slug.split("/")[0]] for slug in (a, b)]
+        assert f"{sizes[0]} × {sizes[1]} layers" in frame.get_attribute("aria-label")
+        title = opened.locator(".explore-maps figcaption").nth(place).inner_text()
+        assert title.endswith(f" × {other}")
+        frame.focus()
+        for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowRight", "ArrowRight"):
+            opened.keyboard.press(key)
+        (i, j), text = map(int, PLACES.findall(said(opened))), said(opened)
+        row = cell(tables, *slugs, *((i, j) if place == 0 else (j, i)))
+        assert i != j and as_the_table(float(CKA.search(text).group(1)), row["cka"])
+        frame.blur()
+
+
 def test_what_is_chosen_is_shown(opened, parts):
     _, tables = parts
     opened.select_option("select[name=fraction]", "f000")
