@@ -176,3 +176,9 @@ def test_the_command_writes_the_page(sides, tmp_path):
         assert ended.value.code == 0
         found.append(page.read_bytes())
     assert found[0] == found[1] and b'id="explore-data"' in found[0]
+    assert b"Localisation" in found[0]
+    older = pd.read_parquet(tmp_path / "a" / "tables" / "localisation.parquet")
+    older.drop(columns="effect").to_parquet(tmp_path / "a" / "tables" / "localisation.parquet")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--page", str(page)])
+    assert ended.value.code == 0 and b"Localisation" not in page.read_bytes()
