@@ -23,6 +23,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Attention distance"
 PAPER = "Figure 3"
+QUESTION = "local_and_global"
 CAPTION = (
     "Mean distance between a query patch and where its head looks, in px of the input image. Top: "
     "heads of the two lowest and two highest blocks, sorted; bands are the standard deviation over "

@@ -19,6 +19,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Attention distance with less data"
 PAPER = "Figures 4 and C.5"
+QUESTION = "data"
 CAPTION = (
     "As the top row of Figure 3, for networks trained on nested shares of the images (left to "
     "right: untrained, then ever more images; equal training steps unless the config says "

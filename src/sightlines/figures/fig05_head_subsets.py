@@ -36,6 +36,7 @@ from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Head subsets and a ResNet's lower layers"
 PAPER = "Figure 5"
+QUESTION = "local_and_global"
 CAPTION = (
     "Subsets of heads of the ViT's first block, from local to global: linear CKA of their outputs "
     "with the lower units of a trained ResNet, against their mean attention distance in px of the "

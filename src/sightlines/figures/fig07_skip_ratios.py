@@ -17,6 +17,7 @@ from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches"
 PAPER = "Figure 7"
+QUESTION = "skips"
 CAPTION = (
     "Norm of the skip connection over norm of the branch that is added to it (no unit), mean over "
     "the reference images; one row a model. Left: MLP branch, by block and token; token 0 is CLS "

@@ -23,6 +23,7 @@ from sightlines.results.selecting import Tables, label, models, require_some, un
 
 TITLE = "Similarity to the network trained on all images"
 PAPER = "Figure 12"
+QUESTION = "data"
 CAPTION = (
     "Linear CKA of each block's output with the same block of the network trained on all images; "
     "error bars are the jackknife standard error over minibatches of reference images. Look for: "

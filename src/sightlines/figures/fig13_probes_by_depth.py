@@ -31,6 +31,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Linear probes by depth"
 PAPER = "Figure 13"
+QUESTION = "data"
 CAPTION = (
     "Test accuracy (%) of linear probes on the mean of patch tokens or map places, by normalised "
     "depth (0: first block, 1: last block, and hollow markers the norm after it). (a): one model "
