@@ -1,8 +1,5 @@
 """The results page: one HTML file that opens offline and asks no other host for anything."""
 
-import base64
-import hashlib
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +12,7 @@ from sightlines.plan import registry
 from sightlines.report import findings, overview
 from sightlines.report.controls import control_parts
 from sightlines.report.differences import GENERAL
+from sightlines.report.explore import explorer
 from sightlines.report.paper_figures import SAW
 from sightlines.report.parts import (
     accuracy_table,
@@ -30,17 +28,15 @@ from sightlines.report.style import CSS
 from sightlines.report.template import PAGE
 from sightlines.report.verdicts import ClaimRow, verdict_part
 
-SHOWN = (
-    "accuracy.csv",
-    "attention_distance.csv",
-    "claim_cases.csv",
-    "claims.csv",
-    "cka.parquet",
-    "cka_degenerate.csv",
-    "cka_shuffled.parquet",
-    "data_fractions.csv",
-    "layers.csv",
-    "seed_calibration.csv",
+SHOWN = tuple(
+    sorted(
+        {
+            *("accuracy.csv", "attention_distance.csv", "claim_cases.csv", "claims.csv"),
+            *("cka.parquet", "cka_degenerate.csv", "cka_shuffled.parquet", "data_fractions.csv"),
+            *("layers.csv", "seed_calibration.csv"),
+            *explorer.READS,
+        }
+    )
 )
 """Tables that the page reads, where the experiment has them."""
 REDUCED = 0.75
@@ -79,7 +75,7 @@ def render(
     accuracy = tables.get("accuracy.csv")
     tests = int(dataset.get("counts", {}).get("test", 0))
     verdicts = verdict_part(tables, [figure["name"] for figure in figures])
-    explored = Markup("")
+    explored = explorer.explorer(config, tables)
     page = {
         "experiment": config["experiment"],
         "answer": findings.tally(tables["claims.csv"]) if verdicts else "",
@@ -93,7 +89,7 @@ def render(
         "controls": control_parts(config, tables),
         "verdicts": verdicts,
         "explorer": explored,
-        "scripts": script_sources(explored),
+        "scripts": explorer.script_sources() if explored else "",
         "differences": GENERAL,
         "layers": layer_table(config, tables.get("layers.csv")),
         "provenance": provenance(records, config.get("config", {})),
@@ -124,17 +120,6 @@ def _sections(
         more = [f for f in own if f not in seen]
         found.append(Section(question, told, seen, more, claims))
     return found
-
-
-def script_sources(markup: str) -> str:
-    """The page's own scripts as its security policy allows them: by their hashes, and no other.
-
-    Args:
-        markup: The part of the page that holds them; data in it is no script.
-    """
-    own = re.findall(r"<script>(.*?)</script>", markup, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in own]
-    return " ".join(f"'sha256-{digest}'" for digest in hashes)
 
 
 def read_figures(names: list[str], paths: list[Path]) -> list[dict[str, Any]]:

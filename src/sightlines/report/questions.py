@@ -7,10 +7,11 @@ what says neither stands in the last section.
 
 import ast
 import functools
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from sightlines.plan import registry
+from sightlines.plan.studies import FIRST, STUDIES, study_of
 
 
 class Question(NamedTuple):
@@ -74,30 +75,19 @@ LAST = Question(
 )
 """Of what is about the measuring itself, and of all that names no question."""
 
-FIRST = "raghu2021"
-WORKS = {
-    "dosovitskiy2020": ("Dosovitskiy et al.", "What do position embeddings and filters show?"),
-    "caron2021": (
-        "Caron et al.",
-        "Are frozen features good neighbours, and does attention find objects?",
-    ),
-    "naseer2021": (
-        "Naseer et al.",
-        "How much of an image may be missing, moved or of another texture?",
-    ),
-    "paul2022": ("Paul and Chen", "How robust are the networks, and at which frequencies?"),
-    "lee_thorp2021": (
-        "Lee-Thorp et al.",
-        "Does mixing tokens without parameters do for attention?",
-    ),
-}
-"""Other works, in the order in which they are shown: short name, and what they ask."""
-
-
 def all_questions() -> tuple[Question, ...]:
     """Every section in its order: the paper's questions, other works, then LAST."""
-    works = [Question(key, short, asks, (), short) for key, (short, asks) in WORKS.items()]
+    works = [
+        Question(key, _surnames(own["short"]), own["asks"], (), own["short"])
+        for key, own in STUDIES.items()
+        if key != FIRST
+    ]
     return (*QUESTIONS, *works, LAST)
+
+
+def _surnames(short: str) -> str:
+    """Of "Naseer et al. 2021" what stands before the year."""
+    return short.rpartition(" ")[0]
 
 
 def figure_question(name: str) -> str:
@@ -126,20 +116,32 @@ def claim_questions() -> dict[str, str]:
     return found
 
 
-def claim_question(claim: str, drawn: str = "") -> str:
-    """Key of a claim's section; where no module tells, that of the figure that shows it."""
-    known = claim_questions()
-    if claim in known:
-        return known[claim]
+def claim_question(claim: str, study: str = FIRST, drawn: str = "") -> str:
+    """Key of a claim's section: its study's, or the question that its module names.
+
+    Args:
+        claim: Its number.
+        study: As ``claims.csv`` has it.
+        drawn: The figure that shows it, which decides where no module declares the claim.
+    """
+    if study != FIRST and study in STUDIES:
+        return study
+    if known := claim_questions().get(claim):
+        return known
     return figure_question(drawn) if drawn in registry.members("figures") else LAST.key
 
 
-def _key(declared: dict[str, object]) -> str:
-    study = str(declared.get("STUDY", FIRST))
-    if study != FIRST and study in WORKS:
+def _key(declared: Mapping[str, Any]) -> str:
+    study = study_of(declared)
+    if study != FIRST:
         return study
     asked = str(declared.get("QUESTION", LAST.key))
-    return asked if asked in {q.key for q in QUESTIONS} else LAST.key
+    if asked not in {question.key for question in (*QUESTIONS, LAST)}:
+        raise KeyError(
+            f"there is no question {asked!r}; QUESTION is one of "
+            f"{', '.join(question.key for question in QUESTIONS)}"
+        )
+    return asked
 
 
 def used(keys: Iterable[str]) -> list[Question]:

@@ -238,7 +238,10 @@ class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
 {%- endif %}
 </section>
 {%- if explorer %}
+<section id="explore">
+<h2>Explore</h2>
 {{ explorer }}
+</section>
 {%- endif %}
 {%- for section in sections %}
 <section id="{{ section.question.key }}" class="question">
