@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = add("compare", _compare, "what differs between two experiments' results")
     compare.add_argument("one", type=Path, help="a folder such as results/default")
     compare.add_argument("other", type=Path)
-    compare.add_argument("--page", type=Path, help="also write a page for the browser, to this file")
+    compare.add_argument(
+        "--page", type=Path, help="also write a page for the browser, to this file"
+    )
     shown = add("open", _open, "open an experiment's report in the browser")
     shown.add_argument("results", type=Path, help="a folder such as results/default")
     doctor = add("doctor", _doctor, "versions, processor, GPU, memory, disk, remotes: for a report")

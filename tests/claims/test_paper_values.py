@@ -26,8 +26,6 @@ RESNET = {"family": "resnet", "units": [3, 4, 6, 3]}
 GRIDS = {"L16": ((14, 14), 16), "H14": ((16, 16), 14)}
 TOP = {"L16": ((109, 117), (113, 119)), "H14": ((106, 118), (115, 120))}
 """Distances in px of the most local and of the most global head of the last two blocks (text)."""
-AT_HALF = {"L16": 42, "H14": 48, "R50": 16, "R152": 22, "R152x2": 27}
-"""Probe accuracies in per cent at half depth (text); those at the end are in the file."""
 RANKS = {"b1u2": 1, "b1u3": 2, "b2u1": 3}
 
 
@@ -204,7 +202,9 @@ def figure_13a(model, draw):
 def figure_13b(pair, draw):
     vit, resnet = pair.split("-")
     found = read_off("13b", draw)
-    own = {f"{m}/f100/s0": {0.5: AT_HALF[m], 1.0: found[m][1][0]} for m in (vit, resnet)}
+    own = {
+        f"{m}/f100/s0": {0.5: paper_values.AT_HALF[m], 1.0: found[m][1][0]} for m in (vit, resnet)
+    }
     models = {vit: L16, resnet: RESNET}
     return {"tables": probes(own), "slugs": slugs(models), "models": models}
 

@@ -75,6 +75,7 @@ LAST = Question(
 )
 """Of what is about the measuring itself, and of all that names no question."""
 
+
 def all_questions() -> tuple[Question, ...]:
     """Every section in its order: the paper's questions, other works, then LAST."""
     works = [

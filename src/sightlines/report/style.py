@@ -145,13 +145,13 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   font-size: 0.82rem; line-height: 1.4; }
 @media (prefers-color-scheme: dark) { .zoom img { filter: brightness(0.9); } }
 
-@media (max-width: 64rem) {
+@media screen and (max-width: 64rem) {
   .overview { grid-template-columns: minmax(0, 1fr); }
   .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
     gap: 0 2rem; }
   .side > * { grid-column: 1 / -1; }
   .grid, .cards, .grid.single .cards { grid-template-columns: minmax(0, 1fr); } }
-@media (max-width: 46rem) {
+@media screen and (max-width: 46rem) {
   .row { grid-template: "id says badge" "id plot got" / 2.4rem minmax(0, 1fr) 8.4rem;
     height: auto; padding: 0.15rem 0; }
   .row .id { grid-area: id; } .row .says { grid-area: says; }

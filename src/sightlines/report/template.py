@@ -127,8 +127,8 @@ base-uri 'none'; form-action 'none'">
 <style>{{ css }}</style>
 </head>
 <body>
-<a class="skip" href="#answer">To the answer</a>
 <header>
+<a class="skip" href="#answer">To the answer</a>
 <p class="kicker">Experiment “{{ experiment }}”, after Raghu et al. 2021</p>
 <h1>Do vision transformers see like convolutional networks?</h1>
 {%- if answer %}
@@ -351,8 +351,8 @@ of an axis, off its maps to ±0.05; [text] is its text.
 </dl></details>
 </section>
 </main>
-<section id="provenance">
-<h2>Provenance</h2>
+<section id="provenance" aria-labelledby="provenance-title">
+<h2 id="provenance-title">Provenance</h2>
 <p class="note">From the records that each job left. Unlike everything above, this section differs \
 from run to run: it holds times, memory and hardware.</p>
 <dl>

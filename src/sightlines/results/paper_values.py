@@ -13,6 +13,8 @@ SHORT = "Raghu et al."
 UNIFORM_PX = {"L16": 116.5, "H14": 116.5}
 """Mean distance of attention that looks everywhere alike, in px of the paper's 224 px images, of
 grids of 14 × 14 patches of 16 px and of 16 × 16 of 14 px."""
+AT_HALF = {"L16": 42.0, "H14": 48.0, "R50": 16.0, "R152": 22.0, "R152x2": 27.0}
+"""Accuracy in per cent of probes at half depth of networks of Figure 13b (JFT-300M), ±1.6."""
 
 
 class Curve(NamedTuple):

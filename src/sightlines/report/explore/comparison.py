@@ -120,9 +120,7 @@ def _readings(sides: list[Side]) -> list[dict[str, Any]]:
 _ENDS = ("value", "low", "high")
 
 
-def _difference(
-    one: tuple[float, ...], other: tuple[float, ...]
-) -> tuple[float, float, float]:
+def _difference(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, float, float]:
     """Second less first, with the ends of its interval: NaN where either has none."""
     value = other[0] - one[0]
     low = value - math.hypot(other[0] - other[1], one[2] - one[0])
@@ -150,7 +148,10 @@ def _strip(values: list[tuple[float, ...]], needed: str) -> dict[str, Any]:
     return {
         "bar": None if bar is None else at(bar),
         "sides": [
-            {"at": at(value[0]), "ends": [at(v) if math.isfinite(v) else at(value[0]) for v in value[1:]]}
+            {
+                "at": at(value[0]),
+                "ends": [at(v) if math.isfinite(v) else at(value[0]) for v in value[1:]],
+            }
             for value in values
         ],
     }
@@ -190,9 +191,7 @@ def _accuracy(sides: list[Side]) -> list[dict[str, str]]:
 def _alone(sides: list[Side]) -> list[tuple[str, list[str]]]:
     """Networks that only one of them has."""
     own = [set(map(str, side.config.get("networks", []))) for side in sides]
-    found = [
-        (side.name, sorted(own[place] - own[1 - place])) for place, side in enumerate(sides)
-    ]
+    found = [(side.name, sorted(own[place] - own[1 - place])) for place, side in enumerate(sides)]
     return [(name, networks) for name, networks in found if networks]
 
 

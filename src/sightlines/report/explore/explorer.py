@@ -146,9 +146,7 @@ def _measures(
     return first
 
 
-def _described(
-    runs: list[Run], networks: list[Network], layers: maps.Layers
-) -> dict[str, Any]:
+def _described(runs: list[Run], networks: list[Network], layers: maps.Layers) -> dict[str, Any]:
     """Networks, models and what can be chosen."""
     config = runs[0][1]
     models = roles.models(networks)
