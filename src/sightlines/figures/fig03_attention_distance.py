@@ -156,7 +156,7 @@ def _handles(trained: dict[str, pd.DataFrame]) -> list[Any]:
     hollow: dict[str, Any] = {"linestyle": "", "markersize": 3.5, "marker": "o"}
     return [
         *panels.handles(trained.values()),
-        paper_curves.handle("ViT-L/16, two lowest blocks"),
+        paper_curves.handle("ViT-L/16, first two blocks"),
         Line2D([], [], color=BLUE, marker="o", markersize=2, label="all heads and their mean"),
         Line2D([], [], color=GREY, markerfacecolor="none", label="all heads, untrained", **hollow),
         Line2D([], [], color=BLACK, linestyle=":", label="mean without CLS share"),

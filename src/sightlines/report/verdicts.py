@@ -201,7 +201,7 @@ def _row(
     return ClaimRow(
         claim=claim,
         anchor=_anchor(claim, taken),
-        question=claim_question(claim, _text(row["study"]), _text(row["drawn"])),
+        question=claim_question(claim, _text(row.get("study")), _text(row["drawn"])),
         figure=row["figure"],
         drawn=row["drawn"] if row["drawn"] in shown else "",
         picture=drawn(row),
