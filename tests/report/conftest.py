@@ -6,6 +6,8 @@ from tests.report.synthetic_records import HOSTILE, record
 
 DRAWN = ("accuracy_by_fraction", "fig01_cka_within", "fig06_receptive_fields", "figG1_finetuning")
 """Figures that are really drawn; the others are empty pictures, to save time."""
+REPLICATES = ("probe_replicates.parquet",)
+"""Tables that are not made up here: the explorer has its own tests."""
 SIZE = 1400, 800
 """Of an empty picture, in pixels."""
 
@@ -19,7 +21,8 @@ def page_parts(tmp_path_factory):
 
     config = synthetic.config()
     names = list(registry.members("figures"))
-    tables = synthetic.all_tables(config, degenerate=("vit_small", 7), names=SHOWN)
+    shown = [name for name in SHOWN if name not in REPLICATES]
+    tables = synthetic.all_tables(config, degenerate=("vit_small", 7), names=shown)
     hostile = [("vit_small", "f100", "s0", 7, "block00.out", "constant <output>")]
     tables["cka_degenerate.csv"] = synthetic.cka_degenerate(hostile)
     tables["claims.csv"].loc[0, ["statement", "because", "deciding"]] = HOSTILE

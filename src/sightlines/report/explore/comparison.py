@@ -304,7 +304,8 @@ style-src 'unsafe-inline'; script-src {{ script_sources }}; base-uri 'none'; for
 No verdicts to compare: one of them has none.
 {%- endif %}
  {{ readings | selectattr("is_clear") | list | length }} of {{ readings | length }} readings differ by more than their
-intervals allow; {{ settings | length }} settings differ.</p>
+intervals allow; {{ settings | length }} setting{{ "" if settings | length == 1 else "s" }} of their configs
+{{ "differs" if settings | length == 1 else "differ" }}.</p>
 </header>
 <main>
 <section id="turned">

@@ -36,18 +36,21 @@ function cellsOf(a, b, index, layers) {
     return wanted.map((layer) => own[side].indexOf(layer));
   });
   const width = own[1].length, isHalf = m.a === m.b;
-  const at = (places, row, column) => places.map((begin) => {
+  const number = (begin, row, column) => {
     let i = shown[0][isTurned ? column : row], j = shown[1][isTurned ? row : column];
-    if (isHalf && i > j) [i, j] = [j, i];
+    if (isHalf && i > j) { const k = i; i = j; j = k; }
     const q = numbers[begin + (isHalf ? i * width - (i * (i - 1)) / 2 + j - i : i * width + j)];
     return q === UNDEFINED ? NaN : data.lowest + q * data.step;
-  });
+  };
+  const at = (places, row, column) => places.map((begin) => number(begin, row, column));
   const sides = [0, 1].map((side) => shown[side].map((i) => own[side][i]));
   if (isTurned) sides.reverse();
   return {
     rows: sides[0], columns: sides[1], isPart: layers === "all" && m.layers === "blocks",
     values: (row, column) => at(m.values, row, column),
     errors: (row, column) => at(m.errors, row, column),
+    /* What is drawn: values, or of two experiments the second's less the first's. */
+    drawn: (row, column) => (isPair ? number(m.values[1], row, column) : 0) + (isPair ? -1 : 1) * number(m.values[0], row, column),
   };
 }
 const layersOf = (n, layers) => {
@@ -217,10 +220,7 @@ function drawMap(a, b) {
     text: "This pair is not on the page: the experiment’s tables may have it." }));
   const { rows, columns } = cells, n = rows.length, m = columns.length;
   const values = new Float64Array(n * m);
-  for (let i = 0; i < n; i++) for (let j = 0; j < m; j++) {
-    const own = cells.values(i, j);
-    values[i * m + j] = isPair ? own[1] - own[0] : own[0];
-  }
+  for (let i = 0; i < n; i++) for (let j = 0; j < m; j++) values[i * m + j] = cells.drawn(i, j);
   const corner = { x1: -0.5, x2: m - 0.5, y1: -0.5, y2: n - 0.5 };
   const plot = Plot.plot({
     width: 300, height: 300, marginLeft: 34, marginBottom: 38, marginTop: 8, marginRight: 8,
@@ -259,6 +259,17 @@ function drawMap(a, b) {
   });
   const note = cells.isPart ? [element("p", { class: "explore-none", text: "Block outputs alone: there was no room on the page for all sub-layers of this pair." })] : [];
   return element("figure", {}, caption, frame, ...note);
+}
+
+/* A map that was drawn is kept: another network that is chosen leaves it as it is. */
+const kept = new Map();
+function mapOf(a, b) {
+  const key = [a, b, state.index, state.layers, bound].join("|");
+  if (!kept.has(key)) {
+    if (kept.size > 64) kept.clear();
+    kept.set(key, drawMap(a, b));
+  }
+  return kept.get(key);
 }
 
 let bound = 1;
@@ -423,7 +434,7 @@ function drawMaps() {
   if (isPair) bound = boundOf(drawn.filter((each) => Array.isArray(each)));
   const empty = (label) => element("figure", {}, element("figcaption", { text: label }),
     element("p", { class: "explore-none", text: "There is no such network of it." }));
-  grid.replaceChildren(...drawn.map((each) => (Array.isArray(each) ? drawMap(...each) : empty(each))));
+  grid.replaceChildren(...drawn.map((each) => (Array.isArray(each) ? mapOf(...each) : empty(each))));
   if (!drawn.length) grid.replaceChildren(element("p", { class: "explore-none", text: "No network is chosen." }));
   legend.replaceChildren(Plot.legend({ color: colour(), width: 260, ticks: 5, style: { fontSize: "12px", background: "none" } }));
 }
@@ -435,8 +446,7 @@ function boundOf(pairs) {
     const cells = cellsOf(a, b, state.index, "all");
     if (!cells) continue;
     cells.rows.forEach((_, i) => cells.columns.forEach((__, j) => {
-      const [one, two] = cells.values(i, j);
-      if (Math.abs(two - one) > most) most = Math.abs(two - one);
+      most = Math.max(most, Math.abs(cells.drawn(i, j)) || 0);
     }));
   }
   return Math.ceil(most * 20) / 20;
