@@ -1,4 +1,4 @@
-"""The paper's lines stand in our axes: at relative places, in one style, and named in the legend."""
+"""The paper's lines in our axes: at relative places, in one style, named in the legend."""
 
 import numpy as np
 import pytest

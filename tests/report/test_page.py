@@ -88,7 +88,9 @@ def test_only_the_pages_own_scripts_may_run(html):
 def test_every_figure_is_in_with_its_caption(html, page_parts):
     found = read(html)
     assert html.count("<figure id=") == len(page_parts[0]["figures"])
-    assert found.tags.count("img") == len(page_parts[0]["figures"]) + html.count('class="cells" src')
+    assert found.tags.count("img") == len(page_parts[0]["figures"]) + html.count(
+        'class="cells" src'
+    )
     assert list(page_parts[0]["figures"]) == list(registry.members("figures"))
     text = " ".join(" ".join(found.text).split())
     for figure in page_parts[3]:

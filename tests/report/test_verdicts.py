@@ -119,7 +119,7 @@ TEXTS = [
 @pytest.mark.parametrize("hostile", [HOSTILE, "' onmouseover='x'", '"><img src=x>', "</style>"])
 def test_hostile_text_is_escaped_in_every_field(page_parts, hostile):
     """Of claims and their readings, of networks, classes, splits, figures and the experiment."""
-    config, tables, dataset, figures, records = page_parts
+    config, tables, _, figures, records = page_parts
     table, cases = claims(), claim_cases()
     table[TEXTS] = hostile
     cases[["case", "criterion", "over", "seeds", "threshold", "outcome"]] = hostile
@@ -159,7 +159,7 @@ def test_hostile_text_is_escaped_in_every_field(page_parts, hostile):
 def test_a_verdict_that_there_is_not_is_refused():
     table = claims()
     table.loc[2, "verdict"] = HOSTILE
-    with pytest.raises(ResultError, match="has the verdict .*Delete it"):
+    with pytest.raises(ResultError, match=r"has the verdict .*Delete it"):
         part(**{"claims.csv": table})
 
 

@@ -97,8 +97,8 @@ TOLD: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "C31",
             "lowest third, in domain",
-            "After fine-tuning on images like its own, the lowest third of a ViT’s blocks has a CKA "
-            "with what it was of {}.",
+            "After fine-tuning on images like its own, the lowest third of a ViT’s blocks has a "
+            "CKA with what it was of {}.",
         ),
         (
             "C31",

@@ -75,7 +75,8 @@ def drawn(row: dict[str, Any]) -> Drawn | None:
 
     value, control = away(row["value"]), away(row["control"])
     ends = [end for end in (away(row["low"]), away(row["high"])) if end is not None]
-    low, high = (min(ends), max(ends)) if len(ends) == 2 else (None, None)
+    ends = ends if len(ends) == 2 else []
+    low, high = (min(ends), max(ends)) if ends else (None, None)
     paper = [a for a in map(away, paper_value(row)) if a is not None]
     assert value is not None
     own = max(map(abs, (value, *ends)))

@@ -1,4 +1,4 @@
-"""What the first screen shows beside the claims: networks, images, the maps of Figure 1, learning."""
+"""What the first screen shows beside the claims: networks, images, maps, how much they learned."""
 
 from typing import Any
 

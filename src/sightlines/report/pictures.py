@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from sightlines.core.errors import ResultError
 
 COLOURS = 256
-"""Of a figure on the page. Figures have lines, letters and one map of colours: more are not seen."""
+"""Of a figure on the page: it has lines, letters and one map of colours, and more are not seen."""
 DPI = 200 / 96
 """Pixels of a figure's PNG for each CSS pixel of its size on paper."""
 

@@ -46,7 +46,7 @@ nav a { padding: 0.15rem 0; }
 .map { display: grid; gap: 0.35rem; align-content: start; }
 .map .name { font-size: 0.875rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .cells { width: 100%; max-width: 10rem; height: auto; aspect-ratio: 1; image-rendering: pixelated; }
-.cells.none { font-size: 0.8rem; color: var(--soft); border: 1px dashed var(--line); padding: 0.3rem; }
+.cells.none { font-size: 0.8rem; color: var(--soft); border: 1px dashed var(--line); }
 .scale { display: inline-block; width: 4rem; height: 0.7rem; vertical-align: -0.05rem;
   border: 1px solid var(--line); background: linear-gradient(90deg, #000004, #1d1147, #51127c,
   #832681, #b73779, #e75263, #fc8961, #fec488, #fcfdbf); }
@@ -110,8 +110,8 @@ figure { margin: 0; min-width: 0; }
 .saw { margin: 0.3rem 0 0; }
 figcaption { margin-top: 0.5rem; font-size: 0.9rem; }
 .claim { border-top: 1px solid var(--line); font-size: 0.875rem; min-width: 0; }
-.claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) auto; cursor: pointer;
-  gap: 0 0.6rem; padding: 0.25rem 0; line-height: 1.3; list-style: none; }
+.claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) auto;
+  cursor: pointer; gap: 0 0.6rem; padding: 0.25rem 0; line-height: 1.3; list-style: none; }
 .claim > summary::-webkit-details-marker { display: none; }
 .claim > summary:hover { background: var(--shade); }
 .claim .id { color: var(--link); font-weight: 600; grid-row: span 2; }

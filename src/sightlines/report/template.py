@@ -10,8 +10,8 @@ PAGE = """\
 <table>
 {%- set words = text_columns(rows) %}
 <thead><tr>
-{%- for cell in head %}<th scope="col"{% if words and words[loop.index0] %} class="words"{% endif %}>\
-{{ cell }}</th>{% endfor -%}
+{%- for cell in head %}<th scope="col"{% if words and words[loop.index0] %} class="words"\
+{% endif %}>{{ cell }}</th>{% endfor -%}
 </tr></thead>
 <tbody>
 {% for row in rows -%}
@@ -83,7 +83,8 @@ height="{{ figure.height }}" style="--least: {{ figure.least }}px">
 <dt>Why</dt><dd>{{ row.because }}{% if row.depends %}; {{ row.depends }}{% endif %}</dd>
 {%- if row.measured %}
 <dt>Measured</dt><dd>{{ row.measured }}
-{%- if row.over %}, over {{ row.over }}{% if row.seeds %}: {{ row.seeds }}{% endif %}{% endif %}</dd>
+{%- if row.over %}, over {{ row.over }}{% if row.seeds %}: {{ row.seeds }}{% endif %}
+{%- endif %}</dd>
 {%- endif %}
 {%- if row.needed %}
 <dt>Needed</dt><dd>{{ row.needed }} ({{ row.reason }})</dd>
@@ -151,8 +152,9 @@ base-uri 'none'; form-action 'none'">
 <div class="maps" style="--columns: {{ maps | length }}">
 {%- for map in maps %}
 <div class="map"><span class="name">{{ map.label }}</span>
-<img class="cells" src="{{ map.trained.source }}" alt="CKA of all pairs of {{ map.trained.layers }} \
-layers of {{ map.label }}, trained; of the lowest with the highest quarter {{ map.trained.far }}" \
+<img class="cells" src="{{ map.trained.source }}" alt="CKA of all pairs of \
+{{ map.trained.layers }} layers of {{ map.label }}, trained; of the lowest with the \
+highest quarter {{ map.trained.far }}" \
 width="96" height="96">
 {%- if map.untrained %}
 <img class="cells" src="{{ map.untrained.source }}" alt="The same, untrained: \
@@ -160,12 +162,14 @@ width="96" height="96">
 {%- else %}
 <span class="cells none">no untrained network</span>
 {%- endif %}
-<span class="far">{{ map.trained.far }}{% if map.untrained %} <span class="soft">({{ map.untrained.far }})</span>{% endif %}</span>
+<span class="far">{{ map.trained.far }}{% if map.untrained %} <span class="soft">\
+({{ map.untrained.far }})</span>{% endif %}</span>
 </div>
 {%- endfor %}
 </div>
 <p class="note">CKA of every layer with every other, first layer at the lower left: \
-<span class="scale" aria-hidden="true"></span> 0 to 1. Above trained, below untrained. Numbers: mean of the lowest with the highest quarter of layers, trained (untrained).</p>
+<span class="scale" aria-hidden="true"></span> 0 to 1. Above trained, below untrained. \
+Numbers: mean of the lowest with the highest quarter of layers, trained (untrained).</p>
 {%- endif %}
 {%- if learned %}
 <h2 class="small">How well the networks learned</h2>
@@ -179,8 +183,8 @@ width="96" height="96">
 {%- endfor %}
 </tbody></table>
 {%- if accuracy %}
-<p class="note">{{ accuracy.short }}{% if learned | length > 14 %} {{ learned | length - 14 }} more \
-under <a href="#run">What was run</a>.{% endif %}</p>
+<p class="note">{{ accuracy.short }}{% if learned | length > 14 %} {{ learned | length - 14 }} \
+more under <a href="#run">What was run</a>.{% endif %}</p>
 {%- endif %}
 {%- endif %}
 {%- if verdicts and verdicts.out_of_reach %}
@@ -191,8 +195,8 @@ under <a href="#run">What was run</a>.{% endif %}</p>
 {% endfor %}: {{ why }}</li>
 {%- endfor %}
 {%- if verdicts.out_of_reach | length > 6 %}
-<li>and {{ verdicts.out_of_reach | length - 6 }} more for reasons of their own, told with each claim\
-</li>
+<li>and {{ verdicts.out_of_reach | length - 6 }} more for reasons of their own, told with each \
+claim</li>
 {%- endif %}
 </ul>
 {%- endif %}
@@ -246,7 +250,8 @@ class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
 {%- for section in sections %}
 <section id="{{ section.question.key }}" class="question">
 <h2>{{ section.question.title }}
-{%- if section.question.work %} <span class="paper">{{ section.question.work }}</span>{% endif %}</h2>
+{%- if section.question.work %} <span class="paper">{{ section.question.work }}</span>
+{%- endif %}</h2>
 {%- if section.found %}
 <p class="found">{{ section.found | join(" ") }}</p>
 {%- endif %}

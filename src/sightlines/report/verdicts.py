@@ -1,4 +1,4 @@
-"""The claims with their verdicts, as the page shows them: one row in the overview, one card each."""
+"""The claims with their verdicts, as the page shows them: a row in the overview, a card each."""
 
 import re
 from collections.abc import Iterable
