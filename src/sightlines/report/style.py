@@ -52,7 +52,7 @@ nav a { padding: 0.15rem 0; }
   #832681, #b73779, #e75263, #fc8961, #fec488, #fcfdbf); }
 .learned { width: 100%; font-size: 0.875rem; }
 .learned th, .learned td { padding: 0.12rem 0.3rem; }
-.learned .flagged td { white-space: normal; }
+.learned td:first-child, .learned .flagged td { white-space: normal; }
 .reach { margin: 0; padding-left: 1.1rem; font-size: 0.875rem; line-height: 1.4; }
 .key { display: flex; flex-wrap: wrap; gap: 0.1rem 1rem; font-size: 0.8rem; color: var(--soft);
   margin: 0 0 0.2rem; }
@@ -182,6 +182,8 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   figure, .claim, .row, tr { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; }
+  td, .got { white-space: normal; }
+  table { font-size: 7pt; }
   .question .claim .scroll { display: none; }
   .scale { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
