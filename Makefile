@@ -4,6 +4,7 @@
 # make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
+# make check-reference  holds a run's verdicts and their values against the authors' (results/reference)
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
 # make compare A=results/… B=results/…   what differs between two experiments, as a page: PAGE=compare.html
@@ -11,6 +12,7 @@
 # make clean-cache  removes decoded photographs; jobs that need them decode them again
 # make gpu-check  on a machine with a GPU: its tests, rates, memory, two networks, in 8 minutes;
 #             PYTHON=… SETUP=no takes a Python that has torch, PACKAGES=… what it lacks, offline
+# make docs   the documentation as a site: .cache/site/index.html
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -31,7 +33,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run test test-fast test-instruction-sets share pull reproduce verify compare clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
+.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify compare clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -47,6 +49,9 @@ pull: setup
 
 reproduce: setup
 	@$(BIN)/python -m sightlines.sharing.reproduce $(call quoted,$(RESULT)) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
+
+check-reference: setup
+	@$(BIN)/python -m sightlines.sharing.reference $(call quoted,$(CONFIG))
 
 verify: setup
 	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
@@ -94,6 +99,10 @@ test: setup check
 
 test-fast: setup
 	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not slow"
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build
+	@echo "The documentation: .cache/site/index.html"
 
 test-instruction-sets: setup
 	$(BIN)/python -m tests.instruction_sets
