@@ -51,19 +51,6 @@ def text_columns(rows: list[Row]) -> list[bool]:
     return [cell[:1].isalpha() for cell in rows[0].cells] if rows else []
 
 
-def summarise(config: dict[str, Any], dataset: dict[str, Any]) -> str:
-    """The run in one sentence."""
-    found = networks(config)
-    trained = sum(per_cent(n.fraction) > 0 for n in found)
-    untrained = len(found) - trained
-    count = len(models(config))
-    return (
-        f"{count} architecture{'s' * (count != 1)}, {trained} trained network{'s' * (trained != 1)}"
-        f" and {untrained} untrained control{'s' * (untrained != 1)} on the images of "
-        f"{dataset.get('kind', 'an unnamed dataset')}, after Raghu et al. 2021."
-    )
-
-
 def dataset_facts(config: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
     """Dataset, classes, counts, splits and seeds, as (name, value)."""
     whole = config.get("config", {})

@@ -102,7 +102,7 @@ def claim_questions() -> dict[str, str]:
 
     Modules are read, not imported: numbers of claims stand in their calls, `Claim(id="C1", …)`.
     """
-    found = {}
+    found: dict[str, str] = {}
     for name in registry.members("claims"):
         key = _key(registry.declarations("claims", name))
         tree = ast.parse((registry.PACKAGE / "claims" / f"{name}.py").read_bytes())

@@ -176,12 +176,13 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
     content-visibility: visible; display: block; block-size: auto; }
   .overview, .grid, .cards { display: block; }
   .maps { max-width: 16cm; }
-  .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3.2cm 4cm; font-size: 7.5pt;
+  .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3cm 3.9cm; font-size: 7pt;
     break-inside: avoid; }
   .zoom img { max-height: 24cm; object-fit: contain; filter: none; }
   figure, .claim, .row, tr { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; }
+  .verdict { font-size: 7pt; }
   td, .got { white-space: normal; }
   table { font-size: 7pt; }
   .question .claim .scroll { display: none; }
