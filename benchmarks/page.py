@@ -3,8 +3,8 @@
     python benchmarks/page.py [--layers 150] [--networks 8] [--tries 5] [--keep page.html]
 
 Makes a page of that many networks whose maps have that many layers a side, opens it in Chromium and
-prints, as medians over tries: the first paint (aim 1 s), when all maps of the section are drawn, and
-how long a hover takes from the pointer's event to the frame that shows the answer (aim 50 ms), with
+prints, as medians over tries: the first paint (aim 1 s), when the first maps are drawn, and how
+long a hover takes from the pointer's event to the frame that shows the answer (aim 50 ms), with
 the processor time of the page's main thread for each. Chromium comes from the PATH.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.report.explore import explorer
-from sightlines.report.template import CSS
+from sightlines.report.explore.comparison import CSS
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>benchmark</title>
@@ -39,7 +39,8 @@ def experiment(networks: int, layers: int) -> tuple[dict[str, Any], dict[str, pd
     """Config and tables of untrained and trained networks, every pair with every layer."""
     models = [f"network_{i}" for i in range(networks)]
     slugs = [f"{model}/f100/s0" for model in models]
-    rows = {"layer": range(layers), "name": [f"block{i:03}.out" for i in range(layers)]}
+    rows: dict[str, Any] = {"layer": range(layers)}
+    rows["name"] = [f"block{i:03}.out" for i in range(layers)]
     rows |= {"kind": ["residual" if i % 8 == 7 else "mlp" for i in range(layers)]}
     rows |= {"block": [i // 8 for i in range(layers)], "depth": np.linspace(0, 1, layers)}
     own = pd.concat([pd.DataFrame(rows).assign(model=model) for model in models])
@@ -127,9 +128,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         path = given.keep or Path(name) / "page.html"
         path.write_text(text)
-        print(
-            f"{given.networks} maps of {given.layers} × {given.layers}, page {len(text.encode()):,} bytes"
-        )
+        size = f"{given.layers} × {given.layers}"
+        print(f"{given.networks} maps of {size}, page {len(text.encode()):,} bytes")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         tries = [measure(browser, path.resolve(), given.networks) for _ in range(given.tries)]
         browser.close()

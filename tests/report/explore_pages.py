@@ -4,8 +4,8 @@ import pandas as pd
 
 from sightlines.plan.networks import Network
 from sightlines.report.explore import explorer
+from sightlines.report.explore.comparison import CSS
 from sightlines.report.explore.packing import STEP
-from sightlines.report.template import CSS
 from tests.figures import tables as synthetic
 from tests.report.synthetic_records import HOSTILE
 

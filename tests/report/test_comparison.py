@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 from sightlines.report.explore import comparison
 from sightlines.report.explore.comparison import Side
 from tests.figures import verdict_tables
-from tests.report.explore_pages import experiment, hostile
+from tests.report.explore_pages import as_the_table, cell, experiment, hostile
 from tests.report.synthetic_records import HOSTILE
 from tests.report.test_browser import CHROMIUM, FLAGS
 from tests.report.test_page import read
@@ -148,18 +149,13 @@ def test_maps_are_differences_of_both(sides, tmp_path, width):
         sizes = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         browser.close()
     assert errors == [] and sizes[0] <= sizes[1]
-    table = (
-        sides[0]
-        .tables["cka.parquet"]
-        .query(
-            "model_a == 'vit_small' and model_b == 'vit_small' and fraction_a == 'f100' and "
-            "fraction_b == 'f100' and seed_a == 's0' and seed_b == 's0'"
-        )
-    )
-    place = 1 if "(0) × " in said and "(1)" in said else 2
-    value = table.query("layer_a == 0 and layer_b == @place")["cka"].iloc[0]
-    assert f"one: {value:.4f}"[:-1] in said
-    assert f"difference −{value / 2:.3f}"[:-1] in said or abs(value) < 0.01
+    row, column = map(int, re.findall(r"\((\d+)\)", said))
+    slug = "vit_small/f100/s0"
+    value = cell(sides[0].tables, slug, slug, row, column)["cka"]
+    shown = [float(v.replace("−", "-")) for v in re.findall(r"−?\d\.\d{4}(?= ±)", said)]
+    assert (row, column) != (0, 0) and len(shown) == 3
+    assert as_the_table(shown[0], value) and as_the_table(shown[1], value / 2)
+    assert abs(shown[2] + value / 2) < 2e-4
 
 
 def test_the_command_writes_the_page(sides, tmp_path):
@@ -180,3 +176,9 @@ def test_the_command_writes_the_page(sides, tmp_path):
         assert ended.value.code == 0
         found.append(page.read_bytes())
     assert found[0] == found[1] and b'id="explore-data"' in found[0]
+    assert b"Localisation" in found[0]
+    older = pd.read_parquet(tmp_path / "a" / "tables" / "localisation.parquet")
+    older.drop(columns="effect").to_parquet(tmp_path / "a" / "tables" / "localisation.parquet")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--page", str(page)])
+    assert ended.value.code == 0 and b"Localisation" not in page.read_bytes()

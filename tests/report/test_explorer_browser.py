@@ -78,7 +78,7 @@ def assert_says_the_table(text, tables, a, b):
 
 
 def test_a_cell_tells_names_value_error_and_control(opened, parts):
-    config, tables = parts
+    _, tables = parts
     slugs = ("vit_small/f100/s0", "resnet_thin/f100/s0")
     for place, slug in enumerate(slugs):
         for x, y in ((0.3, 0.4), (0.7, 0.2), (0.5, 0.8)):
@@ -120,7 +120,7 @@ def test_a_cell_that_is_clicked_tells_what_else_was_measured(opened, parts):
     frame = opened.locator(".explore-maps .explore-plot").first
     box = frame.bounding_box()
     frame.click(position={"x": 0.5 * box["width"], "y": 0.5 * box["height"]})
-    i, j, _ = assert_says_the_table(
+    i, _, _ = assert_says_the_table(
         opened.inner_text(".explore-details > p >> nth=0"),
         tables,
         "vit_small/f100/s0",
@@ -136,6 +136,28 @@ def test_a_cell_that_is_clicked_tells_what_else_was_measured(opened, parts):
     name = tables["layers.csv"].query("model == 'vit_small'")["name"].iloc[i]
     expected = diagnostics.loc[diagnostics["name"] == name, "top_share"].iloc[0]
     assert as_the_table(float(re.findall(r"0\.\d+", shown)[0]), expected)
+
+
+def test_a_map_of_two_networks_can_be_asked_either_way_round(opened, parts):
+    """The table has a pair in one order; the map of the other order is its transpose."""
+    _, tables = parts
+    counts = tables["layers.csv"]["model"].value_counts()
+    slugs = ("vit_small/f100/s0", "resnet_thin/f100/s0")
+    for place, other in ((0, "Resnet thin, 100 %, s0"), (1, "ViT small, 100 %, s0")):
+        opened.select_option("select[name=versus]", label=other)
+        frame = opened.locator(".explore-maps .explore-plot").nth(place)
+        a, b = slugs[place], slugs[1 - place]
+        sizes = [counts[slug.split("/")[0]] for slug in (a, b)]
+        assert f"{sizes[0]} × {sizes[1]} layers" in frame.get_attribute("aria-label")
+        title = opened.locator(".explore-maps figcaption").nth(place).inner_text()
+        assert title.endswith(f" × {other}")
+        frame.focus()
+        for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowRight", "ArrowRight"):
+            opened.keyboard.press(key)
+        (i, j), text = map(int, PLACES.findall(said(opened))), said(opened)
+        row = cell(tables, *slugs, *((i, j) if place == 0 else (j, i)))
+        assert i != j and as_the_table(float(CKA.search(text).group(1)), row["cka"])
+        frame.blur()
 
 
 def test_what_is_chosen_is_shown(opened, parts):
@@ -160,17 +182,17 @@ def test_what_is_chosen_is_shown(opened, parts):
     frame.focus()
     opened.keyboard.press("ArrowRight")
     opened.keyboard.press("ArrowRight")
-    i, j = map(int, PLACES.findall(said(opened)))
-    table = tables["similarity_indices.parquet"].query(
-        "index == 'procrustes' and model_a == 'vit_small' and model_b == 'vit_small' and "
-        "fraction_a == 'f100' and seed_a == 's0' and layer_a == @i and layer_b == @j"
-    )
+    row, column = map(int, PLACES.findall(said(opened)))
+    procrustes = {
+        "cka.parquet": tables["similarity_indices.parquet"].query("index == 'procrustes'")
+    }
+    own = cell(procrustes, "vit_small/f100/s0", "vit_small/f100/s0", row, column)
     shown = float(re.search(r"Procrustes similarity (\S+);", said(opened)).group(1))
-    assert as_the_table(shown, table["value"].iloc[0])
+    assert row != column and as_the_table(shown, own["value"])
 
 
 def test_points_of_lines_tell_value_and_interval(opened, parts):
-    config, tables = parts
+    _, tables = parts
     opened.select_option("select[name=measure]", "skip")
     opened.locator("[aria-label^='Skip ratio, patches by depth']").focus()
     opened.keyboard.press("ArrowRight")
@@ -221,7 +243,8 @@ def test_it_fits_its_window_and_can_be_read(browser, written, width, scheme):
     found.locator(".explore-plot").first.click(position={"x": 100, "y": 100})
     measured = found.evaluate(
         """() => ({
-            page: document.documentElement.scrollWidth, window: document.documentElement.clientWidth,
+            page: document.documentElement.scrollWidth,
+            window: document.documentElement.clientWidth,
             nodes: document.querySelectorAll(".explore-maps svg *").length,
             letters: Math.min(...[...document.querySelectorAll("#explore-app text, #explore-app p")]
                 .filter((e) => e.textContent && e.getClientRects().length)

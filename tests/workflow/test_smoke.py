@@ -306,16 +306,16 @@ def test_a_wrong_key_stops_before_any_job_without_a_traceback(tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_two_experiments_of_a_real_run_are_laid_over_each_other(copied):
+def test_two_experiments_of_a_real_run_are_laid_over_each_other(smoke, copied):
     """The page of the run beside itself with a verdict turned; a browser asks it for a cell."""
     shutil.copytree(copied / "results" / "smoke", copied / "results" / "other")
     claims = copied / "results" / "other" / "tables" / "claims.csv"
     turned = pd.read_csv(claims)
     turned.loc[0, "verdict"] = "does not hold"
     turned.to_csv(claims, index=False)
-    folders = ["A=results/smoke", "B=results/other"]
-    said = ok(tool(copied, "make", "--no-print-directory", "compare", *folders, "PAGE=both.html"))
-    assert said.rstrip().endswith("The page: both.html")
+    words = [f"A={copied}/results/smoke", f"B={copied}/results/other", f"PAGE={copied}/both.html"]
+    said = ok(tool(smoke, "make", "--no-print-directory", "compare", *words))
+    assert said.rstrip().endswith("both.html")
     html = (copied / "both.html").read_text()
     assert f"1 of {len(turned)} verdicts differ" in " ".join(html.split())
     cka = read_table(copied / "results" / "smoke" / "tables" / "cka.parquet")
@@ -341,11 +341,9 @@ def assert_says_a_cell_twice(page, cka):
     title = page.locator(".explore-maps figcaption").first.inner_text()
     row, column = map(int, re.findall(r"\((\d+)\)", said))
     values = [float(v.replace("−", "-")) for v in re.findall(r": (−?\d\.\d{4}) ± ", said)]
-    seed, model = title.split(", ")[-1], cka["model_a"].iloc[0]
-    own = cka.query(
-        "model_a == @model and model_b == @model and fraction_a == 'f100' and fraction_b == 'f100' "
-        "and seed_a == @seed and seed_b == @seed and layer_a == @row and layer_b == @column"
-    )
+    network = [cka["model_a"].iloc[0], "f100", title.split(", ")[-1]] * 2
+    keys = [f"{key}_{side}" for side in "ab" for key in ("model", "fraction", "seed")]
+    own = cka[(cka[[*keys, "layer_a", "layer_b"]] == [*network, row, column]).all(axis=1)]
     (value,) = own["cka"]
     assert len(values) == 2 and all(abs(v - value) < 1e-4 for v in values)
     assert "difference 0.0000" in said

@@ -7,7 +7,8 @@ import pandas as pd
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json
 from sightlines.library.results import Results
-from sightlines.report.explore import comparison
+from sightlines.report.explore import comparison, explorer
+from sightlines.results.tables import required
 
 KEYS = ["model", "fraction", "seed"]
 
@@ -45,8 +46,14 @@ def page(one: Results, other: Results) -> str:
 
 
 def _side(run: Results, name: str) -> comparison.Side:
-    """Its tables, and its config as its report was given it; without a report, its networks."""
+    """Its tables, and its config as its report was given it; without a report, its networks.
+
+    Tables of layers that lack columns, as those of older versions may, are left out.
+    """
     tables = {t: run.table(t) for t in run.tables if t in comparison.READS}
+    for name in [t for t in tables if t in explorer.READS]:
+        if not set(required(name)) <= set(tables[name]):
+            del tables[name]
     record = run.path / "records" / "report" / "report.json"
     config: dict[str, Any] = {"networks": run.networks}
     made_with: dict[str, str] = {}

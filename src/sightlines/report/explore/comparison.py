@@ -45,21 +45,22 @@ class Side(NamedTuple):
 def render(one: Side, other: Side) -> str:
     """The page as text; the same for the same results."""
     sides = [one, other]
+    claims = _claims(sides)
     page = {
         "names": [side.name for side in sides],
-        "claims": _claims(sides),
+        "claims": claims,
+        "turned": [row for row in claims if row["turned"]],
         "readings": _readings(sides),
         "accuracy": _accuracy(sides),
         "alone": _alone(sides),
         "settings": _settings(sides),
         "made_with": list(_differing([side.made_with for side in sides])),
-        "explorer": explorer.overlay(*((s.name, s.config, s.tables) for s in sides)),
+        "explorer": explorer.overlay(one[:3], other[:3]),
         "css": Markup(CSS + STYLE),
         "script_sources": Markup(explorer.script_sources()),
         "marks": MARKS,
         "number": number,
     }
-    page["turned"] = [row for row in page["claims"] if row["turned"]]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(PAGE).render(page)
 
@@ -243,8 +244,10 @@ y1="{{ 4 + 10 * loop.index0 }}" y2="{{ 12 + 10 * loop.index0 }}"/>
 {%- macro claim_table(rows, label, is_brief=false) -%}
 <div class="scroll" role="region" tabindex="0" aria-label="{{ label }}">
 <table class="sides">
-<thead><tr><th scope="col" class="words">Claim</th><th scope="col" class="words">{{ names[0] }}</th>\
-<th scope="col" class="words">{{ names[1] }}</th><th scope="col" class="words">The same reading in both</th>\
+<thead><tr><th scope="col" class="words">Claim</th>\
+<th scope="col" class="words">{{ names[0] }}</th>\
+<th scope="col" class="words">{{ names[1] }}</th>\
+<th scope="col" class="words">The same reading in both</th>\
 <th scope="col" class="words">Difference</th></tr></thead>
 <tbody>
 {%- for row in rows %}
@@ -252,7 +255,8 @@ y1="{{ 4 + 10 * loop.index0 }}" y2="{{ 12 + 10 * loop.index0 }}"/>
 {%- if not is_brief %} {{ row.statement }}{% endif %}</td>
 {%- for i in (0, 1) %}
 <td class="words">{{ badge(row.verdicts[i]) }}
-{%- if not is_brief and row.because[i] %}<br><span class="note">{{ row.because[i] }}</span>{% endif %}</td>
+{%- if not is_brief and row.because[i] %}<br>\
+<span class="note">{{ row.because[i] }}</span>{% endif %}</td>
 {%- endfor %}
 {%- if row.reading %}
 <td class="words">{{ strip(row.reading) }}
@@ -261,7 +265,8 @@ y1="{{ 4 + 10 * loop.index0 }}" y2="{{ 12 + 10 * loop.index0 }}"/>
 <span class="side0">{{ names[0] }}</span> {{ row.reading.said[0] }}<br>
 <span class="side1">{{ names[1] }}</span> {{ row.reading.said[1] }}</span>
 {%- endif %}</td>
-<td class="words">{{ row.reading.difference }}{% if row.reading.is_clear %} <strong>clear</strong>{% endif %}</td>
+<td class="words">{{ row.reading.difference }}{% if row.reading.is_clear %} \
+<strong>clear</strong>{% endif %}</td>
 {%- else %}
 <td class="words" colspan="2"><span class="note">no reading that both have</span></td>
 {%- endif %}
@@ -273,7 +278,8 @@ y1="{{ 4 + 10 * loop.index0 }}" y2="{{ 12 + 10 * loop.index0 }}"/>
 {%- endmacro -%}
 {%- macro table(rows, head, label) -%}
 <div class="scroll" role="region" tabindex="0" aria-label="{{ label }}">
-<table><thead><tr>{% for cell in head %}<th scope="col" class="words">{{ cell }}</th>{% endfor %}</tr></thead>
+<table><thead><tr>{% for cell in head %}\
+<th scope="col" class="words">{{ cell }}</th>{% endfor %}</tr></thead>
 <tbody>
 {%- for row in rows %}
 <tr>{% for cell in row %}<td class="words wide">{{ cell }}</td>{% endfor %}</tr>
@@ -303,8 +309,10 @@ style-src 'unsafe-inline'; script-src {{ script_sources }}; base-uri 'none'; for
 {%- else %}
 No verdicts to compare: one of them has none.
 {%- endif %}
- {{ readings | selectattr("is_clear") | list | length }} of {{ readings | length }} readings differ by more than their
-intervals allow; {{ settings | length }} setting{{ "" if settings | length == 1 else "s" }} of their configs
+ {{ readings | selectattr("is_clear") | list | length }} of {{ readings | length }} readings
+differ by more than their
+intervals allow; {{ settings | length }} setting{{ "" if settings | length == 1 else "s" }} of
+their configs
 {{ "differs" if settings | length == 1 else "differ" }}.</p>
 </header>
 <main>
@@ -355,20 +363,26 @@ intervals allow; {{ settings | length }} setting{{ "" if settings | length == 1 
 <section id="claims">
 <h2>Every claim</h2>
 {{ claim_table(claims, "every claim", true) }}
-<p class="note">Each row has a scale of its own: above {{ names[0] }}, below {{ names[1] }}, with their 95 %
-intervals; the dashed line is the threshold. The reading is the one that decided in {{ names[0] }}, where the
-other has it. A difference is {{ names[1] }} less {{ names[0] }}, with the interval of two independent values;
+<p class="note">Each row has a scale of its own: above {{ names[0] }}, below {{ names[1] }}, with
+their 95 %
+intervals; the dashed line is the threshold. The reading is the one that decided in {{ names[0]
+}}, where the
+other has it. A difference is {{ names[1] }} less {{ names[0] }}, with the interval of two
+independent values;
 on the same images it is too wide rather than too narrow. “Clear”: it does not cover 0.</p>
 <details><summary>Every reading that both have</summary>
 <div class="scroll" role="region" tabindex="0" aria-label="every reading">
-<table><thead><tr><th scope="col" class="words">Claim</th><th scope="col" class="words">Reading</th>\
+<table><thead><tr><th scope="col" class="words">Claim</th>\
+<th scope="col" class="words">Reading</th>\
 <th scope="col" class="words">{{ names[0] }}</th><th scope="col" class="words">{{ names[1] }}</th>\
 <th scope="col" class="words">Difference</th></tr></thead>
 <tbody>
 {%- for row in readings %}
-<tr><td class="words">{{ row.claim }}</td><td class="words">{{ row.case }}: {{ row.criterion }} {{ row.needed }}</td>\
+<tr><td class="words">{{ row.claim }}</td>\
+<td class="words">{{ row.case }}: {{ row.criterion }} {{ row.needed }}</td>\
 <td class="words">{{ row.said[0] }}</td><td class="words">{{ row.said[1] }}</td>\
-<td class="words">{{ row.difference }}{% if row.is_clear %} <strong>clear</strong>{% endif %}</td></tr>
+<td class="words">{{ row.difference }}{% if row.is_clear %} \
+<strong>clear</strong>{% endif %}</td></tr>
 {%- endfor %}
 </tbody></table>
 </div>
@@ -378,7 +392,8 @@ on the same images it is too wide rather than too narrow. “Clear”: it does n
 {%- if explorer %}
 <section id="explore">
 <h2>Layers</h2>
-<p>Maps are {{ names[1] }} less {{ names[0] }}, of the networks whose layers agree; lines are of both.</p>
+<p>Maps are {{ names[1] }} less {{ names[0] }}, of the networks whose layers agree; lines are of
+both.</p>
 {{ explorer }}
 </section>
 {%- endif %}

@@ -40,7 +40,8 @@ class Pairs:
         self._table, self._columns = table, columns
         self._rows: dict[Pair, np.ndarray] = {}
         if table is not None and len(table):
-            for key, rows in table.groupby(KEYS, sort=False, observed=True).indices.items():
+            found: Any = table.groupby(KEYS, sort=False, observed=True).indices
+            for key, rows in found.items():
                 self._rows[Network(*key[:3]), Network(*key[3:])] = rows
 
     def __contains__(self, pair: object) -> bool:
