@@ -80,7 +80,8 @@ def draw_paper(axes: Axes, figure: str, data: str, rows: pd.DataFrame) -> None:
         data: What it was trained on: ``JFT`` or ``IN``.
         rows: Our network's rows of ``attention_distance.csv``.
     """
-    heads, colours = int(rows["head"].nunique()), [colour for colour, _ in LOW]
+    low, _ = extreme_blocks(rows["block"].tolist())
+    heads, colours = int(rows["head"].nunique()), [colour for colour, _ in LOW[: len(low)]]
     paper_curves.draw_heads(axes, figure, data, heads, uniform_px(rows), colours)
 
 

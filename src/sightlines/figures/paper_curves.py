@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from sightlines.figures.style import BLACK
 from sightlines.results.paper_values import SHORT, UNIFORM_PX, Curve, curves
 
-LOOK: dict[str, Any] = {"linestyle": (0, (5, 1, 1, 1)), "linewidth": 0.9, "marker": ""}
+LOOK: dict[str, Any] = {"linestyle": (0, (5, 1, 1, 1)), "linewidth": 0.9, "marker": "None"}
 """Of every line of the paper's."""
 
 
@@ -45,10 +45,10 @@ def draw_heads(
         data: What it was trained on: ``JFT`` or ``IN``.
         heads: How many heads a block has here.
         uniform: Our mean distance of uniform attention, in px.
-        colours: Of the lowest block and of the second lowest.
+        colours: Of the lowest block and of the second lowest, as far as we have them.
     """
     found = curves(figure)
-    for block, colour in zip((0, 1), colours, strict=True):
+    for block, colour in enumerate(colours):
         curve = found[f"L16_{data}_block{block}"]
         scaled = tuple(uniform * v / UNIFORM_PX["L16"] for v in curve.values)
         draw_by_place(axes, curve._replace(values=scaled), 1.0, float(heads), colour)
