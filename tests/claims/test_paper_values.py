@@ -1,16 +1,15 @@
 """The criteria held against the paper's own figures: what they ask for, the paper shows.
 
-`paper_values.csv` has what was read off the plots of Raghu et al. 2021 (arXiv 2108.08810v2),
+`results.paper_values` has what was read off the plots of Raghu et al. 2021 (arXiv 2108.08810v2),
 Figures 3, 4, 5, 7, 9, 10, 12 and 13: about 2 % of an axis is the reading error.
 """
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from sightlines.dumps.attention_statistics import uniform_px
+from sightlines.results import paper_values
 from tests.claims.making_evidence import (
     make_evidence,
     of,
@@ -20,7 +19,6 @@ from tests.claims.making_evidence import (
     with_replicates,
 )
 
-VALUES = pd.read_csv(Path(__file__).with_name("paper_values.csv"), dtype={"figure": str})
 DRAWS = 8
 """Of the reading errors."""
 B32, L16, H14 = ({"family": "vit", "pool": "cls", "depth": d} for d in (12, 24, 32))
@@ -28,8 +26,6 @@ RESNET = {"family": "resnet", "units": [3, 4, 6, 3]}
 GRIDS = {"L16": ((14, 14), 16), "H14": ((16, 16), 14)}
 TOP = {"L16": ((109, 117), (113, 119)), "H14": ((106, 118), (115, 120))}
 """Distances in px of the most local and of the most global head of the last two blocks (text)."""
-AT_HALF = {"L16": 42, "H14": 48, "R50": 16, "R152": 22, "R152x2": 27}
-"""Probe accuracies in per cent at half depth (text); those at the end are in the file."""
 RANKS = {"b1u2": 1, "b1u3": 2, "b2u1": 3}
 
 
@@ -39,10 +35,9 @@ def read_off(figure, draw):
     Three quarters of it shift a curve as a whole: its points are read on one axis.
     """
     random, found = np.random.default_rng(draw), {}
-    for series, own in VALUES[VALUES["figure"] == figure].groupby("series"):
-        shift = 0.75 * random.uniform(-1, 1) + 0.25 * random.uniform(-1, 1, len(own))
-        value = own["value"] + shift * own["reading_error"] * (draw > 0)
-        found[series] = own["x"].to_numpy(), value.to_numpy()
+    for series, curve in sorted(paper_values.curves(figure).items()):
+        shift = 0.75 * random.uniform(-1, 1) + 0.25 * random.uniform(-1, 1, len(curve.x))
+        found[series] = np.array(curve.x), curve.values + shift * curve.error * (draw > 0)
     return found
 
 
@@ -207,7 +202,9 @@ def figure_13a(model, draw):
 def figure_13b(pair, draw):
     vit, resnet = pair.split("-")
     found = read_off("13b", draw)
-    own = {f"{m}/f100/s0": {0.5: AT_HALF[m], 1.0: found[m][1][0]} for m in (vit, resnet)}
+    own = {
+        f"{m}/f100/s0": {0.5: paper_values.AT_HALF[m], 1.0: found[m][1][0]} for m in (vit, resnet)
+    }
     models = {vit: L16, resnet: RESNET}
     return {"tables": probes(own), "slugs": slugs(models), "models": models}
 
@@ -247,4 +244,4 @@ def test_and_does_so_whatever_the_reading_error(tmp_path, identity, figure, whic
 def test_every_figure_with_values_is_asked():
     """But 5's units that are not judged, and the sizes of ViT that no pair of claims has."""
     asked = {figure.__name__.removeprefix("figure_") for _, figure, _ in SHOWN}
-    assert asked == set(VALUES["figure"])
+    assert asked == {curve.figure for curve in paper_values.CURVES}

@@ -67,6 +67,7 @@ def test_a_line_a_unit_shows_windows_by_distance_trained_above_untrained(tables)
     assert "(px)" in lower.get_xlabel()
     legend = ["stage 1, unit 1", "stage 1, unit 2", "stage 2, unit 1"]
     legend += ["stage 2, unit 2", "single heads", "random subsets", "uniform attention"]
+    legend += ["Raghu et al., ViT-L/16 × ResNet-50"]
     assert texts(figure) == legend
 
 

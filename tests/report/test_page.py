@@ -1,9 +1,13 @@
+import base64
+import hashlib
+import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import escape
+from PIL import Image
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import write_json
@@ -13,6 +17,8 @@ from tests.report.synthetic_records import HOSTILE, record
 from tests.rounding import rounded
 
 VOID = {"meta", "link", "img", "br", "hr"}
+EMPTY = {"line", "path", "circle", "rect"}
+"""Of SVG: written as one tag that closes itself."""
 
 
 class Reader(HTMLParser):
@@ -21,19 +27,24 @@ class Reader(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.tags, self.links, self.ids, self.text = [], [], [], [], []
+        self.attributes = []
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.append(tag)
+        self.attributes.append([*attrs])
         self.links += [attrs[key] for key in ("src", "href", "srcset", "action") if key in attrs]
         self.ids += [attrs["id"]] if "id" in attrs else []
         if tag == "img":
             assert attrs["alt"]
-        if tag not in VOID:
+        if tag == "svg" and "role" in attrs:
+            assert attrs["aria-label"]
+        if tag not in VOID | EMPTY:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        if tag not in EMPTY:
+            assert self.open.pop() == tag
 
     def handle_data(self, data):
         self.text.append(data)
@@ -54,16 +65,32 @@ def html(page_parts):
 def test_the_page_is_whole_and_asks_no_other_host(html):
     found = read(html)
     assert all(link.startswith(("data:", "#")) for link in found.links)
-    assert "script" not in found.tags
-    assert "url(" not in html and "@import" not in html
+    without = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    assert "url(" not in without and "@import" not in without
     assert "default-src 'none'" in html
     assert all(link[1:] in found.ids for link in found.links if link.startswith("#"))
     assert len(found.ids) == len(set(found.ids))
 
 
+def test_only_the_pages_own_scripts_may_run(html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    allowed = set(re.search(r"script-src ([^;]*)", policy)[1].split())
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = {
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
+        for s in scripts
+    }
+    assert scripts and hashes == allowed
+    others = re.findall(r"<script [^>]*>", html)
+    assert others == ['<script type="application/json" id="explore-data">']
+
+
 def test_every_figure_is_in_with_its_caption(html, page_parts):
     found = read(html)
-    assert found.tags.count("img") == len(page_parts[0]["figures"])
+    assert html.count("<figure id=") == len(page_parts[0]["figures"])
+    assert found.tags.count("img") == len(page_parts[0]["figures"]) + html.count(
+        'class="cells" src'
+    )
     assert list(page_parts[0]["figures"]) == list(registry.members("figures"))
     text = " ".join(" ".join(found.text).split())
     for figure in page_parts[3]:
@@ -74,7 +101,7 @@ def test_every_figure_is_in_with_its_caption(html, page_parts):
 
 
 def test_what_users_write_is_escaped_everywhere(html):
-    assert "<script" not in html
+    assert "<script>alert" not in html
     assert "constant <output>" not in html
     text = "".join(read(html).text)
     assert text.count(HOSTILE) > 10
@@ -84,7 +111,7 @@ def test_what_users_write_is_escaped_everywhere(html):
 def test_all_but_the_last_section_depends_on_results_alone(html, page_parts):
     *rest, _ = page_parts
     other = page.render(*rest, [record("train/vit_small/f100/s0", 7.25, 3)])
-    mark = '<section id="provenance">'
+    mark = '<section id="provenance" '
     assert html.split(mark)[0] == other.split(mark)[0]
     assert html.split(mark)[1] != other.split(mark)[1]
     assert "<section" not in html.split(mark)[1]
@@ -286,11 +313,14 @@ def test_records_of_dropped_networks_and_earlier_reports_are_left_out(tmp_path):
 
 
 def test_a_damaged_figure_is_named(tmp_path):
-    path = tmp_path / "fig01_cka_within.svg"
+    path = tmp_path / "fig01_cka_within.png"
     with pytest.raises(ResultError, match="cannot read"):
         page.read_figures(["fig01_cka_within"], [path])
-    path.write_text('<svg width="10pt" height="5pt"><g>')
-    with pytest.raises(ResultError, match="not a whole SVG"):
-        page.read_figures(["fig01_cka_within"], [path])
-    with pytest.raises(ResultError, match="1 SVG files for 2 figures"):
+    Image.effect_noise((300, 200), 90).save(path)
+    whole = path.read_bytes()
+    for damaged in (b"", b"<svg></svg>", whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(ResultError, match="not a whole PNG"):
+            page.read_figures(["fig01_cka_within"], [path])
+    with pytest.raises(ResultError, match="1 PNG files for 2 figures"):
         page.read_figures(["fig01_cka_within", "fig02_cka_across"], [path])

@@ -100,7 +100,7 @@ outputs = ("claims", "claim_cases", "seed_calibration", "specifications")
 verdicts = {name: f"{name}.csv" for name in outputs}
 run(claims, "claims", shown, {"tables": [accuracy]}, verdicts)
 tables = [accuracy, *(here / name for name in verdicts.values())]
-inputs = {"figures": [here / "own.svg"], "tables": tables}
+inputs = {"pictures": [here / "own.png"], "tables": tables}
 run(report, "report", shown, inputs, {"report": "report.html"})
 """
 
@@ -143,4 +143,6 @@ def test_a_new_figure_is_planned_drawn_and_on_the_page(made):
 def test_a_new_claim_is_judged_and_on_the_page(made):
     row = read_table(made / "claims.csv").set_index("claim").loc["X1"]
     assert row["drawn"] == "own_figure" and row["verdict"] == "one run"
-    assert '<a href="#own_figure">X1</a>' in (made / "report.html").read_text()
+    html = (made / "report.html").read_text()
+    card = html.split('<details class="claim" id="X1">')[1].split("</details>")[0]
+    assert '<a class="row" href="#X1">' in html and '<a href="#own_figure">' in card

@@ -17,5 +17,5 @@ rule write_report:
         code=EXPERIMENT.code("report.page"),
     shell:
         "python -m sightlines.jobs.start sightlines.run.report --config {params.cfg:q} --code {params.code}"
-        " --input figures {input.figures:q} --input tables {input.tables:q}"
+        " --input pictures {input.pictures:q} --input tables {input.tables:q}"
         " --input dataset {input.dataset:q} --output report {output:q} --log {log:q}"

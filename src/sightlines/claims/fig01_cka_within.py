@@ -20,6 +20,7 @@ from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled,
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import rows_of
 
+QUESTION = "structure"
 READS = (
     "cka_replicates.safetensors",
     "branch_indices.parquet",

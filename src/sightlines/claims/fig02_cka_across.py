@@ -17,6 +17,7 @@ from sightlines.claims.statistics import (
 )
 from sightlines.plan.networks import Network
 
+QUESTION = "structure"
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
 PERMUTATIONS = 19

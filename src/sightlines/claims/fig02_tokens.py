@@ -8,6 +8,7 @@ from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import depths
 from sightlines.plan.networks import Network
 
+QUESTION = "structure"
 READS = ("token_cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 TOP = 2 / 3
 """Depth from which on layers are the final third."""

@@ -14,6 +14,7 @@ from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled, spearman
 from sightlines.plan.networks import Network
 
+QUESTION = "local_and_global"
 READS = ("attention_replicates.parquet", "accuracy.csv")
 
 EDGE = 2

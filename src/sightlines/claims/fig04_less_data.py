@@ -9,6 +9,7 @@ from sightlines.claims.fig03_attention_distance import most_local
 from sightlines.claims.premises import has_local_heads, less_data_hurts
 from sightlines.plan.networks import Network, per_cent
 
+QUESTION = "data"
 READS = ("attention_replicates.parquet", "accuracy.csv")
 
 

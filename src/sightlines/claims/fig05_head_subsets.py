@@ -16,6 +16,7 @@ from sightlines.claims.statistics import Values, resampled, spearman
 from sightlines.plan.networks import Network
 from sightlines.stats.means import mean_of_finite, quotient
 
+QUESTION = "local_and_global"
 READS = ("head_subsets.parquet", "head_subset_indices.parquet", "accuracy.csv")
 TABLE, INDICES = READS[:2]
 

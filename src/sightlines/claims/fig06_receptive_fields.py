@@ -15,6 +15,7 @@ from sightlines.claims.several import least
 from sightlines.plan.networks import Network
 from sightlines.stats.means import quotient
 
+QUESTION = "local_and_global"
 READS = ("receptive_fields.parquet", "accuracy.csv")
 
 FEWEST = 4

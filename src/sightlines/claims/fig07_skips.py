@@ -9,6 +9,7 @@ from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import depths
 from sightlines.plan.networks import Network
 
+QUESTION = "skips"
 READS = ("skip_ratios.parquet", "accuracy.csv")
 
 FEWEST = 4

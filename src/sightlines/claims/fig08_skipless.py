@@ -19,6 +19,7 @@ from sightlines.claims.statistics import Values, cut_ratio
 from sightlines.plan.networks import Network
 from sightlines.stats.means import quotient
 
+QUESTION = "skips"
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
 PARTS: dict[str, Callable[[int, int], bool]] = {

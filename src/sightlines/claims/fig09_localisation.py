@@ -22,6 +22,7 @@ from sightlines.claims.statistics import resampled
 from sightlines.plan.networks import Network
 from sightlines.stats.means import mean_of_finite
 
+QUESTION = "places"
 READS = (
     "localisation.parquet",
     "localisation_margins.parquet",

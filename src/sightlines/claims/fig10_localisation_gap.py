@@ -9,6 +9,7 @@ from sightlines.claims.fig09_localisation import AMENDED, EFFECT, final, stands
 from sightlines.claims.matching import comparable, with_matched
 from sightlines.plan.networks import Network
 
+QUESTION = "places"
 READS = ("localisation.parquet", "layers.csv", "accuracy.csv")
 
 

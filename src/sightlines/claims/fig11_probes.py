@@ -12,6 +12,7 @@ from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.probing import Draw, at, final_tokens, last
 from sightlines.plan.networks import Network
 
+QUESTION = "places"
 READS = ("probe_replicates.parquet", "token_probe_replicates.parquet", "accuracy.csv")
 HALF = np.array([0.5])
 

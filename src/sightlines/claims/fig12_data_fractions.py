@@ -18,6 +18,7 @@ from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values, resampled, spearman
 from sightlines.plan.networks import Network
 
+QUESTION = "data"
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
 FEWEST = 4

@@ -11,6 +11,7 @@ from sightlines.claims.premises import less_data_hurts
 from sightlines.claims.probing import MIDDLE, Draw, at, last
 from sightlines.plan.networks import Network
 
+QUESTION = "data"
 READS = ("probe_replicates.parquet", "accuracy.csv")
 POOL = "mean"
 """Features are pooled over tokens or positions, as in the paper's Figure 13."""

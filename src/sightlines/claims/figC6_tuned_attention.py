@@ -10,6 +10,7 @@ from sightlines.claims.several import greatest
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import extreme_blocks
 
+QUESTION = "transfer"
 READS = ("tuned_attention.parquet", "attention_replicates.parquet", "accuracy.csv")
 TABLE = READS[0]
 

@@ -8,6 +8,7 @@ from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig11_probes import FIRST_TOKEN, PARITY, first_token, native
 from sightlines.plan.networks import Network
 
+QUESTION = "data"
 READS = ("probe_replicates.parquet", "accuracy.csv")
 
 

@@ -12,6 +12,7 @@ from sightlines.claims.several import least
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import needed_accuracy
 
+QUESTION = "transfer"
 READS = (
     "finetuning.parquet",
     "finetuning_indices.parquet",

@@ -12,6 +12,7 @@ from sightlines.claims.statistics import Values, depths, monotone_path, resample
 from sightlines.plan.architectures import size_of
 from sightlines.plan.networks import Network
 
+QUESTION = "structure"
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
 

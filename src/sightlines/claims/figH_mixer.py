@@ -9,6 +9,7 @@ from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.statistics import Values, mean_all, resampled, split
 from sightlines.plan.networks import Network
 
+QUESTION = "structure"
 READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 
 

@@ -20,6 +20,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Accuracy by number of training images"
 PAPER = "none"
+QUESTION = "data"
 CAPTION = (
     "Accuracy on the test images against the number of training images; points are seeds, lines "
     "join their means, the leftmost points are networks as they start. Look for: every trained "

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.core.errors import ResultError
+from sightlines.figures import paper_curves
 from sightlines.figures.style import BLACK, BLUE, ORANGE, SKY, VERMILLION
 from sightlines.plan import roles
 from sightlines.results.selecting import architectures, extreme_blocks
@@ -68,6 +69,20 @@ def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(rank, mean, color=colour, marker=marker, label=f"block {block}")
     axes.axhline(uniform_px(rows), color=BLACK, linestyle="--", linewidth=0.9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+
+
+def draw_paper(axes: Axes, figure: str, data: str, rows: pd.DataFrame) -> None:
+    """The two lowest blocks of the paper's ViT-L/16, in the axes of `draw_extreme_blocks`.
+
+    Args:
+        axes: Where to draw.
+        figure: Of the paper: ``3`` or ``4``.
+        data: What it was trained on: ``JFT`` or ``IN``.
+        rows: Our network's rows of ``attention_distance.csv``.
+    """
+    low, _ = extreme_blocks(rows["block"].tolist())
+    heads, colours = int(rows["head"].nunique()), [colour for colour, _ in LOW[: len(low)]]
+    paper_curves.draw_heads(axes, figure, data, heads, uniform_px(rows), colours)
 
 
 def _places(rows: pd.DataFrame) -> dict[int, int]:

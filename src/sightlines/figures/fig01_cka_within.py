@@ -19,6 +19,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Similarity of layers within a network"
 PAPER = "Figures 1 and B.1"
+QUESTION = "structure"
 CAPTION = (
     "Linear CKA between all pairs of layers of one network (one column a network; origin at the "
     "lower left, small ticks where a block begins). Look for: a ViT that stays similar from its "

@@ -10,6 +10,7 @@ from sightlines.results.selecting import Tables, main_models, require_some
 
 TITLE = "Similarity of layers across networks"
 PAPER = "Figures 2 and B.1"
+QUESTION = "structure"
 CAPTION = (
     "Linear CKA between the layers of two networks (one or two pairs a row; ViT upwards, ResNet to"
     " the right). The line marks, for each layer on the x axis, the most similar layer on the y "

@@ -30,6 +30,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Class token and spatial tokens apart"
 PAPER = "Figure 2 (sections 3 and 5)"
+QUESTION = "structure"
 CAPTION = (
     "Linear CKA of a ViT's spatial tokens alone (left) and of its class token alone (middle) with "
     "all sub-layers of a ResNet; grey: the class token does not vary over images yet. Right: CKA "

@@ -25,6 +25,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Where heads look"
 PAPER = "Figure 3"
+QUESTION = "local_and_global"
 CAPTION = (
     "Mean attention of a head to each offset from its query: one tile a head, the query's own "
     "patch in its middle, a step of one cell a patch (right and down positive). Colour is "

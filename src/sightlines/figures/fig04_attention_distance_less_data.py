@@ -5,6 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sightlines.figures import attention_panels as panels
+from sightlines.figures import paper_curves
 from sightlines.figures.style import WIDTH_IN, fraction_label, styled
 from sightlines.plan import roles
 from sightlines.plan.networks import per_cent
@@ -19,6 +20,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Attention distance with less data"
 PAPER = "Figures 4 and C.5"
+QUESTION = "data"
 CAPTION = (
     "As the top row of Figure 3, for networks trained on nested shares of the images (left to "
     "right: untrained, then ever more images; equal training steps unless the config says "
@@ -27,7 +29,9 @@ CAPTION = (
     "all images) rather than in the small one, which the paper found local with less data too "
     "(C.5); the highest blocks stay global throughout. The paper compares ImageNet with JFT-300M, "
     "a far larger step than here. Equally local lowest blocks on the smallest share would mean "
-    "that locality did not need the data."
+    "that locality did not need the data. Dash-dotted: the two lowest blocks of the paper's "
+    "ViT-L/16, trained on ImageNet alone (with fewest images here) and on JFT-300M first (with "
+    "all), read off its plots to ±2 % of uniform attention; distances and ranks are relative."
 )
 READS = ("attention_distance.csv",)
 EXPLAINS = (
@@ -41,6 +45,7 @@ DIFFERS = (
     "training too; our shares differ in the number of images alone."
 )
 NEEDS = ("attention", "less_data")
+PAPER_LINES = paper_curves.handle("ViT-L/16: ImageNet in the place of fewest images, JFT of all")
 CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.4"}
 
 
@@ -79,13 +84,25 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
                 axes.text(0.5, 0.5, "not trained here", **CENTRED, transform=axes.transAxes)
                 continue
             panels.draw_extreme_blocks(axes, own[fraction])
+            if (data := _paper_data(fraction, own)) is not None:
+                panels.draw_paper(axes, *data, own[fraction])
             axes.set_ylim(0, top)
             if column == last:
                 panels.add_relative_axis(axes, panels.uniform_px(own[fraction]), True)
     figure.legend(
-        handles=panels.handles(drawn), loc="outside lower center", ncols=2 + (size[0] > 5)
+        handles=[*panels.handles(drawn), PAPER_LINES],
+        loc="outside lower center",
+        ncols=2 + (size[0] > 5),
     )
     return figure
+
+
+def _paper_data(fraction: str, own: dict[str, Any]) -> tuple[str, str] | None:
+    """The paper's figure and data beside a fraction: JFT-300M is most, ImageNet is fewest."""
+    trained = [f for f in own if per_cent(f) > 0]
+    if fraction == max(trained, key=per_cent):
+        return "3", "JFT"
+    return ("4", "IN") if fraction == min(trained, key=per_cent) else None
 
 
 def _first_seeds(table: Any, config: dict[str, Any], model: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from sightlines.figures import paper_curves
 from sightlines.figures.attention_panels import plain_vits
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
@@ -23,6 +24,7 @@ from sightlines.figures.style import (
     wrap_columns,
 )
 from sightlines.plan.networks import Network
+from sightlines.results.paper_values import curves
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -36,6 +38,7 @@ from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Head subsets and a ResNet's lower layers"
 PAPER = "Figure 5"
+QUESTION = "local_and_global"
 CAPTION = (
     "Subsets of heads of the ViT's first block, from local to global: linear CKA of their outputs "
     "with the lower units of a trained ResNet, against their mean attention distance in px of the "
@@ -44,7 +47,9 @@ CAPTION = (
     "line is attention that looks everywhere alike. Second row: the untrained ViT with the same "
     "trained ResNet. Look for: lines that fall from left to right, so that local heads resemble "
     "the ResNet most. Points that huddle at the dashed line mean that the first block has no local "
-    "heads to compare; a fall that the untrained ViT shows too is not learned."
+    "heads to compare; a fall that the untrained ViT shows too is not learned. Dash-dotted: the "
+    "paper's ViT-L/16 with ResNet-50, read off its plot to ±.005, at distances relative to uniform "
+    "attention."
 )
 READS = ("head_subsets.parquet",)
 NEEDS = ("plain_attention", "resnet")
@@ -63,8 +68,8 @@ DIFFERS = (
 UNITS = ("b1u1", "b1u2", "b1u3", "b2u1", "b2u2")
 LOOKS = ((BLUE, "o"), (SKY, "s"), (GREEN, "^"), (ORANGE, "D"), (VERMILLION, "v"))
 """Of the paper's block1unit1, 1unit2, 1unit3, 2unit1, 2unit2, by `unit_rank`."""
-SHOWN_FROM = 0.9
-"""The x axis reaches down to this distance relative to uniform attention, or further."""
+PAPER_PAIR = "L16-R50"
+"""Networks of the paper's lines; the axes reach as far as they do."""
 
 Pair = tuple[str, str]
 
@@ -96,6 +101,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for axes, network in zip(stack, networks, strict=True):
             _draw_panel(axes, _rows(table, network, pair[1]))
         stack[1].set_xlabel("mean attention distance\nof the subset (px)")
+        _draw_paper(stack[0], _rows(table, networks[0], pair[1]))
         if column == 0:
             for axes, name in zip(stack, ("trained ViT", "untrained ViT"), strict=True):
                 axes.set_ylabel(f"{name}\nlinear CKA (no unit)")
@@ -154,6 +160,15 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, look: tuple[str, str]) -> None:
     )
 
 
+def _draw_paper(axes: Axes, rows: pd.DataFrame) -> None:
+    """ViT-L/16 with ResNet-50, at the paper's distances relative to uniform attention."""
+    uniform, found = _uniform_px(rows), curves("5")
+    for rank in rows["unit_rank"].unique().tolist():
+        if curve := found.get(f"{PAPER_PAIR}_{UNITS[rank]}"):
+            distance = uniform * paper_curves.relative_distances(curve)
+            axes.plot(distance, curve.values, color=LOOKS[rank][0], **paper_curves.LOOK)
+
+
 def _uniform_px(rows: pd.DataFrame) -> float:
     return float((rows["distance_px"] / rows["relative"]).median())
 
@@ -168,13 +183,16 @@ def _has_windows(rows: pd.DataFrame) -> bool:
 
 
 def _set_limits(axes: Axes, rows: pd.DataFrame) -> None:
-    """Common limits; no zoom on heads that all look as far as uniform attention does."""
+    """Common limits, which hold the paper's lines too."""
     whole = rows[rows["left_out"] == ALL]
     uniform = (whole["distance_px"] / whole["relative"]).median()
-    low = min(SHOWN_FROM * uniform, whole["distance_px"].min())
+    paper = [c for name, c in curves("5").items() if name.startswith(PAPER_PAIR)]
+    nearest = min(paper_curves.relative_distances(curve).min() for curve in paper)
+    low = min(nearest * uniform, whole["distance_px"].min())
     high = max(uniform, whole["distance_px"].max())
     axes.set_xlim(low - 0.03 * (high - low), high + 0.05 * (high - low))
-    top = float(np.nanmax(whole["cka"].to_numpy(np.float64), initial=0.1))
+    shown = [value for curve in paper for value in curve.values]
+    top = float(np.nanmax(whole["cka"].to_numpy(np.float64), initial=max(shown)))
     bottom = float(np.nanmin(whole["cka"].to_numpy(np.float64), initial=0.0))
     axes.set_ylim(bottom - 0.02, 1.1 * top)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -189,7 +207,8 @@ def _handles(rows: pd.DataFrame) -> list[Any]:
     single = Line2D([], [], label="single heads", **marks | _hollow("0.35"))
     random = Line2D([], [], label="random subsets", **marks, alpha=0.3, mew=0)
     uniform = Line2D([], [], color=BLACK, linestyle="--", linewidth=0.9, label="uniform attention")
-    return [*units, *([single, random] if _has_windows(rows) else []), uniform]
+    paper = paper_curves.handle("ViT-L/16 × ResNet-50")
+    return [*units, *([single, random] if _has_windows(rows) else []), uniform, paper]
 
 
 def _unit_name(rank: int) -> str:

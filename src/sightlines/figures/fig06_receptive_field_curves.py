@@ -24,6 +24,7 @@ from sightlines.stats.jackknife import standard_error
 
 TITLE = "Size of receptive fields, and dependence on the own patch"
 PAPER = "Figures 6, C.1-C.4"
+QUESTION = "local_and_global"
 CAPTION = (
     "Effective receptive fields against depth (block outputs from 0, the first block, to 1, the "
     "last; the leftmost points are the layer before all blocks). Top left: side of the field, the "

@@ -19,6 +19,7 @@ from sightlines.results.selecting import Tables, label
 
 TITLE = "Effective receptive fields"
 PAPER = "Figure 6"
+QUESTION = "local_and_global"
 CAPTION = (
     "How strongly the centre location of a layer depends on every pixel: absolute gradient, mean "
     "over channels, colours and images, after the residual addition, over the map's own largest "

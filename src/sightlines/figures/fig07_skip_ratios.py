@@ -10,13 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from sightlines.figures import paper_curves
 from sightlines.figures import skip_panels as panels
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import BLACK, MISSING, WIDTH_IN, styled
+from sightlines.plan.networks import FULL, Network
+from sightlines.results.paper_values import curves
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches"
 PAPER = "Figure 7"
+QUESTION = "skips"
 CAPTION = (
     "Norm of the skip connection over norm of the branch that is added to it (no unit), mean over "
     "the reference images; one row a model. Left: MLP branch, by block and token; token 0 is CLS "
@@ -25,7 +29,10 @@ CAPTION = (
     "Look for: ViT lines above the ResNet's, and lines of the MLP that cross: CLS high in the "
     "first half and low in the second, patches the other way round. What the untrained network "
     "shows as well was not learned; where branches start at 0, they were switched on (scale 1). "
-    "Thin lines are other seeds. A ResNet line among or above the ViT's would contradict the paper."
+    "Thin lines are other seeds. A ResNet line among or above the ViT's would contradict the "
+    "paper. Dash-dotted: the paper's ViT-B/16 and ResNet-50 (ImageNet), read off its plot to ±.25, "
+    "by their share of all blocks, in the colours of the same branches; of CLS too. Ratios below "
+    ".05 lie off the axis."
 )
 EXPLAINS = (
     "Every block adds the output of a branch (attention, MLP, convolutions) to what came in over "
@@ -44,6 +51,16 @@ READS = ("skip_ratios.parquet", "skip_tokens.parquet")
 NEEDS = ("trained", "attention", "branches")
 
 TOKENS = 10
+PAPER_LINES = paper_curves.handle("ViT-B/16 and ResNet-50")
+PAPER_SERIES = {
+    ("attn", "spatial"): "SA_spatial",
+    ("attn", "cls"): "SA_CLS",
+    ("mlp", "spatial"): "MLP_spatial",
+    ("mlp", "cls"): "MLP_CLS",
+}
+"""Branch and tokens -> the paper's line."""
+LOWEST = 0.05
+"""The axes reach no lower: a class token that starts at 0 would press all else together."""
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -84,7 +101,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         bar.set_label("‖skip‖ / ‖branch‖ (no unit)")
     seeds = panels.has_seeds(ratios, config, models)
     figure.legend(
-        handles=panels.handles(ratios, config, seeds), loc="outside lower center", ncols=3
+        handles=[*panels.handles(ratios, config, seeds), PAPER_LINES],
+        loc="outside lower center",
+        ncols=3,
     )
     return figure
 
@@ -115,10 +134,24 @@ def _draw_model(axes: Axes, ratios: Any, config: dict[str, Any], model: str, fra
         return
     panels.draw_lines(axes, ratios, nets, "ratio")
     panels.draw_convolutional(axes, ratios, config, fraction, "ratio")
+    if fraction == FULL:
+        _draw_paper(axes, ratios, nets[0])
     for other in panels.convolutional_models(ratios, config):
         own = panels.with_fraction(ratios, config, other, fraction)
         if own and panels.is_zero(ratios, own[0]):
             axes.set_xlabel("block index\n(ResNet: branch is 0, no ratio)")
+
+
+def _draw_paper(axes: Axes, ratios: Any, network: Network) -> None:
+    """ViT-B/16's branches and ResNet-50's units, by their share of all blocks."""
+    found = curves("7")
+    last = float(max(len(own) for own in panels.lines(ratios, network, "ratio").values()) - 1)
+    for (branch, tokens), own in panels.lines(ratios, network, "ratio").items():
+        if curve := found.get(PAPER_SERIES.get((branch, tokens), "")):
+            paper_curves.draw_by_place(
+                axes, curve, float(own.index[0]), last, panels.BRANCHES[branch][1]
+            )
+    paper_curves.draw_by_place(axes, found["ResNet50"], 0.0, last, panels.UNITS[0][0])
 
 
 def _set_scale(axes: Axes) -> None:
@@ -127,3 +160,4 @@ def _set_scale(axes: Axes) -> None:
     axes.yaxis.set_major_locator(FixedLocator(TICKS))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(bottom=max(LOWEST, axes.get_ylim()[0]))

@@ -32,6 +32,7 @@ from sightlines.results.selecting import (
 
 TITLE = "ViTs without the skips of one block"
 PAPER = "Figure 8"
+QUESTION = "skips"
 CAPTION = (
     "Linear CKA between all sub-layers of ViTs that were trained, by the same recipe, without the "
     "skip connections of one block, beside the ViT that has them all. Dashed lines mark where the "

@@ -10,6 +10,7 @@ from sightlines.results.selecting import Tables, plain_models, settings
 
 TITLE = "Spatial localisation of tokens"
 PAPER = "Figure 9"
+QUESTION = "places"
 CAPTION = (
     "Linear CKA (no unit) of one token of the final block with the pixels of every patch of the "
     "image; rows and columns of patches, origin at the lower left, colours from 0 to the largest "

@@ -11,6 +11,7 @@ from sightlines.results.selecting import Tables, architectures, networks
 
 TITLE = "Localisation with a class token and with average pooling"
 PAPER = "Figure 10"
+QUESTION = "places"
 CAPTION = (
     "As Figure 9, for ViTs that are classified by their class token (CLS) and by the mean of their "
     "tokens (GAP). Look for: own patches that stand out less with GAP (lower z, larger rank), and "

@@ -20,6 +20,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Linear probes on single tokens and on pooled ones"
 PAPER = "Figure 11"
+QUESTION = "places"
 CAPTION = (
     "Test accuracy (%) of linear probes by normalised depth (0: first block, 1: last block, and "
     "hollow markers the norm after it). Left: every patch token, or place of a ResNet's map, has a "

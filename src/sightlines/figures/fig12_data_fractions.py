@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from sightlines.figures import paper_curves
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
     BLACK,
@@ -19,10 +20,12 @@ from sightlines.figures.style import (
     wrap_columns,
 )
 from sightlines.plan.networks import Network, per_cent
+from sightlines.results.paper_values import curves
 from sightlines.results.selecting import Tables, label, models, require_some, untrained_network
 
 TITLE = "Similarity to the network trained on all images"
 PAPER = "Figure 12"
+QUESTION = "data"
 CAPTION = (
     "Linear CKA of each block's output with the same block of the network trained on all images; "
     "error bars are the jackknife standard error over minibatches of reference images. Look for: "
@@ -30,7 +33,9 @@ CAPTION = (
     "large ViTs. The dashed line is the ceiling: all images, another seed; nothing can be expected "
     "to lie above it, and a fall that it shares is not the data's doing. The dotted line is the "
     "untrained network. Lines without order by share, or flat ones, would contradict the paper. "
-    "Thin lines are further seeds."
+    "Thin lines are further seeds. Dash-dotted, in the colour of the same share: the paper's "
+    "ViT-B/32 (in the first ViT's panel) and ViT-L/16 on shares of JFT-300M, read off its plot to "
+    "±.02, by their share of all blocks."
 )
 READS = ("data_fractions.csv",)
 NEEDS = ("trained", "two_fractions")
@@ -45,6 +50,8 @@ DIFFERS = (
     "depth may be the seed's. Compared networks have weights and image orders of their own, as the "
     "ceiling's have."
 )
+
+PAPER_LINES = paper_curves.handle("ViT-B/32 and L/16")
 
 
 @styled
@@ -65,17 +72,22 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     width = WIDTH_IN if columns > 1 else 4.2
     figure = Figure(figsize=(width, 2.4 * bands + 0.7), layout="constrained")
     grid = figure.subplots(bands, columns, squeeze=False, sharey=True)
+    vits = [m for m in shown if config.get("families", {}).get(m) == "vit"]
     for place, model in enumerate(shown):
         axes = grid.flat[place]
         axes.set_title(wrapped(label(config, model), 1.8), fontweight="bold")
         axes.set_xlabel("block index")
         if place % columns == 0:
             axes.set_ylabel("linear CKA with the\nfull-data network (no unit)")
-        _draw_model(axes, table[table["model"] == model], untrained_network(config, model))
+        own = table[table["model"] == model]
+        _draw_model(axes, own, untrained_network(config, model))
+        if model in vits:
+            _draw_paper(axes, own, "B32" if model == vits[0] and len(vits) > 1 else "L16")
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     grid[0, 0].set_ylim(min(0.0, table["cka"].min() - 0.05), 1.05)
-    figure.legend(handles=_handles(table), loc="outside lower center", ncols=1 + 2 * (columns > 1))
+    handles = [*_handles(table), *([PAPER_LINES] if vits else [])]
+    figure.legend(handles=handles, loc="outside lower center", ncols=1 + 2 * (columns > 1))
     return figure
 
 
@@ -106,6 +118,19 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, control: Network | None) -> None
         seen.add((kind, fraction))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.grid(axis="y")
+
+
+def _draw_paper(axes: Axes, rows: pd.DataFrame, network: str) -> None:
+    """The paper's network on those shares of JFT-300M that we have, else on all it has."""
+    own = {f for f in rows.loc[rows["kind"] == "fraction", "fraction"]}
+    found = {
+        f"f{int(name.split('_')[1][:-3]):03}": c
+        for name, c in curves("12").items()
+        if name.startswith(network)
+    }
+    for fraction in sorted(own & set(found) or set(found)):
+        colour = fraction_look(fraction)["color"]
+        paper_curves.draw_by_place(axes, found[fraction], 0.0, float(rows["block"].max()), colour)
 
 
 def _look(kind: str, fraction: str) -> dict[str, Any]:

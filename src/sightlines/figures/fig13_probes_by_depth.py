@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sightlines.figures import paper_curves
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
@@ -17,6 +18,7 @@ from sightlines.figures.style import (
     wrap_columns,
 )
 from sightlines.plan.networks import Network
+from sightlines.results.paper_values import AT_HALF, curves
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -31,6 +33,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Linear probes by depth"
 PAPER = "Figure 13"
+QUESTION = "data"
 CAPTION = (
     "Test accuracy (%) of linear probes on the mean of patch tokens or map places, by normalised "
     "depth (0: first block, 1: last block, and hollow markers the norm after it). (a): one model "
@@ -39,7 +42,10 @@ CAPTION = (
     "each class, mean of the draws, bands from lowest to highest draw. Look for: in (a) a gap "
     "between more and less data that is wider in the middle than at the end; in (b) a large ViT "
     "above the ResNets in the middle. Gaps that are widest at the end, or ResNets that lead "
-    "throughout, would contradict the paper."
+    "throughout, would contradict the paper. Dash-dotted, "
+    "in the rows of few images: the paper's ViT-L/16 in (a) on JFT-300M (colour of all images) and "
+    "on ImageNet (of fewest), in (b) with ResNet-50 at half depth and at the end; 10 ImageNet "
+    "images of each of 1,000 classes, read off its plot to ±1.6 points."
 )
 EXPLAINS = (
     "How deep must one look into a network before the class of an image can be read off by a "
@@ -59,6 +65,8 @@ NEEDS = ("trained", "probes")
 
 POOL = "mean"
 ROW_IN = 1.75
+PAPER_TOP = 84.0
+"""Per cent up to which the axes reach where the paper's lines are drawn."""
 
 
 @styled
@@ -93,6 +101,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
                 draw_models(axes, table, config, shown, shots)
             else:
                 draw_fractions(axes, table, config, model, shots)
+            if shots != panels.WHOLE:
+                _draw_paper(axes, config, model, shown)
             panels.finish(axes, float(table["chance"].iloc[0]))
             if column == 0:
                 axes.set_ylabel(f"{panels.shots_name(shots)}\naccuracy (%)")
@@ -102,9 +112,31 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         band, column = divmod(place, columns)
         for axes in grid[band * len(numbers) : (band + 1) * len(numbers), column]:
             axes.set_axis_off()
-    grid[0, 0].set_ylim(panels.limits([table]))
-    _add_legend(figure, config, shown, split)
+    low, high = panels.limits([table])
+    few = any(shots != panels.WHOLE for shots in numbers)
+    grid[0, 0].set_ylim(low, max(high, PAPER_TOP if few else high))
+    _add_legend(figure, config, shown, split, few)
     return figure
+
+
+def _draw_paper(axes: Axes, config: dict[str, Any], model: str | None, shown: list[str]) -> None:
+    """(a): ViT-L/16 on JFT-300M and on ImageNet; (b): it and ResNet-50 at half depth and the end.
+
+    In the colours of our networks on all and on fewest images, of our largest ViT and first ResNet.
+    """
+    if model is not None:
+        fewest = next((n.fraction for n in less_data(config, model)), "f010")
+        for name, fraction in (("L16_JFT", "f100"), ("L16_IN", fewest)):
+            curve = curves("13a")[name]
+            colour = fraction_look(fraction)["color"]
+            axes.plot(curve.x, curve.values, color=colour, **paper_curves.LOOK)
+        return
+    for name, family in (("L16", "vit"), ("R50", "resnet")):
+        own = [m for m in shown if config.get("families", {}).get(m) == family]
+        if own:
+            colour = model_look(models(config), own[-1] if family == "vit" else own[0])["color"]
+            ends = (AT_HALF[name], curves("13b")[name].values[0])
+            axes.plot((0.5, 1), ends, color=colour, **paper_curves.LOOK)
 
 
 def _has(table: pd.DataFrame, network: Network | None) -> bool:
@@ -149,7 +181,9 @@ def draw_fractions(
             panels.draw_curve(axes, values, shots != panels.WHOLE, **look)
 
 
-def _add_legend(figure: Figure, config: dict[str, Any], shown: list[str], split: list[str]) -> None:
+def _add_legend(
+    figure: Figure, config: dict[str, Any], shown: list[str], split: list[str], few: bool
+) -> None:
     fractions = {n.fraction for m in split for n in less_data(config, m)}
     handles = [
         panels.handle(f"(a) {fraction_label(f)}", **fraction_look(f))
@@ -160,4 +194,5 @@ def _add_legend(figure: Figure, config: dict[str, Any], shown: list[str], split:
     ]
     bare = any(untrained_network(config, m) for m in shown)
     handles += panels.control_handles(bare)
+    handles += [paper_curves.handle("(a) L/16, (b) L/16, R50")] if few else []
     figure.legend(handles=handles, loc="outside lower center", ncols=4)

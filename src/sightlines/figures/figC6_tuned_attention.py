@@ -15,6 +15,7 @@ from sightlines.stats.jackknife import ALL
 
 TITLE = "Attention distance before and after fine-tuning"
 PAPER = "Figure C.6"
+QUESTION = "transfer"
 CAPTION = (
     "Mean distance between a query patch and where its head looks, in px of the input image, for "
     "the heads of the two lowest and two highest blocks, sorted; the dashed line is attention that "

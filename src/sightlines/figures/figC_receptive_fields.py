@@ -18,6 +18,7 @@ from sightlines.results.selecting import Tables, label
 
 TITLE = "Effective receptive fields of every block"
 PAPER = "Figures C.1–C.4"
+QUESTION = "local_and_global"
 CAPTION = (
     "How strongly the centre location of a layer depends on every pixel, as in Figure 6, for all "
     "blocks that were measured (`receptive_field.depths`): one row a branch, block index above. "

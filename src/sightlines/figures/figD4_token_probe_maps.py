@@ -24,6 +24,7 @@ from sightlines.results.tables import NORM
 
 TITLE = "Linear probes on single tokens, by place"
 PAPER = "Figure D.4"
+QUESTION = "places"
 CAPTION = (
     "Test accuracy (%) of each token's own linear probe, at the token's place in the image; one "
     "row a model, one column a depth (layer named above), the last column the untrained network's "

@@ -27,6 +27,7 @@ from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Localisation in other layers"
 PAPER = "Figures D.1–D.3"
+QUESTION = "places"
 CAPTION = (
     "Top: means over interior tokens against depth (0: first layer, 1: last), of every block "
     "output and, as a hollow marker, of the final norm: how far the own patch stands above the "

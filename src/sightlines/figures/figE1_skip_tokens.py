@@ -16,6 +16,7 @@ from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches, token by token"
 PAPER = "Figure E.1"
+QUESTION = "skips"
 CAPTION = (
     "Norm of the skip connection over norm of the branch (no unit; logarithmic colours, one scale "
     "for all panels), mean over the reference images, by block and token: the class token apart at "

@@ -12,6 +12,7 @@ from sightlines.results.selecting import Tables, label
 
 TITLE = "Direction of the skip connection against the block's output"
 PAPER = "Figure E.2"
+QUESTION = "skips"
 CAPTION = (
     "Cosine (no unit) of z on the skip connection and z + f(z) after the branch was added, mean "
     "over the reference images; patches solid, CLS dashed, ResNet units black or grey (before the "

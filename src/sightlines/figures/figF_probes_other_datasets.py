@@ -23,6 +23,7 @@ from sightlines.results.selecting import (
 
 TITLE = "Linear probes on other datasets"
 PAPER = "Figures F.1–F.3"
+QUESTION = "data"
 CAPTION = (
     "Test accuracy (%) of linear probes by normalised depth (0: first block, 1: last block, and "
     "hollow markers the norm after it); one row a dataset, the first the networks' own. The "

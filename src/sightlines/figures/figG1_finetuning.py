@@ -14,6 +14,7 @@ from sightlines.stats.jackknife import ALL, standard_error
 
 TITLE = "Representations before and after fine-tuning"
 PAPER = "Figure G.1"
+QUESTION = "transfer"
 CAPTION = (
     "Linear CKA of each block's output before and after the network was trained further on another "
     "task, on the experiment's own reference images; error bars are the jackknife standard error. "

@@ -12,6 +12,7 @@ from sightlines.results.selecting import Tables, main_models, require_some, sett
 
 TITLE = "Similarity of layers across sizes"
 PAPER = "Figure G.2"
+QUESTION = "structure"
 CAPTION = (
     "Linear CKA between the layers of two networks of one family and different size (one or two "
     "pairs a row). The line marks, for each layer on the x axis, the most similar layer on the y "

@@ -10,6 +10,7 @@ from sightlines.results.selecting import Tables, main_models, plain_models, requ
 
 TITLE = "Similarity of layers of an MLP-Mixer"
 PAPER = "Figures H.1 and H.2"
+QUESTION = "structure"
 CAPTION = (
     "Linear CKA within the Mixer (first row), and between its layers (upwards) and those of other "
     "networks (to the right); the line marks, for each layer on the x axis, the most similar layer "

@@ -52,7 +52,7 @@ DRAWING = (
     *IMAGES,
 )
 JUDGING = ("scipy.special", "scipy.stats")
-PAGE = ("jinja2", "scipy.special")
+PAGE = ("PIL.PngImagePlugin", "PIL.WebPImagePlugin", "jinja2", "matplotlib", "scipy.special")
 LIBRARIES = {
     "sightlines.datasets": IMAGES,
     "sightlines.training": NETWORKS,

@@ -14,7 +14,9 @@ from sightlines.plan.recordings import TRANSFER_KINDS
 
 DECLARED = {"measures": "measure", "dumps": "record", "figures": "draw"}
 """The function that a module of each folder holds; a command's is `main`."""
-TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS")
+PLACES = ("QUESTION", "STUDY")
+"""Where on the page claims and a figure stand."""
+TEXTS = ("TITLE", "PAPER", "CAPTION", "EXPLAINS", "DIFFERS", *PLACES)
 """What the report says of a figure: no part of the figure itself."""
 RUNNERS = {
     "measures": "measure",
@@ -48,6 +50,7 @@ def stage_roots(
             roots += [f"{stage}:{table}" for table in ("TABLES", "FILES")]
     if folder == "report":
         roots += [f"figures.{figure}:{text}" for figure in figures for text in TEXTS]
+        roots += [f"claims.{c}:{text}" for c in registry.members("claims") for text in PLACES]
     if folder == "claims":
         roots += [f"claims.{claims}" for claims in registry.members("claims")]
     if dataset:

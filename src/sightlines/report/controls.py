@@ -121,7 +121,7 @@ def attention(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:
                 cells = [spread([*column]) for column in zip(*values, strict=True)]
                 look = "" if name == "trained" else "control"
                 rows.append(Row([label(config, model), name, *cells], look))
-    head = ["Network", "", "Two lowest blocks: most local head", "most global head"]
+    head = ["Network", "Trained or not", "Two lowest blocks: most local head", "most global head"]
     return {
         "title": "Attention distance, relative to uniform attention",
         "head": [*head, "Two highest blocks: most local head", "Mean of all heads", "CLS share"],

@@ -1,9 +1,7 @@
 """The results page: one HTML file that opens offline and asks no other host for anything."""
 
-import base64
-import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
@@ -11,37 +9,51 @@ from markupsafe import Markup
 
 from sightlines.core.errors import ResultError
 from sightlines.plan import registry
+from sightlines.report import findings, overview
 from sightlines.report.controls import control_parts
 from sightlines.report.differences import GENERAL
+from sightlines.report.explore import explorer
+from sightlines.report.paper_figures import SAW
 from sightlines.report.parts import (
     accuracy_table,
     dataset_facts,
     layer_table,
     model_table,
-    summarise,
     text_columns,
 )
+from sightlines.report.pictures import figure_picture
+from sightlines.report.questions import Question, figure_question, used
 from sightlines.report.records import provenance
-from sightlines.report.template import CSS, PAGE
-from sightlines.report.verdicts import verdict_part
+from sightlines.report.style import CSS
+from sightlines.report.template import PAGE
+from sightlines.report.verdicts import ClaimRow, verdict_part
 
-SHOWN = (
-    "accuracy.csv",
-    "attention_distance.csv",
-    "claim_cases.csv",
-    "claims.csv",
-    "cka.parquet",
-    "cka_degenerate.csv",
-    "cka_shuffled.parquet",
-    "data_fractions.csv",
-    "layers.csv",
-    "seed_calibration.csv",
+SHOWN = tuple(
+    sorted(
+        {
+            *("accuracy.csv", "attention_distance.csv", "claim_cases.csv", "claims.csv"),
+            *("cka.parquet", "cka_degenerate.csv", "cka_shuffled.parquet", "data_fractions.csv"),
+            *("layers.csv", "seed_calibration.csv"),
+            *explorer.READS,
+        }
+    )
 )
 """Tables that the page reads, where the experiment has them."""
-ENLARGED = 1.35
-"""How much larger than in print a figure may be shown on a wide screen."""
 REDUCED = 0.75
-"""How much smaller on a narrow one, before it scrolls: its letters must stay readable."""
+"""How much smaller than in print an unfolded figure may be before it scrolls: letters must stay
+readable."""
+SEEN = 2
+"""Figures of a section that are seen at once where its question names none that there are."""
+
+
+class Section(NamedTuple):
+    """One question: what was found, its figures and its claims."""
+
+    question: Question
+    found: list[str]
+    figures: list[dict[str, Any]]
+    more: list[dict[str, Any]]
+    claims: list[ClaimRow]
 
 
 def render(
@@ -62,47 +74,66 @@ def render(
     """
     accuracy = tables.get("accuracy.csv")
     tests = int(dataset.get("counts", {}).get("test", 0))
+    verdicts = verdict_part(tables, [figure["name"] for figure in figures])
+    explored = explorer.explorer(config, tables)
     page = {
         "experiment": config["experiment"],
-        "summary": summarise(config, dataset),
+        "answer": findings.tally(tables["claims.csv"]) if verdicts else "",
+        "networks": overview.networks_line(config),
+        "images": overview.images_line(config, dataset),
+        "maps": overview.maps(config, tables),
+        "learned": overview.learned(config, accuracy),
         "facts": dataset_facts(config, dataset),
         "models": model_table(config, accuracy),
         "accuracy": accuracy_table(config, accuracy, tests, dataset.get("classes") != []),
         "controls": control_parts(config, tables),
-        "figures": figures,
-        "verdicts": verdict_part(tables, [figure["name"] for figure in figures]),
-        "differences": [*GENERAL, *((f["title"], f["differs"]) for f in figures if f["differs"])],
+        "verdicts": verdicts,
+        "explorer": explored,
+        "scripts": explorer.script_sources() if explored else "",
+        "differences": GENERAL,
         "layers": layer_table(config, tables.get("layers.csv")),
         "provenance": provenance(records, config.get("config", {})),
         "css": Markup(CSS),
     }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.globals["text_columns"] = text_columns
-    return environment.from_string(PAGE).render(page, sections=_sections(page))
+    sections = _sections(figures, tables, verdicts["rows"] if verdicts else [])
+    return environment.from_string(PAGE).render(page, sections=sections)
 
 
-def _sections(page: dict[str, Any]) -> list[tuple[str, str]]:
-    names = {
-        "verdicts": "Claims",
-        "run": "What was run",
-        "accuracy": "Accuracy",
-        "controls": "Controls",
-        "figures": "Figures",
-        "differences": "Differences",
-        "layers": "Layers",
-        "provenance": "Provenance",
-    }
-    return [(name, text) for name, text in names.items() if name == "run" or page[name]]
+def _sections(
+    figures: list[dict[str, Any]], tables: dict[str, pd.DataFrame], rows: list[ClaimRow]
+) -> list[Section]:
+    """The questions that a figure or a claim is about, in their order."""
+    placed = [figure_question(figure["name"]) for figure in figures]
+    found = []
+    for question in used([*placed, *(row.question for row in rows)]):
+        own = [f for f, key in zip(figures, placed, strict=True) if key == question.key]
+        seen = [f for name in question.figures for f in own if f["name"] == name] or own[:SEEN]
+        claims = [row for row in rows if row.question == question.key]
+        table = tables.get("claims.csv", pd.DataFrame())
+        if len(claims):
+            table = table[table["claim"].astype(str).isin([row.claim for row in claims])]
+        told = findings.found(question.key, table, tables.get("claim_cases.csv")) if claims else []
+        more = [f for f in own if f not in seen]
+        found.append(Section(question, told, seen, more, claims))
+    return found
 
 
 def read_figures(names: list[str], paths: list[Path]) -> list[dict[str, Any]]:
-    """Figures with title, caption and picture (an SVG inside the page), in the order of `names`.
+    """Figures with title, caption and picture (inside the page), in the order of `names`.
+
+    Args:
+        names: Of the figures.
+        paths: Their PNG files.
 
     Raises:
-        ResultError: a figure's file is missing, or is not an SVG.
+        ResultError: a figure's file is missing, or is no PNG.
     """
     if len(names) != len(paths):
-        raise ResultError(f"the report got {len(paths)} SVG files for {len(names)} figures")
+        raise ResultError(f"the report got {len(paths)} PNG files for {len(names)} figures")
     return [_figure(name, path) for name, path in zip(names, paths, strict=True)]
 
 
@@ -113,28 +144,16 @@ def _joined(text: str | tuple[str, ...]) -> str:
 
 def _figure(name: str, path: Path) -> dict[str, Any]:
     declared = registry.declarations("figures", name)
-    try:
-        svg = path.read_bytes()
-    except OSError as error:
-        raise ResultError(f"cannot read {path}: {error.strerror}; run snakemake again") from error
-    match = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg)
-    if not match or not svg.rstrip().endswith(b"</svg>"):
-        raise ResultError(
-            f"{path} is not a whole SVG of sightlines. Delete it and run snakemake again."
-        )
-    px = [round(float(points) * 96 / 72) for points in match.groups()]
+    picture = figure_picture(path)
     paper = declared.get("PAPER", "")
-    return {
+    return picture | {
         "name": name,
         "title": declared["TITLE"],
         "paper": f"after the paper’s {paper}" if paper.startswith("Figure") else "",
         "caption": declared["CAPTION"],
         "explains": _joined(declared.get("EXPLAINS", "")),
         "differs": _joined(declared.get("DIFFERS", "")),
+        "saw": SAW.get(name, ()),
         "alt": f"{declared['TITLE']}. {declared['CAPTION'].split('Look for:')[0].strip()}",
-        "source": "data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
-        "width": px[0],
-        "height": px[1],
-        "most": round(ENLARGED * px[0]),
-        "least": round(REDUCED * px[0]),
+        "least": round(REDUCED * picture["width"]),
     }

@@ -1,5 +1,6 @@
 """What the page says about the run, its networks and their accuracy: tables of text cells."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -22,25 +23,32 @@ class Row(NamedTuple):
 
 def number(value: float, digits: int = 2) -> str:
     """A measured value with `digits` decimals; a dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
+    if pd.isna(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.") else text.replace("-", "−")
+
+
+def with_interval(row: Mapping[Any, Any], value: str, low: str, high: str, more: str = "") -> str:
+    """A value with its interval in brackets; small ones with a digit more.
+
+    Args:
+        row: Of a table.
+        value: Its column with the value.
+        low: With the lower end of its interval.
+        high: With the upper end.
+        more: What else is said in the brackets.
+    """
+    own = [row[key] for key in (value, low, high)]
+    known = [abs(x) for x in own if not pd.isna(x)]
+    digits = 3 if max(known, default=1.0) < 0.05 else 1 if max(known, default=1.0) >= 100 else 2
+    middle, *ends = (number(x, digits) for x in own)
+    return f"{middle} [{ends[0]}, {ends[1]}{more}]"
 
 
 def text_columns(rows: list[Row]) -> list[bool]:
     """For each column whether it holds words, which are set flush left, or numbers."""
     return [cell[:1].isalpha() for cell in rows[0].cells] if rows else []
-
-
-def summarise(config: dict[str, Any], dataset: dict[str, Any]) -> str:
-    """The run in one sentence."""
-    found = networks(config)
-    trained = sum(per_cent(n.fraction) > 0 for n in found)
-    untrained = len(found) - trained
-    count = len(models(config))
-    return (
-        f"{count} architecture{'s' * (count != 1)}, {trained} trained network{'s' * (trained != 1)}"
-        f" and {untrained} untrained control{'s' * (untrained != 1)} on the images of "
-        f"{dataset.get('kind', 'an unnamed dataset')}, after Raghu et al. 2021."
-    )
 
 
 def dataset_facts(config: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
@@ -156,12 +164,13 @@ def accuracy_table(
         note = f"No accuracy: the classes of the images {why}."
     else:
         note = f"Every trained network whose accuracy is known reaches {text}."
+    short = note
     if test_images and not known.empty:
         note += " ± is the binomial standard error over the test images."
     note += _imported(config, accuracy) + _remarks(config, accuracy)
     head = ["Network", "Share of images", "Seed", "Test accuracy", "× chance", "Verdict"]
     head += ["Validation", "Train", "Test loss (nats)", "Training images", "Steps"]
-    return {"rows": rows, "head": head, "note": note}
+    return {"rows": rows, "head": head, "note": note, "short": short}
 
 
 def _needed(chances: pd.Series, best: float) -> str:

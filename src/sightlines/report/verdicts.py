@@ -1,11 +1,15 @@
-"""The claims of the paper with their verdicts, as the top of the page shows them."""
+"""The claims with their verdicts, as the page shows them: a row in the overview, a card each."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sightlines.report.parts import Row, number
+from sightlines.core.errors import ResultError
+from sightlines.report.forest import Drawn, drawn
+from sightlines.report.parts import Row, number, with_interval
+from sightlines.report.questions import Question, claim_question, used
 from sightlines.results.calibration import in_words
 from sightlines.results.verdict_words import (
     DECISIVE,
@@ -34,6 +38,14 @@ MARKS = {
     OUT_OF_REACH: "⇡",
     NOT_RUN: "–",
 }
+SHORT = {
+    LEARNED: "learned",
+    INITIAL: "untrained too",
+    DEPENDS: "depends",
+    LOST: "lost",
+    FAILS: "does not",
+}
+"""Words of a verdict where there is little room; others are short enough."""
 MEANINGS = {
     LEARNED: "holds, and training brought it about",
     INITIAL: "holds of untrained networks as well: a finding about the architecture",
@@ -55,7 +67,7 @@ TIERS = (
 """What each tier means, for the page's legend."""
 
 CASES_HEAD = [
-    *("Claim", "Network", "Statistic", "Value", "Low", "High", "Over", "Seeds", "Needed"),
+    *("Network", "Statistic", "Value", "Low", "High", "Over", "Seeds", "Needed"),
     *("Outcome", "Untrained", "Trained − untrained"),
 ]
 RATE = 0.05
@@ -63,15 +75,23 @@ RATE = 0.05
 
 
 class ClaimRow(NamedTuple):
-    """One claim as words."""
+    """One claim as words, with its row of the picture, its readings and where it stands."""
 
     claim: str
+    anchor: str
+    question: str
     figure: str
     drawn: str
+    picture: Drawn | None
+    cases: list[Row]
     statement: str
+    statistic: str
     verdict: str
+    short: str
     mark: str
     because: str
+    value: str
+    one_run: bool
     measured: str
     needed: str
     control: str
@@ -89,27 +109,73 @@ class ClaimRow(NamedTuple):
 
 
 def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dict[str, Any] | None:
-    """Counts of verdicts, one row a claim, and one row a case; None without claims.csv.
+    """Counts of verdicts and one row a claim with its readings; None without claims.csv.
 
     Args:
         tables: Tables by file name.
         figures: Names of the figures on the page, which claims link to.
+
+    Raises:
+        ResultError: a claim has a verdict that there is not.
     """
     claims = tables.get("claims.csv")
     if claims is None or claims.empty:
         return None
     shown = set(figures)
+    if unknown := sorted(set(map(str, claims["verdict"])) - set(VERDICTS)):
+        raise ResultError(
+            f"claims.csv has the verdict {unknown[0]!r}, which there is not: it is of another "
+            "version of sightlines. Delete it and run snakemake again."
+        )
     counts = claims["verdict"].value_counts()
-    rows = [_row(row, shown) for row in _records(claims)]
+    cases: dict[str, list[Row]] = {}
+    for case in _records(tables.get("claim_cases.csv")):
+        cases.setdefault(str(case["claim"]), []).append(_case(case))
+    taken: set[str] = set()
+    rows = [_row(row, shown, cases, taken) for row in _records(claims)]
     return {
-        "counts": [(v, MARKS[v], int(counts.get(v, 0)), MEANINGS[v]) for v in VERDICTS],
+        "counts": [
+            (v, MARKS[v], int(counts.get(v, 0)), MEANINGS[v]) for v in VERDICTS if counts.get(v, 0)
+        ],
+        "absent": [v for v in VERDICTS if not counts.get(v, 0)],
         "rows": rows,
+        "groups": groups(rows),
+        "out_of_reach": _out_of_reach(rows),
         "tiers": TIERS,
         "discoveries": _discoveries(claims),
         "calibration": _calibration(tables.get("seed_calibration.csv")),
-        "cases": [_case(row) for row in _records(tables.get("claim_cases.csv"))],
         "cases_head": CASES_HEAD,
     }
+
+
+def groups(rows: list[ClaimRow]) -> list[tuple[Question, list[ClaimRow]]]:
+    """Claims by question, in the order of the questions."""
+    return [
+        (question, [row for row in rows if row.question == question.key])
+        for question in used(row.question for row in rows)
+    ]
+
+
+def _out_of_reach(rows: list[ClaimRow]) -> list[tuple[list[ClaimRow], str]]:
+    """Claims that these networks cannot test, by what is lacking: the clause that says it."""
+    found: dict[str, list[ClaimRow]] = {}
+    for row in rows:
+        if row.verdict in (OUT_OF_REACH, NOT_RUN):
+            lacking = re.search(r"(?:needs an? |the claim is about )[^;]*", row.because)
+            why = lacking[0] if lacking else row.because.partition("; ")[0]
+            found.setdefault(why, []).append(row)
+    return [(own, why) for why, own in found.items()]
+
+
+def _anchor(claim: str, taken: set[str]) -> str:
+    """What links call a claim: its number, as far as a link may hold it, and once only."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", claim) or "claim"
+    anchor, turn = plain, 1
+    while anchor in taken:
+        turn += 1
+        anchor = f"{plain}-{turn}"
+    taken.add(anchor)
+    return anchor
 
 
 def _records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -126,21 +192,29 @@ def _calibration(table: pd.DataFrame | None) -> str:
     return "" if table is None or table.empty else in_words(table)
 
 
-def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
-    value = row["value"]
-    measured = ""
-    if not pd.isna(value):
-        measured = _interval(row, "value", "low", "high")
-        measured += f" ({row['deciding']})" if _text(row.get("deciding")) else ""
+def _row(
+    row: dict[str, Any], shown: set[str], cases: dict[str, list[Row]], taken: set[str]
+) -> ClaimRow:
+    value = "" if pd.isna(row["value"]) else _interval(row, "value", "low", "high")
+    deciding = f" ({row['deciding']})" if value and _text(row.get("deciding")) else ""
+    claim, verdict = str(row["claim"]), row["verdict"]
     return ClaimRow(
-        claim=row["claim"],
+        claim=claim,
+        anchor=_anchor(claim, taken),
+        question=claim_question(claim, _text(row.get("study")), _text(row["drawn"])),
         figure=row["figure"],
         drawn=row["drawn"] if row["drawn"] in shown else "",
+        picture=drawn(row),
+        cases=cases.get(claim, []),
         statement=row["statement"],
-        verdict=row["verdict"],
-        mark=MARKS[row["verdict"]],
+        statistic=_text(row["statistic"]),
+        verdict=verdict,
+        short=SHORT.get(verdict, verdict),
+        mark=MARKS[verdict],
         because=_text(row["because"]),
-        measured=measured,
+        value=value,
+        one_run="seeds" not in _text(row["over"]),
+        measured=value + deciding,
         needed=_text(row["threshold"]),
         control="" if pd.isna(row["control"]) else number(row["control"]),
         difference=_difference(row),
@@ -158,7 +232,7 @@ def _row(row: dict[str, Any], shown: set[str]) -> ClaimRow:
 
 
 def _interval(row: dict[str, Any], value: str, low: str, high: str) -> str:
-    return f"{number(row[value])} [{number(row[low])}, {number(row[high])}]"
+    return with_interval(row, value, low, high)
 
 
 def _difference(row: dict[str, Any]) -> str:
@@ -185,7 +259,6 @@ def _text(value: Any) -> str:
 def _case(row: dict[str, Any]) -> Row:
     control = "–" if pd.isna(row["control"]) else number(row["control"], 3)
     cells = [
-        row["claim"],
         _text(row["case"]),
         _text(row["criterion"]),
         *(number(row[key], 3) for key in ("value", "low", "high")),

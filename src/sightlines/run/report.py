@@ -17,7 +17,7 @@ def main(job: Job) -> None:
         dataset |= read_json(path)
     output = job.output("report")
     records = read_records(output.parent / "records", job.config["networks"])
-    figures = read_figures(job.config["figures"], job.inputs.get("figures", []))
+    figures = read_figures(job.config["figures"], job.inputs.get("pictures", []))
     with atomic(output) as handle:
         handle.write(render(job.config, tables, dataset, figures, records).encode())
 

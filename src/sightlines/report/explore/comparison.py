@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from sightlines.report.explore import explorer
 from sightlines.report.parts import number
-from sightlines.report.template import CSS
+from sightlines.report.style import CSS
 from sightlines.report.verdicts import MARKS
 
 READS = ("claims.csv", "claim_cases.csv", "accuracy.csv", *explorer.READS)

@@ -1,0 +1,231 @@
+"""What was found, in sentences with numbers: made from the tables of verdicts alone.
+
+Each number comes with its 95 % interval, with what it is of, and with the untrained networks' where
+these were measured; where several networks or pairs were read, each is named, up to two, and of
+more the lowest and highest value are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from sightlines.report.parts import number, with_interval
+from sightlines.results.verdict_words import (
+    DEPENDS,
+    FAILS,
+    HOLDS,
+    INITIAL,
+    LEARNED,
+    LOST,
+    NOT_RUN,
+    ONE_RUN,
+    OUT_OF_REACH,
+    UNDECIDED,
+)
+
+TOLD: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "structure": (
+        (
+            "C1",
+            "LH(ViT) − LH(ResNet), all sub-layers",
+            "CKA between the lowest and the highest quarter of layers, ViT minus ResNet, is {}.",
+        ),
+        (
+            "C4",
+            "median match of the lower half",
+            "Layers of a ResNet’s lower half are most like ViT layers at depth {} (0: first, 1: "
+            "last).",
+        ),
+    ),
+    "local_and_global": (
+        (
+            "C6",
+            "most local head",
+            "In a ViT’s two lowest blocks the most local head looks {} as far as uniform attention "
+            "would.",
+        ),
+        (
+            "C7",
+            "most local head",
+            "In the two highest the most local head looks {} as far.",
+        ),
+    ),
+    "skips": (
+        (
+            "C15",
+            "attention ÷ ResNet",
+            "The norm of a ViT’s skip over that of its attention branch, over the same ratio in a "
+            "ResNet, is {}.",
+        ),
+        (
+            "C17",
+            "across ÷ within",
+            "Without the skips of one block, CKA of layers below with layers above it, over CKA "
+            "within either side, is {}.",
+        ),
+    ),
+    "places": (
+        (
+            "C19",
+            "own patch first",
+            "The share of a ViT’s inner tokens at the last block that are more like their own "
+            "patch of the image than like any other is {}.",
+        ),
+        (
+            "C22",
+            "d(CLS) − d(GAP)",
+            "The own patch stands out more with a class token than with average pooling, in effect "
+            "sizes by {}.",
+        ),
+    ),
+    "data": (
+        (
+            "C26",
+            "Spearman(block, CKA)",
+            "The rank correlation of a block’s number with its CKA to the network trained on all "
+            "images is {}.",
+        ),
+        (
+            "C28",
+            "gap at mid depth, all − fewest images",
+            "At half depth probes of the network on all images are ahead of those on fewest by {} "
+            "(shares of test images).",
+        ),
+    ),
+    "transfer": (
+        (
+            "C31",
+            "lowest third, in domain",
+            "After fine-tuning on images like its own, the lowest third of a ViT’s blocks has a "
+            "CKA with what it was of {}.",
+        ),
+        (
+            "C31",
+            "in − out of domain",
+            "On images unlike its own, CKA with what it was is lower by {}.",
+        ),
+    ),
+    "measurement": (
+        ("V1", "mean change", "With smaller minibatches CKA changes on average by {}."),
+        (
+            "V2",
+            "correlation of the maps",
+            "Maps of similarity from two sources of images correlate by {}.",
+        ),
+    ),
+}
+"""Question -> claim, criterion and sentence, with a place for the values."""
+NAMED = 2
+"""Cases that a sentence names, of more the lowest and highest value stand for all."""
+HELD = (LEARNED, INITIAL, HOLDS)
+CANNOT = (OUT_OF_REACH, NOT_RUN)
+UNTESTED = "cannot be tested on these networks"
+
+
+def found(question: str, claims: pd.DataFrame, cases: pd.DataFrame | None) -> list[str]:
+    """Two or three sentences on one question: what was measured, then how its claims came out.
+
+    Args:
+        question: Its key.
+        claims: Rows of ``claims.csv`` that belong to it.
+        cases: ``claim_cases.csv``; None: there is none.
+    """
+    told = []
+    for claim, criterion, sentence in TOLD.get(question, ()):
+        if values := _values(cases, claim, criterion):
+            told.append(sentence.format(values))
+    if not told:
+        told = [said for row in _telling(claims) if (said := _of_claim(row))]
+    return [*told, *([tally(claims)] if len(claims) else [])]
+
+
+def tally(claims: pd.DataFrame) -> str:
+    """How claims came out, in one sentence.
+
+    Args:
+        claims: Rows of ``claims.csv``.
+    """
+    counts: dict[str, int] = {str(k): int(v) for k, v in claims["verdict"].value_counts().items()}
+
+    def count(*words: str) -> int:
+        return sum(counts.get(word, 0) for word in words)
+
+    held = count(*HELD)
+    how = [
+        f"{n} {said}"
+        for n, said in (
+            (count(LEARNED), "learned in training"),
+            (count(INITIAL), "true of untrained networks as well"),
+        )
+        if n
+    ]
+    runs = f"{count(ONE_RUN)} of them for want of a second seed" if count(ONE_RUN) else ""
+    parts = [
+        _some(held, "holds", "hold", ", ".join(how)),
+        _some(count(DEPENDS), "depends on the architecture", "depend on the architecture", ""),
+        _some(count(FAILS, LOST), "does not", "do not", ""),
+        _some(count(UNDECIDED, ONE_RUN), "is undecided", "are undecided", runs),
+        _some(count(*CANNOT), UNTESTED, UNTESTED, ""),
+    ]
+    said = [part for part in parts if part]
+    if len(claims) == 1:
+        return f"Its one claim {said[0].partition(' ')[2]}."
+    return f"Of {len(claims)} claims {_listed(said)}."
+
+
+def _some(count: int, one: str, several: str, more: str) -> str:
+    if not count:
+        return ""
+    return f"{count} {one if count == 1 else several}" + (f" ({more})" if more else "")
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _values(cases: pd.DataFrame | None, claim: str, criterion: str) -> str:
+    """The readings of one criterion in words; empty where none has a value."""
+    if cases is None:
+        return ""
+    own = cases[(cases["claim"] == claim) & (cases["criterion"] == criterion)]
+    rows = [row for row in own.to_dict("records") if not pd.isna(row["value"])]
+    rows = [row for row in rows if _text(row["case"]).startswith("mean of ")] or rows
+    if len(rows) <= NAMED:
+        return _listed([_value(row) for row in rows]) if rows else ""
+    values, controls = (
+        sorted(row[key] for row in rows if not pd.isna(row[key])) for key in ("value", "control")
+    )
+    spread = f"{number(values[0])} to {number(values[-1])} over {len(rows)} cases"
+    return spread + (
+        f" (untrained {number(controls[0])} to {number(controls[-1])})" if controls else ""
+    )
+
+
+def _value(row: dict[Any, Any]) -> str:
+    """One reading: value, interval, what it is of, untrained."""
+    said = number(row["value"])
+    if not (pd.isna(row["low"]) or pd.isna(row["high"])):
+        alone = "" if "seeds" in _text(row["over"]) else ", one run"
+        said = with_interval(row, "value", "low", "high", alone)
+    about = [_text(row["case"])] if _text(row["case"]) else []
+    if not pd.isna(row["control"]):
+        about.append(f"untrained {number(row['control'])}")
+    return f"{said} ({'; '.join(about)})" if about else said
+
+
+def _telling(claims: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The two claims whose verdicts are the surest."""
+    known = claims[claims["value"].notna()].sort_values("q", kind="stable", na_position="last")
+    return known.head(NAMED).to_dict("records")
+
+
+def _of_claim(row: dict[Any, Any]) -> str:
+    """A claim with the reading that decided it, in one sentence."""
+    where, _, what = _text(row["deciding"]).partition(": ")
+    value = _value({**row, "case": where})
+    return f"{_text(row['statement']).rstrip('.')}: {row['verdict']}, {what or 'measured'} {value}."
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else str(value)

@@ -1,0 +1,190 @@
+"""The page's style sheet: one column of text, light and dark, on paper and on a phone.
+
+A Python module rather than a data file, so that it takes part in the stage's code digest. Colours
+of verdicts reach a contrast of 4.5 on the page in both schemes, and each verdict has a mark of its
+own beside its colour.
+"""
+
+CSS = """\
+:root { --ink: #1b1f24; --soft: #545d67; --line: #d5d9de; --page: #ffffff; --shade: #f3f5f7;
+  --link: #0063a0; --good: #00664a; --initial: #1f5fae; --bad: #a33600; --mixed: #7a3f93;
+  --flag: #fdf0e7; --paper: #b3246b; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7ea; --soft: #a8b0ba; --line: #3a414a; --page: #16191d; --shade: #20252b;
+    --link: #78c2f0; --good: #5fd3ae; --initial: #8db8f5; --bad: #ffb27d; --mixed: #d5a6ea;
+    --flag: #35241a; --paper: #ff8ec2; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; scroll-padding-top: 0.5rem; }
+body { margin: 0 auto; max-width: 84rem; padding: 0.6rem clamp(0.75rem, 2.5vw, 2rem) 3rem;
+  color: var(--ink); background: var(--page); overflow-wrap: anywhere;
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: clamp(1.35rem, 3.2vw, 1.9rem); line-height: 1.2; margin: 0 0 0.3rem; }
+h2 { font-size: 1.3rem; line-height: 1.3; margin: 1.7rem 0 0.5rem;
+  border-top: 1px solid var(--line); padding-top: 0.8rem; }
+h2.small { font-size: 1rem; border: 0; padding: 0; margin: 0.8rem 0 0.3rem; }
+h3 { font-size: 1rem; margin: 1rem 0 0.4rem; }
+p { margin: 0.4rem 0; }
+a { color: var(--link); }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+.skip { position: absolute; left: -99rem; }
+.skip:focus { position: static; }
+nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; margin-top: 0.4rem; }
+nav a { padding: 0.15rem 0; }
+.kicker, .note, .paper, .saw, .line { color: var(--soft); font-size: 0.875rem; line-height: 1.4; }
+.kicker { margin: 0; }
+.line { margin: 0.1rem 0; }
+.line b { color: var(--ink); margin-right: 0.35rem; }
+.answer { font-size: 1.1rem; font-weight: 600; margin: 0.2rem 0 0.4rem; }
+.paper { font-weight: 400; margin-left: 0.3rem; }
+.from { font-style: italic; }
+.found { max-width: 68rem; }
+
+/* The overview: maps and learning beside the claims. */
+.overview { display: grid; grid-template-columns: minmax(0, 18.5rem) minmax(0, 1fr);
+  gap: 0 2rem; border-top: 1px solid var(--line); margin-top: 0.6rem; align-items: start; }
+.maps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 0.4rem; }
+.map { display: grid; gap: 0.35rem; align-content: start; }
+.map .name { font-size: 0.875rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.cells { width: 100%; max-width: 10rem; height: auto; aspect-ratio: 1; image-rendering: pixelated; }
+.cells.none { font-size: 0.8rem; color: var(--soft); border: 1px dashed var(--line); }
+.scale { display: inline-block; width: 4rem; height: 0.7rem; vertical-align: -0.05rem;
+  border: 1px solid var(--line); background: linear-gradient(90deg, #000004, #1d1147, #51127c,
+  #832681, #b73779, #e75263, #fc8961, #fec488, #fcfdbf); }
+.learned { width: 100%; font-size: 0.875rem; }
+.learned th, .learned td { padding: 0.12rem 0.3rem; }
+.learned td:first-child, .learned .flagged td { white-space: normal; }
+.reach { margin: 0; padding-left: 1.1rem; font-size: 0.875rem; line-height: 1.4; }
+.key { display: flex; flex-wrap: wrap; gap: 0.1rem 1rem; font-size: 0.8rem; color: var(--soft);
+  margin: 0 0 0.2rem; }
+.key svg { vertical-align: -0.1rem; overflow: visible; }
+.forest h3 { margin: 0.35rem 0 0; font-size: 0.875rem; }
+.forest h3 a { text-decoration: none; }
+.rows { list-style: none; margin: 0; padding: 0; }
+.row { display: grid; align-items: center; gap: 0 0.7rem; color: inherit; text-decoration: none;
+  grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 9rem 11rem;
+  font-size: 0.8125rem; line-height: 1.25rem; height: 1.4rem; border-top: 1px solid var(--line); }
+.row:hover { background: var(--shade); }
+.row .id { color: var(--link); font-weight: 600; white-space: nowrap; }
+.row .says, .row .plot.none { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.row .plot.none { color: var(--soft); font-style: italic; }
+.got { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.one { color: var(--soft); font-size: 0.8125rem; }
+.legend { list-style: none; margin: 0; padding: 0; columns: 2; column-gap: 1.5rem;
+  font-size: 0.8rem; line-height: 1.35; color: var(--soft); }
+.legend li { break-inside: avoid; padding-left: 1.2rem; text-indent: -1.2rem; }
+.far { font-size: 0.8rem; }
+.soft { color: var(--soft); }
+
+/* Marks of a row; colours are those of its verdict. */
+.plot { display: block; overflow: hidden; color: var(--soft); }
+.bar { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 2 2; }
+.ci { stroke: currentColor; stroke-width: 2.2; }
+.ci.alone { stroke-dasharray: 3 2; }
+.value { fill: currentColor; stroke: currentColor; stroke-width: 1.6; }
+.value.ring { fill: var(--page); }
+.control { fill: var(--page); stroke: var(--soft); stroke-width: 1.4; }
+path.paper { fill: none; stroke: var(--paper); stroke-width: 1.7; }
+path.beyond { fill: none; }
+.verdict { white-space: nowrap; font-weight: 600; font-size: 0.8125rem; color: var(--soft); }
+.verdict .mark { display: inline-block; width: 1.1em; text-align: center; }
+.verdict .short { display: none; }
+.holds-learned, .holds { color: var(--good); }
+.holds-at-initialisation { color: var(--initial); }
+.depends-on-the-architecture { color: var(--mixed); }
+.does-not-hold, .lost-in-training { color: var(--bad); }
+
+/* A section a question: figures, then claims. */
+.grid { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.8rem 1.6rem;
+  align-items: start; }
+.cards { grid-column: 1 / -1; display: grid; gap: 0 1.6rem; align-items: start;
+  grid-template-columns: repeat(2, minmax(0, 1fr)); }
+.grid.single .cards { grid-column: auto; grid-template-columns: minmax(0, 1fr); }
+figure { margin: 0; min-width: 0; }
+.zoom > summary { list-style: none; cursor: zoom-in; color: var(--ink); }
+.zoom > summary::-webkit-details-marker { display: none; }
+.zoom .name { display: block; font-weight: 600; margin-bottom: 0.2rem; }
+.zoom img { display: block; width: 100%; height: auto; max-height: 21rem; object-fit: cover;
+  object-position: top; background: #ffffff; border: 1px solid var(--line); }
+.zoom[open] > summary { cursor: zoom-out; overflow-x: auto; }
+.zoom[open] img { max-height: none; min-width: var(--least); }
+.saw { margin: 0.3rem 0 0; }
+figcaption { margin-top: 0.5rem; font-size: 0.9rem; }
+.claim { border-top: 1px solid var(--line); font-size: 0.875rem; min-width: 0; }
+.claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) auto;
+  cursor: pointer; gap: 0 0.6rem; padding: 0.25rem 0; line-height: 1.3; list-style: none; }
+.claim > summary::-webkit-details-marker { display: none; }
+.claim > summary:hover { background: var(--shade); }
+.claim .id { color: var(--link); font-weight: 600; grid-row: span 2; }
+.claim .says { grid-column: 2 / -1; }
+.claim .got { color: var(--soft); white-space: normal; }
+.claim dl { margin: 0.3rem 0 0.6rem 2.6rem; }
+.claim .scroll { margin-bottom: 0.8rem; }
+:target > summary, .row:focus-visible { background: var(--shade); }
+:target::details-content { content-visibility: visible; block-size: auto; }
+details.fold { margin: 0.45rem 0 0; }
+.fold > summary { cursor: pointer; color: var(--link); font-size: 0.9rem; }
+.more > summary { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.more[open] > summary { white-space: normal; margin-bottom: 0.6rem; }
+
+dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr);
+  gap: 0.25rem 1rem; margin: 0.4rem 0; max-width: 68rem; }
+.how dl, #differences dl { grid-template-columns: minmax(6rem, 13rem) minmax(0, 1fr); }
+dt { color: var(--soft); }
+dd { margin: 0; }
+.differs { color: var(--soft); }
+.scroll { overflow-x: auto; max-width: 100%; }
+table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right;
+  overflow-wrap: normal; }
+td { white-space: nowrap; }
+th { color: var(--soft); font-weight: 600; vertical-align: bottom; background: var(--shade); }
+.words { text-align: left; }
+tr.control td { color: var(--soft); }
+tr.flagged td { color: var(--bad); background: var(--flag); }
+pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shade);
+  font-size: 0.82rem; line-height: 1.4; }
+@media (prefers-color-scheme: dark) { .zoom img { filter: brightness(0.9); } }
+
+@media screen and (max-width: 64rem) {
+  .overview { grid-template-columns: minmax(0, 1fr); }
+  .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
+    gap: 0 2rem; }
+  .side > * { grid-column: 1 / -1; }
+  .grid, .cards, .grid.single .cards { grid-template-columns: minmax(0, 1fr); } }
+@media screen and (max-width: 46rem) {
+  .row { grid-template: "id says badge" "id plot got" / 2.4rem minmax(0, 1fr) 8.4rem;
+    height: auto; padding: 0.15rem 0; }
+  .row .id { grid-area: id; } .row .says { grid-area: says; }
+  .row .plot { grid-area: plot; } .row .got { grid-area: got; font-size: 0.72rem; }
+  .row .verdict { grid-area: badge; }
+  .legend { columns: 1; }
+  .verdict .long { position: absolute; clip-path: inset(50%); width: 1px; height: 1px;
+    overflow: hidden; }
+  .verdict .short { display: inline; }
+  .claim dl { margin-left: 0; }
+  dl, .how dl, #differences dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  dd { margin-bottom: 0.5rem; }
+  th, td { padding: 0.25rem 0.5rem; } }
+
+@media print {
+  :root { --page: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --shade: #ffffff;
+    --link: #000000; --good: #00664a; --initial: #1f5fae; --bad: #a33600; --mixed: #7a3f93;
+    --paper: #b3246b; }
+  body { max-width: none; padding: 0; font-size: 9.5pt; }
+  nav, .skip, #explore { display: none; }
+  .question details::details-content, #accuracy::details-content, #verdicts::details-content {
+    content-visibility: visible; display: block; block-size: auto; }
+  .overview, .grid, .cards { display: block; }
+  .maps { max-width: 16cm; }
+  .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3cm 3.9cm; font-size: 7pt;
+    break-inside: avoid; }
+  .zoom img { max-height: 24cm; object-fit: contain; filter: none; }
+  figure, .claim, .row, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  .scroll { overflow: visible; }
+  .verdict { font-size: 7pt; }
+  td, .got { white-space: normal; }
+  table { font-size: 7pt; }
+  .question .claim .scroll { display: none; }
+  .scale { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+"""
