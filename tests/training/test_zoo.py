@@ -170,9 +170,15 @@ def test_the_vit_trained_for_saliency_is_taken_in_whole(imagenette, tmp_path):
         assert torch.isfinite(network(pixels)).all()
 
 
-BIASES = {"vit_tiny": 0.27, "resnet50": 0.17, "resnet18": 0.19, "efficientnet_lite0": 0.23}
-"""Shape bias on the 1,280 cue conflicts of Geirhos et al. (2019), of which 80 have none; as other
-code found it."""
+BIASES = {
+    "vit_tiny": (0.27, 0.02),
+    "resnet50": (0.17, 0.05),
+    "resnet18": (0.19, 0.02),
+    "efficientnet_lite0": (0.23, 0.02),
+}
+"""Shape bias on the 1,280 cue conflicts of Geirhos et al. (2019), of which 80 have none, as other
+code found it, and how closely. ResNet-50's is of 300 of the images before they were compressed,
+some 190 answers, whose standard error is 2.7 points; compression moves it by two."""
 STIMULI = "texture-vs-shape/stimuli/style-transfer-preprocessed-512"
 
 
@@ -207,5 +213,6 @@ def test_a_networks_shape_bias_is_the_known_one(name, imagenette, tmp_path):
         f"cue accuracy {row['cue_accuracy']:.3f}, {row['images']} images"
     )
     assert row["images"] == 1200 and row["chance"] == 2 / 16
-    assert abs(row["bias"] - BIASES[name]) <= 0.02
+    known, closely = BIASES[name]
+    assert abs(row["bias"] - known) <= closely
     assert row["cue_accuracy"] >= 3 * row["chance"]

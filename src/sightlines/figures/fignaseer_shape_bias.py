@@ -112,7 +112,7 @@ def _draw_biases(
     axes.set_yticks(range(len(names) + len(PUBLISHED)), [*labels, *PUBLISHED])
     axes.set_ylim(len(names) + len(PUBLISHED) - 0.5, -0.5)
     axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=":")
-    axes.set(xlim=(0, 1), xlabel="shape bias (0: surfaces, 1: outlines)")
+    axes.set(xlim=(0, 1), xlabel="shape bias (0: surfaces, 1: outlines)", ylabel="network")
     axes.set_title("all images", fontweight="bold")
 
 
@@ -134,5 +134,5 @@ def _draw_categories(
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=":")
     axes.grid(axis="y")
-    axes.set(xlim=(-0.03, 1.03), xlabel="shape bias by category of the outline")
+    axes.set(xlim=(-0.03, 1.03), xlabel="shape bias", ylabel="category of the outline")
     axes.set_title("by category", fontweight="bold")
