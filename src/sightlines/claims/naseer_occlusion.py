@@ -165,8 +165,8 @@ N5 = Claim(
     figure="Table 1",
     statement="A class token survives occlusion, pooled maps do not.",
     statistic="Pearson's r of the features before the head (after the last block) with those of "
-    "the clean image, half of the cells black, less that of different images, over what that leaves: "
-    "ViT minus ResNet",
+    "the clean image, half of the cells black, less that of different images, over what that "
+    "leaves: ViT minus ResNet",
     criteria=(Criterion("excess correlation, ViT − ResNet", ">=", 0.1),),
     reason="a tenth is seen; raw correlations differ by .64 in the paper, with what all images "
     "share still in them",

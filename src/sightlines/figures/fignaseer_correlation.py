@@ -54,12 +54,12 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     panels.draw_models(left, table, config, shown, CONDITION, "correlation", bare=True)
-    thin = {"linewidth": 0.6, "marker": "", "linestyle": (0, (1, 1))}
+    thin: dict[str, Any] = {"linewidth": 0.6, "marker": "", "linestyle": (0, (1, 1))}
     panels.draw_models(left, table, config, shown, CONDITION, "floor", **thin)
     for share, *values in PUBLISHED:
         left.plot([share] * len(values), values, **panels.PUBLISHED)
     panels.draw_models(right, table, config, shown, CONDITION, "excess", bare=True)
-    dashed = {"linestyle": (0, (4, 1.5)), "marker": ""}
+    dashed: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": ""}
     panels.draw_models(right, table, config, shown, CONDITION, "excess_normed", **dashed)
     left.set(ylabel="correlation with the whole image", title="r")
     right.set(ylabel="excess over different images", title="(r − r₀) ÷ (1 − r₀)")

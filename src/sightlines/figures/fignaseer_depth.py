@@ -17,13 +17,13 @@ TITLE = "Where in a network a change of the image is noticed"
 STUDY = "naseer2021"
 PAPER = ""
 CAPTION = (
-    "Unbiased linear CKA of each block's output for changed images with the same block's output for "
-    "the images as they are, on the reference images; left of the axis (px) that of the pixels "
+    "Unbiased linear CKA of each block's output for changed images with the same block's output "
+    "for the images as they are, on the reference images; left of the axis (px) that of the pixels "
     "themselves, right the last block, hollow markers the norm after it. Bands are the jackknife "
     "standard error over minibatches; dotted: untrained networks. 1: the block tells images apart "
-    "as if nothing had happened; 0: nothing is left of how it told them apart. Look for: lines that "
-    "rise towards the end, where later blocks overcome the change, against lines that fall; what "
-    "the untrained network shows as well is the architecture's."
+    "as if nothing had happened; 0: nothing is left of how it told them apart. Look for: lines "
+    "that rise towards the end, where later blocks overcome the change, against lines that fall; "
+    "what the untrained network shows as well is the architecture's."
 )
 EXPLAINS = (
     "A network that answers rightly in spite of a change has got rid of it somewhere, and the "
@@ -105,7 +105,7 @@ def _draw(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[s
         control = untrained_network(config, model)
         if control is not None:
             values = _blocks(table, control)
-            dotted = {"color": look["color"], "linestyle": ":", "linewidth": 1}
+            dotted: dict[str, Any] = {"color": look["color"], "linestyle": ":", "linewidth": 1}
             axes.plot(values["x"], values["y"], **dotted)
     axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
     axes.axvline(AT_PIXELS / 2, color="0.85", linewidth=0.6)

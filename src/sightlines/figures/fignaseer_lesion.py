@@ -97,7 +97,11 @@ def _draw_site(
                 rows = rows_of(table, network)
                 values = panels.errors(rows[rows["change"] == change], "place", "retention")
                 if turn:
-                    thin = {"color": look["color"], "linestyle": line, "linewidth": 0.6}
+                    thin: dict[str, Any] = {
+                        "color": look["color"],
+                        "linestyle": line,
+                        "linewidth": 0.6,
+                    }
                     axes.plot(values["x"], values["y"], **thin)
                 else:
                     panels.draw_curve(axes, values, **(look | {"linestyle": line}))

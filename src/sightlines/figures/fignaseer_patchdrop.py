@@ -84,7 +84,12 @@ def _draw_shares(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown:
         panels.draw_models(axes, table, config, shown, condition, "retention", linestyle=line)
     for name, share, kept in PUBLISHED:
         axes.plot([share], [kept], **panels.PUBLISHED)
-        place = {"xytext": (4, 3), "textcoords": "offset points", "fontsize": 6, "color": "0.35"}
+        place: dict[str, Any] = {
+            "xytext": (4, 3),
+            "textcoords": "offset points",
+            "fontsize": 6,
+            "color": "0.35",
+        }
         axes.annotate(name, (share, kept), **place)
     axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
     axes.set(xlim=(0, 1), xlabel="share of the cells dropped", title="(a) own grid")
@@ -111,7 +116,11 @@ def _draw_grids(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: 
         panels.draw_curve(axes, pd.concat(found), **look)
         moved = panels.curve(table, first, "drop_shifted", "retention")
         moved = moved[np.isclose(moved["x"], HALF)]
-        hollow = look | {"markerfacecolor": "white", "linestyle": "", "capsize": 1.8}
+        hollow: dict[str, Any] = look | {
+            "markerfacecolor": "white",
+            "linestyle": "",
+            "capsize": 1.8,
+        }
         axes.errorbar([ordered.index(own)] * len(moved), moved["y"], moved["error"], **hollow)
     axes.set_xticks(range(len(ordered)), [f"{n} × {n}" for n in ordered])
     axes.set(xlabel="cells of the grid\n(hollow: shifted)", title="(b) half black")

@@ -22,7 +22,13 @@ from sightlines.results.selecting import (
 )
 from sightlines.stats.jackknife import ALL, standard_error
 
-PUBLISHED = {"color": "0.35", "marker": "*", "markersize": 7, "linestyle": "", "zorder": 5}
+PUBLISHED: dict[str, Any] = {
+    "color": "0.35",
+    "marker": "*",
+    "markersize": 7,
+    "linestyle": "",
+    "zorder": 5,
+}
 """Look of a published number."""
 
 
