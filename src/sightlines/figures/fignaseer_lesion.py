@@ -17,8 +17,8 @@ STUDY = "naseer2021"
 PAPER = "Tables 6 and 7"
 CAPTION = (
     "Share of the accuracy above chance that is kept when a quarter of the places of a "
-    "representation is zeroed (solid), or changes places (dashed, the control): patch tokens at the "
-    "input of a block (left), places of the maps that enter a stage (right; the last is the "
+    "representation is zeroed (solid), or changes places (dashed, the control): patch tokens at "
+    "the input of a block (left), places of the maps that enter a stage (right; the last is the "
     "pooling). Bands are the jackknife standard error, stars published values at a quarter (ViT "
     "DeiT-B left, ResNet50 right). Look for: a first stage that loses nearly all, and blocks that "
     "all keep most. Where shuffling costs as much as zeroing, it is the places that were needed."
@@ -31,8 +31,8 @@ EXPLAINS = (
     "High lines are redundant representations; a low point marks where nothing may be missing.",
 )
 DIFFERS = (
-    "The paper makes one choice for a whole minibatch, counts the class token among the tokens, and "
-    "draws each place of a map for itself; here every image has its own choice of equally many "
+    "The paper makes one choice for a whole minibatch, counts the class token among the tokens, "
+    "and draws each place of a map for itself; here every image has its own choice of equally many "
     "places. Shuffling as a control is new."
 )
 READS = ("lesion.parquet",)
@@ -44,7 +44,7 @@ PUBLISHED = {
     "stage": ((1, 0.002), (2, 0.592), (3, 0.909), (4, 0.972), (5, 0.995)),
 }
 """Place and accuracy kept at a quarter, of DeiT-B (81.8 %) and ResNet50 (76.1 %): Tables 6, 7."""
-LINES = {"zero": "-", "shuffle": (0, (4, 1.5))}
+LINES: dict[str, Any] = {"zero": "-", "shuffle": (0, (4, 1.5))}
 
 
 @styled

@@ -17,13 +17,13 @@ STUDY = "naseer2021"
 PAPER = "Figures 3, 18 to 25"
 CAPTION = (
     "Share of its accuracy above chance that a network keeps (1: all) when cells of the image are "
-    "dropped at random, anew for every image; bands and bars are the jackknife standard error. (a): "
-    "by share of the cells, black (solid) and filled with the mean colour (dashed); stars are "
+    "dropped at random, anew for every image; bands and bars are the jackknife standard error. "
+    "(a): by share of the cells, black (solid) and filled with the mean colour (dashed); stars are "
     "published values of DeiT-S, DeiT-B and ResNet50 on ImageNet. (b): half of the image black, by "
     "cells along a side of the grid, and of the own grid shifted by half a cell (hollow). (c): "
     "accuracy with as many cells black, chosen by the true mask: the object's, any, the ground's. "
-    "Look for: ViTs that keep most at one half, and a ResNet that does not, under both fills; a gap "
-    "that closes under the mean colour would show that black is what the ResNet cannot bear."
+    "Look for: ViTs that keep most at one half, and a ResNet that does not, under both fills; a "
+    "gap that closes under the mean colour would show that black is what the ResNet cannot bear."
 )
 EXPLAINS = (
     "How much of an image may be missing before a network no longer knows what it shows?",
@@ -43,7 +43,7 @@ NEEDS = ("changed_images",)
 
 PUBLISHED = (("DeiT-S", 0.5, 0.876), ("DeiT-B", 0.9, 0.452), ("ResNet50", 0.5, 0.0))
 """Name, share of the cells, and accuracy kept: 70 of 79.9 %, 37 of 81.8 %, .1 of 76.1 % (text)."""
-FILLS = {"drop_black": "-", "drop_mean": (0, (4, 1.5))}
+FILLS: dict[str, Any] = {"drop_black": "-", "drop_mean": (0, (4, 1.5))}
 HALF = 0.5
 PARTS = ("object", "anywhere", "ground")
 
