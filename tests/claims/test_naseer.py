@@ -222,3 +222,26 @@ def test_a_condition_that_was_left_out_is_named(tmp_path):
     assert found.word == "not run"
     assert "nothing for vit/f100/s0 under drop_mean 0.5: see `conditions`" in found.because
     assert set(MODELS) == {"vit", "resnet"}
+
+
+@pytest.mark.parametrize(
+    ("worth", "word"), [(0.03, "holds"), (0.2, "does not hold"), (-0.05, "does not hold")]
+)
+def test_n8_is_of_two_vits_that_differ_by_positions_alone(tmp_path, worth, word):
+    models = {"placed": MODELS["vit"], "unplaced": MODELS["vit"], "other": MODELS["vit"] | DEEPER}
+    slugs = [f"{model}/f100/s0" for model in models]
+    rows = [
+        of(s) | {"positions": not s.startswith("unplaced"), "condition": "clean"} for s in slugs
+    ]
+    found = [of(s) | HERE | {"accuracy_test": 0.6} for s in slugs]
+    accuracy = pd.DataFrame(found).assign(chance=CHANCE, test_images=10**6, parameters=1000)
+    accuracy.loc[0, "accuracy_test"] += worth
+    tables = {"occlusion.parquet": pd.DataFrame(rows), "accuracy.csv": accuracy}
+    made = verdict("N8", make_evidence(tmp_path, tables, slugs, models))
+    assert made.word == word and np.allclose(values(made), worth)
+    assert made.lines[0].case == "PLACED × UNPLACED"
+    alone = verdict("N8", make_evidence(tmp_path, tables, slugs[::2], models))
+    assert alone.word == "not run" and "pos_embed: none" in alone.because
+
+
+DEEPER = {"depth": 8}
