@@ -5,6 +5,7 @@ from sightlines.plan import conditions, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import Config, networks
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
+from sightlines.plan.studies import study_of
 
 
 def check(config: Config) -> None:
@@ -218,6 +219,11 @@ def _check_figures(config: Config) -> list[str]:
     for name in config["figures"]:
         if name not in registry.members("figures"):
             offences.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
+        elif (study := study_of(registry.declarations("figures", name))) not in config["studies"]:
+            offences.append(
+                f"figures: {name} is of the study {study}, which studies leaves out: list it "
+                "there, or leave out the figure"
+            )
         elif unmet := unmet_needs("figures", name, config):
             offences.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
     return offences
@@ -311,6 +317,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         "class_token": (has_token, f"a ViT with a class token trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
+        "fnet": ("fnet" in family.values(), f"an fnet trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
         "skipless": (bool(lacking), f"a ViT with a skipless_block trained on {FULL}"),
         "less_data": (
@@ -321,6 +328,10 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         "second_seed": (
             any(len(found) > 1 for found in seeds.values()),
             f"two seeds of one model on {FULL}",
+        ),
+        "conflicts": (
+            bool(config["conflicts"]["folder"] or config.get("dataset", {}).get("n_conflict")),
+            "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
         ),
         "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
         "transfer": (bool(config["transfer"]), "a task under transfer"),

@@ -68,19 +68,20 @@ def pixels_bytes(config: Mapping[str, Any]) -> int:
 
 def _tokens(model: Mapping[str, Any], size_px: int) -> Network:
     blocks, is_mixer = model["depth"], model["family"] == "mixer"
+    is_post = model.get("norm") == "post"
     places = (size_px // model["patch_px"]) ** 2
     prefix = int(not is_mixer and model["pool"] == "cls")
     skipless = int(model.get("skipless_block", -1) >= 0)
     return Network(
-        layers=SUBLAYERS * blocks + (2 if is_mixer else 3),
-        outputs=[(places + prefix, model["width"])] * (blocks + 1),
+        layers=(SUBLAYERS - is_post) * blocks + (2 if is_mixer or is_post else 3),
+        outputs=[(places + prefix, model["width"])] * (blocks + (not is_post)),
         blocks=blocks,
         places=places,
         prefix=prefix,
         branches=2 * (blocks - skipless) * (places + prefix),
         watched=4,
         pools=2 + prefix,
-        heads=0 if is_mixer else model["heads"],
+        heads=model["heads"] if model["family"] == "vit" else 0,
     )
 
 
@@ -111,6 +112,7 @@ def _maps(model: Mapping[str, Any], size_px: int) -> Network:
 _FAMILIES: dict[str, Callable[[Mapping[str, Any], int], Network]] = {
     "vit": _tokens,
     "mixer": _tokens,
+    "fnet": _tokens,
     "resnet": _maps,
 }
 
@@ -148,6 +150,13 @@ def _attention(network: Network, config: Mapping[str, Any], _size_px: int) -> in
 def _localisation(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
     rows, places = len(network.outputs), network.places
     own = rows * places * (places + 1) + places**2 + network.prefix * rows * (places + 1)
+    batches: int = config["splits"]["reference_batches"]
+    return batches * own * DOUBLE
+
+
+def _branch_places(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    branches, places = network.blocks, network.places
+    own = branches * places * (places + 1) + places**2 + network.prefix * branches * (places + 1)
     batches: int = config["splits"]["reference_batches"]
     return batches * own * DOUBLE
 
@@ -195,6 +204,8 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "heads": _heads,
     "attention": _attention,
     "localisation": _localisation,
+    "branch_places": _branch_places,
+    "conflicts": _predictions,
     "skips": _skips,
     "features": _features,
     "token_features": _token_features,
