@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import registry, roles, schedule
+from sightlines.plan import conditions, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import networks
 from sightlines.plan.config_types import Config, Splits, Task
@@ -27,6 +27,7 @@ def check(config: Config) -> None:
         *_check_splits(config.dataset, config.splits),
         *_check_transfer(config),
         *_check_figures(config),
+        *conditions.check(config, _size_px(config.dataset) or 0),
     ]
     if problems:
         raise ConfigError("the config cannot work:\n  " + "\n  ".join(problems))
@@ -305,6 +306,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
     less = {n.model for n in trained if per_cent(n.fraction) < 100}
     tuned = {m for task in config.transfer.values() for m in task.finetune}
     seeds = {m: roles.on(nets, m, FULL) for m in full}
+    changed = conditions.studied(config, known)
     return {
         "trained": (bool(full), f"a model trained on {FULL}"),
         "trained_here": (
@@ -357,5 +359,6 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             bool(tuned & attention),
             "a task under transfer with models to finetune that have attention",
         ),
+        "changed_images": (bool(changed), "conditions.models with a model trained on f100"),
         "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
     }

@@ -15,6 +15,9 @@ from sightlines.plan.studies import STUDIES
 DATASET = {"required": ["kind"], "x-members": "datasets", "x-select": "kind"}
 NAMES = {"propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"}}
 PARTIAL = {"x-partial": "train"}
+SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+LABEL = {"type": "string", "pattern": "^[a-z0-9_]+:[0-9.]+$"}
+"""A condition and its severity."""
 DECAY = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
 
 STEPS = 10000
@@ -399,6 +402,108 @@ class AttentionMaps(Block):
 
 
 @block
+class Occlusion(Block):
+    """Dropped and shuffled cells of the image (Naseer et al. 2021)."""
+
+    cells: int = key(
+        "Cells along a side of the grid from which cells are dropped; 0: the finest token grid of "
+        "the ViTs, or else of the other networks.",
+        default=0,
+        minimum=0,
+    )
+    shares: tuple[float, ...] = key(
+        "Shares of the cells that are dropped to black.",
+        default=(0.1, 0.25, 0.5, 0.75, 0.9),
+        items=SHARE,
+    )
+    mean_shares: tuple[float, ...] = key(
+        "Shares that are dropped to the mean colour.",
+        default=(0.25, 0.5, 0.75),
+        items=SHARE,
+    )
+    shifted_shares: tuple[float, ...] = key(
+        "Shares that are dropped of the grid that is shifted by half a cell, black.",
+        default=(0.5,),
+        items=SHARE,
+    )
+    other_cells: tuple[int, ...] = key(
+        "Cells along a side of other grids.",
+        default=(4, 16),
+        items={"type": "integer", "minimum": 2},
+    )
+    other_shares: tuple[float, ...] = key(
+        "Shares that are dropped of the other grids, black.",
+        default=(0.5,),
+        items=SHARE,
+    )
+    salient_shares: tuple[float, ...] = key(
+        "Shares of the cells that are dropped, those that a ViT's class token looks at most in its "
+        "last block, and least.",
+        default=(0.5,),
+        items=SHARE,
+    )
+    parts: bool = key(
+        "Drop the object's cells, as many of any and as many of the ground, where the dataset has "
+        "masks.",
+        default=True,
+    )
+    shuffle_cells: tuple[int, ...] = key(
+        "Cells along a side of the grids whose cells change places, beside the own grid; those "
+        "that do not divide the side of the images are left out.",
+        default=(2, 4, 8, 16),
+        items={"type": "integer", "minimum": 2},
+    )
+    depth: tuple[str, ...] = key(
+        "Conditions, as name:severity, of which it is measured how far down a network notices "
+        "them.",
+        default=("drop_black:0.5", "drop_mean:0.5", "shuffle:2", "shuffle:8"),
+        items=LABEL,
+    )
+
+
+@block
+class Lesion(Block):
+    """Places of a representation that are zeroed, or change places (Naseer et al. 2021)."""
+
+    shares: tuple[float, ...] = key(
+        "Shares of the places that are zeroed.",
+        default=(0.25, 0.5, 0.75),
+        items=SHARE,
+    )
+    shuffled_shares: tuple[float, ...] = key(
+        "Shares of the places that change places among themselves: the control.",
+        default=(0.25,),
+        items=SHARE,
+    )
+
+
+@block
+class Conditions(Block):
+    """Changes of images, and of networks."""
+
+    models: Literal["auto"] | tuple[str, ...] = key(
+        "Models, out of those with a network on f100 that have all their skips, whose networks are "
+        "shown changed images; `auto`: all of them.",
+        default="auto",
+    )
+    images: int = key(
+        "Test images that are changed, at most.",
+        default=500,
+        unit="images",
+        minimum=20,
+    )
+    occlusion: Occlusion = key(
+        "Dropped and shuffled cells of the image (Naseer et al. 2021).",
+        default_factory=Occlusion,
+    )
+    lesion: Lesion = key(
+        "Places of a representation that are zeroed, or change places, before a block or stage "
+        "(Naseer et al. 2021).",
+        default_factory=Lesion,
+    )
+
+
+@block
 class Conflicts(Block):
     """Images whose outline and surface are of different classes."""
 
@@ -560,6 +665,12 @@ class Config(Block):
         "trained further on them (Figure G.1).",
         default_factory=dict,
         schema=NAMES,
+    )
+    conditions: Conditions = key(
+        "Changes of images, and of networks: what is dropped, shuffled or zeroed, and how far down "
+        'a network notices (docs/protocols.md, "Changed images"). Shares are lists, one condition '
+        "each; an empty list leaves a condition out.",
+        default_factory=Conditions,
     )
     conflicts: Conflicts = key(
         "Images whose outline and surface are of different classes (cue conflicts, Geirhos et al. "

@@ -182,6 +182,7 @@ def _token_features(network: Network, config: Config, _size_px: int) -> int:
 
 
 def _predictions(_network: Network, _config: Config, _size_px: int) -> int:
+    """A few numbers an image, which are not counted; so of changed images and networks."""
     return 0
 
 
@@ -233,4 +234,7 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "weights": _weights,
     "cls_attention": _cls_attention,
     "receptive_field": _receptive_field,
+    "occlusions": _predictions,
+    "lesions": _predictions,
+    "occlusion_depth": _predictions,
 }

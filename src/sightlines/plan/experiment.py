@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import controls, registry, roles, seed_spread
+from sightlines.plan import conditions, controls, registry, roles, seed_spread
 from sightlines.plan.architectures import (
     ADDED,
     PRETRAINING,
@@ -192,10 +192,18 @@ class Experiment:
         if declared["SPLITS"] != "reference":
             further = roles.further_controls(self.networks)
             chosen = [n for n in chosen if n not in further]
+        if "CONDITIONS" in declared:
+            chosen = self._shown_changes(chosen)
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
         return [n for n in chosen if has(flag, self.settings[n.model], self._size_px)]
+
+    def _shown_changes(self, chosen: list[Network]) -> list[Network]:
+        """Those of some networks that are shown changed images; no further controls."""
+        models = conditions.studied(self.config, self._architectures)
+        further = roles.further_controls(self.networks)
+        return [n for n in chosen if n.model in models and n not in further]
 
     @functools.cached_property
     def _size_px(self) -> int:
@@ -374,13 +382,16 @@ class Experiment:
 
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""
-        uses = registry.declarations("dumps", kind).get("USES", ())
-        return {
+        declared = registry.declarations("dumps", kind)
+        found = {
             "network": list(network),
             "compute": self._compute(),
             "seed": self.config.seed,
-            **self.config.some_recorded(uses),
+            **self.config.some_recorded(declared.get("USES", ())),
         }
+        if "CONDITIONS" in declared:
+            found["conditions"] = conditions.settings(self.config, kind, self._size_px)
+        return found
 
     def slice_pixels(self) -> dict[str, Any]:
         """Config values that the Grams of the images depend on."""

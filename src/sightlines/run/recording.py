@@ -75,7 +75,8 @@ def _recorded(
 ) -> TensorFile | Watched:
     """What a recorder keeps: given what its USES names, and the paths that its BESIDE names."""
     declared = registry.declarations("dumps", kind)
-    settings = {key: config[key] for key in declared.get("USES", ())}
+    uses = [*declared.get("USES", ()), *(["conditions"] if "CONDITIONS" in declared else [])]
+    settings = {key: config[key] for key in uses}
     settings |= {name: read.get(name) for name in declared.get("BESIDE", ())}
     found: TensorFile | Watched = registry.load("dumps", kind).record(shown, **settings)
     return found
