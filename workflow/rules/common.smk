@@ -87,7 +87,7 @@ from sightlines.datasets.store import UNLABELLED
 from sightlines.core.errors import MissingSourceError
 from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.core.hardware import count_gpus
-from sightlines.models.timm_facts import class_file_identity, weights_identity
+from sightlines.models.timm_facts import class_file_identity
 from sightlines.plan.networks import ON, UNTRAINED, Network, switched_on
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
@@ -142,10 +142,11 @@ def import_slice(wildcards):
     """
     this = network(wildcards)
     model = EXPERIMENT.slice_import(this)["model"]
+    family = registry.load("models", model["family"])
     made = f"{R}/models/{this.slug}/weights.safetensors"
     found = {}
     for key, identify in (
-        ("source", weights_identity),
+        ("source", family.weights_identity),
         ("class_file", class_file_identity),
     ):
         try:

@@ -1,5 +1,6 @@
 """Networks of other libraries and of users: seen by one traced forward pass, without any table."""
 
+import functools
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ from sightlines.core.errors import ConfigError
 from sightlines.models.attention import READS_MAPS
 from sightlines.models.found_layers import Seen, attention_of, look, uncompiled
 from sightlines.models.layers import Layer
+
+CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
+"""Parameters that are a class token: of torchvision, timm and transformers, CLIP."""
 
 
 def prepared(model: nn.Module, size_px: int) -> nn.Module:
@@ -20,7 +24,11 @@ def prepared(model: nn.Module, size_px: int) -> nn.Module:
     """
     torch.backends.mha.set_fastpath_enabled(False)
     model = uncompiled(model)
-    vars(model)["seen_px"] = size_px
+    own = vars(model)
+    own["seen_px"] = size_px
+    if not hasattr(model, "reset_classifier"):  # what further training asks of a network
+        own["reset_classifier"] = functools.partial(reset_heads, model)
+        own["get_classifier"] = functools.partial(heads, model)
     return model
 
 
@@ -38,15 +46,72 @@ def seen_of(model: nn.Module) -> Seen:
             raise ConfigError(str(error.args[0])) from error
         setattr(model, READS_MAPS, own["found"].reads_maps)
         own.setdefault("num_prefix_tokens", own["found"].prefix)
-        if own["found"].prefix and getattr(model, "class_token", None) is not None:
-            own["cls_token"] = True  # what torchvision calls class_token
+        if own["found"].prefix and _has_class_token(model):
+            own["cls_token"] = True
     found: Seen = own["found"]
     return found
+
+
+def _has_class_token(model: nn.Module) -> bool:
+    """Whether one of the tokens is a class token, by what libraries call it."""
+    return any(name.rpartition(".")[2] in CLASS_TOKENS for name, _ in model.named_parameters())
 
 
 def layers(model: nn.Module) -> list[Layer]:
     """Its layers in the order in which they compute."""
     return list(seen_of(model).layers)
+
+
+# -- last layers ---------------------------------------------------------------------------
+
+
+def head_paths(model: nn.Module) -> list[str]:
+    """Paths of the layers that give the scores: one, or of a distilled ViT two.
+
+    Raises:
+        ConfigError: none was found.
+    """
+    seen = seen_of(model)
+    last = max(call.end for call in seen.trace.calls if call.path == seen.block_paths[-1])
+    size = {o.shape[-1] for call in seen.trace.calls[:1] for o in call.outputs}
+    found = [
+        call.path
+        for call in seen.trace.calls
+        if call.begin >= last and len(size) == 1 and _scores(call.module) in size
+    ]
+    if not found:
+        raise ConfigError(
+            f"{type(model).__name__} has no last layer that could be replaced for other classes: "
+            "leave it out of finetune"
+        )
+    return found
+
+
+def _scores(module: nn.Module) -> int:
+    """Length of the output of a layer that may be a last one; -1 of any other."""
+    if isinstance(module, nn.Linear):
+        return module.out_features
+    is_pointwise = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
+    return module.out_channels if is_pointwise else -1
+
+
+def heads(model: nn.Module) -> tuple[nn.Module, ...]:
+    """The layers that give the scores."""
+    return tuple(model.get_submodule(path) for path in head_paths(model))
+
+
+def reset_heads(model: nn.Module, classes: int) -> None:
+    """Replace the layers that give the scores by new ones for other classes."""
+    for path in head_paths(model):
+        old: Any = model.get_submodule(path)
+        has_bias = old.bias is not None
+        if isinstance(old, nn.Linear):
+            new: nn.Module = nn.Linear(old.in_features, classes, bias=has_bias)
+        else:
+            new = nn.Conv2d(old.in_channels, classes, 1, bias=has_bias)
+        model.set_submodule(path, new)
+    for key in ("found", "attended"):
+        vars(model).pop(key, None)
 
 
 def facts(model: nn.Module, classes: int) -> dict[str, Any]:

@@ -221,13 +221,21 @@ class _Finder:
             if not self._passes(child, call, child in listed):
                 continue
             self.passing.append(child)
-            if type(child.module) in self.branching or not self._is_chain(child):
+            if self._wraps(call, child):
+                yield from self._opened(child)
+            elif type(child.module) in self.branching or not self._is_chain(child):
                 is_early = any(part in BEFORE for part in child.path.split("."))
                 yield child, _size(child) > 0 and not is_early
             elif child.children:
                 yield from self._opened(child)
             else:
                 yield child, False
+
+    def _wraps(self, call: Call, child: Call) -> bool:
+        """Whether a part is all of a network that gives scores: two heads make it no chain."""
+        is_all = sum(_has_parameters(c.module) for c in call.children) == 1
+        is_map = any(len(output.shape) > 2 for output in child.outputs)
+        return is_all and not is_map and len(child.children) > 1
 
     def _passes(self, call: Call, within: Call, is_list: bool = False) -> bool:
         """Whether what comes after a call comes of what it gave.

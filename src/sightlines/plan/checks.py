@@ -1,9 +1,11 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
+from pathlib import Path
+
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
-from sightlines.plan.config import Config, networks
+from sightlines.plan.config import Config, networks, source_folder
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
 
 
@@ -31,7 +33,9 @@ def _meet(config: Config) -> None:
     for family in {model["family"] for model in config["models"].values()}:
         if size_px and "DESCRIBES" in registry.declarations("models", family):
             own = [m for m in config["models"].values() if m["family"] == family]
-            registry.load("models", family).meet(own, size_px)
+            files = "OWN_FILES" in registry.declarations("models", family)
+            source = (Path(source_folder(config)),) if files else ()
+            registry.load("models", family).meet(own, size_px, *source)
 
 
 def _check_runs(config: Config) -> list[str]:
