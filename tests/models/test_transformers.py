@@ -72,7 +72,7 @@ def features(model, name, pixels):
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_folder_is_read_and_seen_as_its_library_computes_it(name, tmp_path, pixels):
     reference = folders.make(tmp_path / name, name)
-    own, model, _ = opened(tmp_path, name)
+    _, model, _ = opened(tmp_path, name)
     does, is_plain, sites, blocks, prefix = KNOWN[name]
     known = foreign.seen_of(model)
     assert (known.role, known.is_plain) == (does, is_plain)
@@ -193,7 +193,7 @@ def test_a_folder_that_changed_or_does_not_fit_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="missing: "):
         transformers_weights.read(model, own, tmp_path / "vit")
     path.rename(path.with_name("pytorch_model.bin"))
-    with pytest.raises(MissingSourceError, match="only pytorch_model.bin, a pickle"):
+    with pytest.raises(MissingSourceError, match=r"only pytorch_model\.bin, a pickle"):
         transformers.weights_identity(own, str(tmp_path))
 
 

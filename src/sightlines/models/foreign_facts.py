@@ -1,4 +1,4 @@
-"""What planning asks about networks of other libraries: a process of its own answers, remembered."""
+"""What planning asks about networks of other libraries; a process of its own answers, once."""
 
 import functools
 import hashlib

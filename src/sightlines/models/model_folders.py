@@ -6,8 +6,8 @@ A model's `name` is looked for in this order, and nothing is fetched:
     <data_root>/hub/<owner>/<name>             put there by hand
     <HF_HOME>/hub/models--<owner>--<name>      the hub's cache, at a revision
 
-`config.json` says what the network is, `preprocessor_config.json` how it sees images. Planning reads
-these two, of a few kilobytes; weights are read in a job.
+`config.json` says what the network is, `preprocessor_config.json` how it sees images. Planning
+reads these two, of a few kilobytes; weights are read in a job.
 """
 
 import hashlib
@@ -55,8 +55,8 @@ def find(name: str, revision: str, source: Path, holds: str) -> Path:
             return folder
     fetch = f"hf download {name}" if _HUB_ID.fullmatch(name) else "save_pretrained of its library"
     raise MissingSourceError(
-        f"there is no {holds} of {name}: it was looked for in {', '.join(map(str, tried))}. Put the "
-        f"folder below data_root (or SIGHTLINES_DATA), as {fetch} makes it"
+        f"there is no {holds} of {name}: it was looked for in {', '.join(map(str, tried))}. Put "
+        f"the folder below data_root (or SIGHTLINES_DATA), as {fetch} makes it"
     )
 
 

@@ -184,9 +184,9 @@ def require_weights(settings: dict[str, Any], size_px: int) -> None:
         ConfigError: it has none.
     """
     del size_px
-    is_by_name = "/" not in settings["name"] and "preprocess_cfg" not in content_of(settings)[
-        "config"
-    ]
+    is_by_name = (
+        "/" not in settings["name"] and "preprocess_cfg" not in content_of(settings)["config"]
+    )
     if is_by_name and settings["weights"] == "own":
         raise ConfigError(
             f"{settings['name']} is OpenCLIP's name of a model, which brings no weights: set "

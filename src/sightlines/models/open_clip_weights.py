@@ -36,7 +36,9 @@ def bring(
     """
     del log
     if settings["weights"] == "own":
-        folder = model_folders.find(settings["name"], settings["revision"], source, open_clip.CONFIG)
+        folder = model_folders.find(
+            settings["name"], settings["revision"], source, open_clip.CONFIG
+        )
         files = open_clip.files_of(folder)
         digest, path = model_folders.digest(folder, files), folder / files[-1]
         is_here = folder.is_relative_to(source)

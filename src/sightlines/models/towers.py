@@ -1,4 +1,4 @@
-"""Networks of other libraries that are shown images alone: a tower, and maybe a last layer on it."""
+"""Networks of other libraries that see images alone: a tower, and maybe a last layer on it."""
 
 from typing import Any
 

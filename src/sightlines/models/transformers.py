@@ -2,8 +2,8 @@
 
 The folder, or the hub's cache, has `config.json`, `preprocessor_config.json` and safetensors. With
 `weights: own` the network is imported, as a timm model with public weights is; with ``random`` its
-architecture is trained here by the recipe. Planning reads the two JSON files alone; what one forward
-pass shows is asked of a process of its own and remembered.
+architecture is trained here by the recipe. Planning reads the two JSON files alone; what one
+forward pass shows is asked of a process of its own and remembered.
 """
 
 from pathlib import Path

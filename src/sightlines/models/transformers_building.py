@@ -30,13 +30,33 @@ class Scores(Tower):
 
     def features(self, images: Tensor) -> Tensor:
         """What the network itself gives: logits, an embedding, or its class token."""
-        given = self.model(pixel_values=images, return_dict=True, **self._more)
+        whole: Any = getattr(self.model, "get_image_features", self.model)  # of text and images
+        given = whole(pixel_values=images, return_dict=True, **self._more)
+        if isinstance(given, Tensor):
+            return given
         for name in GIVEN:
             value = given.get(name)
             if isinstance(value, Tensor):
                 return value.flatten(1)
         first: Tensor = given["last_hidden_state"][:, 0]
         return first
+
+
+def wrapped(model: nn.Module, size_px: int) -> Scores:
+    """A network that somebody built, so that images go in and scores come out.
+
+    Raises:
+        ConfigError: attention would show no probabilities.
+    """
+    require_seen(model)
+    return Scores(model, size_px)
+
+
+def side_of(model: nn.Module) -> int:
+    """Side of the images that a network's config names; 0 where it names none."""
+    config: Any = model.config
+    found = getattr(getattr(config, "vision_config", config), "image_size", 0)
+    return found if isinstance(found, int) else 0
 
 
 def _takes_sizes(model: nn.Module) -> bool:

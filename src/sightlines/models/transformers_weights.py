@@ -84,7 +84,9 @@ def read(model: Any, settings: dict[str, Any], folder: Path) -> Fitted:
             f"{folder} cannot be read by transformers: {type(error).__name__}: {str(error)[:500]}"
         ) from error
     missing = [n for n in sorted(info["missing_keys"]) if not any(part in n for part in BESIDE)]
-    other = sorted(str(each[0] if isinstance(each, tuple) else each) for each in info["mismatched_keys"])
+    other = sorted(
+        str(each[0] if isinstance(each, tuple) else each) for each in info["mismatched_keys"]
+    )
     state = {f"model.{n}": tensor for n, tensor in loaded.state_dict().items()}
     expected = model.state_dict()
     other += sorted(n for n in state if n in expected and state[n].shape != expected[n].shape)
@@ -113,5 +115,5 @@ def _formats(folder: Path) -> list[str]:
         names = sorted({*json.loads((folder / weights).read_text())["weight_map"].values()})
     for name in names:
         with safe_open(folder / name, framework="pt") as reader:
-            found |= {reader.get_slice(key).get_dtype() for key in reader.keys()}  # noqa: SIM118
+            found |= {reader.get_slice(key).get_dtype() for key in reader.keys()}
     return sorted(kind for kind in found if kind.startswith(("F", "BF")) and kind != "F32")
