@@ -22,7 +22,7 @@ def test_a_network_of_transformers_is_looked_into(name, tmp_path, pixels):
     blocks = [layer for layer in network.layers if layer.kind == "residual"]
     assert network.card["size_px"] == SIZE_PX
     assert len(blocks) == (4 if name == "swin" else 3)
-    found = sl.cka(network, network, pixels)
+    found = sl.cka(sl.grams(network, pixels))
     assert found.values.shape == (len(network.layers),) * 2
     if name != "swin":
         assert len(sl.attention_distance(network, pixels)) == 3 * 3
