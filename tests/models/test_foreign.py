@@ -7,9 +7,10 @@ import sys
 
 import pytest
 import torch
+from torchvision import models as torchvision_models
 
 from sightlines.core.errors import ConfigError, WeightsError
-from sightlines.models import module, module_code, module_weights, torchvision
+from sightlines.models import foreign, module, module_code, module_weights, torchvision
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.building import build, layers_of, with_new_head
 from sightlines.models.layers import capture
@@ -240,8 +241,6 @@ TORCHVISION = {
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_networks_of_torchvision(name):
     does, is_plain, sites, blocks = TORCHVISION[name]
-    from sightlines.models import foreign
-
     size_px = 64
     with torch.device("meta"):
         model = torchvision.build({"name": name}, size_px, 4).eval()
@@ -254,6 +253,15 @@ def test_networks_of_torchvision(name):
     with torch.no_grad(), capture(model, layers, lambda _, x: shapes.append(x.shape)):
         model(torch.zeros(2, 3, size_px, size_px, device="meta"))
     assert len(shapes) == len(layers)
+
+
+def test_a_class_token_that_is_read_out_is_found_where_the_last_layer_starts_at_zero():
+    small = {"num_layers": 2, "hidden_dim": 24, "num_heads": 2, "mlp_dim": 24, "patch_size": 16}
+    model = torchvision_models.VisionTransformer(image_size=32, num_classes=4, **small)
+    assert not model.heads.head.weight.any()
+    model = foreign.prepared(model, 32)
+    assert foreign.pool_of(model) == "cls"
+    assert not model.heads.head.weight.any()
 
 
 def test_a_name_that_torchvision_has_not_is_refused_with_the_nearest():

@@ -81,6 +81,8 @@ def test_a_folder_is_read_and_seen_as_its_library_computes_it(name, tmp_path, pi
     assert (prefix_tokens(model), has_class_token(model)) == (prefix, prefix > 0)
     found, _ = found_layers.attention_of(model, SIZE_PX)
     assert len(found) == sites
+    pools = {"beit": "gap", "siglip": "other", "swin": "", "convnext": ""}
+    assert foreign.pool_of(model) == pools.get(name, "cls")
     shapes = []
     with torch.no_grad():
         with capture(model, layers, lambda _, value: shapes.append(value.shape)):

@@ -9,7 +9,7 @@ from torch import nn
 from sightlines.core.errors import ConfigError
 from sightlines.models.attention import READS_MAPS
 from sightlines.models.found_layers import Seen, attention_of, look, uncompiled
-from sightlines.models.layers import Layer
+from sightlines.models.layers import Layer, capture
 
 CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
 """Parameters that are a class token: of torchvision, timm and transformers, CLIP."""
@@ -60,6 +60,45 @@ def _has_class_token(model: nn.Module) -> bool:
 def layers(model: nn.Module) -> list[Layer]:
     """Its layers in the order in which they compute."""
     return list(seen_of(model).layers)
+
+
+# -- what is read out ----------------------------------------------------------------------
+
+
+def pool_of(model: nn.Module) -> str:
+    """What a plain ViT classifies, from the gradient of its output in the last block's tokens.
+
+    Returns:
+        ``cls`` where its prefix tokens alone count, ``gap`` where all places and nothing else do,
+        without another attention behind the blocks; else ``other``; empty of any other network.
+    """
+    seen = seen_of(model)
+    if not seen.is_plain or any(p.is_meta for p in model.parameters()):
+        return ""
+    block = next(layer for layer in reversed(seen.layers) if layer.kind == "residual")
+    side, found = vars(model)["seen_px"], []
+    draw = torch.Generator().manual_seed(0)
+    saved = {}
+    for name, parameter in model.named_parameters():  # a last layer may start at zero
+        if parameter.dim() > 1 and not parameter.any():
+            saved[name] = parameter.detach().clone()
+            parameter.data.copy_(torch.randn(parameter.shape, generator=draw))
+    try:
+        with torch.enable_grad(), capture(model, [block], lambda _, value: found.append(value)):
+            images = torch.rand(1, 3, side, side, generator=draw).requires_grad_()
+            scores = model.eval()(images)
+            weighted = (scores * torch.randn(scores.shape, generator=draw)).sum()
+        (gradient,) = torch.autograd.grad(weighted, found[0])
+    finally:
+        for name, value in saved.items():
+            model.get_parameter(name).data.copy_(value)
+    counts = gradient.abs().sum((0, 2)) > 0
+    before, places = counts[: seen.prefix], counts[seen.prefix :]
+    if bool(before.any()) and not bool(places.any()):
+        return "cls"
+    paths = tuple(f"{path}." for path in seen.block_paths)
+    attends = any(not f"{path}.".startswith(paths) for path, _ in seen.trace.others)
+    return "gap" if bool(places.all()) and not bool(before.any()) and not attends else "other"
 
 
 # -- last layers ---------------------------------------------------------------------------
@@ -119,7 +158,7 @@ def facts(model: nn.Module, classes: int) -> dict[str, Any]:
 
     Returns:
         `grid`, `role` and `does`, `attention` (that of a plain ViT), `attention_sites` (how many
-        others), `centres`, `layers` and `parameters`.
+        others), `pool` (see `pool_of`), `centres`, `layers` and `parameters`.
 
     Raises:
         ConfigError: it gives no score a class.
@@ -141,6 +180,7 @@ def facts(model: nn.Module, classes: int) -> dict[str, Any]:
         "does": seen.role,
         "attention": seen.is_plain,
         "attention_sites": 0 if seen.is_plain else len(sites),
+        "pool": pool_of(model),
         "centres": seen.centres,
         "layers": len(seen.layers),
         "parameters": sum(p.numel() for p in model.parameters()),

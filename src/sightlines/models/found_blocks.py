@@ -99,6 +99,10 @@ class _Finder:
             counts[call.path] = counts.get(call.path, 0) + 1
         self.once = {path for path, count in counts.items() if count == 1}
         self.edges = sorted(trace.edges)
+        self.parts: dict[int, set[int]] = {}
+        for before, after in self.edges:
+            own = self.parts.setdefault(trace.roots.get(after, after), set())
+            own.add(trace.roots.get(before, before))
         self.branching: set[type] = set()
         self.passing: list[Call] = []
         self.outermost: dict[tuple[int, ...], Call] = {}
@@ -241,7 +245,7 @@ class _Finder:
         """Whether what comes after a call comes of what it gave.
 
         At the top a later module may look at what earlier ones gave, besides (NASNet's cells,
-        fusions of stages).
+        fusions of stages), and at sums of it (HRNet's last branches).
         """
         own = self._roots(call)
         if not own:
@@ -249,10 +253,18 @@ class _Finder:
         if within is self.root or is_list:
             for each in within.children:
                 own |= self._roots(each) if each.end <= call.end else set()
+        is_top = within is self.root
         for before, after in self._crossing(call.end, within.end):
-            if self.trace.roots.get(before, before) not in own and after in self.reaching:
+            given = self.trace.roots.get(before, before)
+            is_known = given in own or (is_top and self._is_sum(given, own))
+            if not is_known and after in self.reaching:
                 return False
         return True
+
+    def _is_sum(self, node: int, known: set[int]) -> bool:
+        """Whether a tensor is computed from several others, all of which are known."""
+        parts = self.parts.get(node, set())
+        return len(parts) > 1 and parts <= known
 
     def _crossing(self, at: int, until: int) -> Iterator[tuple[int, int]]:
         for before, after in self.edges:

@@ -53,6 +53,12 @@ SETTINGS = {
         "enum": ["none", "plain", "placed"],
         "default": "none",
     },
+    "pool": {
+        "description": "What a ViT classifies: cls, its class token; gap, the mean of its patches. "
+        "The paper's claims about ViTs are of those with a class token. The job checks it.",
+        "enum": ["cls", "gap", "other"],
+        "default": "other",
+    },
     "starts_idle": {
         "description": "Whether its branches start at (nearly) 0, or it normalises by statistics "
         "of no image (BatchNorm): then its untrained control has to be switched on. The job checks "
@@ -201,7 +207,7 @@ def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     own = {"family": settings["acts_as"], "attention": attention == "plain", "branches": False}
     own |= {"plain_attention": False, "entry": settings["entry"]}
     own |= {"arguments": settings["arguments"]}
-    own |= {"pool": "other"} if settings["acts_as"] == "vit" else {}
+    own |= {"pool": settings.get("pool", "other")} if settings["acts_as"] == "vit" else {}
     own |= {"weights": settings["weights"]} if settings.get("weights", "random") != "random" else {}
     return own | ({"attention_sites": True} if attention == "placed" else {})
 
@@ -298,6 +304,8 @@ def _require_said(model: "nn.Module", settings: dict[str, Any], classes: int) ->
     model.train(was_training)
     attention = "plain" if known["attention"] else "placed" if known["attention_sites"] else "none"
     found = [("grid", known["grid"]), ("attention", attention)]
+    if settings.get("pool", "other") != "other" and known["pool"]:
+        found.append(("pool", known["pool"]))
     if not any(p.is_meta for p in model.parameters()):
         found.append(("starts_idle", idle.starts_idle(model)))
     for key, is_so in found:
