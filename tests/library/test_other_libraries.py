@@ -9,6 +9,8 @@ from tests.models.transformers_folders import SIZE_PX
 import sightlines as sl
 from sightlines.core.errors import ConfigError
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def pixels():

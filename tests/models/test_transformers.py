@@ -5,13 +5,13 @@ import logging
 
 import pytest
 import torch
+import yaml
 
 from sightlines.core.errors import ConfigError, MissingSourceError, WeightsError
 from sightlines.models import (
     building,
     foreign,
     found_layers,
-    model_folders,
     open_clip,
     open_clip_weights,
     transformers,
@@ -20,8 +20,11 @@ from sightlines.models import (
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import capture
 from sightlines.models.placed_attention import capture_sites, check_sites
+from sightlines.plan.experiment import Experiment
 from tests.models import transformers_folders as folders
 from tests.models.transformers_folders import SIZE_PX, settings
+
+pytestmark = pytest.mark.whole
 
 LOG = logging.getLogger("sightlines.tests")
 KNOWN = {  # does, attention of a plain ViT, attentions between places, blocks, prefix
@@ -167,6 +170,38 @@ def test_what_planning_asks_is_answered_without_importing_the_library(tmp_path, 
     assert not transformers.starts_idle(own | {"weights": "random"}, SIZE_PX)
 
 
+def test_an_experiment_of_them_is_planned(tmp_path, monkeypatch):
+    """Their files are part of what a network is; the folder's place is none."""
+    folders.make(tmp_path / "data" / "nets" / "vit", "vit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SIGHTLINES_DATA", raising=False)
+    own = {"family": "transformers", "name": "nets/vit"}
+    config = {
+        "data_root": str(tmp_path / "data"),
+        "dataset": {"kind": "imagefolder", "folder": "photos", "size_px": SIZE_PX},
+        "models": {"net": own, "fresh": own | {"weights": "random"}},
+        "runs": [
+            {"models": ["net"], "fractions": ["f100", "f000"], "seeds": ["s0"]},
+            {"models": ["fresh"], "fractions": ["f100"], "seeds": ["s0"]},
+        ],
+    }
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(config))
+    found = Experiment.open(path)
+    net, fresh = (next(n for n in found.networks if n.model == m) for m in ("net", "fresh"))
+    assert found.imported == ["net"]
+    whole = found.slice_import(net, "0123")
+    assert whole["model"]["config"]["model_type"] == "vit"
+    assert whole["told"]["sees"]["std"] == [0.2, 0.3, 0.4]
+    assert found.slice_train(fresh)["model"]["config"] == whole["model"]["config"]
+    assert str(tmp_path) not in json.dumps([whole, found.slice_train(fresh)])
+    assert {net, fresh} <= {*found.dumped("attention")}
+    assert found.code("training.import_network", net) != found.code("training.train", fresh)
+    (tmp_path / "data" / "nets" / "vit" / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"no config\.json of nets/vit"):
+        Experiment.open(path)
+
+
 def test_weights_in_half_precision_and_what_is_beside_them_are_told(tmp_path):
     folders.make(tmp_path / "clip", "clip", torch.float16)
     _, _, fitted = opened(tmp_path, "clip")
@@ -199,22 +234,6 @@ def test_a_folder_that_changed_or_does_not_fit_is_refused(tmp_path):
         transformers.weights_identity(own, str(tmp_path))
 
 
-def test_a_network_of_the_hub_is_found_in_its_cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache" / "hub" / "models--owner--vit"
-    folders.make(folder / "snapshots" / "0123abc", "vit")
-    (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text("0123abc")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    for name in ("HF_HUB_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    found = model_folders.find("owner/vit", "main", tmp_path / "data", "config.json")
-    assert found == folder / "snapshots" / "0123abc"
-    with pytest.raises(MissingSourceError, match="hf download owner/other"):
-        model_folders.find("owner/other", "main", tmp_path / "data", "config.json")
-    with pytest.raises(ConfigError, match="below data_root"):
-        model_folders.find("../vit", "main", tmp_path / "data", "config.json")
-
-
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -228,69 +247,6 @@ def test_what_is_no_network_of_images_is_refused(tmp_path, changed, said):
     own, _, _ = opened(tmp_path, "vit")
     with pytest.raises(ConfigError, match=said):
         building.build(own | {"config": own["config"] | changed}, SIZE_PX, 5, seed=1)
-
-
-PROCESSORS = {  # processor of a published network, the view that it stands for
-    "clip": (
-        {"crop_size": 224, "do_center_crop": True, "size": 224, "resample": 3},
-        (224, 1.0, "center"),
-    ),
-    "dinov2": (
-        {
-            "crop_size": {"height": 224, "width": 224},
-            "do_center_crop": True,
-            "size": {"shortest_edge": 256},
-            "resample": 3,
-        },
-        (224, 224 / 256, "center"),
-    ),
-    "vit": ({"size": 224, "resample": 2}, (224, 1.0, "squash")),
-    "deit": (
-        {"size": 256, "crop_size": 224, "do_center_crop": True, "resample": 3},
-        (224, 224 / 256, "center"),
-    ),
-    "convnext": (
-        {
-            "crop_pct": 0.875,
-            "image_processor_type": "ConvNextImageProcessor",
-            "size": {"shortest_edge": 224},
-            "resample": 3,
-        },
-        (224, 0.875, "center"),
-    ),
-    "convnext_384": (
-        {
-            "crop_pct": None,
-            "image_processor_type": "ConvNextFeatureExtractor",
-            "size": 384,
-            "resample": 3,
-        },
-        (384, 1.0, "squash"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", PROCESSORS)
-def test_image_processors_are_read(name):
-    processor, (size_px, share, mode) = PROCESSORS[name]
-    means = {"image_mean": [0.5] * 3, "image_std": 0.5}
-    found = model_folders.view_of({"name": name}, processor | means)
-    assert (found["size_px"], found["crop_mode"]) == (size_px, mode)
-    assert found["crop_share"] == pytest.approx(share)
-    assert found["std"] == [0.5] * 3
-
-
-@pytest.mark.parametrize(
-    ("processor", "said"),
-    [
-        ({"rescale_factor": 1 / 127.5}, "scales pixels"),
-        ({"size": {"height": 224, "width": 196}}, "here they are square"),
-        ({}, "set these keys"),
-    ],
-)
-def test_what_cannot_be_seen_so_is_refused(processor, said):
-    with pytest.raises(ConfigError, match=said):
-        model_folders.view_of({"name": "odd"}, processor)
 
 
 # -- OpenCLIP ------------------------------------------------------------------------------

@@ -237,6 +237,7 @@ def test_weights_as_they_were_read_leave_the_card_as_it_was(here, tmp_path, trut
     assert card["weights_note"] == ""
 
 
+@pytest.mark.whole
 def test_a_folder_of_transformers_is_taken_in(here, tmp_path, caplog):
     """Its accuracy is that of the library's own network, and nobody needs the folder any more."""
     names = {index: name for index, name in enumerate(AS_TEXT)}

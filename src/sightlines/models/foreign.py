@@ -130,8 +130,9 @@ def _scores(module: nn.Module) -> int:
     """Length of the output of a layer that may be a last one; -1 of any other."""
     if isinstance(module, nn.Linear):
         return module.out_features
-    is_pointwise = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
-    return module.out_channels if is_pointwise else -1
+    if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+        return module.out_channels
+    return -1
 
 
 def heads(model: nn.Module) -> tuple[nn.Module, ...]:

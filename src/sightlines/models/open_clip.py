@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightlines.core.data_root import require_below
-from sightlines.core.errors import ConfigError, MissingSourceError
+from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesError
 from sightlines.core.file_hashes import UNREADABLE
 from sightlines.datasets.views import View
 from sightlines.models import foreign_facts, model_folders, weight_shards
@@ -111,7 +111,7 @@ def meet(models: list[dict[str, Any]], size_px: int, source: Path) -> None:
         key = (model["name"], model["revision"])
         try:
             _found[key] = {"config": _read(*key, source)}
-        except (ConfigError, OSError) as error:
+        except (SightlinesError, OSError) as error:
             _found[key] = {"error": str(error)}
 
 

@@ -9,7 +9,7 @@ forward pass shows is asked of a process of its own and remembered.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightlines.core.errors import ConfigError
+from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesError
 from sightlines.datasets.views import View
 from sightlines.models import foreign_facts, model_folders
 
@@ -128,7 +128,7 @@ def meet(models: list[dict[str, Any]], size_px: int, source: Path) -> None:
             processor = folder / PROCESSOR
             said = model_folders.read_json(processor) if processor.is_file() else {}
             _found[key] = {"config": model_folders.read_json(folder / CONFIG), "processor": said}
-        except (ConfigError, OSError) as error:
+        except (SightlinesError, OSError) as error:
             _found[key] = {"error": str(error)}
 
 
@@ -218,8 +218,6 @@ def files_of(folder: Path, name: str) -> list[str]:
     Raises:
         MissingSourceError: it has no safetensors.
     """
-    from sightlines.core.errors import MissingSourceError
-
     weights = model_folders.weight_file(folder, WEIGHTS)
     if not weights:
         pickled = model_folders.weight_file(folder, ("pytorch_model.bin",))
