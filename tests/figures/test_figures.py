@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -21,6 +22,8 @@ from sightlines.figures import (
 )
 from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
+from sightlines.plan.config import FOLDER, load
+from sightlines.plan.config_types import Model, Run, Splits, Task, Train
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import required
 from tests.figures import tables as synthetic
@@ -196,13 +199,16 @@ def as_planned(config):
     networks = [slug.split("/") for slug in config["networks"]]
     tunable = {n.model for n in verdict_tables.tuned_networks(synthetic.only(config))}
     tunable -= {m for m, family in config["families"].items() if family == "mixer"}
-    task = {"finetune": sorted(tunable)}
-    return {
-        "models": config["architectures"],
-        "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
-        "splits": {"probe_test": 97},
-        "transfer": {"near": task},
-    }
+    task = Task(dataset={}, domain="in", finetune=tuple(sorted(tunable)))
+    recipe = Train(steps=1)
+    known = config["architectures"].items()
+    return replace(
+        load(FOLDER / "smoke.yaml"),
+        models={name: Model(settings=own, train=recipe) for name, own in known},
+        runs=tuple(Run(models=(m,), fractions=(f,), seeds=(s,)) for m, f, s in networks),
+        splits=Splits(probe_test=97),
+        transfer={"near": task},
+    )
 
 
 def test_within_shows_the_tables_values_with_rows_upwards(tables):

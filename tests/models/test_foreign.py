@@ -227,7 +227,7 @@ def test_weights_of_a_file_come_into_a_network_of_ones_own(own, tmp_path):
     assert all(torch.equal(trained[name], fitted.state[name]) for name in trained)
     with pytest.raises(WeightsError, match="changed"):
         module_weights.bring(model, settings, tmp_path, "0" * 64, log)
-    with pytest.raises(ConfigError, match="set outputs"):
+    with pytest.raises(ConfigError, match="set num_classes"):
         module.check({**own, "weights": "w.pth"}, SIZE_PX)
     with pytest.raises(ConfigError, match="trained here"):
         module.check({**own, "size_px": 64}, SIZE_PX)

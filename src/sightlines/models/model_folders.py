@@ -23,6 +23,7 @@ from sightlines.core.errors import ConfigError, MissingSourceError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
 from sightlines.core.files import sha256
 from sightlines.models import weight_shards
+from sightlines.plan.renamed_keys import name_of
 
 VIEW = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -149,7 +150,8 @@ def view_of(settings: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[s
     found = told | own
     if missing := [key for key in VIEW if key not in found]:
         raise ConfigError(
-            f"preprocessor_config.json of {settings['name']} does not say {', '.join(missing)}: "
+            f"preprocessor_config.json of {settings['name']} does not say "
+            f"{', '.join(map(name_of, missing))}: "
             "set these keys of the model"
         )
     return {key: found[key] for key in VIEW}
@@ -210,6 +212,6 @@ def _side(size: Any) -> int:
     if len(sides) != 1 or not all(isinstance(side, int) for side in sides):
         raise ConfigError(
             f"its image processor makes images of {size}: here they are square. Set size_px, "
-            "crop_share and crop_mode of the model"
+            "crop_pct and crop_mode of the model"
         )
     return int(sides.pop())

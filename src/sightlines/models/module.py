@@ -18,6 +18,7 @@ from sightlines.core.errors import ConfigError, MissingSourceError
 from sightlines.core.file_hashes import UNREADABLE
 from sightlines.datasets.views import View
 from sightlines.models import module_code, weight_shards
+from sightlines.plan.renamed_keys import name_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -175,14 +176,14 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     keys = [key for key in (*VIEW, "outputs", "weight_set", "class_file") if key in settings]
     if weights == "random" and keys:
         raise ConfigError(
-            f"{', '.join(keys)}: a network that is trained here sees the dataset's images as they "
-            "are and has its classes; leave these keys out, or set weights to a file"
+            f"{', '.join(map(name_of, keys))}: a network that is trained here sees the dataset's "
+            "images as they are and has its classes; leave these keys out, or set weights to a file"
         )
     if weights != "random":
         require_below(weights, "weights", "random or ")
         View.of(view(settings, size_px))
         if "outputs" not in settings:
-            raise ConfigError("weights is a file: set outputs to the length of the output")
+            raise ConfigError("weights is a file: set num_classes to the length of the output")
     return settings["grid"][0], settings["grid"][1]
 
 

@@ -14,6 +14,7 @@ from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesEr
 from sightlines.core.file_hashes import UNREADABLE
 from sightlines.datasets.views import View
 from sightlines.models import foreign_facts, model_folders, weight_shards
+from sightlines.plan.renamed_keys import name_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -157,8 +158,8 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     keys = [key for key in model_folders.VIEW if key in settings]
     if settings["weights"] == "random" and keys:
         raise ConfigError(
-            f"{', '.join(keys)}: a network that is trained here sees the dataset's images as they "
-            "are; leave these keys out, or set weights to own or to a file"
+            f"{', '.join(map(name_of, keys))}: a network that is trained here sees the dataset's "
+            "images as they are; leave these keys out, or set weights to own or to a file"
         )
     sees = view(settings, size_px)
     View.of(sees)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesError
 from sightlines.datasets.views import View
 from sightlines.models import foreign_facts, model_folders
+from sightlines.plan.renamed_keys import name_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,8 +160,8 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     keys = [key for key in model_folders.VIEW if key in settings]
     if settings["weights"] == "random" and keys:
         raise ConfigError(
-            f"{', '.join(keys)}: a network that is trained here sees the dataset's images as they "
-            "are; leave these keys out, or set weights to own"
+            f"{', '.join(map(name_of, keys))}: a network that is trained here sees the dataset's "
+            "images as they are; leave these keys out, or set weights to own"
         )
     known = facts(settings, size_px)
     if max(known["grid"]) < 2:
