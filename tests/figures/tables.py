@@ -8,8 +8,10 @@ import pandas as pd
 from sightlines.core.seeds import generator
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import main_models, settings
+from sightlines.results.tables import required
 from tests.figures import (
     attention_tables,
+    frozen_tables,
     indices_tables,
     localisation_tables,
     probe_tables,
@@ -35,20 +37,22 @@ def config(
     pooled=(),
     mixers=(),
     skipless=(),
+    fnets=(),
 ):
     """ViTs and ResNets on every fraction with every seed; the others untrained and on all images.
 
     ViTs without skips have no untrained network.
     """
-    models = [*vits, *pooled, *resnets, *mixers, *skipless]
+    models = [*vits, *pooled, *resnets, *mixers, *skipless, *fnets]
     slugs = [f"{m}/{f}/{s}" for m in (*vits, *resnets) for f in fractions for s in seeds]
     ends = [f for f in fractions if f in ("f000", "f100")]
-    slugs += [f"{m}/{f}/{seeds[0]}" for m in (*pooled, *mixers) for f in ends]
+    slugs += [f"{m}/{f}/{seeds[0]}" for m in (*pooled, *mixers, *fnets) for f in ends]
     slugs += [f"{m}/f100/{seeds[0]}" for m in skipless]
     own = {m: _vit(place) for place, m in enumerate(vits)}
     own |= {m: _vit() | {"pool": "gap"} for m in pooled}
     own |= {m: {"family": "resnet"} for m in resnets} | {m: {"family": "mixer"} for m in mixers}
     own |= {m: _vit() | {"skipless_block": 2 + i} for i, m in enumerate(skipless)}
+    own |= {m: _fnet(m) for m in fnets}
     return {
         "experiment": "synthetic",
         "networks": slugs,
@@ -65,6 +69,15 @@ def _vit(place=0):
     return own | {"pool": "cls", "skipless_block": -1, "skipless": "both"}
 
 
+def _fnet(name):
+    """One whose mixing is the last word of its name, where that is one."""
+    mixing = name.rpartition("_")[2]
+    own = {"family": "fnet", "patch_px": 4, "width": 48, "depth": 4}
+    own |= {"axes": "raster", "pool": "gap"}
+    own |= {"mixing": mixing if mixing in ("hartley", "random", "identity") else "fourier"}
+    return own | {"attention_blocks": [3] if mixing == "hybrid" else []}
+
+
 def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
     """Every architecture that a figure may ask for."""
     return config(
@@ -73,10 +86,11 @@ def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
         pooled=("vit_gap",),
         mixers=("mixer",),
         skipless=("no_skip_2",),
+        fnets=("fnet", "fnet_hartley", "fnet_random", "fnet_identity", "fnet_hybrid"),
     )
 
 
-def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
+def only(config, families=("vit", "resnet", "mixer", "fnet"), has_skipless=False):
     """The config with the networks of some families, as a kind of dump has them."""
     kept = {m for m, f in config["families"].items() if f in families}
     if not has_skipless:
@@ -105,10 +119,10 @@ def layers(config, blocks=5):
 
 
 def _token_layers(family, blocks):
-    mixing = "mixing" if family == "mixer" else "attn"
+    mixing = "mixing" if family in ("mixer", "fnet") else "attn"
     kinds = {"norm1": "norm", mixing: mixing, "norm2": "norm", "mlp_hidden": "mlp_hidden"}
     kinds |= {"mlp": "mlp", "out": "residual"}
-    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family == "vit")]
+    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family != "mixer")]
     own += [(f"block{b:02}.{n}", k, b) for b in range(blocks) for n, k in kinds.items()]
     return [*own, ("norm", "norm", -1)]
 
@@ -242,6 +256,25 @@ def accuracy(config):
     return table.assign(accuracy_all=np.nan, all_images=np.nan)  # of imported networks alone
 
 
+def shape_bias(config, groups=8):
+    """ViTs go by outlines, others by surfaces; untrained networks answer at random."""
+    rows = []
+    for slug in config["networks"]:
+        network = Network.parse(slug)
+        share = per_cent(network.fraction) / 100
+        if 0 < share < 1:
+            continue
+        lean = 0.2 * share * (1 if config["families"][network.model] == "vit" else -1)
+        for place, category in enumerate(("all", "square", "disc", "star")):
+            for left_out in range(-1, groups):
+                bias = 0.5 + lean + 0.02 * place + 0.004 * (-1) ** left_out * (left_out >= 0)
+                cue = 0.2 + 0.6 * share
+                mean = bias - 0.01 if category == "all" else np.nan
+                values = (90, cue * bias, cue * (1 - bias), bias, mean, cue, 0.2, np.nan, 1.0)
+                rows.append((*network, category, *values, left_out))
+    return pd.DataFrame(rows, columns=list(required("shape_bias.csv")))
+
+
 def history(config):
     rows = []
     for slug in config["networks"]:
@@ -283,13 +316,23 @@ def all_tables(config, degenerate=None, names=None):
         "receptive_field_maps.parquet": lambda: receptive_field_tables.receptive_field_maps(
             main(config)
         ),
+        "shape_bias.csv": lambda: shape_bias(plain),
         "skip_ratios.parquet": lambda: skip_tables.skip_ratios(plain),
         "skip_tokens.parquet": lambda: skip_tables.skip_tokens(plain),
         "localisation.parquet": lambda: localised()["localisation.parquet"],
         "localisation_tokens.parquet": lambda: localised()["localisation_tokens.parquet"],
+        "branch_places.parquet": lambda: localisation_tables.branch_places(plain),
         "localisation_maps.parquet": lambda: localised()["localisation_maps.parquet"],
         "probes.parquet": lambda: probe_tables.probes(plain, ("", *verdict_tables.TASKS)),
         "token_probes.parquet": lambda: probe_tables.token_probes(plain),
+        "knn.parquet": lambda: frozen_tables.knn(plain),
+        "embedding_statistics.csv": lambda: frozen_tables.embedding_statistics(vits),
+        "position_similarity.parquet": lambda: frozen_tables.position_similarity(vits),
+        "embedding_filters.parquet": lambda: frozen_tables.embedding_filters(vits),
+        "segmentation_replicates.parquet": lambda: frozen_tables.segmentation_replicates(vits),
+        "object_auc.parquet": lambda: frozen_tables.object_auc(vits),
+        "attention_pictures.parquet": lambda: frozen_tables.attention_pictures(vits),
+        "pictured_images.parquet": lambda: frozen_tables.pictured_images(vits),
         "similarity_indices.parquet": lambda: indices_tables.similarity_indices(config),
         "diagnostics.csv": lambda: indices_tables.layer_diagnostics(config),
         "estimator.csv": lambda: verdict_tables.estimator(config),

@@ -23,7 +23,7 @@ from sightlines.figures import (
 from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
 from sightlines.plan.config import FOLDER, load
-from sightlines.plan.config_types import Model, Run, Splits, Task, Train
+from sightlines.plan.config_types import Conflicts, Model, Run, Splits, Task, Train
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import required
 from tests.figures import tables as synthetic
@@ -98,7 +98,8 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims |= {"branch_indices.parquet", "head_subset_indices.parquet"}
     of_claims |= {f"{own}.parquet" for own in ("few_shot_replicates", "few_shot_token_replicates")}
     not_drawn = {"history.csv", "class_scores.csv", "confusion.parquet", "calibration.csv"}
-    not_drawn |= {"attention_sites.csv"}
+    not_drawn |= {"attention_sites.csv", "knn_replicates.parquet", "segmentation.parquet"}
+    not_drawn |= {"rollout_own.csv"}
     assert set(every_table) == TABLES - of_claims - not_drawn
     for name, table in every_table.items():
         assert set(required(name)) <= set(table.columns), name
@@ -146,6 +147,7 @@ PLANNED = {
     "a ViT and its pooled twin": {"vits": ("a",), "resnets": (), "pooled": ("gap",)},
     "a ViT and a Mixer": {"vits": ("a",), "resnets": (), "mixers": ("mixer",)},
     "Mixers alone": {"vits": (), "resnets": (), "mixers": ("mixer", "other")},
+    "FNets alone": {"vits": (), "resnets": (), "fnets": ("fnet", "fnet_random")},
     "a ResNet alone": {"vits": ()},
     "only a ViT without skips": {"vits": (), "resnets": (), "skipless": ("bare",)},
 }
@@ -198,7 +200,7 @@ def as_planned(config):
     """What the planner knows of such an experiment, with probes and a task for fine-tuning."""
     networks = [slug.split("/") for slug in config["networks"]]
     tunable = {n.model for n in verdict_tables.tuned_networks(synthetic.only(config))}
-    tunable -= {m for m, family in config["families"].items() if family == "mixer"}
+    tunable -= {m for m, family in config["families"].items() if family in ("mixer", "fnet")}
     task = Task(dataset={}, domain="in", finetune=tuple(sorted(tunable)))
     recipe = Train(steps=1)
     known = config["architectures"].items()
@@ -208,6 +210,7 @@ def as_planned(config):
         runs=tuple(Run(models=(m,), fractions=(f,), seeds=(s,)) for m, f, s in networks),
         splits=Splits(probe_test=97),
         transfer={"near": task},
+        conflicts=Conflicts(folder="stimuli"),
     )
 
 

@@ -10,6 +10,7 @@ from sightlines.core.errors import ConfigError
 from sightlines.plan import registry, roles
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
 from sightlines.plan.config import complete, networks, read_schema
+from sightlines.plan.dataset_settings import as_made
 from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
@@ -179,15 +180,17 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
     assert declared["NETWORKS"] in roles.WORDS
-    assert declared["SPLITS"] in ("reference", "probes", "splits")
+    assert declared["SPLITS"] in ("reference", "probes", "splits", "conflicts")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
         plain = ("ATTENTION", "PLAIN_ATTENTION", "BRANCHES", "CLASS_TOKEN")
-        assert declared["FAMILIES"] in (*plain, "ATTENTION_SITES")
+        assert declared["FAMILIES"] in (*plain, "ATTENTION_SITES", "TOKEN_MIXING")
     if declared.get("FAMILIES") in ("ATTENTION", "PLAIN_ATTENTION"):
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
     if declared.get("FAMILIES") == "CLASS_TOKEN":
         expected = [s for s in expected if s.split("/")[0] == "vit"]
+    if declared.get("FAMILIES") == "TOKEN_MIXING":
+        expected = [s for s in expected if s.split("/")[0] in ("vit", "gap")]
     if declared.get("FAMILIES") == "ATTENTION_SITES":
         expected = []  # of networks that are no plain ViTs
     if declared["SPLITS"] != "reference":
@@ -382,7 +385,7 @@ def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment
         if wider.slice_measure(m) != experiment.slice_measure(m)
     }
     of_similarity = {"similarity_indices", "smaller_minibatches", "token_cka"}
-    assert differing == {"head_subsets", *of_similarity}
+    assert differing == {"head_subsets", "branch_places", *of_similarity}
 
 
 def test_measures_are_told_which_networks_they_read(experiment):
@@ -413,7 +416,8 @@ def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
 
 
 def test_data_slices_are_of_the_task(experiment):
-    assert experiment.slice_data("abc") == {"dataset": experiment.dataset(), "source": "abc"}
+    own = as_made(experiment.dataset())
+    assert experiment.slice_data("abc") == {"dataset": own, "source": "abc"}
     assert experiment.slice_data("", "far")["dataset"]["kind"] == "textures"
     assert set(experiment.slice_claims()["tasks"]) == {"near", "far"}
 
@@ -447,7 +451,8 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
 def needs_of(models, transfer=None, fractions=("f100",)):
     runs = [{"models": list(models), "fractions": list(fractions), "seeds": ["s0"]}]
     config = complete(changed(runs=runs, transfer=transfer or {}), "x.yaml")
-    return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
+    of_images = {"probes", "conflicts", "masks", "pictures"}
+    return {word for word, (is_met, _) in needs(config).items() if is_met} - of_images
 
 
 VIT = {"attention", "plain_attention", "class_token"}

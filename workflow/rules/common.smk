@@ -84,6 +84,7 @@ from sightlines.plan import registry
 from sightlines.jobs import liveness, memory
 from sightlines.jobs.shown import is_shown
 from sightlines.plan.config import from_command_line, source_folder
+from sightlines.datasets.cue_conflicts import fingerprint as conflicts_identity
 from sightlines.datasets.prepare import identity
 from sightlines.datasets.store import UNLABELLED
 from sightlines.core.errors import MissingSourceError
@@ -128,16 +129,47 @@ def fingerprint(task=""):
     except SightlinesError as error:
         made = EXPERIMENT.data_files(task)[0]
         if isinstance(error, MissingSourceError):
-            settings = {"dataset": dataset}
+            settings = {"dataset": EXPERIMENT.slice_data("", task)["dataset"]}
             recorded = recorded_source(EXPERIMENT.name, made, settings)
             if recorded and not (needs and recorded.endswith(UNLABELLED)):
                 return recorded
         stop(f"{type(error).__name__}: {error}")
 
 
+@functools.cache
+def masks_fingerprint():
+    """Identity of the photographs' masks as they are now; as recorded where they are not."""
+    from sightlines.datasets.photograph_masks import fingerprint as of_masks
+
+    try:
+        return of_masks(Path(SOURCES) / EXPERIMENT.masks_folder)
+    except SightlinesError as error:
+        if isinstance(error, MissingSourceError):
+            settings = {"masks": EXPERIMENT.masks_folder}
+            if recorded := recorded_source(EXPERIMENT.name, EXPERIMENT.masks, settings):
+                return recorded
+        stop(f"{type(error).__name__}: {error}")
+
+
+@functools.cache
+def conflicts_fingerprint():
+    """Identity of the folder of cue conflicts as it is now; as recorded where it is not."""
+    folder = EXPERIMENT.config.conflicts.folder
+    try:
+        return conflicts_identity(folder, Path(SOURCES))
+    except SightlinesError as error:
+        if isinstance(error, MissingSourceError):
+            made = f"{R}/data/conflicts.safetensors"
+            settings = {"conflicts": EXPERIMENT.config.conflicts.recorded()}
+            if recorded := recorded_source(EXPERIMENT.name, made, settings):
+                return recorded
+        stop(f"{type(error).__name__}: {error}")
+
+
 def needs_no_source():
     """Whether images and weights come from this project alone: generated, or by fixed checksums."""
-    return not IMPORTED and not any(map(fingerprint, TASKS))
+    has_folder = bool(EXPERIMENT.config.conflicts.folder)
+    return not IMPORTED and not has_folder and not any(map(fingerprint, TASKS))
 
 
 def import_slice(wildcards):

@@ -15,6 +15,9 @@ POOL = ("pool",)
 READING = ("weight_set", "class_order", "class_file")
 """Keys of a model's config that say how somebody else's weights and outputs are read."""
 
+PRETRAINING = "pretraining"
+"""Key of a model's config, of no job's identity but those that judge and draw: how its weights were
+learned. Where it is not given, timm's tag of weights by DINO says so."""
 NOT_ARCHITECTURE = ("label", "train", *READING)
 """Keys of a model's config that do not say what it is."""
 
@@ -37,20 +40,34 @@ def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
     return settings
 
 
+def pretraining(model: Mapping[str, Any], said: str | None = None) -> dict[str, str]:
+    """How a model's weights were learned, where its config or timm's name tells; else nothing.
+
+    Of timm's tags only `dino` counts, which has the weights of Caron et al. 2021; DINOv2 and DINOv3
+    are other recipes.
+    """
+    tag = str(model.get("name", "")).partition(".")[2]
+    how = said or ("dino" if tag == "dino" and is_imported(model) else "")
+    return {PRETRAINING: how} if how else {}
+
+
 def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     """Whether a model has what some dumps are about.
 
     Args:
         what: ``ATTENTION``, heads of a plain ViT, whose attention can be dumped;
             ``PLAIN_ATTENTION``, of those whose queries, keys and values are known;
-            ``ATTENTION_SITES``, any other attention between places; ``BRANCHES``, known skips; or
-            ``CLASS_TOKEN``, attention and a class token that is read out.
+            ``ATTENTION_SITES``, any other attention between places; ``BRANCHES``, known skips;
+            ``CLASS_TOKEN``, attention and a class token that is read out; or ``TOKEN_MIXING``, an
+            FNet or a ViT of our own, whose branches that mix tokens can be told.
         model: Its config.
         size_px: Side of the dataset's images.
     """
     if what == "CLASS_TOKEN":
         is_read_out = described(model, size_px).get("pool") == "cls"
         return is_read_out and has("ATTENTION", model, size_px)
+    if what == "TOKEN_MIXING":
+        return model["family"] in MIXES_TOKENS
     own = "ATTENTION" if what == "PLAIN_ATTENTION" else what
     declared = registry.declarations("models", model["family"]).get(own, own == "BRANCHES")
     return bool(described(model, size_px).get(what.lower(), declared))
@@ -62,6 +79,10 @@ defaults: networks from before there were such settings stay what they are."""
 IDLE = ("resnet",)
 """Families of our own whose networks start idle; what a family's file says is part of what its
 networks are, and would have them trained again."""
+
+
+MIXES_TOKENS = ("fnet", "vit")
+"""Families of our own of which the branch that mixes tokens is looked at by itself."""
 
 
 def starts_idle(model: Mapping[str, Any], size_px: int) -> bool:

@@ -12,6 +12,7 @@ from sightlines.plan.config import networks, source_folder
 from sightlines.plan.config_types import Config, Splits, Task
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
 from sightlines.plan.renamed_keys import name_of
+from sightlines.plan.studies import study_of
 
 
 def check(config: Config) -> None:
@@ -225,6 +226,11 @@ def _check_figures(config: Config) -> list[str]:
     for name in config.figures:
         if name not in registry.members("figures"):
             problems.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
+        elif (study := study_of(registry.declarations("figures", name))) not in config.studies:
+            problems.append(
+                f"figures: {name} is of the study {study}, which studies leaves out: list it "
+                "there, or leave out the figure"
+            )
         elif unmet := unmet_needs("figures", name, config):
             problems.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
     return problems
@@ -273,6 +279,17 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     return [tests[need][1] for need in declared if not tests[need][0]]
 
 
+def has_masks(config: Config) -> bool:
+    """Whether it is known where the objects are in the experiment's own images."""
+    declared = registry.declarations("datasets", config.dataset["kind"])
+    return bool(declared.get("MASKS") or config.dataset.get("masks"))
+
+
+def has_conflicts(config: Config) -> bool:
+    """Whether there are images whose outline and surface are of different classes."""
+    return bool(config.conflicts.folder or config.dataset.get("n_conflict"))
+
+
 def needs(config: Config) -> dict[str, tuple[bool, str]]:
     """Every word that NEEDS may hold: whether it is met, and what it asks for."""
     nets = networks(config)
@@ -319,6 +336,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         "class_token": (has_token, f"a ViT with a class token trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
+        "fnet": ("fnet" in family.values(), f"an fnet trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
         "skipless": (bool(lacking), f"a ViT with a skipless_block trained on {FULL}"),
         "less_data": (
@@ -330,7 +348,13 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             any(len(found) > 1 for found in seeds.values()),
             f"two seeds of one model on {FULL}",
         ),
+        "conflicts": (
+            has_conflicts(config),
+            "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
+        ),
         "probes": (config.splits.probe_test > 0, "splits.probe_train, _held_out and _test"),
+        "pictures": (config.attention_maps.pictures > 0, "attention_maps.pictures above 0"),
+        "masks": (has_masks(config), "images with masks: dataset shapes, or dataset.masks"),
         "transfer": (bool(config.transfer), "a task under transfer"),
         "tuned_attention": (
             bool(tuned & attention),

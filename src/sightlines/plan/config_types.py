@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from sightlines.plan.blocks import Block, block, key, plain
+from sightlines.plan.studies import STUDIES
 
 DATASET = {"required": ["kind"], "x-members": "datasets", "x-select": "kind"}
 NAMES = {"propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"}}
@@ -377,6 +378,40 @@ class Run(Block):
 
 
 @block
+class AttentionMaps(Block):
+    """Where the class token looks, held against masks and shown as pictures."""
+
+    images: int = key(
+        "Reference images, from the first on, whose maps are held against masks, where there are "
+        "masks.",
+        unit="images",
+        default=512,
+        minimum=40,
+    )
+    pictures: int = key(
+        "Of those the first, which are shown as pictures; 0: none, for photographs that nobody is "
+        "to see in the report.",
+        unit="images",
+        default=4,
+        minimum=0,
+        maximum=16,
+    )
+
+
+@block
+class Conflicts(Block):
+    """Images whose outline and surface are of different classes."""
+
+    folder: str = key(
+        "Folder of photographs below data_root, each named <shape><n>-<texture><n>.png, such as "
+        "cat3-clock2.png, with the 16 categories of Geirhos et al. or the outputs of the networks "
+        "as words; empty: the images of the dataset, if it has any.",
+        default="",
+        schema={"x-path": ["."]},
+    )
+
+
+@block
 class Task(Block):
     """Another task."""
 
@@ -431,6 +466,11 @@ class Model(Block):
         "Name in figures and tables that people read; the model's own name by default.",
         default=None,
         minLength=1,
+    )
+    pretraining: Literal["supervised", "dino"] | None = key(
+        "How imported weights were learned, where claims are about that: dino (Caron et al. 2021), "
+        "or supervised. timm's tag .dino says it by itself.",
+        default=None,
     )
     train: Train = key(
         "Keys of `train` that differ for this model.",
@@ -509,12 +549,31 @@ class Config(Block):
         "Linear probes (Figures 11 and 13), where `splits` keeps images for them.",
         default_factory=Probes,
     )
+    attention_maps: AttentionMaps = key(
+        "Where the class token looks, block by block: its attention and rollout, held against "
+        "masks of objects.",
+        default_factory=AttentionMaps,
+    )
     transfer: Mapping[str, Task] = key(
         "Other tasks, by a name of your choice. Every network is probed on them (where `splits`"
         " keeps images for probes; Figures F.1 to F.3), and the models under `finetune` are "
         "trained further on them (Figure G.1).",
         default_factory=dict,
         schema=NAMES,
+    )
+    conflicts: Conflicts = key(
+        "Images whose outline and surface are of different classes (cue conflicts, Geirhos et al. "
+        "2019), for the shape bias of networks. Generated datasets have their own.",
+        default_factory=Conflicts,
+    )
+    studies: tuple[str, ...] = key(
+        "Works whose experiments are made: their claims, their figures, and what is measured for "
+        "these alone. Of a study that is listed there is what the networks and the images allow; "
+        "sources and titles are in src/sightlines/plan/studies.py.",
+        default=tuple(STUDIES),
+        minItems=1,
+        uniqueItems=True,
+        items={"enum": list(STUDIES)},
     )
     figures: Literal["auto"] | tuple[str, ...] = key(
         "Figures to draw; `auto` is every figure whose networks are among the runs.",

@@ -11,11 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sightlines.plan.checks import has_masks
 from sightlines.plan.config_types import Config
 
 FLOAT, DOUBLE = 4, 8
 RECEPTIVE_FIELD_GROUPS = 8
 ATTENTION_STATISTICS = SKIP_STATISTICS = 5
+SHAPES_CLASSES = 10
 STEM_STRIDES = {"small": 1, "medium": 2, "large": 4}
 SUBLAYERS = 6
 """Of a transformer's block, its output included."""
@@ -68,19 +70,20 @@ def pixels_bytes(config: Config) -> int:
 
 def _tokens(model: Mapping[str, Any], size_px: int) -> Network:
     blocks, is_mixer = model["depth"], model["family"] == "mixer"
+    is_post = model.get("norm") == "post"
     places = (size_px // model["patch_px"]) ** 2
     prefix = int(not is_mixer and model["pool"] == "cls")
     skipless = int(model.get("skipless_block", -1) >= 0)
     return Network(
-        layers=SUBLAYERS * blocks + (2 if is_mixer else 3),
-        outputs=[(places + prefix, model["width"])] * (blocks + 1),
+        layers=(SUBLAYERS - is_post) * blocks + (2 if is_mixer or is_post else 3),
+        outputs=[(places + prefix, model["width"])] * (blocks + (not is_post)),
         blocks=blocks,
         places=places,
         prefix=prefix,
         branches=2 * (blocks - skipless) * (places + prefix),
         watched=4,
         pools=2 + prefix,
-        heads=0 if is_mixer else model["heads"],
+        heads=model["heads"] if model["family"] == "vit" else 0,
     )
 
 
@@ -111,6 +114,7 @@ def _maps(model: Mapping[str, Any], size_px: int) -> Network:
 _FAMILIES: dict[str, Callable[[Mapping[str, Any], int], Network]] = {
     "vit": _tokens,
     "mixer": _tokens,
+    "fnet": _tokens,
     "resnet": _maps,
 }
 
@@ -149,6 +153,12 @@ def _localisation(network: Network, config: Config, _size_px: int) -> int:
     return config.splits.reference_batches * own * DOUBLE
 
 
+def _branch_places(network: Network, config: Config, _size_px: int) -> int:
+    branches, places = network.blocks, network.places
+    own = branches * places * (places + 1) + places**2 + network.prefix * branches * (places + 1)
+    return config.splits.reference_batches * own * DOUBLE
+
+
 def _skips(network: Network, config: Config, _size_px: int) -> int:
     return config.splits.reference_batches * network.branches * SKIP_STATISTICS * DOUBLE
 
@@ -175,6 +185,31 @@ def _predictions(_network: Network, _config: Config, _size_px: int) -> int:
     return 0
 
 
+def _weights(network: Network, _config: Config, size_px: int) -> int:
+    width = network.outputs[0][1]
+    return width * (network.places + 3 * size_px**2 // network.places) * FLOAT
+
+
+def _cls_attention(network: Network, config: Config, size_px: int) -> int:
+    settings, masked = config.attention_maps, has_masks(config)
+    wanted = settings.images if masked else settings.pictures
+    images = min(wanted, _reference_images(config))
+    maps = network.blocks * (network.heads + 2) * network.places + network.blocks + network.places
+    own = images * maps * FLOAT
+    own += images * (2 * network.places * FLOAT + 8) if masked else 0  # one object an image
+    return own + min(settings.pictures, images) * 3 * size_px**2
+
+
+def _conflicts(_network: Network, config: Config, _size_px: int) -> int:
+    """Of photographs, whose number the config does not tell, none are counted."""
+    dataset = config.dataset
+    if config.conflicts.folder or dataset["kind"] != "shapes":
+        return 0
+    each, cues = SHAPES_CLASSES * FLOAT, 2 * DOUBLE
+    whole: int = dataset["n_conflict"] * (each + cues)
+    return whole + int(dataset["n_silhouette"]) * (each + DOUBLE)
+
+
 def _receptive_field(network: Network, config: Config, size_px: int) -> int:
     settings = config.receptive_field
     depths = max(min(settings.depths, network.blocks), 2)
@@ -189,9 +224,13 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "heads": _heads,
     "attention": _attention,
     "localisation": _localisation,
+    "branch_places": _branch_places,
+    "conflicts": _conflicts,
     "skips": _skips,
     "features": _features,
     "token_features": _token_features,
     "predictions": _predictions,
+    "weights": _weights,
+    "cls_attention": _cls_attention,
     "receptive_field": _receptive_field,
 }

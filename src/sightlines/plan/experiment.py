@@ -12,17 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.plan import controls, registry, roles, seed_spread
-from sightlines.plan.architectures import ADDED, READING, described, has, is_imported
+from sightlines.plan.architectures import (
+    ADDED,
+    PRETRAINING,
+    READING,
+    described,
+    has,
+    is_imported,
+    pretraining,
+)
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
 from sightlines.plan.config import load, networks
 from sightlines.plan.config_types import Config
+from sightlines.plan.dataset_settings import as_made
 from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network, as_initialised
 from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
+from sightlines.plan.studies import STUDIES, asked
 from sightlines.plan.table_schemas import written
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
@@ -63,7 +73,7 @@ class Experiment:
         self.networks = listed + controls.added(
             listed, self.settings, self._size_px, config.controls
         )
-        possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
+        possible = [f for f in asked("figures", config) if not unmet_needs("figures", f, config)]
         self.figures = possible if config.figures == "auto" else list(config.figures)
         self.measures = self._needed_measures()
 
@@ -72,6 +82,11 @@ class Experiment:
         """The experiment of one config file, with single keys overridden from the command line."""
         name = name_of(Path(path))
         return cls(name, load(path, overrides))
+
+    @property
+    def studies(self) -> list[str]:
+        """The studies that are asked for, in the order in which they are shown."""
+        return [study for study in STUDIES if study in self.config.studies]
 
     # -- where things lie ----------------------------------------------------------------
 
@@ -102,13 +117,29 @@ class Experiment:
     def data_files(self, task: str = "") -> list[str]:
         """All files of a task's dataset variant; `dataset.json` is the first."""
         dataset = self.dataset(task)
-        files = registry.declarations("datasets", dataset["kind"])["FILES"]
+        family: Any = registry.load("datasets", dataset["kind"])
+        files = family.files(dataset) if hasattr(family, "files") else family.FILES
         ordered = sorted(files, key=lambda name: name != "dataset.json")
         return [f"{variant_folder(dataset)}/{name}" for name in ordered]
 
     def label_needs(self, task: str = "") -> list[str]:
         """What the labels of a task's images are needed for, in words; empty: for nothing."""
         return label_needs(self.config, task)
+
+    @property
+    def masks_folder(self) -> str:
+        """Folder of masks of the experiment's own photographs; empty where there is none."""
+        return str(self.dataset().get("masks", ""))
+
+    @property
+    def masks(self) -> str:
+        """The list of these masks."""
+        return f"{self.folder}/data/masks.parquet"
+
+    def beside(self, kind: str) -> dict[str, str]:
+        """What a dump of a network reads besides images, splits and network, by name."""
+        reads_masks = "masks" in registry.declarations("dumps", kind).get("BESIDE", ())
+        return {"masks": self.masks} if reads_masks and self.masks_folder else {}
 
     @property
     def facts(self) -> str:
@@ -265,7 +296,11 @@ class Experiment:
 
     def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
         """Config values that a dataset depends on."""
-        return {"dataset": self.dataset(task), "source": fingerprint}
+        return {"dataset": as_made(self.dataset(task)), "source": fingerprint}
+
+    def slice_masks(self, fingerprint: str) -> dict[str, Any]:
+        """Config values that the list of masks of photographs depends on."""
+        return {"masks": self.masks_folder, "source": fingerprint}
 
     def slice_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
@@ -289,7 +324,7 @@ class Experiment:
         """Config values that one network depends on, or that one trained further on a task does."""
         recipe = self.config.recipe(network.model, task)
         model = self.config.models[network.model].recorded()
-        left_out = ("label", *READING)
+        left_out = ("label", PRETRAINING, *READING)
         model = {key: value for key, value in model.items() if key not in left_out}
         model["train"] = recipe.recorded()
         declared = registry.declarations("models", model["family"])
@@ -375,6 +410,10 @@ class Experiment:
             cut["tasks"] = {t: task.domain for t, task in self.config.transfer.items()}
         return cut
 
+    def slice_conflicts(self, fingerprint: str) -> dict[str, Any]:
+        """Config values that the list of cue conflicts depends on."""
+        return {"conflicts": self.config.conflicts.recorded(), "source": fingerprint}
+
     def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Config values that verdicts depend on.
 
@@ -388,6 +427,7 @@ class Experiment:
         known = seed_spread.facts(self.config, self._architectures)
         table = seed_spread.fitting(known)
         more["seed_spread"] = {"facts": known, "table": table} if table else {}
+        more["studies"] = self.studies
         more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
         return self.slice_draw() | more
 
@@ -411,7 +451,9 @@ class Experiment:
     def _architectures(self) -> dict[str, Any]:
         """Settings of the models of the runs, as measures, claims and figures know them."""
         used = dict.fromkeys(n.model for n in self.networks)
-        return {m: described(self.settings[m], self._size_px) for m in used}
+        own = {m: self.settings[m] for m in used}
+        told = {m: pretraining(own[m], self.config.models[m].pretraining) for m in used}
+        return {m: described(own[m], self._size_px) | told[m] for m in used}
 
     def slice_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""
@@ -455,7 +497,7 @@ class Experiment:
                 if read in makers:
                     want(makers[read])
         if self.config.figures == "auto":
-            for claims in registry.members("claims"):
+            for claims in asked("claims", self.config):
                 for read in registry.declarations("claims", claims)["READS"]:
                     maker = makers.get(read)
                     if maker and not unmet_needs("measures", maker, self.config):

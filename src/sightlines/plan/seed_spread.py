@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sightlines.core.files import read_json, sha256
 from sightlines.plan import registry
 from sightlines.plan.architectures import is_imported, lacks_skips
+from sightlines.plan.dataset_settings import as_made
 
 if TYPE_CHECKING:
     from sightlines.plan.config_types import Config
@@ -50,7 +51,7 @@ def facts(config: "Config", architectures: Mapping[str, Any]) -> dict[str, dict[
         found[model] = {
             "kind": kind(settings),
             "architecture": digest({k: v for k, v in settings.items() if k != "label"}),
-            "dataset": digest(config.dataset),
+            "dataset": digest(as_made(config.dataset)),
             "recipe": digest(recipe),
         }
     return found
