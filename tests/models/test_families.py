@@ -68,14 +68,51 @@ def walk(name, size_px, folder):
     return found
 
 
+def at_native_size(name, native_px):
+    """Plan, one forward pass and the fields of one layer at timm's own size."""
+    import numpy as np
+    import torch
+
+    import sightlines as sl
+    from sightlines.models import timm, timm_facts
+    from tests.models.public import answers_of_this_process
+
+    torch.set_num_threads(1)
+    timm_facts._ask = answers_of_this_process
+    known = timm.facts(settings(name) | {"size_px": native_px})
+    network = sl.load(name, weights="random", size_px=native_px)
+    drawn = np.random.default_rng(0).integers(0, 256, (4, native_px, native_px, 3), dtype=np.uint8)
+    fields = sl.receptive_fields(network, sl.images(drawn), channels=1, depths=1)
+    with torch.no_grad():
+        scores = network.module(torch.zeros(1, 3, native_px, native_px))
+    assert network.card["grid"] == known["grid"] and scores.shape == (1, known["outputs"])
+    return {"fields": len(fields), "layers": [layer.name for layer in network.layers]}
+
+
 pytestmark = [pytest.mark.families, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member["name"])
 def test_the_whole_chain(member, tmp_path):
     name = member["name"]
+    found = in_own_process(name, member["size_px"], tmp_path)
+    assert len({*found["layers"]}) == len(found["layers"]) > 1
+    assert found["probed"] >= 1 and found["far"] < 2
+    used = found["seconds"]
+    assert found["bytes"] <= BYTES and used >= 0
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member["name"])
+def test_the_native_size(member):
+    found = in_own_process(member["name"], member["native_px"])
+    assert found["fields"] >= 1 and len(found["layers"]) > 1
+    assert found["bytes"] <= BYTES
+
+
+def in_own_process(name, *arguments):
+    """What a process of its own finds in one member."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.models.test_families", name, member["size_px"], tmp_path],
+        [sys.executable, "-m", "tests.models.test_families", name, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=HERE.parents[1],
@@ -83,16 +120,15 @@ def test_the_whole_chain(member, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert len({*found["layers"]}) == len(found["layers"]) > 1
-    assert found["probed"] >= 1 and found["far"] < 2
-    used = found["seconds"]
-    assert found["bytes"] <= BYTES and used >= 0
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":
-    name, size_px, folder = sys.argv[1:]
-    result = walk(name, int(size_px), Path(folder))
+    name, size_px, *folders = sys.argv[1:]
+    if folders:
+        result = walk(name, int(size_px), Path(folders[0]))
+    else:
+        result = at_native_size(name, int(size_px))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     result |= {"bytes": usage.ru_maxrss * 1024, "seconds": usage.ru_utime + usage.ru_stime}
     print(json.dumps(result))

@@ -1,14 +1,18 @@
 """Networks of torchvision and of somebody's own: built, seen, refused where nobody trusts them."""
 
+import copy
+import logging
 import subprocess
+import sys
 
 import pytest
 import torch
+from torchvision import models as torchvision_models
 
-from sightlines.core.errors import ConfigError
-from sightlines.models import module, module_code, torchvision
+from sightlines.core.errors import ConfigError, WeightsError
+from sightlines.models import foreign, module, module_code, module_weights, torchvision
 from sightlines.models.attention import has_class_token, prefix_tokens
-from sightlines.models.building import build, layers_of
+from sightlines.models.building import build, layers_of, with_new_head
 from sightlines.models.layers import capture
 
 SIZE_PX = 32
@@ -78,7 +82,7 @@ def test_an_edit_of_the_code_or_of_what_it_imports_is_another_code(own, tmp_path
         build({**own, "code": before}, SIZE_PX, 5, seed=1)
 
 
-@pytest.mark.parametrize("way", ["new", "link", "submodule", "ignored"])
+@pytest.mark.parametrize("way", ["new", "link", "submodule", "ignored", "unpacked", "pulled"])
 def test_only_a_file_that_was_written_here_runs_untold(tmp_path, monkeypatch, way):
     monkeypatch.chdir(tmp_path)
     for folder in (".", "own"):
@@ -95,6 +99,14 @@ def test_only_a_file_that_was_written_here_runs_untold(tmp_path, monkeypatch, wa
         entry = "nets.py:build"
         if way == "ignored":  # as dvc add writes it
             (tmp_path / ".gitignore").write_text("/nets.py\n")
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty"]
+    if way != "unpacked":
+        subprocess.run(["git", *commit, "-m", "first"], check=True)
+    if way == "pulled":  # dvc add of a folder, whose line in .gitignore somebody took away
+        (tmp_path / "nets").mkdir()
+        (tmp_path / "nets.py").rename(tmp_path / "nets" / "nets.py")
+        (tmp_path / "nets.dvc").write_text("outs:\n- md5: 0123.dir\n  path: nets\n")
+        entry = "nets/nets.py:build"
     if way == "new":
         assert module_code.require_trust(entry, "") == module_code.digest(entry)
         return
@@ -158,6 +170,69 @@ def test_planning_never_imports_the_code(own, tmp_path):
     assert module_code.is_trusted(module.code_of(own))
 
 
+def test_helpers_of_one_name_are_each_entrys_own(own, tmp_path):
+    """Two networks in one process, each with a file parts.py beside it."""
+    for name, width in (("one", 4), ("two", 9)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.py").write_text(CODE)
+        (tmp_path / name / "parts.py").write_text(f"WIDTH = {width}\n")
+    widths = []
+    for name in ("one", "two", "one"):
+        settings = {**own, "entry": f"{name}/net.py:build"}
+        module.require_trust(settings, module.code_of(settings))
+        widths.append(build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0])
+    assert widths == [4, 9, 4]
+    assert "parts" not in sys.modules
+    module.require_trust(own, module.code_of(own))
+    assert build(own, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 6
+
+
+def test_a_network_of_ones_own_can_be_trained_further(own):
+    module.require_trust(own, module.code_of(own))
+    model = with_new_head(build(own, SIZE_PX, 5, seed=1), 9)
+    images = torch.ones(2, 3, SIZE_PX, SIZE_PX)
+    with torch.no_grad():
+        assert torch.equal(model(images), torch.zeros(2, 9))
+    build(own, SIZE_PX, 9, seed=1).load_state_dict(model.state_dict())
+    assert copy.deepcopy(model).get_classifier()[0] is not model.get_classifier()[0]
+
+
+def test_whether_a_network_starts_idle_is_checked_where_it_is_built(own, tmp_path):
+    path = tmp_path / "my_models.py"
+    path.write_text(
+        CODE.replace("x + self.conv(x).relu()", "x + self.norm(self.conv(x))").replace(
+            "padding=1)\n", "padding=1)\n        self.norm = nn.BatchNorm2d(WIDTH)\n", 1
+        )
+    )
+    module.require_trust(own, module.code_of(own))
+    with pytest.raises(ConfigError, match=r"starts_idle of my_models\.py:build is True"):
+        build(own, SIZE_PX, 5, seed=1)
+    idle = {**own, "starts_idle": True}
+    assert module.starts_idle(idle, SIZE_PX)
+    build(idle, SIZE_PX, 5, seed=1)
+
+
+def test_weights_of_a_file_come_into_a_network_of_ones_own(own, tmp_path):
+    module.require_trust(own, module.code_of(own))
+    trained = build(own, SIZE_PX, 5, seed=7).state_dict()
+    torch.save({"epoch": 3, "ema": {f"module.{n}": t for n, t in trained.items()}}, "w.pth")
+    settings = {**own, "weights": "w.pth", "outputs": 5, "size_px": 64, "grid": [16, 16]}
+    assert module.check(settings, SIZE_PX) == (16, 16)
+    assert module.view(settings, SIZE_PX)["size_px"] == 64
+    stated = module.weights_identity(settings, str(tmp_path))
+    model = build(settings, 64, 5, seed=1)
+    log = logging.getLogger("sightlines.tests")
+    origin, _, fitted = module_weights.bring(model, settings, tmp_path, stated, log)
+    assert (origin, fitted.wrapper, fitted.prefix) == ("file:w.pth", "ema", "module.")
+    assert all(torch.equal(trained[name], fitted.state[name]) for name in trained)
+    with pytest.raises(WeightsError, match="changed"):
+        module_weights.bring(model, settings, tmp_path, "0" * 64, log)
+    with pytest.raises(ConfigError, match="set num_classes"):
+        module.check({**own, "weights": "w.pth"}, SIZE_PX)
+    with pytest.raises(ConfigError, match="trained here"):
+        module.check({**own, "size_px": 64}, SIZE_PX)
+
+
 # -- torchvision ---------------------------------------------------------------------------
 
 TORCHVISION = {
@@ -171,8 +246,6 @@ TORCHVISION = {
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_networks_of_torchvision(name):
     does, is_plain, sites, blocks = TORCHVISION[name]
-    from sightlines.models import foreign
-
     size_px = 64
     with torch.device("meta"):
         model = torchvision.build({"name": name}, size_px, 4).eval()
@@ -185,6 +258,15 @@ def test_networks_of_torchvision(name):
     with torch.no_grad(), capture(model, layers, lambda _, x: shapes.append(x.shape)):
         model(torch.zeros(2, 3, size_px, size_px, device="meta"))
     assert len(shapes) == len(layers)
+
+
+def test_a_class_token_that_is_read_out_is_found_where_the_last_layer_starts_at_zero():
+    small = {"num_layers": 2, "hidden_dim": 24, "num_heads": 2, "mlp_dim": 24, "patch_size": 16}
+    model = torchvision_models.VisionTransformer(image_size=32, num_classes=4, **small)
+    assert not model.heads.head.weight.any()
+    model = foreign.prepared(model, 32)
+    assert foreign.pool_of(model) == "cls"
+    assert not model.heads.head.weight.any()
 
 
 def test_a_name_that_torchvision_has_not_is_refused_with_the_nearest():

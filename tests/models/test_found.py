@@ -97,6 +97,18 @@ def test_blocks_are_timms_own_intermediates(case):
         assert any(v.shape == like.shape and torch.equal(v, like) for v in own), like.shape
 
 
+def test_the_last_branches_of_hrnet_are_blocks_though_sums_join_them():
+    model, images = built("hrnet_w18_small", 64), images_of(64)
+    layers, values = timm_building.layers_of(model), []
+    with torch.no_grad():
+        with capture(model, layers, lambda _, value: values.append(value.clone())):
+            model(images)
+        expected = model.forward_intermediates(images, [1, 2, 3, 4], intermediates_only=True)
+    assert len(expected) == 4
+    for like in expected:
+        assert any(v.shape == like.shape and torch.equal(v, like) for v in values), like.shape
+
+
 # -- attention -----------------------------------------------------------------------------
 
 ATTENTION = {

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sightlines.models import foreign_facts
 from sightlines.plan import roles
 from sightlines.plan.networks import Network, as_initialised, is_on, switched_on
 
@@ -93,6 +94,22 @@ def test_models_by_role():
     assert roles.skipless_pairs(on_all("bare", "resnet"), KNOWN) == []
     assert roles.pooled_pairs(own, KNOWN) == [("vit", "gap")]
     assert roles.pooled_pairs(on_all("vit"), KNOWN) == []
+
+
+def test_pyramids_and_hybrids_are_no_vits_and_no_resnets_unless_they_are_asked_for():
+    """Claims about ViTs and ResNets are judged by `of_kind`."""
+    seen = {"role": "other", "attention": False, "attention_sites": 12, "pool": ""}
+    plain = {"role": "vit", "attention": True, "attention_sites": 0, "pool": "cls"}
+    known = {
+        "swin": foreign_facts.described({"name": "swin_t", "acts_as": "auto"}, seen),
+        "vit": foreign_facts.described({"name": "vit_b_16", "acts_as": "auto"}, plain),
+        "asked": foreign_facts.described({"name": "swin_s", "acts_as": "vit"}, seen),
+    }
+    own = on_all(*known)
+    assert roles.of_kind(own, known, "vit", "cls") == ["vit"]
+    assert roles.of_kind(own, known, "vit") == ["vit", "asked"]
+    assert roles.of_kind(own, known, "resnet") == []
+    assert known["swin"]["attention_sites"] and not known["swin"]["attention"]
 
 
 def test_words_of_dumps_choose_public_mixers_too():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from sightlines.datasets.views import View
 from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.jobs.command import Job
 from sightlines.measures import class_scores
-from sightlines.models import timm, weight_shards
-from sightlines.models.building import architecture, build
+from sightlines.models import timm, transformers, weight_shards
+from sightlines.models.building import architecture, build, load_network
+from sightlines.plan import registry
 from sightlines.training import import_network
+from tests.models import transformers_folders as folders
 from tests.training.jobs import COMPUTE, RESULTS, scores
 
 SIZE_PX, EACH = 64, 7
@@ -108,16 +111,17 @@ def truth(here):
 
 def taken_in(here, out, model, network=("net", "f100", "s0"), **config):
     """Import the network and let it predict; its row of accuracy.csv, and its card."""
-    known = timm.imports(model, 32)
+    family = registry.load("models", model["family"])
     whole = {
         "seed": 3,
         "network": list(network),
         "model": model,
         "compute": COMPUTE,
-        "source": weight_shards.identity(here, model["weights"]),
-        "told": known,
+        "told": family.imports(model, 32),
         **config,
     }
+    if "source" not in whole:
+        whole["source"] = family.weights_identity(model, str(here))
     inputs = {"dataset": here / "data" / "dataset.json", "splits": here / "splits.safetensors"}
     job = Job(
         name="import/net",
@@ -231,3 +235,35 @@ def test_weights_as_they_were_read_leave_the_card_as_it_was(here, tmp_path, trut
     _, card = taken_in(here, tmp_path, MODEL | {"class_order": "torchvision"})
     assert not [key for key in card if key.startswith("weights_") and key not in KNOWN]
     assert card["weights_note"] == ""
+
+
+@pytest.mark.whole
+def test_a_folder_of_transformers_is_taken_in(here, tmp_path, caplog):
+    """Its accuracy is that of the library's own network, and nobody needs the folder any more."""
+    names = {index: name for index, name in enumerate(AS_TEXT)}
+    reference = folders.make(here / "own" / "vit", "vit", torch.float16, id2label=names)
+    reference = reference.float()
+    model = folders.settings("own/vit", class_order="torchvision")
+    transformers.meet([model], 32, here)
+    model |= transformers.content_of(model)
+    with caplog.at_level(logging.INFO, "sightlines.tests"):
+        metrics, card = taken_in(here, tmp_path / "a", model)
+    assert card["origin"].startswith("folder:own/vit sha256:") and card["transformers"] == "own/vit"
+    assert card["weights_numbers"] == ["F16"] and "numbers were F16" in caplog.text
+    assert (card["class_order"], card["classes"], card["size_px"]) == ("torchvision", AS_TEXT, 64)
+    shutil.rmtree(here / "own")
+    loaded, _ = load_network(tmp_path / "a" / "weights.safetensors", tmp_path / "a" / "card.json")
+    images = open_dataset(here / "data" / "dataset.json", here, Compute(**CPU))
+    right = []
+    for split in ("train", "test"):
+        every = np.arange(images.facts["counts"][split])
+        (batch,) = images.batches(split, [every], view=View.of(card))
+        pixels = normalise(batch, card["mean"], card["std"])
+        with torch.no_grad():
+            wanted = reference(pixels).logits
+            torch.testing.assert_close(loaded(pixels), wanted)
+        classes = [images.classes[label] for label in images.labels(split)]
+        right += [AS_TEXT[i] == name for i, name in zip(wanted.argmax(1), classes, strict=True)]
+    assert metrics["accuracy_all"] == pytest.approx(np.mean(right), abs=1e-12)
+    _, card = taken_in(here, tmp_path / "b", model, network=("net", "f000", "s0"), source="")
+    assert card["origin"] == "untrained"

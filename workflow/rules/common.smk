@@ -90,7 +90,7 @@ from sightlines.datasets.store import UNLABELLED
 from sightlines.core.errors import MissingSourceError
 from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.core.hardware import count_gpus
-from sightlines.models.timm_facts import class_file_identity, weights_identity
+from sightlines.models.timm_facts import class_file_identity
 from sightlines.plan.renamed_keys import DeprecatedKeyWarning
 from sightlines.plan.networks import ON, UNTRAINED, Network, switched_on
 from sightlines.sharing import session
@@ -179,10 +179,11 @@ def import_slice(wildcards):
     """
     this = network(wildcards)
     model = EXPERIMENT.slice_import(this)["model"]
+    family = registry.load("models", model["family"])
     made = f"{R}/models/{this.slug}/weights.safetensors"
     found = {}
     for key, identify in (
-        ("source", weights_identity),
+        ("source", family.weights_identity),
         ("class_file", class_file_identity),
     ):
         try:

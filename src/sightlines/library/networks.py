@@ -19,12 +19,14 @@ from sightlines.models import (
     timm_blocks,
     timm_building,
     timm_listed,
+    transformers_building,
     weight_fitting,
 )
 from sightlines.models.layers import Layer, layer_table
 from sightlines.models.timm import HEAD
 from sightlines.models.timm_facts import ASKED
 from sightlines.models.timm_names import class_names
+from sightlines.models.towers import Tower
 from sightlines.plan import networks as names
 from sightlines.plan.networks import FULL, UNTRAINED
 
@@ -83,7 +85,8 @@ def load(
     Args:
         source: A model's name in timm; or the folder of a network in a run's results, with its
             `weights.safetensors` and `card.json`; or a module of your own, which is itself set to
-            evaluation, float32 and `device`.
+            evaluation, float32 and `device`: any torch.nn.Module, also a network of transformers
+            or OpenCLIP, of which what sees the images is taken.
         weights: Of a model of timm: a safetensors or torch file; or "random" for initial weights.
         layers: Paths of the modules to look at, in the order in which they compute; by default the
             sub-layers of all blocks where they are known, else the blocks that one forward pass
@@ -97,8 +100,8 @@ def load(
         position_resampling: How position embeddings come to another grid: "antialias" as timm
             does, "plain" or "dino" as the weights' authors may have done.
         view: How it sees images, where it is otherwise than timm says: size_px, mean, std,
-            interpolation, crop_share, crop_mode. Of an own module, by default 224 px and
-            ImageNet's mean and standard deviation.
+            interpolation, crop_share, crop_mode. Of an own module, by default the size that its
+            config names or 224 px, and ImageNet's mean and standard deviation.
 
     Example:
         >>> sl.load("test_vit", weights="random", size_px=64)
@@ -185,8 +188,10 @@ def _of_timm(
 
 def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, Any]) -> Network:
     """Look at a module that the caller made: two images tell what its layers give."""
-    card: dict[str, Any] = {"size_px": 224, "mean": list(MEAN), "std": list(STD)} | view
-    module = module.eval()
+    card: dict[str, Any] = {"size_px": 224, "mean": list(MEAN), "std": list(STD)}
+    called = _plain(name or type(module).__name__)
+    module, told = _tower(module.eval(), view.get("size_px", 0))
+    card |= told | view
     if not layers:
         try:
             found = timm_blocks.layers(module)
@@ -199,9 +204,28 @@ def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, An
     else:
         listed = timm_listed.look(module, list(layers), card["size_px"])
         found, grid = listed.layers, listed.grid
-    called = _plain(name or type(module).__name__)
     card |= {"family": "", "grid": list(grid), "classes": [], "network": called}
     return Network(names.Network(called, FULL, "s0"), module, card, found)
+
+
+def _tower(module: nn.Module, size_px: int) -> tuple[nn.Module, dict[str, Any]]:
+    """What sees the images in a network of transformers or OpenCLIP, and how as far as it says.
+
+    Raises:
+        ConfigError: its attention would show no probabilities.
+    """
+    library = type(module).__module__.partition(".")[0]
+    if library == "transformers":
+        side = size_px or transformers_building.side_of(module) or 224
+        return transformers_building.wrapped(module, side), {"size_px": side}
+    if library == "open_clip":
+        visual: Any = getattr(module, "visual", module)
+        side = getattr(visual, "image_size", size_px)
+        side = side[0] if isinstance(side, tuple) else side
+        said = getattr(visual, "preprocess_cfg", None) or {}
+        told = {key: list(said[key]) for key in ("mean", "std") if key in said}
+        return Tower(visual), {"size_px": side} | told
+    return module, {}
 
 
 def _plain(name: str) -> str:

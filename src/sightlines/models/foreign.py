@@ -1,5 +1,6 @@
 """Networks of other libraries and of users: seen by one traced forward pass, without any table."""
 
+import functools
 from typing import Any
 
 import torch
@@ -8,7 +9,10 @@ from torch import nn
 from sightlines.core.errors import ConfigError
 from sightlines.models.attention import READS_MAPS
 from sightlines.models.found_layers import Seen, attention_of, look, uncompiled
-from sightlines.models.layers import Layer
+from sightlines.models.layers import Layer, capture
+
+CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
+"""Parameters that are a class token: of torchvision, timm and transformers, CLIP."""
 
 
 def prepared(model: nn.Module, size_px: int) -> nn.Module:
@@ -20,7 +24,11 @@ def prepared(model: nn.Module, size_px: int) -> nn.Module:
     """
     torch.backends.mha.set_fastpath_enabled(False)
     model = uncompiled(model)
-    vars(model)["seen_px"] = size_px
+    own = vars(model)
+    own["seen_px"] = size_px
+    if not hasattr(model, "reset_classifier"):  # what further training asks of a network
+        own["reset_classifier"] = functools.partial(reset_heads, model)
+        own["get_classifier"] = functools.partial(heads, model)
     return model
 
 
@@ -38,10 +46,15 @@ def seen_of(model: nn.Module) -> Seen:
             raise ConfigError(str(error.args[0])) from error
         setattr(model, READS_MAPS, own["found"].reads_maps)
         own.setdefault("num_prefix_tokens", own["found"].prefix)
-        if own["found"].prefix and getattr(model, "class_token", None) is not None:
-            own["cls_token"] = True  # what torchvision calls class_token
+        if own["found"].prefix and _has_class_token(model):
+            own["cls_token"] = True
     found: Seen = own["found"]
     return found
+
+
+def _has_class_token(model: nn.Module) -> bool:
+    """Whether one of the tokens is a class token, by what libraries call it."""
+    return any(name.rpartition(".")[2] in CLASS_TOKENS for name, _ in model.named_parameters())
 
 
 def layers(model: nn.Module) -> list[Layer]:
@@ -49,12 +62,104 @@ def layers(model: nn.Module) -> list[Layer]:
     return list(seen_of(model).layers)
 
 
+# -- what is read out ----------------------------------------------------------------------
+
+
+def pool_of(model: nn.Module) -> str:
+    """What a plain ViT classifies, from the gradient of its output in the last block's tokens.
+
+    Returns:
+        ``cls`` where its prefix tokens alone count, ``gap`` where all places and nothing else do,
+        without another attention behind the blocks; else ``other``; empty of any other network.
+    """
+    seen = seen_of(model)
+    if not seen.is_plain or any(p.is_meta for p in model.parameters()):
+        return ""
+    block = next(layer for layer in reversed(seen.layers) if layer.kind == "residual")
+    side, found = vars(model)["seen_px"], []
+    draw = torch.Generator().manual_seed(0)
+    saved = {}
+    for name, parameter in model.named_parameters():  # a last layer may start at zero
+        if parameter.dim() > 1 and not parameter.any():
+            saved[name] = parameter.detach().clone()
+            parameter.data.copy_(torch.randn(parameter.shape, generator=draw))
+    try:
+        with torch.enable_grad(), capture(model, [block], lambda _, value: found.append(value)):
+            images = torch.rand(1, 3, side, side, generator=draw).requires_grad_()
+            scores = model.eval()(images)
+            weighted = (scores * torch.randn(scores.shape, generator=draw)).sum()
+        (gradient,) = torch.autograd.grad(weighted, found[0])
+    finally:
+        for name, value in saved.items():
+            model.get_parameter(name).data.copy_(value)
+    counts = gradient.abs().sum((0, 2)) > 0
+    before, places = counts[: seen.prefix], counts[seen.prefix :]
+    if bool(before.any()) and not bool(places.any()):
+        return "cls"
+    paths = tuple(f"{path}." for path in seen.block_paths)
+    attends = any(not f"{path}.".startswith(paths) for path, _ in seen.trace.others)
+    return "gap" if bool(places.all()) and not bool(before.any()) and not attends else "other"
+
+
+# -- last layers ---------------------------------------------------------------------------
+
+
+def head_paths(model: nn.Module) -> list[str]:
+    """Paths of the layers that give the scores: one, or of a distilled ViT two.
+
+    Raises:
+        ConfigError: none was found.
+    """
+    seen = seen_of(model)
+    last = max(call.end for call in seen.trace.calls if call.path == seen.block_paths[-1])
+    size = {o.shape[-1] for call in seen.trace.calls[:1] for o in call.outputs}
+    found = [
+        call.path
+        for call in seen.trace.calls
+        if call.begin >= last and len(size) == 1 and _scores(call.module) in size
+    ]
+    if not found:
+        raise ConfigError(
+            f"{type(model).__name__} has no last layer that could be replaced for other classes: "
+            "leave it out of finetune"
+        )
+    return found
+
+
+def _scores(module: nn.Module) -> int:
+    """Length of the output of a layer that may be a last one; -1 of any other."""
+    if isinstance(module, nn.Linear):
+        return module.out_features
+    if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+        return module.out_channels
+    return -1
+
+
+def heads(model: nn.Module) -> tuple[nn.Module, ...]:
+    """The layers that give the scores."""
+    return tuple(model.get_submodule(path) for path in head_paths(model))
+
+
+def reset_heads(model: nn.Module, classes: int) -> None:
+    """Replace the layers that give the scores by new ones for other classes."""
+    for path in head_paths(model):
+        old: Any = model.get_submodule(path)
+        has_bias = old.bias is not None
+        if isinstance(old, nn.Linear):
+            new: nn.Module = nn.Linear(old.in_features, classes, bias=has_bias)
+        else:
+            new = nn.Conv2d(old.in_channels, classes, 1, bias=has_bias)
+        model.set_submodule(path, new)
+    for key in ("found", "attended"):
+        vars(model).pop(key, None)
+
+
 def facts(model: nn.Module, classes: int) -> dict[str, Any]:
     """What planning asks of a network.
 
     Returns:
         `grid`, `role` and `does`, `attention` (that of a plain ViT), `attention_sites` (how many
-        others), `centres`, `layers` and `parameters`.
+        others), `pool` (see `pool_of`), `centres`, `layers` and `parameters`.
 
     Raises:
         ConfigError: it gives no score a class.
@@ -76,6 +181,7 @@ def facts(model: nn.Module, classes: int) -> dict[str, Any]:
         "does": seen.role,
         "attention": seen.is_plain,
         "attention_sites": 0 if seen.is_plain else len(sites),
+        "pool": pool_of(model),
         "centres": seen.centres,
         "layers": len(seen.layers),
         "parameters": sum(p.numel() for p in model.parameters()),

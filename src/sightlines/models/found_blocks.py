@@ -99,6 +99,10 @@ class _Finder:
             counts[call.path] = counts.get(call.path, 0) + 1
         self.once = {path for path, count in counts.items() if count == 1}
         self.edges = sorted(trace.edges)
+        self.parts: dict[int, set[int]] = {}
+        for before, after in self.edges:
+            own = self.parts.setdefault(trace.roots.get(after, after), set())
+            own.add(trace.roots.get(before, before))
         self.branching: set[type] = set()
         self.passing: list[Call] = []
         self.outermost: dict[tuple[int, ...], Call] = {}
@@ -221,7 +225,9 @@ class _Finder:
             if not self._passes(child, call, child in listed):
                 continue
             self.passing.append(child)
-            if type(child.module) in self.branching or not self._is_chain(child):
+            if self._wraps(call, child):
+                yield from self._opened(child)
+            elif type(child.module) in self.branching or not self._is_chain(child):
                 is_early = any(part in BEFORE for part in child.path.split("."))
                 yield child, _size(child) > 0 and not is_early
             elif child.children:
@@ -229,11 +235,17 @@ class _Finder:
             else:
                 yield child, False
 
+    def _wraps(self, call: Call, child: Call) -> bool:
+        """Whether a part is all of a network that gives scores: two heads make it no chain."""
+        is_all = sum(_has_parameters(c.module) for c in call.children) == 1
+        is_map = any(len(output.shape) > 2 for output in child.outputs)
+        return is_all and not is_map and len(child.children) > 1
+
     def _passes(self, call: Call, within: Call, is_list: bool = False) -> bool:
         """Whether what comes after a call comes of what it gave.
 
         At the top a later module may look at what earlier ones gave, besides (NASNet's cells,
-        fusions of stages).
+        fusions of stages), and at sums of it (HRNet's last branches).
         """
         own = self._roots(call)
         if not own:
@@ -241,10 +253,18 @@ class _Finder:
         if within is self.root or is_list:
             for each in within.children:
                 own |= self._roots(each) if each.end <= call.end else set()
+        is_top = within is self.root
         for before, after in self._crossing(call.end, within.end):
-            if self.trace.roots.get(before, before) not in own and after in self.reaching:
+            given = self.trace.roots.get(before, before)
+            is_known = given in own or (is_top and self._is_sum(given, own))
+            if not is_known and after in self.reaching:
                 return False
         return True
+
+    def _is_sum(self, node: int, known: set[int]) -> bool:
+        """Whether a tensor is computed from several others, all of which are known."""
+        parts = self.parts.get(node, set())
+        return len(parts) > 1 and parts <= known
 
     def _crossing(self, at: int, until: int) -> Iterator[tuple[int, int]]:
         for before, after in self.edges:

@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightlines.core.errors import ConfigError
-from sightlines.models import module_code
+from sightlines.core.data_root import require_below
+from sightlines.core.errors import ConfigError, MissingSourceError
+from sightlines.core.file_hashes import UNREADABLE
+from sightlines.datasets.views import View
+from sightlines.models import module_code, weight_shards
+from sightlines.plan.renamed_keys import name_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,10 +54,95 @@ SETTINGS = {
         "enum": ["none", "plain", "placed"],
         "default": "none",
     },
+    "pool": {
+        "description": "What a ViT classifies: cls, its class token; gap, the mean of its patches. "
+        "The paper's claims about ViTs are of those with a class token. The job checks it.",
+        "enum": ["cls", "gap", "other"],
+        "default": "other",
+    },
+    "starts_idle": {
+        "description": "Whether its branches start at (nearly) 0, or it normalises by statistics "
+        "of no image (BatchNorm): then its untrained control has to be switched on. The job checks "
+        "it.",
+        "type": "boolean",
+        "default": False,
+    },
     "acts_as": {
         "description": "What the claims and figures take it for.",
         "enum": ["vit", "resnet", "mixer", "other"],
         "default": "other",
+    },
+    "weights": {
+        "description": "random: none, trained by the recipe; else a safetensors or torch file "
+        "below data_root with the network's own names of tensors, below any key and behind one "
+        "prefix.",
+        "type": "string",
+        "minLength": 1,
+        "default": "random",
+        "x-path": ["random"],
+    },
+    "weight_set": {
+        "description": "Which set of weights of a file that holds several, by its keys joined by "
+        "dots. By default the one that fits; log and card name it.",
+        "type": "string",
+        "minLength": 1,
+    },
+    "outputs": {
+        "description": "Length of the output of the weights.",
+        "unit": "classes",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "class_order": {
+        "description": "The order of the outputs that stand for the folders of photographs, as for "
+        "a timm model.",
+        "enum": ["auto", "names", "torchvision", "timm", "file"],
+        "default": "auto",
+    },
+    "class_file": {
+        "description": "Names of the network's outputs in their order, as the folders have them: a "
+        "file below data_root, of text (one a line) or JSON.",
+        "type": "string",
+        "minLength": 1,
+    },
+    "size_px": {
+        "description": "Side of the images that the weights are for; the dataset's by default.",
+        "unit": "px",
+        "type": "integer",
+        "minimum": 16,
+        "maximum": 2048,
+    },
+    "mean": {
+        "description": "Mean of each channel of [0, 1] pixels that the weights are for; ImageNet's "
+        "by default.",
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "std": {
+        "description": "Standard deviation of each channel of [0, 1] pixels that the weights are "
+        "for; ImageNet's by default.",
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    },
+    "interpolation": {
+        "description": "How photographs are scaled for its weights; bicubic by default.",
+        "enum": ["nearest", "bilinear", "bicubic", "lanczos"],
+    },
+    "crop_share": {
+        "description": "Side of what is seen, as a share of the scaled photograph's short side; 1 "
+        "by default.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 1,
+    },
+    "crop_mode": {
+        "description": "center: keeps the photograph's proportions and leaves its borders out; "
+        "squash: makes the whole photograph square. center by default.",
+        "enum": ["center", "squash"],
     },
 }
 REQUIRED = ("entry", "grid")
@@ -61,6 +150,14 @@ DESCRIBES = True
 """Its models are of several of the paper's families: see `described`."""
 OWN_CODE = True
 """Its code is no part of the package: see `code_of` and `require_trust`."""
+
+ENTRY = "sightlines_entry_"
+"""Beginning of the name of an entry's own module."""
+VIEW = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+"""Of ImageNet's training images."""
+_imported: dict[str, dict[str, Any]] = {}
+"""Of each entry, by its code's digest: the modules that it imported from its own folder."""
 
 
 def meet(models: list[dict[str, Any]], size_px: int) -> None:
@@ -74,8 +171,19 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     Raises:
         ConfigError: there is no such file or function.
     """
-    del size_px
     module_code.source_of(settings["entry"])
+    weights = settings.get("weights", "random")
+    keys = [key for key in (*VIEW, "outputs", "weight_set", "class_file") if key in settings]
+    if weights == "random" and keys:
+        raise ConfigError(
+            f"{', '.join(map(name_of, keys))}: a network that is trained here sees the dataset's "
+            "images as they are and has its classes; leave these keys out, or set weights to a file"
+        )
+    if weights != "random":
+        require_below(weights, "weights", "random or ")
+        View.of(view(settings, size_px))
+        if "outputs" not in settings:
+            raise ConfigError("weights is a file: set num_classes to the length of the output")
     return settings["grid"][0], settings["grid"][1]
 
 
@@ -100,8 +208,47 @@ def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     own = {"family": settings["acts_as"], "attention": attention == "plain", "branches": False}
     own |= {"plain_attention": False, "entry": settings["entry"]}
     own |= {"arguments": settings["arguments"]}
-    own |= {"pool": "other"} if settings["acts_as"] == "vit" else {}
+    own |= {"pool": settings.get("pool", "other")} if settings["acts_as"] == "vit" else {}
+    own |= {"weights": settings["weights"]} if settings.get("weights", "random") != "random" else {}
     return own | ({"attention_sites": True} if attention == "placed" else {})
+
+
+def starts_idle(settings: dict[str, Any], size_px: int) -> bool:
+    """Whether the network has to be switched on to be a control, as the config says."""
+    del size_px
+    return bool(settings.get("starts_idle", False))
+
+
+def view(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """How the network sees images: size_px, mean, std, interpolation, crop_share, crop_mode."""
+    own = {"size_px": size_px, "mean": MEAN, "std": STD, "interpolation": "bicubic"}
+    own |= {"crop_share": 1.0, "crop_mode": "center"}
+    return {key: settings.get(key, own[key]) for key in VIEW}
+
+
+def imports(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
+    """What decides about an import beside the weights and the code."""
+    return {"sees": view(settings, size_px)}
+
+
+def require_weights(settings: dict[str, Any], size_px: int) -> None:
+    """Nothing beside what `check` says."""
+    del settings, size_px
+
+
+def weights_identity(settings: dict[str, Any], source: str) -> str:
+    """What tells a network's weights from others: SHA-256 of their file, or files.
+
+    Raises:
+        MissingSourceError: there is none.
+    """
+    found = weight_shards.identity(Path(source), settings["weights"])
+    if found == UNREADABLE:
+        raise MissingSourceError(
+            f"there is no weight file {Path(source, settings['weights'])}: set `weights` of "
+            f"{settings['entry']} to a file below data_root (or below SIGHTLINES_DATA), or random"
+        )
+    return found
 
 
 def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
@@ -151,31 +298,68 @@ def _require_said(model: "nn.Module", settings: dict[str, Any], classes: int) ->
     Raises:
         ConfigError: with what to set.
     """
-    from sightlines.models import foreign
+    from sightlines.models import foreign, idle
 
     was_training = model.training
     known = foreign.facts(model, classes)
     model.train(was_training)
     attention = "plain" if known["attention"] else "placed" if known["attention_sites"] else "none"
-    for key, is_so in (("grid", known["grid"]), ("attention", attention)):
-        if settings[key] != is_so:
+    found = [("grid", known["grid"]), ("attention", attention)]
+    if settings.get("pool", "other") != "other" and known["pool"]:
+        found.append(("pool", known["pool"]))
+    if not any(p.is_meta for p in model.parameters()):
+        found.append(("starts_idle", idle.starts_idle(model)))
+    for key, is_so in found:
+        if settings.get(key, False) != is_so:
             raise ConfigError(
-                f"{key} of {settings['entry']} is {is_so}, not {settings[key]}: set it"
+                f"{key} of {settings['entry']} is {is_so}, not {settings.get(key, False)}: set it"
             )
 
 
 @contextlib.contextmanager
 def _importing(entry: str) -> Iterator[None]:
-    """A file's own folder is where it imports from, first, also inside of its function."""
+    """A file's own folder is where it imports from, first, also inside of its function.
+
+    What it imports from there is its own: another entry's file of the same name is another module.
+    """
     place, _ = module_code.parted(entry)
-    folder = str(Path(place).resolve().parent)
-    if place.endswith(".py"):
-        sys.path.insert(0, folder)
+    if not place.endswith(".py"):
+        yield
+        return
+    folder = Path(place).resolve().parent
+    own = _imported.setdefault(module_code.digest(entry), {})
+    others = _local_modules(folder)
+    for name in others:
+        del sys.modules[name]
+    sys.modules.update(own)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
     try:
         yield
     finally:
-        if place.endswith(".py") and folder in sys.path:
-            sys.path.remove(folder)
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(folder))
+        own |= _local_modules(folder)
+        for name in own:
+            sys.modules.pop(name, None)
+        sys.modules.update(others)
+
+
+def _local_modules(folder: Path) -> dict[str, Any]:
+    """Modules of files below an entry's folder or the working directory, that no package installs.
+
+    The entry itself is not among them, nor this package, nor what lies in an environment there.
+    """
+    roots = (folder, Path.cwd())
+    found = {}
+    for name, module in [*sys.modules.items()]:
+        file = getattr(module, "__file__", None)
+        if not file or name.startswith((ENTRY, "__main__", "sightlines")):
+            continue
+        tops = [root / f"{name.partition('.')[0]}" for root in roots]
+        if any(Path(file) == top.with_suffix(".py") or top in Path(file).parents for top in tops):
+            found[name] = module
+    return found
 
 
 def _function(entry: str) -> Any:
@@ -184,7 +368,7 @@ def _function(entry: str) -> Any:
     if not place.endswith(".py"):
         return getattr(importlib.import_module(place), function)
     path = Path(place).resolve()
-    name = f"sightlines_entry_{module_code.digest(entry)}"
+    name = f"{ENTRY}{module_code.digest(entry)}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
+import yaml
+
 from sightlines.core.errors import ConfigError
 
 TRUSTED = Path(".cache/sightlines/trusted_code")
@@ -126,16 +128,52 @@ def is_trusted(found: str) -> bool:
 def _is_new(entry: str) -> bool:
     """Whether a file was written here: git lists it as neither known nor ignored.
 
-    What lies behind a link, in a submodule, or is ignored because DVC pulls it, may be somebody
-    else's; and so may be the local files that it imports.
+    What lies behind a link, in a submodule, or below what DVC pulls, ignored or not, may be
+    somebody else's; so may the local files that it imports, and all of a folder that has no commit
+    yet, as one that was unpacked.
     """
     path = source_of(entry)
-    command = ["git", "ls-files", "--others", "--exclude-standard", "-z", "--", str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError:  # without git nobody can tell
+    command = ["ls-files", "--others", "--exclude-standard", "-z", "--", str(path)]
+    if not _git("rev-parse", "--verify", "--quiet", "HEAD"):
         return False
-    return done.stdout == f"{path}\0".encode() and not _local_imports(path)
+    is_listed = _git(*command) == f"{path}\0".encode()
+    return is_listed and not _is_pulled(path) and not _local_imports(path)
+
+
+def _git(*command: str) -> bytes:
+    """What git says; nothing where there is none: then nobody can tell."""
+    try:
+        return subprocess.run(["git", *command], capture_output=True, check=False).stdout
+    except OSError:
+        return b""
+
+
+def _is_pulled(path: Path) -> bool:
+    """Whether DVC knows a file, or a folder that it is in, by any of its own files here."""
+    above = {path.resolve(), *path.resolve().parents}
+    listed = _git("ls-files", "--cached", "--others", "-z", "--", "*.dvc", "*dvc.lock", "*dvc.yaml")
+    for name in filter(None, listed.decode(errors="replace").split("\0")):
+        file = Path(name)
+        for named in _named(file):
+            if (file.parent / named).resolve() in above:
+                return True
+    return False
+
+
+def _named(file: Path) -> Iterator[str]:
+    """Whatever texts a file of DVC's holds: outputs are among them."""
+    try:
+        left = [yaml.safe_load(file.read_bytes())]
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, str) and value and "\0" not in value:
+            yield value
 
 
 def _local_imports(path: Path) -> list[Path]:

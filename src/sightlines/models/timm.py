@@ -13,6 +13,7 @@ from sightlines.core.data_root import require_below
 from sightlines.core.errors import ConfigError
 from sightlines.datasets.views import View
 from sightlines.models.timm_facts import check_weights, facts, learn
+from sightlines.models.timm_facts import weights_identity as weights_identity
 from sightlines.models.timm_names import GREY
 from sightlines.plan.architectures import READING
 

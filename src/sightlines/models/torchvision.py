@@ -77,7 +77,7 @@ def described(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     role = known["role"] if settings["acts_as"] == "auto" else settings["acts_as"]
     own = {"family": role, "attention": known["attention"], "branches": False}
     own |= {"plain_attention": False, "name": settings["name"]}
-    own |= {"pool": "other"} if "vit" in (role, known["role"]) else {}
+    own |= {"pool": known["pool"] or "other"} if "vit" in (role, known["role"]) else {}
     return own | ({"attention_sites": True} if known["attention_sites"] else {})
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import ConfigError
 from sightlines.plan import conditions, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
-from sightlines.plan.config import networks
+from sightlines.plan.config import networks, source_folder
 from sightlines.plan.config_types import Config, Splits, Task
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
 from sightlines.plan.renamed_keys import name_of
@@ -39,7 +40,9 @@ def _meet(config: Config) -> None:
     for family in {model.family for model in config.models.values()}:
         if size_px and "DESCRIBES" in registry.declarations("models", family):
             own = [m.settings for m in config.models.values() if m.family == family]
-            registry.load("models", family).meet(own, size_px)
+            files = "OWN_FILES" in registry.declarations("models", family)
+            source = (Path(source_folder(config)),) if files else ()
+            registry.load("models", family).meet(own, size_px, *source)
 
 
 def _check_runs(config: Config) -> list[str]:

@@ -28,6 +28,9 @@ RUNNERS = {
 """The module below `run` that opens a folder's inputs and writes its outputs: it is in no digest,
 but all that it uses of what computes is."""
 
+IMPORT = "training.import_network"
+"""The stage that also reads somebody else's weights, as a module beside the family's says."""
+
 
 def stage_roots(
     stage: str, family: str = "", dataset: str = "", figures: Iterable[str] = ()
@@ -57,6 +60,8 @@ def stage_roots(
         roots.append(f"datasets.{dataset}")
     if family:
         roots.append(f"models.{family}")
+    if stage == IMPORT:
+        roots.append(f"models.{family}_weights")
     return tuple(dict.fromkeys(_full(root) for root in roots if _is_there(root)))
 
 

@@ -341,6 +341,8 @@ class Experiment:
                 del model[key]
         if "OWN_CODE" in registry.declarations("models", model["family"]):
             model |= {"code": registry.load("models", model["family"]).code_of(model)}
+        if "OWN_FILES" in registry.declarations("models", model["family"]):
+            model |= registry.load("models", model["family"]).content_of(model)
         return {
             "seed": self.config.seed,
             "network": list(network),

@@ -69,6 +69,17 @@ def load(folder: str, name: str) -> ModuleType:
     return importlib.import_module(f"sightlines.{folder}.{name}")
 
 
+def load_beside(folder: str, name: str, part: str) -> ModuleType:
+    """Import `<name>_<part>.py` beside a member: what only one stage needs of it.
+
+    Raises:
+        KeyError: there is no such member.
+    """
+    if name not in members(folder):
+        raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
+    return importlib.import_module(f"sightlines.{folder}.{name}_{part}")
+
+
 def attribute(place: str) -> Any:
     """What a declaration names, such as ``sightlines.dumps.reading:GramDump``."""
     module, _, name = place.partition(":")

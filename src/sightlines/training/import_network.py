@@ -8,20 +8,15 @@ for the classes of the images (`answers`), where names decide that (`class_order
 from pathlib import PurePosixPath
 from typing import Any
 
-from torch import nn
-
 from sightlines.core import devices, files
 from sightlines.core.errors import WeightsError
 from sightlines.core.files import sha256
 from sightlines.datasets.reading import ImageSet, open_dataset
 from sightlines.datasets.store import read_manifest
 from sightlines.jobs.command import Job, run
-from sightlines.models import building, timm, weight_fitting, weight_shards
-from sightlines.models.timm_facts import facts
-from sightlines.models.timm_names import class_names
+from sightlines.models import building
 from sightlines.models.weight_fitting import Fitted
-from sightlines.models.weight_forms import POSITIONS
-from sightlines.plan import schedule
+from sightlines.plan import registry, schedule
 from sightlines.plan.networks import UNTRAINED, Network
 from sightlines.training.class_file import read_class_file, require_length
 from sightlines.training.class_order import TIMM_ENDINGS, ClassOrder, find_order
@@ -34,39 +29,43 @@ def main(job: Job) -> None:
     compute = devices.prepare(job.config["compute"])
     job.notes |= compute.describe()
     image_set = open_dataset(job.input("dataset"), job.source, compute)
-    names = class_names(facts(settings)["outputs"])
-    sees = timm.view(building.architecture(settings), image_set.size_px)
+    family = registry.load("models", settings["family"])
+    weights = registry.load_beside("models", settings["family"], "weights")
+    names = weights.outputs_of(settings)
+    sees = family.view(building.architecture(settings), image_set.size_px)
     seed = schedule.init_seed(job.config["seed"], network, is_shared=False)
     model = building.build(settings, sees["size_px"], len(names), seed).eval()
-    origin, fitted = _import(job, network, settings, model)
+    origin, fitted = "untrained", Fitted({}, [])
+    if network.fraction == UNTRAINED:
+        weights.leave_untrained(model, settings)
+    else:
+        stated = job.config["source"]
+        from_where, digest, fitted = weights.bring(model, settings, job.source, stated, job.log)
+        model.load_state_dict(fitted.state)
+        origin = f"{from_where} sha256:{digest}"
+        job.log.info(f"weights from {from_where}, SHA-256 {digest}")
+        for note in fitted.notes():
+            job.log.info(note)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     files.write_tensors(job.output("weights"), state, {"network": network.slug})
     order = _class_order(job, settings, image_set, names)
     write_history(job.output("history"))
-    card = _describe(job, network, settings) | sees
+    card = {
+        "network": network.slug,
+        "family": settings["family"],
+        "architecture": building.architecture(settings),
+        "fraction": network.fraction,
+        "seed": network.seed,
+        "root_seed": job.config["seed"],
+        "dataset_sha256": sha256(job.input("dataset")),
+        "splits_sha256": sha256(job.input("splits")),
+    }
+    card |= weights.on_card(settings, image_set.size_px) | sees
     card |= {"origin": origin, "parameters": sum(p.numel() for p in model.parameters())}
     card |= {"classes": order.name_outputs(names, image_set.classes), "answers": order.outputs}
     card |= {"class_order": order.taken, "class_order_note": order.note}
     card |= {"weights_note": "; ".join(fitted.notes())}
     files.write_json(job.output("card"), card | fitted.on_card())
-
-
-def _describe(job: Job, network: Network, settings: dict[str, Any]) -> dict[str, Any]:
-    """The card, but for what the network sees and answers."""
-    known = facts(settings)
-    return {
-        "network": network.slug,
-        "family": settings["family"],
-        "architecture": building.architecture(settings),
-        "grid": known["grid"],
-        "centres": known["centres"],
-        "fraction": network.fraction,
-        "seed": network.seed,
-        "root_seed": job.config["seed"],
-        "timm": f"{known['name']}.{known['tag']}".rstrip("."),
-        "dataset_sha256": sha256(job.input("dataset")),
-        "splits_sha256": sha256(job.input("splits")),
-    }
 
 
 def _class_order(
@@ -104,52 +103,6 @@ def _seen_by_timm(image_set: ImageSet) -> set[str]:
             if PurePosixPath(path).suffix.lower() in TIMM_ENDINGS:
                 seen.add(image_set.classes[label])
     return seen
-
-
-def _import(
-    job: Job, network: Network, settings: dict[str, Any], model: nn.Module
-) -> tuple[str, Fitted]:
-    """Give the model its weights.
-
-    Returns:
-        Where they come from, in words, and what was done to bring them to its names and shapes.
-    """
-    if network.fraction == UNTRAINED:
-        if timm.is_grey(settings):
-            weight_fitting.see_luminance(model)
-        return "untrained", Fitted({}, [])
-    known = facts(settings)
-    if settings["weights"] == "hub":
-        from sightlines.models import hub
-
-        filename = known["hub_file"] or "model.safetensors"
-        fetched = hub.fetch(known["hub_id"], filename, settings["revision"], job.source, job.log)
-        path, origin, digest = fetched.path, fetched.origin, fetched.sha256
-        placed = job.config["source"] == digest
-        if origin.startswith("file:") and not placed:
-            raise WeightsError(f"{path} was put there since snakemake started: run it again")
-    else:
-        path = job.source / settings["weights"]
-        origin = f"file:{settings['weights']}"
-        digest = weight_shards.digest(job.source, settings["weights"])
-        if digest and digest != job.config["source"]:
-            raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
-    is_resized = known["size_px"] != known["own_px"] or "patch_px" in settings
-    fitted = weight_fitting.fit(
-        model,
-        path,
-        known["file"],
-        is_resized,
-        settings.get("weight_set", ""),
-        timm.is_grey(settings),
-        settings.get("drop", ()),
-        settings.get("position_resampling", POSITIONS[0]),
-    )
-    model.load_state_dict(fitted.state)
-    job.log.info(f"weights from {origin}, SHA-256 {digest}")
-    for note in fitted.notes():
-        job.log.info(note)
-    return f"{origin} sha256:{digest}", fitted
 
 
 if __name__ == "__main__":
