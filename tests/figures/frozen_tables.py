@@ -64,7 +64,9 @@ def position_similarity(config):
             / 100
         )
         frames.append(pd.DataFrame(own | {"cosine": cosine}).assign(**network._asdict()))
-    return pd.concat(frames, ignore_index=True)
+    columns = ["row", "column", "other_row", "other_column", "cosine"]
+    none = pd.DataFrame(columns=["model", "fraction", "seed", *columns])
+    return pd.concat(frames, ignore_index=True) if frames else none
 
 
 def embedding_filters(config):
