@@ -1,7 +1,7 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import registry, roles, schedule
+from sightlines.plan import conditions, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import Config, networks
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
@@ -20,6 +20,7 @@ def check(config: Config) -> None:
         *_check_splits(config["dataset"], config["splits"]),
         *_check_transfer(config),
         *_check_figures(config),
+        *conditions.check(config, _size_px(config["dataset"]) or 0),
     ]
     if offences:
         raise ConfigError("the config cannot work:\n  " + "\n  ".join(offences))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import controls, registry, roles, seed_spread
+from sightlines.plan import conditions, controls, registry, roles, seed_spread
 from sightlines.plan.architectures import ADDED, READING, described, has, is_imported
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
@@ -154,10 +154,18 @@ class Experiment:
         if declared["SPLITS"] != "reference":
             further = roles.further_controls(self.networks)
             chosen = [n for n in chosen if n not in further]
+        if "CONDITIONS" in declared:
+            chosen = self._shown_changes(chosen)
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
         return [n for n in chosen if has(flag, self.config["models"][n.model], self._size_px)]
+
+    def _shown_changes(self, chosen: list[Network]) -> list[Network]:
+        """Those of some networks that are shown changed images; no further controls."""
+        models = conditions.studied(self.config, self._architectures)
+        further = roles.further_controls(self.networks)
+        return [n for n in chosen if n.model in models and n not in further]
 
     @functools.cached_property
     def _size_px(self) -> int:
@@ -334,13 +342,17 @@ class Experiment:
 
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""
-        uses = registry.declarations("dumps", kind).get("USES", ())
-        return {
+        declared = registry.declarations("dumps", kind)
+        found = {
             "network": list(network),
             "compute": self._compute(),
             "seed": self.config["seed"],
-            **{key: self.config[key] for key in uses},
+            **{key: self.config[key] for key in declared.get("USES", ())},
         }
+        if "CONDITIONS" in declared:
+            own = conditions.settings(self.config, declared["CONDITIONS"], self._size_px)
+            found["conditions"] = own
+        return found
 
     def slice_pixels(self) -> dict[str, Any]:
         """Config values that the Grams of the images depend on."""

@@ -70,7 +70,8 @@ def record(job: Job, turn: Turn) -> None:
 
 
 def _recorded(kind: str, shown: Shown, config: Mapping[str, Any]) -> TensorFile | Watched:
-    uses = registry.declarations("dumps", kind).get("USES", ())
+    declared = registry.declarations("dumps", kind)
+    uses = [*declared.get("USES", ()), *(["conditions"] if "CONDITIONS" in declared else [])]
     settings = {key: config[key] for key in uses}
     found: TensorFile | Watched = registry.load("dumps", kind).record(shown, **settings)
     return found

@@ -1,0 +1,89 @@
+"""Which changes of images an experiment asks for, and whose networks are shown them.
+
+A dump that declares CONDITIONS, the name of a block below the config's `conditions`, depends on
+that block alone: a changed family reruns its own dumps.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sightlines.plan import registry, roles
+from sightlines.plan.architectures import described
+from sightlines.plan.config import Config, networks
+
+AUTO = "auto"
+
+
+def studied(config: Config, architectures: Mapping[str, Any]) -> list[str]:
+    """Models whose networks are shown changed images.
+
+    Args:
+        config: The experiment's.
+        architectures: The models' settings.
+    """
+    plain = roles.plain_models(networks(config), architectures)
+    asked = config["conditions"]["models"]
+    return plain if asked == AUTO else [m for m in plain if m in asked]
+
+
+def settings(config: Config, family: str, size_px: int) -> dict[str, Any]:
+    """A family's settings, as its dumps know them, with the number of images.
+
+    Args:
+        config: The experiment's.
+        family: The family's block.
+        size_px: Side of the dataset's images.
+    """
+    block = config["conditions"]
+    own = {key: _plain(value) for key, value in block[family].items()}
+    if own.get("cells") == AUTO:
+        own["cells"] = own_cells(config, size_px)
+    return own | {"images": block["images"]}
+
+
+def _plain(value: Any) -> Any:
+    """Lists of numbers with 1 and 1.0 as one value."""
+    if isinstance(value, list) and any(isinstance(item, float) for item in value):
+        return [float(item) for item in value]
+    return value
+
+
+def own_cells(config: Config, size_px: int) -> int:
+    """Cells along a side of the grid that all networks share: the finest of the ViTs' token grids.
+
+    Where there is no ViT, of the other networks', whose last map's size counts as theirs.
+    """
+    models = config["models"]
+    grids: dict[bool, list[int]] = {True: [], False: []}
+    for model in dict.fromkeys(n.model for n in networks(config)):
+        family = models[model]["family"]
+        rows, columns = registry.load("models", family).check(models[model], size_px)
+        is_vit = described(models[model], size_px).get("family") == "vit"
+        grids[is_vit].append(max(rows, columns))
+    return max(2, min(max(grids[True] or grids[False]), size_px))
+
+
+def check(config: Config, size_px: int) -> list[str]:
+    """Offences of `conditions`, in words.
+
+    Args:
+        config: The experiment's.
+        size_px: Side of the dataset's images; 0 where that is not known.
+    """
+    block, known = config["conditions"], config["models"]
+    offences = []
+    if block["models"] != AUTO:
+        unknown = [name for name in block["models"] if name not in known]
+        offences += [
+            f"conditions.models: {name!r} is not among models ({', '.join(sorted(known))})"
+            for name in unknown
+        ]
+    occlusion = block["occlusion"]
+    cells = [("cells", occlusion["cells"]), *(("other_cells", n) for n in occlusion["other_cells"])]
+    offences += [
+        f"conditions.occlusion.{key}: {count} cells a side do not fit images of {size_px} px: use "
+        f"2 to {size_px}"
+        for key, count in cells
+        if size_px and count != AUTO and count > size_px
+    ]
+    return offences
