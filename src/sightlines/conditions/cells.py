@@ -28,7 +28,7 @@ def edges(size_px: int, cells: int) -> list[int]:
     """
     if not 1 <= cells <= size_px:
         raise ConfigError(
-            f"a grid of {cells} cells a side does not fit images of {size_px} px: use 1 to {size_px}"
+            f"{cells} cells a side do not fit images of {size_px} px: use 1 to {size_px}"
         )
     return [round(place * size_px / cells) for place in range(cells + 1)]
 

@@ -212,12 +212,12 @@ def _rows(
         own = labels[minibatch.images[: minibatch.kept]]
         columns: list[dict[str, np.ndarray]] = []
         clean: Answer | None = None
-        for place, change in enumerate((Change("clean", 0), *changes)):
+        for number, change in enumerate((Change("clean", 0), *changes)):
             seen, differs = changed_images(shown, change, minibatch, pixels, seed)
             answer = answer_of(shown, seen, watching, change, minibatch)
             clean = answer if clean is None else clean
             columns.append(differs | compare(clean, answer, own, answers))
-            progress.update(turn * (1 + len(changes)) + place + 1)
+            progress.update(turn * (1 + len(changes)) + number + 1)
         assert clean is not None
         for name in columns[0]:
             yield name, np.stack([column[name] for column in columns], axis=1)
@@ -361,4 +361,4 @@ def floors(features: Float[np.ndarray, "images features"]) -> Float[np.ndarray, 
     if count < 1:
         return np.full(len(features), np.nan, np.float32)
     found = [correlation(features, np.roll(features, -k, axis=0)) for k in range(1, count + 1)]
-    return np.mean(found, axis=0, dtype=np.float64).astype(np.float32)
+    return np.asarray(np.mean(found, axis=0, dtype=np.float64), np.float32)

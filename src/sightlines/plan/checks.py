@@ -282,6 +282,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
     less = {n.model for n in trained if per_cent(n.fraction) < 100}
     tuned = {m for task in config["transfer"].values() for m in task["finetune"]}
     seeds = {m: roles.on(nets, m, FULL) for m in full}
+    changed = conditions.studied(config, known) if "conditions" in config else []
     return {
         "trained": (bool(full), f"a model trained on {FULL}"),
         "trained_here": (
@@ -327,5 +328,6 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             bool(tuned & attention),
             "a task under transfer with models to finetune that have attention",
         ),
+        "changed_images": (bool(changed), "conditions.models with a model trained on f100"),
         "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
     }

@@ -1,0 +1,32 @@
+"""How far down a network notices that an image is occluded or shuffled.
+
+The conditions are those of `conditions.occlusion` that the config's `depth` names; what is kept is
+said in `dumps.condition_depth`.
+"""
+
+from typing import Any
+
+from sightlines.conditions import occlusion
+from sightlines.core.files import TensorFile
+from sightlines.dumps.condition_depth import at_labels, paired
+from sightlines.dumps.network import Shown
+from sightlines.dumps.responses import image_facts
+
+KIND = "occlusion_depth"
+READER = "sightlines.dumps.condition_depth_reading:DepthDump"
+NETWORKS = "first_seed"
+SPLITS = "reference"
+USES = ("seed",)
+CONDITIONS = "occlusion"
+
+
+def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:
+    """Similarity of clean and changed reference images, of all blocks.
+
+    Args:
+        shown: The network.
+        seed: The experiment's root seed.
+        conditions: The family's settings.
+    """
+    every = occlusion.conditions(conditions, image_facts(shown))
+    return paired(shown, at_labels(every, conditions["depth"]), seed)

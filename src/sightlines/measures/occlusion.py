@@ -1,0 +1,31 @@
+"""How much of an image, or of its arrangement, networks can do without.
+
+Source: Naseer et al. 2021, sections 3.1 to 3.3 and appendices A and B, Figures 3, 10, 18 to 25,
+Table 1.
+"""
+
+from typing import Any
+
+from sightlines.dumps.responses_reading import ResponsesDump
+from sightlines.measures.responding import response_tables
+
+READS = ("occlusions",)
+USES = ("seed",)
+NEEDS = ("changed_images",)
+TABLES = {
+    "occlusion.parquet": {
+        "about": "What networks answer to occluded and shuffled images",
+        "row": "network × condition × severity × left_out",
+        "columns": ("network", "response"),
+    },
+}
+
+
+def measure(occlusions: list[ResponsesDump], seed: int) -> dict[str, Any]:
+    """Statistics of every condition.
+
+    Args:
+        occlusions: Of each network.
+        seed: The experiment's root seed.
+    """
+    return {"occlusion.parquet": response_tables(occlusions, seed)}
