@@ -2,7 +2,7 @@
 
     python benchmarks/corruptions.py FOLDER [IMAGES]
 
-FOLDER holds photographs, anywhere below it. The peer needs OpenCV, scikit-image and numba, and wants
+FOLDER holds photographs, anywhere below it. The peer needs OpenCV, scikit-image and numba, and
 setuptools below 81: it is not in our lock file, so make an environment of its own for it,
 
     python -m venv peer

@@ -3,8 +3,8 @@
 Hendrycks & Dietterich 2019 (arXiv 1903.12261), with the constants of `make_cifar_c.py` (32 px),
 `make_tinyimagenet_c.py` (64 px) and `make_imagenet_c.py` (224 px). Results on the stored files of
 the authors and on these are not the same numbers: noise is drawn anew, motion is not ImageMagick's
-to the bit, and nothing is saved as JPEG afterwards. Frost is left out (it needs photographs of frost), so that a
-mean is over 14 corruptions.
+to the bit, and nothing is saved as JPEG afterwards. Frost is left out, which needs photographs of
+frost, so that a mean is over 14 corruptions.
 
 Every image has a generator of its own, named by corruption, severity and the image's place.
 """
@@ -202,8 +202,8 @@ def published_size(size_px: int) -> int:
 def constant(name: str, severity: int, size_px: int) -> Any:
     """The constant of a corruption.
 
-    Lengths in px are as published for the nearest side, and not scaled; those of `elastic_transform`
-    are in proportion to the side.
+    Lengths in px are as published for the nearest side, and not scaled; only those of
+    `elastic_transform` are in proportion to the side.
 
     Raises:
         ConfigError: there is no such corruption or severity.

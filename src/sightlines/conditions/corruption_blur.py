@@ -1,8 +1,8 @@
 """Corruptions that blur: defocus, glass, motion, zoom, and a Gaussian.
 
 Each function corrupts one image: its levels, uint8 [3, height, width], and the constants of a
-severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendrycks & Dietterich 2019,
-`make_imagenet_c.py`; what its libraries do at the border is done here as well.
+severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendrycks & Dietterich
+2019, `make_imagenet_c.py`; what its libraries do at the border is done here as well.
 """
 
 import math

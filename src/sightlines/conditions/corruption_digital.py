@@ -1,7 +1,7 @@
 """Corruptions by processing: elastic transformation, pixelation, JPEG compression.
 
-Each function corrupts one image by the constants of a severity (`corruption.CONSTANTS`). Hendrycks &
-Dietterich 2019, `make_imagenet_c.py`.
+Each function corrupts one image by the constants of a severity (`corruption.CONSTANTS`).
+Hendrycks & Dietterich 2019, `make_imagenet_c.py`.
 """
 
 import io

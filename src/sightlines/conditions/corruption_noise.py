@@ -1,8 +1,8 @@
 """Corruptions that draw each pixel anew: Gaussian, shot, impulse and speckle noise.
 
 Each function corrupts one image: its levels, uint8 [3, height, width], and the constant of a
-severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendrycks & Dietterich 2019,
-`make_imagenet_c.py`.
+severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendrycks & Dietterich
+2019, `make_imagenet_c.py`.
 """
 
 from functools import lru_cache

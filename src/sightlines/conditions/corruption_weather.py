@@ -1,8 +1,8 @@
 """Corruptions by weather and light: snow, fog, brightness, contrast.
 
 Each function corrupts one image: its levels, uint8 [3, height, width], and the constants of a
-severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendrycks & Dietterich 2019,
-`make_imagenet_c.py`. Frost, which lays photographs over the image, is left out.
+severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendrycks & Dietterich
+2019, `make_imagenet_c.py`. Frost, which lays photographs over the image, is left out.
 """
 
 import numpy as np

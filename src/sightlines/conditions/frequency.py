@@ -1,10 +1,10 @@
 """Fourier noise: a wave of one frequency and of a given norm is added to each channel.
 
-Source: Yin et al. 2019 (arXiv 1906.08988), section 3; Paul & Chen 2021, section 4.5. A wave is real,
-has norm 1 over the pixels of one channel, and is a cosine, as in the code that Paul & Chen used
-(Google's adds π/4 to the phase). Its sign is drawn for every image and channel; in Google's code
-the norm is then 1, whatever was asked. The sum is clipped to [0, 1], which takes of the norm where an image is dark
-or bright: the norm that was realised is kept (`rms` of the dumps).
+Source: Yin et al. 2019 (arXiv 1906.08988), section 3; Paul & Chen 2021, section 4.5. A wave is
+real, has norm 1 over the pixels of one channel, and is a cosine, as in the code that Paul & Chen
+used (Google's adds π/4 to the phase). Its sign is drawn for every image and channel; in Google's
+code the norm is then 1, whatever was asked. The sum is clipped to [0, 1], which takes of the norm
+where an image is dark or bright: the norm that was realised is kept (`rms` of the dumps).
 """
 
 import math
@@ -38,13 +38,17 @@ def conditions(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition
     side = facts.size_px
     wanted = settings["norm"]
     norm = published_norm(side) if wanted == "auto" else float(wanted)
-    chosen = frequencies(side) if settings["frequencies"] == "all" else on_rings(side)
-    chosen = sorted({*chosen, *around_grid(side, settings["cells"])})
+    chosen = sorted({*of_map(settings, side), *around_grid(side, settings["cells"])})
     return [Condition(name_of(f), norm, partial(add_wave, f, norm)) for f in chosen]
 
 
+def of_map(settings: Mapping[str, Any], side: int) -> list[Frequency]:
+    """Frequencies of the map, for images of a side in px; those of the grid come to them."""
+    return frequencies(side) if settings["frequencies"] == "all" else on_rings(side)
+
+
 def published_norm(side: int) -> float:
-    """The norm in one channel for images of a side: 4 at 32 px, 15.7 at 224, a power law between."""
+    """The norm in one channel for images of a side; a power law between the published ones."""
     (small, low), (large, high) = NORMS.items()
     power = math.log(high / low) / math.log(large / small)
     return round(low * (side / small) ** power, 2)

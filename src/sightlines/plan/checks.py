@@ -329,5 +329,12 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             "a task under transfer with models to finetune that have attention",
         ),
         "changed_images": (bool(changed), "conditions.models with a model trained on f100"),
+        **{
+            family: (
+                bool(changed) and conditions.asked(config, family),
+                f"conditions.{family} that asks for something",
+            )
+            for family in conditions.OPTIONAL
+        },
         "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
     }

@@ -12,6 +12,8 @@ from sightlines.plan.architectures import described
 from sightlines.plan.config import Config, networks
 
 AUTO = "auto"
+OPTIONAL = ("cutout", "corruption", "frequency")
+"""Families of which nothing may be asked for; NEEDS may name them."""
 
 
 def studied(config: Config, architectures: Mapping[str, Any]) -> list[str]:
@@ -38,7 +40,7 @@ def settings(config: Config, family: str, size_px: int) -> dict[str, Any]:
     own = {key: _plain(value) for key, value in block[family].items()}
     if own.get("cells") == AUTO:
         own["cells"] = own_cells(config, size_px)
-    return own | {"images": block["images"]}
+    return {"images": block["images"]} | own
 
 
 def _plain(value: Any) -> Any:
@@ -46,6 +48,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list) and any(isinstance(item, float) for item in value):
         return [float(item) for item in value]
     return value
+
+
+def asked(config: Config, family: str) -> bool:
+    """Whether anything of one of the OPTIONAL families is asked for."""
+    own = config.get("conditions", {}).get(family, {})
+    return {
+        "cutout": bool(own.get("shares") or own.get("mean_shares")),
+        "corruption": bool(own.get("severities")),
+        "frequency": own.get("frequencies", "none") != "none",
+    }[family]
 
 
 def own_cells(config: Config, size_px: int) -> int:
