@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from sightlines.claims.judge import all_claims
+from sightlines.claims.claim import Claim
+from sightlines.claims.judge import claims_by_study
 from sightlines.core.checkout import exit_status
 from sightlines.plan import registry
 from sightlines.plan.config import FOLDER, member_schema, read_schema
+from sightlines.plan.studies import STUDIES
 from sightlines.plan.table_schemas import TYPES, Schema, schemas
 
 INTRODUCTION = """\
@@ -51,14 +53,17 @@ CLAIMS = """\
 
 <!-- Made by `python -m sightlines.manual` from src/sightlines/claims; edit those, not this. -->
 
-What the paper says of its networks, and what an experiment must show for it: every criterion, with
+What each work says of its networks, and what an experiment must show for it: every criterion, with
 its whole interval over images and seeds, of the mean over the architectures that the claim is about
 ([protocols.md](protocols.md), "Claims and verdicts", which also has the words of verdicts). Tier A:
 at any scale; B: for pretrained or large networks; C: about data at scale, where experiments on
-smaller data are analogues. Paper's values: [text] as it says, [fig] read off its plots. Verdicts of
-an experiment are in its `tables/claims.csv`, every reading behind them in `tables/claim_cases.csv`.
-
-| claim | tier | the paper says | statistic | needed | why this threshold | control | the paper |
+smaller data are analogues. Published values: [text] as it says, [table] from its tables, [code]
+from its released code or notebooks, [fig] read off its plots, [notes] from others' notes of it,
+[none] where it has none. Verdicts of an experiment are in its `tables/claims.csv`, every reading
+behind them in `tables/claim_cases.csv`; which studies it makes is the key `studies`.
+"""
+CLAIMS_HEAD = """\
+| claim | tier | what is said | statistic | needed | why this threshold | control | published |
 |---|---|---|---|---|---|---|---|
 """
 TABLES = """\
@@ -89,21 +94,29 @@ def manual() -> str:
 
 def claims() -> str:
     """The list's text."""
-    rows = (
-        (
-            f"**{claim.id}** {claim.figure}",
-            claim.tier,
-            claim.statement,
-            claim.statistic,
-            "; ".join(f"{criterion.name} {criterion}" for criterion in claim.criteria),
-            claim.reason,
-            claim.controls,
-            f"{claim.paper_value} {claim.source}",
-        )
-        for claim in all_claims()
+    text = CLAIMS
+    for study, own in claims_by_study().items():
+        if own:
+            said = STUDIES[study]
+            text += f"\n## {said['short']}: {said['title']}\n\n"
+            text += f"`{study}`: {said['authors']}, {said['published']}, arXiv {said['arxiv']}. "
+            text += f"{said['asks']}\n\n{CLAIMS_HEAD}"
+            text += "".join(f"| {_claim(claim)} |\n" for claim in own)
+    return text
+
+
+def _claim(claim: Claim) -> str:
+    cells = (
+        f"**{claim.id}** {claim.figure}",
+        claim.tier,
+        claim.statement,
+        claim.statistic,
+        "; ".join(f"{criterion.name} {criterion}" for criterion in claim.criteria),
+        claim.reason,
+        claim.controls,
+        f"{claim.paper_value} {claim.source}",
     )
-    lines = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
-    return CLAIMS + "".join(f"| {line} |\n" for line in lines)
+    return " | ".join(_cell(cell) for cell in cells)
 
 
 def tables() -> str:
@@ -136,7 +149,8 @@ def _cell(text: str) -> str:
 
 
 def _has_section(node: dict[str, Any]) -> bool:
-    return bool({"properties", "x-members", "additionalProperties", "items"} & set(node))
+    within = node.get("items", {})
+    return bool({"properties", "x-members", "additionalProperties"} & {*node, *within})
 
 
 def _section(key: str, node: dict[str, Any]) -> Iterator[str]:

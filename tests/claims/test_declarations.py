@@ -20,6 +20,8 @@ IDS += [f"C{n}b" for n in (5, 6, 16, 17, 20, 30)]
 NOT_MEASURED = {"layers.csv"}
 """Tables that are no measure's own."""
 
+SOURCES = ("[text]", "[fig]", "[table]", "[code]", "[notes]", "[none]")
+"""How a published value is known; docs/claims.md explains the words."""
 FROM_ELSEWHERE = {"C8": ["[other]"]}
 """Claims that the paper only cites."""
 
@@ -43,7 +45,7 @@ def test_claims_say_one_sentence_and_where_it_is_from(own):
     assert own.statement[0].isupper() and own.statement.endswith(".")
     for text in (own.figure, own.statistic, own.reason, own.paper_value, own.controls):
         assert text.strip() == text != ""
-    assert own.source in ("[text]", "[fig]", *FROM_ELSEWHERE.get(own.id, ()))
+    assert own.source in (*SOURCES, *FROM_ELSEWHERE.get(own.id, ()))
     assert own.drawn in registry.members("figures")
     assert all(c.name.strip() == c.name != "" for c in own.criteria)
 

@@ -24,7 +24,7 @@ def test_every_claim_says_all_about_itself(own):
     assert all(texts) and own.criteria
     assert own.statement.endswith(".") and own.tier in ("A", "A/B", "B", "C")
     assert own.drawn in registry.members("figures")
-    assert own.source in ("[text]", "[fig]", "[other]")
+    assert own.source in ("[text]", "[fig]", "[other]", "[table]", "[code]", "[notes]", "[none]")
     assert all(criterion.sense in (">=", "<=") for criterion in own.criteria)
 
 

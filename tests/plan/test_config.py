@@ -77,6 +77,8 @@ def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(pa
             [],
             r"figures: \[\] is none .*: write auto, or a list of 1 or more, each a str",
         ),
+        ("studies", ["naser2021"], r"studies\.0: 'naser2021' is not one .*nearest is 'naseer2021'"),
+        ("studies", [], r"studies: \[\] should be non-empty"),
         ("figures", "all", "figures: 'all' is none .*: write auto, or a list"),
         ("figures", [3], r"figures: \[3\] is none .*: write auto, or a list"),
         ("runs.0.fractions", ["f1"], r"runs\.0\.fractions\.0: 'f1' does not match"),

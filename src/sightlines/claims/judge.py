@@ -18,6 +18,7 @@ from sightlines.claims.specification import INDICES as OTHER_INDICES
 from sightlines.claims.specification import LINEAR
 from sightlines.claims.verdict import Line, Verdict, judge
 from sightlines.plan import registry
+from sightlines.plan.studies import STUDIES, study_of
 from sightlines.results.verdict_words import NOT_RUN, OUT_OF_REACH
 from sightlines.stats.nested import false_discovery
 
@@ -27,7 +28,8 @@ TABLES = {
         "row": "claim",
         "columns": (
             ("claim", "text", "", "its number, C1 … V2; see docs/claims.md"),
-            ("figure", "text", "", "figure of the paper"),
+            ("study", "text", "", "work that says it; see plan/studies.py"),
+            ("figure", "text", "", "its figure there"),
             ("tier", "text", "", "A: at any scale; B: large networks; C: data at scale"),
             ("statement", "text", "", "what the paper says"),
             ("verdict", "text", "", "verdict"),
@@ -134,14 +136,28 @@ INDICES = (LINEAR, *OTHER_INDICES)
 
 
 def judge_all(evidence: Evidence) -> list[Verdict]:
-    """Verdicts of all claims, in the paper's order."""
-    return [judge(claim, evidence) for claim in all_claims()]
+    """Verdicts of all claims of the studies that are asked for, in their order."""
+    asked = evidence.config.get("studies", STUDIES)
+    return [
+        judge(claim, evidence)
+        for study, claims in claims_by_study().items()
+        if study in asked
+        for claim in claims
+    ]
 
 
 def all_claims() -> list[Claim]:
-    """Every declared claim, in the paper's order: C1, C2, …, C16b, …, V1, V2."""
-    found = [c for name in registry.members("claims") for c in registry.load("claims", name).CLAIMS]
-    return sorted(found, key=lambda claim: _order(claim.id))
+    """Every declared claim, study after study."""
+    return [claim for claims in claims_by_study().values() for claim in claims]
+
+
+def claims_by_study() -> dict[str, list[Claim]]:
+    """Every study's claims, in its order: C1, C2, …, C16b, …, V1, V2."""
+    found: dict[str, list[Claim]] = {study: [] for study in STUDIES}
+    for name in registry.members("claims"):
+        study = study_of(registry.declarations("claims", name))
+        found[study] += registry.load("claims", name).CLAIMS
+    return {study: sorted(claims, key=lambda c: _order(c.id)) for study, claims in found.items()}
 
 
 def _order(identity: str) -> tuple[str, int, str]:
@@ -162,6 +178,7 @@ def claim_table(
     rows = []
     discoveries = false_discovery([_counted(v) for v in verdicts])
     registered: dict[str, str] = evidence.config.get("other_criteria", {})
+    studies = {claim.id: study for study, own in claims_by_study().items() for claim in own}
     for verdict, q in zip(verdicts, discoveries, strict=True):
         claim, line = verdict.claim, verdict.deciding
         other = registered.get(claim.id, "")
@@ -174,6 +191,7 @@ def claim_table(
         rows.append(
             {
                 "claim": claim.id,
+                "study": studies[claim.id],
                 "figure": claim.figure,
                 "tier": claim.tier,
                 "statement": claim.statement,

@@ -5,6 +5,7 @@ from sightlines.plan import conditions, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import Config, networks
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
+from sightlines.plan.studies import study_of
 
 
 def check(config: Config) -> None:
@@ -218,6 +219,11 @@ def _check_figures(config: Config) -> list[str]:
     for name in config["figures"]:
         if name not in registry.members("figures"):
             offences.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
+        elif (study := study_of(registry.declarations("figures", name))) not in config["studies"]:
+            offences.append(
+                f"figures: {name} is of the study {study}, which studies leaves out: list it "
+                "there, or leave out the figure"
+            )
         elif unmet := unmet_needs("figures", name, config):
             offences.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
     return offences

@@ -22,6 +22,7 @@ from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network, as_initialised
 from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
+from sightlines.plan.studies import STUDIES, asked
 from sightlines.plan.table_schemas import written
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
@@ -61,7 +62,7 @@ class Experiment:
         listed = networks(config)
         wanted = config["models"], self._size_px, config["controls"]
         self.networks = listed + controls.added(listed, *wanted)
-        possible = [f for f in registry.members("figures") if not unmet_needs("figures", f, config)]
+        possible = [f for f in asked("figures", config) if not unmet_needs("figures", f, config)]
         self.figures = possible if config["figures"] == "auto" else config["figures"]
         self.measures = self._needed_measures()
 
@@ -70,6 +71,11 @@ class Experiment:
         """The experiment of one config file, with single keys overridden from the command line."""
         name = name_of(Path(path))
         return cls(name, load(path, overrides))
+
+    @property
+    def studies(self) -> list[str]:
+        """The studies that are asked for, in the order in which they are shown."""
+        return [study for study in STUDIES if study in self.config["studies"]]
 
     # -- where things lie ----------------------------------------------------------------
 
@@ -391,6 +397,7 @@ class Experiment:
         known = seed_spread.facts(self.config, self._architectures)
         table = seed_spread.fitting(known)
         more["seed_spread"] = {"facts": known, "table": table} if table else {}
+        more["studies"] = self.studies
         more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
         return self.slice_draw() | more
 
@@ -457,7 +464,7 @@ class Experiment:
                 if read in makers:
                     want(makers[read])
         if self.config["figures"] == "auto":
-            for claims in registry.members("claims"):
+            for claims in asked("claims", self.config):
                 for read in registry.declarations("claims", claims)["READS"]:
                     maker = makers.get(read)
                     if maker and not unmet_needs("measures", maker, self.config):

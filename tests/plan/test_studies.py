@@ -1,0 +1,78 @@
+"""Studies: which there are, and what is left out of an experiment that does not ask for one."""
+
+import copy
+import functools
+
+import pytest
+
+from sightlines.claims import judge
+from sightlines.claims.evidence import Evidence
+from sightlines.core.errors import ConfigError
+from sightlines.plan import registry, studies
+from sightlines.plan.config import FOLDER, load
+from sightlines.plan.experiment import Experiment
+from sightlines.results.opening import Opened
+
+LATER = ("dosovitskiy2020", "caron2021", "naseer2021", "paul2022", "lee_thorp2021")
+
+
+@functools.cache
+def read():
+    return load(FOLDER / "default.yaml")
+
+
+def opened(**keys):
+    return Experiment("default", copy.deepcopy(read()) | keys)
+
+
+def of(folder, study):
+    declared = {name: registry.declarations(folder, name) for name in registry.members(folder)}
+    return {name for name, own in declared.items() if own.get("STUDY", "raghu2021") == study}
+
+
+def test_every_study_says_all_about_itself_and_is_the_default():
+    assert tuple(studies.STUDIES) == ("raghu2021", *LATER) == tuple(read()["studies"])
+    for own in studies.STUDIES.values():
+        assert own.keys() == {"title", "authors", "published", "arxiv", "short", "asks"}
+        assert own["asks"].endswith("?") and all(own.values())
+
+
+def test_a_module_of_an_unknown_study_is_an_error():
+    with pytest.raises(KeyError, match="no study 'naser2021'; STUDY is one of raghu2021"):
+        studies.study_of({"STUDY": "naser2021"})
+
+
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_a_study_alone_has_its_own_figures(study):
+    alone = opened(studies=[study])
+    assert alone.studies == [study]
+    assert set(alone.figures) == of("figures", study) & set(opened().figures)
+
+
+def test_what_only_other_studies_read_is_not_measured():
+    everything, first = set(opened().measures), set(opened(studies=["raghu2021"]).measures)
+    assert first <= everything and "cka" in first
+    later = opened(studies=["lee_thorp2021"])
+    assert "finetuning" not in later.measures and "accuracy" in later.measures
+    assert set(later.measures) < everything
+    assert later.slice_claims()["studies"] == ["lee_thorp2021"]
+
+
+def test_a_figure_of_a_study_that_is_left_out_is_an_error():
+    wanted = {"studies": ["naseer2021"], "figures": ["fig01_cka_within"]}
+    with pytest.raises(ConfigError, match="fig01_cka_within is of the study raghu2021, which stud"):
+        opened(**wanted)
+    assert opened(**wanted | {"studies": ["naseer2021", "raghu2021"]}).figures == wanted["figures"]
+
+
+def evidence(asked):
+    return Evidence(opened(studies=asked).slice_claims(), Opened([]))
+
+
+def test_claims_of_other_studies_are_not_judged(monkeypatch):
+    monkeypatch.setattr(judge, "judge", lambda claim, evidence: claim.id)
+    first = judge.judge_all(evidence(["raghu2021"]))
+    rest = judge.judge_all(evidence([*LATER]))
+    assert first[:2] == ["C1", "C2"] and first[-1] == "V2"
+    assert not {*first} & {*rest}
+    assert first + rest == [claim.id for claim in judge.all_claims()]
