@@ -1,0 +1,115 @@
+"""Claims P1 and P2: who bears corruptions (Paul & Chen 2021, section 4.1; Bai et al. 2021)."""
+
+from itertools import combinations
+
+import numpy as np
+
+from sightlines.claims.cases import gather
+from sightlines.claims.claim import Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.matching import first, matched, pairs
+from sightlines.measures.corruption import excess
+from sightlines.plan.networks import Network
+
+STUDY = "paul2022"
+READS = ("corruption.parquet", "accuracy.csv")
+WEIGHTS = ("weights", "arguments", "model")
+"""Settings of a network from elsewhere that say by which recipe its weights were made."""
+
+
+def _excess(evidence: Evidence, network: Network) -> np.ndarray:
+    """Mean error over corruptions and severities less the clean error [1 + groups]."""
+    rows = evidence.rows("corruption.parquet", network)
+    if rows["accuracy"].isna().all():
+        raise NotMeasured(f"which outputs of {network.slug} stand for the classes is not known")
+    try:
+        return excess(rows)
+    except KeyError as error:
+        raise NotMeasured("needs corruptions that count: see conditions.corruption") from error
+
+
+def _against_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    return [from_replicates(_excess(evidence, resnet) - _excess(evidence, vit))]
+
+
+def equally_accurate(evidence: Evidence) -> list[tuple[str, str]]:
+    """Every ViT with every ResNet of the same accuracy on clean images, to three points."""
+    return [own for own in pairs(evidence) if _is_equal(evidence, own)]
+
+
+def _is_equal(evidence: Evidence, models: tuple[str, str]) -> bool:
+    networks = first(evidence, models)
+    return matched(evidence, networks) == networks
+
+
+def _unequal(evidence: Evidence) -> str:
+    if equally_accurate(evidence):
+        return ""
+    told = {n: evidence.accuracy(n)[0] for own in pairs(evidence) for n in first(evidence, own)}
+    values = ", ".join(f"{evidence.label(n.model)} {value:.1%}" for n, value in told.items())
+    return (
+        f"no ViT and ResNet are within 3 points of accuracy on clean images ({values}): needs "
+        "recipes or fractions that make them equal"
+    )
+
+
+def two_recipes(evidence: Evidence) -> list[tuple[str, str, str]]:
+    """Every ViT with a ResNet, and another network of that ResNet's architecture.
+
+    Raises:
+        NotMeasured: no two ResNets are of one architecture.
+    """
+    known = evidence.config["architectures"]
+
+    def what(model: str) -> dict[str, object]:
+        return {k: v for k, v in known[model].items() if k not in WEIGHTS}
+
+    twins = [own for own in combinations(evidence.resnets(), 2) if what(own[0]) == what(own[1])]
+    if not twins:
+        raise NotMeasured("needs two ResNets of one architecture, trained by two recipes")
+    return [(vit, one, other) for vit in evidence.vits() for one, other in twins]
+
+
+def _recipe(evidence: Evidence, vit: Network, one: Network, other: Network) -> list[Reading]:
+    own, first_cnn, second_cnn = (_excess(evidence, n) for n in (vit, one, other))
+    return [from_replicates(np.abs(first_cnn - own) - np.abs(first_cnn - second_cnn))]
+
+
+CLAIMS = (
+    Claim(
+        id="P1",
+        figure="Table 2",
+        statement="ViTs are more robust to corruptions than equally accurate CNNs.",
+        statistic="error on corrupted less error on clean images, mean over corruptions (those of "
+        "ImageNet-C without frost) and severities, ResNet minus ViT",
+        criteria=(Criterion("ResNet − ViT", ">=", 0.0),),
+        reason="an order; of networks whose accuracy on clean images is equal to 3 points, since "
+        "the paper's ViTs are better, larger and trained on more as well",
+        paper_value="mCE of L/16 45.5, of BiT-M r101x3 58.3 (from memory)",
+        source="[other]",
+        tier="A",
+        controls="untrained networks; second seeds",
+        drawn="figpaul_corruption",
+        cases=lambda evidence: gather(
+            evidence, equally_accurate(evidence) or pairs(evidence), _against_resnet
+        ),
+        premises=(Premise("accuracies on clean images are equal to 3 points", _unequal),),
+    ),
+    Claim(
+        id="P2",
+        figure="section 4.1",
+        statement="For robustness to corruptions the architecture matters more than the recipe.",
+        statistic="error on corrupted less error on clean images, mean over corruptions and "
+        "severities: difference of ViT and CNN without sign, minus that of the CNN and the same "
+        "CNN by another recipe",
+        criteria=(Criterion("|ViT − CNN| − |CNN − CNN, other recipe|", ">=", 0.0),),
+        reason="an order: what the paper puts down to attention may be the recipe's (Bai et al. "
+        "2021)",
+        paper_value="not measured: its networks differ in data, size and recipe as well",
+        source="[other]",
+        tier="A",
+        controls="untrained networks",
+        drawn="figpaul_corruption",
+        cases=lambda evidence: gather(evidence, two_recipes(evidence), _recipe),
+    ),
+)
