@@ -18,6 +18,9 @@ NETWORKS = "first_seed"
 SPLITS = "reference"
 USES = ("seed",)
 CONDITIONS = "occlusion"
+"""The block of the config's `conditions` whose settings these are."""
+UNUSED = ("images",)
+"""Keys of that block, or `images`, that this dump does not depend on."""
 
 
 def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:

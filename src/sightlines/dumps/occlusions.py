@@ -17,7 +17,9 @@ NETWORKS = "compared"
 SPLITS = "splits"
 USES = ("seed",)
 CONDITIONS = "occlusion"
-"""The family of `conditions` whose networks and settings these are."""
+"""The block of the config's `conditions` whose settings these are."""
+UNUSED = ("depth",)
+"""Keys of that block, or `images`, that this dump does not depend on."""
 
 
 def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:

@@ -21,6 +21,7 @@ class ResponsesDump:
         outputs: Number of the network's outputs.
         answers: The output that stands for each class; empty where that is not known.
         places: Where features were taken.
+        grid: Rows and columns of the network's tokens, or of its last map.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +42,8 @@ class ResponsesDump:
             self.outputs = int(meta["outputs"])
             self.answers = np.array(meta["answers"], np.int64)
             self.places: list[str] = list(meta["places"])
+            rows, columns = meta["grid"]
+            self.grid = int(rows), int(columns)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._wrong(f"its description lacks {error}") from error
         if not self.images or not self.outputs:

@@ -120,7 +120,7 @@ def turns(table: pd.DataFrame) -> pd.DataFrame:
         first = own[(own["block"] < 0) & (own["depth"] < 0) & (own["left_out"] == ALL)]
         found = turn(float(first["cka"].iloc[0]), matrix.to_numpy(), depths.to_numpy())
         rows.append({"condition": condition, "severity": severity, **found})
-    facts = table.iloc[0][[*Network._fields, "family"]].to_dict()
+    facts = {key: table[key].iloc[0] for key in (*Network._fields, "family")}
     return pd.DataFrame(rows).assign(**facts)
 
 

@@ -16,7 +16,17 @@ TABLES = {
     "occlusion.parquet": {
         "about": "What networks answer to occluded and shuffled images",
         "row": "network × condition × severity × left_out",
-        "columns": ("network", "response"),
+        "columns": (
+            "network",
+            (
+                "grid",
+                "int",
+                "",
+                "cells along a side of the network's own grid, of tokens or of its last map; 0: "
+                "it is not square",
+            ),
+            "response",
+        ),
     },
 }
 
@@ -28,4 +38,12 @@ def measure(occlusions: list[ResponsesDump], seed: int) -> dict[str, Any]:
         occlusions: Of each network.
         seed: The experiment's root seed.
     """
-    return {"occlusion.parquet": response_tables(occlusions, seed)}
+    grids = (own_grid(dump) for dump in occlusions)
+    tables = zip(response_tables(occlusions, seed), grids, strict=True)
+    return {"occlusion.parquet": (table.assign(grid=grid) for table, grid in tables)}
+
+
+def own_grid(dump: ResponsesDump) -> int:
+    """Side of a network's grid of tokens, or of its last map; 0 where that is not square."""
+    rows, columns = dump.grid
+    return rows if rows == columns else 0

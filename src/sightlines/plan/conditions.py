@@ -28,19 +28,21 @@ def studied(config: Config, architectures: Mapping[str, Any]) -> list[str]:
     return plain if asked == AUTO else [m for m in plain if m in asked]
 
 
-def settings(config: Config, family: str, size_px: int) -> dict[str, Any]:
-    """A family's settings, as its dumps know them, with the number of images.
+def settings(config: Config, kind: str, size_px: int) -> dict[str, Any]:
+    """A family's settings, as one of its dumps knows them, with the number of images.
 
     Args:
         config: The experiment's.
-        family: The family's block.
+        kind: The dump: its CONDITIONS names the family's block, and UNUSED the keys that it does
+            not depend on.
         size_px: Side of the dataset's images.
     """
-    block = config["conditions"]
-    own = {key: _plain(value) for key, value in block[family].items()}
+    declared, block = registry.declarations("dumps", kind), config["conditions"]
+    own = {"images": block["images"], **block[declared["CONDITIONS"]]}
+    own = {k: _plain(v) for k, v in own.items() if k not in declared.get("UNUSED", ())}
     if own.get("cells") == AUTO:
         own["cells"] = own_cells(config, size_px)
-    return {"images": block["images"]} | own
+    return own
 
 
 def _plain(value: Any) -> Any:

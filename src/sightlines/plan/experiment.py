@@ -356,8 +356,7 @@ class Experiment:
             **{key: self.config[key] for key in declared.get("USES", ())},
         }
         if "CONDITIONS" in declared:
-            own = conditions.settings(self.config, declared["CONDITIONS"], self._size_px)
-            found["conditions"] = own
+            found["conditions"] = conditions.settings(self.config, kind, self._size_px)
         return found
 
     def slice_pixels(self) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Answers to changed images and changed networks, as claims read them."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.plan.networks import Network
+
+OCCLUSION, LESION = "occlusion.parquet", "lesion.parquet"
+RETENTION = "retention"
+
+
+def column(
+    evidence: Evidence,
+    table: str,
+    network: Network,
+    condition: str,
+    severity: float,
+    name: str = RETENTION,
+) -> np.ndarray:
+    """A statistic of a network under a condition [1 + groups].
+
+    Images are grouped alike for all networks and conditions: a difference of two keeps what they
+    share out of its interval.
+
+    Args:
+        evidence: The tables.
+        table: OCCLUSION, LESION, or another one of responses.
+        network: Whose answers.
+        condition: Its name.
+        severity: How much of it.
+        name: The statistic.
+
+    Raises:
+        NotMeasured: there is no such condition, or the statistic is undefined there.
+    """
+    rows = evidence.rows(table, network)
+    rows = rows[(rows["condition"] == condition) & np.isclose(rows["severity"], severity)]
+    if rows.empty:
+        raise NotMeasured(
+            f"{table} has nothing for {network.slug} under {condition} {severity:g}: see "
+            "`conditions` in the config"
+        )
+    values = rows.sort_values("left_out")[name].to_numpy(np.float64)
+    if not np.isfinite(values[0]):
+        why = (
+            "its accuracy on clean images is below 3 × chance" if name == RETENTION else "undefined"
+        )
+        raise NotMeasured(f"{name} of {network.slug} under {condition} {severity:g}: {why}")
+    return values
+
+
+def severities(evidence: Evidence, table: str, network: Network, condition: str) -> list[float]:
+    """Severities of a condition, smallest first.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    rows = evidence.rows(table, network, condition=condition)
+    return sorted(float(severity) for severity in rows["severity"].unique())
+
+
+def trained_here(evidence: Evidence, models: Iterable[str]) -> list[str]:
+    """Those of some models that are trained on the experiment's own images.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    return _some((m for m in models if not _is_public(evidence, m)), "a model that is trained here")
+
+
+def public(evidence: Evidence, models: Iterable[str]) -> list[str]:
+    """Those of some models whose weights were trained elsewhere.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    return _some((m for m in models if _is_public(evidence, m)), "public weights on photographs")
+
+
+def _is_public(evidence: Evidence, model: str) -> bool:
+    row = evidence.rows("accuracy.csv", evidence.full(model)[0]).iloc[0]
+    return not row["train_images"]
+
+
+def _some(found: Iterator[str], lacking: str) -> list[str]:
+    models = list(found)
+    if not models:
+        raise NotMeasured(f"needs {lacking}")
+    return models
