@@ -94,7 +94,7 @@ CONSTANTS: Mapping[str, Mapping[int, tuple[Any, ...]]] = {
     "glass_blur": {
         32: ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
         64: ((0.1, 1, 1), (0.5, 1, 1), (0.6, 1, 2), (0.7, 2, 1), (0.9, 2, 2)),
-        224: ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
+        224: ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
     },
     "motion_blur": {
         32: ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
@@ -190,6 +190,8 @@ CONSTANTS: Mapping[str, Mapping[int, tuple[Any, ...]]] = {
 }
 """Corruption -> side in px -> constants at severities 1 to 5, as published: levels as shares of
 white, lengths in px; those of `elastic_transform` as shares of the side."""
+WHOLE = ("glass_blur", "jpeg_compression")
+"""Corruptions of whose constants some are whole numbers."""
 ELASTIC_SIDE = {32: 32, 64: 64, 224: 244}
 """What the published shares of `elastic_transform` are of: 244 px, not 224, is the original's."""
 
@@ -216,8 +218,10 @@ def constant(name: str, severity: int, size_px: int) -> Any:
     nearest = published_size(size_px)
     found = CONSTANTS[name][nearest][severity - 1]
     if name == "elastic_transform":
-        found = tuple(share * ELASTIC_SIDE[nearest] * size_px / nearest for share in found)
-    return found
+        return tuple(share * ELASTIC_SIDE[nearest] * size_px / nearest for share in found)
+    if name in WHOLE:
+        return found
+    return tuple(map(float, found)) if isinstance(found, tuple) else float(found)
 
 
 def corrupt(
@@ -244,10 +248,11 @@ def corrupt(
             found[place] = REDRAWN[name](image, fixed)
         return found
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    draws = generators(seed, name, severity, indices)
+    found = np.empty_like(planes)
+    draws = generators(seed, name, float(severity), indices.tolist())
     for place, (image, own) in enumerate(zip(planes, draws, strict=True)):
-        planes[place] = blur.as_bytes(METHODS[name](image, fixed, own))
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+        found[place] = blur.as_bytes(METHODS[name](image, fixed, own))
+    return np.ascontiguousarray(found.transpose(0, 2, 3, 1))
 
 
 def conditions(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition]:
@@ -271,7 +276,7 @@ def conditions(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition
             f"{', '.join(CONSTANTS)}, severities 1 to 5"
         )
     return [
-        Condition(name, severity, partial(corrupt, name=name, severity=int(severity)))
+        Condition(name, float(severity), partial(corrupt, name=name, severity=int(severity)))
         for name in names
         for severity in severities
     ]

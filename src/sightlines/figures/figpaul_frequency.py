@@ -64,7 +64,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     models = panels.shown_models(table, config, "frequency.parquet")
     bands, columns = wrap_columns(len(models), MOST)
     figure = Figure(figsize=(WIDTH_IN, 1.9 * bands + 2.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.9 * bands, 2.6))
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9 * bands, 2.6))[:, 0]
     maps = upper.subplots(bands, columns, squeeze=False)
     first = {m: next(panels.seeds_of(table, config, m))[1] for m in models}
     top = max(float(rows["excess"].max()) for rows in first.values())
@@ -98,8 +98,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _side(rows: pd.DataFrame) -> float:
     """Side of the images in px."""
-    far = rows.loc[rows["radius"].idxmax()]
-    return round(float(far["radius"] / far["relative_radius"]))
+    return round(float(rows["radius"].max() / rows["relative_radius"].max()))
 
 
 def _map(axes: Axes, rows: pd.DataFrame, scale: Normalize, cells: int) -> Any:
