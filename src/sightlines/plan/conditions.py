@@ -12,7 +12,7 @@ from sightlines.plan.architectures import described
 from sightlines.plan.config import Config, networks
 
 AUTO = "auto"
-OPTIONAL = ("cutout", "corruption", "frequency")
+OPTIONAL = ("cutout", "corruption", "frequency", "foreign")
 """Families of which nothing may be asked for; NEEDS may name them."""
 
 
@@ -59,7 +59,12 @@ def asked(config: Config, family: str) -> bool:
         "cutout": bool(own.get("shares") or own.get("mean_shares")),
         "corruption": bool(own.get("severities")),
         "frequency": own.get("frequencies", "none") != "none",
+        "foreign": own.get("images", 0) > 0 and _has_foreign(config),
     }[family]
+
+
+def _has_foreign(config: Config) -> bool:
+    return any(task["domain"] == "out" for task in config["transfer"].values())
 
 
 def own_cells(config: Config, size_px: int) -> int:
