@@ -4,20 +4,18 @@ Source: Naseer et al. 2021, sections 3.1 and 3.3. Their code draws once for a wh
 256 images; here each image has its own draw.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64
 
-from sightlines.conditions.condition import generators
+from sightlines.conditions.condition import Indices, Masks, Number, Pixels, generators
 from sightlines.core.errors import ConfigError
 
 FEW_CELLS = 4
 """Of a grid of so few cells a permutation that moves them all is drawn: one in 24 moves none."""
 
 Places = Int64[np.ndarray, "images places"]
-Pixels = UInt8[np.ndarray, "images height width 3"]
-Masks = Bool[np.ndarray, "images height width"]
 
 
 def edges(size_px: int, cells: int) -> list[int]:
@@ -50,7 +48,7 @@ def shares(masks: Masks, cells: int) -> Float64[np.ndarray, "images cells"]:
 
 
 def draw_cells(
-    seed: int, name: str, share: float, indices: Iterable[int], cells: int
+    seed: int, name: str, share: Number, indices: Indices, cells: int
 ) -> Bool[np.ndarray, "images cells"]:
     """Cells of each image, drawn at random: share · cells² of them, rounded down.
 
@@ -70,9 +68,7 @@ def draw_cells(
     return np.stack(drawn) if drawn else np.zeros((0, cells**2), bool)
 
 
-def permutations(
-    seed: int, name: str, severity: float, indices: Iterable[int], count: int
-) -> Places:
+def permutations(seed: int, name: str, severity: Number, indices: Indices, count: int) -> Places:
     """A permutation of so many places for each image; of few places one that moves them all."""
     found = []
     for draws in generators(seed, name, severity, indices):

@@ -8,7 +8,7 @@ whatever images are beside it.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from sightlines.core.errors import ConfigError, ResultError
 from sightlines.core.seeds import generator
 
 NAME = re.compile(r"[a-z0-9_]+")
+
+Number = float | int
 
 Pixels = UInt8[np.ndarray, "images height width 3"]
 Changed = Pixels | Float32[np.ndarray, "images height width 3"]
@@ -41,7 +43,7 @@ class Condition:
     """
 
     name: str
-    severity: float
+    severity: Number
     change: Change
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ def check_distinct(conditions: Sequence[Condition]) -> None:
 
 
 def generators(
-    seed: int, name: str, severity: float, indices: Iterable[int]
+    seed: int, name: str, severity: Number, indices: Indices
 ) -> Iterator[np.random.Generator]:
     """A generator for each image, of its own: by what is done and which image it is.
 

@@ -26,6 +26,7 @@ from sightlines.conditions.condition import (
     ImageFacts,
     Indices,
     Masks,
+    Number,
     Pixels,
     generators,
 )
@@ -80,7 +81,7 @@ def _of_fill(settings: Mapping[str, Any], facts: ImageFacts) -> Iterator[Conditi
 
 def _drop(
     cells: int,
-    share: float,
+    share: Number,
     pixels: Pixels,
     indices: Indices,
     seed: int,

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorReader
-from sightlines.dumps.predictions_reading import PredictionsDump
 from sightlines.dumps.reading import check_networks
 from sightlines.plan.networks import Network
 
@@ -117,13 +116,11 @@ class LabelledDump:
         return ResultError(f"{self.path}: {what}. Delete it and run snakemake again to rebuild it.")
 
 
-def check_labelled(
-    dumps: Sequence[LabelledDump | PredictionsDump], networks: Sequence[str]
-) -> None:
+def check_labelled(dumps: Sequence[Any], networks: Sequence[str]) -> None:
     """Check that dumps are of the networks expected, and of the same labelled images.
 
     Args:
-        dumps: Of one dataset.
+        dumps: Of one dataset: of features, predictions, or responses.
         networks: Slugs in order.
 
     Raises:

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from sightlines.conditions.condition import Condition, ImageFacts, check_distinct
+from sightlines.conditions.condition import Condition, ImageFacts, Number, check_distinct
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
@@ -68,7 +68,7 @@ class Change:
     """
 
     name: str
-    severity: float
+    severity: Number
     images: Condition | None = None
     around: Around | None = None
 
