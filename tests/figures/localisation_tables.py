@@ -70,3 +70,22 @@ def _network_tables(config, network, grid, blocks):
                     rows.append(facts | scores)
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
     return {"localisation": pd.DataFrame(rows)} | joined
+
+
+def branch_places(config, blocks=4, groups=8):
+    """Branches of ViTs and FNets: of these no place, and a mirror from the second block on."""
+    rows = []
+    for slug in config["networks"]:
+        network = Network.parse(slug)
+        family, own = config["families"][network.model], settings(config, network.model)
+        if family not in ("vit", "fnet") or 0 < per_cent(network.fraction) < 100:
+            continue
+        kind = "attn" if family == "vit" else "mixing"
+        for block in range(blocks):
+            places = 0.9 - 0.15 * block if family == "vit" else 0.05
+            mirror = 0.2 * (own.get("mixing") == "fourier" and block > 0)
+            for left_out in range(ALL, groups):
+                values = (places + 0.001 * left_out, mirror - 0.001 * left_out, left_out)
+                name = f"block{block:02}.{kind}"
+                rows.append((*network, name, kind, block, block / (blocks - 1), *values))
+    return pd.DataFrame(rows, columns=list(required("branch_places.parquet")))

@@ -35,20 +35,22 @@ def config(
     pooled=(),
     mixers=(),
     skipless=(),
+    fnets=(),
 ):
     """ViTs and ResNets on every fraction with every seed; the others untrained and on all images.
 
     ViTs without skips have no untrained network.
     """
-    models = [*vits, *pooled, *resnets, *mixers, *skipless]
+    models = [*vits, *pooled, *resnets, *mixers, *skipless, *fnets]
     slugs = [f"{m}/{f}/{s}" for m in (*vits, *resnets) for f in fractions for s in seeds]
     ends = [f for f in fractions if f in ("f000", "f100")]
-    slugs += [f"{m}/{f}/{seeds[0]}" for m in (*pooled, *mixers) for f in ends]
+    slugs += [f"{m}/{f}/{seeds[0]}" for m in (*pooled, *mixers, *fnets) for f in ends]
     slugs += [f"{m}/f100/{seeds[0]}" for m in skipless]
     own = {m: _vit(place) for place, m in enumerate(vits)}
     own |= {m: _vit() | {"pool": "gap"} for m in pooled}
     own |= {m: {"family": "resnet"} for m in resnets} | {m: {"family": "mixer"} for m in mixers}
     own |= {m: _vit() | {"skipless_block": 2 + i} for i, m in enumerate(skipless)}
+    own |= {m: _fnet(m) for m in fnets}
     return {
         "experiment": "synthetic",
         "networks": slugs,
@@ -65,6 +67,15 @@ def _vit(place=0):
     return own | {"pool": "cls", "skipless_block": -1, "skipless": "both"}
 
 
+def _fnet(name):
+    """One whose mixing is the last word of its name, where that is one."""
+    mixing = name.rpartition("_")[2]
+    own = {"family": "fnet", "patch_px": 4, "width": 48, "depth": 4}
+    own |= {"axes": "raster", "pool": "gap"}
+    own |= {"mixing": mixing if mixing in ("hartley", "random", "identity") else "fourier"}
+    return own | {"attention_blocks": [3] if mixing == "hybrid" else []}
+
+
 def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
     """Every architecture that a figure may ask for."""
     return config(
@@ -73,10 +84,11 @@ def whole(fractions=("f000", "f030", "f100"), seeds=("s0",)):
         pooled=("vit_gap",),
         mixers=("mixer",),
         skipless=("no_skip_2",),
+        fnets=("fnet", "fnet_hartley", "fnet_random", "fnet_identity", "fnet_hybrid"),
     )
 
 
-def only(config, families=("vit", "resnet", "mixer"), has_skipless=False):
+def only(config, families=("vit", "resnet", "mixer", "fnet"), has_skipless=False):
     """The config with the networks of some families, as a kind of dump has them."""
     kept = {m for m, f in config["families"].items() if f in families}
     if not has_skipless:
@@ -105,10 +117,10 @@ def layers(config, blocks=5):
 
 
 def _token_layers(family, blocks):
-    mixing = "mixing" if family == "mixer" else "attn"
+    mixing = "mixing" if family in ("mixer", "fnet") else "attn"
     kinds = {"norm1": "norm", mixing: mixing, "norm2": "norm", "mlp_hidden": "mlp_hidden"}
     kinds |= {"mlp": "mlp", "out": "residual"}
-    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family == "vit")]
+    own = [("embed.patch", "embed", -1), ("embed.pos", "embed", -1)][: 1 + (family != "mixer")]
     own += [(f"block{b:02}.{n}", k, b) for b in range(blocks) for n, k in kinds.items()]
     return [*own, ("norm", "norm", -1)]
 
@@ -287,6 +299,7 @@ def all_tables(config, degenerate=None, names=None):
         "skip_tokens.parquet": lambda: skip_tables.skip_tokens(plain),
         "localisation.parquet": lambda: localised()["localisation.parquet"],
         "localisation_tokens.parquet": lambda: localised()["localisation_tokens.parquet"],
+        "branch_places.parquet": lambda: localisation_tables.branch_places(plain),
         "localisation_maps.parquet": lambda: localised()["localisation_maps.parquet"],
         "probes.parquet": lambda: probe_tables.probes(plain, ("", *verdict_tables.TASKS)),
         "token_probes.parquet": lambda: probe_tables.token_probes(plain),

@@ -23,6 +23,22 @@ RESNET = {
     "groups": 4,
     "drop_path": 0,
 }
+FNET = {
+    "family": "fnet",
+    "patch_px": 4,
+    "width": 24,
+    "depth": 3,
+    "mixing": "fourier",
+    "axes": "raster",
+    "norm": "pre",
+    "pool": "gap",
+    "attention_blocks": [],
+    "heads": 1,
+    "mlp_ratio": 2,
+    "drop_path": 0,
+    "position_init": "random",
+    "position_scale": 1,
+}
 NETS: dict[str, dict[str, Any]] = {
     "vit": VIT,
     "vit_gap": VIT | {"pool": "gap", "qkv_bias": False},

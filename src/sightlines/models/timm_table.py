@@ -129,6 +129,10 @@ _MIXER_BLOCK = Block(
     ),
     (Addition("mixing", "drop_path1"), Addition("mlp", "drop_path2", "norm2")),
 )
+_MIX_ADDITION = Addition("mixing", "drop_path1")
+_FNET_BLOCK = Block((_OUT,), (_MIX_ADDITION, Addition("mlp", "drop_path2", "norm2")))
+"""Ours: `models/fnet.py` names its layers itself."""
+_POST_NORM_BLOCK = Block((_OUT,), (_MIX_ADDITION, Addition("mlp", "drop_path2", "norm1", "output")))
 _SWIN_BLOCK = Block(
     (
         Part("norm1", "norm", "norm1", "nhwc"),
@@ -162,6 +166,8 @@ BLOCKS: dict[str, Block] = {
     "timm.models.vision_transformer.Block": _TOKEN_BLOCK,
     "timm.models.vision_transformer_relpos.RelPosBlock": _TOKEN_BLOCK,
     "timm.models.mlp_mixer.MixerBlock": _MIXER_BLOCK,
+    "sightlines.models.fnet.PreNorm": _FNET_BLOCK,
+    "sightlines.models.fnet.PostNorm": _POST_NORM_BLOCK,
     "timm.models.swin_transformer.SwinTransformerBlock": _SWIN_BLOCK,
     "timm.models.convnext.ConvNeXtBlock": _CONVNEXT_BLOCK,
     "timm.models.resnet.BasicBlock": _projecting_unit(

@@ -43,14 +43,17 @@ def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:
     Args:
         what: ``ATTENTION``, heads of a plain ViT, whose attention can be dumped;
             ``PLAIN_ATTENTION``, of those whose queries, keys and values are known;
-            ``ATTENTION_SITES``, any other attention between places; ``BRANCHES``, known skips; or
-            ``CLASS_TOKEN``, attention and a class token that is read out.
+            ``ATTENTION_SITES``, any other attention between places; ``BRANCHES``, known skips;
+            ``CLASS_TOKEN``, attention and a class token that is read out; or ``TOKEN_MIXING``, an
+            FNet or a ViT of our own, whose branches that mix tokens can be told.
         model: Its config.
         size_px: Side of the dataset's images.
     """
     if what == "CLASS_TOKEN":
         is_read_out = described(model, size_px).get("pool") == "cls"
         return is_read_out and has("ATTENTION", model, size_px)
+    if what == "TOKEN_MIXING":
+        return model["family"] in MIXES_TOKENS
     own = "ATTENTION" if what == "PLAIN_ATTENTION" else what
     declared = registry.declarations("models", model["family"]).get(own, own == "BRANCHES")
     return bool(described(model, size_px).get(what.lower(), declared))
@@ -62,6 +65,10 @@ defaults: networks from before there were such settings stay what they are."""
 IDLE = ("resnet",)
 """Families of our own whose networks start idle; what a family's file says is part of what its
 networks are, and would have them trained again."""
+
+
+MIXES_TOKENS = ("fnet", "vit")
+"""Families of our own of which the branch that mixes tokens is looked at by itself."""
 
 
 def starts_idle(model: Mapping[str, Any], size_px: int) -> bool:

@@ -317,6 +317,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         "class_token": (has_token, f"a ViT with a class token trained on {FULL}"),
         "resnet": ("resnet" in family.values(), f"a resnet trained on {FULL}"),
         "mixer": ("mixer" in family.values(), f"a mixer trained on {FULL}"),
+        "fnet": ("fnet" in family.values(), f"an fnet trained on {FULL}"),
         "gap": (pools >= {"cls", "gap"}, f"ViTs with pool cls and with pool gap on {FULL}"),
         "skipless": (bool(lacking), f"a ViT with a skipless_block trained on {FULL}"),
         "less_data": (

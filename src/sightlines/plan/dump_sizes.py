@@ -68,19 +68,20 @@ def pixels_bytes(config: Mapping[str, Any]) -> int:
 
 def _tokens(model: Mapping[str, Any], size_px: int) -> Network:
     blocks, is_mixer = model["depth"], model["family"] == "mixer"
+    is_post = model.get("norm") == "post"
     places = (size_px // model["patch_px"]) ** 2
     prefix = int(not is_mixer and model["pool"] == "cls")
     skipless = int(model.get("skipless_block", -1) >= 0)
     return Network(
-        layers=SUBLAYERS * blocks + (2 if is_mixer else 3),
-        outputs=[(places + prefix, model["width"])] * (blocks + 1),
+        layers=(SUBLAYERS - is_post) * blocks + (2 if is_mixer or is_post else 3),
+        outputs=[(places + prefix, model["width"])] * (blocks + (not is_post)),
         blocks=blocks,
         places=places,
         prefix=prefix,
         branches=2 * (blocks - skipless) * (places + prefix),
         watched=4,
         pools=2 + prefix,
-        heads=0 if is_mixer else model["heads"],
+        heads=model["heads"] if model["family"] == "vit" else 0,
     )
 
 
@@ -111,6 +112,7 @@ def _maps(model: Mapping[str, Any], size_px: int) -> Network:
 _FAMILIES: dict[str, Callable[[Mapping[str, Any], int], Network]] = {
     "vit": _tokens,
     "mixer": _tokens,
+    "fnet": _tokens,
     "resnet": _maps,
 }
 

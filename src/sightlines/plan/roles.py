@@ -123,14 +123,14 @@ def plain_models(networks: Iterable[Network], architectures: Architectures) -> l
 def main_models(networks: Iterable[Network], architectures: Architectures) -> list[str]:
     """Plain models of the paper's main figures: ViTs with a class token, ResNets and the like.
 
-    Pooled ViTs stand in only where no model has a class token; Mixers, which have figures of their
-    own, only where there is nothing else.
+    Pooled ViTs stand in only where no model has a class token; Mixers and FNets, which have figures
+    of their own, only where there is nothing else.
     """
     plain = plain_models(networks, architectures)
     read_out = {m: _read_out(architectures.get(m, {})) for m in plain}
     pooled = {m for m in plain if read_out[m] == "gap"}
     has_class_token = "cls" in read_out.values()
-    left_out = {m for m in plain if architectures.get(m, {}).get("family") == "mixer"}
+    left_out = {m for m in plain if architectures.get(m, {}).get("family") in ("mixer", "fnet")}
     left_out |= pooled if has_class_token else set()
     return [m for m in plain if m not in left_out] or plain
 
