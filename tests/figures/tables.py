@@ -10,6 +10,7 @@ from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import main_models, settings
 from tests.figures import (
     attention_tables,
+    condition_tables,
     indices_tables,
     localisation_tables,
     probe_tables,
@@ -297,6 +298,9 @@ def all_tables(config, degenerate=None, names=None):
         ),
         "skip_ratios.parquet": lambda: skip_tables.skip_ratios(plain),
         "skip_tokens.parquet": lambda: skip_tables.skip_tokens(plain),
+        "occlusion.parquet": lambda: condition_tables.occlusion(plain),
+        "lesion.parquet": lambda: condition_tables.lesion(plain),
+        "condition_depth.parquet": lambda: condition_tables.condition_depth(plain),
         "localisation.parquet": lambda: localised()["localisation.parquet"],
         "localisation_tokens.parquet": lambda: localised()["localisation_tokens.parquet"],
         "branch_places.parquet": lambda: localisation_tables.branch_places(plain),

@@ -95,7 +95,7 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims |= {"branch_indices.parquet", "head_subset_indices.parquet"}
     of_claims |= {f"{own}.parquet" for own in ("few_shot_replicates", "few_shot_token_replicates")}
     not_drawn = {"history.csv", "class_scores.csv", "confusion.parquet", "calibration.csv"}
-    not_drawn |= {"attention_sites.csv"}
+    not_drawn |= {"attention_sites.csv", "condition_turns.csv"}
     assert set(every_table) == TABLES - of_claims - not_drawn
     for name, table in every_table.items():
         assert set(required(name)) <= set(table.columns), name
@@ -202,6 +202,7 @@ def as_planned(config):
         "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
         "splits": {"probe_test": 97},
         "transfer": {"near": task},
+        "conditions": {"models": "auto"},
     }
 
 

@@ -33,7 +33,13 @@ def write(path, right=(0.9, 0.6, 0.3), places=("last", "normed"), slug=SLUG, **c
         tensors[f"floor.{place}"] = draw.random(IMAGES, np.float32) / 2
     tensors["labels"] = labels
     meta = {"network": slug.split("/"), "conditions": CONDITIONS, "images": IMAGES}
-    meta |= {"outputs": OUTPUTS, "answers": answers, "places": list(places), "grid": [8, 8]}
+    meta |= {
+        "outputs": OUTPUTS,
+        "answers": answers,
+        "places": list(places),
+        "grid": [8, 8],
+        "positions": True,
+    }
     write_tensors(path, tensors, meta | {"splits_sha256": {"test": "a"}} | changes)
     return tensors
 

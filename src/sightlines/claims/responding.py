@@ -16,7 +16,7 @@ def column(
     table: str,
     network: Network,
     condition: str,
-    severity: float,
+    severity: float | int,
     name: str = RETENTION,
 ) -> np.ndarray:
     """A statistic of a network under a condition [1 + groups].

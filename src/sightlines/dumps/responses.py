@@ -163,6 +163,7 @@ def responses(shown: Shown, changes: Sequence[Change], seed: int, images: int) -
         "places": places,
         "images": walk.count,
         "grid": [int(side) for side in shown.card["grid"]],
+        "positions": isinstance(getattr(shown.model, "pos_embed", None), torch.Tensor),
         "splits_sha256": {"test": hashes["test"]},
     }
     shapes = response_shapes(walk.count, len(changes), places, bool(answers))

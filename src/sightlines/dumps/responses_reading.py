@@ -22,6 +22,7 @@ class ResponsesDump:
         answers: The output that stands for each class; empty where that is not known.
         places: Where features were taken.
         grid: Rows and columns of the network's tokens, or of its last map.
+        has_positions: Whether a position embedding is added to its tokens.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,6 +45,7 @@ class ResponsesDump:
             self.places: list[str] = list(meta["places"])
             rows, columns = meta["grid"]
             self.grid = int(rows), int(columns)
+            self.has_positions = bool(meta["positions"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._wrong(f"its description lacks {error}") from error
         if not self.images or not self.outputs:

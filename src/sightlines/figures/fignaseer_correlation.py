@@ -67,6 +67,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         axes.axhline(0, color=GREY, linewidth=0.6)
         axes.set(xlim=(0, 1), xlabel="share of the cells dropped")
         axes.grid(axis="y")
-    found = panels.handles(config, shown, bare=True)
+    found = panels.handles(table, config, shown, bare=True)
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure

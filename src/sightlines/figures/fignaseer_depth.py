@@ -63,6 +63,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: the table has no trained network of this experiment.
     """
     table = tables["condition_depth.parquet"]
+    if table.empty:
+        return panels.nothing("no condition: every depth is empty", "normalised depth", "CKA")
     shown = panels.shown_models(table, config, "condition_depth.parquet")
     pairs = table[["family", "condition", "severity"]].drop_duplicates()
     conditions = [tuple(row) for row in pairs.itertuples(index=False)]
@@ -82,7 +84,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         if place + columns >= len(conditions):
             axes.set_xlabel("normalised depth")
             axes.tick_params(labelbottom=True)
-    found = panels.handles(config, shown, bare=True)
+    found = panels.handles(table, config, shown, bare=True)
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures import response_panels as panels
 from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
-from sightlines.results.selecting import Tables, models, require_some, rows_of
+from sightlines.results.selecting import Tables, models, rows_of
 
 TITLE = "Lesions inside of a network"
 STUDY = "naseer2021"
@@ -21,7 +21,8 @@ CAPTION = (
     "the input of a block (left), places of the maps that enter a stage (right; the last is the "
     "pooling). Bands are the jackknife standard error, stars published values at a quarter (ViT "
     "DeiT-B left, ResNet50 right). Look for: a first stage that loses nearly all, and blocks that "
-    "all keep most. Where shuffling costs as much as zeroing, it is the places that were needed."
+    "all keep most. Where shuffling costs as much as zeroing, it is the places that were needed; a "
+    "ViT's blocks know no places, so that shuffling its tokens changes nothing by design."
 )
 EXPLAINS = (
     "Does a network notice when part of what it has computed is gone, and is it the same early and "
@@ -36,14 +37,16 @@ DIFFERS = (
     "places. Shuffling as a control is new."
 )
 READS = ("lesion.parquet",)
-NEEDS = ("changed_images",)
+NEEDS = ("changed_images", "branches")
 
 QUARTER = 0.25
 PUBLISHED = {
     "block": ((1, 0.702), (11, 0.758)),
     "stage": ((1, 0.002), (2, 0.592), (3, 0.909), (4, 0.972), (5, 0.995)),
 }
-"""Place and accuracy kept at a quarter, of DeiT-B (81.8 %) and ResNet50 (76.1 %): Tables 6, 7."""
+"""Place and accuracy kept at a quarter, of DeiT-B (81.8 %) and ResNet50 (76.1 %): Tables 6, 7. The
+fifth stage is the pooling, whatever the number of stages before it."""
+POOLING = 5
 LINES: dict[str, Any] = {"zero": "-", "shuffle": (0, (4, 1.5))}
 
 
@@ -56,7 +59,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         config: `networks`, `labels`, `architectures`.
 
     Raises:
-        ResultError: the table has no trained network of this experiment with lesions.
+        ResultError: the table has no trained network of this experiment.
     """
     table = tables["lesion.parquet"]
     shown = panels.shown_models(table, config, "lesion.parquet")
@@ -65,7 +68,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for site in ("block", "stage")
     }
     sites = [site for site, own in by_site.items() if own]
-    require_some(sites, "lesion.parquet has no lesions")
+    if not sites:
+        return panels.nothing("no lesions: conditions.lesion is empty", "input of block", "kept")
     figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
     grid = figure.subplots(1, len(sites), squeeze=False, sharey=True)[0]
     for axes, site in zip(grid, sites, strict=True):
@@ -76,7 +80,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         Line2D([], [], color=GREY, linestyle=LINES["shuffle"], label="shuffled"),
         Line2D([], [], label="published", **panels.PUBLISHED),
     ]
-    found = [*panels.handles(config, shown), *more]
+    found = [*panels.handles(table, config, shown), *more]
     figure.legend(handles=found, loc="outside lower center", ncols=4)
     return figure
 
@@ -107,11 +111,12 @@ def _draw_site(
                     panels.draw_curve(axes, values, **(look | {"linestyle": line}))
                 last = max([last, *values["x"]])
     for place, kept in PUBLISHED[site]:
-        if place <= last:
-            axes.plot([place], [kept], **panels.PUBLISHED)
+        is_pooling = site == "stage" and place == POOLING
+        if is_pooling or place < last + (site == "block"):
+            axes.plot([last if is_pooling else place], [kept], **panels.PUBLISHED)
     axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     named = {"block": "input of block", "stage": "input of stage (last: pooling)"}
     axes.set(xlabel=named[site], title={"block": "tokens", "stage": "maps"}[site])
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    axes.set_ylim(bottom=min(-0.04, axes.get_ylim()[0]))
     axes.grid(axis="y")

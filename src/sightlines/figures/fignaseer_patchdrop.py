@@ -74,7 +74,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         Line2D([], [], color=GREY, linestyle=FILLS["drop_mean"], label="mean colour"),
         Line2D([], [], label="published", **panels.PUBLISHED),
     ]
-    found = [*panels.handles(config, shown), *more]
+    found = [*panels.handles(table, config, shown), *more]
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure
 
@@ -84,11 +84,12 @@ def _draw_shares(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown:
         panels.draw_models(axes, table, config, shown, condition, "retention", linestyle=line)
     for name, share, kept in PUBLISHED:
         axes.plot([share], [kept], **panels.PUBLISHED)
-        place: dict[str, Any] = {
-            "xytext": (4, 3),
+        is_right = share > HALF
+        place: dict[str, Any] = {"xytext": (-5 if is_right else 5, 3), "color": "0.35"}
+        place |= {
             "textcoords": "offset points",
             "fontsize": 6,
-            "color": "0.35",
+            "ha": "right" if is_right else "left",
         }
         axes.annotate(name, (share, kept), **place)
     axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
@@ -150,5 +151,5 @@ def _draw_parts(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: 
         axes.bar(x, 100 * values["y"], width * 0.9, color=look["color"], label=label(config, model))
         axes.errorbar(x, 100 * values["y"], 100 * values["error"], color="0.2", ls="", lw=0.8)
     axes.axhline(100 * float(table["chance"].iloc[0]), color=GREY, lw=0.8, ls=(0, (1, 1)))
-    axes.set_xticks(range(4), ["none", *PARTS])
+    axes.set_xticks(range(4), ["none", "object", "any", "ground"])
     axes.set(xlabel="cells that are black", ylabel="accuracy (%)", title="(c) equally many cells")

@@ -68,6 +68,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             if len(own) and own.iloc[0] > 0:
                 colour = model_look(models(config), model)["color"]
                 axes.axvline(float(own.iloc[0]), color=colour, linewidth=0.5, alpha=0.5)
-    found = panels.handles(config, shown, bare=True)
+    found = panels.handles(table, config, shown, bare=True)
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.style import GREY, model_look
+from sightlines.figures.style import GREY, WIDTH_IN, model_look
 from sightlines.plan.networks import FULL, Network
 from sightlines.plan.roles import on
 from sightlines.results.selecting import (
@@ -108,12 +109,23 @@ def _lines(look: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in look.items() if key == "linestyle"}
 
 
-def handles(config: dict[str, Any], shown: Sequence[str], bare: bool = False) -> list[Line2D]:
+def handles(
+    table: pd.DataFrame, config: dict[str, Any], shown: Sequence[str], bare: bool = False
+) -> list[Line2D]:
     """Legend entries of the models, and of what dotted and thin lines are."""
     every = models(config)
     found = [Line2D([], [], label=label(config, m), **model_look(every, m)) for m in shown]
-    if any(len(trained(config, m)) > 1 for m in shown):
+    if any(sum(_has(table, n) for n in trained(config, m)) > 1 for m in shown):
         found.append(Line2D([], [], label="other seeds", color=GREY, linewidth=0.6))
     if bare and any(untrained_network(config, m) is not None for m in shown):
         found.append(Line2D([], [], label="untrained", color=GREY, linestyle=":", linewidth=1))
     return found
+
+
+def nothing(text: str, xlabel: str, ylabel: str) -> Figure:
+    """What is drawn where the config leaves out all that a figure shows: why it is empty."""
+    figure = Figure(figsize=(WIDTH_IN / 2, 2), layout="constrained")
+    axes = figure.subplots()
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, wrap=True)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])
+    return figure

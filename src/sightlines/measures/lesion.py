@@ -14,7 +14,7 @@ from sightlines.measures.responding import response_tables
 
 READS = ("lesions",)
 USES = ("seed",)
-NEEDS = ("changed_images",)
+NEEDS = ("changed_images", "branches")
 TABLES = {
     "lesion.parquet": {
         "about": "What networks answer when places of a representation are zeroed or shuffled",

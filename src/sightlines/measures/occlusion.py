@@ -25,6 +25,7 @@ TABLES = {
                 "cells along a side of the network's own grid, of tokens or of its last map; 0: "
                 "it is not square",
             ),
+            ("positions", "bool", "", "whether a position embedding is added to its tokens"),
             "response",
         ),
     },
@@ -38,9 +39,13 @@ def measure(occlusions: list[ResponsesDump], seed: int) -> dict[str, Any]:
         occlusions: Of each network.
         seed: The experiment's root seed.
     """
-    grids = (own_grid(dump) for dump in occlusions)
-    tables = zip(response_tables(occlusions, seed), grids, strict=True)
-    return {"occlusion.parquet": (table.assign(grid=grid) for table, grid in tables)}
+    tables = zip(response_tables(occlusions, seed), occlusions, strict=True)
+    return {
+        "occlusion.parquet": (
+            table.assign(grid=own_grid(dump), positions=dump.has_positions)
+            for table, dump in tables
+        )
+    }
 
 
 def own_grid(dump: ResponsesDump) -> int:

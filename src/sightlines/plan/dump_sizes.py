@@ -179,6 +179,7 @@ def _token_features(network: Network, config: Mapping[str, Any], _size_px: int) 
 
 
 def _predictions(_network: Network, _config: Mapping[str, Any], _size_px: int) -> int:
+    """A few numbers an image, which are not counted; so of changed images and networks."""
     return 0
 
 
@@ -201,4 +202,7 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "token_features": _token_features,
     "predictions": _predictions,
     "receptive_field": _receptive_field,
+    "occlusions": _predictions,
+    "lesions": _predictions,
+    "occlusion_depth": _predictions,
 }

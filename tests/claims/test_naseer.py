@@ -1,0 +1,247 @@
+"""Claims N1 to N7 and N12 on results in which the answer is known, and on the published numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.claims.making_evidence import (
+    CHANCE,
+    MODELS,
+    SLUGS,
+    check_words,
+    make_evidence,
+    of,
+    values,
+    verdict,
+    with_replicates,
+)
+
+PUBLIC = {"train_images": 0}
+HERE = {"train_images": 12000}
+SPREAD = 0.0001
+
+
+def is_vit(slug):
+    return slug.startswith("vit")
+
+
+def rows(slug, column, by_condition):
+    for (condition, severity), value in by_condition.items():
+        own = {"condition": condition, "severity": float(severity), "grid": 8, "chance": CHANCE}
+        yield of(slug) | own | {column: value}
+
+
+def table(by_slug, column, wide=False):
+    """A table of one statistic: slug -> {(condition, severity): value}.
+
+    Replicates of conditions that follow each other move apart; where there is one, of networks.
+    """
+    frames = []
+    for number, (slug, own) in enumerate(by_slug.items()):
+        for place, row in enumerate(rows(slug, column, own)):
+            sign = (-1) ** (place if len(own) > 1 else number)
+            spread = sign * (1.0 if wide else SPREAD)
+            frames.append(with_replicates([row], column, spread))
+    return pd.concat(frames, ignore_index=True)
+
+
+def both(column, vit, resnet, bare=None, slugs=SLUGS, wide=False):
+    """occlusion.parquet of a ViT and a ResNet, untrained networks as `bare` or without rows."""
+    found = {s: (vit if is_vit(s) else resnet) for s in slugs if "/f100/" in s}
+    if bare is not None:
+        found |= {s: bare for s in slugs if "/f000/" in s}
+    return {"occlusion.parquet": table(found, column, wide)}
+
+
+def evidence(folder, tables, accuracy_rows=HERE, **more):
+    """Evidence whose networks were trained here, or elsewhere."""
+    from tests.claims import making_evidence as making
+
+    def accuracies(slugs, accuracy, sizes):
+        return MADE(slugs, accuracy, sizes).assign(**accuracy_rows)
+
+    MADE, making.accuracy_table = making.accuracy_table, accuracies
+    try:
+        return make_evidence(folder, tables, **more)
+    finally:
+        making.accuracy_table = MADE
+
+
+HALF = ("drop_black", 0.5)
+MEAN, MOVED = ("drop_mean", 0.5), ("drop_shifted", 0.5)
+
+
+def kept(vit, resnet, **more):
+    return both("retention", {HALF: vit}, {HALF: resnet}, **more)
+
+
+@pytest.mark.parametrize(
+    ("vit", "resnet", "word"),
+    [(0.8, 0.3, "holds"), (0.8, 0.75, "does not hold"), (0.4, 0.1, "does not hold")],
+)
+def test_n1_asks_for_what_is_kept_and_for_the_difference(tmp_path, vit, resnet, word):
+    found = verdict("N1", evidence(tmp_path, kept(vit, resnet)))
+    assert found.word == word and np.allclose(values(found), [vit, vit - resnet])
+    assert verdict("N1b", evidence(tmp_path, kept(vit, resnet))).word == "not run"
+    elsewhere = verdict("N1b", evidence(tmp_path, kept(vit, resnet), PUBLIC))
+    assert elsewhere.word == word
+    assert verdict("N1", evidence(tmp_path, kept(vit, resnet), PUBLIC)).word == "not run"
+
+
+def test_n1_of_networks_that_know_nothing_is_not_run(tmp_path):
+    made = kept(np.nan, 0.3)
+    found = verdict("N1", evidence(tmp_path, made))
+    assert found.word == "not run" and "below 3 × chance" in found.because
+
+
+def test_n1_of_the_published_numbers(tmp_path):
+    """DeiT-S 70 of 79.9 %, ResNet50 .1 of 76.1 %, a thousand classes: text of the paper."""
+
+    def above(accuracy):
+        return (accuracy - 0.001) / 0.999
+
+    made = kept(above(0.70) / above(0.799), above(0.001) / above(0.761))
+    assert verdict("N1b", evidence(tmp_path, made, PUBLIC)).word == "holds"
+
+
+def test_n2_asks_for_both_fills(tmp_path):
+    def made(mean, black):
+        vit, resnet = {MEAN: 0.5 + mean, HALF: 0.5 + black}, {MEAN: 0.5, HALF: 0.5}
+        return both("retention", vit, resnet)
+
+    assert verdict("N2", evidence(tmp_path, made(0.3, 0.2))).word == "holds"
+    assert verdict("N2", evidence(tmp_path, made(0.02, 0.4))).word == "does not hold"
+
+
+def test_n3_takes_off_what_the_resnet_loses_as_well(tmp_path):
+    def made(vit, resnet):
+        own = ({HALF: 0.6, MOVED: 0.6 - gain} for gain in (vit, resnet))
+        return both("retention", *own)
+
+    assert verdict("N3", evidence(tmp_path, made(0.1, 0.05))).word == "holds"
+    assert verdict("N3", evidence(tmp_path, made(0.1, 0.15))).word == "does not hold"
+    assert verdict("N3b", evidence(tmp_path, made(0.01, 0.0), PUBLIC)).word == "does not hold"
+    assert verdict("N3b", evidence(tmp_path, made(0.03, 0.0), PUBLIC)).word == "holds"
+
+
+def parts(ground, anywhere, own):
+    return {("drop_ground", 1): ground, ("drop_anywhere", 1): anywhere, ("drop_object", 1): own}
+
+
+def test_n4_gets_every_word(tmp_path):
+    nothing = dict.fromkeys(parts(0, 0, 0), CHANCE)
+
+    def made(trained, untrained, wide):
+        yes, no = parts(0.7, 0.5, 0.2), parts(0.4, 0.5, 0.5)
+        own = yes if trained else no
+        return both("accuracy", own, own, yes if untrained else nothing, wide=wide)
+
+    check_words(tmp_path, "N4", made)
+
+
+def test_n5_gets_every_word(tmp_path):
+    def made(trained, untrained, wide):
+        found = {}
+        for slug in SLUGS:
+            ahead = trained if "/f100/" in slug else untrained
+            found[slug] = {HALF: 0.3 + 0.4 * (is_vit(slug) and ahead)}
+        return {
+            "occlusion.parquet": table(found, "excess", wide),
+            "accuracy.csv": accuracies(SLUGS),
+        }
+
+    found = verdict("N5", make_evidence(tmp_path, made(True, False, False)))
+    assert found.word == "holds, learned" and np.allclose(values(found), 0.4)
+    assert verdict("N5", make_evidence(tmp_path, made(True, True, False))).word == (
+        "holds at initialisation"
+    )
+    assert verdict("N5", make_evidence(tmp_path, made(False, False, False))).word == "does not hold"
+    assert verdict("N5", make_evidence(tmp_path, made(True, False, True))).word == "undecided"
+
+
+def accuracies(slugs):
+    found = [of(s) | HERE | {"accuracy_test": 0.6 if "/f100/" in s else CHANCE} for s in slugs]
+    return pd.DataFrame(found).assign(chance=CHANCE, test_images=1000, parameters=1000)
+
+
+def shuffled(by_grid):
+    return {("shuffle", grid): value for grid, value in by_grid.items()}
+
+
+def test_n6_compares_the_own_grid_with_the_next_finer_one(tmp_path):
+    def made(by_grid):
+        return both("above_chance", shuffled(by_grid), shuffled(by_grid))
+
+    found = verdict("N6", evidence(tmp_path, made({2: 0.9, 8: 0.5, 16: 0.3, 32: 0.6})))
+    assert found.word == "holds" and np.allclose(values(found), 0.2)
+    assert verdict("N6", evidence(tmp_path, made({8: 0.3, 16: 0.5}))).word == "does not hold"
+    coarse = verdict("N6", evidence(tmp_path, made({2: 0.3, 8: 0.5})))
+    assert coarse.word == "not run" and "shuffle_cells" in coarse.because
+
+
+def test_n7_is_the_mean_over_grids_up_to_the_own_one(tmp_path):
+    made = both("retention", shuffled({2: 0.3, 8: 0.9, 16: 0}), shuffled({2: 0.5, 8: 0.5, 16: 0.9}))
+    found = verdict("N7", evidence(tmp_path, made))
+    assert found.word == "holds" and np.allclose(values(found), 0.1)
+
+
+def lesions(blocks, stages):
+    found = []
+    for slug in ("vit/f100/s0", "resnet/f100/s0"):
+        site, kept = ("block", blocks) if is_vit(slug) else ("stage", stages)
+        for place, value in enumerate(kept):
+            own = {"site": site, "place": place + (site == "stage"), "change": "zero"}
+            found.append(of(slug) | own | {"severity": 0.25, "retention": value})
+            other = own | {"severity": 0.25, "change": "shuffle", "retention": 0.0}
+            found.append(of(slug) | other)
+    return {"lesion.parquet": with_replicates(found, "retention", SPREAD)}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "stages", "word"),
+    [
+        ((0.9, 0.6, 0.8), (0.1, 0.9), "holds"),
+        ((0.9, 0.2, 0.8), (0.1, 0.9), "does not hold"),
+        ((0.9, 0.6, 0.8), (0.5, 0.1), "does not hold"),
+    ],
+)
+def test_n12_is_of_the_first_stage_and_the_weakest_block(tmp_path, blocks, stages, word):
+    found = verdict("N12", evidence(tmp_path, lesions(blocks, stages)))
+    assert found.word == word and np.allclose(values(found), [stages[0], min(blocks)])
+
+
+def test_n12_of_the_published_numbers(tmp_path):
+    """Tables 6 and 7: DeiT-B 57.4 % (block 1) and 62.0 % (block 11) of 81.8, ResNet50 of 76.1."""
+    blocks = np.array([0.574, 0.620]) / 0.818
+    stages = np.array([0.0014, 0.451, 0.692, 0.740, 0.757]) / 0.761
+    assert verdict("N12b", evidence(tmp_path, lesions(blocks, stages), PUBLIC)).word == "holds"
+
+
+def test_a_condition_that_was_left_out_is_named(tmp_path):
+    found = verdict("N2", evidence(tmp_path, kept(0.8, 0.3)))
+    assert found.word == "not run"
+    assert "nothing for vit/f100/s0 under drop_mean 0.5: see `conditions`" in found.because
+    assert set(MODELS) == {"vit", "resnet"}
+
+
+@pytest.mark.parametrize(
+    ("worth", "word"), [(0.03, "holds"), (0.2, "does not hold"), (-0.05, "does not hold")]
+)
+def test_n8_is_of_two_vits_that_differ_by_positions_alone(tmp_path, worth, word):
+    models = {"placed": MODELS["vit"], "unplaced": MODELS["vit"], "other": MODELS["vit"] | DEEPER}
+    slugs = [f"{model}/f100/s0" for model in models]
+    rows = [
+        of(s) | {"positions": not s.startswith("unplaced"), "condition": "clean"} for s in slugs
+    ]
+    found = [of(s) | HERE | {"accuracy_test": 0.6} for s in slugs]
+    accuracy = pd.DataFrame(found).assign(chance=CHANCE, test_images=10**6, parameters=1000)
+    accuracy.loc[0, "accuracy_test"] += worth
+    tables = {"occlusion.parquet": pd.DataFrame(rows), "accuracy.csv": accuracy}
+    made = verdict("N8", make_evidence(tmp_path, tables, slugs, models))
+    assert made.word == word and np.allclose(values(made), worth)
+    assert made.lines[0].case == "PLACED × UNPLACED"
+    alone = verdict("N8", make_evidence(tmp_path, tables, slugs[::2], models))
+    assert alone.word == "not run" and "pos_embed: none" in alone.because
+
+
+DEEPER = {"depth": 8}

@@ -1,0 +1,114 @@
+"""Figures of changed images show what their tables hold."""
+
+import numpy as np
+
+from sightlines.figures import (
+    fignaseer_correlation,
+    fignaseer_depth,
+    fignaseer_lesion,
+    fignaseer_patchdrop,
+    fignaseer_shuffle,
+)
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import rows_of
+from sightlines.stats.jackknife import ALL
+from tests.figures import condition_tables as made
+from tests.figures import tables as synthetic
+
+CONFIG = synthetic.only(synthetic.whole())
+VIT = Network("vit_small", "f100", "s0")
+
+
+def value(table, network, column, **where):
+    own = rows_of(table, network)
+    own = own[own["left_out"] == ALL]
+    for key, wanted in where.items():
+        own = own[own[key] == wanted]
+    return own[column].to_numpy()
+
+
+def has_line(axes, x, y):
+    lines = [np.array(line.get_xydata()) for line in axes.lines]
+    wanted = np.column_stack([x, y])
+    return any(each.shape == wanted.shape and np.allclose(each, wanted) for each in lines)
+
+
+def test_dropped_shares_grids_and_parts():
+    table = made.occlusion(CONFIG)
+    figure = fignaseer_patchdrop.draw({"occlusion.parquet": table}, CONFIG)
+    shares, grids, parts = figure.axes
+    for condition, x in (
+        ("drop_black", (0.1, 0.25, 0.5, 0.75, 0.9)),
+        ("drop_mean", (0.25, 0.5, 0.75)),
+    ):
+        y = value(table, VIT, "retention", condition=condition)
+        assert has_line(shares, x, y)
+    y = [
+        value(table, VIT, "retention", condition=c, severity=0.5)[0]
+        for c in ("drop_grid4", "drop_black", "drop_grid16")
+    ]
+    assert has_line(grids, [0, 1, 2], y)
+    assert [t.get_text() for t in grids.get_xticklabels()] == ["4 × 4", "8 × 8", "16 × 16"]
+    heights = sorted(bar.get_height() for bar in parts.patches)
+    wanted = value(table, VIT, "accuracy", condition="drop_object")[0]
+    assert np.isclose(heights, 100 * wanted).any() and len(heights) == 4 * 5
+    bare = table[~table["condition"].isin(["drop_object", "drop_ground", "drop_anywhere"])]
+    assert len(fignaseer_patchdrop.draw({"occlusion.parquet": bare}, CONFIG).axes) == 2
+
+
+def test_shuffled_grids_and_correlations():
+    tables = {"occlusion.parquet": made.occlusion(CONFIG)}
+    (table,) = tables.values()
+    left, right = fignaseer_shuffle.draw(tables, CONFIG).axes
+    for axes, column in ((left, "retention"), (right, "agreement")):
+        assert has_line(axes, [2, 4, 8, 16], value(table, VIT, column, condition="shuffle"))
+    bare = value(table, VIT._replace(fraction="f000"), "agreement", condition="shuffle")
+    assert has_line(right, [2, 4, 8, 16], bare)
+    left, right = fignaseer_correlation.draw(tables, CONFIG).axes
+    x = (0.1, 0.25, 0.5, 0.75, 0.9)
+    for axes, column in (
+        (left, "correlation"),
+        (left, "floor"),
+        (right, "excess"),
+        (right, "excess_normed"),
+    ):
+        assert has_line(axes, x, value(table, VIT, column, condition="drop_black")), column
+
+
+def test_lesions_by_block_and_by_stage():
+    table = made.lesion(CONFIG)
+    figure = fignaseer_lesion.draw({"lesion.parquet": table}, CONFIG)
+    blocks, stages = figure.axes
+    assert has_line(blocks, range(5), value(table, VIT, "retention", change="zero"))
+    resnet = Network("resnet_thin", "f100", "s0")
+    for change in ("zero", "shuffle"):
+        assert has_line(stages, range(1, 5), value(table, resnet, "retention", change=change))
+    empty = table[table["site"] == ""]
+    assert (
+        "no lesions"
+        in fignaseer_lesion.draw({"lesion.parquet": empty}, CONFIG).axes[0].texts[0].get_text()
+    )
+
+
+def test_a_panel_for_every_condition_by_depth():
+    table = made.condition_depth(CONFIG)
+    figure = fignaseer_depth.draw({"condition_depth.parquet": table}, CONFIG)
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
+    assert titles == [
+        "50% of the cells black",
+        "50% of the cells mean colour",
+        "2 × 2 cells shuffled",
+        "8 × 8 cells shuffled",
+    ]
+    blocks = table[table["block"] >= 0]
+    for axes, (condition, severity) in zip(
+        figure.axes,
+        [("drop_black", 0.5), ("drop_mean", 0.5), ("shuffle", 2), ("shuffle", 8)],
+        strict=True,
+    ):
+        where = {"condition": condition, "severity": severity}
+        assert has_line(axes, [0, 0.25, 0.5, 0.75, 1], value(blocks, VIT, "cka", **where))
+        pixels = value(table[table["name"] == "pixels"], VIT, "cka", **where)
+        assert has_line(axes, [fignaseer_depth.AT_PIXELS], pixels)
+    empty = fignaseer_depth.draw({"condition_depth.parquet": table[:0]}, CONFIG)
+    assert "no condition" in empty.axes[0].texts[0].get_text()
