@@ -190,3 +190,86 @@ def test_sizes_and_angles_fill_their_ranges():
     assert found.size_px.min() < 13 and found.size_px.max() > 25
     turned = np.degrees(found.angle_rad)
     assert turned.min() < 10 and turned.max() > 350 and (abs(turned - 180) < 30).any()
+
+
+# -- further settings and splits ----------------------------------------------------------------
+
+FULL = SMALL | {"n_silhouette": 40, "n_mixed": 60, "ground_match": 0, "lighter": True}
+
+
+def test_settings_that_came_later_change_nothing_while_they_have_their_defaults(tmp_path):
+    defaults = {key: shapes.SETTINGS[key]["default"] for key in shapes.LATER}
+    assert shapes.variant(SMALL | defaults) == shapes.variant(SMALL)
+    assert shapes.files(SMALL | defaults) == shapes.files(SMALL) == shapes.FILES
+    images, _, _ = shapes.generate(SMALL | defaults, "test")
+    assert np.array_equal(images, shapes.generate(SMALL, "test")[0])
+    for key, other in (("lighter", False), ("ground_match", 0.5), ("n_mixed", 3)):
+        assert shapes.variant(SMALL | {key: other}) != shapes.variant(SMALL)
+
+
+def lightness_auc(settings, surface):
+    """Mean over images of how often a pixel of the object is lighter than one of the rest."""
+    images, masks, _ = shapes.generate(settings | {"surface": surface, "n_test": 300}, "test")
+    light = images.astype(np.int64).sum(-1)
+    found = []
+    for own, mask in zip(light, masks, strict=True):
+        inside, outside = np.sort(own[mask]), np.sort(own[~mask])
+        found.append(np.searchsorted(outside, inside).mean() / len(outside))
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("surface", ["bands", "textures"])
+def test_objects_are_no_lighter_than_grounds_where_asked(surface):
+    small = SMALL | {"smallest_object": 8}
+    assert lightness_auc(small | {"lighter": False}, surface) < 0.6
+    assert lightness_auc(small, surface) > 0.85
+
+
+def test_grounds_have_their_classs_texture_as_often_as_asked():
+    def share(match):
+        _, _, scene = shapes.generate(SMALL | {"ground_match": match, "n_train": 2000}, "train")
+        return float((scene.ground == scene.label).mean())
+
+    assert abs(share(0) - 0.1) < 0.03 and abs(share(0.5) - 0.55) < 0.04 and share(1) == 1
+    same, other = (shapes.generate(SMALL | {"ground_match": m}, "train")[2] for m in (0, 1))
+    assert np.array_equal(same.centre, other.centre) and np.array_equal(same.colours, other.colours)
+
+
+def test_mixed_images_differ_in_their_grounds_alone():
+    same, masks, of_same = shapes.generate(FULL, "mixed_same")
+    rand, masks_too, of_rand = shapes.generate(FULL, "mixed_rand")
+    assert len(same) == 60 and np.array_equal(masks, masks_too)
+    assert (of_same.ground == of_same.label).all() and (of_rand.ground != of_rand.label).all()
+    assert np.array_equal(of_same.label, of_rand.label)
+    differs = (same != rand).any(-1)
+    assert differs[~masks].mean() > 0.2
+    whole = np.stack([_inner(mask) for mask in masks])
+    assert not differs[whole].any(), "what the object covers wholly is the same"
+
+
+def _inner(mask):
+    """Pixels whose neighbours are all inside too."""
+    padded = np.pad(mask, 1)
+    around = [padded[1 + dy : 33 + dy, 1 + dx : 33 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    return np.logical_and.reduce(around)
+
+
+def test_silhouettes_are_flat_but_for_noise_and_say_nothing_but_their_outline():
+    images, masks, scene = shapes.generate(FULL | {"n_silhouette": 400}, "silhouette")
+    for image, mask in zip(images[:40], masks, strict=False):
+        for part in (_inner(mask), _inner(~mask)):
+            spread = image[part].max(0).astype(int) - image[part].min(0)
+            assert (spread <= 2 * 8).all(), "twice the noise"
+    assert len(np.unique(scene.label)) == 10
+    assert not scene.band_width.any() and scene.clutter.shape[1] == 0
+
+
+def test_further_splits_are_written_and_named(tmp_path):
+    small = FULL | {"n_train": 20, "n_test": 20, "n_conflict": 5, "n_silhouette": 4, "n_mixed": 3}
+    shapes.prepare(small, tmp_path, tmp_path, LOG)
+    described = read_json(tmp_path / "dataset.json")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(shapes.files(small))
+    assert described["silhouette_images"] == 4 and described["mixed_rand_images"] == 3
+    assert np.load(tmp_path / "mixed_same_images.npy").shape == (3, 32, 32, 3)
+    truth = pd.read_parquet(tmp_path / "mixed_same_truth.parquet")
+    assert (truth["ground"] == truth["label"]).all()

@@ -35,6 +35,10 @@ RESNET = {
 }
 
 
+CONFLICTS = 10
+"""Images of a dataset whose outline and surface are of different classes."""
+
+
 def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
     """Arrays of random bytes, and dataset.json."""
     rng = np.random.Generator(np.random.Philox(seed))
@@ -44,6 +48,10 @@ def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
         write_npy(folder / f"{part}_images.npy", images)
         write_npy(folder / f"{part}_labels.npy", np.arange(count) % classes)
         names += [f"{part}_images.npy", f"{part}_labels.npy"]
+    own = np.random.Generator(np.random.Philox(seed + 1))
+    conflicts = own.integers(0, 256, (CONFLICTS, size_px, size_px, 3), dtype=np.uint8)
+    write_npy(folder / "conflict_images.npy", conflicts)
+    names.append("conflict_images.npy")
     facts = {"kind": "random", "storage": "arrays", "size_px": size_px}
     facts |= {
         "classes": [f"c{i}" for i in range(classes)],
@@ -103,6 +111,16 @@ def make_first_probes(dataset, folder, sizes, seed):
     among = (np.array(splits["train"]), np.array(splits["validation"]))
     tensors = split.choose_probes(labels, *among, dict(zip(keys, sizes, strict=True)), seed)
     return _write(dataset, folder / "probes.safetensors", tensors)
+
+
+def make_conflicts(dataset, path):
+    """What the dataset's images with a cue conflict show: outlines in turn, the next's surface."""
+    classes = store.read_dataset(dataset)["classes"]
+    shape = np.arange(CONFLICTS) % len(classes)
+    tensors = {"shape.conflict": shape, "texture.conflict": (shape + 1) % len(classes)}
+    meta = {"subsets": ["conflict"], "categories": classes, "folder": "", "cue_match": 0.5}
+    write_tensors(path, tensors, meta | {"dataset_sha256": sha256(dataset)})
+    return path
 
 
 def _write(dataset, path, tensors):

@@ -21,6 +21,11 @@ MIXER = {"family": "mixer", "patch_px": 4, "width": 12, "depth": 2, "token_ratio
 MIXER |= {"mlp_ratio": 2, "drop_path": 0.1}
 BARE = {which: making.VIT | {"skipless_block": 1, "skipless": which} for which in ("both", "mlp")}
 NETS = {"vit": making.VIT, "gap": GAP, "resnet": making.RESNET, "mixer": MIXER}
+FNET = {"family": "fnet", "patch_px": 4, "width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2}
+FNET |= {"mixing": "fourier", "axes": "raster", "norm": "pre", "pool": "gap"}
+FNET |= {"attention_blocks": [], "drop_path": 0.1, "position_init": "random", "position_scale": 1}
+NETS |= {"fnet": FNET, "fnet_post": FNET | {"norm": "post", "pool": "cls"}}
+NETS |= {"hybrid": FNET | {"attention_blocks": [1], "axes": "grid", "mixing": "random"}}
 NETS |= {f"bare_{which}": net for which, net in BARE.items()}
 SECTIONS = {
     "receptive_field": {"images": 3, "channels": 2, "depths": 2},
@@ -35,6 +40,7 @@ def experiment(tmp_path):
     making.make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
     making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
     making.make_splits(dataset, tmp_path / "splits.safetensors")
+    making.make_conflicts(dataset, tmp_path / "conflicts.safetensors")
     return dataset
 
 
@@ -79,7 +85,9 @@ def seen_by_hooks(model, layers, images):
     return [kept[index] for index in range(len(layers))]
 
 
-@pytest.mark.parametrize("name", ["mixer", "gap", "bare_both", "bare_mlp"])
+@pytest.mark.parametrize(
+    "name", ["mixer", "gap", "bare_both", "bare_mlp", "fnet", "fnet_post", "hybrid"]
+)
 def test_grams_are_those_of_the_layers(tmp_path, experiment, name):
     model, path = dump("gram", name, tmp_path, experiment)
     found, layers = GramDump(path), building.layers_of(NETS[name]["family"], model)

@@ -8,6 +8,7 @@ import pandas as pd
 from sightlines.core.seeds import generator
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.selecting import main_models, settings
+from sightlines.results.tables import required
 from tests.figures import (
     attention_tables,
     condition_tables,
@@ -255,6 +256,25 @@ def accuracy(config):
     return table.assign(accuracy_all=np.nan, all_images=np.nan)  # of imported networks alone
 
 
+def shape_bias(config, groups=8):
+    """ViTs go by outlines, others by surfaces; untrained networks answer at random."""
+    rows = []
+    for slug in config["networks"]:
+        network = Network.parse(slug)
+        share = per_cent(network.fraction) / 100
+        if 0 < share < 1:
+            continue
+        lean = 0.2 * share * (1 if config["families"][network.model] == "vit" else -1)
+        for place, category in enumerate(("all", "square", "disc", "star")):
+            for left_out in range(-1, groups):
+                bias = 0.5 + lean + 0.02 * place + 0.004 * (-1) ** left_out * (left_out >= 0)
+                cue = 0.2 + 0.6 * share
+                mean = bias - 0.01 if category == "all" else np.nan
+                values = (90, cue * bias, cue * (1 - bias), bias, mean, cue, 0.2, np.nan, 1.0)
+                rows.append((*network, category, *values, left_out))
+    return pd.DataFrame(rows, columns=list(required("shape_bias.csv")))
+
+
 def history(config):
     rows = []
     for slug in config["networks"]:
@@ -296,6 +316,7 @@ def all_tables(config, degenerate=None, names=None):
         "receptive_field_maps.parquet": lambda: receptive_field_tables.receptive_field_maps(
             main(config)
         ),
+        "shape_bias.csv": lambda: shape_bias(plain),
         "skip_ratios.parquet": lambda: skip_tables.skip_ratios(plain),
         "skip_tokens.parquet": lambda: skip_tables.skip_tokens(plain),
         "occlusion.parquet": lambda: condition_tables.occlusion(plain),

@@ -179,15 +179,17 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
     assert declared["NETWORKS"] in roles.WORDS
-    assert declared["SPLITS"] in ("reference", "probes", "splits")
+    assert declared["SPLITS"] in ("reference", "probes", "splits", "conflicts")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
     if declared.get("FAMILIES"):
         plain = ("ATTENTION", "PLAIN_ATTENTION", "BRANCHES", "CLASS_TOKEN")
-        assert declared["FAMILIES"] in (*plain, "ATTENTION_SITES")
+        assert declared["FAMILIES"] in (*plain, "ATTENTION_SITES", "TOKEN_MIXING")
     if declared.get("FAMILIES") in ("ATTENTION", "PLAIN_ATTENTION"):
         expected = [s for s in expected if s.split("/")[0] in HAVE_ATTENTION]
     if declared.get("FAMILIES") == "CLASS_TOKEN":
         expected = [s for s in expected if s.split("/")[0] == "vit"]
+    if declared.get("FAMILIES") == "TOKEN_MIXING":
+        expected = [s for s in expected if s.split("/")[0] in ("vit", "gap")]
     if declared.get("FAMILIES") == "ATTENTION_SITES":
         expected = []  # of networks that are no plain ViTs
     if declared["SPLITS"] != "reference":

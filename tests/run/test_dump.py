@@ -29,6 +29,7 @@ def here(tmp_path):
     making.make_reference(dataset, tmp_path / "reference.safetensors", [13, 9])
     making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
     making.make_splits(dataset, tmp_path / "splits.safetensors")
+    making.make_conflicts(dataset, tmp_path / "conflicts.safetensors")
     making.make_network(tmp_path, making.VIT, dataset)
     return tmp_path
 

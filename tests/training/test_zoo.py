@@ -16,15 +16,20 @@ import pytest
 import torch
 
 from sightlines.core.devices import Compute
-from sightlines.core.files import read_json, sha256, write_tensors
-from sightlines.datasets import imagefolder
+from sightlines.core.files import read_json, sha256, write_tensor_file, write_tensors
+from sightlines.datasets import cue_conflicts, imagefolder
 from sightlines.datasets.reading import normalise, open_dataset
 from sightlines.datasets.split import describe
 from sightlines.datasets.views import View
+from sightlines.dumps import conflicts
+from sightlines.dumps.conflicts_reading import ConflictsDump
+from sightlines.dumps.network import Shown, ShownImages
 from sightlines.jobs.command import Job
+from sightlines.measures import shape_bias
 from sightlines.models import timm
 from sightlines.models.building import load_network
 from sightlines.plan import config as plan_config
+from sightlines.plan.networks import Network
 from sightlines.training import import_network
 from tests.training.jobs import COMPUTE, RESULTS
 
@@ -163,3 +168,44 @@ def test_the_vit_trained_for_saliency_is_taken_in_whole(imagenette, tmp_path):
     pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.isfinite(network(pixels)).all()
+
+
+BIASES = {"vit_tiny": 0.27, "resnet50": 0.17, "resnet18": 0.19, "efficientnet_lite0": 0.23}
+"""Shape bias on the 1,280 cue conflicts of Geirhos et al. (2019), of which 80 have none; as other
+code found it."""
+STIMULI = "texture-vs-shape/stimuli/style-transfer-preprocessed-512"
+
+
+@pytest.mark.parametrize("name", BIASES)
+def test_a_networks_shape_bias_is_the_known_one(name, imagenette, tmp_path):
+    model = plan_config.load(CONFIGS / "imagenette_zoo.yaml")["models"][name]
+    taken_in(imagenette, model, tmp_path)
+    dataset, splits = imagenette / "data" / "dataset.json", tmp_path / "conflicts.safetensors"
+    source = Path(ZOO).resolve()
+    config = {"conflicts": {"folder": STIMULI}}
+    job = Job(
+        name="data/conflicts",
+        config=config | {"source": cue_conflicts.fingerprint(STIMULI, source)},
+        inputs={"dataset": [dataset]},
+        outputs={"splits": [splits]},
+        source=source,
+        log=logging.getLogger("sightlines.tests"),
+    )
+    cue_conflicts.main(job)
+    assert job.notes["images"]["shape.conflict"] == 1280
+    compute = Compute(**CPU)
+    images = ShownImages.open(dataset, splits, source, compute, batch_size=32)
+    network = Network("net", "f100", "s0")
+    files = [tmp_path / RESULTS[key] for key in ("weights", "card")]
+    shown = Shown.of(images, network, *files, compute)
+    path = tmp_path / "dump.safetensors"
+    write_tensor_file(path, conflicts.record(shown), "the dump")
+    (table,) = shape_bias.measure([ConflictsDump(path)], seed=0)["shape_bias.csv"]
+    row = table[(table["category"] == "all") & (table["left_out"] == -1)].iloc[0]
+    print(
+        f"{name}: shape bias {row['bias']:.3f} (class mean {row['class_mean']:.3f}), "
+        f"cue accuracy {row['cue_accuracy']:.3f}, {row['images']} images"
+    )
+    assert row["images"] == 1200 and row["chance"] == 2 / 16
+    assert abs(row["bias"] - BIASES[name]) <= 0.02
+    assert row["cue_accuracy"] >= 3 * row["chance"]

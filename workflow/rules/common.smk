@@ -82,6 +82,7 @@ CONFIG, CALL = begin_call()
 from sightlines.plan import registry
 from sightlines.jobs import liveness, memory
 from sightlines.plan.config import from_command_line, source_folder
+from sightlines.datasets.cue_conflicts import fingerprint as conflicts_identity
 from sightlines.datasets.prepare import identity
 from sightlines.datasets.store import UNLABELLED
 from sightlines.core.errors import MissingSourceError
@@ -130,9 +131,25 @@ def fingerprint(task=""):
         stop(f"{type(error).__name__}: {error}")
 
 
+@functools.cache
+def conflicts_fingerprint():
+    """Identity of the folder of cue conflicts as it is now; as recorded where it is not."""
+    folder = EXPERIMENT.config["conflicts"]["folder"]
+    try:
+        return conflicts_identity(folder, Path(SOURCES))
+    except SightlinesError as error:
+        if isinstance(error, MissingSourceError):
+            made = f"{R}/data/conflicts.safetensors"
+            settings = {"conflicts": EXPERIMENT.config["conflicts"]}
+            if recorded := recorded_source(EXPERIMENT.name, made, settings):
+                return recorded
+        stop(f"{type(error).__name__}: {error}")
+
+
 def needs_no_source():
     """Whether images and weights come from this project alone: generated, or by fixed checksums."""
-    return not IMPORTED and not any(map(fingerprint, TASKS))
+    has_folder = bool(EXPERIMENT.config["conflicts"]["folder"])
+    return not IMPORTED and not has_folder and not any(map(fingerprint, TASKS))
 
 
 def import_slice(wildcards):

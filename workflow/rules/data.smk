@@ -74,6 +74,24 @@ for task in TASKS:
             " --output splits {output:q} --log {log:q}"
 
 
+rule list_conflicts:
+    """List the images whose outline and surface are of different classes."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
+    output:
+        f"{R}/data/conflicts.safetensors",
+    log:
+        f"{R}/logs/data/conflicts.log",
+    params:
+        cfg=lambda w: as_json(EXPERIMENT.slice_conflicts(conflicts_fingerprint())),
+        code=EXPERIMENT.code("datasets.cue_conflicts"),
+    shell:
+        "python -m sightlines.jobs.start sightlines.datasets.cue_conflicts"
+        " --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --output splits {output:q} --log {log:q}"
+
+
 rule describe_dataset:
     """What the report says of the images, which it does not need itself."""
     input:

@@ -39,6 +39,21 @@ SETTINGS = {
         "minimum": 0,
         "default": 500,
     },
+    "n_silhouette": {
+        "description": "Silhouettes: flat objects on flat grounds, without any surface.",
+        "unit": "images",
+        "type": "integer",
+        "minimum": 0,
+        "default": 0,
+    },
+    "n_mixed": {
+        "description": "Objects that are shown twice, on a ground of their class's own texture "
+        "(mixed_same) and on one of another class's (mixed_rand), as in ImageNet-9.",
+        "unit": "images of each",
+        "type": "integer",
+        "minimum": 0,
+        "default": 0,
+    },
     "size_px": {
         "description": "Width and height of the images.",
         "unit": "px",
@@ -59,6 +74,20 @@ SETTINGS = {
         "minimum": 0,
         "maximum": 1,
         "default": 0.9,
+    },
+    "ground_match": {
+        "description": "Probability of the ground having the texture of its object's class, "
+        "rather than any; 0: grounds say nothing of the class.",
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0,
+    },
+    "lighter": {
+        "description": "Objects are lighter than grounds, so that brightness alone finds them; if "
+        "false, both are drawn from one range.",
+        "type": "boolean",
+        "default": True,
     },
     "own_hue": {
         "description": "Textures loosely keep a hue of their own, as materials do; if false, "
@@ -129,13 +158,40 @@ FILES = (
     "conflict_truth.parquet",
 )
 
+FURTHER = {
+    "silhouette": "n_silhouette",
+    "mixed_same": "n_mixed",
+    "mixed_rand": "n_mixed",
+}
+"""Splits that there are where their setting is above 0; each has the three files of `conflict`."""
+LATER = ("n_silhouette", "n_mixed", "ground_match", "lighter")
+"""Settings that are no part of what a dataset is while they have their defaults: datasets from
+before there were such settings stay what they are, in their folder."""
+
 CLASSES = 10
 CHUNK_PIXELS = 128 * 32 * 32
 
 
 def variant(settings: Mapping[str, Any]) -> str:
     """Folder name below `data/`."""
-    return name_variant("shapes", settings)
+    own = {
+        key: value
+        for key, value in settings.items()
+        if key not in LATER or value != SETTINGS[key]["default"]
+    }
+    return name_variant("shapes", own)
+
+
+def files(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a dataset of these settings consists of: FILES, and those of the further splits."""
+    ends = ("images.npy", "masks.npy", "truth.parquet")
+    return FILES + tuple(f"{split}_{end}" for split in further(settings) for end in ends)
+
+
+def further(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Splits beside train, test and conflict, with their numbers of images."""
+    found = {split: int(settings.get(key, 0)) for split, key in FURTHER.items()}
+    return {split: count for split, count in found.items() if count}
 
 
 def check(settings: Mapping[str, Any]) -> tuple[int, int]:
@@ -176,6 +232,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
     from sightlines.datasets.store import channel_statistics, write_dataset
 
     counts = {split: settings[f"n_{split}"] for split in (*SPLITS, "conflict")}
+    counts |= further(settings)
     needed = sum(counts.values()) * settings["size_px"] ** 2 * 4
     require_free_space(out, needed, "The dataset shapes")
     (out / "dataset.json").unlink(missing_ok=True)
@@ -187,7 +244,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
             mean, std = channel_statistics(images)
     write_dataset(
         out,
-        [name for name in FILES if name != "dataset.json"],
+        [name for name in files(settings) if name != "dataset.json"],
         {
             "kind": "shapes",
             "storage": "arrays",
@@ -198,6 +255,7 @@ def prepare(settings: Mapping[str, Any], _source: Path, out: Path, log: Any) -> 
             "std": std,
             "counts": {split: counts[split] for split in SPLITS},
             "conflict_images": counts["conflict"],
+            **{f"{split}_images": count for split, count in further(settings).items()},
         },
     )
 
@@ -207,7 +265,7 @@ def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
 
     Args:
         settings: The dataset's settings.
-        split: ``train``, ``test`` or ``conflict``.
+        split: ``train``, ``test``, ``conflict``, or one of FURTHER.
 
     Returns:
         Pixels, uint8 [images, h, w, 3]; object masks, bool [images, h, w]; and the Scene behind
@@ -220,15 +278,12 @@ def generate(settings: Mapping[str, Any], split: str) -> tuple[Any, Any, Any]:
 
     from sightlines.datasets.shapes_integers import Draws
     from sightlines.datasets.shapes_render import render
-    from sightlines.datasets.shapes_scene import conflict_labels, draw_scene, matched_labels
+    from sightlines.datasets.shapes_scene import draw_split
 
-    count, size = settings[f"n_{split}"], settings["size_px"]
-    draws = Draws(settings["seed"], split, count)
-    is_conflict = split == "conflict"
-    labels = (
-        conflict_labels(draws) if is_conflict else matched_labels(draws, settings["texture_match"])
-    )
-    scene = draw_scene(draws, *labels, settings)
+    count, size = settings[FURTHER.get(split, f"n_{split}")], settings["size_px"]
+    is_mixed = split.startswith("mixed")  # both of an object: they differ in their grounds alone
+    draws = Draws(settings["seed"], "mixed" if is_mixed else split, count)
+    scene = draw_split(draws, split, settings)
     images = np.empty((count, size, size, 3), np.uint8)
     masks = np.empty((count, size, size), bool)
 
@@ -278,6 +333,6 @@ def _write_split(settings: Mapping[str, Any], split: str, out: Path) -> Any:
         np.packbits(masks.reshape(len(masks), masks.shape[1] * masks.shape[2]), axis=1),
     )
     write_table(out / f"{split}_truth.parquet", truth(scene))
-    if split != "conflict":
+    if split in SPLITS:
         write_npy(out / f"{split}_labels.npy", scene.label)
     return images

@@ -1,7 +1,7 @@
 """What each image of `shapes` shows: the draws behind it, one array a property."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,11 @@ BAND_SPREAD = 25
 WHITES, WHITE_SPREAD = (190, 255), 10
 """Lightness of distractors behind banded objects, and how far a channel is off: no hue of a band,
 but what differs most between two images."""
+GREYS = (20, 235)
+"""The same where objects are no lighter than grounds."""
+GROUNDS = {True: (40, 200), False: (105, 255)}
+"""Colours of grounds, a channel, where objects are no lighter: of banded and of textured ones. The
+mean lightness of bands is 120, that of textures' hues 180."""
 DIRECTIONS = 5
 """Of bands, a fifth of a turn apart; each narrow (surfaces 0 to 4) and wide (5 to 9)."""
 
@@ -107,6 +112,32 @@ def conflict_labels(draws: Draws) -> tuple[np.ndarray, np.ndarray]:
     return label, (label + 1 + step) % KINDS
 
 
+def draw_split(draws: Draws, split: str, settings: Mapping[str, Any]) -> Scene:
+    """What the images of a split show.
+
+    Args:
+        draws: The streams of this split; of ``mixed_same`` and ``mixed_rand`` the same ones.
+        split: ``train``, ``test``, ``conflict``; ``silhouette``, flat objects of any hue on flat
+            grounds, with nothing else; ``mixed_same`` and ``mixed_rand``, objects on grounds of
+            their class's own texture and of another's.
+        settings: The dataset's settings.
+    """
+    if split == "conflict":
+        return draw_scene(draws, *conflict_labels(draws), settings)
+    label, texture = matched_labels(draws, settings["texture_match"])
+    if split == "silhouette":
+        bare = {**settings, "surface": "textures", "own_hue": False, "distractors": 0}
+        scene = draw_scene(draws, label, texture, bare)
+        return replace(scene, colours=scene.colours[:, [0, 0, 2, 2]])
+    scene = draw_scene(draws, label, texture, settings)
+    if split == "mixed_same":
+        return replace(scene, ground=label)
+    if split == "mixed_rand":
+        other = (label + 1 + draws.below("other ground", KINDS - 1)[:, 0]) % KINDS
+        return replace(scene, ground=other)
+    return scene
+
+
 def draw_scene(
     draws: Draws, label: np.ndarray, texture: np.ndarray, settings: Mapping[str, Any]
 ) -> Scene:
@@ -119,7 +150,7 @@ def draw_scene(
         settings: The dataset's settings.
     """
     size_px, distractors = settings["size_px"], settings["distractors"]
-    is_banded = settings["surface"] == "bands"
+    is_banded, is_lighter = settings["surface"] == "bands", settings.get("lighter", True)
     tilt, turn = (TURN * settings[key] // 360 for key in ("tilt_deg", "surface_tilt_deg"))
     unit = size_px * PX // 32  # 1/32 of the image's side
     smallest, largest = (unit * settings[f"{end}_object"] // 2 for end in ("smallest", "largest"))
@@ -129,16 +160,16 @@ def draw_scene(
     return Scene(
         label=label,
         texture=texture,
-        ground=draws.below("ground", KINDS)[:, 0],
+        ground=_draw_ground(draws, label, float(settings.get("ground_match", 0))),
         centre=centre,
         radius=radius,
         angle=draws.between("angle", -tilt, tilt)[:, 0] % TURN,
         periods=draws.between("period", unit * 4, unit * 6, 2),
         turns=draws.between("turn", -turn, turn, 2) % TURN,
         phases=draws.below("phase", 256, 4),
-        colours=_draw_colours(draws, texture, settings["own_hue"]),
+        colours=_draw_colours(draws, texture, settings["own_hue"], is_lighter, is_banded),
         clutter=_draw_clutter(draws, unit, distractors),
-        clutter_colours=_draw_clutter_colours(draws, distractors, is_banded),
+        clutter_colours=_draw_clutter_colours(draws, distractors, is_banded, is_lighter),
         salt=draws.raw("noise")[:, 0],
         band_width=_draw_band_width(draws, texture, unit) * is_banded,
         band_colours=_draw_band_colours(draws),
@@ -155,18 +186,31 @@ def _draw_band_colours(draws: Draws) -> np.ndarray:
     return (np.array(BAND_HUES, np.int64) + away).clip(0, 255)
 
 
-def _draw_clutter_colours(draws: Draws, distractors: int, is_banded: bool) -> np.ndarray:
+def _draw_ground(draws: Draws, label: np.ndarray, ground_match: float) -> np.ndarray:
+    """Any texture, or with that probability the one of the object's class."""
+    ground = draws.below("ground", KINDS)[:, 0]
+    if not ground_match:
+        return ground
+    is_own = draws.below("ground match", 1 << 20)[:, 0] < round(ground_match * (1 << 20))
+    return np.where(is_own, label, ground)
+
+
+def _draw_clutter_colours(
+    draws: Draws, distractors: int, is_banded: bool, is_lighter: bool
+) -> np.ndarray:
     if not is_banded:
-        drawn = draws.below("clutter colour", 160, distractors * 3)
+        drawn = draws.below("clutter colour", 160 if is_lighter else 256, distractors * 3)
         return drawn.reshape(draws.count, distractors, 3)
-    white = draws.between("clutter white", *WHITES, distractors)
+    white = draws.between("clutter white", *(WHITES if is_lighter else GREYS), distractors)
     away = draws.between("clutter colour", -WHITE_SPREAD, WHITE_SPREAD, distractors * 3)
     return (white[:, :, None] + away.reshape(draws.count, distractors, 3)).clip(0, 255)
 
 
-def _draw_colours(draws: Draws, texture: np.ndarray, own_hue: bool) -> np.ndarray:
-    """A surface's own hue, loosely kept, or any; always lighter than the ground."""
-    ground = draws.between("ground colour", 10, 90, 3)
+def _draw_colours(
+    draws: Draws, texture: np.ndarray, own_hue: bool, is_lighter: bool, is_banded: bool
+) -> np.ndarray:
+    """A surface's own hue, loosely kept, or any; lighter than the ground, or of one range."""
+    ground = draws.between("ground colour", *((10, 90) if is_lighter else GROUNDS[is_banded]), 3)
     any_hue = draws.below("hue", KINDS)[:, 0]
     hue = np.array(HUES, np.int64)[texture if own_hue else any_hue]
     thing = hue + draws.between("object colour", -HUE_SPREAD, HUE_SPREAD, 3)

@@ -329,6 +329,10 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             any(len(found) > 1 for found in seeds.values()),
             f"two seeds of one model on {FULL}",
         ),
+        "conflicts": (
+            bool(config["conflicts"]["folder"] or config.get("dataset", {}).get("n_conflict")),
+            "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
+        ),
         "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
         "transfer": (bool(config["transfer"]), "a task under transfer"),
         "tuned_attention": (

@@ -154,6 +154,13 @@ def _localisation(network: Network, config: Mapping[str, Any], _size_px: int) ->
     return batches * own * DOUBLE
 
 
+def _branch_places(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+    branches, places = network.blocks, network.places
+    own = branches * places * (places + 1) + places**2 + network.prefix * branches * (places + 1)
+    batches: int = config["splits"]["reference_batches"]
+    return batches * own * DOUBLE
+
+
 def _skips(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
     batches: int = config["splits"]["reference_batches"]
     return batches * network.branches * SKIP_STATISTICS * DOUBLE
@@ -197,6 +204,8 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "heads": _heads,
     "attention": _attention,
     "localisation": _localisation,
+    "branch_places": _branch_places,
+    "conflicts": _predictions,
     "skips": _skips,
     "features": _features,
     "token_features": _token_features,

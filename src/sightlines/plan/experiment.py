@@ -101,7 +101,8 @@ class Experiment:
     def data_files(self, task: str = "") -> list[str]:
         """All files of a task's dataset variant; `dataset.json` is the first."""
         dataset = self.dataset(task)
-        files = registry.declarations("datasets", dataset["kind"])["FILES"]
+        family: Any = registry.load("datasets", dataset["kind"])
+        files = family.files(dataset) if hasattr(family, "files") else family.FILES
         ordered = sorted(files, key=lambda name: name != "dataset.json")
         return [f"{variant_folder(dataset)}/{name}" for name in ordered]
 
@@ -277,7 +278,11 @@ class Experiment:
 
     def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
         """Config values that a dataset depends on."""
-        return {"dataset": self.dataset(task), "source": fingerprint}
+        dataset = self.dataset(task)
+        declared = registry.declarations("datasets", dataset["kind"])
+        usual = {key: declared["SETTINGS"][key]["default"] for key in declared.get("LATER", ())}
+        own = {k: v for k, v in dataset.items() if k not in usual or v != usual[k]}
+        return {"dataset": own, "source": fingerprint}
 
     def slice_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
@@ -386,6 +391,10 @@ class Experiment:
         if set(declared["READS"]) & TRANSFER_KINDS.keys():
             cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
         return cut
+
+    def slice_conflicts(self, fingerprint: str) -> dict[str, Any]:
+        """Config values that the list of cue conflicts depends on."""
+        return {"conflicts": self.config["conflicts"], "source": fingerprint}
 
     def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Config values that verdicts depend on.

@@ -1,0 +1,74 @@
+"""Claim N9: whether ViTs go by outlines more than convolutional networks (Naseer et al. 2021)."""
+
+import numpy as np
+
+from sightlines.claims.cases import each_pair
+from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.plan.networks import Network
+
+STUDY = "naseer2021"
+READS = ("shape_bias.csv", "accuracy.csv")
+TIMES_CHANCE = 3
+"""Of the cue accuracy, below which a network's answers name neither cue often enough."""
+FULL_MATCH = 1.0
+"""Share of images whose surface is their class's own, at which both cues tell the class."""
+
+
+def bias(evidence: Evidence, network: Network) -> np.ndarray:
+    """Shape bias of a network [1 + groups].
+
+    Raises:
+        NotMeasured: it has none, or names one of the two cues too rarely.
+    """
+    rows = evidence.rows("shape_bias.csv", network, category="all").sort_values("left_out")
+    whole = rows.iloc[0]
+    needed = TIMES_CHANCE * whole["chance"]
+    if not whole["cue_accuracy"] >= needed:
+        raise NotMeasured(
+            f"{network.slug} names outline or surface of {whole['cue_accuracy']:.0%} of the images "
+            f"(needed: {needed:.0%}): its shape bias says nothing"
+        )
+    return rows["bias"].to_numpy()
+
+
+def _ahead(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    return [from_replicates(bias(evidence, vit) - bias(evidence, resnet))]
+
+
+def _cases(evidence: Evidence) -> list[Case]:
+    return each_pair(evidence, evidence.models("vit"), evidence.resnets(), _ahead)
+
+
+def _cues_differ(evidence: Evidence) -> str:
+    match = evidence.table("shape_bias.csv")["cue_match"].min()
+    if np.isfinite(match) and match < FULL_MATCH:
+        return (
+            f"the surface tells the class of {match:.0%} of the images and the outline of all, so "
+            "that a network that learns well goes by outlines whatever it is: needs texture_match "
+            "1, or photographs"
+        )
+    return ""
+
+
+CLAIMS = (
+    Claim(
+        id="N9",
+        figure="Figure 5",
+        statement="ViTs go by outlines more than convolutional networks do.",
+        statistic="shape bias, of the answers to cue conflicts that name outline or surface the "
+        "share that name the outline, ViT minus ResNet, of images paired; both name one of the two "
+        f"at least {TIMES_CHANCE} times as often as guessing would",
+        criteria=(Criterion("bias(ViT) − bias(ResNet)", ">=", 0.05),),
+        reason="five points: as many as JPEG compression and the choice of mean move it by, twice",
+        paper_value="ViTs above CNNs of their size (plot only); DeiT-S trained on stylised images "
+        ".93",
+        source="[fig]",
+        tier="A",
+        controls="untrained networks, whose answers name neither cue; silhouettes in the table; "
+        "chance is .5, also for one answer to all",
+        drawn="fignaseer_shape_bias",
+        cases=_cases,
+        premises=(Premise("both cues tell the class equally well", _cues_differ),),
+    ),
+)
