@@ -329,6 +329,10 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             any(len(found) > 1 for found in seeds.values()),
             f"two seeds of one model on {FULL}",
         ),
+        "mixed": (
+            bool(config.get("dataset", {}).get("n_mixed")),
+            "objects on grounds of their own and of other classes: dataset.n_mixed of shapes",
+        ),
         "conflicts": (
             bool(config["conflicts"]["folder"] or config.get("dataset", {}).get("n_conflict")),
             "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
