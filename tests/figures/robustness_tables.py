@@ -80,6 +80,7 @@ def foreign(config, tasks=("textures", "sketches")):
             for left_out in range(-1, GROUPS):
                 own = dict(zip(NETWORK, network, strict=True)) | {"task": task}
                 own |= {"aupr": value + 0.01 * left_out, "base_rate": 0.5, "left_out": left_out}
+                own |= {"accuracy": np.nan, "accuracy_among": np.nan}
                 own |= {"own_confidence": 0.8, "foreign_confidence": 0.4}
                 rows.append(own | {"own_images": 97, "foreign_images": 97})
     return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorFile, TensorShapes, read_npy, read_table
+from sightlines.core.files import TensorFile, read_npy, read_table
 from sightlines.datasets.reading import normalise
 from sightlines.datasets.store import checked_file
 from sightlines.dumps.network import Shown
@@ -32,7 +32,7 @@ def record(shown: Shown) -> TensorFile:
         ResultError: the dataset has no such images, or outputs are not finite.
     """
     labels = {subset: _labels(shown, subset) for subset in SUBSETS}
-    shapes: TensorShapes = {}
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
     for subset, own in labels.items():
         shapes[f"taken.{subset}"] = ("I32", own.shape)
         shapes[f"labels.{subset}"] = ("I64", own.shape)

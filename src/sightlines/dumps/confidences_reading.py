@@ -18,6 +18,9 @@ class ConfidencesDump:
         network: Whose answers these are.
         images: Number of images.
         confidence: The largest probability [images].
+        right: Whether the most probable output is that of the image's class [images]; None where no
+            outputs are known to stand for the classes.
+        right_among: The same among the classes' outputs alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +42,15 @@ class ConfidencesDump:
         self.confidence = np.array(self._reader["confidence"])
         if not ((self.confidence > 0) & (self.confidence <= 1)).all():
             raise self._wrong("it has confidences that are no probabilities")
+
+        is_scored = bool(self.meta.get("is_scored"))
+        self.right = self._score("right") if is_scored else None
+        self.right_among = self._score("right_among") if is_scored else None
+
+    def _score(self, name: str) -> np.ndarray:
+        if name not in self._reader or self._reader.shape(name) != (self.images,):
+            raise self._wrong(f"it does not have one number an image in {name}")
+        return np.array(self._reader[name]).astype(bool)
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -36,6 +36,14 @@ TABLES = {
             ("base_rate", "float", "share", "foreign images: AUPR of a score that tells nothing"),
             ("own_confidence", "float", "share", "mean largest probability, own images"),
             ("foreign_confidence", "float", "share", "mean largest probability, foreign images"),
+            (
+                "accuracy",
+                "float",
+                "share",
+                "foreign images whose most probable output is that of their class; empty unless "
+                "every class has the name of one output",
+            ),
+            ("accuracy_among", "float", "share", "the same among the classes' outputs alone"),
             ("own_images", "int", "images", "own test images"),
             ("foreign_images", "int", "images", "foreign test images"),
             "left_out",
@@ -79,6 +87,7 @@ def _rows(
             **own.network._asdict(),
             "task": task,
             **detection(*kept),
+            **_scores(foreign, groups[1] != left_out),
             "left_out": left_out,
         }
 
@@ -95,6 +104,14 @@ def detection(own: np.ndarray, foreign: np.ndarray) -> dict[str, float]:
         "own_images": len(own),
         "foreign_images": len(foreign),
     }
+
+
+def _scores(foreign: ConfidencesDump, kept: np.ndarray) -> dict[str, float]:
+    """Accuracies on some of the foreign images."""
+    if foreign.right is None or foreign.right_among is None:
+        return {"accuracy": np.nan, "accuracy_among": np.nan}
+    both = (foreign.right[kept].mean(), foreign.right_among[kept].mean())
+    return {"accuracy": float(both[0]), "accuracy_among": float(both[1])}
 
 
 def _groups(images: int, seed: int, turn: int) -> np.ndarray:
