@@ -4,12 +4,14 @@
 # make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
 # make pull   fetches shared results; WHAT="report figures tables" leaves out networks and dumps
+# make check-reference  holds a run's verdicts and their values against the authors' (results/reference)
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
 # make clean-dumps  removes dumps from which everything was made; DRY=1 only lists them
 # make clean-cache  removes decoded photographs; jobs that need them decode them again
 # make gpu-check  on a machine with a GPU: its tests, rates, memory, two networks, in 8 minutes;
 #             PYTHON=… SETUP=no takes a Python that has torch, PACKAGES=… what it lacks, offline
+# make docs   the documentation as a site: .cache/site/index.html
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
@@ -30,7 +32,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
+.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -46,6 +48,9 @@ pull: setup
 
 reproduce: setup
 	@$(BIN)/python -m sightlines.sharing.reproduce $(call quoted,$(RESULT)) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
+
+check-reference: setup
+	@$(BIN)/python -m sightlines.sharing.reference $(call quoted,$(CONFIG))
 
 verify: setup
 	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
@@ -88,6 +93,10 @@ test: setup check
 
 test-fast: setup
 	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not slow"
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build
+	@echo "The documentation: .cache/site/index.html"
 
 test-instruction-sets: setup
 	$(BIN)/python -m tests.instruction_sets

@@ -49,7 +49,7 @@ rule all:
 
 onsuccess:
     session.end(EXPERIMENT.name)
-    if Path(R, "report.html").exists():
+    if Path(R, "report.html").exists() and not is_shown():
         print(f"The report: {R}/report.html")
 
 

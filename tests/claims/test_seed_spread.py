@@ -157,6 +157,7 @@ def test_its_experiment_has_the_recipe_of_the_other_and_many_seeds(tmp_path):
     assert [*some["models"]] == ["resnet"]
 
 
+@pytest.mark.whole
 def test_both_files_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(seed_spread, "TABLE", tmp_path / "seed_spread.csv")
     monkeypatch.setattr(seed_spread, "ORIGIN", tmp_path / "seed_spread.json")

@@ -15,6 +15,7 @@ SETTINGS = {
     "shifted_shares": [0.5],
     "other_cells": [2, 4, 8],
     "other_shares": [0.5],
+    "salient_shares": [0.5],
     "parts": True,
     "shuffle_cells": [2, 3, 8],
 }

@@ -85,6 +85,7 @@ def test_colours_follow_each_other_in_the_direction_of_the_surface(monkeypatch):
         assert len(set(kind[image, rows, columns].tolist())) <= 2, image
 
 
+@pytest.mark.whole
 def test_bands_are_as_wide_as_their_kind(monkeypatch):
     """Surfaces 0 and 5 run along x: the width of a band is the length of a run in a row."""
     side = 128

@@ -27,6 +27,7 @@ SETTINGS = {
     "shifted_shares": [0.5],
     "other_cells": [4],
     "other_shares": [0.5],
+    "salient_shares": [0.5],
     "parts": True,
     "shuffle_cells": [2, 4],
 }
@@ -93,7 +94,9 @@ def test_a_dump_is_what_a_slow_network_says(tmp_path, dataset, name):
     shown = opened(tmp_path / name, dataset, NETS[name])
     dump = dumped(tmp_path, occlusions.record(shown, SEED, SETTINGS))
     wanted = occlusion.conditions(SETTINGS, responses.image_facts(shown))
-    assert dump.conditions == [(c.name, c.severity) for c in wanted] and len(wanted) == 7
+    assert dump.conditions[:7] == [(c.name, c.severity) for c in wanted] and len(wanted) == 7
+    looked_at = [("drop_salient", 0.5), ("drop_unsalient", 0.5)]
+    assert dump.conditions[7:] == (looked_at if name == "vit" else [])
     order = responses.walk_of(shown, SEED, IMAGES).kept
     pixels = np.load(dataset.parent / "test_images.npy")[order]
     labels = np.load(dataset.parent / "test_labels.npy")[order]
@@ -199,9 +202,60 @@ def test_of_outputs_that_stand_for_nothing_known_features_alone_are_kept(tmp_pat
     shown = replace(shown, card=shown.card | {"answers": []})
     dump = dumped(tmp_path, occlusions.record(shown, SEED, SETTINGS))
     assert not len(dump.answers)
-    assert dump.values("correlation.normed").shape == (IMAGES, 8)
+    assert dump.values("correlation.normed").shape == (IMAGES, 10)
     with pytest.raises(ResultError, match="tensor log_p should be"):
         dump.values("log_p")
+
+
+def test_what_a_vit_looks_at_most_is_dropped_and_what_it_looks_at_least(tmp_path, dataset):
+    shown = opened(tmp_path / "vit", dataset, making.VIT)
+    dump = dumped(tmp_path, occlusions.record(shown, SEED, SETTINGS))
+    assert not [m for m in shown.model.modules() if m._forward_pre_hooks]
+    order = responses.walk_of(shown, SEED, IMAGES).kept
+    pixels = np.load(dataset.parent / "test_images.npy")[order]
+    attention = slow_attention(shown, pixels)
+    for name, sign in (("drop_salient", -1), ("drop_unsalient", 1)):
+        seen = pixels.copy()
+        for image, row in zip(seen, attention, strict=True):
+            for cell in np.argsort(sign * row)[:2]:
+                r, c = divmod(int(cell), 2)
+                image[4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = 0
+        images = torch.from_numpy((seen / 255 - 0.5) / 0.25).permute(0, 3, 1, 2)
+        outputs, _ = slow(shown, images, "last")
+        log_p = outputs - np.log(np.exp(outputs).sum(1, keepdims=True))
+        column = 1 + dump.conditions.index((name, 0.5))
+        own = log_p[np.arange(IMAGES), dump.labels]
+        assert np.abs(own - dump.values("log_p")[:, column]).max() < TOLERANCE
+        assert (dump.values("changed")[:, column] == 0.5).all()
+    bare = SETTINGS | {"salient_shares": []}
+    assert len(dumped(tmp_path, occlusions.record(shown, SEED, bare)).conditions) == 7
+    other = SETTINGS | {"cells": 4}
+    names = [n for n, _ in dumped(tmp_path, occlusions.record(shown, SEED, other)).conditions]
+    assert "drop_salient" not in names, "its patches are not the cells"
+
+
+def slow_attention(shown, pixels):
+    """The class token's attention to each patch in the last block, mean of the heads, float64."""
+    model, found = shown.model.double(), []
+    block = model.blocks[-1]
+    handle = block.attn.register_forward_pre_hook(lambda m, a: found.append(a[0][0]))
+    with torch.no_grad():
+        for image in torch.from_numpy((pixels / 255 - 0.5) / 0.25).permute(0, 3, 1, 2):
+            model(image[None])
+    handle.remove()
+    rows = []
+    for tokens in found:
+        qkv = (tokens @ block.attn.qkv.weight.T + block.attn.qkv.bias).detach().numpy()
+        width = qkv.shape[1] // 3
+        heads = []
+        for head in range(3):
+            part = slice(head * width // 3, (head + 1) * width // 3)
+            q, k = qkv[0, :width][part], qkv[:, width : 2 * width][:, part]
+            scores = np.exp(k @ q / np.sqrt(width // 3))
+            heads.append(scores / scores.sum())
+        rows.append(np.mean(heads, 0)[1:])
+    model.float()
+    return np.array(rows)
 
 
 # -- lesions --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from sightlines.plan.networks import Network, per_cent
 CHANCE, GROUPS = 0.1, 4
 DROPPED = [("drop_black", s) for s in (0.1, 0.25, 0.5, 0.75, 0.9)]
 DROPPED += [("drop_mean", s) for s in (0.25, 0.5, 0.75)]
+DROPPED += [("drop_salient", 0.5), ("drop_unsalient", 0.5)]
 DROPPED += [("drop_shifted", 0.5), ("drop_grid4", 0.5), ("drop_grid16", 0.5)]
 PARTS = [("drop_object", 1.0), ("drop_anywhere", 1.0), ("drop_ground", 1.0)]
 SHUFFLED = [("shuffle", float(n)) for n in (2, 4, 8, 16)]

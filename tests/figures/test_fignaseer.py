@@ -43,6 +43,8 @@ def test_dropped_shares_grids_and_parts():
     ):
         y = value(table, VIT, "retention", condition=condition)
         assert has_line(shares, x, y)
+    for condition in ("drop_salient", "drop_unsalient"):
+        assert has_line(shares, [0.5], value(table, VIT, "retention", condition=condition))
     y = [
         value(table, VIT, "retention", condition=c, severity=0.5)[0]
         for c in ("drop_grid4", "drop_black", "drop_grid16")

@@ -24,6 +24,7 @@ FEWEST = 16 * 2**26 // 2**21
 """Pages of 16 blocks of 64 MiB where the kernel gives the largest that it has, of 2 MiB."""
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library than glibc")
 def test_a_block_that_was_freed_serves_again():
     pages = {}

@@ -102,6 +102,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
+@pytest.mark.whole
 def test_a_warm_job_is_the_plain_job_with_the_libraries_loaded(run_of):
     start, _, folder = run_of
     status, said, errors = start("do", "--config", '{"a": "b c"}')
@@ -192,6 +193,7 @@ def test_what_jobs_import_is_loaded_before_without_a_thread_or_a_gpu(runner, loa
     assert "numpy" in asked and asked <= {*loaded}
 
 
+@pytest.mark.whole
 def test_another_environment_has_another_process(own_run):
     start, _, _ = own_run
     one, two = facts(start("do")[1]), facts(start("do", OWN="yours")[1])
@@ -244,6 +246,7 @@ def test_the_job_of_a_killed_caller_ends(run_of, tmp_path):
     wait_for((tmp_path / "cleaned").exists)
 
 
+@pytest.mark.whole
 def test_all_ends_with_the_snakemake_and_nothing_is_left(own_run):
     start, main, folder = own_run
     job = start("wait", folder, wait=False)

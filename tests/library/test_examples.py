@@ -11,6 +11,8 @@ from tests.library.test_library import folder_of
 
 import sightlines as sl
 
+pytestmark = pytest.mark.whole
+
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 

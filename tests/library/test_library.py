@@ -13,6 +13,8 @@ import sightlines as sl
 from sightlines.core.errors import ConfigError, DataError, ResultError, WeightsError
 from sightlines.measures import cka as cka_measure
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):

@@ -126,6 +126,7 @@ SUMS = {"maxvit_pico_rw_256": 60_000}
 scores of about 10 in each softmax magnify the errors of all layers below."""
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ATTENTION)
 def test_fused_and_explicit_attention_are_the_same(name):
     """Fused probabilities are computed a second time, explicit ones are taken as they are."""

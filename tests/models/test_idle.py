@@ -180,6 +180,7 @@ def test_networks_without_batch_norm_see_no_image():
 # -- what a plan knows -----------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -35,6 +35,7 @@ def settings(**own):
     return building.architecture(model)
 
 
+@pytest.mark.whole
 def test_facts_are_timms_own():
     known = timm_facts.facts(settings(**VIT))
     assert known["hub_id"] == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
@@ -96,6 +97,7 @@ def test_what_cannot_be_is_refused(own, said):
         timm.check(settings(**own), 224)
 
 
+@pytest.mark.whole
 def test_any_model_works_by_a_list_of_modules():
     own = settings(name="vgg11", layers=["features.2", "features.5"], weights="random", size_px=64)
     assert timm.check(own, 64)
@@ -188,6 +190,7 @@ LISTED = {
 }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("case", LISTED)
 def test_listed_modules_are_seen_as_the_maps_that_they_are(case):
     name, names, sides, grid = LISTED[case]
@@ -216,6 +219,7 @@ def test_patches_before_blocks_with_a_class_token_are_an_embedding():
         timm_building.describe(odd)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("own", "centres"),
     [
@@ -233,6 +237,7 @@ def test_locations_are_centred_on_their_cells_where_strides_are_not_certain(own,
     assert timm_building.describe(settings(**own))["centres"] == centres
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("acts_as", ["auto", "vit"])
 def test_a_listed_model_that_acts_as_a_vit_says_how_it_pools(acts_as):
     own = settings(name="vit_small_patch16_rope_224", layers=["blocks.0"], acts_as=acts_as)

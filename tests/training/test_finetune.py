@@ -180,6 +180,7 @@ def test_damaged_weights_are_refused(task):
         tune(task, "tuned", tune_config(**STILL))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("model", [VIT, RESNET], ids=["vit", "resnet"])
 def test_interrupted_and_resumed_equals_uninterrupted(task, monkeypatch, model):
     train(task, "start", job_config(model, steps=2, warmup_steps=0))

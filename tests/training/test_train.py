@@ -143,6 +143,7 @@ def test_history(workplace):
     )
 
 
+@pytest.mark.whole
 def test_learns(workplace):
     recipe = PLAIN | {"steps": 300, "batch_size": 41, "learning_rate": 0.01, "flip": False}
     plain = VIT | {"dropout": 0, "drop_path": 0}
@@ -208,6 +209,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.whole
 def test_every_option_changes_the_result(workplace):
     seen = {}
     for options in [{}, *OPTIONS]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sightlines.jobs.shown import CONSOLE, OFF
 from tests.making_environments import lend_environment
 from tests.workflow.dry_runs import DryRuns
 
@@ -88,6 +89,14 @@ def settings_of_nobody(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def all_of_snakemakes_lines():
+    """What Snakemake says is what these tests read; `test_console` reads the console's lines."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CONSOLE, OFF)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def end_of_dry_runs():
     yield
     dry_run.close()
@@ -106,12 +115,13 @@ def smoke(tmp_path_factory):
     done = subprocess.run(
         ["make", "run", "--no-print-directory", "CONFIG=workflow/config/smoke.yaml"],
         cwd=folder,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        env={key: os.environ[key] for key in os.environ.keys() - {"PYTHONPATH", CONSOLE}},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("The report: results/smoke/report.html")
+    (folder / "said.txt").write_text(done.stderr)  # for tests of what a run says
     return folder
 
 

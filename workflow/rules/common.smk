@@ -81,6 +81,7 @@ CONFIG, CALL = begin_call()
 # What a plan needs, which a call with nothing to do does without.
 from sightlines.plan import registry
 from sightlines.jobs import liveness, memory
+from sightlines.jobs.shown import is_shown
 from sightlines.plan.config import from_command_line, source_folder
 from sightlines.datasets.cue_conflicts import fingerprint as conflicts_identity
 from sightlines.datasets.prepare import identity

@@ -47,6 +47,11 @@ def shares(masks: Masks, cells: int) -> Float64[np.ndarray, "images cells"]:
     return (sums / (widths[:, None] * widths)).reshape(len(masks), -1)
 
 
+def count_of(share: Number, cells: int) -> int:
+    """A share of the cells of a square grid, rounded down, but not for a rounding error's sake."""
+    return int(share * cells**2 + 1e-9)
+
+
 def draw_cells(
     seed: int, name: str, share: Number, indices: Indices, cells: int
 ) -> Bool[np.ndarray, "images cells"]:
@@ -59,7 +64,7 @@ def draw_cells(
         indices: Place of each image in its split.
         cells: Along a side.
     """
-    count = int(share * cells**2 + 1e-9)
+    count = count_of(share, cells)
     drawn = []
     for draws in generators(seed, name, share, indices):
         chosen = np.zeros(cells**2, bool)

@@ -91,11 +91,14 @@ class ImageFacts:
         size_px: Side of the images as the network sees them.
         mean: Mean of each channel over the training images, of [0, 1] pixels.
         masks: Where the object is, for some images of the split; None where nobody says so.
+        attention: How much the network that is shown them looks at each cell of its grid, for some
+            images that it was shown clean; None where it does not look at cells.
     """
 
     size_px: int
     mean: tuple[float, float, float]
     masks: Callable[[Indices], Masks] | None = None
+    attention: Callable[[Indices], np.ndarray] | None = None
 
 
 def check_distinct(conditions: Sequence[Condition]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from sightlines.conditions.cells import (
     as_masks,
+    count_of,
     draw_cells,
     edges,
     fill,
@@ -70,6 +71,12 @@ def conditions(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition
     ]
     if settings["parts"] and facts.masks is not None:
         found += [Condition(f"drop_{p}", 1, partial(_drop_part, cells, p, facts)) for p in PARTS]
+    if facts.attention is not None:
+        found += [
+            Condition(name, share, partial(_drop_looked_at, cells, share, facts, sign))
+            for share in settings["salient_shares"]
+            for name, sign in (("drop_salient", -1), ("drop_unsalient", 1))
+        ]
     return found
 
 
@@ -135,6 +142,24 @@ def cells_of_part(masks: Masks, cells: int, part: str, indices: Indices, seed: i
             order = order[np.argsort(own[row, order], kind="stable")]
         chosen[row, order[: is_object[row].sum()]] = True
     return chosen
+
+
+def _drop_looked_at(
+    cells: int,
+    share: Number,
+    facts: ImageFacts,
+    sign: int,
+    pixels: Pixels,
+    indices: Indices,
+    seed: int,
+) -> Pixels:
+    """Drop the cells with most attention (sign -1) or least (1); of equal ones the first."""
+    del seed
+    assert facts.attention is not None
+    order = np.argsort(sign * facts.attention(indices), axis=1, kind="stable")
+    chosen = np.zeros(order.shape, bool)
+    np.put_along_axis(chosen, order[:, : count_of(share, cells)], True, axis=1)
+    return fill(pixels, as_masks(chosen, pixels.shape[1]), BLACK)
 
 
 def _shuffle(cells: int, pixels: Pixels, indices: Indices, seed: int) -> Pixels:

@@ -34,3 +34,14 @@ def count_gpus() -> int:
         )
         return listing.stdout.count("GPU ")
     return 0
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Used and all memory of this machine in bytes; zeros where that cannot be told."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = dict(line.split(":", 1) for line in file)
+        whole, free = (int(found[key].split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    except (OSError, ValueError, KeyError):
+        return 0, 0
+    return whole - free, whole

@@ -24,7 +24,7 @@ from sightlines.datasets.views import View
 from sightlines.dumps.gram_product import packed_gram
 from sightlines.dumps.labelled import probe_depths
 from sightlines.dumps.network import Minibatch, Shown
-from sightlines.dumps.responses import Change, changed_images
+from sightlines.dumps.responses import CLEAN, Change, changed_images
 from sightlines.models.layers import Layer, block_outputs, capture
 from sightlines.stats.hsic import centred
 
@@ -106,7 +106,7 @@ def _sums(
     progress = Progress(len(minibatches) * (1 + len(conditions)), "passes")
     done = 0
     for minibatch, pixels in zip(minibatches, batches, strict=True):
-        clean = grams(shown, Change("clean", 0), layers, minibatch, pixels, seed)
+        clean = grams(shown, CLEAN, layers, minibatch, pixels, seed)
         done += 1
         progress.update(done)
         own, changed, cross = dots(clean, clean), [], []

@@ -24,7 +24,7 @@ The images are the first test images in the order of `dumps.predictions`, in the
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,8 +116,15 @@ class Answer(NamedTuple):
     features: dict[str, np.ndarray]
 
 
+CLEAN = Change("clean", 0)
+
+
 def to_conditions(
-    shown: Shown, conditions: Sequence[Condition], seed: int, images: int
+    shown: Shown,
+    conditions: Sequence[Condition],
+    seed: int,
+    images: int,
+    around_clean: Around | None = None,
 ) -> TensorFile:
     """The file of a network's answers to changed images.
 
@@ -126,13 +133,16 @@ def to_conditions(
         conditions: Changes of images.
         seed: The experiment's root seed.
         images: Test images that are shown, at most.
+        around_clean: Watches the network while it is shown a minibatch clean, which comes first:
+            for conditions that depend on what it does then.
 
     Raises:
         ConfigError: two conditions have one name and severity.
         ResultError: an answer is not finite, or a condition does not keep to its word.
     """
     check_distinct(conditions)
-    return responses(shown, [Change(c.name, c.severity, c) for c in conditions], seed, images)
+    changes = [Change(c.name, c.severity, c) for c in conditions]
+    return responses(shown, changes, seed, images, replace(CLEAN, around=around_clean))
 
 
 def image_facts(shown: Shown, split: str = "test") -> ImageFacts:
@@ -148,8 +158,18 @@ def image_facts(shown: Shown, split: str = "test") -> ImageFacts:
     return ImageFacts(size, (red, green, blue), of_images)
 
 
-def responses(shown: Shown, changes: Sequence[Change], seed: int, images: int) -> TensorFile:
-    """The file of a network's answers to some changes; see the module."""
+def responses(
+    shown: Shown, changes: Sequence[Change], seed: int, images: int, clean: Change = CLEAN
+) -> TensorFile:
+    """The file of a network's answers to some changes; see the module.
+
+    Args:
+        shown: The network.
+        changes: What is done, in turn.
+        seed: The experiment's root seed.
+        images: Test images that are shown, at most.
+        clean: The pass before them.
+    """
     walk = walk_of(shown, seed, images)
     watching, answers = Watching.of(shown), answers_of(shown)
     places = list(watching.layers)
@@ -167,7 +187,7 @@ def responses(shown: Shown, changes: Sequence[Change], seed: int, images: int) -
         "splits_sha256": {"test": hashes["test"]},
     }
     shapes = response_shapes(walk.count, len(changes), places, bool(answers))
-    rows = _rows(shown, changes, seed, walk, watching, answers)
+    rows = _rows(shown, [clean, *changes], seed, walk, watching, answers)
     return TensorFile(shapes, meta, rows)
 
 
@@ -203,7 +223,7 @@ def _rows(
     answers: list[int],
 ) -> Iterator[tuple[str, np.ndarray]]:
     minibatches = cut([walk], shown.batch_size)
-    progress = Progress(len(minibatches) * (1 + len(changes)), "passes")
+    progress = Progress(len(minibatches) * len(changes), "passes")
     batches = shown.images.batches(
         walk.split, [m.images for m in minibatches], view=View.of(shown.card)
     )
@@ -213,12 +233,12 @@ def _rows(
         own = labels[minibatch.images[: minibatch.kept]]
         columns: list[dict[str, np.ndarray]] = []
         clean: Answer | None = None
-        for number, change in enumerate((Change("clean", 0), *changes)):
+        for number, change in enumerate(changes):
             seen, differs = changed_images(shown, change, minibatch, pixels, seed)
             answer = answer_of(shown, seen, watching, change, minibatch)
             clean = answer if clean is None else clean
             columns.append(differs | compare(clean, answer, own, answers))
-            progress.update(turn * (1 + len(changes)) + number + 1)
+            progress.update(turn * len(changes) + number + 1)
         assert clean is not None
         for name in columns[0]:
             yield name, np.stack([column[name] for column in columns], axis=1)

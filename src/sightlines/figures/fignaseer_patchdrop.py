@@ -19,8 +19,9 @@ CAPTION = (
     "Share of its accuracy above chance that a network keeps (1: all) when cells of the image are "
     "dropped at random, anew for every image; bands and bars are the jackknife standard error. "
     "(a): by share of the cells, black (solid) and filled with the mean colour (dashed); stars are "
-    "published values of DeiT-S, DeiT-B and ResNet50 on ImageNet. (b): half of the image black, by "
-    "cells along a side of the grid, and of the own grid shifted by half a cell (hollow). (c): "
+    "published values of DeiT-S, DeiT-B and ResNet50 on ImageNet, triangles up and down a ViT "
+    "without the cells that its class token looks at least and most. (b): half of the image black, "
+    "by cells along a side of the grid, and of the own grid shifted by half a cell (hollow). (c): "
     "accuracy with as many cells black, chosen by the true mask: the object's, any, the ground's. "
     "Look for: ViTs that keep most at one half, and a ResNet that does not, under both fills; a "
     "gap that closes under the mean colour would show that black is what the ResNet cannot bear."
@@ -74,6 +75,10 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         Line2D([], [], color=GREY, linestyle=FILLS["drop_mean"], label="mean colour"),
         Line2D([], [], label="published", **panels.PUBLISHED),
     ]
+    if (table["condition"] == "drop_salient").any():
+        unseen: dict[str, Any] = {"color": GREY, "linestyle": "", "markersize": 6}
+        more.append(Line2D([], [], marker=6, label="least looked at", **unseen))
+        more.append(Line2D([], [], marker=7, label="most looked at", **unseen))
     found = [*panels.handles(table, config, shown), *more]
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure
@@ -82,6 +87,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 def _draw_shares(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[str]) -> None:
     for condition, line in FILLS.items():
         panels.draw_models(axes, table, config, shown, condition, "retention", linestyle=line)
+    for model in shown:
+        colour = model_look(models(config), model)["color"]
+        for condition, marker in (("drop_unsalient", 6), ("drop_salient", 7)):  # caret up, down
+            values = panels.curve(table, panels.trained(config, model)[0], condition, "retention")
+            axes.plot(values["x"], values["y"], color=colour, marker=marker, ls="", ms=7)
     for name, share, kept in PUBLISHED:
         axes.plot([share], [kept], **panels.PUBLISHED)
         is_right = share > HALF

@@ -29,6 +29,7 @@ from sightlines.core.errors import DiskError, SightlinesError
 from sightlines.core.files import make_folder, sha256, write_json
 from sightlines.core.hardware import describe_hardware
 from sightlines.jobs.liveness import follow_parent, require_planned_code
+from sightlines.jobs.shown import is_shown
 from sightlines.plan.execution import EXECUTION
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "matplotlib", "snakemake")
@@ -90,7 +91,7 @@ def run(main: Callable[[Job], None]) -> None:
     if follows:  # one of several processes of a job: the first speaks and writes for all
         log_path = log_path.with_suffix(f".process{os.environ['RANK']}.log")
     try:
-        log = _logger(log_path, name, logging.ERROR if follows else logging.INFO)
+        log = _logger(log_path, name, _spoken(follows))
     except SightlinesError as error:
         sys.exit(f"[{name}] {type(error).__name__}: {error}")
     job = Job(
@@ -124,6 +125,17 @@ def run(main: Callable[[Job], None]) -> None:
         log.error(f"{type(error).__name__}: {error} (traceback in the log: {log_path})")
         sys.exit(1)
     log.info(f"done in {time.time() - began:.1f} s")
+
+
+def _spoken(follows: bool) -> int:
+    """From which level on a job speaks on the terminal, beside its log.
+
+    Where the Snakemake that started it shows its run itself (`sightlines.console`), it reads the
+    jobs' logs, and they say nothing.
+    """
+    if is_shown():
+        return logging.CRITICAL + 1
+    return logging.ERROR if follows else logging.INFO
 
 
 def record_path(log_path: Path) -> Path:

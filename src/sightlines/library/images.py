@@ -103,6 +103,11 @@ def images(
         seed: Of the draw and of the order. Equal images, `limit`, `minibatch` and `seed` give equal
             minibatches on any machine.
 
+    Example:
+        >>> pixels = np.zeros((64, 32, 32, 3), np.uint8)
+        >>> sl.images(pixels, limit=40, minibatch=16)
+        Images('array': 32 in 2 minibatches)
+
     Raises:
         DataError: the folder is missing, or photographs in it cannot be read: all are listed.
         ConfigError: fewer images than one minibatch, or what is given is not of images.

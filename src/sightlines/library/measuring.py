@@ -38,6 +38,11 @@ def attention_distance(network: Network, images: Images) -> pd.DataFrame:
         One row a head: block, head, distance_px, its standard deviation over images, `relative` to
         uniform attention, and more (docs/tables.md, attention_distance.csv).
 
+    Example:
+        >>> table = sl.attention_distance(vit, images)
+        >>> bool((table["distance_px"] > 0).all())
+        True
+
     Raises:
         ResultError: the network's attention is none, or in windows or between other grids, which
             a run measures (docs/tables.md, attention_sites.csv).
@@ -62,6 +67,11 @@ def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.Da
         One row a layer: side in px of the square that holds most of the gradient, and more
         (docs/tables.md, receptive_fields.parquet).
 
+    Example:
+        >>> table = sl.receptive_fields(cnn, images, channels=8)
+        >>> bool((table["depth"].diff().dropna() >= 0).all())
+        True
+
     Raises:
         ConfigError: a setting is unknown.
     """
@@ -78,6 +88,11 @@ def skip_ratios(network: Network, images: Images) -> pd.DataFrame:
 
     Returns:
         One row a branch and kind of token (docs/tables.md, skip_ratios.parquet).
+
+    Example:
+        >>> table = sl.skip_ratios(vit, images)
+        >>> sorted(table["branch"].unique())
+        ['attn', 'mlp']
 
     Raises:
         ResultError: the network has no skips that can be measured.
@@ -103,6 +118,11 @@ def probe(
 
     Returns:
         One row a layer, way of pooling and number of shots (docs/tables.md, probes.parquet).
+
+    Example:
+        >>> table = sl.probe(vit, labelled)
+        >>> bool(table["accuracy"].between(0, 1).all())
+        True
 
     Raises:
         ConfigError: the images have fewer than two classes, or a setting is unknown.

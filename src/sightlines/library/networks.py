@@ -100,6 +100,10 @@ def load(
             interpolation, crop_share, crop_mode. Of an own module, by default 224 px and
             ImageNet's mean and standard deviation.
 
+    Example:
+        >>> sl.load("test_vit", weights="random", size_px=64)
+        Network('test_vit': 365,864 parameters, 39 layers)
+
     Raises:
         ConfigError: timm has no such model, its blocks are not known and `layers` is empty, a key
             of `view` is unknown, or an argument says nothing of such a source.

@@ -22,6 +22,11 @@ def cka_map(similarity: Similarity, ax: "Axes | None" = None, *, colour_bar: boo
         similarity: From `cka`.
         ax: Where it is drawn; new axes by default.
         colour_bar: Whether a colour bar stands beside it.
+
+    Example:
+        >>> axes = sl.plot.cka_map(sl.cka(sl.grams(vit, images)))
+        >>> axes.get_ylabel()
+        'layer of vit'
     """
     axes = _axes(ax)
     image = maps.draw_map(axes, similarity.values, Normalize(0.0, 1.0))
@@ -39,6 +44,11 @@ def attention_distances(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes"
     Args:
         table: From `attention_distance`.
         ax: Where it is drawn; new axes by default.
+
+    Example:
+        >>> axes = sl.plot.attention_distances(sl.attention_distance(vit, images))
+        >>> axes.get_xlabel()
+        'block'
     """
     axes = _axes(ax)
     axes.plot(table["block"], table["distance_px"], "o", alpha=0.7)
@@ -57,6 +67,11 @@ def by_depth(table: pd.DataFrame, value: str, ax: "Axes | None" = None, **style:
         value: The column.
         ax: Where it is drawn; new axes by default.
         style: For matplotlib's `plot`.
+
+    Example:
+        >>> axes = sl.plot.by_depth(sl.receptive_fields(cnn, images, channels=8), "side_px")
+        >>> axes.get_xlabel()
+        'depth'
     """
     axes = _axes(ax)
     axes.plot(table["depth"], table[value], **({"marker": "o"} | style))

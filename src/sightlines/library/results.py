@@ -107,6 +107,11 @@ class Results:
 def open_results(path: str | os.PathLike[str]) -> Results:
     """The results of an experiment, by their folder, such as ``results/default``.
 
+    Example:
+        >>> run = sl.open_results("results/default")         # doctest: +SKIP
+        >>> run.verdicts.loc["C3", "verdict"]                # doctest: +SKIP
+        'holds at initialisation'
+
     Raises:
         ResultError: it is no folder with tables or networks of an experiment.
     """

@@ -106,6 +106,10 @@ def grams(network: Network, images: Images) -> Grams:
         network: From `load`.
         images: From `images`.
 
+    Example:
+        >>> sl.grams(vit, images)
+        Grams(vit/f000/s0: 39 layers, 64 images)
+
     Raises:
         ResultError: a layer's activations are not finite.
     """
@@ -123,6 +127,13 @@ def cka(a: Grams, b: Grams | None = None, *, seed: int = 0) -> Similarity:
         a: Grams of the network whose layers are the rows.
         b: Grams of the other, of the same images; by default those of `a`.
         seed: Of shuffled images, a control that is not part of what is returned.
+
+    Example:
+        >>> similarity = sl.cka(sl.grams(vit, images), sl.grams(cnn, images))
+        >>> similarity.values.shape == similarity.errors.shape
+        True
+        >>> similarity.to_pandas().columns[-2:].tolist()
+        ['cka', 'cka_se']
 
     Raises:
         ResultError: the two are of other images.

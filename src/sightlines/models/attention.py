@@ -109,6 +109,36 @@ def _watch(module: nn.Module, block: int, on_attention: OnAttention, query_chunk
     return module.register_forward_pre_hook(before, with_kwargs=True)
 
 
+@contextlib.contextmanager
+def capture_first_row(model: nn.Module, on_row: Callable[[Tensor], None]) -> Iterator[None]:
+    """Hand the first token's attention in the last block to `on_row` while the block runs passes.
+
+    Args:
+        model: A ViT whose first token is its class token.
+        on_row: Receives probabilities [n, heads, tokens] in float32.
+
+    Raises:
+        LookupError: the model has no attention.
+        ResultError: a forward pass gave the module a mask.
+    """
+    modules = attention_modules(model)
+    if not modules:
+        raise LookupError(f"{type(model).__name__} has no attention modules")
+
+    def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        with torch.no_grad():
+            tokens, bias = _tokens_and_bias(module, arguments, named)
+            queries, keys = queries_and_keys(module, tokens)
+            part = None if bias is None else bias[:, :, :1]
+            on_row(attention_probabilities(queries[:, :, :1], keys, part)[:, :, 0])
+
+    handle = modules[-1].register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _chunks(queries: int, most: int) -> Iterator[tuple[int, slice]]:
     for start in range(0, queries, most):
         yield start, slice(start, start + most)

@@ -12,6 +12,8 @@ from sightlines.core.errors import ConfigError
 
 ENDINGS = (".yaml", ".yml")
 MARKS = "_-.+=,"
+REFERENCE = "reference"
+"""Folder of `results/` with what experiments gave their authors: the name of no experiment."""
 LONGEST = 200
 """Bytes of a name: files are called after it, with endings of their own."""
 
@@ -77,6 +79,8 @@ def require_name(name: str, config: Path | None = None) -> None:
         reason = f"it has {', '.join(map(_shown, odd))}"
     elif not name or not _begins(name[0]):
         reason = f"it begins with {_shown(name[0])}" if name else "it is empty"
+    elif name == REFERENCE:
+        reason = "its results would lie among the reference results"
     elif len(name.encode(errors="replace")) > LONGEST:
         reason = f"it is longer than {LONGEST} bytes"
     else:
@@ -112,4 +116,5 @@ def _like(name: str) -> str:
         plain = plain[1:]
     while len(plain.encode(errors="replace")) > LONGEST:
         plain = plain[:-1]
-    return plain.strip("_") or "experiment"
+    plain = plain.strip("_") or "experiment"
+    return f"my_{plain}" if plain == REFERENCE else plain

@@ -42,11 +42,20 @@ class Planned:
         rule: Its rule.
         reasons: Why, in words, without what only follows from other jobs.
         follows: Rules of the planned jobs that make its inputs.
+        log: Its log.
+        settings: Its slice of the config, as JSON.
     """
 
     rule: str
     reasons: list[str] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)
+    log: str = ""
+    settings: str = "{}"
+
+    @property
+    def why(self) -> str:
+        """Its reasons in one line."""
+        return "; ".join(self.reasons) or f"follows from {_some(self.follows)}"
 
 
 def planned_jobs(dag: Any, codes: Codes, idle: Collection[Any]) -> list[Planned]:
@@ -77,6 +86,8 @@ def _planned(dag: Any, job: Any, needed: set[Any], codes: Codes) -> Planned:
         rule=job.rule.name,
         reasons=told,
         follows=sorted({other.rule.name for other in before}),
+        log=next((str(path) for path in job.log), ""),
+        settings=str(job.params.get("cfg", "{}")),
     )
 
 
@@ -230,8 +241,7 @@ def table(planned: Iterable[Planned]) -> str:
     """One line for each rule and reason, with the number of jobs."""
     counts: dict[tuple[str, str], int] = {}
     for job in planned:
-        why = "; ".join(job.reasons) or f"follows from {_some(job.follows)}"
-        counts[job.rule, why] = counts.get((job.rule, why), 0) + 1
+        counts[job.rule, job.why] = counts.get((job.rule, job.why), 0) + 1
     if not counts:
         return ""
     if {why for _, why in counts} == {NOT_MADE}:

@@ -10,8 +10,10 @@ from typing import Any
 
 from sightlines.core.errors import DiskError, SightlinesError
 from sightlines.jobs import liveness, passes
+from sightlines.jobs.shown import PLAN_EVENT, is_shown
 from sightlines.plan.code_digest import code_parts, keep_parts
 from sightlines.sharing import (
+    estimates,
     explain,
     older,
     one_pass,
@@ -154,7 +156,10 @@ def _before_running(
     def codes(digest: str) -> Mapping[str, str]:
         return shared.get(digest) or code_parts(digest)
 
-    say(table(planned_jobs(dag, codes, idle)))
+    planned = planned_jobs(dag, codes, idle)
+    if not is_shown():  # the console has a table of its own
+        say(table(planned))
+    _tell_console(experiment, planned)
     say(only_not_pulled(len(idle)))
     say(room(dag, idle, adoption.absent, dump_bytes))
     again = older.only_code(dag, codes)
@@ -168,6 +173,14 @@ def _before_running(
     if judged_by and not workflow.dryrun and not os.environ.get(ONE_JOB):
         registration.register(experiment, judged_by)
     one_pass.begin(workflow, experiment)
+
+
+def _tell_console(experiment: str, planned: list[explain.Planned]) -> None:
+    """Hand the plan to whoever shows the run: a record of Snakemake's log without any text."""
+    from snakemake.logging import logger
+
+    jobs = [(job.rule, job.why, estimates.seconds(job.log, job.settings)) for job in planned]
+    logger.info("", extra={"event": PLAN_EVENT, "experiment": experiment, "jobs": jobs})
 
 
 def end(experiment: str) -> None:

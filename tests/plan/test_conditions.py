@@ -1,0 +1,116 @@
+"""Which changes of images a config asks for, and what each of their dumps depends on."""
+
+import copy
+
+import pytest
+
+from sightlines.core.errors import ConfigError
+from sightlines.plan import conditions, registry
+from sightlines.plan.config import complete
+from sightlines.plan.experiment import Experiment
+from sightlines.plan.networks import Network
+
+VIT = {"family": "vit", "patch_px": 4, "width": 12, "depth": 2, "heads": 3}
+RAW = {
+    "dataset": {"kind": "shapes", "n_train": 300, "n_test": 300},
+    "splits": {"validation": 20, "reference_batch_size": 16},
+    "models": {
+        "vit": VIT,
+        "coarse": VIT | {"patch_px": 8},
+        "bare": VIT | {"skipless_block": 0},
+        "resnet": {"family": "resnet", "units": [1, 1, 1], "channels": [32, 32, 32]}
+        | {"stem": "small", "stem_channels": 8, "groups": 4},
+    },
+    "runs": [
+        {
+            "models": ["vit", "coarse", "bare", "resnet"],
+            "fractions": ["f000", "f100"],
+            "seeds": ["s0"],
+        },
+        {"models": ["vit"], "fractions": ["f010"], "seeds": ["s0"]},
+        {"models": ["vit"], "fractions": ["f100"], "seeds": ["s1"]},
+    ],
+    "train": {"steps": 4},
+    "compare_grids": False,
+}
+KINDS = [k for k in registry.members("dumps") if "CONDITIONS" in registry.declarations("dumps", k)]
+
+
+def experiment(**changes):
+    raw = copy.deepcopy(RAW)
+    raw["conditions"] = changes
+    return Experiment("made_up", complete(raw, "made_up"))
+
+
+def test_networks_with_all_their_skips_are_shown_changed_images():
+    own = experiment()
+    shown = {n.slug for n in own.dumped("occlusions")}
+    assert shown == {
+        *("vit/f000/s0", "vit/f100/s0", "vit/f100/s1", "coarse/f000/s0", "coarse/f100/s0"),
+        *("resnet/f000/s0_on", "resnet/f100/s0"),
+    }
+    few = experiment(models=["coarse", "bare"])
+    assert {n.model for n in few.dumped("occlusions")} == {"coarse"}
+    assert not [n for n in own.dumped("occlusion_depth") if n.seed in ("s1", "s2")]
+    assert {"occlusion", "lesion", "condition_depth"} <= {*own.measures}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_no_models_there_is_nothing(kind):
+    none = experiment(models=[])
+    assert not none.dumped(kind)
+    assert not {"occlusion", "lesion", "condition_depth"} & {*none.measures}
+    assert not [f for f in none.figures if f.startswith("fignaseer")]
+
+
+def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said():
+    network = Network("vit", "f100", "s0")
+    assert experiment().slice_dump("occlusions", network)["conditions"]["cells"] == 8
+    said = experiment(occlusion={"cells": 5})
+    assert said.slice_dump("occlusions", network)["conditions"]["cells"] == 5
+    raw = copy.deepcopy(RAW)
+    raw["models"] = {"resnet": RAW["models"]["resnet"]}
+    raw["runs"] = [{"models": ["resnet"], "fractions": ["f100"], "seeds": ["s0"]}]
+    assert conditions.own_cells(complete(raw, "made_up"), 32) == 8
+
+
+def test_a_changed_key_changes_the_dumps_that_use_it_alone():
+    network = Network("vit", "f100", "s0")
+    before = {kind: experiment().slice_dump(kind, network) for kind in KINDS}
+
+    def changed(**block):
+        own = experiment(**block)
+        return {kind for kind in KINDS if own.slice_dump(kind, network) != before[kind]}
+
+    ours = {"occlusions", "lesions", "occlusion_depth"}
+    assert changed(occlusion={"depth": ["shuffle:2"]}) & ours == {"occlusion_depth"}
+    assert changed(lesion={"shares": [0.5]}) & ours == {"lesions"}
+    assert changed(images=77) & ours == {"occlusions", "lesions"}
+    assert changed(occlusion={"shares": [0.5]}) & ours == {"occlusions", "occlusion_depth"}
+    assert not changed(models=["vit"])
+    assert not changed(occlusion={"mean_shares": [0.25, 0.5, 0.75]}), "as the default has it"
+    one, other = experiment(lesion={"shares": [1]}), experiment(lesion={"shares": [1.0]})
+    assert one.slice_dump("lesions", network) == other.slice_dump("lesions", network)
+
+
+def test_other_dumps_do_not_know_of_conditions():
+    network = Network("vit", "f100", "s0")
+    for kind in set(registry.members("dumps")) - set(KINDS):
+        assert "conditions" not in experiment().slice_dump(kind, network)
+
+
+def test_what_cannot_work_is_said_at_once():
+    with pytest.raises(ConfigError) as error:
+        experiment(models=["vit", "vitt"], occlusion={"cells": 40, "other_cells": [4, 33]})
+    said = str(error.value)
+    assert "conditions.models: 'vitt' is not among models (bare, coarse, resnet, vit)" in said
+    assert (
+        "conditions.occlusion.cells: 40 cells a side do not fit images of 32 px: use 2 to" in said
+    )
+    assert "conditions.occlusion.other_cells: 33 cells" in said
+    with pytest.raises(ConfigError, match=r"conditions\.occlusion: unknown key 'share'.*'shares'"):
+        experiment(occlusion={"share": [0.5]})
+    with pytest.raises(
+        ConfigError, match=r"conditions\.occlusion\.depth\.0: 'blur' does not match"
+    ):
+        experiment(occlusion={"depth": ["blur"]})
