@@ -51,10 +51,10 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
 
 def test_labels_beyond_the_classes_and_pickles_are_refused(tmp_path):
     make(tmp_path / "CIFAR-10-C", labels=np.full(50_000, 10))
-    with pytest.raises(DataError, match="50000 labels are none of 0 to 9, the first at 0"):
+    with pytest.raises(DataError, match="50000 labels are none of 0 to 9, first at 0"):
         cifar10_c.prepare(SETTINGS, tmp_path, tmp_path, LOG)
     np.save(tmp_path / "CIFAR-10-C/labels.npy", np.array([{}], object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"labels\.npy: .*allow_pickle"):
+    with pytest.raises(DataError, match=r"labels\.npy: .*Python objects"):
         cifar10_c.prepare(SETTINGS, tmp_path, tmp_path, LOG)
 
 

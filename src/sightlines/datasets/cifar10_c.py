@@ -116,9 +116,9 @@ def prepare(settings: Mapping[str, Any], source: Path, out: Path, log: Any) -> N
     offences += _of(names[1], labels, "", (count,))
     if not offences and isinstance(labels, np.ndarray):
         wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
-        offences += [
-            f"{names[1]}: {len(wrong)} labels are none of 0 to 9, the first at {wrong[0]}"
-        ] * bool(len(wrong))
+        if len(wrong):
+            first = int(wrong[0])
+            offences.append(f"{names[1]}: {len(wrong)} labels are none of 0 to 9, first at {first}")
     if offences or isinstance(images, str) or isinstance(labels, str):
         told = "\n  ".join(offences)
         raise DataError(f"{folder} is not CIFAR-10-C as published:\n  {told}\nUnpack it anew.")

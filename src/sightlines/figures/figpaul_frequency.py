@@ -96,7 +96,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     return figure
 
 
-def _side(rows: pd.DataFrame) -> float:
+def _side(rows: pd.DataFrame) -> int:
     """Side of the images in px."""
     return round(float(rows["radius"].max() / rows["relative_radius"].max()))
 
