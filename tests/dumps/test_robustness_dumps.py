@@ -85,26 +85,17 @@ def responses_order(shown):
     return walk_of(shown, SEED, IMAGES).kept
 
 
-class ImageNetLike:
-    """The little of a dump that errors are made of."""
-
-    outputs, answers, network = 1000, np.arange(1000), making.Network("a", "f100", "s0")
-
-    def __init__(self, names):
-        self.conditions = [(name, float(s)) for name in names for s in (1, 2, 3, 4, 5)]
-
-
 def test_ce_is_over_alexnets_errors_and_relative_ce_over_their_rise():
-    dump = ImageNetLike(corruption.NAMES)
+    conditions = [(name, float(s)) for name in corruption.NAMES for s in (1, 2, 3, 4, 5)]
     rows = [
         {"condition": name, "severity": severity, "left_out": left_out, "accuracy": accuracy}
         for left_out in (-1, 0, 1)
         for name, severity, accuracy in [
             ("clean", 0.0, 0.7),
-            *((n, s, 1 - corruption.ALEXNET[n] * 0.5) for n, s in dump.conditions),
+            *((n, s, 1 - corruption.ALEXNET[n] * 0.5) for n, s in conditions),
         ]
     ]
-    found = pd.DataFrame(corruption._errors(dump, pd.DataFrame(rows))).set_index("corruption")
+    found = pd.DataFrame(corruption.errors_of(pd.DataFrame(rows), 1000)).set_index("corruption")
     assert np.allclose(found["ce"], 0.5), "half of AlexNet's everywhere"
     fog = corruption.ALEXNET["fog"]
     assert found.loc["fog", "relative_ce"] == pytest.approx((fog / 2 - 0.3) / (fog - 0.4348))

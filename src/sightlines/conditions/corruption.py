@@ -249,7 +249,7 @@ def corrupt(
         return found
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     found = np.empty_like(planes)
-    draws = generators(seed, name, float(severity), indices.tolist())
+    draws = generators(seed, name, float(severity), indices)
     for place, (image, own) in enumerate(zip(planes, draws, strict=True)):
         found[place] = blur.as_bytes(METHODS[name](image, fixed, own))
     return np.ascontiguousarray(found.transpose(0, 2, 3, 1))

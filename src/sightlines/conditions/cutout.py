@@ -69,7 +69,7 @@ def squares(share: float, side: int, indices: Indices, seed: int) -> Masks:
     if not share:
         return masks
     halves = np.arange(1, 2 * side + 1) / 2
-    for mask, draws in zip(masks, generators(seed, "cutout", share, indices.tolist()), strict=True):
+    for mask, draws in zip(masks, generators(seed, "cutout", share, indices), strict=True):
         middle = draws.uniform(0, side, 2)
         first = np.clip(np.rint(middle - halves[:, None]), 0, side).astype(int)
         last = np.clip(np.rint(middle + halves[:, None]), 0, side).astype(int)

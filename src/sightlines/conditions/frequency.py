@@ -145,7 +145,7 @@ def add_wave(
         indices: Place of each image in its split.
         seed: The experiment's root seed.
     """
-    draws = generators(seed, name_of(frequency), norm, indices.tolist())
+    draws = generators(seed, name_of(frequency), norm, indices)
     signs = np.stack([own.integers(0, 2, 3) for own in draws]) * 2 - 1
     added = np.float32(norm) * wave(frequency, pixels.shape[1])[:, :, None]
     found = pixels * np.float32(1 / 255)

@@ -122,8 +122,8 @@ def _map(axes: Axes, rows: pd.DataFrame, scale: Normalize, cells: int) -> Any:
         axes.add_patch(Circle((0, 0), share * side, fill=False, ec="white", lw=0.7))
     for line in range(-(reach // cells) * cells, reach + 1, cells):
         if line:
-            axes.axvline(line, color="white", ls=":", lw=0.4)
-            axes.axhline(line, color="white", ls=":", lw=0.4)
+            axes.axvline(line, color=GREY, ls=":", lw=0.5)
+            axes.axhline(line, color=GREY, ls=":", lw=0.5)
     axes.set_box_aspect(1)
     axes.set_xticks([-reach, 0, reach])
     axes.set_yticks([-reach, 0, reach])

@@ -87,27 +87,32 @@ def measure(corruptions: list[ResponsesDump], seed: int) -> dict[str, Any]:
     """
     tables = list(response_tables(corruptions, seed))
     errors = [
-        pd.DataFrame(_errors(dump, table)) for dump, table in zip(corruptions, tables, strict=True)
+        pd.DataFrame(errors_of(table, dump.outputs)).assign(**dump.network._asdict())
+        for dump, table in zip(corruptions, tables, strict=True)
+        if len(dump.answers)
     ]
     return {"corruption.parquet": tables, "corruption_error.csv": errors}
 
 
-def _errors(dump: ResponsesDump, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """One row a corruption, then their mean; none where answers are not known."""
-    if not len(dump.answers):
-        return
+def errors_of(table: pd.DataFrame, outputs: int) -> Iterator[dict[str, Any]]:
+    """One row a corruption, then their mean.
+
+    Args:
+        table: Rows of one network of ``corruption.parquet``.
+        outputs: Of the network.
+    """
     wrong = 1 - table.pivot_table(
         index="left_out", columns=["condition", "severity"], values="accuracy"
     )
     clean = wrong[CLEAN].to_numpy()[:, 0]
-    names = [n for n in dict.fromkeys(name for name, _ in dump.conditions) if n in wrong]
+    names = [name for name in table["condition"].unique() if name != CLEAN]
     error = {name: wrong[name].to_numpy().mean(axis=1) for name in names}
     severities = {name: wrong[name].shape[1] for name in names}
     whole = [name for name in names if name in NAMES]
     if whole:
         error[MEAN] = np.mean([error[name] for name in whole], axis=0)
         severities[MEAN] = min(severities[name] for name in whole)
-    is_imagenet = dump.outputs == IMAGENET_OUTPUTS
+    is_imagenet = outputs == IMAGENET_OUTPUTS
     ce, relative = dict[str, float](), dict[str, float]()
     for name in whole:
         if is_imagenet and severities[name] == len(SEVERITIES):
@@ -117,7 +122,6 @@ def _errors(dump: ResponsesDump, table: pd.DataFrame) -> Iterator[dict[str, Any]
         ce[MEAN], relative[MEAN] = (float(np.mean([*own.values()])) for own in (ce, relative))
     for name, values in error.items():
         yield {
-            **dump.network._asdict(),
             "corruption": name,
             "corruptions": len(whole) if name == MEAN else 1,
             "severities": severities[name],

@@ -214,4 +214,9 @@ _KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
     "occlusions": _predictions,
     "lesions": _predictions,
     "occlusion_depth": _predictions,
+    "cutouts": _predictions,
+    "corruptions": _predictions,
+    "frequencies": _predictions,
+    "confidences": _predictions,
+    "backgrounds": _predictions,
 }
