@@ -118,7 +118,9 @@ def test_what_there_is_not_is_named_all_at_once():
 def test_glass_copies_pixel_after_pixel_as_the_original_does():
     side, reach = 12, 2
     own = corruption_blur.copied_from(side, side, reach, generator(0, "glass"))
-    shifts = generator(0, "glass").integers(-reach, reach, (2, side - 2 * reach, side - 2 * reach))
+    shifts = generator(0, "glass").integers(
+        -reach, reach, (2, side - 2 * reach, side - 2 * reach), np.int32
+    )
     pixels = np.arange(side**2).reshape(side, side, 1)
     for h in range(side - reach, reach, -1):
         for w in range(side - reach, reach, -1):

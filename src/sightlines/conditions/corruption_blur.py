@@ -9,7 +9,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, Shaped, UInt8
+from jaxtyping import Float32, Float64, Int32, Int64, Shaped, UInt8
 from scipy import fft, ndimage
 
 Planes = UInt8[np.ndarray, "3 height width"]
@@ -117,7 +117,7 @@ def glass_blur(planes: Planes, glass: tuple[float, int, int], draws: np.random.G
     """
     deviation, reach, rounds = glass
     height, width = planes.shape[1:]
-    source = np.arange(height * width)
+    source = np.arange(height * width, dtype=np.int32)
     for _ in range(rounds):
         source = source[copied_from(height, width, reach, draws)]
     soft = as_bytes(smoothed(planes, deviation)).reshape(3, -1)
@@ -126,7 +126,7 @@ def glass_blur(planes: Planes, glass: tuple[float, int, int], draws: np.random.G
 
 def copied_from(
     height: int, width: int, reach: int, draws: np.random.Generator
-) -> Int64[np.ndarray, " pixels"]:
+) -> Int32[np.ndarray, " pixels"]:
     """Where each pixel's value was before one round.
 
     Pixel after pixel is given the value of one near it, from the last of the last row to the
@@ -134,17 +134,18 @@ def copied_from(
     are followed by halves.
     """
     pixels = height * width
-    rows = np.arange(reach + 1, height - reach + 1)
-    columns = np.arange(reach + 1, width - reach + 1)
-    shifts = draws.integers(-reach, reach, (2, len(rows), len(columns)))
+    rows = np.arange(reach + 1, height - reach + 1, dtype=np.int32)
+    columns = np.arange(reach + 1, width - reach + 1, dtype=np.int32)
+    shifts = draws.integers(-reach, reach, (2, len(rows), len(columns)), np.int32)
     from_row = rows[:, None] + shifts[0]
     from_column = columns + shifts[1]
     place = rows[:, None] * width + columns
     there = from_row * width + from_column
-    was_given = (there > place) & (from_row <= rows[-1]) & (from_row >= rows[0])
+    # One that comes later in the picture lies in no row above the first.
+    was_given = (there > place) & (from_row <= rows[-1])
     was_given &= (from_column <= columns[-1]) & (from_column >= columns[0])
     # Places of a pixel before the round are counted from `pixels` on: chains end there.
-    source = np.arange(pixels, 2 * pixels)
+    source = np.arange(pixels, 2 * pixels, dtype=np.int32)
     source[place] = np.where(was_given, there, there + pixels)
     left = np.flatnonzero(source < pixels)
     while len(left):

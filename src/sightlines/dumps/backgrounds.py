@@ -56,7 +56,6 @@ def _labels(shown: Shown, subset: str) -> np.ndarray:
     return read_table(path)["label"].to_numpy(np.int64)
 
 
-@torch.inference_mode()
 def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:
     answers = answers_of(shown)
     path = checked_file(shown.images.path, shown.images.facts, f"{subset}_images.npy")
@@ -64,7 +63,8 @@ def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:
     for start in range(0, count, shown.batch_size):
         part = np.ascontiguousarray(pixels[start : start + shown.batch_size].transpose(0, 3, 1, 2))
         images = torch.from_numpy(part).to(shown.device)
-        outputs = shown.model(normalise(images, shown.card["mean"], shown.card["std"]))
+        with torch.inference_mode():
+            outputs = shown.model(normalise(images, shown.card["mean"], shown.card["std"]))
         logits = outputs.float().cpu().numpy()
         if not np.isfinite(logits).all():
             raise ResultError(
