@@ -60,7 +60,7 @@ CLAIMS = (
         source="[text]",
         tier="A",
         controls="other seeds",
-        drawn="accuracy_by_fraction",
+        drawn="fignaseer_shuffle",
         cases=_cases,
     ),
 )
