@@ -12,7 +12,7 @@ GREY = np.full((4, 32, 32, 3), 128, np.uint8)
 
 
 def settings(**own):
-    return {"frequencies": "rings", "norm": "auto", "cells": 8} | own
+    return {"frequencies": "rings", "norm": 0, "cells": 8} | own
 
 
 def test_there_are_513_waves_of_32_px_each_with_its_mirror_image():

@@ -31,13 +31,12 @@ def conditions(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition
     """A condition for each frequency, ``wave_<i>_<j>`` with ``m`` for minus; severity is the norm.
 
     Args:
-        settings: `frequencies` (``all`` or ``rings``), `norm` (a number or ``auto``), and the
-            number of `cells` along a side of the ViTs' grid.
+        settings: `frequencies` (``all`` or ``rings``), `norm` (0: as published), and the number
+            of `cells` along a side of the ViTs' grid.
         facts: Of the images.
     """
     side = facts.size_px
-    wanted = settings["norm"]
-    norm = published_norm(side) if wanted == "auto" else float(wanted)
+    norm = float(settings["norm"]) or published_norm(side)
     chosen = sorted({*of_map(settings, side), *around_grid(side, settings["cells"])})
     return [Condition(name_of(f), norm, partial(add_wave, f, norm)) for f in chosen]
 
