@@ -31,10 +31,11 @@ KINDS = ("occlusions", "lesions", "occlusion_depth")
 
 def settings(kind, images):
     """What the config's defaults ask of a kind."""
-    from sightlines.plan import config, registry
+    from sightlines.plan import registry
+    from sightlines.plan.config_types import Conditions
 
-    block = config.defaults("conditions")
-    own = block[registry.declarations("dumps", kind)["CONDITIONS"]]
+    family = registry.declarations("dumps", kind)["CONDITIONS"]
+    own: dict = getattr(Conditions(), family).recorded()
     return own | {"images": images} | ({"cells": 8} if "cells" in own else {})
 
 

@@ -411,13 +411,11 @@ class Check:
 def recipe(batch: int) -> dict[str, Any]:
     """`cifar10`'s recipe, without averaged weights and mixup for so short a training."""
     from sightlines.core import yaml_files
+    from sightlines.plan.config_types import Train
 
-    described = yaml_files.read(ROOT / "src" / "sightlines" / "plan" / "schema.yaml")
-    schema = described["properties"]["train"]["properties"]
     own = yaml_files.read(ROOT / "workflow" / "config" / "cifar10.yaml")["train"]
-    defaults = {key: node["default"] for key, node in schema.items() if "default" in node}
-    changes = {"batch_size": batch, "ema_decay": 0, "mixup_alpha": 0, "mix_probability": 0.5}
-    return defaults | own | changes | {"precision": "auto"}
+    own |= {"batch_size": batch, "ema_decay": 0, "mixup_alpha": 0, "mix_probability": 0.5}
+    return Train(steps=own["steps"]).changed(own | {"precision": "auto"}).recorded()
 
 
 def machine() -> dict[str, Any]:

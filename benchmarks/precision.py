@@ -44,7 +44,7 @@ def speeds(model: dict, recipe: dict, compute: devices.Compute) -> dict[torch.dt
 
 def main() -> None:
     """Print the speeds in both formats, their ratio, and the verdict on auto."""
-    recipe = load(FOLDER / "cifar10_small.yaml")["models"]["vit_small"]["train"]
+    recipe = load(FOLDER / "cifar10_small.yaml").models["vit_small"].train.recorded()
     compute = devices.prepare({"device": "auto", "threads": 1, "workers": 0}, "auto")
     limits = [f"{name}={os.environ[name]}" for name in CAPS if os.environ.get(name)]
     print(compute.describe()["device"], describe_hardware()["processor"], *limits, sep=", ")

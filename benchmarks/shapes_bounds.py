@@ -72,7 +72,7 @@ def pooled(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
 def measure(is_whole: bool = False) -> dict[str, float]:
     """Accuracy of each reading; of untrained networks from `TRAIN` images too, if asked."""
     config = load(FOLDER / "default.yaml")
-    settings = config["dataset"] | {"n_test": TEST}
+    settings = config.dataset | {"n_test": TEST}
     images, _, scene = shapes.generate(settings, "train")
     asked, _, asked_scene = shapes.generate(settings, "test")
     cut = [slice(TRAIN), slice(NEIGHBOURS, NEIGHBOURS + HELD_OUT)]
@@ -84,9 +84,9 @@ def measure(is_whole: bool = False) -> dict[str, float]:
     }
     near = neighbour(images[:NEIGHBOURS], scene.label[:NEIGHBOURS], asked)
     found["neighbour"] = float((near == asked_scene.label).mean())
-    few = slice(config["splits"]["probe_train"])
+    few = slice(config.splits.probe_train)
     for name in ("vit_small", "resnet"):
-        model = building.build(config["models"][name], 32, 10, 0).eval()
+        model = building.build(config.models[name].settings, 32, 10, 0).eval()
         features = [pooled(model, part) for part in (parts[0][few], *parts[1:])]
         accuracy = probe(features, [labels[0][few], *labels[1:]])
         found["untrained"] = max(accuracy, found.get("untrained", 0.0))

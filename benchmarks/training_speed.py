@@ -46,10 +46,10 @@ def bare_step(model: dict, recipe: dict):
 
 
 def main() -> None:
-    models = {"old": complete(OLD, "OLD")["models"]["vit_small"]}
+    models = {"old": complete(OLD, "OLD").models["vit_small"].recorded()}
     config = load(FOLDER / "default.yaml")
-    models["now"] = config["models"]["vit_small"]
-    compute = devices.prepare(config["compute"], "fp32")
+    models["now"] = config.models["vit_small"].recorded()
+    compute = devices.prepare(config.compute.recorded(), "fp32")
     steps = {}
     for name, model in models.items():
         steps[name, "whole"] = Stepper(model, model["train"], compute)

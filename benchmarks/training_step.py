@@ -43,10 +43,10 @@ def ratio(model: dict, recipe: dict, compute: devices.Compute) -> float:
 
 def main() -> None:
     config = load(FOLDER / "cifar10_small.yaml")
-    for name, model in config["models"].items():
-        recipe = model["train"]
-        compute = devices.prepare(config["compute"], recipe["precision"])
-        measured = ratio(model, recipe, compute)
+    for name, model in config.models.items():
+        recipe = model.train.recorded()
+        compute = devices.prepare(config.compute.recorded(), recipe["precision"])
+        measured = ratio(model.recorded(), recipe, compute)
         print(f"{name:14s} {compute.dtype}: {measured:.3f} of the bare step's throughput (≥ 0.90)")
 
 

@@ -19,8 +19,8 @@ from sightlines.plan.table_schemas import TYPES, Schema, schemas
 INTRODUCTION = """\
 # The manual of every key
 
-<!-- Made by `python -m sightlines.manual` from schema.yaml and the SETTINGS of datasets and model
-families; edit those, not this. -->
+<!-- Made by `python -m sightlines.manual` from src/sightlines/plan/config_types.py and the SETTINGS
+of datasets and model families; edit those, not this. -->
 
 One file in this folder is one experiment; its results lie in `results/<its name>/`. A name has
 letters and digits of any script and `_-.+=,`; the first is a letter, a digit or `_`.
@@ -174,7 +174,8 @@ def _section(key: str, node: dict[str, Any]) -> Iterator[str]:
 def _table(properties: dict[str, Any], required: Any = ()) -> Iterator[str]:
     yield "| key | meaning | unit | allowed | default |"
     yield "|---|---|---|---|---|"
-    for key, node in properties.items():
+    shown = {k: v for k, v in properties.items() if "x-deprecated" not in v}
+    for key, node in shown.items():
         default = (
             "required" if key in required else _yaml(node["default"]) if "default" in node else ""
         )
@@ -209,6 +210,10 @@ def _yaml(value: Any) -> str:
         return str(value).lower()
     if value in ({}, []):
         return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
     if isinstance(value, dict):
         return ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items())
     return f"{value}"

@@ -127,7 +127,7 @@ def groups_that_do_not_divide(here):
 
 
 @impossible(
-    ("resnet 4 × 4", "vit_small 8 × 8"), ("patch_px, units or stem", "compare_grids: false")
+    ("resnet 4 × 4", "vit_small 8 × 8"), ("patch_px, units or stem", "require_equal_grids: false")
 )
 def grids_that_differ(here):
     return smoke(here, "models.vit_small.patch_px", 4)

@@ -1,6 +1,7 @@
 """The shipped spread between seeds: what it is made of, and which networks it speaks for."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -123,13 +124,14 @@ def test_facts_tell_recipes_and_images_apart_but_not_what_changes_no_weight():
     architectures = {"vit_small": {"family": "vit", "pool": "cls"}}
 
     def own(**changed):
-        train = config["models"]["vit_small"]["train"] | changed
-        models = {"vit_small": config["models"]["vit_small"] | {"train": train}}
-        return seed_spread.facts(config | {"models": models}, architectures)["vit_small"]
+        model = config.models["vit_small"]
+        models = {"vit_small": replace(model, train=model.train.changed(changed))}
+        return seed_spread.facts(replace(config, models=models), architectures)["vit_small"]
 
-    assert own() == own(processes=2, evaluate_every_steps=7)
+    assert own() == own(world_size=2, evaluate_every_steps=7)
     assert own()["recipe"] != own(steps=7)["recipe"]
-    other = seed_spread.facts(config | {"dataset": {"kind": "shapes", "seed": 7}}, architectures)
+    other = replace(config, dataset={"kind": "shapes", "seed": 7})
+    other = seed_spread.facts(other, architectures)
     assert other["vit_small"]["dataset"] != own()["dataset"]
 
 

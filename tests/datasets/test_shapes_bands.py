@@ -36,7 +36,7 @@ def test_bands_are_what_a_config_has_that_names_none():
         "models": {"vit": {"family": "vit", "patch_px": 4, "width": 24, "depth": 2, "heads": 3}},
         "runs": [{"models": ["vit"], "fractions": ["f100"], "seeds": ["s0"]}],
     }
-    assert complete(config, "x")["dataset"]["surface"] == "bands"
+    assert complete(config, "x").dataset["surface"] == "bands"
 
 
 def test_every_setting_changes_the_images():

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -21,6 +22,19 @@ from sightlines.figures import (
 )
 from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
+from sightlines.plan.config import FOLDER, load
+from sightlines.plan.config_types import (
+    Conditions,
+    Conflicts,
+    Corruption,
+    Foreign,
+    Frequency,
+    Model,
+    Run,
+    Splits,
+    Task,
+    Train,
+)
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import required
 from tests.figures import tables as synthetic
@@ -143,6 +157,7 @@ PLANNED = {
     "a ViT and its pooled twin": {"vits": ("a",), "resnets": (), "pooled": ("gap",)},
     "a ViT and a Mixer": {"vits": ("a",), "resnets": (), "mixers": ("mixer",)},
     "Mixers alone": {"vits": (), "resnets": (), "mixers": ("mixer", "other")},
+    "FNets alone": {"vits": (), "resnets": (), "fnets": ("fnet", "fnet_random")},
     "a ResNet alone": {"vits": ()},
     "only a ViT without skips": {"vits": (), "resnets": (), "skipless": ("bare",)},
 }
@@ -195,15 +210,26 @@ def as_planned(config):
     """What the planner knows of such an experiment, with probes and a task for fine-tuning."""
     networks = [slug.split("/") for slug in config["networks"]]
     tunable = {n.model for n in verdict_tables.tuned_networks(synthetic.only(config))}
-    tunable -= {m for m, family in config["families"].items() if family == "mixer"}
-    task = {"finetune": sorted(tunable)}
-    return {
-        "models": config["architectures"],
-        "runs": [{"models": [m], "fractions": [f], "seeds": [s]} for m, f, s in networks],
-        "splits": {"probe_test": 97},
-        "transfer": {"near": task},
-        "conditions": {"models": "auto"},
-    }
+    tunable -= {m for m, family in config["families"].items() if family in ("mixer", "fnet")}
+    task = Task(dataset={}, domain="in", finetune=tuple(sorted(tunable)))
+    recipe = Train(steps=1)
+    known = config["architectures"].items()
+    changes = Conditions(
+        corruption=Corruption(severities=(5,)),
+        frequency=Frequency(frequencies="all"),
+        foreign=Foreign(images=97),
+    )
+    smoke = load(FOLDER / "smoke.yaml")
+    return replace(
+        smoke,
+        dataset={**smoke.dataset, "n_mixed": 97},
+        conditions=changes,
+        models={name: Model(settings=own, train=recipe) for name, own in known},
+        runs=tuple(Run(models=(m,), fractions=(f,), seeds=(s,)) for m, f, s in networks),
+        splits=Splits(probe_test=97),
+        transfer={"near": task, "far": Task(dataset={}, domain="out")},
+        conflicts=Conflicts(folder="stimuli"),
+    )
 
 
 def test_within_shows_the_tables_values_with_rows_upwards(tables):

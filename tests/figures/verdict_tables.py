@@ -84,6 +84,7 @@ def claims(drawn="fig01_cka_within"):
         rows.append(
             {
                 "claim": f"C{place + 1}",
+                "study": "raghu2021",
                 "figure": f"Figure {place + 1}",
                 "tier": "AB"[place % 2],
                 "statement": f"Statement number {place + 1}.",

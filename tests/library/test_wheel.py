@@ -64,7 +64,7 @@ def test_the_wheel_measures_without_the_pipeline(site, tmp_path):
 
 def test_the_wheel_is_typed_and_has_its_data(site):
     own = site / "sightlines"
-    assert (own / "py.typed").is_file() and (own / "plan" / "schema.yaml").is_file()
+    assert (own / "py.typed").is_file() and (own / "claims" / "seed_spread.csv").is_file()
     data = [p for p in (ROOT / "src" / "sightlines").rglob("*") if p.is_file()]
     lacking = [
         str(p.relative_to(ROOT / "src"))

@@ -31,7 +31,7 @@ def settings(**own):
         "models": {"m": {"family": "timm", **own}},
         "runs": [{"models": ["m"], "fractions": ["f100"], "seeds": ["s0"]}],
     }
-    model = configs.complete(whole, "test")["models"]["m"]
+    model = configs.complete(whole, "test").models["m"].recorded()
     return building.architecture(model)
 
 
@@ -70,7 +70,7 @@ def test_facts_are_asked_once(monkeypatch):
 
 def test_size_and_patch_can_be_set():
     assert timm.check(settings(**VIT, size_px=96, patch_px=8), 224) == (12, 12)
-    own = {"size_px": 96, "mean": [0, 0, 0], "crop_share": 1, "crop_mode": "squash"}
+    own = {"size_px": 96, "mean": [0, 0, 0], "crop_pct": 1, "crop_mode": "squash"}
     view = timm.view(settings(**VIT, **own), 224)
     assert view["size_px"] == 96
     assert view["mean"] == [0, 0, 0]
@@ -115,7 +115,7 @@ def test_one_seed_makes_one_network():
 def test_described_as_one_of_the_papers_families():
     plain = timm.described(settings(name="resnetv2_50x1_bit.goog_in21k"), 224)
     assert plain["family"] == "resnet"
-    assert timm.described(settings(**VIT, acts_as="other"), 224)["family"] == "other"
+    assert timm.described(settings(**VIT, role="other"), 224)["family"] == "other"
 
 
 def test_class_names_are_timms_lists():
@@ -136,12 +136,12 @@ def test_missing_weights_are_named(tmp_path):
 
 
 def test_a_public_network_is_tuned_on_images_as_it_saw_them_or_not_at_all():
-    def offences(**own):
+    def problems(**own):
         return _check_view("m", {"family": "timm", **settings(**VIT, **own)}, 224)
 
-    (said,) = offences()
-    assert "crop_share 0.9" in said
-    assert offences(crop_share=1) == []
+    (said,) = problems()
+    assert "crop_pct 0.9" in said
+    assert problems(crop_pct=1) == []
 
 
 def test_what_a_model_that_is_trained_would_ignore_is_refused():
@@ -238,10 +238,10 @@ def test_locations_are_centred_on_their_cells_where_strides_are_not_certain(own,
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("acts_as", ["auto", "vit"])
-def test_a_listed_model_that_acts_as_a_vit_says_how_it_pools(acts_as):
-    own = settings(name="vit_small_patch16_rope_224", layers=["blocks.0"], acts_as=acts_as)
-    assert timm.described(own, 224).get("pool") == ("cls" if acts_as == "vit" else None)
+@pytest.mark.parametrize("role", ["auto", "vit"])
+def test_a_listed_model_that_acts_as_a_vit_says_how_it_pools(role):
+    own = settings(name="vit_small_patch16_rope_224", layers=["blocks.0"], role=role)
+    assert timm.described(own, 224).get("pool") == ("cls" if role == "vit" else None)
 
 
 def test_a_mixers_patches_and_depth_can_be_set():
@@ -272,7 +272,7 @@ def experiment(fractions, **own):
             {"models": ["m"], "fractions": fractions, "seeds": ["s0"]},
             {"models": ["v"], "fractions": ["f100"], "seeds": ["s0"]},
         ],
-        "compare_grids": False,
+        "require_equal_grids": False,
     }
     return Experiment("x", configs.complete(whole, "test"))
 
@@ -318,10 +318,10 @@ def test_keys_of_reading_join_what_imported_networks_depend_on_alone():
 
 
 def test_how_weights_are_dropped_and_resampled_joins_them_only_where_it_is_said():
-    plain = cuts(weights="w.pth", outputs=0)
+    plain = cuts(weights="w.pth", num_classes=0)
     assert not any({"drop", "position_resampling"} & cut["model"].keys() for cut in plain)
     for own in ({"drop": ["head"]}, {"position_resampling": "dino"}):
-        changed = cuts(weights="w.pth", outputs=0, **own)
+        changed = cuts(weights="w.pth", num_classes=0, **own)
         assert all(a != b for a, b in zip(plain, changed, strict=True))
     assert timm.check(settings(**VIT) | {"weights": "w.pth", "outputs": 0, "drop": ["head"]}, 224)
 
@@ -347,9 +347,15 @@ def test_the_list_of_output_names_has_an_identity(tmp_path):
         ({"class_file": "/etc/passwd"}, "class_file is .*neither absolute"),
         ({"weights": "random", "class_order": "timm"}, "class_order: a network that is trained"),
         ({"weights": "random", "weight_set": "ema"}, "weight_set: a network that is trained"),
-        ({"weights": "random", "drop": ["head"], "outputs": 0}, "drop: a network that is trained"),
+        (
+            {"weights": "random", "drop": ["head"], "outputs": 0},
+            "drop: a network that is trained",
+        ),
         ({"weights": "random", "position_resampling": "dino"}, "position_resampling: a network"),
-        ({"drop": ["head"]}, r"drop has head, but the network has 1000 outputs: set outputs: 0"),
+        (
+            {"drop": ["head"]},
+            r"drop has head, but the network has 1000 outputs: set num_classes: 0",
+        ),
         ({"weights": "hf-hub:timm/test_vit.r160_in1k"}, "address: set weights to hub"),
         ({"weights": "https://hub/w.pth"}, "address: set weights to hub"),
     ],

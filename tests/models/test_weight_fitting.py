@@ -323,7 +323,7 @@ def test_a_form_that_timm_converts_as_a_whole_is_not_cut_at_a_prefix(model, tmp_
 
 def test_what_a_backbone_lacks_has_one_cure(model, tmp_path):
     body = {k: v for k, v in altered(model).items() if not k.startswith("head.")}
-    with pytest.raises(WeightsError, match="no last layer: set outputs: 0") as caught:
+    with pytest.raises(WeightsError, match="no last layer: set num_classes: 0") as caught:
         taken(model, tmp_path, {"teacher": prefixed(body, "backbone.")})
     assert "teacher.backbone" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 4
@@ -334,7 +334,7 @@ def test_what_a_backbone_lacks_has_one_cure(model, tmp_path):
 
 def test_another_last_layer_says_how_long_it_is(model, tmp_path):
     save_file(build(TINY, 64, 7, seed=0).state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match="set outputs: 7"):
+    with pytest.raises(WeightsError, match="set num_classes: 7"):
         fit(model, tmp_path / "w.safetensors", FILE)
 
 

@@ -131,7 +131,7 @@ def test_moco_v3_as_a_resnet(tmp_path):
 
 def test_a_last_layer_of_another_length_is_dropped_on_request_and_named(tmp_path):
     own = vit(num_classes=7)
-    with pytest.raises(WeightsError, match=r"last layer has 7 outputs: set outputs: 7"):
+    with pytest.raises(WeightsError, match=r"last layer has 7 outputs: set num_classes: 7"):
         loaded(tmp_path, tensors(own), vit(seed=4, num_classes=10))
     found, fitted = loaded(tmp_path, tensors(own), vit(seed=4), drop=["head"])
     assert fitted.left_out == ["head.weight", "head.bias"]

@@ -3,10 +3,10 @@
 import copy
 
 import pytest
+import yaml
 
 from sightlines.core.errors import ConfigError
 from sightlines.plan import conditions, registry
-from sightlines.plan.config import complete
 from sightlines.plan.experiment import Experiment
 from sightlines.plan.networks import Network
 
@@ -31,18 +31,22 @@ RAW = {
         {"models": ["vit"], "fractions": ["f100"], "seeds": ["s1"]},
     ],
     "train": {"steps": 4},
-    "compare_grids": False,
+    "require_equal_grids": False,
 }
 KINDS = [k for k in registry.members("dumps") if "CONDITIONS" in registry.declarations("dumps", k)]
 
 
-def experiment(**changes):
-    raw = copy.deepcopy(RAW)
-    raw["conditions"] = changes
-    return Experiment("made_up", complete(raw, "made_up"))
+@pytest.fixture
+def experiment(tmp_path):
+    def made(raw=RAW, **changes):
+        path = tmp_path / "made_up.yaml"
+        path.write_text(yaml.safe_dump(copy.deepcopy(raw) | {"conditions": changes}))
+        return Experiment.open(path)
+
+    return made
 
 
-def test_networks_with_all_their_skips_are_shown_changed_images():
+def test_networks_with_all_their_skips_are_shown_changed_images(experiment):
     own = experiment()
     shown = {n.slug for n in own.dumped("occlusions")}
     assert shown == {
@@ -56,14 +60,16 @@ def test_networks_with_all_their_skips_are_shown_changed_images():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_no_models_there_is_nothing(kind):
+def test_of_no_models_there_is_nothing(experiment, kind):
     none = experiment(models=[])
     assert not none.dumped(kind)
     assert not {"occlusion", "lesion", "condition_depth"} & {*none.measures}
-    assert not [f for f in none.figures if f.startswith("fignaseer")]
+    ours = {"patchdrop", "shuffle", "correlation", "lesion", "depth"}
+    assert not {f"fignaseer_{name}" for name in ours} & {*none.figures}
+    assert {f"fignaseer_{name}" for name in ours} <= {*experiment().figures}
 
 
-def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said():
+def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said(experiment):
     network = Network("vit", "f100", "s0")
     assert experiment().slice_dump("occlusions", network)["conditions"]["cells"] == 8
     said = experiment(occlusion={"cells": 5})
@@ -71,10 +77,10 @@ def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said():
     raw = copy.deepcopy(RAW)
     raw["models"] = {"resnet": RAW["models"]["resnet"]}
     raw["runs"] = [{"models": ["resnet"], "fractions": ["f100"], "seeds": ["s0"]}]
-    assert conditions.own_cells(complete(raw, "made_up"), 32) == 8
+    assert conditions.own_cells(experiment(raw).config, 32) == 8
 
 
-def test_a_changed_key_changes_the_dumps_that_use_it_alone():
+def test_a_changed_key_changes_the_dumps_that_use_it_alone(experiment):
     network = Network("vit", "f100", "s0")
     before = {kind: experiment().slice_dump(kind, network) for kind in KINDS}
 
@@ -93,13 +99,13 @@ def test_a_changed_key_changes_the_dumps_that_use_it_alone():
     assert one.slice_dump("lesions", network) == other.slice_dump("lesions", network)
 
 
-def test_other_dumps_do_not_know_of_conditions():
+def test_other_dumps_do_not_know_of_conditions(experiment):
     network = Network("vit", "f100", "s0")
     for kind in set(registry.members("dumps")) - set(KINDS):
         assert "conditions" not in experiment().slice_dump(kind, network)
 
 
-def test_what_cannot_work_is_said_at_once():
+def test_what_cannot_work_is_said_at_once(experiment):
     with pytest.raises(ConfigError) as error:
         experiment(models=["vit", "vitt"], occlusion={"cells": 40, "other_cells": [4, 33]})
     said = str(error.value)

@@ -9,7 +9,8 @@ import yaml
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry, roles
 from sightlines.plan.checks import check, label_needs, needs, unmet_needs
-from sightlines.plan.config import SCHEMA, complete, networks
+from sightlines.plan.config import complete, networks, read_schema
+from sightlines.plan.dataset_settings import as_made
 from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
 from sightlines.plan.recordings import TRANSFER_KINDS
@@ -367,8 +368,8 @@ def test_dumps_and_measures_depend_on_the_sections_that_they_name(experiment):
         experiment.slice_dump(kind, network)
         for kind in ("receptive_field", "token_features", "gram")
     )
-    assert fields["receptive_field"] == experiment.config["receptive_field"]
-    assert tokens["probes"] == experiment.config["probes"]
+    assert fields["receptive_field"] == experiment.config.receptive_field.recorded()
+    assert tokens["probes"] == experiment.config.probes.recorded()
     assert set(gram) == {"network", "compute", "seed"}
     other = opened(changed(probes={"shots": 3}))
     assert other.slice_measure("probes") != experiment.slice_measure("probes")
@@ -384,7 +385,7 @@ def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment
         if wider.slice_measure(m) != experiment.slice_measure(m)
     }
     of_similarity = {"similarity_indices", "smaller_minibatches", "token_cka"}
-    assert differing == {"head_subsets", *of_similarity}
+    assert differing == {"head_subsets", "branch_places", *of_similarity}
 
 
 def test_measures_are_told_which_networks_they_read(experiment):
@@ -415,7 +416,8 @@ def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
 
 
 def test_data_slices_are_of_the_task(experiment):
-    assert experiment.slice_data("abc") == {"dataset": experiment.dataset(), "source": "abc"}
+    own = as_made(experiment.dataset())
+    assert experiment.slice_data("abc") == {"dataset": own, "source": "abc"}
     assert experiment.slice_data("", "far")["dataset"]["kind"] == "textures"
     assert set(experiment.slice_claims()["tasks"]) == {"near", "far"}
 
@@ -449,7 +451,7 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
 def needs_of(models, transfer=None, fractions=("f100",)):
     runs = [{"models": list(models), "fractions": list(fractions), "seeds": ["s0"]}]
     config = complete(changed(runs=runs, transfer=transfer or {}), "x.yaml")
-    return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes"}
+    return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes", "conflicts"}
 
 
 VIT = {"attention", "plain_attention", "class_token"}
@@ -659,23 +661,23 @@ def test_schema_offences_inside_new_sections_name_the_place(path, value, message
 
 def test_tasks_are_filled_in_but_their_recipes_stay_partial():
     config = complete(RAW, "x")
-    assert config["transfer"]["near"]["train"] == {"steps": 5}
-    assert config["transfer"]["far"]["train"] == {}
-    assert config["transfer"]["near"]["dataset"]["surface_tilt_deg"] == 10
+    assert config.transfer["near"].train == {"steps": 5}
+    assert config.transfer["far"].train == {}
+    assert config.transfer["near"].dataset["surface_tilt_deg"] == 10
     bare = complete(
         changed("transfer.far", {"dataset": {"kind": "textures"}, "domain": "out"}), "x"
     )
-    assert bare["transfer"]["far"]["finetune"] == []
-    assert bare["transfer"]["far"]["dataset"]["n_train"] == 6000
+    assert bare.transfer["far"].finetune == ()
+    assert bare.transfer["far"].dataset["n_train"] == 6000
     whole = complete(changed("transfer.near.train.learning_rate", 1), "x")
-    assert type(whole["transfer"]["near"]["train"]["learning_rate"]) is float
+    assert type(whole.transfer["near"].train["learning_rate"]) is float
 
 
 def test_the_schema_itself_is_not_changed_by_a_config():
-    before = yaml.safe_load(SCHEMA.read_text())
+    before = read_schema()
     complete(RAW, "x")
     complete(changed(transfer={}), "x")
-    assert yaml.safe_load(SCHEMA.read_text()) == before
+    assert read_schema() == before
     with pytest.raises(ConfigError):
         complete(changed("transfer.near.dataset.n_tran", 1), "x")
 

@@ -51,7 +51,7 @@ from sightlines.claims.claim import Claim, Criterion, exactly
 READS = ("accuracy.csv",)
 CLAIMS = (
     Claim(
-        id="N1",
+        id="X1",
         figure="none",
         statement="Networks learn.",
         statistic="test accuracy",
@@ -141,6 +141,6 @@ def test_a_new_figure_is_planned_drawn_and_on_the_page(made):
 
 
 def test_a_new_claim_is_judged_and_on_the_page(made):
-    row = read_table(made / "claims.csv").set_index("claim").loc["N1"]
+    row = read_table(made / "claims.csv").set_index("claim").loc["X1"]
     assert row["drawn"] == "own_figure" and row["verdict"] == "one run"
-    assert '<a href="#own_figure">N1</a>' in (made / "report.html").read_text()
+    assert '<a href="#own_figure">X1</a>' in (made / "report.html").read_text()

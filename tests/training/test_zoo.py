@@ -147,7 +147,7 @@ def right_answers(folder, network, card):
 @pytest.mark.parametrize("config", ["imagenette_zoo", "imagenet_compatible"])
 def test_a_network_is_right_as_often_as_is_known(config, name, request, tmp_path):
     folder = request.getfixturevalue("imagenette" if "zoo" in config else "compatible")
-    model = plan_config.load(CONFIGS / f"{config}.yaml")["models"][name]
+    model = plan_config.load(CONFIGS / f"{config}.yaml").models[name].recorded()
     network, card = taken_in(folder, model, tmp_path)
     assert card["resampled"] == [] and card["class_order"] == "names"
     of_all, of_own, count = right_answers(folder, network, card)
@@ -161,7 +161,7 @@ def test_a_network_is_right_as_often_as_is_known(config, name, request, tmp_path
 
 
 def test_the_vit_trained_for_saliency_is_taken_in_whole(imagenette, tmp_path):
-    model = plan_config.load(CONFIGS / "imagenette_zoo.yaml")["models"]["vit_saliency"]
+    model = plan_config.load(CONFIGS / "imagenette_zoo.yaml").models["vit_saliency"].recorded()
     network, card = taken_in(imagenette, model, tmp_path)
     assert card["classes"] == [] and card["left_out"] == [] and card["grid"] == [16, 16]
     assert card["resampled"] == ["pos_embed"] and card["weights_positions"] == "plain"

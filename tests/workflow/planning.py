@@ -79,6 +79,8 @@ def everything(experiment):
     """All jobs, but the last rule that asks for them."""
     jobs = follow(experiment, part="training")
     jobs |= follow(experiment, part="reference")
+    if "shape_bias" in experiment.measures:
+        jobs |= follow(experiment, part="conflicts")
     return jobs | {"prepare_dataset": 1, "describe_dataset": 1}
 
 

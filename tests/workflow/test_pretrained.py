@@ -36,7 +36,7 @@ CNN = {
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
 }
-HEADLESS = VIT | {"weights": "hub", "outputs": 0}
+HEADLESS = VIT | {"weights": "hub", "num_classes": 0}
 LISTED = {
     "family": "timm",
     "name": "regnetx_002",
@@ -61,7 +61,7 @@ CONFIG = {
         {"models": ["vit", "cnn"], "fractions": ["f100", "f000"], "seeds": ["s0"]},
         {"models": ["headless", "listed"], "fractions": ["f100"], "seeds": ["s0"]},
     ],
-    "compare_grids": False,
+    "require_equal_grids": False,
     "controls": 1,
     "compute": {"batch_size": 32},
     "probes": {"shots": 3, "token_depths": 2, "token_train": 20, "token_test": 20},

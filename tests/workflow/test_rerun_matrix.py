@@ -239,7 +239,7 @@ def after_probes(e):
 
 def all_but_data(e):
     """The dataset is that of its own settings, whatever an experiment draws."""
-    dataset = ("prepare_dataset", "describe_dataset")
+    dataset = ("prepare_dataset", "describe_dataset", "split_conflicts")
     return {rule: n for rule, n in everything(e).items() if rule not in dataset}
 
 

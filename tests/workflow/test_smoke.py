@@ -283,7 +283,7 @@ def test_the_target_names_its_experiment(tmp_path):
     networks = Experiment.open(SMOKE.with_name("cifar10.yaml")).networks
     trained = {as_initialised(network) for network in networks}
     assert planned(done)["train_network"] == len(trained)
-    assert load(SMOKE.with_name("cifar10.yaml"))["dataset"]["kind"] == "cifar10"
+    assert load(SMOKE.with_name("cifar10.yaml")).dataset["kind"] == "cifar10"
 
 
 def test_a_target_of_another_experiment_is_refused(tmp_path):

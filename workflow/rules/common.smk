@@ -5,6 +5,7 @@ import os
 import runpy
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
@@ -52,7 +53,7 @@ def choose_config():
         return given[0]
     chosen = config_of(named.pop() if named else "default", folder)
     if not chosen.exists():
-        known = sorted(p.stem for p in folder.glob("*.y*ml") if p.stem != "schema")
+        known = sorted(p.stem for p in folder.glob("*.y*ml"))
         stop(f"There is no experiment {chosen.stem!r}; there are {', '.join(known)}.")
     return chosen
 
@@ -90,6 +91,7 @@ from sightlines.core.errors import MissingSourceError
 from sightlines.plan.experiment import MODEL_FILES, Experiment, as_json
 from sightlines.core.hardware import count_gpus
 from sightlines.models.timm_facts import class_file_identity, weights_identity
+from sightlines.plan.renamed_keys import DeprecatedKeyWarning
 from sightlines.plan.networks import ON, UNTRAINED, Network, switched_on
 from sightlines.sharing import session
 from sightlines.sharing.provenance import recorded_source
@@ -103,6 +105,8 @@ def open_experiment():
     """
     try:
         os.environ.update(SIGHTLINES_CONFIG=str(CONFIG.absolute()))
+        if not workflow.is_main_process:  # which has said it
+            warnings.simplefilter("ignore", DeprecatedKeyWarning)
         overrides = from_command_line(workflow.config_settings.config_args)
         may_recompute = overrides.pop("recompute", False)
         if not isinstance(may_recompute, bool):
@@ -135,13 +139,13 @@ def fingerprint(task=""):
 @functools.cache
 def conflicts_fingerprint():
     """Identity of the folder of cue conflicts as it is now; as recorded where it is not."""
-    folder = EXPERIMENT.config["conflicts"]["folder"]
+    folder = EXPERIMENT.config.conflicts.folder
     try:
         return conflicts_identity(folder, Path(SOURCES))
     except SightlinesError as error:
         if isinstance(error, MissingSourceError):
             made = f"{R}/data/conflicts.safetensors"
-            settings = {"conflicts": EXPERIMENT.config["conflicts"]}
+            settings = {"conflicts": EXPERIMENT.config.conflicts.recorded()}
             if recorded := recorded_source(EXPERIMENT.name, made, settings):
                 return recorded
         stop(f"{type(error).__name__}: {error}")
@@ -149,7 +153,7 @@ def conflicts_fingerprint():
 
 def needs_no_source():
     """Whether images and weights come from this project alone: generated, or by fixed checksums."""
-    has_folder = bool(EXPERIMENT.config["conflicts"]["folder"])
+    has_folder = bool(EXPERIMENT.config.conflicts.folder)
     return not IMPORTED and not has_folder and not any(map(fingerprint, TASKS))
 
 
@@ -231,9 +235,9 @@ except SightlinesError as error:
 
 R = EXPERIMENT.folder
 TASKS = ["", *EXPERIMENT.tasks]  # the experiment's own is the one without a name
-THREADS = EXPERIMENT.config["compute"]["threads"]
+THREADS = EXPERIMENT.config.compute.threads
 # A cluster's login node has no GPU: there `--resources gpu=N` says how many may be asked for.
-if EXPERIMENT.config["compute"]["device"] == "cpu":
+if EXPERIMENT.config.compute.device == "cpu":
     GPUS = 0
 elif "gpu" in workflow.global_resources:
     GPUS = workflow.global_resources["gpu"].value
@@ -276,6 +280,6 @@ if "gpu" not in workflow.global_resources:
 
 
 wildcard_constraints:
-    model="|".join(EXPERIMENT.config["models"]),
+    model="|".join(EXPERIMENT.config.models),
     fraction=r"f\d{3}",
     seed=rf"{SEED}({ON})?",

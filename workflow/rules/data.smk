@@ -74,7 +74,7 @@ for task in TASKS:
             " --output splits {output:q} --log {log:q}"
 
 
-rule list_conflicts:
+rule split_conflicts:
     """List the images whose outline and surface are of different classes."""
     input:
         dataset=EXPERIMENT.data_files()[0],

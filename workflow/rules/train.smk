@@ -23,7 +23,7 @@ for task in TASKS:
             f"{EXPERIMENT.logs('train', task)}/{'finetune/' if task else ''}{NETWORK}.log",
         wildcard_constraints:
             model=one_of(
-                m for m in EXPERIMENT.config["models"] if task or m not in IMPORTED
+                m for m in EXPERIMENT.config.models if task or m not in IMPORTED
             ),
             seed=SEED,
         threads: lambda w, task=task: THREADS * EXPERIMENT.processes(network(w), task)

@@ -165,7 +165,7 @@ def _like_a_mixer(
 def _places(evidence: Evidence, fnet: Network) -> list[Reading]:
     own = {"where": "interior", "score": "cka"}
     stream = evidence.replicates("localisation.parquet", fnet, "rank_1_share", ["block"], **own)
-    blocks = [block for block in stream.columns if block >= 0]
+    blocks = [block for block in stream.columns if int(block) >= 0]
     branch = evidence.replicates("branch_places.parquet", fnet, "rank_1_share", ["block"])
     return [
         from_replicates(stream[blocks].to_numpy().mean(1)),
@@ -254,7 +254,7 @@ CLAIMS = (
     ),
     Claim(
         id="F2b",
-        figure="section 3.2",
+        figure="none",
         statement="The half of its input that Fourier mixing loses is not missed.",
         statistic="test accuracy, FNet less its twin with the Hartley transform, which is its own "
         "inverse",
@@ -273,7 +273,7 @@ CLAIMS = (
     ),
     Claim(
         id="F3",
-        figure="Section 3",
+        figure="none",
         statement="An FNet's layers are more like a Mixer's than like a ResNet's.",
         statistic="mean CKA of all layers of the FNet with the Mixer's, minus with the ResNet's "
         "(as C32)",
@@ -292,7 +292,7 @@ CLAIMS = (
     ),
     Claim(
         id="F4",
-        figure="Section 3",
+        figure="none",
         statement="Places survive in an FNet's stream of tokens, and not in its mixing branches.",
         statistic="share of interior tokens whose own patch of pixels is the most similar (CKA), "
         "mean over blocks: of block outputs, of what mixing adds",
@@ -311,7 +311,7 @@ CLAIMS = (
     ),
     Claim(
         id="F5",
-        figure="Section 3",
+        figure="none",
         statement="A second transform brings the tokens of mirrored patches together.",
         statistic="CKA of a mixing branch's tokens with their mirrored patches, less with all "
         "others but their own: second block minus first",
@@ -328,7 +328,7 @@ CLAIMS = (
     ),
     Claim(
         id="F6",
-        figure="Table 9",
+        figure="Table 2",
         statement="One block with attention at the top recovers half of what an FNet lacks.",
         statistic="test accuracy: what attention in the last block alone adds to an FNet, over "
         "what the ViT has beyond it",
@@ -343,7 +343,7 @@ CLAIMS = (
     ),
     Claim(
         id="F6b",
-        figure="Table 9",
+        figure="layouts of hybrids",
         statement="Attention is worth more in an FNet's last block than in its first.",
         statistic="test accuracy, attention in the last block alone less in the first block alone",
         criteria=(Criterion("top − bottom", ">=", 0.0),),

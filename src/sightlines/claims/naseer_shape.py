@@ -54,7 +54,7 @@ def _cues_differ(evidence: Evidence) -> str:
 CLAIMS = (
     Claim(
         id="N9",
-        figure="Figure 5",
+        figure="Section 3.2",
         statement="ViTs go by outlines more than convolutional networks do.",
         statistic="shape bias, of the answers to cue conflicts that name outline or surface the "
         "share that name the outline, ViT minus ResNet, of images paired; both name one of the two "

@@ -51,8 +51,12 @@ def scan(root: Path) -> tuple[list[Photograph], list[str]]:
             f"there is no folder of cue conflicts {root}: set conflicts.folder to a folder below "
             f"data_root (or below SIGHTLINES_DATA) with images named {FORM}"
         )
-    found, offences = [], []
+    found, offences, seen = [], [], set()
     for folder, below, names in os.walk(root, followlinks=True):
+        if (real := Path(folder).resolve()) in seen:  # a link leads up again
+            below.clear()
+            continue
+        seen.add(real)
         below[:] = sorted(name for name in below if not name.startswith(HIDDEN))
         for name in sorted(name for name in names if not name.startswith(HIDDEN)):
             place = (Path(folder) / name).relative_to(root).as_posix()

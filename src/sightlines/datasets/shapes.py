@@ -174,11 +174,9 @@ CHUNK_PIXELS = 128 * 32 * 32
 
 def variant(settings: Mapping[str, Any]) -> str:
     """Folder name below `data/`."""
-    own = {
-        key: value
-        for key, value in settings.items()
-        if key not in LATER or value != SETTINGS[key]["default"]
-    }
+    declared: Mapping[str, Any] = SETTINGS
+    usual = {key: declared[key]["default"] for key in LATER}
+    own = {k: v for k, v in settings.items() if k not in usual or v != usual[k]}
     return name_variant("shapes", own)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import DataError, ResultError, UnreadableError
-from sightlines.core.files import TensorFile, TensorShapes, read_npy
+from sightlines.core.files import TensorFile, read_npy
 from sightlines.core.progress import Progress
 from sightlines.datasets.photographs import decode, quiet_pillow
 from sightlines.datasets.reading import normalise
@@ -38,7 +38,7 @@ def record(shown: Shown) -> TensorFile:
     """
     listed = shown.splits.meta
     outputs = len(shown.card["classes"])
-    shapes: TensorShapes = {}
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
     for subset in listed["subsets"]:
         count = shown.splits.shape(f"shape.{subset}")
         if outputs:

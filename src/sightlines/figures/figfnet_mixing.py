@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures import maps
 from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, WIDTH_IN, styled
@@ -87,7 +88,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     fnets = [m for m in plain_models(config) if kind_of(config, m) in PUBLISHED | {"hartley": 0}]
     require_some(fnets, "there is no FNet among the networks trained on all images")
     figure = Figure(figsize=(WIDTH_IN, 2.9 + SIDE_IN + 0.5), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[2.9, SIDE_IN + 0.5])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[2.9, SIDE_IN + 0.5])
+    above, below = parts
     left, middle, right = above.subplots(1, 3)
     _draw_accuracy(left, tables["accuracy.csv"], config, fnets)
     first = next((m for m in fnets if kind_of(config, m) == "fourier"), fnets[0])
@@ -121,7 +123,7 @@ def _draw_accuracy(
         colour = COLOURS.get(kind, BLACK)
         axes.plot(values / base, [place] * len(values), "o", color=colour, linestyle="")
         if vits and kind in PUBLISHED:
-            look = {"marker": "D", "markerfacecolor": "none", "markersize": 4.5}
+            look: dict[str, Any] = {"marker": "D", "markerfacecolor": "none", "markersize": 4.5}
             axes.plot(PUBLISHED[kind] / BERT, place, color=BLACK, linestyle="", **look)
     names = [maps.wrapped(label(config, m), 1.1) for m in shown]
     axes.set_yticks(range(len(shown)), names)
@@ -152,7 +154,7 @@ def _draw_places(axes: Axes, tables: Tables, config: dict[str, Any], models: lis
     axes.axhline(0.75, color=GREY, linewidth=0.7, linestyle=":")
     axes.axhline(0.25, color=GREY, linewidth=0.7, linestyle=":")
     axes.set(xlabel="block", ylabel="own patch first (share of tokens)", ylim=(-0.03, 1.03))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=6.5)
     axes.set_title("places", fontweight="bold")
 
@@ -182,14 +184,14 @@ def _draw_mirrors(
             )
     axes.axhline(0, color=GREY, linewidth=0.7)
     axes.set(xlabel="block", ylabel="mirrored patch less others (CKA)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=6.5)
     axes.set_title("mirror", fontweight="bold")
 
 
 def _draw_maps(figure: SubFigure, tables: Tables, config: dict[str, Any], fnet: str) -> None:
     """CKA of one FNet with itself, and with a network of each other family."""
-    others = [fnet]
+    others, layers = [fnet], tables["layers.csv"]
     for model in plain_models(config):
         kinds = [kind_of(config, m) for m in others]
         if kind_of(config, model) not in kinds and architectures(config)[model]["family"] != "fnet":
@@ -197,10 +199,11 @@ def _draw_maps(figure: SubFigure, tables: Tables, config: dict[str, Any], fnet: 
     others = others[:MOST_MAPS]
     grid = figure.subplots(1, MOST_MAPS, squeeze=False)[0]
     own = full_network(config, fnet)
-    found = []
-    for model in others:
-        network = _of_seed(config, model, own)
-        found.append(cka_matrix(tables["cka.parquet"], tables["layers.csv"], own, network))
+    networks_of = [_of_seed(config, model, own) for model in others]
+    found = [
+        None if own is None or n is None else cka_matrix(tables["cka.parquet"], layers, own, n)
+        for n in networks_of
+    ]
     finite = [m for m in found if m is not None]
     scale = maps.common_scale(finite)
     images = []
@@ -209,8 +212,7 @@ def _draw_maps(figure: SubFigure, tables: Tables, config: dict[str, Any], fnet: 
             maps.blank(axes, "not compared")
             continue
         images.append(maps.draw_map(axes, matrix, scale))
-        rows = (layer_rows(tables["layers.csv"], m) for m in (fnet, model))
-        maps.mark_blocks(axes, *rows)
+        maps.mark_blocks(axes, *(layer_rows(layers, m) for m in (fnet, model)))
         axes.set_xlabel(maps.wrapped(f"{label(config, model)}: layer index", 1.3))
     grid[0].set_ylabel(maps.wrapped(f"{label(config, fnet)}: layer index", 1.5))
     for axes in grid[len(others) :]:

@@ -22,7 +22,7 @@ from sightlines.stats.jackknife import standard_error
 
 STUDY = "naseer2021"
 TITLE = "Shape against texture"
-PAPER = "Figure 5"
+PAPER = "Section 3.2"
 CAPTION = (
     "Left: shape bias, of the answers that name outline or surface of an image with a cue conflict "
     "the share that name the outline, with its 95 % interval over images; filled points are "

@@ -64,7 +64,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             axes.plot([place - 0.15] * len(control), control[column], c=GREY, marker="x", ls="none")
     axes.axhline(float(table["chance"].iloc[0]), color=GREY, linewidth=0.6)
     axes.set_xticks(range(len(models)), [wrapped(label(config, m), 1.0) for m in models])
-    axes.set(ylabel="accuracy", ylim=(0, 1), xlim=(-0.5, len(models) - 0.3))
+    axes.set(xlabel="network", ylabel="accuracy", ylim=(0, 1), xlim=(-0.5, len(models) - 0.3))
     panels.grid(axes)
     handles = [
         panels.note("own class's ground", marker="o", ls="none"),

@@ -66,7 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         axes.set_title(str(task).replace("_", " "))
         names = [wrapped(label(config, m), 0.9) for m in models]
         axes.set_xticks(range(len(models)), names)
-        axes.set(xlim=(-0.5, len(models) - 0.5), ylim=(0, 1.02))
+        axes.set(xlim=(-0.5, len(models) - 0.5), ylim=(0, 1.02), xlabel="network")
         panels.grid(axes)
     grid[0].set_ylabel("area under precision over recall")
     return figure

@@ -125,6 +125,7 @@ def _map(axes: Axes, rows: pd.DataFrame, scale: Normalize, cells: int) -> Any:
             axes.axvline(line, color=GREY, ls=":", lw=0.5)
             axes.axhline(line, color=GREY, ls=":", lw=0.5)
     axes.set_box_aspect(1)
+    axes.set_xlabel("cycles an image")
     axes.set_xticks([-reach, 0, reach])
     axes.set_yticks([-reach, 0, reach])
     return image

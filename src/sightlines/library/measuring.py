@@ -21,7 +21,8 @@ from sightlines.measures import receptive_fields as fields
 from sightlines.measures import skip_ratios as skips
 from sightlines.models.attention import prefix_tokens
 from sightlines.models.found_layers import attention_of
-from sightlines.plan.config import defaults
+from sightlines.plan.blocks import Block
+from sightlines.plan.config_types import Probes, ReceptiveField
 
 
 def attention_distance(network: Network, images: Images) -> pd.DataFrame:
@@ -75,7 +76,7 @@ def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.Da
     Raises:
         ConfigError: a setting is unknown.
     """
-    given = _settings("receptive_field", settings)
+    given = _settings(ReceptiveField(), settings)
     shown = recording.shown(network, images)
     dump = recording.record("receptive_field", shown, receptive_field=given)
     return pd.DataFrame(fields.size_rows(dump))
@@ -127,7 +128,7 @@ def probe(
     Raises:
         ConfigError: the images have fewer than two classes, or a setting is unknown.
     """
-    given = _settings("probes", settings)
+    given = _settings(Probes(), settings)
     splits = _divide(images, test_share, seed)
     dump = recording.record("features", recording.shown(network, images, splits))
     check_networks([dump], [network.identity.slug])
@@ -135,9 +136,9 @@ def probe(
     return pd.DataFrame(rows).drop(columns="replicates", errors="ignore")
 
 
-def _settings(block: str, given: dict[str, Any]) -> dict[str, Any]:
+def _settings(block: Block, given: dict[str, Any]) -> dict[str, Any]:
     """A block of the config with what is given in the place of its defaults."""
-    known = defaults(block)
+    known = block.recorded()
     unknown = sorted(given.keys() - known.keys())
     if unknown:
         raise ConfigError(f"unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")

@@ -96,8 +96,8 @@ def outputs_of(dump: ConflictsDump, known: Mapping[str, Sequence[str]]) -> dict[
         known: Category -> names of outputs that are of it, besides its own name.
     """
     if dump.is_generated:
-        answers = dump.answers or [None] * len(dump.categories)
-        return {c: [a] * (a is not None) for c, a in zip(dump.categories, answers, strict=True)}
+        own = [[answer] for answer in dump.answers] or [[] for _ in dump.categories]
+        return dict(zip(dump.categories, own, strict=True))
     places = {name: place for place, name in enumerate(dump.outputs)}
     found = {}
     for category in dump.categories:

@@ -203,8 +203,9 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     ]
     if settings["weights"] == "random" and seen:
         raise ConfigError(
-            f"{', '.join(seen)}: a network that is trained sees the dataset's images as they are; "
-            "leave these keys out, or set weights to hub or to a file"
+            f"{', '.join(seen).replace('crop_share', 'crop_pct')}: a network that is trained sees "
+            "the dataset's images as they are; leave these keys out, or set weights to hub or to a "
+            "file"
         )
     if settings["weights"] == "random" and known["size_px"] != size_px:
         raise ConfigError(
@@ -230,7 +231,7 @@ def _check_reading(settings: dict[str, Any]) -> None:
     if HEAD in settings.get("drop", ()) and facts(settings)["outputs"]:
         raise ConfigError(
             f"drop has {HEAD}, but the network has {facts(settings)['outputs']} outputs: set "
-            "outputs: 0"
+            "num_classes: 0"
         )
     given = [key for key in (*READING, *READ_SO) if settings.get(key, "auto") != "auto"]
     if settings["weights"] == "random" and given:

@@ -79,19 +79,19 @@ def cure(model: Any, raw: State, found: State, offences: Sequence[str]) -> str:
         return "The file is of a network for grey images: set arguments: {in_chans: 1}."
     if odd and all(name.endswith(SIZED) for name in odd):
         return "The file is for images or patches of another size: set size_px or patch_px."
-    return "Check name, outputs, size_px, patch_px and arguments of the model in the config."
+    return "Check name, num_classes, size_px, patch_px and arguments of the model in the config."
 
 
 def _cure_of_head(model: Any, found: State) -> str:
     """What helps where only last layers differ."""
     own = {n: t for n, t in found.items() if belongs(model, "classifier", n) and t.dim()}
     if not own:
-        return "It has no last layer: set outputs: 0."
-    dropped = "leave it out: outputs: 0 and drop: [head]"
+        return "It has no last layer: set num_classes: 0."
+    dropped = "leave it out: num_classes: 0 and drop: [head]"
     if any(re.search(r"\.\d+\.", name) for name in own):
         return f"The file's last layer is several, a head for training: {dropped}."
     size = max(map(len, own.values()))
-    return f"The file's last layer has {size} outputs: set outputs: {size}, or {dropped}."
+    return f"The file's last layer has {size} outputs: set num_classes: {size}, or {dropped}."
 
 
 def belongs(model: Any, role: str, name: str) -> bool:

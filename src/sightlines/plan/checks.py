@@ -1,10 +1,16 @@
 """What a config must fulfil beyond its schema: known names, fitting sizes, needs of figures."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 from sightlines.core.errors import ConfigError
 from sightlines.plan import conditions, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
-from sightlines.plan.config import Config, networks
+from sightlines.plan.config import networks
+from sightlines.plan.config_types import Config, Splits, Task
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
+from sightlines.plan.renamed_keys import name_of
 from sightlines.plan.studies import study_of
 
 
@@ -12,115 +18,114 @@ def check(config: Config) -> None:
     """Check what no schema can: names that refer to others, sizes that must fit.
 
     Raises:
-        ConfigError: listing all offences at once.
+        ConfigError: listing all problems at once.
     """
     _meet(config)
-    offences = [
+    problems = [
         *_check_runs(config),
         *_check_sizes(config),
-        *_check_splits(config["dataset"], config["splits"]),
+        *_check_splits(config.dataset, config.splits),
         *_check_transfer(config),
         *_check_figures(config),
-        *conditions.check(config, _size_px(config["dataset"]) or 0),
+        *conditions.check(config, _size_px(config.dataset) or 0),
     ]
-    if offences:
-        raise ConfigError("the config cannot work:\n  " + "\n  ".join(offences))
+    if problems:
+        raise ConfigError("the config cannot work:\n  " + "\n  ".join(problems))
 
 
 def _meet(config: Config) -> None:
     """Ask all at once what is known of models that another library builds."""
-    size_px = _size_px(config["dataset"])
-    for family in {model["family"] for model in config["models"].values()}:
+    size_px = _size_px(config.dataset)
+    for family in {model.family for model in config.models.values()}:
         if size_px and "DESCRIBES" in registry.declarations("models", family):
-            own = [m for m in config["models"].values() if m["family"] == family]
+            own = [m.settings for m in config.models.values() if m.family == family]
             registry.load("models", family).meet(own, size_px)
 
 
 def _check_runs(config: Config) -> list[str]:
-    known = ", ".join(sorted(config["models"]))
-    offences = [
+    known = ", ".join(sorted(config.models))
+    problems = [
         f"runs: model {name!r} is not among models ({known})" for name in _unknown_models(config)
     ]
-    splits = config["splits"]
-    partial = [splits[f"probe_{part}"] > 0 for part in ("train", "held_out", "test")]
+    splits = config.splits
+    partial = [n > 0 for n in (splits.probe_train, splits.probe_held_out, splits.probe_test)]
     if any(partial) and not all(partial):
-        offences.append("splits: probe_train, probe_held_out and probe_test go together, or are 0")
-    for name, model in config["models"].items():
-        recipe = model["train"]
-        if recipe["warmup_steps"] >= recipe["steps"]:
-            offences.append(
-                f"models.{name}: warmup_steps {recipe['warmup_steps']} must be below "
-                f"steps {recipe['steps']}"
+        problems.append("splits: probe_train, probe_held_out and probe_test go together, or are 0")
+    for name, model in config.models.items():
+        recipe = model.train
+        if recipe.warmup_steps >= recipe.steps:
+            problems.append(
+                f"models.{name}: warmup_steps {recipe.warmup_steps} must be below "
+                f"steps {recipe.steps}"
             )
-    return offences + _check_imports(config)
+    return problems + _check_imports(config)
 
 
 def _check_imports(config: Config) -> list[str]:
-    """Offences of models whose weights come from elsewhere: they are not trained here."""
-    models = config["models"]
-    offences = []
-    for name in (m for m, settings in models.items() if is_imported(settings)):
+    """Problems of models whose weights come from elsewhere: they are not trained here."""
+    problems = []
+    for name in (m for m, model in config.models.items() if is_imported(model.settings)):
         own = [n for n in networks(config) if n.model == name]
         odd = sorted({n.fraction for n in own} - {FULL, UNTRAINED})
         if odd:
-            offences.append(
+            problems.append(
                 f"runs: {name} has weights of its own and is not trained on {', '.join(odd)}: use "
                 f"{FULL} (its weights), {UNTRAINED} (its untrained twin), or weights: random"
             )
         if len({n.seed for n in own if n.fraction == FULL}) > 1:
-            offences.append(f"runs: {name} has weights of its own, which are one seed on {FULL}")
-    return offences
+            problems.append(f"runs: {name} has weights of its own, which are one seed on {FULL}")
+    return problems
 
 
 def _check_sizes(config: Config) -> list[str]:
-    offences, grids = [], {}
-    dataset = config["dataset"]
+    problems, grids = [], {}
+    dataset = config.dataset
     try:
         size_px, _ = registry.load("datasets", dataset["kind"]).check(dataset)
     except ConfigError as error:
         return [f"dataset: {error}"]
-    used = {m for run in config["runs"] for m in run["models"]} & set(config["models"])
+    used = {m for run in config.runs for m in run.models} & set(config.models)
     trained = {n.model for n in networks(config) if n.fraction != UNTRAINED}
     for name in sorted(used):
-        model = config["models"][name]
-        family = registry.load("models", model["family"])
+        model = config.models[name]
+        family = registry.load("models", model.family)
         try:
-            grids[name] = family.check(model, size_px)
-            if "OWN_CODE" in registry.declarations("models", model["family"]):
-                family.require_trust(model, config["trust_code"])
-            if is_imported(model) and name in trained:
-                family.require_weights(model, size_px)
-            if not is_imported(model):
-                schedule.check(model["train"], size_px)
+            grids[name] = family.check(model.settings, size_px)
+            if "OWN_CODE" in registry.declarations("models", model.family):
+                family.require_trust(model.settings, config.trust_code)
+            if is_imported(model.settings) and name in trained:
+                family.require_weights(model.settings, size_px)
+            if not is_imported(model.settings):
+                schedule.check(model.train.recorded(), size_px)
         except ConfigError as error:
-            offences.append(f"models.{name}: {error}")
-    if config["compare_grids"] and len(set(grids.values())) > 1:
+            problems.append(f"models.{name}: {error}")
+    if config.require_equal_grids and len(set(grids.values())) > 1:
         listed = ", ".join(f"{name} {h} × {w}" for name, (h, w) in grids.items())
-        offences.append(
+        problems.append(
             f"token grids and last maps differ ({listed}), so their positions cannot be compared: "
-            "change patch_px, units or stem, or set compare_grids: false"
+            "change patch_px, units or stem, or set require_equal_grids: false"
         )
-    return offences
+    return problems
 
 
-def _check_splits(dataset: Config, splits: Config) -> list[str]:
-    """Offences of sizes that ask for more images than there are, where that is known by now."""
+def _check_splits(dataset: dict[str, Any], splits: Splits) -> list[str]:
+    """Problems of sizes that ask for more images than there are, where that is known by now."""
     module = registry.load("datasets", dataset["kind"])
     counts = module.counts(dataset)
     if not counts or _size_px(dataset) is None:
         return []
-    train, test, validation = counts["train"], counts["test"], splits["validation"]
-    pools = {"train": train - validation, "test": test - splits["probe_test"]}
+    train, test, validation = counts["train"], counts["test"], splits.validation
+    pools = {"train": train - validation, "test": test - splits.probe_test}
     pools["auto"] = max(pools.values())
     wanted = {
         "validation": (validation, train - module.check(dataset)[1]),
         "reference_batches × reference_batch_size": (
-            splits["reference_batches"] * splits["reference_batch_size"],
+            splits.reference_batches * splits.reference_batch_size,
             test,
         ),
-        "probe_train": (splits["probe_train"], pools[splits["probe_pool"]]),
-        "probe_held_out": (splits["probe_held_out"], validation),
-        "probe_test": (splits["probe_test"], test),
+        "probe_train": (splits.probe_train, pools[splits.probe_pool]),
+        "probe_held_out": (splits.probe_held_out, validation),
+        "probe_test": (splits.probe_test, test),
     }
     return [
         f"splits.{key} asks for {count} images, but dataset {dataset['kind']} has at most "
@@ -131,22 +136,22 @@ def _check_splits(dataset: Config, splits: Config) -> list[str]:
 
 
 def _check_transfer(config: Config) -> list[str]:
-    """Offences of the other tasks: their images must be new and fit, their recipes must work."""
-    offences, seen = [], [config["dataset"]]
-    of_task = config["splits"] | {"probe_pool": "train"}  # networks saw none of its images
-    for name, task in config["transfer"].items():
+    """Problems of the other tasks: their images must be new and fit, their recipes must work."""
+    problems, seen = [], [config.dataset]
+    of_task = replace(config.splits, probe_pool="train")  # networks saw none of its images
+    for name, task in config.transfer.items():
         found = [
-            *_check_images(task["dataset"], seen),
-            *_check_tuning(task, config),
-            *(f": {offence}" for offence in _check_splits(task["dataset"], of_task)),
+            *_check_images(task.dataset, seen),
+            *_check_tuning(name, task, config),
+            *(f": {problem}" for problem in _check_splits(task.dataset, of_task)),
         ]
-        offences += [f"transfer.{name}{offence}" for offence in found]
-        seen.append(task["dataset"])
-    return offences
+        problems += [f"transfer.{name}{problem}" for problem in found]
+        seen.append(task.dataset)
+    return problems
 
 
-def _check_images(dataset: Config, seen: list[Config]) -> list[str]:
-    """Offences of one task's images; `seen` are the datasets before it, the experiment's first."""
+def _check_images(dataset: dict[str, Any], seen: list[dict[str, Any]]) -> list[str]:
+    """Problems of one task's images; `seen` are the datasets before it, the experiment's first."""
     if dataset in seen:
         return [".dataset is used twice: give each task its own images"]
     try:
@@ -159,7 +164,7 @@ def _check_images(dataset: Config, seen: list[Config]) -> list[str]:
     return []
 
 
-def _size_px(dataset: Config) -> int | None:
+def _size_px(dataset: dict[str, Any]) -> int | None:
     """Size of a dataset's images; None where its settings cannot work, which is said elsewhere."""
     try:
         size_px: int = registry.load("datasets", dataset["kind"]).check(dataset)[0]
@@ -168,41 +173,41 @@ def _size_px(dataset: Config) -> int | None:
     return size_px
 
 
-def _check_tuning(task: Config, config: Config) -> list[str]:
-    """Offences of the models that are trained further on one task."""
+def _check_tuning(name: str, task: Task, config: Config) -> list[str]:
+    """Problems of the models that are trained further on one task."""
     known = {n.model for n in networks(config) if n.fraction == FULL} - set(_unknown_models(config))
-    size_px = _size_px(task["dataset"])
-    offences = []
-    for model in task["finetune"]:
-        if model not in known or lacks_skips(config["models"][model]):
-            offences.append(
+    size_px = _size_px(task.dataset)
+    problems = []
+    for model in task.finetune:
+        if model not in known or lacks_skips(config.models[model].settings):
+            problems.append(
                 f".finetune: {model!r} is not among the models trained on {FULL} with all skips"
             )
             continue
-        if is_imported(config["models"][model]):
-            offences += _check_view(model, config["models"][model], size_px)
-        recipe = config["models"][model]["train"] | task["train"]
-        if recipe["warmup_steps"] >= recipe["steps"]:
-            offences.append(
-                f".train: {model} has warmup_steps {recipe['warmup_steps']}, which must be below "
-                f"steps {recipe['steps']}"
+        if is_imported(config.models[model].settings):
+            problems += _check_view(model, config.models[model].settings, size_px)
+        recipe = config.recipe(model, name)
+        if recipe.warmup_steps >= recipe.steps:
+            problems.append(
+                f".train: {model} has warmup_steps {recipe.warmup_steps}, which must be below "
+                f"steps {recipe.steps}"
             )
         try:
             if size_px is not None:
-                schedule.check(recipe, size_px)
+                schedule.check(recipe.recorded(), size_px)
         except ConfigError as error:
-            offences.append(f".train: {model}: {error}")
-    return offences
+            problems.append(f".train: {model}: {error}")
+    return problems
 
 
-def _check_view(name: str, model: Config, size_px: int | None) -> list[str]:
-    """Offence of an imported network that sees other images than it would be trained further on."""
+def _check_view(name: str, model: dict[str, Any], size_px: int | None) -> list[str]:
+    """Problem of an imported network that sees other images than it would be trained further on."""
     if size_px is None:
         return []
     seen = registry.load("models", model["family"]).view(model, size_px)
     wanted = {"size_px": size_px, "crop_share": 1.0, "crop_mode": "center"}
     wanted |= {"interpolation": "bicubic"}
-    odd = [f"{key} {seen[key]}" for key, value in wanted.items() if seen[key] != value]
+    odd = [f"{name_of(key)} {seen[key]}" for key, value in wanted.items() if seen[key] != value]
     if not odd:
         return []
     return [
@@ -213,25 +218,25 @@ def _check_view(name: str, model: Config, size_px: int | None) -> list[str]:
 
 
 def _check_figures(config: Config) -> list[str]:
-    if config["figures"] == "auto" or _unknown_models(config):
+    if config.figures == "auto" or _unknown_models(config):
         return []
-    offences = []
-    for name in config["figures"]:
+    problems = []
+    for name in config.figures:
         if name not in registry.members("figures"):
-            offences.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
-        elif (study := study_of(registry.declarations("figures", name))) not in config["studies"]:
-            offences.append(
+            problems.append(f"figures: no figure {name!r}; there are {registry.members('figures')}")
+        elif (study := study_of(registry.declarations("figures", name))) not in config.studies:
+            problems.append(
                 f"figures: {name} is of the study {study}, which studies leaves out: list it "
                 "there, or leave out the figure"
             )
         elif unmet := unmet_needs("figures", name, config):
-            offences.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
-    return offences
+            problems.append(f"figures: {name} needs {', '.join(unmet)} among the runs")
+    return problems
 
 
 def _unknown_models(config: Config) -> list[str]:
-    named = {m for run in config["runs"] for m in run["models"]}
-    return sorted(named - set(config["models"]))
+    named = {m for run in config.runs for m in run.models}
+    return sorted(named - set(config.models))
 
 
 def label_needs(config: Config, task: str = "") -> list[str]:
@@ -241,15 +246,16 @@ def label_needs(config: Config, task: str = "") -> list[str]:
         config: The whole config.
         task: The task whose images they are; the experiment's own by default.
     """
-    models = config["models"]
+    models = config.models
+    trained: Sequence[str]
     if task:
-        trained = config["transfer"][task]["finetune"]
+        trained = config.transfer[task].finetune
     else:
         known = {n.model for n in networks(config)} & models.keys()
-        trained = sorted(name for name in known if not is_imported(models[name]))
+        trained = sorted(name for name in known if not is_imported(models[name].settings))
     verb = "is" if len(trained) == 1 else "are"
     needs = [f"{', '.join(trained)} {verb} trained on these images"] if trained else []
-    if config["splits"]["probe_test"]:
+    if config.splits.probe_test:
         needs.append("splits.probe_train, probe_held_out and probe_test ask for linear probes")
     return needs
 
@@ -271,11 +277,17 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     return [tests[need][1] for need in declared if not tests[need][0]]
 
 
+def has_conflicts(config: Config) -> bool:
+    """Whether there are images whose outline and surface are of different classes."""
+    return bool(config.conflicts.folder or config.dataset.get("n_conflict"))
+
+
 def needs(config: Config) -> dict[str, tuple[bool, str]]:
     """Every word that NEEDS may hold: whether it is met, and what it asks for."""
-    nets, models = networks(config), config["models"]
+    nets = networks(config)
+    models = {name: model.settings for name, model in config.models.items()}
     trained = [n for n in nets if n.fraction != UNTRAINED]
-    size_px = (_size_px(config["dataset"]) if "dataset" in config else None) or 0
+    size_px = _size_px(config.dataset) or 0
     known = {m: described(models[m], size_px) for m in roles.models(nets)}
     full = {*roles.plain_models(nets, known)}
     lacking = {*roles.trained_models(nets)} - full
@@ -286,9 +298,9 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
     main = roles.main_models(nets, known)
     families = [family[m] for m in main]
     less = {n.model for n in trained if per_cent(n.fraction) < 100}
-    tuned = {m for task in config["transfer"].values() for m in task["finetune"]}
+    tuned = {m for task in config.transfer.values() for m in task.finetune}
     seeds = {m: roles.on(nets, m, FULL) for m in full}
-    changed = conditions.studied(config, known) if "conditions" in config else []
+    changed = conditions.studied(config, known)
     return {
         "trained": (bool(full), f"a model trained on {FULL}"),
         "trained_here": (
@@ -330,15 +342,15 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"two seeds of one model on {FULL}",
         ),
         "mixed": (
-            bool(config.get("dataset", {}).get("n_mixed")),
+            bool(config.dataset.get("n_mixed")),
             "objects on grounds of their own and of other classes: dataset.n_mixed of shapes",
         ),
         "conflicts": (
-            bool(config["conflicts"]["folder"] or config.get("dataset", {}).get("n_conflict")),
+            has_conflicts(config),
             "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
         ),
-        "probes": (config["splits"]["probe_test"] > 0, "splits.probe_train, _held_out and _test"),
-        "transfer": (bool(config["transfer"]), "a task under transfer"),
+        "probes": (config.splits.probe_test > 0, "splits.probe_train, _held_out and _test"),
+        "transfer": (bool(config.transfer), "a task under transfer"),
         "tuned_attention": (
             bool(tuned & attention),
             "a task under transfer with models to finetune that have attention",

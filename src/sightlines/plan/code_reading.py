@@ -41,13 +41,16 @@ FRAME = (
     "jobs",
     "library",
     "manual",
+    "plan.blocks",
     "plan.code_digest",
     "plan.code_reading",
+    "plan.config_types",
     "run",
     "sharing",
 )
-"""Modules and folders that carry jobs, or hand the package to notebooks, and compute nothing of a
-result; the package's own file is another. In a digest, what they define counts as its bare name: a
+"""Modules and folders that carry jobs, declare what a config may say (what it says is a stage's
+`cfg`), or hand the package to notebooks, and compute nothing of a result; the package's own file is
+another. In a digest, what they define counts as its bare name: a
 corrected message must not train a network again."""
 
 SCHEMAS = ("FILES", "TABLES", "SHARED")

@@ -9,9 +9,10 @@ from typing import Any
 
 from sightlines.plan import registry, roles
 from sightlines.plan.architectures import described
-from sightlines.plan.config import Config, networks
+from sightlines.plan.config import networks
+from sightlines.plan.config_types import Config
 
-AUTO = "auto"
+AUTO, FINEST = "auto", 0
 OPTIONAL = ("cutout", "corruption", "frequency", "foreign")
 """Families of which nothing may be asked for; NEEDS may name them."""
 
@@ -24,7 +25,7 @@ def studied(config: Config, architectures: Mapping[str, Any]) -> list[str]:
         architectures: The models' settings.
     """
     plain = roles.plain_models(networks(config), architectures)
-    asked = config["conditions"]["models"]
+    asked = config.conditions.models
     return plain if asked == AUTO else [m for m in plain if m in asked]
 
 
@@ -37,34 +38,27 @@ def settings(config: Config, kind: str, size_px: int) -> dict[str, Any]:
             not depend on.
         size_px: Side of the dataset's images.
     """
-    declared, block = registry.declarations("dumps", kind), config["conditions"]
-    own = {"images": block["images"], **block[declared["CONDITIONS"]]}
-    own = {k: _plain(v) for k, v in own.items() if k not in declared.get("UNUSED", ())}
-    if own.get("cells") == AUTO:
+    declared, block = registry.declarations("dumps", kind), config.conditions
+    own = {"images": block.images, **getattr(block, declared["CONDITIONS"]).recorded()}
+    own = {key: value for key, value in own.items() if key not in declared.get("UNUSED", ())}
+    if own.get("cells") == FINEST:
         own["cells"] = own_cells(config, size_px)
     return own
 
 
-def _plain(value: Any) -> Any:
-    """Lists of numbers with 1 and 1.0 as one value."""
-    if isinstance(value, list) and any(isinstance(item, float) for item in value):
-        return [float(item) for item in value]
-    return value
-
-
 def asked(config: Config, family: str) -> bool:
     """Whether anything of one of the OPTIONAL families is asked for."""
-    own = config.get("conditions", {}).get(family, {})
+    block = config.conditions
     return {
-        "cutout": bool(own.get("shares") or own.get("mean_shares")),
-        "corruption": bool(own.get("severities")),
-        "frequency": own.get("frequencies", "none") != "none",
-        "foreign": own.get("images", 0) > 0 and _has_foreign(config),
+        "cutout": bool(block.cutout.shares or block.cutout.mean_shares),
+        "corruption": bool(block.corruption.severities),
+        "frequency": block.frequency.frequencies != "none",
+        "foreign": block.foreign.images > 0 and _has_foreign(config),
     }[family]
 
 
 def _has_foreign(config: Config) -> bool:
-    return any(task["domain"] == "out" for task in config["transfer"].values())
+    return any(task.domain == "out" for task in config.transfer.values())
 
 
 def own_cells(config: Config, size_px: int) -> int:
@@ -72,37 +66,35 @@ def own_cells(config: Config, size_px: int) -> int:
 
     Where there is no ViT, of the other networks', whose last map's size counts as theirs.
     """
-    models = config["models"]
     grids: dict[bool, list[int]] = {True: [], False: []}
     for model in dict.fromkeys(n.model for n in networks(config)):
-        family = models[model]["family"]
-        rows, columns = registry.load("models", family).check(models[model], size_px)
-        is_vit = described(models[model], size_px).get("family") == "vit"
+        own = config.models[model]
+        rows, columns = registry.load("models", own.family).check(own.settings, size_px)
+        is_vit = described(own.settings, size_px).get("family") == "vit"
         grids[is_vit].append(max(rows, columns))
     return max(2, min(max(grids[True] or grids[False]), size_px))
 
 
 def check(config: Config, size_px: int) -> list[str]:
-    """Offences of `conditions`, in words.
+    """Problems of `conditions`, in words.
 
     Args:
         config: The experiment's.
         size_px: Side of the dataset's images; 0 where that is not known.
     """
-    block, known = config["conditions"], config["models"]
-    offences = []
-    if block["models"] != AUTO:
-        unknown = [name for name in block["models"] if name not in known]
-        offences += [
+    block, known = config.conditions, config.models
+    problems = []
+    if block.models != AUTO:
+        problems += [
             f"conditions.models: {name!r} is not among models ({', '.join(sorted(known))})"
-            for name in unknown
+            for name in block.models
+            if name not in known
         ]
-    occlusion = block["occlusion"]
-    cells = [("cells", occlusion["cells"]), *(("other_cells", n) for n in occlusion["other_cells"])]
-    offences += [
+    own = block.occlusion
+    cells = [("cells", own.cells), *(("other_cells", n) for n in own.other_cells)]
+    return problems + [
         f"conditions.occlusion.{key}: {count} cells a side do not fit images of {size_px} px: use "
         f"2 to {size_px}"
         for key, count in cells
-        if size_px and count != AUTO and count > size_px
+        if size_px and count != FINEST and not 1 < count <= size_px
     ]
-    return offences

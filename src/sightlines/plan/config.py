@@ -1,15 +1,14 @@
-"""An experiment is one config file: read it, check it, fill in the defaults, cut slices.
+"""An experiment is one config file: read it, check it, fill in the defaults.
 
-The schema is `schema.yaml` beside this file; datasets and model families declare their own keys
+Its keys are declared in `config_types.py`; datasets and model families declare their own
 (`SETTINGS`) in their own files. Errors name the key, the file, and the nearest known key.
 """
 
-import contextlib
 import copy
-import difflib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,16 +17,25 @@ from jsonschema import Draft202012Validator
 from sightlines.core import yaml_files
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
+from sightlines.plan.blocks import frozen, schema_of
+from sightlines.plan.config_errors import explained
+from sightlines.plan.config_types import STEPS, Config, Model, Task, Train
 from sightlines.plan.networks import Network
+from sightlines.plan.renamed_keys import (
+    Former,
+    as_written,
+    former_betas,
+    name_of,
+    of_family,
+    renewed,
+    warn,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "workflow" / "config"
 """Experiments of a checkout."""
-SCHEMA = Path(__file__).with_name("schema.yaml")
-
-Config = dict[str, Any]
 
 
-def load(path: Path, overrides: Config | None = None) -> Config:
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read an experiment's config file, check it against the schema, fill in all defaults.
 
     Args:
@@ -36,7 +44,7 @@ def load(path: Path, overrides: Config | None = None) -> Config:
 
     Raises:
         ConfigError: the file is missing or not YAML, a key is unknown, missing or there twice, a
-            value is not allowed or not read alike by all. All offences are listed at once.
+            value is not allowed or not read alike by all. All problems are listed at once.
     """
     try:
         raw = yaml_files.read(path)
@@ -50,7 +58,10 @@ def load(path: Path, overrides: Config | None = None) -> Config:
             "for you to say. Leave it out, and say it once: snakemake --config trust_code=<digest>"
         )
     where = f"{path} with --config {' '.join(overrides)}" if overrides else str(path)
-    return complete(_merged(raw, overrides or {}), where)
+    own, former, problems = renewed(raw)
+    top, more, conflicts = renewed(overrides or {})
+    merged = _merged(own, top)
+    return _complete(merged, former + more, problems + conflicts, where, str(path))
 
 
 def _merged(base: Any, top: Any) -> Any:
@@ -59,7 +70,7 @@ def _merged(base: Any, top: Any) -> Any:
     return top
 
 
-def from_command_line(words: Iterable[str] | None) -> Config:
+def from_command_line(words: Iterable[str] | None) -> dict[str, Any]:
     """Single keys as `snakemake --config` has them, with the types that a config file gives them.
 
     Snakemake itself makes text of every value inside of braces.
@@ -71,7 +82,7 @@ def from_command_line(words: Iterable[str] | None) -> Config:
         ConfigError: a value is not YAML, not read alike by all, or there twice.
     """
     properties = read_schema()["properties"]
-    found: Config = {}
+    found: dict[str, Any] = {}
     for word in words or ():
         key, _, text = word.partition("=")
         where = f"--config {key}"
@@ -83,7 +94,7 @@ def from_command_line(words: Iterable[str] | None) -> Config:
     return found
 
 
-def _add(found: Config, key: str, value: Any, place: str) -> None:
+def _add(found: dict[str, Any], key: str, value: Any, place: str) -> None:
     if key not in found:
         found[key] = value
     elif isinstance(found[key], dict) and isinstance(value, dict):
@@ -93,68 +104,97 @@ def _add(found: Config, key: str, value: Any, place: str) -> None:
         raise ConfigError(f"{place} stands twice, {found[key]!r} and {value!r}: leave out one")
 
 
-def complete(raw: Config, where: str) -> Config:
+def complete(raw: Mapping[str, Any], where: str) -> Config:
     """Check a config that is already in memory and fill in the defaults.
 
     Args:
         raw: The config as the user wrote it.
         where: How errors call it.
     """
-    config = copy.deepcopy(raw)
-    offences = _odd_values(config)
-    if not offences:
-        schema = _resolve(read_schema(), config)
-        offences = [_explain(error) for error in Draft202012Validator(schema).iter_errors(config)]
-    if offences:
-        listed = "\n  ".join(sorted(set(offences)))
+    return _complete(*renewed(raw), where, where)
+
+
+def _complete(
+    raw: dict[str, Any], former: list[Former], problems: list[str], where: str, file: str
+) -> Config:
+    problems = problems + (odd := _odd_values(raw))
+    if not odd:
+        schema = _resolve(read_schema(), raw)
+        problems += [explained(error) for error in Draft202012Validator(schema).iter_errors(raw)]
+    if problems:
+        listed = "\n  ".join(sorted(set(problems)))
         raise ConfigError(f"{where}:\n  {listed}\nworkflow/config/README.md explains every key.")
-    _fill(schema, config)
-    for model in config["models"].values():
-        model["train"] = config["train"] | model["train"]
+    config = _made(raw)
+    warn([*former, *former_betas(raw, config)], file)
     return config
 
 
+def _made(raw: Mapping[str, Any]) -> Config:
+    """The typed config of a checked one."""
+    given = raw.get("train", {"steps": STEPS})
+    train = Train(steps=given["steps"]).changed(given)
+    models = {}
+    for name, own in raw["models"].items():
+        settings = {key: value for key, value in own.items() if key not in ("label", "train")}
+        models[name] = Model(
+            settings=_filled("models", "family", settings),
+            label=own.get("label"),
+            train=train.changed(own.get("train", {})),
+        )
+    tasks = {}
+    for name, task in raw.get("transfer", {}).items():
+        own = Task.made_of(task)
+        dataset = _filled("datasets", "kind", own.dataset)
+        tasks[name] = replace(own, dataset=dataset, train=frozen(Train.typed(own.train)))
+    parts: dict[str, Any] = {
+        "dataset": _filled("datasets", "kind", raw["dataset"]),
+        "models": frozen(models),
+        "train": train,
+        "transfer": frozen(tasks),
+    }
+    rest = {key: value for key, value in raw.items() if key not in parts}
+    return Config(**parts, **Config.typed(rest))
+
+
+def _filled(folder: str, select: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of one member with its defaults, by the names by which records have them."""
+    declared = registry.declarations(folder, own[select])["SETTINGS"]
+    known = {name: key for key, name in of_family(declared).items()} if folder == "models" else {}
+    settings = {known.get(name, name): copy.deepcopy(value) for name, value in own.items()}
+    _fill({"properties": declared}, settings)
+    return settings
+
+
 def read_schema() -> dict[str, Any]:
-    """The schema as `schema.yaml` has it, before datasets and families join."""
-    schema: dict[str, Any] = yaml_files.read(SCHEMA)
-    return schema
-
-
-def defaults(block: str) -> Config:
-    """What a block of the config, such as ``probes``, holds where nothing is set."""
-    found: Config = {}
-    _fill(read_schema()["properties"][block], found)
-    return found
+    """The schema of a config file, before datasets and families join."""
+    return schema_of(Config)
 
 
 def member_schema(node: dict[str, Any], name: str) -> dict[str, Any]:
     """Schema of one dataset or one model family: the shared keys and the file's own SETTINGS."""
     declared = registry.declarations(node["x-members"], name)
+    settings, required = declared["SETTINGS"], declared.get("REQUIRED", ())
+    if node["x-members"] == "models":
+        settings, required = as_written(settings), [name_of(key) for key in required]
     select = node["x-select"]
     own = {
         "description": f"{node['x-members'][:-1]} file",
         "enum": list(registry.members(node["x-members"])),
     }
-    properties = {select: own} | node.get("properties", {}) | declared["SETTINGS"]
-    required = [select, *declared.get("REQUIRED", ())]
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": properties,
-        "required": required,
+        "properties": {select: own} | node.get("properties", {}) | settings,
+        "required": [select, *required],
     }
 
 
-def _resolve(schema: dict[str, Any], config: Config) -> dict[str, Any]:
+def _resolve(schema: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Put the chosen dataset's and families' own schemas into the places that name them."""
     properties = schema["properties"]
     properties["dataset"] = _choose(properties["dataset"], config.get("dataset"))
     generic = properties["models"].pop("additionalProperties")
-    partial = copy.deepcopy(properties["train"])
-    partial.pop("required")
-    partial.pop("default")
-    for key in partial["properties"].values():
-        key.pop("default", None)
+    partial = schema_of(Train, is_partial=True)
     generic["properties"]["train"] = partial | {"default": {}}
     models = config.get("models")
     named = models if isinstance(models, dict) else {}
@@ -234,63 +274,14 @@ def _plain_path(text: str, words: list[str]) -> str:
     return text if plain in words else plain
 
 
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error.absolute_path) or "the file"
-    if error.validator == "additionalProperties":
-        known = list(error.schema["properties"])
-        unknown = [key for key in error.instance if key not in known]
-        return f"{place}: " + "; ".join(f"unknown key {k!r}{_nearest(k, known)}" for k in unknown)
-    if error.validator == "enum":
-        allowed = error.schema["enum"]
-        hint = _nearest(str(error.instance), [str(a) for a in allowed])
-        return f"{place}: {error.instance!r} is not one of {allowed}{hint}"
-    if error.validator == "required":
-        missing = [key for key in error.schema["required"] if key not in error.instance]
-        return f"{place}: missing key {', '.join(map(repr, missing))}"
-    if error.validator == "oneOf":
-        allowed = ", or ".join(map(_described, error.schema["oneOf"]))
-        return f"{place}: {error.instance!r} is none of what it may be: write {allowed}"
-    unit = f" (unit: {error.schema['unit']})" if "unit" in error.schema else ""
-    return f"{place}: {error.message}{unit}{_as_number(error)}"
-
-
-def _described(schema: dict[str, Any]) -> str:
-    """What a value may be, in words: one of some words, a list, or a type."""
-    if "enum" in schema:
-        return " or ".join(map(str, schema["enum"]))
-    if schema.get("type") == "array":
-        return f"a list of {schema.get('minItems', 0)} or more, each a {schema['items']['type']}"
-    return f"a value of type {schema['type']}"
-
-
-def _as_number(error: Any) -> str:
-    """How to write what is meant as a number or a truth value and is text, such as '1.0e-3'."""
-    if error.validator != "type" or not isinstance(error.instance, str):
-        return ""
-    kind, text = error.schema["type"], error.instance.strip()
-    with contextlib.suppress(ValueError, OverflowError):
-        if kind == "boolean" and text.lower() in ("true", "false"):
-            return f": it is text, write {text.lower()}"
-        if kind == "integer" and float(text) == int(float(text)):
-            return f": it is text, write {int(float(text))}"
-        if kind in ("integer", "number") and math.isfinite(float(text)):
-            return f": it is text, write {yaml_files.number(float(text))}"
-    return ""
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
-    return f", nearest is {matches[0]!r}" if matches else ""
-
-
 def networks(config: Config) -> list[Network]:
     """All networks of the runs, each once, in the config's order."""
     found = (
         Network(model, fraction, seed)
-        for run in config["runs"]
-        for model in run["models"]
-        for fraction in run["fractions"]
-        for seed in run["seeds"]
+        for run in config.runs
+        for model in run.models
+        for fraction in run.fractions
+        for seed in run.seeds
     )
     return list(dict.fromkeys(found))
 
@@ -304,7 +295,7 @@ def source_folder(config: Config) -> str:
         ConfigError: it names a variable or a user that is not known here.
     """
     named = os.environ.get("SIGHTLINES_DATA")
-    place = named or config["data_root"]
+    place = named or config.data_root
     path = os.path.expanduser(os.path.expandvars(place))  # noqa: PTH111 - Path would drop "./"
     if not Path(path).exists() and ("$" in path or path.startswith("~")):
         raise ConfigError(

@@ -11,9 +11,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sightlines.plan.config_types import Config
+
 FLOAT, DOUBLE = 4, 8
 RECEPTIVE_FIELD_GROUPS = 8
 ATTENTION_STATISTICS = SKIP_STATISTICS = 5
+SHAPES_CLASSES = 10
 STEM_STRIDES = {"small": 1, "medium": 2, "large": 4}
 SUBLAYERS = 6
 """Of a transformer's block, its output included."""
@@ -45,9 +48,7 @@ class Network(NamedTuple):
     heads: int
 
 
-def dump_bytes(
-    kind: str, model: Mapping[str, Any], config: Mapping[str, Any], size_px: int
-) -> int | None:
+def dump_bytes(kind: str, model: Mapping[str, Any], config: Config, size_px: int) -> int | None:
     """Bytes of one network's dump; None where the config alone does not tell.
 
     Args:
@@ -61,7 +62,7 @@ def dump_bytes(
     return None if reader is None or size is None else size(reader(model, size_px), config, size_px)
 
 
-def pixels_bytes(config: Mapping[str, Any]) -> int:
+def pixels_bytes(config: Config) -> int:
     """Bytes of the Grams of the reference images themselves."""
     return _triangles(config) * FLOAT
 
@@ -117,95 +118,99 @@ _FAMILIES: dict[str, Callable[[Mapping[str, Any], int], Network]] = {
 }
 
 
-def _triangles(config: Mapping[str, Any]) -> int:
+def _triangles(config: Config) -> int:
     """Entries of one layer's Grams, over all minibatches."""
-    n = config["splits"]["reference_batch_size"]
-    entries: int = config["splits"]["reference_batches"] * n * (n + 1) // 2
-    return entries
+    n = config.splits.reference_batch_size
+    return config.splits.reference_batches * n * (n + 1) // 2
 
 
-def _reference_images(config: Mapping[str, Any]) -> int:
-    images: int = config["splits"]["reference_batches"] * config["splits"]["reference_batch_size"]
-    return images
+def _reference_images(config: Config) -> int:
+    return config.splits.reference_batches * config.splits.reference_batch_size
 
 
-def _gram(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+def _gram(network: Network, config: Config, _size_px: int) -> int:
     return network.layers * _triangles(config) * FLOAT
 
 
-def _class_token(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+def _class_token(network: Network, config: Config, _size_px: int) -> int:
     return (network.layers - 1) * _triangles(config) * FLOAT  # patches alone have none
 
 
-def _heads(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+def _heads(network: Network, config: Config, _size_px: int) -> int:
     return network.heads * _triangles(config) * FLOAT
 
 
-def _attention(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+def _attention(network: Network, config: Config, _size_px: int) -> int:
     offsets = (2 * math.isqrt(network.places) - 1) ** 2
     each = _reference_images(config) * ATTENTION_STATISTICS + offsets
     return each * network.blocks * network.heads * FLOAT
 
 
-def _localisation(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+def _localisation(network: Network, config: Config, _size_px: int) -> int:
     rows, places = len(network.outputs), network.places
     own = rows * places * (places + 1) + places**2 + network.prefix * rows * (places + 1)
-    batches: int = config["splits"]["reference_batches"]
-    return batches * own * DOUBLE
+    return config.splits.reference_batches * own * DOUBLE
 
 
-def _branch_places(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
+def _branch_places(network: Network, config: Config, _size_px: int) -> int:
     branches, places = network.blocks, network.places
     own = branches * places * (places + 1) + places**2 + network.prefix * branches * (places + 1)
-    batches: int = config["splits"]["reference_batches"]
-    return batches * own * DOUBLE
+    return config.splits.reference_batches * own * DOUBLE
 
 
-def _skips(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
-    batches: int = config["splits"]["reference_batches"]
-    return batches * network.branches * SKIP_STATISTICS * DOUBLE
+def _skips(network: Network, config: Config, _size_px: int) -> int:
+    return config.splits.reference_batches * network.branches * SKIP_STATISTICS * DOUBLE
 
 
-def _features(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
-    splits = config["splits"]
-    images: int = splits["probe_train"] + splits["probe_held_out"] + splits["probe_test"]
+def _features(network: Network, config: Config, _size_px: int) -> int:
+    splits = config.splits
+    images = splits.probe_train + splits.probe_held_out + splits.probe_test
     return images * network.pools * sum(width for _, width in network.outputs) * FLOAT
 
 
-def _token_features(network: Network, config: Mapping[str, Any], _size_px: int) -> int:
-    splits, probes = config["splits"], config["probes"]
-    images = sum(
-        min(splits[f"probe_{subset}"], probes[f"token_{subset}"])
-        for subset in ("train", "held_out", "test")
-    )
+def _token_features(network: Network, config: Config, _size_px: int) -> int:
+    splits, probes = config.splits, config.probes
+    images = min(splits.probe_train, probes.token_train)
+    images += min(splits.probe_held_out, probes.token_held_out)
+    images += min(splits.probe_test, probes.token_test)
     blocks = network.outputs[: network.blocks]
-    count = min(probes["token_depths"], len(blocks))
+    count = min(probes.token_depths, len(blocks))
     depths = {round(i * (len(blocks) - 1) / max(count - 1, 1)) for i in range(count)}
     kept = [blocks[i] for i in depths] + network.outputs[network.blocks :]
     return images * sum(places * width for places, width in kept) * FLOAT
 
 
-def _predictions(_network: Network, _config: Mapping[str, Any], _size_px: int) -> int:
+def _predictions(_network: Network, _config: Config, _size_px: int) -> int:
     """A few numbers an image, which are not counted; so of changed images and networks."""
     return 0
 
 
-def _receptive_field(network: Network, config: Mapping[str, Any], size_px: int) -> int:
-    settings = config["receptive_field"]
-    depths = max(min(settings["depths"], network.blocks), 2)
+def _conflicts(_network: Network, config: Config, _size_px: int) -> int:
+    """Of photographs, whose number the config does not tell, none are counted."""
+    dataset = config.dataset
+    if config.conflicts.folder or dataset["kind"] != "shapes":
+        return 0
+    each, cues = SHAPES_CLASSES * FLOAT, 2 * DOUBLE
+    whole: int = dataset["n_conflict"] * (each + cues)
+    return whole + int(dataset["n_silhouette"]) * (each + DOUBLE)
+
+
+def _receptive_field(network: Network, config: Config, size_px: int) -> int:
+    settings = config.receptive_field
+    depths = max(min(settings.depths, network.blocks), 2)
     layers = 1 + network.watched * min(depths, network.blocks)
-    groups = min(RECEPTIVE_FIELD_GROUPS, settings["images"])
+    groups = min(RECEPTIVE_FIELD_GROUPS, settings.images)
     return layers * groups * size_px**2 * FLOAT
 
 
-_KINDS: dict[str, Callable[[Network, Mapping[str, Any], int], int]] = {
+_KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "gram": _gram,
     "class_token": _class_token,
     "heads": _heads,
     "attention": _attention,
     "localisation": _localisation,
     "branch_places": _branch_places,
-    "conflicts": _predictions,
+    "conflicts": _conflicts,
     "skips": _skips,
     "features": _features,
     "token_features": _token_features,

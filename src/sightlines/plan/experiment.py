@@ -16,7 +16,9 @@ from sightlines.plan.architectures import ADDED, READING, described, has, is_imp
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
-from sightlines.plan.config import Config, load, networks
+from sightlines.plan.config import load, networks
+from sightlines.plan.config_types import Config
+from sightlines.plan.dataset_settings import as_made
 from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
@@ -60,14 +62,15 @@ class Experiment:
         self._codes: dict[tuple[str, str, str], str] = {}
         check(config)
         listed = networks(config)
-        wanted = config["models"], self._size_px, config["controls"]
-        self.networks = listed + controls.added(listed, *wanted)
+        self.networks = listed + controls.added(
+            listed, self.settings, self._size_px, config.controls
+        )
         possible = [f for f in asked("figures", config) if not unmet_needs("figures", f, config)]
-        self.figures = possible if config["figures"] == "auto" else config["figures"]
+        self.figures = possible if config.figures == "auto" else list(config.figures)
         self.measures = self._needed_measures()
 
     @classmethod
-    def open(cls, path: Path, overrides: Config | None = None) -> "Experiment":
+    def open(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> "Experiment":
         """The experiment of one config file, with single keys overridden from the command line."""
         name = name_of(Path(path))
         return cls(name, load(path, overrides))
@@ -75,7 +78,7 @@ class Experiment:
     @property
     def studies(self) -> list[str]:
         """The studies that are asked for, in the order in which they are shown."""
-        return [study for study in STUDIES if study in self.config["studies"]]
+        return [study for study in STUDIES if study in self.config.studies]
 
     # -- where things lie ----------------------------------------------------------------
 
@@ -87,16 +90,21 @@ class Experiment:
     @property
     def tasks(self) -> list[str]:
         """Names of the other tasks, in the config's order."""
-        return list(self.config["transfer"])
+        return list(self.config.transfer)
 
     def dataset(self, task: str = "") -> dict[str, Any]:
         """Settings of a task's dataset; of the experiment's own where `task` is empty."""
-        return self.config["transfer"][task]["dataset"] if task else self.config["dataset"]
+        return self.config.transfer[task].dataset if task else self.config.dataset
 
     @property
     def data_folder(self) -> str:
         """The folder of the experiment's own dataset variant below `data/`."""
         return variant_folder(self.dataset())
+
+    @functools.cached_property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Of each model, its family and the keys of it, by the names that records have."""
+        return {name: model.settings for name, model in self.config.models.items()}
 
     def data_files(self, task: str = "") -> list[str]:
         """All files of a task's dataset variant; `dataset.json` is the first."""
@@ -147,7 +155,7 @@ class Experiment:
         if not model:
             return pixels_bytes(self.config)
         kinds = {recording.rule: recording.kind for recording in self.recordings()}
-        return dump_bytes(kinds[rule], self.config["models"][model], self.config, self._size_px)
+        return dump_bytes(kinds[rule], self.settings[model], self.config, self._size_px)
 
     # -- what a job reads ----------------------------------------------------------------
 
@@ -166,7 +174,7 @@ class Experiment:
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
-        return [n for n in chosen if has(flag, self.config["models"][n.model], self._size_px)]
+        return [n for n in chosen if has(flag, self.settings[n.model], self._size_px)]
 
     def _shown_changes(self, chosen: list[Network]) -> list[Network]:
         """Those of some networks that are shown changed images; no further controls."""
@@ -184,7 +192,7 @@ class Experiment:
     @property
     def imported(self) -> list[str]:
         """Models whose weights come from somebody else."""
-        return [m for m, settings in self.config["models"].items() if is_imported(settings)]
+        return [m for m, settings in self.settings.items() if is_imported(settings)]
 
     def _choose(self, which: str) -> list[Network]:
         """Networks by a word of the dumps: see `roles.chosen`."""
@@ -193,17 +201,16 @@ class Experiment:
 
     def _is_public(self, model: str) -> bool:
         """Whether another library builds a model."""
-        family = self.config["models"][model]["family"]
-        return "DESCRIBES" in registry.declarations("models", family)
+        return "DESCRIBES" in registry.declarations("models", self.config.models[model].family)
 
     def tuned(self, task: str) -> list[Network]:
         """Networks that are trained further on a task."""
-        models = self.config["transfer"][task]["finetune"]
+        models = self.config.transfer[task].finetune
         return [n for n in self._choose("first_seed") if n.fraction == FULL and n.model in models]
 
     def shown_other(self, task: str) -> list[Network]:
         """Networks that are shown a task's images as another set of reference images."""
-        if self.config["transfer"][task]["domain"] == "out":
+        if self.config.transfer[task].domain == "out":
             return []
         return [n for n in self._choose("first_seed") if n.fraction == FULL]
 
@@ -230,7 +237,7 @@ class Experiment:
 
     def _transferred(self, task: str, read: str) -> list[str]:
         if read == "transfer_features":
-            wanted = self.config["splits"]["probe_test"]
+            wanted = self.config.splits.probe_test
             shown = roles.first_seeds(self.dumped("features")) if wanted else []
             return [self.dump("features", n, shown=task) for n in shown]
         if read == "other_gram":
@@ -238,7 +245,7 @@ class Experiment:
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
         if read == "foreign_confidences":
-            is_foreign = self.config["transfer"][task]["domain"] == "out"
+            is_foreign = self.config.transfer[task].domain == "out"
             shown = self.dumped("confidences") if is_foreign else []
             return [self.dump("confidences", n, shown=task) for n in shown]
         if read == "tuned_attention":
@@ -278,16 +285,12 @@ class Experiment:
 
     def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
         """Config values that a dataset depends on."""
-        dataset = self.dataset(task)
-        declared = registry.declarations("datasets", dataset["kind"])
-        usual = {key: declared["SETTINGS"][key]["default"] for key in declared.get("LATER", ())}
-        own = {k: v for k, v in dataset.items() if k not in usual or v != usual[k]}
-        return {"dataset": own, "source": fingerprint}
+        return {"dataset": as_made(self.dataset(task)), "source": fingerprint}
 
     def slice_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
-        splits = {key: self.config["splits"][key] for key in SPLIT_KEYS[part]}
-        return {"part": part, "seed": self.config["seed"], "splits": splits}
+        splits = self.config.splits.some_recorded(SPLIT_KEYS[part])
+        return {"part": part, "seed": self.config.seed, "splits": splits}
 
     def slice_probe_pool(self) -> dict[str, Any]:
         """Config values that the choice of the experiment's own probe images depends on.
@@ -295,29 +298,28 @@ class Experiment:
         Where no network is trained here, none has seen any of the images.
         """
         is_trained = any(
-            n.fraction != UNTRAINED and not is_imported(self.config["models"][n.model])
+            n.fraction != UNTRAINED and not is_imported(self.settings[n.model])
             for n in self.networks
         )
-        pool = self.config["splits"]["probe_pool"] if is_trained else "train"
+        pool = self.config.splits.probe_pool if is_trained else "train"
         own = self.slice_splits("probes")
         return {"seed": own["seed"], "splits": own["splits"], "probe_pool": pool}
 
     def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
         """Config values that one network depends on, or that one trained further on a task does."""
+        recipe = self.config.recipe(network.model, task)
+        model = self.config.models[network.model].recorded()
         left_out = ("label", *READING)
-        model = self.config["models"][network.model]
         model = {key: value for key, value in model.items() if key not in left_out}
+        model["train"] = recipe.recorded()
         declared = registry.declarations("models", model["family"])
         for key in ADDED.get(model["family"], ()):
             if model.get(key) == declared["SETTINGS"][key]["default"]:
                 del model[key]
         if "OWN_CODE" in registry.declarations("models", model["family"]):
             model |= {"code": registry.load("models", model["family"]).code_of(model)}
-        if task:
-            recipe = model["train"] | self.config["transfer"][task]["train"]
-            model |= {"train": recipe}
         return {
-            "seed": self.config["seed"],
+            "seed": self.config.seed,
             "network": list(network),
             "model": model,
             "compute": self._compute(),
@@ -335,7 +337,7 @@ class Experiment:
             class_file: Identity of the list of its output names.
         """
         own = self.slice_train(network)
-        read = {k: v for k, v in self.config["models"][network.model].items() if k in READING}
+        read = {k: v for k, v in self.settings[network.model].items() if k in READING}
         own["model"] = {k: v for k, v in own["model"].items() if k != "train"} | read
         own |= {"class_file": class_file} if class_file else {}
         told = registry.load("models", own["model"]["family"]).imports(own["model"], self._size_px)
@@ -345,14 +347,14 @@ class Experiment:
         """Processes that train a network together."""
         if network.fraction == UNTRAINED or (network.model in self.imported and not task):
             return 1
-        return int(self.slice_train(network, task)["model"]["train"]["processes"])
+        return self.config.recipe(network.model, task).world_size
 
     def slice_control(self, network: Network) -> dict[str, Any]:
         """Config values that a control depends on which was switched on."""
         return {
             "network": list(network),
             "compute": self._compute(),
-            "seed": self.config["seed"],
+            "seed": self.config.seed,
         }
 
     def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
@@ -361,8 +363,8 @@ class Experiment:
         found = {
             "network": list(network),
             "compute": self._compute(),
-            "seed": self.config["seed"],
-            **{key: self.config[key] for key in declared.get("USES", ())},
+            "seed": self.config.seed,
+            **self.config.some_recorded(declared.get("USES", ())),
         }
         if "CONDITIONS" in declared:
             found["conditions"] = conditions.settings(self.config, kind, self._size_px)
@@ -370,7 +372,7 @@ class Experiment:
 
     def slice_pixels(self) -> dict[str, Any]:
         """Config values that the Grams of the images depend on."""
-        return {"compute": self._compute(), "seed": self.config["seed"]}
+        return {"compute": self._compute(), "seed": self.config.seed}
 
     def slice_measure(self, name: str) -> dict[str, Any]:
         """Config values that a measure depends on: the networks that it reads, in order.
@@ -381,20 +383,22 @@ class Experiment:
         declared = registry.declarations("measures", name)
         kinds = [r for r in declared["READS"] if r in registry.members("dumps")]
         dumped = {kind: [n.slug for n in self.dumped(kind)] for kind in kinds}
-        known = self.config | {"architectures": self._architectures}
+        uses = [key for key in declared.get("USES", ()) if key not in GIVEN]
+        known = self.config.some_recorded(key for key in uses if key != "architectures")
+        known["architectures"] = self._architectures
         cut: dict[str, Any] = {
             "networks": dumped[kinds[0]] if kinds else [n.slug for n in self.networks],
             "dumped": dumped,
-            "seed": self.config["seed"],
-            **{key: known[key] for key in declared.get("USES", ()) if key not in GIVEN},
+            "seed": self.config.seed,
+            **{key: known[key] for key in uses},
         }
         if set(declared["READS"]) & TRANSFER_KINDS.keys():
-            cut["tasks"] = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
+            cut["tasks"] = {t: task.domain for t, task in self.config.transfer.items()}
         return cut
 
     def slice_conflicts(self, fingerprint: str) -> dict[str, Any]:
         """Config values that the list of cue conflicts depends on."""
-        return {"conflicts": self.config["conflicts"], "source": fingerprint}
+        return {"conflicts": self.config.conflicts.recorded(), "source": fingerprint}
 
     def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Config values that verdicts depend on.
@@ -403,7 +407,7 @@ class Experiment:
             other_criteria: Claims that are judged by other criteria than were registered, with
                 what these are (`sharing.registration`).
         """
-        tasks = {t: self.config["transfer"][t]["domain"] for t in self.tasks}
+        tasks = {t: task.domain for t, task in self.config.transfer.items()}
         steps = {t: {n.model: self._steps(n, t) for n in self.tuned(t)} for t in self.tasks}
         more: dict[str, Any] = {"tasks": tasks, "task_steps": steps, "figures": self.figures}
         known = seed_spread.facts(self.config, self._architectures)
@@ -415,16 +419,16 @@ class Experiment:
 
     def _steps(self, network: Network, task: str) -> int:
         """Optimiser steps for which a network is trained further on a task."""
-        return int(self.slice_train(network, task)["model"]["train"]["steps"])
+        return self.config.recipe(network.model, task).steps
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""
-        models = self.config["models"]
+        models = self.config.models
         used = list(dict.fromkeys(n.model for n in self.networks))
         return {
             "experiment": self.name,
             "networks": [n.slug for n in self.networks],
-            "labels": {m: models[m].get("label", m.replace("_", " ")) for m in used},
+            "labels": {m: models[m].label or m.replace("_", " ") for m in used},
             "families": {m: own["family"] for m, own in self._architectures.items()},
             "architectures": self._architectures,
         }
@@ -433,17 +437,17 @@ class Experiment:
     def _architectures(self) -> dict[str, Any]:
         """Settings of the models of the runs, as measures, claims and figures know them."""
         used = dict.fromkeys(n.model for n in self.networks)
-        return {m: described(self.config["models"][m], self._size_px) for m in used}
+        return {m: described(self.settings[m], self._size_px) for m in used}
 
     def slice_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""
-        config = {k: v for k, v in self.config.items() if k != "data_root"}
+        config = {k: v for k, v in self.config.recorded().items() if k != "data_root"}
         config["compute"] = self._compute()
         return self.slice_draw() | {"figures": self.figures, "config": config}
 
     def code(self, module: str, network: Network | None = None, task: str = "") -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""
-        family = self.config["models"][network.model]["family"] if network else ""
+        family = self.config.models[network.model].family if network else ""
         dataset = self.dataset(task)["kind"] if module == "datasets.prepare" else ""
         stage = (module, family, dataset)
         if stage not in self._codes:  # Snakemake asks once a job
@@ -453,10 +457,11 @@ class Experiment:
 
     def execution(self) -> dict[str, Any]:
         """Values of `compute` that change no result: no job's identity has them."""
-        return {key: self.config["compute"][key] for key in EXECUTION}
+        return self.config.compute.some_recorded(EXECUTION)
 
     def _compute(self) -> dict[str, Any]:
-        return {k: v for k, v in self.config["compute"].items() if k not in EXECUTION}
+        compute = self.config.compute.recorded()
+        return {key: value for key, value in compute.items() if key not in EXECUTION}
 
     def _needed_measures(self) -> list[str]:
         makers = _table_makers()
@@ -475,7 +480,7 @@ class Experiment:
             for read in registry.declarations("figures", figure)["READS"]:
                 if read in makers:
                     want(makers[read])
-        if self.config["figures"] == "auto":
+        if self.config.figures == "auto":
             for claims in asked("claims", self.config):
                 for read in registry.declarations("claims", claims)["READS"]:
                     maker = makers.get(read)

@@ -8,11 +8,15 @@ seeds, dataset, recipe, versions. Without these files nothing is known from else
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightlines.core.files import read_json, sha256
 from sightlines.plan import registry
 from sightlines.plan.architectures import is_imported, lacks_skips
+from sightlines.plan.dataset_settings import as_made
+
+if TYPE_CHECKING:
+    from sightlines.plan.config_types import Config
 
 TABLE = registry.PACKAGE / "claims" / "seed_spread.csv"
 COLUMNS = (
@@ -28,7 +32,7 @@ NO_RECIPE = ("processes", "evaluate_every_steps")
 """Keys of `train` that change no weight of a network."""
 
 
-def facts(config: Mapping[str, Any], architectures: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def facts(config: "Config", architectures: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """What decides which rows speak for a model's networks.
 
     Args:
@@ -40,14 +44,14 @@ def facts(config: Mapping[str, Any], architectures: Mapping[str, Any]) -> dict[s
     """
     found = {}
     for model, settings in architectures.items():
-        own = config["models"][model]
-        if is_imported(own):
+        own = config.models[model]
+        if is_imported(own.settings):
             continue
-        recipe = {k: v for k, v in own["train"].items() if k not in NO_RECIPE}
+        recipe = {k: v for k, v in own.train.recorded().items() if k not in NO_RECIPE}
         found[model] = {
             "kind": kind(settings),
             "architecture": digest({k: v for k, v in settings.items() if k != "label"}),
-            "dataset": digest(config["dataset"]),
+            "dataset": digest(as_made(config.dataset)),
             "recipe": digest(recipe),
         }
     return found

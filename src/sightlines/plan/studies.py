@@ -5,9 +5,12 @@ it, it is of the paper that all of this began with (`FIRST`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightlines.plan import registry
+
+if TYPE_CHECKING:
+    from sightlines.plan.config_types import Config
 
 FIRST = "raghu2021"
 """The study of a module that names none."""
@@ -82,9 +85,9 @@ def study_of(declared: Mapping[str, Any]) -> str:
     return study
 
 
-def asked(folder: str, config: Mapping[str, Any]) -> list[str]:
+def asked(folder: str, config: "Config") -> list[str]:
     """Modules of `claims` or `figures` whose study a config asks for, sorted by name."""
     found = {
         name: study_of(registry.declarations(folder, name)) for name in registry.members(folder)
     }
-    return [name for name, study in found.items() if study in config["studies"]]
+    return [name for name, study in found.items() if study in config.studies]

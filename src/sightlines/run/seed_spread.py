@@ -128,10 +128,7 @@ def write(experiment: Experiment, evidence: Evidence, of: Path) -> int:
         "of": of.name,
         "fits": sorted({(own["dataset"], own["recipe"]) for own in facts.values()}),
         "networks": [n.slug for n in experiment.networks],
-        "dataset": experiment.config["dataset"],
-        "models": experiment.config["models"],
-        "splits": experiment.config["splits"],
-        "seed": experiment.config["seed"],
+        **experiment.config.some_recorded(("dataset", "models", "splits", "seed")),
         "code": experiment.code("claims.judge"),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }

@@ -101,7 +101,7 @@ def check(experiment: Experiment) -> Agreement:
             f"{reference} is of another config ({'; '.join(changed[:3])}): its values say nothing "
             "about these networks"
         )
-    is_exact = set(experiment.config["models"]) <= set(experiment.imported)
+    is_exact = set(experiment.config.models) <= set(experiment.imported)
     cases, own_cases = (_table(at, "claim_cases.csv", KEYS) for at in (reference, own))
     verdicts, own_verdicts = (_table(at, "claims.csv", ("claim",)) for at in (reference, own))
     return compare(cases, own_cases, verdicts, own_verdicts, is_exact)
@@ -222,7 +222,7 @@ def _account(experiment: Experiment) -> dict[str, Any]:
 
 def _science(experiment: Experiment) -> dict[str, Any]:
     """The config without what changes no result."""
-    config = {k: v for k, v in experiment.config.items() if k not in FREE}
+    config = {k: v for k, v in experiment.config.recorded().items() if k not in FREE}
     found: dict[str, Any] = json.loads(json.dumps(config))
     return found
 
