@@ -27,7 +27,7 @@ CLAIMS = (
         criteria=(Criterion("gap, ResNet − ViT", ">=", 0.0),),
         reason="the paper claims an order",
         paper_value="its own numbers say the opposite: 6.8 points of L/16, 4.6 of BiT-M r101x3",
-        source="[other]",
+        source="[code]",
         tier="A",
         controls="untrained networks; where grounds tell nothing of the class (`ground_match` 0) "
         "the gap is 0 by design",

@@ -108,8 +108,8 @@ HERE = Claim(
     criteria=(Criterion("ResNet − ViT", ">=", 0.0),),
     reason="an order; of networks whose accuracy on clean images is equal to 3 points, since "
     "the paper's ViTs are better, larger and trained on more as well",
-    paper_value="mCE of L/16 45.5, of BiT-M r101x3 58.3 (from memory)",
-    source="[other]",
+    paper_value="mCE of L/16 45.5, of BiT-M r101x3 58.3, not verified",
+    source="[notes]",
     tier="A",
     controls="untrained networks; second seeds",
     drawn="figpaul_corruption",
@@ -140,7 +140,7 @@ CLAIMS = (
         reason="an order: what the paper puts down to attention may be the recipe's (Bai et al. "
         "2021)",
         paper_value="not measured: its networks differ in data, size and recipe as well",
-        source="[other]",
+        source="[none]",
         tier="A",
         controls="untrained networks",
         drawn="figpaul_corruption",

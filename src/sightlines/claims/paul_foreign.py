@@ -32,7 +32,7 @@ CLAIMS = (
         criteria=(Criterion("AUPR, ViT − ResNet", ">=", 0.0),),
         reason="the paper claims an order",
         paper_value="ImageNet-O; its table could not be read",
-        source="[other]",
+        source="[none]",
         tier="A",
         controls="untrained networks; the share of foreign images, which a score without "
         "information reaches",

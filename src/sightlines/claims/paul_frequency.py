@@ -73,7 +73,7 @@ CLAIMS = (
         criteria=(Criterion("grid contrast, ViT − ResNet", ">=", 0.5),),
         reason="half a standard deviation of its ring is a mark that is seen",
         paper_value="not claimed by the paper: it follows from patches",
-        source="[other]",
+        source="[none]",
         tier="A",
         controls="untrained networks; in the figure ViTs of other patch sizes at the same "
         "frequencies",
