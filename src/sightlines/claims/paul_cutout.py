@@ -42,7 +42,7 @@ HERE = Claim(
     criteria=(Criterion("kept, ViT − ResNet", ">=", 0.0),),
     reason="the paper claims an order; 40 % is what its factor of .5 covers in the mean",
     paper_value="L/16 83.0 → 60.4 %, m-r101x3 79.0 → 52.0 %, which is .73 and .66 kept",
-    source="[text]",
+    source="[code]",
     tier="A",
     controls="in the figure the mean colour in place of black; untrained networks have nothing to "
     "keep",
