@@ -23,7 +23,8 @@ CAPTION = (
 )
 EXPLAINS = (
     "Does a network know a thing by itself, or by where it is mostly seen? Each object is shown "
-    "on a ground that goes with it and on one that does not."
+    "on a ground that goes with it and on one that does not. A short gap says that the thing "
+    "itself is known."
 )
 DIFFERS = (
     "ImageNet-9 cuts objects out of photographs by masks that are not always right, and fills the "

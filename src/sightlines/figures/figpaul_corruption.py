@@ -28,7 +28,8 @@ CAPTION = (
 )
 EXPLAINS = (
     "Noise, blur, weather and compression are laid over the images, each in five strengths, and "
-    "the networks are asked what they see. What is shown is how much more often they are wrong."
+    "the networks are asked what they see. What is shown is how much more often they are wrong. "
+    "Of equally good networks the one whose errors rise less is the more robust."
 )
 DIFFERS = (
     "The paper's images are the stored files of ImageNet-C, with frost and saved as JPEG, and "

@@ -24,7 +24,8 @@ CAPTION = (
 )
 EXPLAINS = (
     "One square of each image is painted over, small or large, and the networks are asked what "
-    "they see. Networks that fall less need less of the image."
+    "they see. Networks that fall less need less of the image. All networks have the same parts "
+    "hidden."
 )
 DIFFERS = (
     "The paper's squares reach beyond the image, so that its factor of .5 covers 34 to 41 % of it, "

@@ -23,7 +23,8 @@ CAPTION = (
 )
 EXPLAINS = (
     "A network that is shown something quite unlike all that it was trained on should not be "
-    "sure of itself. Here it is counted how well being unsure gives foreign images away."
+    "sure of itself. Here it is counted how well being unsure gives foreign images away. Half is "
+    "what guessing reaches where there are as many foreign images as own ones."
 )
 DIFFERS = (
     "The paper takes ImageNet-O, whose images were chosen to mislead a ResNet-50. Ours are those "

@@ -30,7 +30,8 @@ CAPTION = (
 )
 EXPLAINS = (
     "Noise can be coarse or fine. Here it is a single wave, of one coarseness and one direction "
-    "at a time, and the map shows which waves confuse a network."
+    "at a time, and the map shows which waves confuse a network. Dark stands for waves that "
+    "hardly do."
 )
 DIFFERS = (
     "The paper's maps show errors, ours how much they rise above the error on clean images. Its "
