@@ -19,6 +19,7 @@ from sightlines.dumps import passes
 from sightlines.dumps.network import Shown, ShownImages
 from sightlines.jobs.command import Job
 from sightlines.models import building
+from sightlines.plan import registry
 from sightlines.plan.networks import Network
 from sightlines.plan.registry import load
 
@@ -37,6 +38,26 @@ RESNET = {
 
 CONFLICTS = 10
 """Images of a dataset whose outline and surface are of different classes."""
+
+
+CONDITIONS = {
+    "occlusion": {
+        **{"cells": 2, "shares": [0.5], "mean_shares": [0.5], "shifted_shares": [0.5]},
+        **{"other_cells": [4], "other_shares": [0.5], "salient_shares": [0.5], "parts": True},
+        **{"shuffle_cells": [2], "depth": ["drop_black:0.5", "shuffle:2"]},
+    },
+    "lesion": {"shares": [0.5], "shuffled_shares": [0.5]},
+}
+"""Settings of every family of conditions."""
+
+
+def settings_of(kind, sections):
+    """What a kind's recorder is given: its USES out of `sections`, and its conditions."""
+    declared = registry.declarations("dumps", kind)
+    found = {key: sections[key] for key in declared.get("USES", ())}
+    if "CONDITIONS" in declared:
+        found["conditions"] = CONDITIONS[declared["CONDITIONS"]] | {"images": 20}
+    return found
 
 
 def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):

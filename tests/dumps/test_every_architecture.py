@@ -50,7 +50,7 @@ def dump(kind, name, folder, experiment):
     model = making.make_network(here, NETS[name], experiment)
     declared = registry.declarations("dumps", kind)
     splits = folder / f"{declared['SPLITS']}.safetensors"
-    uses = {key: SECTIONS[key] for key in declared.get("USES", ())}
+    uses = making.settings_of(kind, SECTIONS)
     making.record(kind, here, experiment, splits, here / f"{kind}.safetensors", **uses)
     return model.eval(), here / f"{kind}.safetensors"
 

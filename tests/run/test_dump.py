@@ -37,7 +37,8 @@ def here(tmp_path):
 def job_of(here, kind):
     splits = here / f"{registry.declarations('dumps', kind)['SPLITS']}.safetensors"
     dataset, output = here / "data" / "dataset.json", here / "out" / f"{kind}.safetensors"
-    return making.make_job(kind, here, dataset, splits, output, **SECTIONS)
+    uses = SECTIONS | making.settings_of(kind, SECTIONS)
+    return making.make_job(kind, here, dataset, splits, output, **uses)
 
 
 def pixels_job(here):
@@ -65,7 +66,7 @@ def test_it_writes_what_the_recorder_records(here, kind, caplog):
     assert f"{len(written) / 1e6:.1f} MB" in caplog.text
     assert "(100%)" in caplog.text, "it says how far it is"
     declared = registry.declarations("dumps", kind)
-    uses = {key: SECTIONS[key] for key in declared.get("USES", ())}
+    uses = making.settings_of(kind, SECTIONS)
     splits = here / f"{declared['SPLITS']}.safetensors"
     making.record(kind, here, here / "data" / "dataset.json", splits, here / "again", **uses)
     assert written == (here / "again").read_bytes()
