@@ -13,6 +13,7 @@ import torch
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorFile, read_npy, read_table
+from sightlines.core.progress import Progress
 from sightlines.datasets.reading import normalise
 from sightlines.datasets.store import checked_file
 from sightlines.dumps.network import Shown
@@ -60,6 +61,7 @@ def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:
     answers = answers_of(shown)
     path = checked_file(shown.images.path, shown.images.facts, f"{subset}_images.npy")
     pixels = read_npy(path)
+    progress = Progress(count, "images")
     for start in range(0, count, shown.batch_size):
         part = np.ascontiguousarray(pixels[start : start + shown.batch_size].transpose(0, 3, 1, 2))
         images = torch.from_numpy(part).to(shown.device)
@@ -72,3 +74,4 @@ def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:
                 "train.learning_rate, or lengthen train.warmup_steps"
             )
         yield logits[:, answers].argmax(axis=1).astype(np.int32)
+        progress.update(start + len(part))
