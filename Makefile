@@ -7,6 +7,7 @@
 # make check-reference  holds a run's verdicts and their values against the authors' (results/reference)
 # make verify holds results against their records, computes nothing
 # make reproduce RESULT=results/…   makes one result again, beside the one here, and compares
+# make compare A=results/… B=results/…   what differs between two experiments, as a page: PAGE=compare.html
 # make clean-dumps  removes dumps from which everything was made; DRY=1 only lists them
 # make clean-cache  removes decoded photographs; jobs that need them decode them again
 # make gpu-check  on a machine with a GPU: its tests, rates, memory, two networks, in 8 minutes;
@@ -32,7 +33,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
+.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify compare clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -54,6 +55,11 @@ check-reference: setup
 
 verify: setup
 	@$(BIN)/python -m sightlines.sharing.verify $(call quoted,$(CONFIG))
+
+PAGE ?= compare.html
+compare: setup
+	@test -n $(call quoted,$(A)) -a -n $(call quoted,$(B)) || { echo "Name two folders of results: make compare A=results/default B=results/other"; exit 1; }
+	@$(BIN)/sightlines compare $(call quoted,$(A)) $(call quoted,$(B)) --page $(call quoted,$(PAGE))
 
 clean-dumps: setup
 	@$(BIN)/python -m sightlines.sharing.clean_dumps $(call quoted,$(CONFIG)) $(if $(DRY),--dry)

@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = add("compare", _compare, "what differs between two experiments' results")
     compare.add_argument("one", type=Path, help="a folder such as results/default")
     compare.add_argument("other", type=Path)
+    compare.add_argument(
+        "--page", type=Path, help="also write a page for the browser, to this file"
+    )
     shown = add("open", _open, "open an experiment's report in the browser")
     shown.add_argument("results", type=Path, help="a folder such as results/default")
     doctor = add("doctor", _doctor, "versions, processor, GPU, memory, disk, remotes: for a report")
@@ -93,13 +96,18 @@ def _describe(given: argparse.Namespace) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    from sightlines.library.comparing import compare
+    from sightlines.core.files import atomic
+    from sightlines.library.comparing import compare, page
     from sightlines.library.results import open_results
 
     one, other = open_results(given.one), open_results(given.other)
     for title, table in compare(one, other).items():
         print(f"\n{title}")
         print(table.to_string(index=False) if len(table) else "  nothing")
+    if given.page:
+        with atomic(given.page) as handle:
+            handle.write(page(one, other).encode())
+        print(f"\nThe page: {given.page}")
 
 
 def _open(given: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ NETS |= {f"bare_{which}": net for which, net in BARE.items()}
 SECTIONS = {
     "receptive_field": {"images": 3, "channels": 2, "depths": 2},
     "probes": {"token_depths": 2, "token_train": 9, "token_held_out": 4, "token_test": 3},
+    "attention_maps": {"images": 40, "pictures": 2},
     "seed": 7,
 }
 

@@ -24,7 +24,7 @@ NETS = {
     | {"mlp_ratio": 2, "drop_path": 0.1},
 }
 PROBES = {"token_depths": 2, "token_train": 9, "token_held_out": 4, "token_test": 41}
-USES = {"probes": PROBES, "seed": 7}
+USES = {"probes": PROBES, "seed": 7, "attention_maps": {"images": 40, "pictures": 15}}
 KINDS = {
     word: [
         kind
@@ -86,7 +86,7 @@ def together(one, kinds):
 
 
 def parts_to_bytes(watched, parts):
-    codes = {"F32": np.float32, "F64": np.float64, "I64": np.int64}
+    codes = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8}
     found = {}
     for name, (code, shape) in watched.shapes.items():
         arrays = [np.asarray(array, codes[code]) for array in parts[name]]
@@ -122,7 +122,8 @@ def test_each_minibatch_is_shown_once_and_no_hook_is_left(here, word):
     wanted = {(m.split, m.images.tobytes()) for w in kinds.values() for m in w.minibatches}
     blocks = one.model.blocks
     blocks[-1].register_forward_hook(lambda *_: shown.append(1))
-    checked = ("attention", "attention_sites")  # each is held against a forward pass
+    # each is held against a forward pass
+    checked = ("attention", "attention_sites", "cls_attention")
     extra = sum(1 for kind in kinds if kind in checked)
     together(one, kinds)
     assert len(shown) == len(wanted) + extra

@@ -25,6 +25,8 @@ assert similarity.values.shape == (75, 75)
 assert len(sl.attention_distance(vit, images)) == 36
 assert len(sl.probe(vit, images, draws=1))
 sl.plot.cka_map(similarity).figure.savefig("map.png")
+from sightlines.report.explore import explorer
+assert len(explorer.scripts()) == 3
 """
 
 

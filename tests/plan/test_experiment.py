@@ -451,7 +451,8 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
 def needs_of(models, transfer=None, fractions=("f100",)):
     runs = [{"models": list(models), "fractions": list(fractions), "seeds": ["s0"]}]
     config = complete(changed(runs=runs, transfer=transfer or {}), "x.yaml")
-    return {word for word, (is_met, _) in needs(config).items() if is_met} - {"probes", "conflicts"}
+    of_images = {"probes", "conflicts", "masks", "pictures"}
+    return {word for word, (is_met, _) in needs(config).items() if is_met} - of_images
 
 
 VIT = {"attention", "plain_attention", "class_token"}

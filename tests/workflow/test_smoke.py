@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +20,7 @@ from sightlines.sharing import registration
 from sightlines.sharing.unchanged import SETTLED_NS
 from tests.measures.making_dumps import STORED
 from tests.rounding import assert_rounded
-from tests.workflow.conftest import SMOKE, ok, results, snakemake
+from tests.workflow.conftest import SMOKE, ok, results, snakemake, tool
 from tests.workflow.planning import every, follow, planned
 
 pytestmark = pytest.mark.workflow
@@ -300,3 +302,48 @@ def test_a_wrong_key_stops_before_any_job_without_a_traceback(tmp_path):
     assert "unknown key 'step', nearest is 'steps'" in said
     assert "Traceback" not in said
     assert not (tmp_path / "results").exists() and not (tmp_path / "data").exists()
+
+
+@pytest.mark.browser
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_two_experiments_of_a_real_run_are_laid_over_each_other(smoke, copied):
+    """The page of the run beside itself with a verdict turned; a browser asks it for a cell."""
+    shutil.copytree(copied / "results" / "smoke", copied / "results" / "other")
+    claims = copied / "results" / "other" / "tables" / "claims.csv"
+    turned = pd.read_csv(claims)
+    turned.loc[0, "verdict"] = "does not hold"
+    turned.to_csv(claims, index=False)
+    words = [f"A={copied}/results/smoke", f"B={copied}/results/other", f"PAGE={copied}/both.html"]
+    said = ok(tool(smoke, "make", "--no-print-directory", "compare", *words))
+    assert said.rstrip().endswith("both.html")
+    html = (copied / "both.html").read_text()
+    assert f"1 of {len(turned)} verdicts differ" in " ".join(html.split())
+    cka = read_table(copied / "results" / "smoke" / "tables" / "cka.parquet")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium or google-chrome on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto((copied / "both.html").as_uri())
+        assert_says_a_cell_twice(page, cka)
+        browser.close()
+
+
+def assert_says_a_cell_twice(page, cka):
+    """What an arrow key shows of the first map is what the table has, of both experiments."""
+    page.wait_for_selector(".explore-plot")
+    page.locator(".explore-maps .explore-plot").first.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    said = page.inner_text("#explore-said-maps")
+    title = page.locator(".explore-maps figcaption").first.inner_text()
+    row, column = map(int, re.findall(r"\((\d+)\)", said))
+    values = [float(v.replace("−", "-")) for v in re.findall(r": (−?\d\.\d{4}) ± ", said)]
+    network = [cka["model_a"].iloc[0], "f100", title.split(", ")[-1]] * 2
+    keys = [f"{key}_{side}" for side in "ab" for key in ("model", "fraction", "seed")]
+    own = cka[(cka[[*keys, "layer_a", "layer_b"]] == [*network, row, column]).all(axis=1)]
+    (value,) = own["cka"]
+    assert len(values) == 2 and all(abs(v - value) < 1e-4 for v in values)
+    assert "difference 0.0000" in said

@@ -129,9 +129,24 @@ def fingerprint(task=""):
     except SightlinesError as error:
         made = EXPERIMENT.data_files(task)[0]
         if isinstance(error, MissingSourceError):
-            settings = {"dataset": dataset}
+            settings = {"dataset": EXPERIMENT.slice_data("", task)["dataset"]}
             recorded = recorded_source(EXPERIMENT.name, made, settings)
             if recorded and not (needs and recorded.endswith(UNLABELLED)):
+                return recorded
+        stop(f"{type(error).__name__}: {error}")
+
+
+@functools.cache
+def masks_fingerprint():
+    """Identity of the photographs' masks as they are now; as recorded where they are not."""
+    from sightlines.datasets.photograph_masks import fingerprint as of_masks
+
+    try:
+        return of_masks(Path(SOURCES) / EXPERIMENT.masks_folder)
+    except SightlinesError as error:
+        if isinstance(error, MissingSourceError):
+            settings = {"masks": EXPERIMENT.masks_folder}
+            if recorded := recorded_source(EXPERIMENT.name, EXPERIMENT.masks, settings):
                 return recorded
         stop(f"{type(error).__name__}: {error}")
 

@@ -74,6 +74,26 @@ for task in TASKS:
             " --output splits {output:q} --log {log:q}"
 
 
+if EXPERIMENT.masks_folder:
+
+    rule list_masks:
+        """Look at the masks of the test photographs, before anything else that takes time."""
+        input:
+            dataset=EXPERIMENT.data_files()[0],
+            files=EXPERIMENT.data_files()[1:],
+        output:
+            EXPERIMENT.masks,
+        log:
+            f"{R}/logs/data/masks.log",
+        priority: 100
+        params:
+            cfg=lambda w: as_json(EXPERIMENT.slice_masks(masks_fingerprint())),
+            code=EXPERIMENT.code("datasets.masks"),
+        shell:
+            "python -m sightlines.jobs.start sightlines.datasets.masks --config {params.cfg:q} --code {params.code}"
+            " --input dataset {input.dataset:q} --output masks {output:q} --log {log:q}"
+
+
 rule split_conflicts:
     """List the images whose outline and surface are of different classes."""
     input:

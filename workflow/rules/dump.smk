@@ -6,38 +6,78 @@ Of the experiment's networks and images, and of other tasks as each recorder's T
 for recording in EXPERIMENT.recordings():
     files = EXPERIMENT.data_files(recording.shown)
     models = f"{EXPERIMENT.task_folder(recording.tuned)}/models"
+    beside = EXPERIMENT.beside(recording.kind)
 
-    rule:
-        name:
-            recording.rule
-        input:
-            dataset=files[0],
-            files=files[1:],
-            splits=f"{EXPERIMENT.task_folder(recording.shown)}/data/{recording.splits}",
-            weights=f"{models}/{NETWORK}/weights.safetensors",
-            card=f"{models}/{NETWORK}/card.json",
-        output:
-            f"{R}/{recording.place}/{NETWORK}.safetensors",
-        log:
-            f"{R}/logs/{recording.log}/{NETWORK}.log",
-        threads: THREADS
-        resources:
-            **DUMPING,
-            gpu=GPU,
-        params:
-            cfg=lambda w, kind=recording.kind: as_json(
-                EXPERIMENT.slice_dump(kind, network(w))
-            ),
-            code=lambda w, kind=recording.kind: EXPERIMENT.code(
-                f"dumps.{kind}", network(w)
-            ),
-            kind=recording.kind,
-        shell:
-            "python -m sightlines.jobs.start sightlines.run.dump {params.kind}"
-            " --config {params.cfg:q} --code {params.code}"
-            " --input dataset {input.dataset:q} --input splits {input.splits:q}"
-            " --input weights {input.weights:q} --input card {input.card:q}"
-            " --output dump {output:q} --log {log:q}"
+    # What a rule runs is read when it runs, with the loop's last values: so it is written out twice.
+    if beside:
+
+        rule:
+            name:
+                recording.rule
+            input:
+                masks=beside["masks"],
+                dataset=files[0],
+                files=files[1:],
+                splits=f"{EXPERIMENT.task_folder(recording.shown)}/data/{recording.splits}",
+                weights=f"{models}/{NETWORK}/weights.safetensors",
+                card=f"{models}/{NETWORK}/card.json",
+            output:
+                f"{R}/{recording.place}/{NETWORK}.safetensors",
+            log:
+                f"{R}/logs/{recording.log}/{NETWORK}.log",
+            threads: THREADS
+            resources:
+                **DUMPING,
+                gpu=GPU,
+            params:
+                cfg=lambda w, kind=recording.kind: as_json(
+                    EXPERIMENT.slice_dump(kind, network(w))
+                ),
+                code=lambda w, kind=recording.kind: EXPERIMENT.code(
+                    f"dumps.{kind}", network(w)
+                ),
+                kind=recording.kind,
+            shell:
+                "python -m sightlines.jobs.start sightlines.run.dump {params.kind}"
+                " --config {params.cfg:q} --code {params.code}"
+                " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+                " --input weights {input.weights:q} --input card {input.card:q}"
+                " --input masks {input.masks:q}"
+                " --output dump {output:q} --log {log:q}"
+
+    else:
+
+        rule:
+            name:
+                recording.rule
+            input:
+                dataset=files[0],
+                files=files[1:],
+                splits=f"{EXPERIMENT.task_folder(recording.shown)}/data/{recording.splits}",
+                weights=f"{models}/{NETWORK}/weights.safetensors",
+                card=f"{models}/{NETWORK}/card.json",
+            output:
+                f"{R}/{recording.place}/{NETWORK}.safetensors",
+            log:
+                f"{R}/logs/{recording.log}/{NETWORK}.log",
+            threads: THREADS
+            resources:
+                **DUMPING,
+                gpu=GPU,
+            params:
+                cfg=lambda w, kind=recording.kind: as_json(
+                    EXPERIMENT.slice_dump(kind, network(w))
+                ),
+                code=lambda w, kind=recording.kind: EXPERIMENT.code(
+                    f"dumps.{kind}", network(w)
+                ),
+                kind=recording.kind,
+            shell:
+                "python -m sightlines.jobs.start sightlines.run.dump {params.kind}"
+                " --config {params.cfg:q} --code {params.code}"
+                " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+                " --input weights {input.weights:q} --input card {input.card:q}"
+                " --output dump {output:q} --log {log:q}"
 
 
 rule dump_pixels:

@@ -67,6 +67,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "train: val, unless this says test. The other one is not read.",
         "enum": ["val", "test"],
     },
+    "masks": {
+        "description": "Folder of masks of the objects in the test photographs, relative to "
+        "data_root: images named like the photographs and of their size, with a palette (as in "
+        "PASCAL VOC: 0 background, 255 not labelled), trimaps (as in the Oxford pets: 1 object, 2 "
+        "background, 3 not labelled) or black and white.",
+        "type": "string",
+        "minLength": 1,
+        "x-path": [],
+    },
 }
 
 REQUIRED = ("folder",)
@@ -77,6 +86,8 @@ NAMED_AS_EVER = {"train": "train", "test": "val"}
 
 ADDED = ("max_megapixels", "white_level")
 """Settings that name no other variant while they have their defaults."""
+BESIDE = ("masks",)
+"""Settings that are about something beside the photographs, and change nothing of them."""
 
 FILES = ("dataset.json", "manifest.parquet")
 
@@ -88,7 +99,8 @@ def variant(settings: Mapping[str, Any]) -> str:
     """Folder name below `data/`: with the photographs' folder in it."""
     name = PurePosixPath(settings["folder"]).name
     defaults = _complete({})
-    known = {k: v for k, v in settings.items() if k not in ADDED or v != defaults[k]}
+    own = {k: v for k, v in settings.items() if k not in BESIDE}
+    known = {k: v for k, v in own.items() if k not in ADDED or v != defaults[k]}
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name).strip("-").lower()
     return name_variant(f"imagefolder-{plain or 'images'}", known)
 
@@ -97,9 +109,10 @@ def check(settings: Mapping[str, Any]) -> tuple[int, int]:
     """Size in px of an image, and 0: the number of classes is not known before the folder is read.
 
     Raises:
-        ConfigError: `folder` leads out of data_root.
+        ConfigError: `folder` or `masks` leads out of data_root.
     """
     require_below(settings["folder"], "dataset.folder")
+    require_below(settings.get("masks", ""), "dataset.masks")
     return settings["size_px"], 0
 
 

@@ -158,6 +158,8 @@ FILES = (
     "conflict_truth.parquet",
 )
 
+MASKS = True
+"""Whether every image has a mask of its object."""
 FURTHER = {
     "silhouette": "n_silhouette",
     "mixed_same": "n_mixed",

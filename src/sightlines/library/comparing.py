@@ -1,9 +1,14 @@
 """What differs between two experiments' results: verdicts, accuracies, networks."""
 
+from typing import Any
+
 import pandas as pd
 
 from sightlines.core.errors import ResultError
+from sightlines.core.files import read_json
 from sightlines.library.results import Results
+from sightlines.report.explore import comparison, explorer
+from sightlines.results.tables import required
 
 KEYS = ["model", "fraction", "seed"]
 
@@ -21,6 +26,47 @@ def compare(one: Results, other: Results) -> dict[str, pd.DataFrame]:
         "Test accuracy": _accuracies(one, other, names),
         "Networks of one alone": _networks(one, other, names),
     }
+
+
+def page(one: Results, other: Results) -> str:
+    """A page, as HTML, on which the two lie over one another: verdicts, claims, maps, lines.
+
+    What either lacks is left out; docs/decisions/page_plots.md says what draws it.
+
+    Args:
+        one: Results of an experiment.
+        other: Of another, or of the same made by another version.
+    """
+    names = [one.name, other.name]
+    if names[0] == names[1]:
+        names = [str(run.path.resolve().parents[1].name or "/") for run in (one, other)]
+    if names[0] == names[1]:
+        names = ["one", "other"]
+    return comparison.render(_side(one, names[0]), _side(other, names[1]))
+
+
+def _side(run: Results, name: str) -> comparison.Side:
+    """Its tables, and its config as its report was given it; without a report, its networks.
+
+    Tables of layers that lack columns, as those of older versions may, are left out.
+    """
+    tables = {t: run.table(t) for t in run.tables if t in comparison.READS}
+    for name in [t for t in tables if t in explorer.READS]:
+        if not set(required(name)) <= set(tables[name]):
+            del tables[name]
+    record = run.path / "records" / "report" / "report.json"
+    config: dict[str, Any] = {"networks": run.networks}
+    made_with: dict[str, str] = {}
+    if record.is_file():
+        known = read_json(record)
+        config |= known.get("config", {})
+        made_with = {"Python": str(known.get("python", "–")), "code": str(known.get("code", "–"))}
+        for key in ("packages", "hardware"):
+            made_with |= {str(k): str(v) for k, v in dict(known.get(key, {})).items()}
+    elif "accuracy.csv" in tables:
+        keys = tables["accuracy.csv"][KEYS].astype(str)
+        config["networks"] = ["/".join(row) for row in keys.itertuples(index=False)]
+    return comparison.Side(name, config, tables, made_with)
 
 
 def _verdicts(one: Results, other: Results, names: tuple[str, str]) -> pd.DataFrame:

@@ -15,6 +15,9 @@ POOL = ("pool",)
 READING = ("weight_set", "class_order", "class_file")
 """Keys of a model's config that say how somebody else's weights and outputs are read."""
 
+PRETRAINING = "pretraining"
+"""Key of a model's config, of no job's identity but those that judge and draw: how its weights were
+learned. Where it is not given, timm's tag of weights by DINO says so."""
 NOT_ARCHITECTURE = ("label", "train", *READING)
 """Keys of a model's config that do not say what it is."""
 
@@ -35,6 +38,17 @@ def described(model: Mapping[str, Any], size_px: int) -> dict[str, Any]:
         family: Any = registry.load("models", model["family"])
         return dict(family.described(settings, size_px))
     return settings
+
+
+def pretraining(model: Mapping[str, Any], said: str | None = None) -> dict[str, str]:
+    """How a model's weights were learned, where its config or timm's name tells; else nothing.
+
+    Of timm's tags only `dino` counts, which has the weights of Caron et al. 2021; DINOv2 and DINOv3
+    are other recipes.
+    """
+    tag = str(model.get("name", "")).partition(".")[2]
+    how = said or ("dino" if tag == "dino" and is_imported(model) else "")
+    return {PRETRAINING: how} if how else {}
 
 
 def has(what: str, model: Mapping[str, Any], size_px: int) -> bool:

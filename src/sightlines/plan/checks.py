@@ -277,6 +277,12 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     return [tests[need][1] for need in declared if not tests[need][0]]
 
 
+def has_masks(config: Config) -> bool:
+    """Whether it is known where the objects are in the experiment's own images."""
+    declared = registry.declarations("datasets", config.dataset["kind"])
+    return bool(declared.get("MASKS") or config.dataset.get("masks"))
+
+
 def has_conflicts(config: Config) -> bool:
     """Whether there are images whose outline and surface are of different classes."""
     return bool(config.conflicts.folder or config.dataset.get("n_conflict"))
@@ -350,6 +356,8 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
         ),
         "probes": (config.splits.probe_test > 0, "splits.probe_train, _held_out and _test"),
+        "pictures": (config.attention_maps.pictures > 0, "attention_maps.pictures above 0"),
+        "masks": (has_masks(config), "images with masks: dataset shapes, or dataset.masks"),
         "transfer": (bool(config.transfer), "a task under transfer"),
         "tuned_attention": (
             bool(tuned & attention),

@@ -588,6 +588,27 @@ class Conditions(Block):
 
 
 @block
+class AttentionMaps(Block):
+    """Where the class token looks, held against masks and shown as pictures."""
+
+    images: int = key(
+        "Reference images, from the first on, whose maps are held against masks, where there are "
+        "masks.",
+        unit="images",
+        default=512,
+        minimum=40,
+    )
+    pictures: int = key(
+        "Of those the first, which are shown as pictures; 0: none, for photographs that nobody is "
+        "to see in the report.",
+        unit="images",
+        default=4,
+        minimum=0,
+        maximum=16,
+    )
+
+
+@block
 class Conflicts(Block):
     """Images whose outline and surface are of different classes."""
 
@@ -655,6 +676,11 @@ class Model(Block):
         "Name in figures and tables that people read; the model's own name by default.",
         default=None,
         minLength=1,
+    )
+    pretraining: Literal["supervised", "dino"] | None = key(
+        "How imported weights were learned, where claims are about that: dino (Caron et al. 2021), "
+        "or supervised. timm's tag .dino says it by itself.",
+        default=None,
     )
     train: Train = key(
         "Keys of `train` that differ for this model.",
@@ -732,6 +758,11 @@ class Config(Block):
     probes: Probes = key(
         "Linear probes (Figures 11 and 13), where `splits` keeps images for them.",
         default_factory=Probes,
+    )
+    attention_maps: AttentionMaps = key(
+        "Where the class token looks, block by block: its attention and rollout, held against "
+        "masks of objects.",
+        default_factory=AttentionMaps,
     )
     transfer: Mapping[str, Task] = key(
         "Other tasks, by a name of your choice. Every network is probed on them (where `splits`"

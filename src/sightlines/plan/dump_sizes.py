@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sightlines.plan.checks import has_masks
 from sightlines.plan.config_types import Config
 
 FLOAT, DOUBLE = 4, 8
@@ -185,6 +186,21 @@ def _predictions(_network: Network, _config: Config, _size_px: int) -> int:
     return 0
 
 
+def _weights(network: Network, _config: Config, size_px: int) -> int:
+    width = network.outputs[0][1]
+    return width * (network.places + 3 * size_px**2 // network.places) * FLOAT
+
+
+def _cls_attention(network: Network, config: Config, size_px: int) -> int:
+    settings, masked = config.attention_maps, has_masks(config)
+    wanted = settings.images if masked else settings.pictures
+    images = min(wanted, _reference_images(config))
+    maps = network.blocks * (network.heads + 2) * network.places + network.blocks + network.places
+    own = images * maps * FLOAT
+    own += images * (2 * network.places * FLOAT + 8) if masked else 0  # one object an image
+    return own + min(settings.pictures, images) * 3 * size_px**2
+
+
 def _conflicts(_network: Network, config: Config, _size_px: int) -> int:
     """Of photographs, whose number the config does not tell, none are counted."""
     dataset = config.dataset
@@ -215,6 +231,8 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "features": _features,
     "token_features": _token_features,
     "predictions": _predictions,
+    "weights": _weights,
+    "cls_attention": _cls_attention,
     "receptive_field": _receptive_field,
     "occlusions": _predictions,
     "lesions": _predictions,

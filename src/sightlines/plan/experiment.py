@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.plan import conditions, controls, registry, roles, seed_spread
-from sightlines.plan.architectures import ADDED, READING, described, has, is_imported
+from sightlines.plan.architectures import (
+    ADDED,
+    PRETRAINING,
+    READING,
+    described,
+    has,
+    is_imported,
+    pretraining,
+)
 from sightlines.plan.checks import check, label_needs, unmet_needs
 from sightlines.plan.code_digest import stage_digest
 from sightlines.plan.code_roots import stage_roots
@@ -117,6 +125,21 @@ class Experiment:
     def label_needs(self, task: str = "") -> list[str]:
         """What the labels of a task's images are needed for, in words; empty: for nothing."""
         return label_needs(self.config, task)
+
+    @property
+    def masks_folder(self) -> str:
+        """Folder of masks of the experiment's own photographs; empty where there is none."""
+        return str(self.dataset().get("masks", ""))
+
+    @property
+    def masks(self) -> str:
+        """The list of these masks."""
+        return f"{self.folder}/data/masks.parquet"
+
+    def beside(self, kind: str) -> dict[str, str]:
+        """What a dump of a network reads besides images, splits and network, by name."""
+        reads_masks = "masks" in registry.declarations("dumps", kind).get("BESIDE", ())
+        return {"masks": self.masks} if reads_masks and self.masks_folder else {}
 
     @property
     def facts(self) -> str:
@@ -287,6 +310,10 @@ class Experiment:
         """Config values that a dataset depends on."""
         return {"dataset": as_made(self.dataset(task)), "source": fingerprint}
 
+    def slice_masks(self, fingerprint: str) -> dict[str, Any]:
+        """Config values that the list of masks of photographs depends on."""
+        return {"masks": self.masks_folder, "source": fingerprint}
+
     def slice_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
         splits = self.config.splits.some_recorded(SPLIT_KEYS[part])
@@ -309,7 +336,7 @@ class Experiment:
         """Config values that one network depends on, or that one trained further on a task does."""
         recipe = self.config.recipe(network.model, task)
         model = self.config.models[network.model].recorded()
-        left_out = ("label", *READING)
+        left_out = ("label", PRETRAINING, *READING)
         model = {key: value for key, value in model.items() if key not in left_out}
         model["train"] = recipe.recorded()
         declared = registry.declarations("models", model["family"])
@@ -437,7 +464,9 @@ class Experiment:
     def _architectures(self) -> dict[str, Any]:
         """Settings of the models of the runs, as measures, claims and figures know them."""
         used = dict.fromkeys(n.model for n in self.networks)
-        return {m: described(self.settings[m], self._size_px) for m in used}
+        own = {m: self.settings[m] for m in used}
+        told = {m: pretraining(own[m], self.config.models[m].pretraining) for m in used}
+        return {m: described(own[m], self._size_px) | told[m] for m in used}
 
     def slice_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""

@@ -47,7 +47,8 @@ def record(job: Job, turn: Turn) -> None:
         return
     network = Network(*job.config["network"])
     shown = Shown.of(images, network, job.input("weights"), job.input("card"), compute)
-    content = _recorded(job.member, shown, job.config)
+    read = {name: paths[0] for name, paths in job.inputs.items()}
+    content = _recorded(job.member, shown, job.config, read)
     if isinstance(content, TensorFile):
         _write(job, content)
         return
@@ -69,10 +70,14 @@ def record(job: Job, turn: Turn) -> None:
         raise error
 
 
-def _recorded(kind: str, shown: Shown, config: Mapping[str, Any]) -> TensorFile | Watched:
+def _recorded(
+    kind: str, shown: Shown, config: Mapping[str, Any], read: Mapping[str, Path]
+) -> TensorFile | Watched:
+    """What a recorder keeps: given what its USES names, and the paths that its BESIDE names."""
     declared = registry.declarations("dumps", kind)
     uses = [*declared.get("USES", ()), *(["conditions"] if "CONDITIONS" in declared else [])]
     settings = {key: config[key] for key in uses}
+    settings |= {name: read.get(name) for name in declared.get("BESIDE", ())}
     found: TensorFile | Watched = registry.load("dumps", kind).record(shown, **settings)
     return found
 
@@ -86,7 +91,9 @@ def _planned(shown: Shown, dataset: Path, turn: Turn) -> Iterator[tuple[Part, Wa
         with contextlib.suppress(SightlinesError):
             splits = open_splits(Path(*part.inputs["splits"]), dataset)
             config = with_execution(json.loads(part.config))
-            watched = _recorded(part.kind, dataclasses.replace(shown, splits=splits), config)
+            read = {name: Path(*paths) for name, paths in part.inputs.items()}
+            own = dataclasses.replace(shown, splits=splits)
+            watched = _recorded(part.kind, own, config, read)
             if isinstance(watched, Watched) and not changed_since(part.code):
                 yield part, watched
 

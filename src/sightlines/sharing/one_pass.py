@@ -73,5 +73,6 @@ def give_way(dag: Any, job: Any) -> None:
 
 
 def _part(job: Any) -> passes.Part:
-    inputs = {name: [str(getattr(job.input, name))] for name in NAMES}
+    names = (*NAMES, *registry.declarations("dumps", job.params.kind).get("BESIDE", ()))
+    inputs = {n: [str(getattr(job.input, n))] for n in names if hasattr(job.input, n)}
     return passes.Part(job.params.kind, job.params.cfg, job.params.code, inputs)

@@ -1,0 +1,178 @@
+"""The class token's attention as segmentation, beside priors (Caron et al. 2021, Figure 4)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sightlines.figures.maps import wrapped
+from sightlines.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    WIDTH_IN,
+    styled,
+)
+from sightlines.plan.networks import Network
+from sightlines.results.selecting import (
+    Tables,
+    full_network,
+    label,
+    other_seeds,
+    plain_models,
+    require_some,
+    rows_of,
+    untrained_network,
+)
+from sightlines.stats.jackknife import standard_error
+
+TITLE = "The class token's attention as segmentation"
+PAPER = "Figure 4"
+STUDY = "caron2021"
+CAPTION = (
+    "Jaccard index (no unit) of the patches that hold 60 % (filled) and 90 % (hollow) of the "
+    "attention to patches in the last block with masks of the objects, on half of the images; bars "
+    "are one jackknife standard error over images, small points other seeds, crosses untrained "
+    "networks. Best head of each mask: an oracle. One head: chosen on the other half of the "
+    "images. Maps of chance: as many as there are heads. Grey line: the best that whole patches "
+    "can do. Right: published values of the oracle on VOC12. Look for: one head above the priors. "
+    "An oracle above one head by no more than for maps of chance says nothing of the heads, and a "
+    "head below the centre or brightness has found nothing that no network need know."
+)
+EXPLAINS = (
+    "Does a head outline the object without ever having seen a mask? The patches that it looks at "
+    "most are held against the true mask. What counts is how far it is ahead of maps that no "
+    "network made, and of heads that were never trained."
+)
+DIFFERS = (
+    "The paper takes the best head for every mask, knowing the mask; one head for all images, and "
+    "priors, are ours. Networks with average pooling show the mean of their tokens' attention."
+)
+READS = ("segmentation_replicates.parquet",)
+NEEDS = ("trained", "attention", "plain_attention", "masks")
+
+METHODS = {
+    "oracle": ("best head\nof each mask", BLUE),
+    "fixed": ("one head", VERMILLION),
+    "random_oracle": ("maps of chance,\nbest", SKY),
+    "random_fixed": ("maps of chance,\none", ORANGE),
+    "whole": ("whole image", GREY),
+    "centre": ("centre", GREY),
+    "brightness": ("brightness", GREY),
+}
+PUBLISHED = {
+    "ViT-S/16 random": 0.220,
+    "ViT-S/16 supervised": 0.273,
+    "ViT-S/16 DINO": 0.459,
+    "ViT-S/8 random": 0.218,
+    "ViT-S/8 supervised": 0.237,
+    "ViT-S/8 DINO": 0.447,
+}
+"""Jaccard index at a mass of 60 %, best head of each mask, VOC12 val (Caron et al. 2021, Figure 4).
+"""
+MASSES = (0.6, 0.9)
+COLUMNS = 3
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One panel a ViT, and one of published values.
+
+    Args:
+        tables: ``segmentation_replicates.parquet``.
+        config: `networks`, `labels`.
+
+    Raises:
+        ResultError: the table has no trained ViT of this experiment.
+    """
+    table = tables["segmentation_replicates.parquet"]
+    shown = [m for m in plain_models(config) if len(_own(table, full_network(config, m)))]
+    require_some(shown, "segmentation_replicates.parquet has no trained ViT of this experiment")
+    count = len(shown) + 1
+    columns = count if count <= COLUMNS + 1 else COLUMNS
+    lines = -(-count // columns)
+    figure = Figure(figsize=(WIDTH_IN, 2.7 * lines + 0.5), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for axes, model in zip(grid.flat, shown, strict=False):
+        _draw_model(axes, table, config, model)
+        axes.set_title(wrapped(label(config, model), 1.9), fontweight="bold")
+    _draw_published(grid.flat[len(shown)])
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_ylabel("Jaccard index (no unit)")
+    top = float(table["jaccard"].max())
+    grid[0, 0].set_ylim(0, min(1.0, 1.08 * max(top, *PUBLISHED.values())))
+    figure.legend(handles=_handles(config, shown), loc="outside lower center", ncols=5)
+    return figure
+
+
+def _own(table: pd.DataFrame, network: Network | None) -> pd.DataFrame:
+    return table.iloc[:0] if network is None else rows_of(table, network)
+
+
+def _values(
+    table: pd.DataFrame, network: Network | None, method: str, mass: float
+) -> tuple[float, float]:
+    """Value and standard error; NaN where there is none."""
+    rows = _own(table, network)
+    rows = rows[(rows["method"] == method) & (rows["mass"] == mass)].sort_values("left_out")
+    values = rows["jaccard"].to_numpy()
+    return (float(values[0]), float(standard_error(values))) if len(values) else (np.nan, np.nan)
+
+
+def _draw_model(axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: str) -> None:
+    network, bare = full_network(config, model), untrained_network(config, model)
+    ceiling, _ = _values(table, network, "ceiling", MASSES[0])
+    axes.axhline(ceiling, color=GREY, linewidth=0.8)
+    for place, (method, (_, colour)) in enumerate(METHODS.items()):
+        for mass, shift, face in ((MASSES[0], -0.12, colour), (MASSES[1], 0.16, "white")):
+            look: dict[str, Any] = {"color": colour, "marker": "o", "linestyle": ""}
+            look |= {"markerfacecolor": face}
+            value, error = _values(table, network, method, mass)
+            axes.errorbar([place + shift], [value], [np.nan_to_num(error)], **look)
+            if method not in ("oracle", "fixed"):
+                continue
+            if bare is not None:
+                value, _ = _values(table, bare, method, mass)
+                axes.plot([place + shift], [value], marker="x", color=BLACK, markersize=4)
+            for other in other_seeds(config, network) if network else []:
+                value, _ = _values(table, other, method, mass)
+                axes.plot([place + shift + 0.1], [value], marker=".", color=colour, markersize=3)
+    axes.set_xticks(range(len(METHODS)), [name for name, _ in METHODS.values()], rotation=90)
+    axes.tick_params(axis="x", labelsize=6)
+    axes.set_xlabel("map")
+    axes.grid(axis="y")
+
+
+def _draw_published(axes: Axes) -> None:
+    for place, value in enumerate(PUBLISHED.values()):
+        axes.plot([place], [value], marker="D", color=PURPLE, linestyle="")
+    axes.set_xticks(range(len(PUBLISHED)), list(PUBLISHED), rotation=90)
+    axes.tick_params(axis="x", labelsize=6)
+    axes.set_xlabel("best head, published")
+    axes.set_title("Caron et al. 2021, VOC12", fontweight="bold")
+    axes.grid(axis="y")
+
+
+def _handles(config: dict[str, Any], shown: list[str]) -> list[Line2D]:
+    def point(text: str, **look: Any) -> Line2D:
+        return Line2D([], [], linestyle="", label=text, **look)
+
+    handles = [
+        point("60 % of the mass", color=BLACK, marker="o"),
+        point("90 % of the mass", color=BLACK, marker="o", markerfacecolor="white"),
+    ]
+    if any(untrained_network(config, m) for m in shown):
+        handles.append(point("untrained", color=BLACK, marker="x"))
+    networks = [full_network(config, m) for m in shown]
+    if any(other_seeds(config, n) for n in networks if n is not None):
+        handles.append(point("other seeds", color=BLACK, marker=".", markersize=3))
+    return [*handles, Line2D([], [], color=GREY, linewidth=0.8, label="best of whole patches")]

@@ -1,0 +1,92 @@
+"""Weighted k nearest neighbours of frozen features, the same answer on every machine.
+
+Source: Caron et al. 2021 (DINO), section 3.2 and the code's `eval_knn.py`: rows are scaled to unit
+length, s is their cosine, the k nearest support images vote for their class with exp(s / τ), τ
+.07, without further normalisation. Of equally near support images the first is taken; of classes
+with equal votes the first. Similarities count in steps of 2⁻⁴⁰, so that the last bit of a sum,
+which differs between processors, decides nothing.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+TEMPERATURE = 0.07
+STEPS = 2**40
+"""Steps of a similarity between 0 and 1."""
+MOST_SUPPORT = 2**21
+"""Support images of which similarity and place fit one whole number of 64 bits."""
+CHUNK = 256
+"""Test images at once."""
+
+
+def predict(
+    support: Float[np.ndarray, "support features"],
+    labels: Int[np.ndarray, " support"],
+    test: Float[np.ndarray, "test features"],
+    classes: int,
+    neighbours: Sequence[int],
+    temperature: float = TEMPERATURE,
+) -> Int[np.ndarray, "counts test"]:
+    """Class of every test image, by so many neighbours.
+
+    Args:
+        support: Features of images whose class is known.
+        labels: Their classes.
+        test: Features of images whose class is asked for.
+        classes: Number of classes.
+        neighbours: Numbers of neighbours, each at most the number of support images.
+        temperature: τ.
+
+    Raises:
+        ValueError: more support images than can be ordered, or fewer than neighbours.
+    """
+    count, most = len(support), max(neighbours)
+    if count > MOST_SUPPORT or most > count:
+        raise ValueError(f"{most} neighbours of {count} support images (at most {MOST_SUPPORT})")
+    unit, queries = scaled(support), scaled(test)
+    found = np.empty((len(neighbours), len(test)), np.int64)
+    for begin in range(0, len(test), CHUNK):
+        rows = slice(begin, begin + CHUNK)
+        similarity, places = nearest(unit, queries[rows], most)
+        votes = np.exp(similarity / temperature)
+        for index, k in enumerate(neighbours):
+            found[index, rows] = _elected(votes[:, :k], labels[places[:, :k]], classes)
+    return found
+
+
+def scaled(features: Float[np.ndarray, "images features"]) -> Float[np.ndarray, "images features"]:
+    """Rows of unit length, float64; a row of zeros stays what it is."""
+    rows = np.asarray(features, np.float64)
+    length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+
+
+def nearest(
+    support: Float[np.ndarray, "support features"],
+    queries: Float[np.ndarray, "queries features"],
+    most: int,
+) -> tuple[Float[np.ndarray, "queries most"], Int[np.ndarray, "queries most"]]:
+    """Similarities of the nearest support images, from near to far, and their places.
+
+    Args:
+        support: Rows of unit length.
+        queries: Rows of unit length.
+        most: How many.
+    """
+    count = len(support)
+    steps = np.rint(queries @ support.T * STEPS).astype(np.int64)
+    order = steps * count + (count - 1 - np.arange(count))  # no two are equal
+    kept = np.partition(order, count - most, axis=1)[:, count - most :]
+    kept = np.sort(kept, axis=1)[:, ::-1]
+    return kept // count / STEPS, count - 1 - kept % count
+
+
+def _elected(
+    votes: Float[np.ndarray, "test k"], labels: Int[np.ndarray, "test k"], classes: int
+) -> Int[np.ndarray, " test"]:
+    """The class with most votes; those of one class are added from near to far."""
+    rows = np.arange(len(votes))[:, None] * classes + labels
+    tally = np.bincount(rows.ravel(), votes.ravel(), minlength=len(votes) * classes)
+    return tally.reshape(len(votes), classes).argmax(axis=1)
