@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 
 from sightlines.core.devices import prepare
 from sightlines.core.files import (
@@ -11,6 +12,7 @@ from sightlines.core.files import (
     sha256,
     write_json,
     write_npy,
+    write_table,
     write_tensor_file,
     write_tensors,
 )
@@ -47,6 +49,10 @@ CONDITIONS = {
         **{"shuffle_cells": [2], "depth": ["drop_black:0.5", "shuffle:2"]},
     },
     "lesion": {"shares": [0.5], "shuffled_shares": [0.5]},
+    "cutout": {"shares": [0.4], "mean_shares": [0.4]},
+    "corruption": {"names": ["fog", "shot_noise"], "severities": [5]},
+    "frequency": {"frequencies": "rings", "norm": 0.0, "cells": 2},
+    "foreign": {},
 }
 """Settings of every family of conditions."""
 
@@ -73,6 +79,11 @@ def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
     conflicts = own.integers(0, 256, (CONFLICTS, size_px, size_px, 3), dtype=np.uint8)
     write_npy(folder / "conflict_images.npy", conflicts)
     names.append("conflict_images.npy")
+    for subset in ("mixed_same", "mixed_rand"):
+        write_npy(folder / f"{subset}_images.npy", conflicts)
+        truth = pd.DataFrame({"label": np.arange(CONFLICTS) % classes})
+        write_table(folder / f"{subset}_truth.parquet", truth)
+        names += [f"{subset}_images.npy", f"{subset}_truth.parquet"]
     facts = {"kind": "random", "storage": "arrays", "size_px": size_px}
     facts |= {
         "classes": [f"c{i}" for i in range(classes)],

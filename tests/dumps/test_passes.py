@@ -55,7 +55,7 @@ def network(here, name, change=None):
 def recorded(here, one, kind, **changes):
     declared = registry.declarations("dumps", kind)
     splits = TensorReader(here / f"{declared['SPLITS']}.safetensors")
-    uses = {key: (USES | changes)[key] for key in declared.get("USES", ())}
+    uses = making.settings_of(kind, USES | changes)
     return registry.load("dumps", kind).record(replace(one, splits=splits), **uses)
 
 

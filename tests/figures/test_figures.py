@@ -23,7 +23,18 @@ from sightlines.figures import (
 from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
 from sightlines.plan.config import FOLDER, load
-from sightlines.plan.config_types import Conflicts, Model, Run, Splits, Task, Train
+from sightlines.plan.config_types import (
+    Conditions,
+    Conflicts,
+    Corruption,
+    Foreign,
+    Frequency,
+    Model,
+    Run,
+    Splits,
+    Task,
+    Train,
+)
 from sightlines.plan.table_schemas import schemas
 from sightlines.results.tables import required
 from tests.figures import tables as synthetic
@@ -205,12 +216,20 @@ def as_planned(config):
     task = Task(dataset={}, domain="in", finetune=tuple(sorted(tunable)))
     recipe = Train(steps=1)
     known = config["architectures"].items()
+    changes = Conditions(
+        corruption=Corruption(severities=(5,)),
+        frequency=Frequency(frequencies="all"),
+        foreign=Foreign(images=97),
+    )
+    smoke = load(FOLDER / "smoke.yaml")
     return replace(
-        load(FOLDER / "smoke.yaml"),
+        smoke,
+        dataset={**smoke.dataset, "n_mixed": 97},
+        conditions=changes,
         models={name: Model(settings=own, train=recipe) for name, own in known},
         runs=tuple(Run(models=(m,), fractions=(f,), seeds=(s,)) for m, f, s in networks),
         splits=Splits(probe_test=97),
-        transfer={"near": task},
+        transfer={"near": task, "far": Task(dataset={}, domain="out")},
         conflicts=Conflicts(folder="stimuli"),
     )
 

@@ -350,6 +350,10 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             any(len(found) > 1 for found in seeds.values()),
             f"two seeds of one model on {FULL}",
         ),
+        "mixed": (
+            bool(config.dataset.get("n_mixed")),
+            "objects on grounds of their own and of other classes: dataset.n_mixed of shapes",
+        ),
         "conflicts": (
             has_conflicts(config),
             "images with a cue conflict: dataset.n_conflict of shapes, or conflicts.folder",
@@ -363,5 +367,12 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             "a task under transfer with models to finetune that have attention",
         ),
         "changed_images": (bool(changed), "conditions.models with a model trained on f100"),
+        **{
+            family: (
+                bool(changed) and conditions.asked(config, family),
+                f"conditions.{family} that asks for something",
+            )
+            for family in conditions.OPTIONAL
+        },
         "tuned": (bool(tuned & full), "a task under transfer with models to finetune"),
     }

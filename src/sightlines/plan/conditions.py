@@ -13,6 +13,8 @@ from sightlines.plan.config import networks
 from sightlines.plan.config_types import Config
 
 AUTO, FINEST = "auto", 0
+OPTIONAL = ("cutout", "corruption", "frequency", "foreign")
+"""Families of which nothing may be asked for; NEEDS may name them."""
 
 
 def studied(config: Config, architectures: Mapping[str, Any]) -> list[str]:
@@ -42,6 +44,21 @@ def settings(config: Config, kind: str, size_px: int) -> dict[str, Any]:
     if own.get("cells") == FINEST:
         own["cells"] = own_cells(config, size_px)
     return own
+
+
+def asked(config: Config, family: str) -> bool:
+    """Whether anything of one of the OPTIONAL families is asked for."""
+    block = config.conditions
+    return {
+        "cutout": bool(block.cutout.shares or block.cutout.mean_shares),
+        "corruption": bool(block.corruption.severities),
+        "frequency": block.frequency.frequencies != "none",
+        "foreign": block.foreign.images > 0 and _has_foreign(config),
+    }[family]
+
+
+def _has_foreign(config: Config) -> bool:
+    return any(task.domain == "out" for task in config.transfer.values())
 
 
 def own_cells(config: Config, size_px: int) -> int:

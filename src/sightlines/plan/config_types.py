@@ -478,6 +478,93 @@ class Lesion(Block):
 
 
 @block
+class Cutout(Block):
+    """One square of the image is filled (Paul & Chen 2021)."""
+
+    shares: tuple[float, ...] = key(
+        "Shares of the area that are filled black.",
+        default=(0.1, 0.2, 0.4),
+        unit="share",
+        items={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    )
+    mean_shares: tuple[float, ...] = key(
+        "Shares that are filled with the mean colour.",
+        default=(0.4,),
+        unit="share",
+        items={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    )
+
+
+@block
+class Foreign(Block):
+    """How sure networks are of images of tasks under transfer whose domain is out."""
+
+    images: int = key(
+        "Test images of each task and of the experiment's own, at most; 0: none.",
+        default=0,
+        unit="images",
+        minimum=0,
+    )
+
+
+CORRUPTIONS = (
+    *("gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur"),
+    *("motion_blur", "zoom_blur", "snow", "fog", "brightness", "contrast", "elastic_transform"),
+    *("pixelate", "jpeg_compression"),
+)
+"""Those of ImageNet-C but frost, over which means run."""
+
+
+@block
+class Corruption(Block):
+    """Analogues of the corruptions of ImageNet-C and CIFAR-10-C; frost is not among them."""
+
+    severities: tuple[int, ...] = key(
+        "Severities, 1 to 5; an empty list leaves corruptions out.",
+        default=(),
+        items={"type": "integer", "minimum": 1, "maximum": 5},
+        uniqueItems=True,
+    )
+    names: tuple[str, ...] = key(
+        "Corruptions; speckle_noise and gaussian_blur are in no mean.",
+        default=CORRUPTIONS,
+        minItems=1,
+        items={"enum": [*CORRUPTIONS, "speckle_noise", "gaussian_blur"]},
+        uniqueItems=True,
+    )
+
+
+@block
+class Frequency(Block):
+    """Fourier noise, one frequency at a time (Yin et al. 2019; Paul & Chen 2021)."""
+
+    frequencies: Literal["none", "rings", "all"] = key(
+        "Frequencies of the map: all of 32 px, or of larger images the middle 63 × 63; rings: 8 "
+        "angles on 8 radii; none: no Fourier noise. With them come the frequencies of the ViTs' "
+        "patch grid and those beside them.",
+        default="none",
+    )
+    norm: float = key(
+        "Euclidean norm of the noise in one channel, of levels from 0 to 1; 0: as published, 4 at "
+        "32 px and 15.7 at 224, a power law between.",
+        default=0.0,
+        minimum=0,
+    )
+    cells: int = key(
+        "Cells along a side of the patch grid; 0: the finest token grid of the ViTs, or else of "
+        "the other networks.",
+        default=0,
+        minimum=0,
+    )
+    images: int = key(
+        "Test images that are changed, at most.",
+        default=256,
+        unit="images",
+        minimum=20,
+    )
+
+
+@block
 class Conditions(Block):
     """Changes of images, and of networks."""
 
@@ -500,6 +587,24 @@ class Conditions(Block):
         "Places of a representation that are zeroed, or change places, before a block or stage "
         "(Naseer et al. 2021).",
         default_factory=Lesion,
+    )
+    cutout: Cutout = key(
+        "One square of the image is filled (Paul & Chen 2021).",
+        default_factory=Cutout,
+    )
+    foreign: Foreign = key(
+        "How sure networks are of images of tasks under transfer whose domain is out (Paul & Chen "
+        "2021).",
+        default_factory=Foreign,
+    )
+    corruption: Corruption = key(
+        "Analogues of the corruptions of ImageNet-C and CIFAR-10-C (Hendrycks & Dietterich 2019; "
+        "Paul & Chen 2021); frost is not among them.",
+        default_factory=Corruption,
+    )
+    frequency: Frequency = key(
+        "Fourier noise, one frequency at a time (Yin et al. 2019; Paul & Chen 2021).",
+        default_factory=Frequency,
     )
 
 

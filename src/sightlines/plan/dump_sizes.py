@@ -237,4 +237,9 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "occlusions": _predictions,
     "lesions": _predictions,
     "occlusion_depth": _predictions,
+    "cutouts": _predictions,
+    "corruptions": _predictions,
+    "frequencies": _predictions,
+    "confidences": _predictions,
+    "backgrounds": _predictions,
 }

@@ -267,6 +267,10 @@ class Experiment:
             return [self.dump("gram", n, shown=task) for n in self.shown_other(task)]
         if read == "tuned_gram":
             return [self.dump("gram", n, tuned=task) for n in self.tuned(task)]
+        if read == "foreign_confidences":
+            is_foreign = self.config.transfer[task].domain == "out"
+            shown = self.dumped("confidences") if is_foreign else []
+            return [self.dump("confidences", n, shown=task) for n in shown]
         if read == "tuned_attention":
             heads = self.dumped("attention")
             return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]

@@ -16,10 +16,11 @@ TRANSFER_KINDS = {
     "tuned_gram": "gram",
     "tuned_attention": "attention",
     "tuned_predictions": "predictions",
+    "foreign_confidences": "confidences",
 }
 """What measures read of other tasks -> the kind of dump that it is: features on their images, Grams
 on their images, and Grams, attention and outputs of the networks that were trained further on
-them."""
+them; and how sure networks are of the images of tasks out of the domain."""
 
 
 class Recording(NamedTuple):

@@ -1,0 +1,149 @@
+"""Claims P1 and P2: who bears corruptions (Paul & Chen 2021, section 4.1; Bai et al. 2021).
+
+The one that ends in ``b`` is of public weights on photographs, with a threshold of its own.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from itertools import combinations, product
+
+import numpy as np
+
+from sightlines.claims.cases import gather
+from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.matching import first, matched
+from sightlines.claims.responding import public, trained_here
+from sightlines.measures.corruption import excess
+from sightlines.plan.networks import Network
+
+STUDY = "paul2022"
+READS = ("corruption.parquet", "accuracy.csv")
+WEIGHTS = ("weights", "arguments", "model")
+"""Settings of a network from elsewhere that say by which recipe its weights were made."""
+
+
+Chosen = Callable[[Evidence, Iterable[str]], list[str]]
+"""Those of some models that are trained here, or elsewhere."""
+
+
+def _excess(evidence: Evidence, network: Network) -> np.ndarray:
+    """Mean error over corruptions and severities less the clean error [1 + groups]."""
+    rows = evidence.rows("corruption.parquet", network)
+    if rows["accuracy"].isna().all():
+        raise NotMeasured(f"which outputs of {network.slug} stand for the classes is not known")
+    try:
+        return excess(rows)
+    except KeyError as error:
+        raise NotMeasured("needs corruptions that count: see conditions.corruption") from error
+
+
+def _against_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    return [from_replicates(_excess(evidence, resnet) - _excess(evidence, vit))]
+
+
+def _pairs(evidence: Evidence, chosen: Chosen) -> list[tuple[str, str]]:
+    """Every ViT with every ResNet."""
+    return list(product(chosen(evidence, evidence.vits()), chosen(evidence, evidence.resnets())))
+
+
+def equally_accurate(evidence: Evidence, chosen: Chosen) -> list[tuple[str, str]]:
+    """Every ViT with every ResNet of the same accuracy on clean images, to three points."""
+    return [own for own in _pairs(evidence, chosen) if _is_equal(evidence, own)]
+
+
+def _cases(evidence: Evidence, chosen: Chosen) -> list[Case]:
+    """Of networks that are equally accurate; of all where the premise says that none are."""
+    groups = equally_accurate(evidence, chosen) or _pairs(evidence, chosen)
+    return gather(evidence, groups, _against_resnet)
+
+
+def _is_equal(evidence: Evidence, models: tuple[str, str]) -> bool:
+    networks = first(evidence, models)
+    return matched(evidence, networks) == networks
+
+
+def _unequal(evidence: Evidence, chosen: Chosen) -> str:
+    if equally_accurate(evidence, chosen):
+        return ""
+    compared = [n for own in _pairs(evidence, chosen) for n in first(evidence, own)]
+    told = {n: evidence.accuracy(n)[0] for n in compared}
+    values = ", ".join(f"{evidence.label(n.model)} {value:.1%}" for n, value in told.items())
+    return (
+        f"no ViT and ResNet are within 3 points of accuracy on clean images ({values}): needs "
+        "recipes or fractions that make them equal"
+    )
+
+
+def two_recipes(evidence: Evidence) -> list[tuple[str, str, str]]:
+    """Every ViT with a ResNet, and another network of that ResNet's architecture.
+
+    Raises:
+        NotMeasured: no two ResNets are of one architecture.
+    """
+    known = evidence.config["architectures"]
+
+    def what(model: str) -> dict[str, object]:
+        return {k: v for k, v in known[model].items() if k not in WEIGHTS}
+
+    twins = [own for own in combinations(evidence.resnets(), 2) if what(own[0]) == what(own[1])]
+    if not twins:
+        raise NotMeasured("needs two ResNets of one architecture, trained by two recipes")
+    return [(vit, one, other) for vit in evidence.vits() for one, other in twins]
+
+
+def _recipe(evidence: Evidence, vit: Network, one: Network, other: Network) -> list[Reading]:
+    own, first_cnn, second_cnn = (_excess(evidence, n) for n in (vit, one, other))
+    return [from_replicates(np.abs(first_cnn - own) - np.abs(first_cnn - second_cnn))]
+
+
+EQUAL = "accuracies on clean images are equal to 3 points"
+HERE = Claim(
+    id="P1",
+    figure="Table 2",
+    statement="ViTs are more robust to corruptions than equally accurate CNNs.",
+    statistic="error on corrupted less error on clean images, mean over corruptions (those of "
+    "ImageNet-C without frost) and severities, ResNet minus ViT",
+    criteria=(Criterion("ResNet − ViT", ">=", 0.0),),
+    reason="an order; of networks whose accuracy on clean images is equal to 3 points, since "
+    "the paper's ViTs are better, larger and trained on more as well",
+    paper_value="mCE of L/16 45.5, of BiT-M r101x3 58.3, not verified",
+    source="[notes]",
+    tier="A",
+    controls="untrained networks; second seeds",
+    drawn="figpaul_corruption",
+    cases=partial(_cases, chosen=trained_here),
+    premises=(Premise(EQUAL, partial(_unequal, chosen=trained_here)),),
+)
+CLAIMS = (
+    HERE,
+    replace(
+        HERE,
+        id="P1b",
+        statement="ViTs with public weights are more robust to corruptions than equally accurate "
+        "CNNs.",
+        criteria=(Criterion("ResNet − ViT", ">=", 0.02),),
+        reason="two points; of networks whose accuracy on clean images is equal to 3 points, since "
+        "the paper's ViTs are better, larger and trained on more as well",
+        cases=partial(_cases, chosen=public),
+        premises=(Premise(EQUAL, partial(_unequal, chosen=public)),),
+    ),
+    Claim(
+        id="P2",
+        figure="section 4.1",
+        statement="For robustness to corruptions the architecture matters more than the recipe.",
+        statistic="error on corrupted less error on clean images, mean over corruptions and "
+        "severities: difference of ViT and CNN without sign, minus that of the CNN and the same "
+        "CNN by another recipe",
+        criteria=(Criterion("|ViT − CNN| − |CNN − CNN, other recipe|", ">=", 0.0),),
+        reason="an order: what the paper puts down to attention may be the recipe's (Bai et al. "
+        "2021)",
+        paper_value="not measured: its networks differ in data, size and recipe as well",
+        source="[none]",
+        tier="A",
+        controls="untrained networks",
+        drawn="figpaul_corruption",
+        cases=lambda evidence: gather(evidence, two_recipes(evidence), _recipe),
+    ),
+)

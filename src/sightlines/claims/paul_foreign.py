@@ -1,0 +1,44 @@
+"""Claim P8: who notices foreign images (Paul & Chen 2021, Table 5)."""
+
+from sightlines.claims.cases import each_pair
+from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.plan.networks import Network
+
+STUDY = "paul2022"
+READS = ("foreign.csv", "accuracy.csv")
+
+
+def _against_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    """Of the mean over tasks."""
+    found = []
+    for network in (vit, resnet):
+        rows = evidence.rows("foreign.csv", network)
+        tasks = rows.pivot_table(index="left_out", columns="task", values="aupr").sort_index()
+        if tasks.isna().to_numpy().any():
+            raise NotMeasured(f"tasks of {network.slug} have unlike numbers of groups of images")
+        found.append(tasks.mean(axis=1).to_numpy())
+    own, other = found
+    return [from_replicates(own - other)]
+
+
+CLAIMS = (
+    Claim(
+        id="P8",
+        figure="Table 5",
+        statement="ViTs notice foreign images better than CNNs.",
+        statistic="area under precision over recall, foreign images as positive, minus the largest "
+        "softmax probability as the score; mean over tasks out of the domain, ViT minus ResNet",
+        criteria=(Criterion("AUPR, ViT − ResNet", ">=", 0.0),),
+        reason="the paper claims an order",
+        paper_value="ImageNet-O; its table could not be read",
+        source="[none]",
+        tier="A",
+        controls="untrained networks; the share of foreign images, which a score without "
+        "information reaches",
+        drawn="figpaul_foreign",
+        cases=lambda evidence: each_pair(
+            evidence, evidence.vits(), evidence.resnets(), _against_resnet
+        ),
+    ),
+)

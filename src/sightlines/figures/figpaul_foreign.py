@@ -1,0 +1,73 @@
+"""Paul & Chen's Table 5: who notices foreign images."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sightlines.figures import robustness_panels as panels
+from sightlines.figures.maps import wrapped
+from sightlines.figures.style import GREY, WIDTH_IN, styled
+from sightlines.results.selecting import Tables, label
+from sightlines.stats.jackknife import ALL, standard_error
+
+STUDY = "paul2022"
+TITLE = "Foreign images, told by how sure a network is"
+PAPER = "Table 5 of Paul & Chen 2021"
+CAPTION = (
+    "Images of other tasks, out of the domain, are mixed with the experiment's own test images; "
+    "the less sure a network is of an image, the more it is taken for foreign. Area under the "
+    "curve of precision over recall, with two standard errors over groups of images; crosses, "
+    "untrained networks; dashed, the share of foreign images, which a score without information "
+    "reaches. Look for: a ViT above a ResNet. A better network is mostly also surer of its own "
+    "images: compare networks of one accuracy."
+)
+EXPLAINS = (
+    "A network that is shown something quite unlike all that it was trained on should not be "
+    "sure of itself. Here it is counted how well being unsure gives foreign images away. Half is "
+    "what guessing reaches where there are as many foreign images as own ones."
+)
+DIFFERS = (
+    "The paper takes ImageNet-O, whose images were chosen to mislead a ResNet-50. Ours are those "
+    "of every task under `transfer` with `domain: out`."
+)
+READS = ("foreign.csv",)
+NEEDS = ("foreign",)
+
+
+@styled
+def draw(tables: Tables, config: dict[str, Any]) -> Figure:
+    """One panel a task.
+
+    Args:
+        tables: ``foreign.csv``.
+        config: `networks`, `labels`, `families`, `architectures`.
+
+    Raises:
+        ResultError: no network on all images was shown foreign ones.
+    """
+    table = tables["foreign.csv"]
+    models = panels.shown_models(table, config, "foreign.csv")
+    tasks = list(table["task"].unique())
+    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
+    for axes, task in zip(grid, tasks, strict=True):
+        own = table[table["task"] == task]
+        for place, model in enumerate(models):
+            for number, (_, rows) in enumerate(panels.seeds_of(own, config, model)):
+                values = rows.sort_values("left_out")["aupr"].to_numpy()
+                look = panels.look(models, model) | {"linestyle": "none"}
+                if number:
+                    axes.plot(place, values[0], **(look | {"marker": "_"}))
+                else:
+                    axes.errorbar(place, values[0], yerr=2 * standard_error(values), **look)
+            control = panels.control_of(own, config, model)
+            control = control[control["left_out"] == ALL]
+            axes.plot([place] * len(control), control["aupr"], color=GREY, marker="x", ls="none")
+        axes.axhline(float(own["base_rate"].iloc[0]), color=GREY, ls="--", lw=0.8)
+        axes.set_title(str(task).replace("_", " "))
+        names = [wrapped(label(config, m), 0.9) for m in models]
+        axes.set_xticks(range(len(models)), names)
+        axes.set(xlim=(-0.5, len(models) - 0.5), ylim=(0, 1.02), xlabel="network")
+        panels.grid(axes)
+    grid[0].set_ylabel("area under precision over recall")
+    return figure

@@ -1,0 +1,70 @@
+"""What figures of answers to changed images share: whose lines are drawn, and how they look."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from sightlines.figures.maps import wrapped
+from sightlines.figures.style import GREY, model_look
+from sightlines.plan import roles
+from sightlines.plan.networks import FULL, Network
+from sightlines.results.selecting import (
+    label,
+    networks,
+    plain_models,
+    require_some,
+    rows_of,
+    untrained_network,
+)
+
+
+def shown_models(table: pd.DataFrame, config: dict[str, Any], name: str) -> list[str]:
+    """Models of which the table has a network on all images, in the config's order.
+
+    Raises:
+        ResultError: there is none.
+    """
+    own = table[table["fraction"] == FULL]
+    found = [m for m in plain_models(config) if (own["model"] == m).any()]
+    require_some(found, f"{name} has no network that was trained on all images")
+    return found
+
+
+def seeds_of(
+    table: pd.DataFrame, config: dict[str, Any], model: str
+) -> Iterator[tuple[Network, pd.DataFrame]]:
+    """A model's networks on all images that the table has, the first first, with their rows."""
+    for network in roles.on(networks(config), model, FULL):
+        rows = rows_of(table, network)
+        if len(rows):
+            yield network, rows
+
+
+def control_of(table: pd.DataFrame, config: dict[str, Any], model: str) -> pd.DataFrame:
+    """Rows of a model's untrained control; empty where there is none."""
+    control = untrained_network(config, model)
+    return table.iloc[:0] if control is None else rows_of(table, control)
+
+
+def look(models: list[str], model: str, is_first: bool = True) -> dict[str, Any]:
+    """A model's line: the first seed with markers, further ones thin."""
+    own = model_look(models, model)
+    return own if is_first else {"color": own["color"], "linewidth": 0.6, "alpha": 0.7}
+
+
+def model_handles(config: dict[str, Any], models: list[str]) -> list[Line2D]:
+    """Legend entries of models."""
+    return [Line2D([], [], label=wrapped(label(config, m), 2.4), **look(models, m)) for m in models]
+
+
+def note(text: str, **own: Any) -> Line2D:
+    """A grey legend entry that says what a way of drawing means."""
+    return Line2D([], [], label=text, **{"color": GREY, **own})
+
+
+def grid(axes: Axes) -> None:
+    """Faint lines to read heights by."""
+    axes.grid(axis="y")
