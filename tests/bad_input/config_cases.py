@@ -13,6 +13,9 @@ from tests.bad_input.catalogue import case
 MANUAL = "workflow/config/README.md"
 SMOKE = yaml.safe_load((FOLDER / "smoke.yaml").read_text())
 
+BELOW_SMOKE = len((FOLDER / "smoke.yaml").read_text().splitlines()) + 1
+"""The line that is written below the smoke experiment."""
+
 
 def opened(here: Path, text) -> object:
     (here / "mine.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
@@ -69,7 +72,7 @@ def minibatch_too_small(here):
 @case(
     "schema",
     ConfigError,
-    ("{here}/mine.yaml, line 31", "train.learning_rate", "1e-3", "0.001"),
+    (f"{{here}}/mine.yaml, line {BELOW_SMOKE}", "train.learning_rate", "1e-3", "0.001"),
     "write 0.001 or '1e-3'",
 )
 def number_that_is_text_to_yaml(here):

@@ -114,8 +114,8 @@ def longest_sum(model):
 
 
 def test_every_family_is_tested():
-    # test_variants.py, test_timm_families.py, test_foreign.py
-    elsewhere = {"mixer", "timm", "module", "torchvision"}
+    # test_variants.py, test_fnet.py, test_timm_families.py, test_foreign.py, test_transformers.py
+    elsewhere = {"mixer", "fnet", "timm", "module", "torchvision", "transformers", "open_clip"}
     assert {net["family"] for net in NETS.values()} | elsewhere == set(registry.members("models"))
 
 

@@ -456,7 +456,7 @@ def needs_of(models, transfer=None, fractions=("f100",)):
 
 
 VIT = {"attention", "plain_attention", "class_token"}
-HERE = {"trained", "trained_here", "branches", "changed_images"}
+HERE = {"trained", "trained_here", "branches", "changed_images", "cutout"}
 """Met by every model that is trained on all images with all its skips."""
 
 

@@ -34,8 +34,9 @@ def test_no_two_dumps_have_one_rule_or_one_place():
     own = [one for one in found if not (one.shown or one.tuned)]
     assert [one for one in found if "near" in one] == [
         Recording("attention", tuned="near"),
+        Recording("confidences", shown="near"),
         *(Recording("features", shown="near"), Recording("gram", shown="near")),
         Recording("gram", tuned="near"),
         Recording("predictions", shown="near", tuned="near"),
     ]
-    assert len(found) == len(own) + 10
+    assert len(found) == len(own) + 12

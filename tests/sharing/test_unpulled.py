@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -39,7 +40,8 @@ class Job:
     def rule(self):
         return SimpleNamespace(name=self.name, norun=False)
 
-    output = input = ()
+    output = input = log = ()
+    params: ClassVar = {}
 
 
 class Plan(Dag):
