@@ -97,6 +97,7 @@ def together(dump, subset):
     return np.concatenate(list(dump.logits(subset)))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("config", "size_px"), [(VIT, 8), (RESNET, 8), (PUBLIC, 160)], ids=["vit", "resnet", "timm"]
 )

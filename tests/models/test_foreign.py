@@ -21,6 +21,8 @@ from torch import nn
 
 from parts import WIDTH
 
+pytestmark = pytest.mark.whole
+
 
 class Block(nn.Module):
     def __init__(self):

@@ -465,6 +465,7 @@ def test_package_files_are_empty():
     assert filled == [registry.PACKAGE / "__init__.py"]
 
 
+@pytest.mark.whole
 def test_what_a_figure_says_is_the_page_s():
     figure = "fig01_cka_within"
     texts = {(f"sightlines.figures.{figure}", name) for name in ("CAPTION", "TITLE")}
@@ -475,6 +476,7 @@ def test_what_a_figure_says_is_the_page_s():
     assert ("sightlines.report.template", "PAGE") in page
 
 
+@pytest.mark.whole
 def test_on_how_many_threads_measures_add_counts():
     found = {(r.module, r.name) for r in reached(*stage_roots("measures.cka"))}
     assert ("sightlines.core.threads", "one_thread") in found

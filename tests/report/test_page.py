@@ -16,6 +16,8 @@ from sightlines.report import controls, page, parts, records
 from tests.report.synthetic_records import HOSTILE, record
 from tests.rounding import rounded
 
+pytestmark = pytest.mark.whole
+
 VOID = {"meta", "link", "img", "br", "hr"}
 EMPTY = {"line", "path", "circle", "rect"}
 """Of SVG: written as one tag that closes itself."""

@@ -16,6 +16,8 @@ from tests.figures.verdict_tables import claim_cases, claims
 from tests.report.synthetic_records import HOSTILE
 from tests.report.test_page import read
 
+pytestmark = pytest.mark.whole
+
 FIGURES = ["fig01_cka_within", "fig02_cka_across"]
 
 

@@ -22,6 +22,8 @@ from tests.training.jobs import (
     write_splits,
 )
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):

@@ -27,6 +27,8 @@ from sightlines.training import import_network
 from tests.models import transformers_folders as folders
 from tests.training.jobs import COMPUTE, RESULTS, scores
 
+pytestmark = pytest.mark.whole
+
 SIZE_PX, EACH = 64, 7
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32, "threads": 1, "workers": 0}
 NUMBERS = [str(number) for number in range(12)]
