@@ -31,7 +31,7 @@ DIFFERS = (
     "hole. Ours are drawn, so that masks are true and nothing has to be filled."
 )
 READS = ("backgrounds.csv",)
-NEEDS = ("mixed",)
+NEEDS = ("mixed", "changed_images")
 
 
 @styled

@@ -52,13 +52,15 @@ DRAWING = (
     *IMAGES,
 )
 JUDGING = ("scipy.special", "scipy.stats")
+CHANGING = ("PIL.Image", "scipy.fft", "scipy.ndimage", "scipy.special")
+"""What changes images: corruptions, waves."""
 PAGE = ("PIL.PngImagePlugin", "PIL.WebPImagePlugin", "jinja2", "matplotlib", "scipy.special")
 LIBRARIES = {
     "sightlines.datasets": IMAGES,
     "sightlines.training": NETWORKS,
-    "sightlines.run.dump": NETWORKS,
+    "sightlines.run.dump": (*NETWORKS, *CHANGING),
     "sightlines.run.figure": (*DRAWING, *JUDGING),
-    "sightlines.run.claims": JUDGING,
+    "sightlines.run.claims": (*JUDGING, *CHANGING),
     "sightlines.run.report": PAGE,
 }
 """Beginning of a job's module -> what such jobs use besides; none of it starts a thread."""
