@@ -189,6 +189,95 @@ def test_keys_of_a_pyramid_stand_in_the_middle_of_what_they_are_pooled_from():
     assert (steps[0, 1] - steps[0, 0]).tolist() == [0, 32]
 
 
+# -- what a network does -------------------------------------------------------------------
+
+DOES = {
+    "coat_tiny": (64, "hybrid"),  # factorised attention: keys to values, queries to both
+    "edgenext_xx_small": (64, "hybrid"),  # attention over channels
+    "efficientvim_m1": (128, "hybrid"),  # a state space
+    "efficientvit_b0": (64, "hybrid"),  # linear attention
+    "mobilevitv2_050": (64, "hybrid"),  # sums over places by weights of one number a place
+    "swiftformer_xs": (64, "hybrid"),  # the same
+    "gcresnet33ts": (64, "hybrid"),  # the same, as a product of matrices
+    "csatv2": (64, "hybrid"),  # softmax attention in its last blocks
+    "convnext_atto": (64, "resnet"),
+    "efficientnet_b0": (64, "resnet"),  # gates (squeeze and excitation)
+    "focalnet_tiny_srf": (64, "resnet"),  # a gate for each place
+    "regnetx_002": (64, "resnet"),
+    "resnest14d": (64, "resnet"),  # softmax over branches
+    "resnet18": (64, "resnet"),
+    "skresnet18": (64, "resnet"),  # a sum over branches
+    "vit_base_mci_224": (224, "vit"),  # plain convolutions before the tokens
+    "vit_tiny_r_s16_p8_224": (224, "vit"),  # one convolution and a pool
+    "vit_small_r26_s32_224": (224, "hybrid"),  # a ResNet before them
+    "vitamin_small_224": (224, "hybrid"),  # blocks of a MobileNet before them
+}
+LONG = ("coat_tiny", "csatv2", "efficientvim_m1", "vitamin_small_224")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.whole if n in LONG else ()) for n in DOES]
+)
+def test_what_attends_in_whatever_way_is_no_resnet(name):
+    size_px, does = DOES[name]
+    known = timm_building.describe({"name": name, "size_px": size_px})
+    assert known["does"] == does
+    assert known["role"] == (does if does in ("vit", "resnet") else "other")
+
+
+def test_a_vit_behind_convolutional_blocks_is_measured_as_a_vit():
+    known = timm_building.describe({"name": "vit_small_r26_s32_224"})
+    assert known["attention"] and known["plain_attention"] and known["pool"] == "cls"
+
+
+class Mixing(nn.Module):
+    """Ways to combine two tensors of one image."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.cut = nn.Conv2d(3, 8, 4, 4)
+        self.more = nn.Conv2d(8, 16, 1)
+        self.one = nn.Conv2d(8, 1, 1)
+        self.table = nn.Parameter(torch.ones(16, 16))
+        self.kind = kind
+
+    def forward(self, images):
+        maps = self.cut(images)
+        q, k = self.more(maps).flatten(2).chunk(2, dim=1)
+        one = self.one(maps)
+        if self.kind == "linear":
+            out = (q @ k.transpose(1, 2)) @ q
+        elif self.kind == "equation":
+            out = torch.einsum("ncp,nkp,nkr->ncr", q, k, q)
+        elif self.kind == "additive":
+            out = (one.flatten(2) * q).sum(-1, keepdim=True) * k
+        elif self.kind == "pooled":
+            out = (one * maps).mean((2, 3), keepdim=True) * maps
+        elif self.kind == "parameters":
+            out = q @ self.table
+        elif self.kind == "excitation":
+            out = maps * maps.mean((2, 3), keepdim=True).sigmoid()
+        elif self.kind == "places":
+            out = maps * one.sigmoid() + maps
+        elif self.kind == "swish":
+            out = maps * (maps * maps.sigmoid()).mean((2, 3), keepdim=True)
+        else:
+            both = torch.stack([q, k], dim=1)
+            gates = both.mean(-1, keepdim=True).softmax(1)
+            out = (both * gates).sum(1)
+        return out.flatten(2).mean(-1)
+
+
+@pytest.mark.parametrize("kind", ["linear", "equation", "additive", "pooled"])
+def test_sums_by_weights_of_the_image_are_noted(kind):
+    assert trace(Mixing(kind).eval(), 16).mixings
+
+
+@pytest.mark.parametrize("kind", ["parameters", "excitation", "places", "swish", "branches"])
+def test_gates_and_sums_by_parameters_are_not(kind):
+    assert not trace(Mixing(kind).eval(), 16).mixings
+
+
 class Toy(nn.Module):
     """One softmax of each kind: over keys, over channels, over what is no product."""
 

@@ -89,6 +89,28 @@ def find(trace: Trace, extra: Sequence[str] = ()) -> list[Found]:
     return found
 
 
+def has_branches(trace: Trace, before: str | None = None) -> bool:
+    """Whether some module has branches, as blocks have.
+
+    Args:
+        trace: Of a network.
+        before: Path of a module: only those count that ended before it began.
+    """
+    finder = _Finder(trace)
+    begins = [call.begin for call in trace.calls if call.path == before]
+    return any(
+        _size(call) > 0 and not finder.is_chain(call)
+        for call in trace.calls
+        if call.path in finder.once and not isinstance(call.module, CONTAINERS)
+        if before is None or call.end <= min(begins)
+    )
+
+
+def is_below(path: str, other: str) -> bool:
+    """Whether another module is this one or part of it."""
+    return other == path or other.startswith(f"{path}.")
+
+
 class _Finder:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
@@ -182,13 +204,13 @@ class _Finder:
         for own in self.trace.calls[1:]:
             if isinstance(own.module, CONTAINERS) or own.path not in self.once:
                 continue
-            if not self._is_chain(own) and _size(own):
+            if not self.is_chain(own) and _size(own):
                 self.branching.add(type(own.module))
             elif self._listed(own):
                 lists.add(type(own.module))
         self.branching -= lists
 
-    def _is_chain(self, call: Call) -> bool:
+    def is_chain(self, call: Call) -> bool:
         """Whether all information passes through each of its parts, one after the other."""
         parts = [c for c in call.children if _comes_of_image(c)]
         weighty = [c for c in parts if _has_parameters(c.module)]
@@ -227,7 +249,7 @@ class _Finder:
             self.passing.append(child)
             if self._wraps(call, child):
                 yield from self._opened(child)
-            elif type(child.module) in self.branching or not self._is_chain(child):
+            elif type(child.module) in self.branching or not self.is_chain(child):
                 is_early = any(part in BEFORE for part in child.path.split("."))
                 yield child, _size(child) > 0 and not is_early
             elif child.children:

@@ -9,7 +9,7 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError
 from sightlines.models import places as along_with
-from sightlines.models.found_blocks import Found, find
+from sightlines.models.found_blocks import Found, find, has_branches, is_below
 from sightlines.models.layers import Layer, PlacedLayer
 from sightlines.models.placed_attention import PlacedSite, placed_sites
 from sightlines.models.tracing import Output, Site, Trace, trace
@@ -44,11 +44,13 @@ class Seen:
 
     has_prefix: bool = False
     """Whether some block has tokens without a place."""
+    attends_alike: bool = False
+    """Whether every block has one attention, of as many heads, over all of the same places."""
 
     @property
     def is_plain(self) -> bool:
         """Whether every block has one attention, of as many heads, over the same tokens."""
-        return self.role == "vit" and not (self.reads_maps and self.has_prefix)
+        return self.attends_alike and not (self.reads_maps and self.has_prefix)
 
 
 def look(
@@ -86,6 +88,7 @@ def look(
         trace=seen,
         block_paths=[each.path for each in blocks],
         has_prefix=any(each.grid is not None and each.grid.prefix > 0 for each in blocks),
+        attends_alike=_attends_alike(seen, blocks),
     )
 
 
@@ -241,17 +244,23 @@ def role_of(seen: Trace, found: Sequence[Found]) -> str:
 
     ``vit``: one softmax attention over all places in every block, all of one grid. ``mixer``: no
     attention, no convolution after the patches, and layers that mix places. ``resnet``: mostly
-    convolutions, no attention over places. ``hierarchical``: attention in most blocks, on several
-    grids or in windows. ``hybrid``: attention in some blocks and convolutions in others.
+    convolutions, no attention of any kind. ``hierarchical``: attention in most blocks, on several
+    grids or in windows. ``hybrid``: attention in some blocks and convolutions in others, also
+    linear attention, attention over channels and mixing by a state space (`Trace.mixings`); or
+    attention in every block, behind a stem of convolutional blocks (Dosovitskiy et al. 2021,
+    section 3.1, "Hybrid Architecture").
     """
     blocks = [each for each in found if each.kind == "block"]
+    if _attends_alike(seen, blocks):
+        return "hybrid" if has_branches(seen, before=blocks[0].path) else "vit"
     with_attention = [sites_within(each, seen.sites) for each in blocks]
     share = sum(bool(own) for own in with_attention) / max(len(blocks), 1)
-    grids = {(e.grid.rows, e.grid.columns) for e in blocks if e.grid}
-    if share == 1 and len(grids) == 1 and _is_global(with_attention, blocks, seen.size_px):
-        return "vit"
+    grids = _grids(blocks)
     kernels = _kernels(blocks)
     if not share:
+        is_mixed = any(is_below(each.path, path) for path in seen.mixings for each in blocks)
+        if is_mixed:
+            return "hybrid" if kernels else "other"
         if kernels >= 0.5:
             return "resnet"
         return "mixer" if len(grids) == 1 and not _others(seen, blocks) else "other"
@@ -260,12 +269,22 @@ def role_of(seen: Trace, found: Sequence[Found]) -> str:
     return "hybrid"
 
 
+def _attends_alike(seen: Trace, blocks: Sequence[Found]) -> bool:
+    with_attention = [sites_within(each, seen.sites) for each in blocks]
+    is_one = all(with_attention) and len(_grids(blocks)) == 1
+    return is_one and _is_global(with_attention, blocks, seen.size_px)
+
+
+def _grids(blocks: Sequence[Found]) -> set[tuple[int, int]]:
+    return {(each.grid.rows, each.grid.columns) for each in blocks if each.grid}
+
+
 def _attends_early(with_attention: Sequence[Sequence[Site]]) -> bool:
     return any(with_attention[: max(len(with_attention) // 4, 1)])
 
 
 def _others(seen: Trace, blocks: Sequence[Found]) -> bool:
-    return any(path.startswith(each.path) for path, _ in seen.others for each in blocks)
+    return any(is_below(each.path, path) for path, _ in seen.others for each in blocks)
 
 
 def _kernels(blocks: Sequence[Found]) -> float:
@@ -279,7 +298,7 @@ def _kernels(blocks: Sequence[Found]) -> float:
 
 def sites_within(block: Found, sites: Sequence[Site]) -> list[Site]:
     """Attentions that a block's module computes."""
-    return [s for s in sites if s.module == block.path or s.module.startswith(f"{block.path}.")]
+    return [s for s in sites if is_below(block.path, s.module)]
 
 
 def _is_global(

@@ -110,6 +110,8 @@ def _placed(name: str, site: Site, size_px: int) -> PlacedSite | str:
         return "its keys have no places"
     dims = len(site.shape)
     lead = tuple(d for d in range(dims) if d not in (query_axis, key_axis))
+    if not lead:
+        return "its windows are shared between images"
     order = (*lead, query_axis, key_axis)
     queries = site.queries.permute(order)[..., 0]
     keys = site.keys.permute(order)[..., 0, :]

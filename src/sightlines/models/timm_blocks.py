@@ -17,6 +17,7 @@ from torch import nn
 
 from sightlines.models import mixer
 from sightlines.models.attention import is_exact, prefix_tokens
+from sightlines.models.found_blocks import has_branches
 from sightlines.models.layers import Layer, capture
 from sightlines.models.timm_matching import (
     below,
@@ -28,6 +29,7 @@ from sightlines.models.timm_matching import (
     known_family,
 )
 from sightlines.models.timm_table import FAMILIES, Family, Part
+from sightlines.models.tracing import trace
 
 USUAL_PX = 224
 POOLS = {"token": "cls", "avg": "gap"}
@@ -38,8 +40,9 @@ class Traits:
     """What a model is.
 
     Attributes:
-        role: What it stands for in the paper's comparisons: ``vit``; ``resnet``, any known
-            convolutional network; ``mixer``; ``other``.
+        role: What it does: ``vit``; ``resnet``, any known convolutional network; ``mixer``;
+            ``hybrid``, a ViT behind convolutional blocks; ``other``. The paper compares the first
+            three.
         pool: What a ViT classifies: ``cls``, its class token; ``gap``, the mean of the patch
             tokens; empty for anything else, and for other networks.
         attention: Whether `attention.capture_attention` sees every block's attention exactly.
@@ -143,12 +146,27 @@ def traits(
     is_vit = family is not None and family.role == "vit"
     attentions = [getattr(block, "attn", None) for _, block in blocks(model)] if is_vit else []
     return Traits(
-        role=family.role if family else "other",
+        role="hybrid" if is_vit and _is_hybrid(model, size) else family.role if family else "other",
         pool=POOLS.get(str(getattr(model, "global_pool", "")), "") if is_vit else "",
         attention=bool(attentions) and all(is_exact(module) for module in attentions),
         grid=grid,
         centres=_centres(model, family),
     )
+
+
+def _is_hybrid(model: Any, size_px: int) -> bool:
+    """Whether a ViT's tokens are cut of what convolutional blocks give, not of the image.
+
+    A stem of plain convolutions, one after the other, cuts the image.
+    """
+    backbone = getattr(getattr(model, "patch_embed", None), "backbone", None)
+    if backbone is None:
+        return False
+    was_training = backbone.training
+    try:
+        return has_branches(trace(backbone.eval(), size_px))
+    finally:
+        backbone.train(was_training)
 
 
 def _layers(

@@ -16,6 +16,8 @@ from sightlines.models.layers import Layer
 from sightlines.models.lean import timm_module
 from sightlines.models.timm_names import GREY, Facts, entry_point, refuse_arguments
 
+COMPARED = ("vit", "resnet", "mixer")
+"""What the paper compares; claims take any other network for ``other``."""
 TWICE = re.compile(r"multiple values for keyword argument '(\w+)'")
 
 
@@ -159,13 +161,13 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "crop_mode": known.crop_mode,
         "outputs": outputs,
         "grid": list(grid),
-        "role": traits.role,
+        "role": traits.role if traits.role in COMPARED else "other",
         "prefix": prefix_tokens(model),
         "pool": _pool(model, seen),
         "attention": traits.attention,
         "plain_attention": traits.attention and bool(attention_modules(model)),
         "attention_sites": 0 if traits.attention else _sites(model, traits.role, size_px),
-        "does": seen.role if seen else traits.role,
+        "does": traits.role,
         "centres": centres,
         "branches": bool(find_branches(model)[0]),
         "starts_idle": _starts_idle(asked, size_px, outputs),
@@ -262,9 +264,9 @@ def _pool(model: nn.Module, seen: found_layers.Seen | None) -> str:
 
 
 def _traits_of(model: nn.Module, seen: found_layers.Seen) -> timm_blocks.Traits:
-    """Of a model that no table knows; a word that the paper has no comparison for is ``other``."""
+    """Of a model that no table knows."""
     return timm_blocks.Traits(
-        role=seen.role if seen.role in ("vit", "resnet", "mixer") else "other",
+        role=seen.role,
         pool=_pool(model, seen) if seen.is_plain else "",
         attention=seen.is_plain,
         grid=seen.grid,

@@ -109,6 +109,9 @@ class Trace:
         sites: Attention over places, in order.
         others: What else goes through a softmax or a fused attention, by module, and why it is no
             attention over places.
+        mixings: Modules that add up one tensor by weights of another, where both are computed from
+            the images: attention of any kind, linear, over channels, as a sum over places, and
+            mixing by a state space. Gates multiply, and add up nothing.
         kernels: Operations of other libraries.
     """
 
@@ -119,6 +122,7 @@ class Trace:
     ends: tuple[int, ...] = ()
     sites: list[Site] = field(default_factory=list)
     others: list[tuple[str, str]] = field(default_factory=list)
+    mixings: list[str] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
 
@@ -172,6 +176,7 @@ class _Watching:
         self.last = 0
         self.nodes = WeakTensorKeyDictionary()
         self.places = WeakTensorKeyDictionary()
+        self.weighted = WeakTensorKeyDictionary()
         self.stack: list[Call] = []
         self.calls = {"fused": 0, "product": 0, "multi_head": 0}
 
@@ -304,6 +309,8 @@ class _Functions(TorchFunctionMode):
             seen.found.others.append((seen.path, "its tokens have no places"))
         else:
             seen.add_site("fused", 0, site)
+        if query in seen.nodes and key in seen.nodes:
+            seen.found.mixings.append(seen.path)
         given = func(*args, **kwargs)
         seen.calls["fused"] += 1
         own = seen.of(query)
@@ -334,6 +341,8 @@ class _Functions(TorchFunctionMode):
             seen.add_site("multi_head", 0, site)
         else:
             seen.found.others.append((seen.path, "its tokens have no places"))
+        if all(isinstance(x, Tensor) and x in seen.nodes for x in (query, key)):
+            seen.found.mixings.append(seen.path)
         given = func(*args, **kwargs)
         seen.calls["multi_head"] += 1
         own = seen.of(query)
@@ -397,6 +406,7 @@ class _Operations(TorchDispatchMode):
         if not nodes:
             return given
         try:
+            _note_mixing(seen, _name(func), args, kwargs, given)
             moved = _move(seen, func, args, kwargs, given)
         except Exception as error:
             seen.found.unknown.add(f"{func}: {type(error).__name__}: {str(error)[:80]}")
@@ -429,7 +439,14 @@ _SAME = frozenset(
 _REDUCTIONS = frozenset(
     "mean sum amax amin max min logsumexp std var var_mean norm linalg_vector_norm".split()
 )
+_PRODUCTS = frozenset("mm bmm addmm baddbmm".split())
 _SOFTMAXES = frozenset("_softmax _safe_softmax softmax".split())
+
+
+def _name(func: Any) -> str:
+    """Name of an operation, the same where it writes into its argument."""
+    name = str(func._schema.name.split("::")[-1])
+    return name.rstrip("_") if name.endswith("_") and not name.endswith("__") else name
 
 
 def _is_view(func: Any) -> bool:
@@ -437,12 +454,44 @@ def _is_view(func: Any) -> bool:
     return name in _SHAPES or name in _RESHAPED
 
 
+def _note_mixing(
+    seen: _Watching, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], given: Any
+) -> None:
+    """Note a sum of one tensor by weights of another, both computed from the images.
+
+    Either a product of matrices, or a product number by number that is then summed over places,
+    of which one has one number for all channels (additive attention). A gate, even one for each
+    place, is not summed.
+    """
+    if name in _PRODUCTS:
+        pair = args[-2:] if name in ("addmm", "baddbmm") else args[:2]
+        if all(x in seen.nodes for x in pair) and pair[0].shape[-1] > 1:
+            seen.found.mixings.append(seen.path)
+    elif name == "mul":
+        pair = args[:2]
+        if not all(isinstance(x, Tensor) and x in seen.nodes for x in pair):
+            return
+        sizes = [[*x.shape] for x in pair]
+        places = [seen.of(x) for x in pair]
+        if len(sizes[0]) != len(sizes[1]) or sizes[0] == sizes[1] or None in places:
+            return
+        seen.weighted[given] = {
+            d
+            for d in range(len(sizes[0]))
+            if all(p is not None and along_with.varies(p.own, d) for p in places)
+        }
+    elif name in ("sum", "mean") and args[0] in seen.weighted:
+        dims = args[1] if len(args) > 1 else kwargs.get("dim")
+        dims = [dims] if isinstance(dims, int) else dims or ()
+        if {d % args[0].dim() for d in dims} & seen.weighted[args[0]]:
+            seen.found.mixings.append(seen.path)
+
+
 def _move(
     seen: _Watching, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], given: Any
 ) -> Moved:
     """Places of what an operation gives."""
-    name = func._schema.name.split("::")[-1]
-    name = name.rstrip("_") if name.endswith("_") and not name.endswith("__") else name
+    name = _name(func)
     first = seen.of(args[0]) if args else None
     if name in _SHAPES:
         return [first and first.moved(lambda p: p.reshape(tuple(given.shape)))]
@@ -464,7 +513,7 @@ def _move(
         return [first and first.moved(lambda p: along_with.padded(p, args[1]))]
     if name in _SOFTMAXES:
         return [_softmax(seen, first, args)]
-    if name in ("mm", "bmm", "addmm", "baddbmm", "linear"):
+    if name in _PRODUCTS or name == "linear":
         return [_product(seen, name, args, given)]
     if name == "convolution":
         return [_convolution(seen, args, given)]
@@ -478,7 +527,7 @@ def _move(
     if name in _REDUCTIONS:
         return _reduction(name, first, args, kwargs, given)
     if name == "index":
-        return [_index(first, args)]
+        return [_index(first, args, given)]
     if name in ("copy",):
         other = seen.of(args[1])
         return [other.moved(lambda p: p.expand(tuple(given.shape))) if other else first]
@@ -628,9 +677,16 @@ def _reduction(
     )
 
 
-def _index(first: Places | None, args: tuple[Any, ...]) -> Places | None:
-    if first is None or any(x is not None and x.is_meta for x in args[1]):
+def _index(first: Places | None, args: tuple[Any, ...], given: Tensor) -> Places | None:
+    if first is None:
         return None
+    chosen = [(d, x) for d, x in enumerate(args[1]) if x is not None]
+    if any(x.is_meta for _, x in chosen):  # which ones matters not where all have one place
+        dim, index = chosen[0]
+        is_one = len(chosen) == 1 and index.dim() == 1 and index.dtype == torch.int64
+        if not is_one or first.keys is not None or along_with.varies(first.own, dim):
+            return None
+        return first.moved(lambda p: along_with.along(p, dim, given.shape[dim]))
     indices = [None if x is None else x.cpu() for x in args[1]]
     return first.moved(lambda p: torch.ops.aten.index.Tensor(p, indices))
 
