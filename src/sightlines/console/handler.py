@@ -15,9 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
-from snakemake_interface_logger_plugins.base import LogHandlerBase
-
 from sightlines.console import words
 from sightlines.console.run_state import PlannedJob, RunState, stage_of
 from sightlines.jobs import liveness
@@ -37,21 +34,28 @@ PATIENCE_S = 60.0
 """Without any word, at most, in the first hour."""
 
 
-class LogHandler(LogHandlerBase):
-    """Snakemake's log handler plugin `sightlines`."""
+def console(settings: Any) -> "Console | None":
+    """Who shows this call of Snakemake; None where it is to speak as it always does.
 
-    def __post_init__(self) -> None:
-        """Choose how to speak."""
-        settings = self.common_settings
-        self._stream = sys.stdout if settings.stdout else sys.stderr
-        is_main = not any(word == "--mode" or word.startswith("--mode=") for word in sys.argv)
-        self._plain: logging.Handler | None = None
-        is_off = os.environ.get(CONSOLE) == OFF
-        if is_off or settings.dryrun or settings.verbose or settings.debug_dag or not is_main:
-            self._plain = _as_always(settings, self._stream)
-            return
+    Args:
+        settings: Snakemake's settings of its output.
+    """
+    is_main = not any(word == "--mode" or word.startswith("--mode=") for word in sys.argv)
+    is_off = os.environ.get(CONSOLE) == OFF
+    if is_off or settings.dryrun or settings.verbose or settings.debug_dag or not is_main:
+        return None
+    return Console(settings)
+
+
+class Console(logging.Handler):
+    """Shows a run: Snakemake's records in, few words out."""
+
+    def __init__(self, settings: Any) -> None:
+        """Begin; jobs of this Snakemake write to their logs alone from here on."""
+        super().__init__()
         os.environ[CONSOLE] = liveness.me()
-        self._quiet = bool(settings.quiet)
+        self._stream = sys.stdout if settings.stdout else sys.stderr
+        self._quiet, self._nocolor = bool(settings.quiet), bool(settings.nocolor)
         self._keeps_going = True
         self._state = RunState()
         self._experiment, self._log, self._has_ended = "", "", False
@@ -62,10 +66,6 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one record, and say what is to be said."""
-        if self._plain is not None:
-            if self._plain.filter(record):
-                self._plain.emit(record)
-            return
         try:
             self._take(record)
         except BrokenPipeError:
@@ -75,36 +75,11 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """The run is over: the answer, or where to look."""
-        if self._plain is None and not self._has_ended:
+        if not self._has_ended:
             self._has_ended = True
             with contextlib.suppress(BrokenPipeError, OSError):
                 self._end()
         super().close()
-
-    @property
-    def writes_to_stream(self) -> bool:
-        """It speaks in place of Snakemake's own handler."""
-        return True
-
-    @property
-    def writes_to_file(self) -> bool:
-        """Snakemake keeps its log file beside."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """It sees every record."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """It words everything itself."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """It does not."""
-        return False
 
     def _take(self, record: logging.LogRecord) -> None:
         now = time.monotonic()
@@ -143,12 +118,12 @@ class LogHandler(LogHandlerBase):
         if self._quiet:
             return
         if _is_terminal(self._stream):
-            from rich.console import Console  # where somebody watches alone
+            from rich.console import Console as Terminal  # where somebody watches alone
 
             from sightlines.console.live import LiveView
 
-            console = Console(file=self._stream, no_color=self.common_settings.nocolor or None)
-            self._view = LiveView(console, self._state, experiment, self._log)
+            terminal = Terminal(file=self._stream, no_color=self._nocolor or None)
+            self._view = LiveView(terminal, self._state, experiment, self._log)
         else:
             self._told_at = now
             self._ticker = threading.Thread(target=self._tick, daemon=True)
@@ -205,22 +180,6 @@ def _order(rule: str) -> int:
     from sightlines.console.run_state import STAGES
 
     return STAGES.index(stage_of(rule))
-
-
-def _as_always(settings: Any, stream: Any) -> logging.Handler:
-    """Snakemake's own handler, as it is without this plugin."""
-    return ColorizingTextHandler(
-        nocolor=settings.nocolor,
-        stream=stream,
-        formatter=DefaultFormatter(settings.quiet, settings.show_failed_logs),
-        filter=DefaultFilter(
-            settings.quiet,
-            settings.debug_dag,
-            settings.verbose,
-            settings.dryrun,
-            settings.printshellcmds,
-        ),
-    )
 
 
 def _is_terminal(stream: Any) -> bool:
