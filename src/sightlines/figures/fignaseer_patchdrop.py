@@ -20,11 +20,12 @@ CAPTION = (
     "dropped at random, anew for every image; bands and bars are the jackknife standard error. "
     "(a): by share of the cells, black (solid) and filled with the mean colour (dashed, hollow); "
     "stars are published values of DeiT-S, DeiT-B and ResNet50 on ImageNet, triangles up and down "
-    "a ViT without the cells that its class token looks at least and most. (b): half of the image black, "
-    "by cells along a side of the grid, and of the own grid shifted by half a cell (hollow). (c): "
-    "accuracy with as many cells black, chosen by the true mask: the object's, any, the ground's. "
-    "Look for: ViTs that keep most at one half, and a ResNet that does not, under both fills; a "
-    "gap that closes under the mean colour would show that black is what the ResNet cannot bear."
+    "a ViT without the cells that its class token looks at least and most. (b): half of the image "
+    "black, by cells along a side of the grid, and of the own grid shifted by half a cell "
+    "(hollow). (c): accuracy with as many cells black, chosen by the true mask: the object's, "
+    "any, the ground's. Look for: ViTs that keep most at one half, and a ResNet that does not, "
+    "under both fills; a gap that closes under the mean colour would show that black is what the "
+    "ResNet cannot bear."
 )
 EXPLAINS = (
     "How much of an image may be missing before a network no longer knows what it shows?",
