@@ -66,6 +66,12 @@ def test_claims_about_accuracy(tmp_path, number, accuracy, holds):
     assert ("fails" not in outcomes) == holds and "unclear" not in outcomes, found.because
 
 
+def test_a_vit_from_elsewhere_without_such_settings_is_no_like(tmp_path):
+    public = {k: v for k, v in VIT.items() if k not in SIZE} | {"weights": "hub"}
+    found = judged(tmp_path, "F1", MODELS | {"public": public}, fnet=0.76, vit=0.8)
+    assert {line.case for line in found.lines} == {"FNET × VIT"}
+
+
 def test_each_networks_twin_is_the_one_that_differs_in_that_alone(tmp_path):
     assert judged(tmp_path, "F1b").lines[0].case == "FNET × NONE"
     assert judged(tmp_path, "F6").word == "not run", "the ViT is no better here"

@@ -28,6 +28,7 @@ def is_vit(slug):
 def rows(slug, column, by_condition):
     for (condition, severity), value in by_condition.items():
         own = {"condition": condition, "severity": float(severity), "grid": 8, "chance": CHANCE}
+        own |= {"cells": 8}
         yield of(slug) | own | {column: value}
 
 
@@ -122,6 +123,22 @@ def test_n3_takes_off_what_the_resnet_loses_as_well(tmp_path):
     assert verdict("N3", evidence(tmp_path, made(0.1, 0.15))).word == "does not hold"
     assert verdict("N3b", evidence(tmp_path, made(0.01, 0.0), PUBLIC)).word == "does not hold"
     assert verdict("N3b", evidence(tmp_path, made(0.03, 0.0), PUBLIC)).word == "holds"
+
+
+def test_n3_is_of_vits_whose_patches_are_the_cells(tmp_path):
+    tables = both("retention", {HALF: 0.8, MOVED: 0.6}, {HALF: 0.5, MOVED: 0.45})
+    finer = tables["occlusion.parquet"].assign(cells=16)
+    found = verdict("N3", evidence(tmp_path, {"occlusion.parquet": finer}))
+    assert found.word == "not run" and "(16 a side) are not its patches" in found.because
+
+
+@pytest.mark.parametrize("number", ["N2", "N7", "N9", "P3", "P4", "P8", "P9"])
+def test_networks_trained_here_are_not_held_against_public_ones(tmp_path, number):
+    made = evidence(tmp_path, {}, HERE)
+    table = made.table("accuracy.csv")
+    mixed = table.assign(train_images=np.where(table["model"] == "vit", 12000, 0))
+    found = verdict(number, make_evidence(tmp_path, {"accuracy.csv": mixed}))
+    assert found.word == "not run" and "both public weights" in found.because
 
 
 def parts(ground, anywhere, own):
@@ -240,6 +257,9 @@ def test_n8_is_of_two_vits_that_differ_by_positions_alone(tmp_path, worth, word)
     made = verdict("N8", make_evidence(tmp_path, tables, slugs, models))
     assert made.word == word and np.allclose(values(made), worth)
     assert made.lines[0].case == "PLACED × UNPLACED"
+    few = tables | {"occlusion.parquet": pd.DataFrame(rows[:2])}  # `other` was shown nothing
+    made = verdict("N8", make_evidence(tmp_path, few, slugs, models))
+    assert made.word == word and made.lines[0].case == "PLACED × UNPLACED"
     alone = verdict("N8", make_evidence(tmp_path, tables, slugs[::2], models))
     assert alone.word == "not run" and "pos_embed: none" in alone.because
 

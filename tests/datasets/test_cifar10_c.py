@@ -58,6 +58,13 @@ def test_labels_beyond_the_classes_and_pickles_are_refused(tmp_path):
         cifar10_c.prepare(SETTINGS, tmp_path, tmp_path, LOG)
 
 
+def test_a_file_that_begins_as_an_archive_is_refused(tmp_path):
+    make(tmp_path / "CIFAR-10-C")
+    (tmp_path / "CIFAR-10-C/labels.npy").write_bytes(b"PK\x03\x04 and no archive")
+    with pytest.raises(DataError, match=r"labels\.npy: .*magic string"):
+        cifar10_c.prepare(SETTINGS, tmp_path, tmp_path, LOG)
+
+
 def test_missing_files_are_named_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"lacks fog\.npy, labels\.npy"):

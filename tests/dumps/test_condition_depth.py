@@ -123,6 +123,8 @@ def test_where_a_curve_turns():
     assert np.isclose(found["starts"], 0.25 + 0.25 * (0.9 - 0.6) / 0.4), "half of the fall"
     early = turn(0.7, cka[:, 3:], np.array([0.0, 1.0]))
     assert early["starts"] == 0.0
+    none = np.nextafter(1.0, 2.0)
+    assert turn(1.0, np.full((3, 2), none), np.array([0.0, 1.0]))["lowest"] == none, "no change"
     assert np.isnan(turn(0.7, np.array([[1.0, np.nan]]), np.array([0.0, 1.0]))["recovery"])
 
 

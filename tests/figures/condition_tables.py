@@ -60,7 +60,7 @@ def responses(config, conditions, name="occlusion"):
 
 
 def occlusion(config):
-    return responses(config, [*DROPPED, *SHUFFLED, *PARTS]).assign(grid=8, positions=True)
+    return responses(config, [*DROPPED, *SHUFFLED, *PARTS]).assign(grid=8, cells=8, positions=True)
 
 
 def lesion(config, blocks=5, stages=4):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from sightlines.core.errors import ResultError
 from sightlines.core.files import write_tensors
 from sightlines.dumps.responses_reading import ResponsesDump
-from sightlines.measures import responding
+from sightlines.measures import corruption, responding
 from sightlines.measures.lesion import _placed
 from sightlines.stats.jackknife import ALL
 from tests.measures.running import run_measure
@@ -116,10 +117,23 @@ def test_the_measure_of_occlusions_writes_its_table(tmp_path):
     slugs = [SLUG, "resnet/f100/s0"]
     paths = [tmp_path / f"{n}.safetensors" for n in range(2)]
     for path, slug in zip(paths, slugs, strict=True):
-        write(path, slug=slug, grid=[8, 8] if slug == SLUG else [8, 7])
+        write(path, slug=slug, grid=[8, 8] if slug == SLUG else [8, 7], cells=4)
     table = run_measure("occlusion", {"occlusions": paths}, tmp_path, slugs)["occlusion"]
     assert len(table) == 2 * 21 * 3
     assert table.groupby("model")["grid"].first().to_dict() == {"resnet": 0, "vit": 8}
+    assert set(table["cells"]) == {4}
+    write(paths[0])
+    with pytest.raises(ResultError, match="lacks 'cells'"):
+        run_measure("occlusion", {"occlusions": paths}, tmp_path, slugs)
+
+
+def test_of_few_of_imagenets_classes_there_is_no_ce(tmp_path):
+    """AlexNet's errors are means over all 1,000: ten easy ones are no part of them."""
+    fog = [["fog", severity] for severity in (1, 2, 3, 4, 5)]
+    write(tmp_path / "dump.safetensors", (0.9, *[0.5] * 5), outputs=1000, conditions=fog)
+    found = corruption.measure([ResponsesDump(tmp_path / "dump.safetensors")], 0)
+    table = found["corruption_error.csv"][0]
+    assert np.isfinite(table["error"]).all() and table["ce"].isna().all()
 
 
 def test_a_lesion_says_where_and_what(made):

@@ -83,6 +83,12 @@ def test_the_area_counts_pairs():
         assert area == rounded(np.mean(pairs), terms=PATCHES**2)
     assert area_under_curve(np.ones((1, 4)), np.array([[True, False, False, True]])) == 0.5
     assert np.isnan(area_under_curve(maps[:1], np.ones((1, PATCHES), bool))).all()
+    kept = np.arange(PATCHES) < PATCHES - 2
+    known = np.broadcast_to(kept, maps.shape)
+    whole = area_under_curve(maps[:, kept], is_object[:, kept])
+    assert np.allclose(area_under_curve(maps, is_object, known), whole), (
+        "what is not labelled counts nowhere"
+    )
 
 
 def test_the_centre_is_a_map_without_direction():

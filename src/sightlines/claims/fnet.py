@@ -59,7 +59,7 @@ def with_vits(evidence: Evidence) -> list[tuple[str, str]]:
     pairs = [
         (fnet, vit)
         for fnet, vit in product(fnets(evidence), evidence.models("vit"))
-        if all(settings(evidence, fnet)[k] == settings(evidence, vit)[k] for k in ALIKE)
+        if all(settings(evidence, fnet)[k] == settings(evidence, vit).get(k) for k in ALIKE)
     ]
     if not pairs:
         raise NotMeasured(

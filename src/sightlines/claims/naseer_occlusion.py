@@ -9,10 +9,17 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import Read, each, each_pair
+from sightlines.claims.cases import Read, each, gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.responding import OCCLUSION, column, public, severities, trained_here
+from sightlines.claims.responding import (
+    OCCLUSION,
+    column,
+    pairs_of_one_origin,
+    public,
+    severities,
+    trained_here,
+)
 from sightlines.plan.networks import Network
 
 STUDY = "naseer2021"
@@ -37,6 +44,12 @@ def _fills(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
 
 
 def _aligned(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    cells = int(evidence.rows(OCCLUSION, vit)["cells"].iloc[0])
+    if own_cells(evidence, vit) != cells:
+        raise NotMeasured(
+            f"cells of {vit.slug} that were dropped ({cells} a side) are not its patches: see "
+            "conditions.occlusion.cells"
+        )
     gains = [
         column(evidence, OCCLUSION, n, "drop_black", HALF)
         - column(evidence, OCCLUSION, n, "drop_shifted", HALF)
@@ -97,9 +110,9 @@ def _shuffled(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading
 
 
 def _pairs(evidence: Evidence, chosen: Chosen, read: Read) -> list[Case]:
-    """Every ViT with every ResNet, of the chosen ones."""
+    """Every ViT with every ResNet, of the chosen ones and of one origin."""
     vits, resnets = chosen(evidence, evidence.vits()), chosen(evidence, evidence.resnets())
-    return each_pair(evidence, vits, resnets, read)
+    return gather(evidence, pairs_of_one_origin(evidence, vits, resnets), read)
 
 
 def _vits(evidence: Evidence, chosen: Chosen, read: Read) -> list[Case]:

@@ -5,6 +5,7 @@ from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_shares
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import OCCLUSION
 from sightlines.plan.networks import Network
+from sightlines.results.selecting import rows_of
 
 STUDY = "naseer2021"
 READS = ("occlusion.parquet", "accuracy.csv")
@@ -18,7 +19,9 @@ def pairs(evidence: Evidence) -> list[tuple[str, str]]:
     """
     known, placed = evidence.config["architectures"], {}
     for model in evidence.models("vit"):
-        rows = evidence.rows(OCCLUSION, evidence.full(model)[0])
+        rows = rows_of(evidence.table(OCCLUSION), evidence.full(model)[0])
+        if rows.empty:  # not among `conditions.models`
+            continue
         placed[model] = bool(rows["positions"].iloc[0])
     found = [
         (one, other)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair
+from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
 
 STUDY = "naseer2021"
@@ -37,7 +38,8 @@ def _ahead(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
 
 
 def _cases(evidence: Evidence) -> list[Case]:
-    return each_pair(evidence, evidence.models("vit"), evidence.resnets(), _ahead)
+    pairs = pairs_of_one_origin(evidence, evidence.models("vit"), evidence.resnets())
+    return gather(evidence, pairs, _ahead)
 
 
 def _cues_differ(evidence: Evidence) -> str:

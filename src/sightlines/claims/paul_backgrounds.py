@@ -1,8 +1,11 @@
 """Claim P9: who leans on backgrounds (Paul & Chen 2021, Table 4; Xiao et al. 2020)."""
 
-from sightlines.claims.cases import each_pair
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from functools import partial
+
+from sightlines.claims.cases import Read, gather
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
+from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
 
 STUDY = "paul2022"
@@ -15,6 +18,11 @@ def _against_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[R
         for n in (vit, resnet)
     )
     return [from_replicates(other - own)]
+
+
+def _cases(evidence: Evidence, read: Read) -> list[Case]:
+    pairs = pairs_of_one_origin(evidence, evidence.vits(), evidence.resnets())
+    return gather(evidence, pairs, read)
 
 
 CLAIMS = (
@@ -32,8 +40,6 @@ CLAIMS = (
         controls="untrained networks; where grounds tell nothing of the class (`ground_match` 0) "
         "the gap is 0 by design",
         drawn="figpaul_backgrounds",
-        cases=lambda evidence: each_pair(
-            evidence, evidence.vits(), evidence.resnets(), _against_resnet
-        ),
+        cases=partial(_cases, read=_against_resnet),
     ),
 )

@@ -14,7 +14,7 @@ from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import first, matched
-from sightlines.claims.responding import public, trained_here
+from sightlines.claims.responding import pairs_of_one_origin, public, trained_here
 from sightlines.measures.corruption import excess
 from sightlines.plan.networks import Network
 
@@ -90,7 +90,12 @@ def two_recipes(evidence: Evidence) -> list[tuple[str, str, str]]:
     twins = [own for own in combinations(evidence.resnets(), 2) if what(own[0]) == what(own[1])]
     if not twins:
         raise NotMeasured("needs two ResNets of one architecture, trained by two recipes")
-    return [(vit, one, other) for vit in evidence.vits() for one, other in twins]
+    alike = {*pairs_of_one_origin(evidence, evidence.vits(), evidence.resnets())}
+    trios = [(vit, one, other) for vit in evidence.vits() for one, other in twins]
+    found = [(vit, *own) for vit, *own in trios if {(vit, each) for each in own} <= alike]
+    if not found:
+        raise NotMeasured("needs a ViT and both ResNets trained here, or public weights of all")
+    return found
 
 
 def _recipe(evidence: Evidence, vit: Network, one: Network, other: Network) -> list[Reading]:

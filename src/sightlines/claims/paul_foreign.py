@@ -1,8 +1,11 @@
 """Claim P8: who notices foreign images (Paul & Chen 2021, Table 5)."""
 
-from sightlines.claims.cases import each_pair
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from functools import partial
+
+from sightlines.claims.cases import Read, gather
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
 
 STUDY = "paul2022"
@@ -22,6 +25,11 @@ def _against_resnet(evidence: Evidence, vit: Network, resnet: Network) -> list[R
     return [from_replicates(own - other)]
 
 
+def _cases(evidence: Evidence, read: Read) -> list[Case]:
+    pairs = pairs_of_one_origin(evidence, evidence.vits(), evidence.resnets())
+    return gather(evidence, pairs, read)
+
+
 CLAIMS = (
     Claim(
         id="P8",
@@ -37,8 +45,6 @@ CLAIMS = (
         controls="untrained networks; the share of foreign images, which a score without "
         "information reaches",
         drawn="figpaul_foreign",
-        cases=lambda evidence: each_pair(
-            evidence, evidence.vits(), evidence.resnets(), _against_resnet
-        ),
+        cases=partial(_cases, read=_against_resnet),
     ),
 )

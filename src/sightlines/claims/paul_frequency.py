@@ -1,10 +1,13 @@
 """Claims P3 and P4: at which frequencies networks are sensitive (Paul & Chen 2021, section 4.5)."""
 
+from functools import partial
+
 import numpy as np
 
-from sightlines.claims.cases import each_pair
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.cases import Read, gather
+from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
 
 STUDY = "paul2022"
@@ -43,6 +46,11 @@ def _grid(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
     return [from_replicates(_contrast(evidence, vit) - _contrast(evidence, resnet))]
 
 
+def _cases(evidence: Evidence, read: Read) -> list[Case]:
+    pairs = pairs_of_one_origin(evidence, evidence.vits(), evidence.resnets())
+    return gather(evidence, pairs, read)
+
+
 CLAIMS = (
     Claim(
         id="P3",
@@ -61,7 +69,7 @@ CLAIMS = (
         tier="A",
         controls="untrained networks",
         drawn="figpaul_frequency",
-        cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _rings),
+        cases=partial(_cases, read=_rings),
     ),
     Claim(
         id="P4",
@@ -78,6 +86,6 @@ CLAIMS = (
         controls="untrained networks; in the figure ViTs of other patch sizes at the same "
         "frequencies",
         drawn="figpaul_frequency",
-        cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _grid),
+        cases=partial(_cases, read=_grid),
     ),
 )

@@ -1,6 +1,7 @@
 """Answers to changed images and changed networks, as claims read them."""
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 
 import numpy as np
 
@@ -77,6 +78,26 @@ def public(evidence: Evidence, models: Iterable[str]) -> list[str]:
         NotMeasured: there is none.
     """
     return _some((m for m in models if _is_public(evidence, m)), "public weights on photographs")
+
+
+def pairs_of_one_origin(
+    evidence: Evidence, first: Iterable[str], second: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Every model of the first with every one of the second: both trained here, or neither.
+
+    What one learned from other images, by a recipe of its own, is no matter of architecture.
+
+    Raises:
+        NotMeasured: there is no such pair.
+    """
+    found = [
+        pair
+        for pair in product(first, second)
+        if _is_public(evidence, pair[0]) == _is_public(evidence, pair[1])
+    ]
+    if not found:
+        raise NotMeasured("needs two models that are both trained here, or both public weights")
+    return found
 
 
 def _is_public(evidence: Evidence, model: str) -> bool:

@@ -155,10 +155,10 @@ def _open(path: Path) -> "np.ndarray | str":
     import numpy as np
 
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Not np.load, which opens archives and pickles as well.
+        return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         return f"{path.name}: {error}"
-    return found if isinstance(found, np.ndarray) else f"{path.name}: it is no array"
 
 
 def _of(name: str, found: "np.ndarray | str", dtype: str, shape: tuple[int, ...]) -> list[str]:

@@ -47,7 +47,8 @@ def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:
         facts = replace(facts, attention=looks.of_images)
     wanted = occlusion.conditions(conditions, facts)
     around = looks.watched if looks is not None and conditions["salient_shares"] else None
-    return to_conditions(shown, wanted, seed, conditions["images"], around)
+    found = to_conditions(shown, wanted, seed, conditions["images"], around)
+    return found._replace(meta={**found.meta, "cells": conditions["cells"]})
 
 
 @dataclass

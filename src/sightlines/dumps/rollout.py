@@ -47,7 +47,8 @@ class Rollout:
             identity = torch.where(skip.isinf(), 1.0, skip / (1 + skip))
         passed = torch.bmm(attention, self.product)
         share = identity[:, :, None]
-        self.product = share * self.product + (1 - share) * passed
+        # In place: of many tokens each such product is hundreds of MB.
+        self.product.mul_(share).add_(passed.mul_(1 - share))
         self._kept = self._kept * identity
 
     def map(self) -> Tensor:
@@ -56,14 +57,14 @@ class Rollout:
         From the mean of patches what they keep of themselves, untouched by attention, is taken off.
         """
         if self._has_class_token:
-            return self.product[:, 0, self._prefix :]
+            return self.product[:, 0, self._prefix :].clone()  # the product changes in place
         rows = self.product[:, self._prefix :, self._prefix :]
         return rows.mean(dim=1) - self._kept[:, self._prefix :] / rows.shape[1]
 
     def own(self) -> Tensor:
         """What the class token, or in the mean a patch, takes from itself [images]."""
         own = self.product.diagonal(dim1=1, dim2=2)
-        return own[:, 0] if self._has_class_token else own[:, self._prefix :].mean(dim=1)
+        return own[:, 0].clone() if self._has_class_token else own[:, self._prefix :].mean(dim=1)
 
 
 def norm_ratio(skip: Tensor, branch: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ def _draw_published(axes: Axes) -> None:
     axes.set_xticks(range(len(PUBLISHED)), list(PUBLISHED), rotation=90)
     axes.tick_params(axis="x", labelsize=6)
     axes.set_xlabel("best head, published")
-    axes.set_title("Caron et al. 2021, VOC12", fontweight="bold")
+    axes.set_title("Caron et al. 2021,\nVOC12", fontweight="bold")
     axes.grid(axis="y")
 
 

@@ -129,7 +129,7 @@ def _draw_accuracy(
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.grid(axis="x")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.05 * max(1.0, *(float(np.max(own / base)) for own in found.values())))
     what = f"relative to {label(config, vits[0])}" if vits else "share of what there is"
     axes.set_xlabel(f"accuracy above chance\n({what})")
     axes.set_title("accuracy", fontweight="bold")

@@ -18,13 +18,14 @@ PAPER = "Figures 3, 18 to 25"
 CAPTION = (
     "Share of its accuracy above chance that a network keeps (1: all) when cells of the image are "
     "dropped at random, anew for every image; bands and bars are the jackknife standard error. "
-    "(a): by share of the cells, black (solid) and filled with the mean colour (dashed); stars are "
-    "published values of DeiT-S, DeiT-B and ResNet50 on ImageNet, triangles up and down a ViT "
-    "without the cells that its class token looks at least and most. (b): half of the image black, "
-    "by cells along a side of the grid, and of the own grid shifted by half a cell (hollow). (c): "
-    "accuracy with as many cells black, chosen by the true mask: the object's, any, the ground's. "
-    "Look for: ViTs that keep most at one half, and a ResNet that does not, under both fills; a "
-    "gap that closes under the mean colour would show that black is what the ResNet cannot bear."
+    "(a): by share of the cells, black (solid) and filled with the mean colour (dashed, hollow); "
+    "stars are published values of DeiT-S, DeiT-B and ResNet50 on ImageNet, triangles up and down "
+    "a ViT without the cells that its class token looks at least and most. (b): half of the image "
+    "black, by cells along a side of the grid, and of the own grid shifted by half a cell "
+    "(hollow). (c): accuracy with as many cells black, chosen by the true mask: the object's, "
+    "any, the ground's. Look for: ViTs that keep most at one half, and a ResNet that does not, "
+    "under both fills; a gap that closes under the mean colour would show that black is what the "
+    "ResNet cannot bear."
 )
 EXPLAINS = (
     "How much of an image may be missing before a network no longer knows what it shows?",
@@ -72,7 +73,15 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         _draw_parts(grid[2], table, config, shown)
     more = [
         Line2D([], [], color=GREY, linestyle=FILLS["drop_black"], label="black"),
-        Line2D([], [], color=GREY, linestyle=FILLS["drop_mean"], label="mean colour"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            linestyle=FILLS["drop_mean"],
+            marker="o",
+            markerfacecolor="white",
+            label="mean colour",
+        ),
         Line2D([], [], label="published", **panels.PUBLISHED),
     ]
     if (table["condition"] == "drop_salient").any():
@@ -86,7 +95,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _draw_shares(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[str]) -> None:
     for condition, line in FILLS.items():
-        panels.draw_models(axes, table, config, shown, condition, "retention", linestyle=line)
+        look: dict[str, Any] = {"linestyle": line}
+        look |= {"markerfacecolor": "white"} if condition == "drop_mean" else {}
+        panels.draw_models(axes, table, config, shown, condition, "retention", **look)
     for model in shown:
         colour = model_look(models(config), model)["color"]
         for condition, marker in (("drop_unsalient", 6), ("drop_salient", 7)):  # caret up, down
@@ -145,8 +156,8 @@ def _sizes(table: pd.DataFrame) -> list[int]:
 
 
 def _own_size(table: pd.DataFrame) -> int:
-    """Cells along a side of the grid of ``drop_black``: the finest grid of a network."""
-    return int(table["grid"].max())
+    """Cells along a side of the grid of ``drop_black``."""
+    return int(table["cells"].max())
 
 
 def _draw_parts(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[str]) -> None:

@@ -52,7 +52,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place, model in enumerate(models):
         for number, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
             at = place + 0.15 * number
-            look = panels.look(models, model) | {"linestyle": "none"}
+            look = panels.look(config, model) | {"linestyle": "none"}
             values = {c: rows.sort_values("left_out")[c].to_numpy() for c in ("same", "other")}
             ends = [values["same"][0], values["other"][0]]
             axes.plot([at, at], ends, color=look["color"], linewidth=0.8)

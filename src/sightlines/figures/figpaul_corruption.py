@@ -62,12 +62,12 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place, model in enumerate(models):
         shift = (place - (len(models) - 1) / 2) * min(0.8 / len(models), 0.16)
         for number, (_, rows) in enumerate(panels.seeds_of(errors, config, model)):
-            _dots(above, rows, names, shift, panels.look(models, model, not number), not number)
+            _dots(above, rows, names, shift, panels.look(config, model, not number), not number)
         for number, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
             own = _by_severity(rows)
-            below.plot(own.index, own.to_numpy(), **panels.look(models, model, not number))
+            below.plot(own.index, own.to_numpy(), **panels.look(config, model, not number))
         control = _by_severity(panels.control_of(table, config, model))
-        colour = panels.look(models, model)["color"]
+        colour = panels.look(config, model)["color"]
         below.plot(control.index, control.to_numpy(), color=colour, ls="--", lw=0.8)
     above.set_xticks(range(len(names)), [n.replace("_", "\n") for n in names], fontsize=5.6)
     above.axvline(len(names) - 1.5 if names[-1] == "mean" else -1, color=GREY, linewidth=0.6)

@@ -61,7 +61,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2)
     for model in models:
         for place, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
-            look = panels.look(models, model, not place)
+            look = panels.look(config, model, not place)
             _lines(left, rows, "accuracy", look)
             _lines(right, rows, "retention", look)
     for name, (line, values) in PUBLISHED.items():

@@ -55,7 +55,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for place, model in enumerate(models):
             for number, (_, rows) in enumerate(panels.seeds_of(own, config, model)):
                 values = rows.sort_values("left_out")["aupr"].to_numpy()
-                look = panels.look(models, model) | {"linestyle": "none"}
+                look = panels.look(config, model) | {"linestyle": "none"}
                 if number:
                     axes.plot(place, values[0], **(look | {"marker": "_"}))
                 else:

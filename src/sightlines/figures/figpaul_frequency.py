@@ -81,9 +81,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for model in models:
         for place, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
             own = _rings(rows)
-            curves.plot(own.index, own.to_numpy(), **panels.look(models, model, not place))
+            curves.plot(own.index, own.to_numpy(), **panels.look(config, model, not place))
         own = _rings(panels.control_of(table, config, model))
-        colour = panels.look(models, model)["color"]
+        colour = panels.look(config, model)["color"]
         curves.plot(own.index, own.to_numpy(), color=colour, ls="--", lw=0.8)
     side = _side(table)
     for share in (1 / 8, 1 / 4):

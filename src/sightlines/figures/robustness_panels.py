@@ -19,6 +19,7 @@ from sightlines.results.selecting import (
     rows_of,
     untrained_network,
 )
+from sightlines.results.selecting import models as every_model
 
 
 def shown_models(table: pd.DataFrame, config: dict[str, Any], name: str) -> list[str]:
@@ -49,15 +50,15 @@ def control_of(table: pd.DataFrame, config: dict[str, Any], model: str) -> pd.Da
     return table.iloc[:0] if control is None else rows_of(table, control)
 
 
-def look(models: list[str], model: str, is_first: bool = True) -> dict[str, Any]:
-    """A model's line: the first seed with markers, further ones thin."""
-    own = model_look(models, model)
+def look(config: dict[str, Any], model: str, is_first: bool = True) -> dict[str, Any]:
+    """A model's line, as in all figures: the first seed with markers, further ones thin."""
+    own = model_look(every_model(config), model)
     return own if is_first else {"color": own["color"], "linewidth": 0.6, "alpha": 0.7}
 
 
 def model_handles(config: dict[str, Any], models: list[str]) -> list[Line2D]:
     """Legend entries of models."""
-    return [Line2D([], [], label=wrapped(label(config, m), 2.4), **look(models, m)) for m in models]
+    return [Line2D([], [], label=wrapped(label(config, m), 2.4), **look(config, m)) for m in models]
 
 
 def note(text: str, **own: Any) -> Line2D:

@@ -140,7 +140,7 @@ def turn(pixels: float, cka: np.ndarray, depths: np.ndarray) -> dict[str, float]
         return {"pixels": pixels, **dict.fromkeys(keys, float("nan"))}
     place = int(cka[0].argmin())
     recovery = cka[:, -1] - cka[:, place]
-    half = (1 + cka[0, place]) / 2
+    half = max((1 + cka[0, place]) / 2, cka[0, place])  # of no change at all both round about 1
     down = int(np.flatnonzero(cka[0] <= half)[0])
     if down == 0:
         starts = float(depths[0])

@@ -49,7 +49,7 @@ TABLES = {
                 "float",
                 "",
                 "error ÷ AlexNet's, all severities; of the mean: mCE over these corruptions; empty "
-                "unless the network has ImageNet's 1,000 outputs",
+                "unless the images are of ImageNet's 1,000 classes",
             ),
             ("relative_ce", "float", "", "excess ÷ AlexNet's excess, likewise"),
         ),
@@ -75,7 +75,7 @@ ALEXNET: Mapping[str, float] = {
 """AlexNet's error on ImageNet-C, mean over five severities (hendrycks/robustness, issue 10)."""
 ALEXNET_CLEAN = 0.4348
 """AlexNet's error on ImageNet's validation images (torchvision's weights)."""
-IMAGENET_OUTPUTS = 1000
+IMAGENET_CLASSES = 1000
 
 
 def measure(corruptions: list[ResponsesDump], seed: int) -> dict[str, Any]:
@@ -87,19 +87,19 @@ def measure(corruptions: list[ResponsesDump], seed: int) -> dict[str, Any]:
     """
     tables = list(response_tables(corruptions, seed))
     errors = [
-        pd.DataFrame(errors_of(table, dump.outputs)).assign(**dump.network._asdict())
+        pd.DataFrame(errors_of(table, len(dump.answers))).assign(**dump.network._asdict())
         for dump, table in zip(corruptions, tables, strict=True)
         if len(dump.answers)
     ]
     return {"corruption.parquet": tables, "corruption_error.csv": errors}
 
 
-def errors_of(table: pd.DataFrame, outputs: int) -> Iterator[dict[str, Any]]:
+def errors_of(table: pd.DataFrame, classes: int) -> Iterator[dict[str, Any]]:
     """One row a corruption, then their mean.
 
     Args:
         table: Rows of one network of ``corruption.parquet``.
-        outputs: Of the network.
+        classes: Of the images: AlexNet's errors are means over all of ImageNet's.
     """
     wrong = 1 - table.pivot_table(
         index="left_out", columns=["condition", "severity"], values="accuracy"
@@ -112,7 +112,7 @@ def errors_of(table: pd.DataFrame, outputs: int) -> Iterator[dict[str, Any]]:
     if whole:
         error[MEAN] = np.mean([error[name] for name in whole], axis=0)
         severities[MEAN] = min(severities[name] for name in whole)
-    is_imagenet = outputs == IMAGENET_OUTPUTS
+    is_imagenet = classes == IMAGENET_CLASSES
     ce, relative = dict[str, float](), dict[str, float]()
     for name in whole:
         if is_imagenet and severities[name] == len(SEVERITIES):

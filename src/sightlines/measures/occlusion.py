@@ -6,6 +6,7 @@ Table 1.
 
 from typing import Any
 
+from sightlines.core.errors import ResultError
 from sightlines.dumps.responses_reading import ResponsesDump
 from sightlines.measures.responding import response_tables
 
@@ -25,6 +26,7 @@ TABLES = {
                 "cells along a side of the network's own grid, of tokens or of its last map; 0: "
                 "it is not square",
             ),
+            ("cells", "int", "", "cells along a side of the grid from which cells are dropped"),
             ("positions", "bool", "", "whether a position embedding is added to its tokens"),
             "response",
         ),
@@ -42,7 +44,9 @@ def measure(occlusions: list[ResponsesDump], seed: int) -> dict[str, Any]:
     tables = zip(response_tables(occlusions, seed), occlusions, strict=True)
     return {
         "occlusion.parquet": (
-            table.assign(grid=own_grid(dump), positions=dump.has_positions)
+            table.assign(
+                grid=own_grid(dump), cells=dropped_grid(dump), positions=dump.has_positions
+            )
             for table, dump in tables
         )
     }
@@ -52,3 +56,18 @@ def own_grid(dump: ResponsesDump) -> int:
     """Side of a network's grid of tokens, or of its last map; 0 where that is not square."""
     rows, columns = dump.grid
     return rows if rows == columns else 0
+
+
+def dropped_grid(dump: ResponsesDump) -> int:
+    """Side of the grid from which cells are dropped.
+
+    Raises:
+        ResultError: the dump does not say.
+    """
+    try:
+        return int(dump.meta["cells"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultError(
+            f"{dump.path}: its description lacks {error}. Delete it and run snakemake again to "
+            "rebuild it."
+        ) from error

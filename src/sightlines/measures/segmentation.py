@@ -119,6 +119,9 @@ class Scenes:
     Attributes:
         of: Image of each mask, among those that have one [masks].
         chosen: These images among all [images].
+        is_object: Whether a patch is an object's by half or more of what is labelled of it [images,
+            patches].
+        is_labelled: Whether anything of it is labelled [images, patches].
         is_scored: Whether an image is of the half on which what was chosen is scored [images].
     """
 
@@ -131,6 +134,7 @@ class Scenes:
         whole = np.zeros((len(self.chosen), dump.patches))
         np.maximum.at(whole, self.of, quotient(self._objects, self._valid))
         self.is_object = whole >= HALF
+        self.is_labelled = valid[self.chosen] > 0
         uniform = np.full((len(self.chosen), dump.patches), 1 / dump.patches)
         self.priors = {
             "whole": uniform,
@@ -219,7 +223,7 @@ def area_table(dump: ClsAttentionDump, scenes: Scenes) -> pd.DataFrame:
         maps += [(block, name, rolled[:, block]) for block in range(dump.blocks)]
     frames = []
     for block, name, values in maps:
-        found = replicated(area_under_curve(values, scenes.is_object))
+        found = replicated(area_under_curve(values, scenes.is_object, scenes.is_labelled))
         frame = pd.DataFrame({"auc": found, "left_out": np.arange(len(found)) + ALL})
         frames.append(frame.assign(block=block, map=name))
     return pd.concat(frames, ignore_index=True)

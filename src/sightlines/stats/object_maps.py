@@ -66,17 +66,27 @@ def ceiling(
 
 
 def area_under_curve(
-    maps: Float[np.ndarray, "images patches"], is_object: Bool[np.ndarray, "images patches"]
+    maps: Float[np.ndarray, "images patches"],
+    is_object: Bool[np.ndarray, "images patches"],
+    is_labelled: Bool[np.ndarray, "images patches"] | None = None,
 ) -> Float[np.ndarray, " images"]:
     """Probability that a patch of the object has more than one beside it; ½ for equal ones.
 
-    NaN of an image without patches of either kind.
+    Args:
+        maps: Of each image.
+        is_object: Patches of the object.
+        is_labelled: Patches of which it is known what they are, these among them; None: all.
+
+    Returns:
+        NaN of an image without patches of either kind.
     """
-    inside = is_object.sum(axis=1)
-    outside = is_object.shape[1] - inside
-    ranks = rankdata(maps, axis=1)
-    above = np.where(is_object, ranks, 0).sum(axis=1) - inside * (inside + 1) / 2
-    return quotient(above, inside * outside)
+    known = np.ones(is_object.shape, bool) if is_labelled is None else is_labelled
+    inside = (is_object & known).sum(axis=1)
+    outside = known.sum(axis=1) - inside
+    ranks = rankdata(np.where(known, maps, -np.inf), axis=1)  # what is not known comes first
+    unknown = is_object.shape[1] - inside - outside
+    above = np.where(is_object & known, ranks, 0).sum(axis=1)
+    return quotient(above - inside * (unknown + (inside + 1) / 2), inside * outside)
 
 
 def centre(grid: tuple[int, int]) -> Float[np.ndarray, " patches"]:
