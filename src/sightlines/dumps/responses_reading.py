@@ -1,5 +1,6 @@
 """Opens dumps of answers to changed images, or of changed networks; needs no torch."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ class ResponsesDump:
             self.has_positions = bool(meta["positions"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._wrong(f"its description lacks {error}") from error
-        if not self.images or not self.outputs:
-            raise self._wrong("it has no images or no outputs")
+        if not self.images or (len(self.answers) and not self.outputs):
+            raise self._wrong("it has no images, or no outputs though some stand for classes")
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -58,8 +59,8 @@ class ResponsesDump:
 
     @property
     def chance(self) -> float:
-        """Accuracy of guessing among the network's outputs."""
-        return 1 / self.outputs
+        """Accuracy of guessing among the network's outputs; NaN without outputs."""
+        return 1 / self.outputs if self.outputs else math.nan
 
     @property
     def labels(self) -> np.ndarray:
