@@ -332,7 +332,10 @@ CASES = {
         report_only,
     ),
     "the page's template": Case(
-        source("src/sightlines/report/template.py", replaced("<h2>Layers", "<h2>All layers")),
+        source(
+            "src/sightlines/report/template.py",
+            replaced("<h2>What was run", "<h2>All that was run"),
+        ),
         report_only,
     ),
     "a module that nobody imports": Case(source("src/sightlines/sharing/share.py", constant)),
@@ -343,7 +346,7 @@ CASES = {
     ),
     "a module that an import imports": Case(
         source("src/sightlines/stats/ridge.py", statement),
-        merge(after_measure("probes"), after_measure("token_probes")),
+        merge(*map(after_measure, ("probes", "token_probes", "knn"))),
         {"measure_probes": "code changed: src/sightlines/stats/ridge.py"},
     ),
     "the training loop": Case(
@@ -351,7 +354,10 @@ CASES = {
         lambda e: follow(e, every(e)),
         {"train_network": "code changed: src/sightlines/training/loop.py"},
     ),
-    "a dump": Case(source("src/sightlines/dumps/attention.py", statement), after_dump("attention")),
+    "a dump": Case(
+        source("src/sightlines/dumps/attention.py", statement),
+        merge(after_dump("attention"), after_dump("cls_attention")),
+    ),
     "a figure": Case(
         source("src/sightlines/figures/fig01_cka_within.py", statement),
         lambda e: {"draw_fig01_cka_within": 1, "write_report": 1},
