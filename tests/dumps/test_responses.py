@@ -347,6 +347,12 @@ def test_equal_correlations_whatever_is_added_to_all_features():
     shared = one + np.eye(40)[0] * 1000  # one large feature that all images share
     assert responses.floors(shared).min() > 0.99 > abs(responses.floors(one)).max()
     assert np.isnan(responses.floors(one[:1])).all()
+    pairs = np.corrcoef(one)
+    means = (pairs.sum(axis=1) - 1) / (len(one) - 1)
+    assert np.allclose(responses.floors(one), means, atol=1e-6)
+    flat = np.concatenate([one, np.ones((1, 40))])  # has no r, and takes part in no mean
+    assert np.allclose(responses.floors(flat)[:-1], means, atol=1e-6)
+    assert np.isnan(responses.floors(flat)[-1])
 
 
 def test_the_margin_and_the_class_among_many_outputs():

@@ -47,8 +47,6 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.layers import Layer, block_outputs, capture
 from sightlines.stats.classification import judge
 
-PARTNERS = 8
-"""Other images with which an image's clean features are correlated."""
 SCORES = ("log_p", "margin", "confidence")
 PIXELS = ("changed", "rms")
 
@@ -374,12 +372,18 @@ def correlation(
 
 
 def floors(features: Float[np.ndarray, "images features"]) -> Float[np.ndarray, " images"]:
-    """Mean r of each image's features with those of the PARTNERS images that follow it, float32.
+    """Mean r of each image's features with those of every other image, float32.
 
-    What all images share correlates any two of them: this is the zero of the scale.
+    What all images share correlates any two of them: this is the zero of the scale. Of unit vectors
+    zᵢ the mean over all others is (zᵢ · Σⱼ zⱼ − 1) / (n − 1), exact and without pairs. Constant
+    features have no r and are left out of the others' means.
     """
-    count = min(PARTNERS, len(features) - 1)
-    if count < 1:
+    centred = features - features.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("if,if->i", centred, centred))
+    is_known = norms > 0
+    if is_known.sum() < 2:
         return np.full(len(features), np.nan, np.float32)
-    found = [correlation(features, np.roll(features, -k, axis=0)) for k in range(1, count + 1)]
-    return np.asarray(np.mean(found, axis=0, dtype=np.float64), np.float32)
+    unit = np.zeros_like(centred)
+    np.divide(centred, norms[:, None], out=unit, where=is_known[:, None])
+    means = (unit @ unit.sum(axis=0) - 1) / (is_known.sum() - 1)
+    return np.where(is_known, means, np.nan).astype(np.float32)
