@@ -197,7 +197,9 @@ def test_where_each_decides_by_itself_the_least_clear_one_is_told_not_their_mean
     assert found.word.startswith(word) and told.case == "A"
     assert told.outcome == {"holds": "holds", "does not hold": "fails"}[word]
     assert found.p == pytest.approx(2 * (told.holds if word == "holds" else told.fails))
-    assert "by itself: " in found.because and "A, which decides" in found.because.replace(" (x)", "")
+    assert "by itself: " in found.because and "A, which decides" in found.because.replace(
+        " (x)", ""
+    )
     assert "untrained networks (mean of 2): x " in found.because or word != "holds"
     agree = given(case(*near), case(*near, label="B"))
     assert agree.deciding.case == "mean of 2" and "which decides" not in agree.because

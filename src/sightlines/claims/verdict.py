@@ -379,7 +379,10 @@ def _explain(
         failing = [line for line in untrained if len(judged) * line.fails <= ONE_SIDE]
         lost = [o for o in failing if len(judged) * _p_gain(o, towards=False) <= ONE_SIDE]
         if lost:
-            return LOST, f"{because}; {untrained_networks}: {_control(lost[0])}{_trained_by(lost[0])}"
+            return (
+                LOST,
+                f"{because}; {untrained_networks}: {_control(lost[0])}{_trained_by(lost[0])}",
+            )
         return FAILS, f"{because}; {untrained_networks}: {_control(untrained[0])}"
     if word == FAILS:
         return FAILS, because
