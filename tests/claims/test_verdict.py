@@ -182,7 +182,35 @@ def test_architectures_that_differ_widen_the_interval_of_their_mean_and_are_show
     widths = [found.lines[-1].high - found.lines[-1].low for found in (near, far)]
     assert widths[1] > 5 * widths[0]
     assert far.word == "holds", "each holds by itself, however much they differ"
-    assert "by itself: holds for A, B" in far.because
+    assert "by itself: holds for A, B, which decides" in far.because
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "word"),
+    [(ABOVE, (2.9, 2.91, 2.92), "holds"), (BELOW, (-2.9, -2.91, -2.92), "does not hold")],
+)
+def test_where_each_decides_by_itself_the_least_clear_one_is_told_not_their_mean(near, far, word):
+    """The interval that a reader sees is on the side that the verdict says."""
+    found = given(case(*far, label="B", control=far), case(*near, control=near))
+    mean, told = found.lines[-1], found.deciding
+    assert (mean.case, mean.outcome) == ("mean of 2", "unclear")
+    assert found.word.startswith(word) and told.case == "A"
+    assert told.outcome == {"holds": "holds", "does not hold": "fails"}[word]
+    assert found.p == pytest.approx(2 * (told.holds if word == "holds" else told.fails))
+    assert "by itself: " in found.because and "A, which decides" in found.because.replace(
+        " (x)", ""
+    )
+    assert "untrained networks (mean of 2): x " in found.because or word != "holds"
+    agree = given(case(*near), case(*near, label="B"))
+    assert agree.deciding.case == "mean of 2" and "which decides" not in agree.because
+
+
+def test_of_several_criteria_each_is_refuted_by_itself_in_the_clearest_one():
+    criteria = AT_LEAST, AT_MOST
+    cases = two(BELOW, BELOW), two((-2.9, -2.91, -2.92), BELOW, label="B")
+    found = given(*cases, criteria=criteria)
+    assert found.word == "does not hold" and found.deciding.criterion is AT_LEAST
+    assert (found.deciding.case, found.deciding.outcome) == ("A", "fails")
 
 
 def test_architectures_on_different_sides():

@@ -2,8 +2,10 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
+from sightlines.claims.judge import all_claims
 from sightlines.report import page
 from tests.figures.verdict_tables import claims
 
@@ -112,11 +114,52 @@ def test_the_page_is_short_and_small(opened, report):
 
 @pytest.mark.parametrize("opened", [window(NARROW), window()], indirect=True)
 def test_every_verdict_is_seen_without_scrolling_sideways(opened):
+    opened.evaluate("document.querySelectorAll('.group').forEach(d => { d.open = true; })")
     for row in opened.locator(".forest .row").all():
         box, badge = row.bounding_box(), row.locator(".verdict").bounding_box()
         assert badge["width"] > 20 and badge["x"] + badge["width"] <= box["x"] + box["width"] + 1
         assert box["x"] + box["width"] <= opened.viewport_size["width"]
         assert row.locator(".verdict").inner_text().strip()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, page_parts):
+    """The page of an experiment of which every claim was judged, or was not run."""
+    config, tables, dataset, figures, records = page_parts
+    told, every = claims().to_dict("records"), all_claims()
+    own = pd.DataFrame(
+        told[place % len(told)] | {"claim": claim.id, "statement": claim.statement}
+        for place, claim in enumerate(every)
+    )
+    path = tmp_path_factory.mktemp("whole") / "report.html"
+    path.write_text(page.render(config, {**tables, "claims.csv": own}, dataset, figures, records))
+    return path, own
+
+
+def test_with_every_claim_it_is_still_short(browser, whole):
+    path, own = whole
+    found = browser.new_page(viewport={"width": WIDE, "height": 900})
+    found.goto(path.as_uri())
+    assert found.evaluate("document.documentElement.scrollHeight") <= HEIGHT
+    seen = [row.is_visible() for row in found.locator(".forest .row").all()]
+    assert all(seen) and len(seen) == (own["verdict"] != "not run").sum()
+    assert not found.locator(".group > summary").first.is_visible()
+    assert found.evaluate("document.querySelector('#answer').offsetHeight") <= 3 * 900
+    found.close()
+
+
+def test_on_a_phone_groups_are_folded_and_say_how_their_claims_came_out(browser, whole):
+    path, _ = whole
+    found = browser.new_page(viewport={"width": NARROW, "height": 900})
+    found.goto(path.as_uri())
+    assert found.evaluate("document.querySelector('#answer').offsetHeight") <= 3 * 900
+    group = found.locator(".group").first
+    assert not group.locator(".row").first.is_visible()
+    assert "hold" in group.locator("summary").inner_text()
+    group.locator("summary").focus()
+    found.keyboard.press("Enter")
+    assert group.locator(".row").first.is_visible()
+    found.close()
 
 
 def test_claims_are_reached_and_unfolded_by_the_keyboard(opened):
@@ -151,15 +194,16 @@ def test_a_figure_is_cut_until_it_is_asked_for(opened):
 @pytest.mark.parametrize("opened", [window(java_script_enabled=False)], indirect=True)
 def test_without_scripts_all_but_the_explorer_is_there(opened):
     assert opened.locator("#explore noscript").inner_text().startswith("This part")
-    assert opened.locator(".forest .row").count() == len(claims())
+    assert opened.locator(".forest .row").count() == (claims()["verdict"] != "not run").sum()
     assert opened.locator("#fig01_cka_within img").is_visible()
 
 
 @pytest.mark.parametrize("opened", [window(718)], indirect=True)
 def test_in_print_figures_and_claims_are_unfolded_and_the_explorer_is_not_there(opened):
     opened.emulate_media(media="print")
-    for what in ("#fig01_cka_within figcaption", "#fig02_tokens img", "#C1 dl"):
-        assert opened.locator(what).is_visible(), what
+    for what in ("#fig01_cka_within figcaption", "#fig02_tokens img", "#C1 dl", ".forest .row"):
+        what = opened.locator(what).first
+        assert what.is_visible(), what
     assert not opened.locator("#explore").is_visible()
     assert not opened.locator("nav").is_visible()
     assert len(opened.pdf(format="A4")) > 100_000

@@ -193,6 +193,8 @@ def test_what_is_chosen_is_shown(opened, parts):
 
 def test_points_of_lines_tell_value_and_interval(opened, parts):
     _, tables = parts
+    assert not opened.locator("select[name=measure]").is_visible()
+    opened.locator("summary", has_text="Other measurements").click()
     opened.select_option("select[name=measure]", "skip")
     opened.locator("[aria-label^='Skip ratio, patches by depth']").focus()
     opened.keyboard.press("ArrowRight")
@@ -217,6 +219,7 @@ def test_hostile_names_stay_text(opened):
     frame.hover(position={"x": 100, "y": 100})
     assert said(opened).count(HOSTILE) >= 3
     frame.click(position={"x": 100, "y": 100})
+    opened.locator("summary", has_text="Other measurements").click()
     for name in ("versus", "fraction", "seed", "layers", "measure"):
         for place in range(opened.locator(f"select[name={name}] option").count()):
             opened.select_option(f"select[name={name}]", index=place)
@@ -240,6 +243,7 @@ def test_it_fits_its_window_and_can_be_read(browser, written, width, scheme):
     found = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     found.goto((written / "page.html").as_uri())
     found.wait_for_selector(".explore-plot")
+    found.locator("summary", has_text="Other measurements").click()
     found.locator(".explore-plot").first.click(position={"x": 100, "y": 100})
     measured = found.evaluate(
         """() => ({

@@ -46,6 +46,21 @@ def test_a_mean_stands_for_what_it_is_the_mean_of():
     assert "0.50 [0.51, 0.72] (mean of 2; untrained 0.94)" in sentence and "ViT-L" not in sentence
 
 
+def test_where_each_decided_by_itself_each_is_told_and_not_their_mean():
+    rows = ONE, ONE | {"case": "ViT-L"}, ONE | {"case": "mean of 2", "value": 0.5}
+    own = claims()[:1].assign(claim="C6", verdict="holds", deciding="ViT-L: most local head")
+    sentence = findings.found("local_and_global", own, cases(*rows))[0]
+    assert "(ViT-S; untrained 0.94) and 0.61" in sentence and "mean of" not in sentence
+    by_mean = own.assign(deciding="mean of 2: most local head")
+    assert "(mean of 2; " in findings.found("local_and_global", by_mean, cases(*rows))[0]
+    is_open = own.assign(verdict="undecided")
+    assert "(mean of 2; " in findings.found("local_and_global", is_open, cases(*rows))[0]
+
+
+def test_a_value_that_is_held_against_two_thresholds_is_told_once():
+    assert told(ONE, ONE)[0].count("0.61") == 1
+
+
 def test_what_was_not_measured_is_not_told():
     assert told(ONE | {"value": None}) == []
     assert findings.found("local_and_global", claims()[:0], None) == []
@@ -83,3 +98,25 @@ def test_verdicts_are_told_in_one_sentence():
         "Of 6 claims 3 hold (1 learned in training, 1 true of untrained networks as well), 1 does "
         "not and 2 are undecided (1 of them for want of a second seed)."
     )
+
+
+def test_each_sentence_about_verdicts_can_be_read():
+    def said(*words):
+        return findings.tally(pd.DataFrame({"verdict": [*words]}))
+
+    assert said("does not hold", "one run", "one run") == (
+        "Of 3 claims 1 does not hold and 2 are undecided (all for want of a second seed)."
+    )
+    assert said("one run", "not run") == (
+        "Of 2 claims 1 is undecided (for want of a second seed) and 1 was not run."
+    )
+    assert said("out of reach", "not run", "not run") == (
+        "Of 3 claims 1 is out of reach of these networks and 2 were not run."
+    )
+
+
+def test_a_folded_group_says_in_few_words_how_its_claims_came_out():
+    words = ["holds", "holds, learned", "lost in training", "one run", "undecided", "not run"]
+    assert findings.short_tally(words) == "2 hold, 1 does not, 2 open, 1 not tested"
+    assert findings.short_tally(["holds"]) == "1 holds"
+    assert sum(int(findings.short_tally([word])[0]) for word in VERDICTS) == len(VERDICTS)

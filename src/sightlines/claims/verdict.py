@@ -7,7 +7,9 @@ What is judged is the mean over the architectures that a claim is about (its cas
 effect of the architecture; each is shown, and judged, by itself as well. A claim is fulfilled if
 all its criteria are: an intersection-union test (Berger 1982), which needs no correction for their
 number. It is refuted if one of them is: that P value is multiplied by their number (Bonferroni).
-Both are so of the mean over architectures, or of each architecture by itself.
+Both are so of the mean over architectures, or of each architecture by itself: of two or three the
+mean has a wide interval wherever they differ. The line that is told as the deciding one is then not
+the mean's, but that of the architecture that is least clear.
 
 * holds, learned: fulfilled, and untrained networks do not fulfil it as well: of a criterion that
   these do not meet, the difference of trained and untrained networks, with its whole interval, is
@@ -198,11 +200,8 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
     p = min(1.0, 2 * min(holds, fails))
     if (differ := _differ(whole)) is not None:
         word, p = DEPENDS, differ
-    key = (lambda line: line.fails) if word == FAILS else (lambda line: -line.holds)
-    deciding = min(judged, key=key)
-    if word == DEPENDS:
-        deciding = min((line for own in whole.values() for line in own), key=lambda o: o.fails)
-    word, because = _explain(word, judged, whole)
+    deciding = _deciding(word, judged, [*whole.values()])
+    word, because = _explain(word, judged, whole, deciding)
     needed = _needed(deciding) if word == UNDECIDED else None
     if word == UNDECIDED:
         because += _what_would_decide(deciding, needed)
@@ -328,6 +327,25 @@ def _p_values(judged: Sequence[Line], each: Sequence[Sequence[Line]]) -> tuple[f
     return holds, min(1.0, count * min(*(line.fails for line in judged), by_all))
 
 
+def _deciding(word: str, judged: Sequence[Line], each: Sequence[Sequence[Line]]) -> Line:
+    """The line that a verdict rests on: the mean's, where that decides; else one architecture's.
+
+    Where only each architecture by itself decides, it is the least clear one: all others are
+    clearer.
+    """
+    if word == DEPENDS:
+        return min((line for lines in each for line in lines), key=lambda line: line.fails)
+    if word == FAILS:
+        if len(judged) * min(line.fails for line in judged) <= ONE_SIDE:
+            return min(judged, key=lambda line: line.fails)
+        by_criterion = (max(lines, key=lambda o: o.fails) for lines in zip(*each, strict=True))
+        return min(by_criterion, key=lambda line: line.fails)
+    by_mean = max(judged, key=lambda line: line.holds)
+    if word == UNDECIDED or by_mean.holds <= ONE_SIDE:
+        return by_mean
+    return max((line for lines in each for line in lines), key=lambda line: line.holds)
+
+
 def _differ(whole: dict[str, list[Line]]) -> float | None:
     """P value of architectures being on different sides; None where that is not shown."""
     count = len(whole)
@@ -337,11 +355,16 @@ def _differ(whole: dict[str, list[Line]]) -> float | None:
     return min(1.0, 2 * max(best, worst)) if max(best, worst) <= ONE_SIDE else None
 
 
-def _explain(word: str, judged: Sequence[Line], whole: dict[str, list[Line]]) -> tuple[str, str]:
+def _explain(
+    word: str, judged: Sequence[Line], whole: dict[str, list[Line]], deciding: Line
+) -> tuple[str, str]:
     """The final word, with what training did, and why."""
-    because = _by_direction(whole)
+    because, untrained_networks = _by_direction(whole), "untrained networks"
     if len(whole) > 1:
         because = f"{_by_direction({judged[0].case: [*judged]})}; by itself: {because}"
+    if word in (HOLDS, FAILS) and deciding not in judged:
+        because += ", which decides"
+        untrained_networks += f" ({judged[0].case})"
     if word == UNDECIDED and any(line.outcome == "fails" for line in judged):
         because += f"; not so clearly that chance could not do it in one of {len(judged)} criteria"
     untrained = [line for line in judged if line.bare is not None]
@@ -352,19 +375,22 @@ def _explain(word: str, judged: Sequence[Line], whole: dict[str, list[Line]]) ->
     if bare <= ONE_SIDE and has_all:
         if word == HOLDS:
             line = max(untrained, key=_p_untrained)
-            return INITIAL, f"{because}; untrained networks: {_control(line)}{_trained_by(line)}"
+            return INITIAL, f"{because}; {untrained_networks}: {_control(line)}{_trained_by(line)}"
         failing = [line for line in untrained if len(judged) * line.fails <= ONE_SIDE]
         lost = [o for o in failing if len(judged) * _p_gain(o, towards=False) <= ONE_SIDE]
         if lost:
-            return LOST, f"{because}; untrained networks: {_control(lost[0])}{_trained_by(lost[0])}"
-        return FAILS, f"{because}; untrained networks: {_control(untrained[0])}"
+            return (
+                LOST,
+                f"{because}; {untrained_networks}: {_control(lost[0])}{_trained_by(lost[0])}",
+            )
+        return FAILS, f"{because}; {untrained_networks}: {_control(untrained[0])}"
     if word == FAILS:
         return FAILS, because
     open_ones = [o for o in untrained if _p_untrained(o) > ONE_SIDE]
     line = min(open_ones, key=lambda o: _p_gain(o, towards=True))
     if len(open_ones) * _p_gain(line, towards=True) <= ONE_SIDE:
-        return LEARNED, f"{because}; untrained networks: {_control(line)}{_trained_by(line)}"
-    return HOLDS, f"{because}; whether it is learned is open: {_why_open(line)}"
+        return LEARNED, f"{because}; {untrained_networks}: {_control(line)}{_trained_by(line)}"
+    return HOLDS, f"{because}; whether it is learned is open: {_why_open(line, untrained_networks)}"
 
 
 def _p_untrained(line: Line) -> float:
@@ -408,12 +434,12 @@ def _trained_by(line: Line) -> str:
     return f"; difference by training {ends}{over}"
 
 
-def _why_open(line: Line) -> str:
+def _why_open(line: Line, untrained_networks: str) -> str:
     if line.bare is None or line.gain is None or line.difference is None:
         return "no untrained control"
     if not np.isfinite(line.difference).all():
         return "the untrained networks' value is undefined"
-    return f"untrained networks: {_control(line)}{_trained_by(line)}"
+    return f"{untrained_networks}: {_control(line)}{_trained_by(line)}"
 
 
 def _what_would_decide(line: Line, needed: int | None) -> str:

@@ -2,7 +2,7 @@
 
 Each number comes with its 95 % interval, with what it is of, and with the untrained networks' where
 these were measured; where several networks or pairs were read, each is named, up to two, and of
-more the lowest and highest value are.
+more the lowest and highest value are. Their mean stands for them, unless each decided by itself.
 """
 
 from collections.abc import Sequence
@@ -116,11 +116,12 @@ TOLD: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
 }
 """Question -> claim, criterion and sentence, with a place for the values."""
+MEAN = "mean of "
+"""How the case of a mean over cases begins."""
 NAMED = 2
 """Cases that a sentence names, of more the lowest and highest value stand for all."""
 HELD = (LEARNED, INITIAL, HOLDS)
-CANNOT = (OUT_OF_REACH, NOT_RUN)
-UNTESTED = "cannot be tested on these networks"
+BEYOND = "out of reach of these networks"
 
 
 def found(question: str, claims: pd.DataFrame, cases: pd.DataFrame | None) -> list[str]:
@@ -133,7 +134,7 @@ def found(question: str, claims: pd.DataFrame, cases: pd.DataFrame | None) -> li
     """
     told = []
     for claim, criterion, sentence in TOLD.get(question, ()):
-        if values := _values(cases, claim, criterion):
+        if values := _values(cases, claim, criterion, _by_mean(claims, claim)):
             told.append(sentence.format(values))
     if not told:
         told = [said for row in _telling(claims) if (said := _of_claim(row))]
@@ -160,18 +161,36 @@ def tally(claims: pd.DataFrame) -> str:
         )
         if n
     ]
-    runs = f"{count(ONE_RUN)} of them for want of a second seed" if count(ONE_RUN) else ""
+    open_ones = count(UNDECIDED, ONE_RUN)
+    alone = "all" if count(ONE_RUN) == open_ones > 1 else f"{count(ONE_RUN)} of them"
+    alone = "" if open_ones == 1 else f"{alone} "
+    runs = f"{alone}for want of a second seed" if count(ONE_RUN) else ""
+    verb = "" if held else " hold"
     parts = [
         _some(held, "holds", "hold", ", ".join(how)),
         _some(count(DEPENDS), "depends on the architecture", "depend on the architecture", ""),
-        _some(count(FAILS, LOST), "does not", "do not", ""),
-        _some(count(UNDECIDED, ONE_RUN), "is undecided", "are undecided", runs),
-        _some(count(*CANNOT), UNTESTED, UNTESTED, ""),
+        _some(count(FAILS, LOST), f"does not{verb}", f"do not{verb}", ""),
+        _some(open_ones, "is undecided", "are undecided", runs),
+        _some(count(OUT_OF_REACH), f"is {BEYOND}", f"are {BEYOND}", ""),
+        _some(count(NOT_RUN), "was not run", "were not run", ""),
     ]
     said = [part for part in parts if part]
     if len(claims) == 1:
         return f"Its one claim {said[0].partition(' ')[2]}."
     return f"Of {len(claims)} claims {_listed(said)}."
+
+
+def short_tally(verdicts: Sequence[str]) -> str:
+    """The same in few words, for the heading of a folded group."""
+    groups = (
+        (HELD, "holds", "hold"),
+        ((DEPENDS,), "depends", "depend"),
+        ((FAILS, LOST), "does not", "do not"),
+        ((UNDECIDED, ONE_RUN), "open", "open"),
+        ((OUT_OF_REACH, NOT_RUN), "not tested", "not tested"),
+    )
+    counted = [(sum(v in words for v in verdicts), *said) for words, *said in groups]
+    return ", ".join(f"{n} {one if n == 1 else several}" for n, one, several in counted if n)
 
 
 def _some(count: int, one: str, several: str, more: str) -> str:
@@ -184,13 +203,29 @@ def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _values(cases: pd.DataFrame | None, claim: str, criterion: str) -> str:
-    """The readings of one criterion in words; empty where none has a value."""
+def _by_mean(claims: pd.DataFrame, claim: str) -> bool:
+    """Whether a claim was decided by the mean of its cases, and not by each of them."""
+    own = claims.loc[claims["claim"] == claim] if len(claims) else claims
+    decided = own["verdict"].isin([*HELD, FAILS, LOST, DEPENDS]).any()
+    return not decided or _text(own["deciding"].iloc[0]).startswith(MEAN)
+
+
+def _values(cases: pd.DataFrame | None, claim: str, criterion: str, by_mean: bool) -> str:
+    """The readings of one criterion in words; empty where none has a value.
+
+    Args:
+        cases: ``claim_cases.csv``.
+        claim: Its number.
+        criterion: One of its criteria.
+        by_mean: Whether the mean over cases stands for them.
+    """
     if cases is None:
         return ""
     own = cases[(cases["claim"] == claim) & (cases["criterion"] == criterion)]
+    own = own.drop_duplicates("case")  # a value that is held against two thresholds
     rows = [row for row in own.to_dict("records") if not pd.isna(row["value"])]
-    rows = [row for row in rows if _text(row["case"]).startswith("mean of ")] or rows
+    wanted = [row for row in rows if _text(row["case"]).startswith(MEAN) == by_mean]
+    rows = wanted or rows
     if len(rows) <= NAMED:
         return _listed([_value(row) for row in rows]) if rows else ""
     values, controls = (

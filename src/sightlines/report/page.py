@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from sightlines.core.errors import ResultError
 from sightlines.plan import registry
+from sightlines.plan.studies import FIRST, study_of
 from sightlines.report import findings, overview
 from sightlines.report.controls import control_parts
 from sightlines.report.differences import GENERAL
@@ -99,6 +100,7 @@ def render(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["text_columns"] = text_columns
+    environment.globals["short_tally"] = findings.short_tally
     sections = _sections(figures, tables, verdicts["rows"] if verdicts else [])
     return environment.from_string(PAGE).render(page, sections=sections)
 
@@ -142,6 +144,11 @@ def _joined(text: str | tuple[str, ...]) -> str:
     return text if isinstance(text, str) else " ".join(text)
 
 
+def _after(paper: str, study: str) -> str:
+    """Which figure one is like: the paper's, or one of the work that its section names."""
+    return f"after {'the paper’s' if study == FIRST else 'their'} {paper}"
+
+
 def _figure(name: str, path: Path) -> dict[str, Any]:
     declared = registry.declarations("figures", name)
     picture = figure_picture(path)
@@ -149,7 +156,7 @@ def _figure(name: str, path: Path) -> dict[str, Any]:
     return picture | {
         "name": name,
         "title": declared["TITLE"],
-        "paper": f"after the paper’s {paper}" if paper.startswith("Figure") else "",
+        "paper": _after(paper, study_of(declared)) if paper.startswith("Figure") else "",
         "caption": declared["CAPTION"],
         "explains": _joined(declared.get("EXPLAINS", "")),
         "differs": _joined(declared.get("DIFFERS", "")),

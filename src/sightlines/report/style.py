@@ -19,8 +19,8 @@ body { margin: 0 auto; max-width: 84rem; padding: 0.6rem clamp(0.75rem, 2.5vw, 2
   color: var(--ink); background: var(--page); overflow-wrap: anywhere;
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: clamp(1.35rem, 3.2vw, 1.9rem); line-height: 1.2; margin: 0 0 0.3rem; }
-h2 { font-size: 1.3rem; line-height: 1.3; margin: 1.7rem 0 0.5rem;
-  border-top: 1px solid var(--line); padding-top: 0.8rem; }
+h2 { font-size: 1.3rem; line-height: 1.3; margin: 1.4rem 0 0.4rem;
+  border-top: 1px solid var(--line); padding-top: 0.55rem; }
 h2.small { font-size: 1rem; border: 0; padding: 0; margin: 0.8rem 0 0.3rem; }
 h3 { font-size: 1rem; margin: 1rem 0 0.4rem; }
 p { margin: 0.4rem 0; }
@@ -37,7 +37,7 @@ nav a { padding: 0.15rem 0; }
 .answer { font-size: 1.1rem; font-weight: 600; margin: 0.2rem 0 0.4rem; }
 .paper { font-weight: 400; margin-left: 0.3rem; }
 .from { font-style: italic; }
-.found { max-width: 68rem; }
+.found { max-width: 78rem; font-size: 0.9375rem; }
 
 /* The overview: maps and learning beside the claims. */
 .overview { display: grid; grid-template-columns: minmax(0, 18.5rem) minmax(0, 1fr);
@@ -61,14 +61,24 @@ nav a { padding: 0.15rem 0; }
 .forest h3 a { text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; }
 .row { display: grid; align-items: center; gap: 0 0.7rem; color: inherit; text-decoration: none;
-  grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 9rem 11rem;
-  font-size: 0.8125rem; line-height: 1.25rem; height: 1.4rem; border-top: 1px solid var(--line); }
+  grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 9.6rem 11rem;
+  font-size: 0.8125rem; line-height: 1.25rem; height: 1.3rem; border-top: 1px solid var(--line); }
 .row:hover { background: var(--shade); }
 .row .id { color: var(--link); font-weight: 600; white-space: nowrap; }
 .row .says, .row .plot.none { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .row .plot.none { color: var(--soft); font-style: italic; }
 .got { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .one { color: var(--soft); font-size: 0.8125rem; }
+.absent { font-size: 0.8125rem; line-height: 1.4; padding: 0.1rem 0; color: var(--soft); }
+li.absent { border-top: 1px solid var(--line); }
+li.absent a { white-space: nowrap; }
+/* Groups are folded where there is little room; elsewhere, and on paper, all rows are seen. */
+.group > summary { cursor: pointer; font-size: 0.875rem; color: var(--soft); }
+.group > summary b { color: var(--link); }
+@supports selector(::details-content) {
+  @media print, (min-width: 46.01rem) {
+    .group > summary { display: none; }
+    .group::details-content { content-visibility: visible; display: block; block-size: auto; } } }
 .legend { list-style: none; margin: 0; padding: 0; columns: 2; column-gap: 1.5rem;
   font-size: 0.8rem; line-height: 1.35; color: var(--soft); }
 .legend li { break-inside: avoid; padding-left: 1.2rem; text-indent: -1.2rem; }
@@ -103,19 +113,19 @@ figure { margin: 0; min-width: 0; }
 .zoom > summary { list-style: none; cursor: zoom-in; color: var(--ink); }
 .zoom > summary::-webkit-details-marker { display: none; }
 .zoom .name { display: block; font-weight: 600; margin-bottom: 0.2rem; }
-.zoom img { display: block; width: 100%; height: auto; max-height: 21rem; object-fit: cover;
+.zoom img { display: block; width: 100%; height: auto; max-height: 17rem; object-fit: cover;
   object-position: top; background: #ffffff; border: 1px solid var(--line); }
 .zoom[open] > summary { cursor: zoom-out; overflow-x: auto; }
 .zoom[open] img { max-height: none; min-width: var(--least); }
 .saw { margin: 0.3rem 0 0; }
 figcaption { margin-top: 0.5rem; font-size: 0.9rem; }
 .claim { border-top: 1px solid var(--line); font-size: 0.875rem; min-width: 0; }
-.claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) auto;
-  cursor: pointer; gap: 0 0.6rem; padding: 0.25rem 0; line-height: 1.3; list-style: none; }
+.claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) 11rem;
+  cursor: pointer; gap: 0 0.6rem; padding: 0.18rem 0; line-height: 1.3; list-style: none; }
 .claim > summary::-webkit-details-marker { display: none; }
 .claim > summary:hover { background: var(--shade); }
 .claim .id { color: var(--link); font-weight: 600; grid-row: span 2; }
-.claim .says { grid-column: 2 / -1; }
+.claim .says { grid-row: span 2; }
 .claim .got { color: var(--soft); white-space: normal; }
 .claim dl { margin: 0.3rem 0 0.6rem 2.6rem; }
 .claim .scroll { margin-bottom: 0.8rem; }
@@ -158,9 +168,15 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   .row .plot { grid-area: plot; } .row .got { grid-area: got; font-size: 0.72rem; }
   .row .verdict { grid-area: badge; }
   .legend { columns: 1; }
+  .forest h3 { display: none; }
+  .group > summary { border-top: 1px solid var(--line); padding: 0.25rem 0; }
   .verdict .long { position: absolute; clip-path: inset(50%); width: 1px; height: 1px;
     overflow: hidden; }
   .verdict .short { display: inline; }
+  .claim > summary { grid-template-columns: 2.6rem minmax(0, 1fr) auto; }
+  .claim .says { grid-column: 2 / -1; grid-row: auto; }
+  .claim .verdict { grid-column: 3; grid-row: 2; }
+  .claim .got { grid-column: 2; grid-row: 2; }
   .claim dl { margin-left: 0; }
   dl, .how dl, #differences dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
   dd { margin-bottom: 0.5rem; }

@@ -75,9 +75,10 @@ height="{{ figure.height }}" style="--least: {{ figure.least }}px">
 <details class="claim" id="{{ row.anchor }}"><summary>
 <span class="id">{{ row.claim }}</span>
 <span class="says">{{ row.statement }}</span>
-<span class="got">{{ row.value }}{% if row.value and row.one_run %} <span class="one">one run\
-</span>{% endif %}</span>
 {{ badge(row) }}
+<span class="got">{{ row.value }}{% if row.value and row.one_run and \
+row.verdict != "one run" %} <span class="one">one run\
+</span>{% endif %}</span>
 </summary>
 <dl>
 <dt>Why</dt><dd>{{ row.because }}{% if row.depends %}; {{ row.depends }}{% endif %}</dd>
@@ -130,7 +131,9 @@ base-uri 'none'; form-action 'none'">
 <body>
 <header>
 <a class="skip" href="#answer">To the answer</a>
-<p class="kicker">Experiment “{{ experiment }}”, after Raghu et al. 2021</p>
+<p class="kicker">Experiment “{{ experiment }}”, after Raghu et al. 2021
+{%- set works = sections | selectattr("question.work") | list | length %}
+{%- if works %} and {{ works }} other work{{ "s" if works > 1 }}{% endif %}</p>
 <h1>Do vision transformers see like convolutional networks?</h1>
 {%- if answer %}
 <p class="answer">{{ answer }}</p>
@@ -188,7 +191,7 @@ more under <a href="#run">What was run</a>.{% endif %}</p>
 {%- endif %}
 {%- endif %}
 {%- if verdicts and verdicts.out_of_reach %}
-<h2 class="small">Out of reach here</h2>
+<h2 class="small">Not tested here</h2>
 <ul class="reach">
 {%- for rows, why in verdicts.out_of_reach[:6] %}
 <li>{% for row in rows %}<a href="#{{ row.anchor }}">{{ row.claim }}</a>{{ ", " if not loop.last }}\
@@ -219,8 +222,10 @@ d="M0-5.5 5.5 0 0 5.5-5.5 0Z"/></svg> Raghu et al.</span>
 class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
 {%- for question, rows in verdicts.groups %}
 <h3><a href="#{{ question.key }}">{{ question.short }}</a></h3>
+<details class="group"><summary><b>{{ question.short }}</b> \
+{{ short_tally(rows | map(attribute="verdict") | list) }}</summary>
 <ul class="rows">
-{%- for row in rows %}
+{%- for row in rows if row.is_run %}
 <li><a class="row" href="#{{ row.anchor }}">
 <span class="id">{{ row.claim }}</span>
 <span class="says" title="{{ row.statement }}">{{ row.statement }}</span>
@@ -229,7 +234,14 @@ class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
 {{ badge(row) }}
 </a></li>
 {%- endfor %}
+{%- for row in rows if not row.is_run %}
+{%- if loop.first %}
+<li class="absent">{{ badge(row) }}:{% endif %} <a href="#{{ row.anchor }}" \
+title="{{ row.statement }}">{{ row.claim }}</a>{{ "" if loop.last else "," }}
+{%- if loop.last %}</li>{% endif %}
+{%- endfor %}
 </ul>
+</details>
 {%- endfor %}
 <p class="note">Each row has a scale of its own. Verdicts:</p>
 <ul class="legend">
@@ -261,12 +273,24 @@ class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
 {%- endfor %}
 {%- if section.claims %}
 <div class="cards">
-{%- for row in section.claims %}
+{%- for row in section.claims if row.is_run %}
 {{ claim_card(row) }}
 {%- endfor %}
 </div>
 {%- endif %}
 </div>
+{%- for row in section.claims if not row.is_run %}
+{%- if loop.first %}
+<details class="fold absent"><summary>{{ loop.length }} claim{{ "s" if loop.length > 1 }} \
+not run: {{ section.claims | rejectattr("is_run") | map(attribute="claim") | join(", ") }}\
+</summary>
+<div class="cards">
+{%- endif %}
+{{ claim_card(row) }}
+{%- if loop.last %}
+</div></details>
+{%- endif %}
+{%- endfor %}
 {%- if section.more %}
 <details class="fold more"><summary>{{ section.more | length }} more \
 figure{{ "s" if section.more | length > 1 }}: \

@@ -107,6 +107,11 @@ class ClaimRow(NamedTuple):
     amended: str
     before: str
 
+    @property
+    def is_run(self) -> bool:
+        """Whether there is anything to show of it but why not."""
+        return self.verdict != NOT_RUN
+
 
 def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dict[str, Any] | None:
     """Counts of verdicts and one row a claim with its readings; None without claims.csv.

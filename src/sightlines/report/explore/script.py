@@ -860,11 +860,15 @@ SCRIPT = r"""
         ),
       );
     app.append(
-      element("h3", { text: "Other measurements, layer by layer" }),
-      row,
-      about,
-      charts,
-      liveLines,
+      element(
+        "details",
+        { class: "fold", open: !maps.size, ontoggle: draw },
+        element("summary", { text: "Other measurements, layer by layer" }),
+        row,
+        about,
+        charts,
+        liveLines,
+      ),
     );
   }
   app.append(tip);
