@@ -92,7 +92,7 @@ def two_recipes(evidence: Evidence) -> list[tuple[str, str, str]]:
         raise NotMeasured("needs two ResNets of one architecture, trained by two recipes")
     alike = {*pairs_of_one_origin(evidence, evidence.vits(), evidence.resnets())}
     trios = [(vit, one, other) for vit in evidence.vits() for one, other in twins]
-    found = [(vit, *own) for vit, *own in trios if {(vit, each) for each in own} <= alike]
+    found = [own for own in trios if {(own[0], own[1]), (own[0], own[2])} <= alike]
     if not found:
         raise NotMeasured("needs a ViT and both ResNets trained here, or public weights of all")
     return found
