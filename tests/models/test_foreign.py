@@ -15,13 +15,13 @@ from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.building import build, layers_of, with_new_head
 from sightlines.models.layers import capture
 
+pytestmark = pytest.mark.whole
+
 SIZE_PX = 32
 CODE = """
 from torch import nn
 
 from parts import WIDTH
-
-pytestmark = pytest.mark.whole
 
 
 class Block(nn.Module):
@@ -55,7 +55,6 @@ def own(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.whole
 def test_code_that_was_pulled_runs_only_once_it_is_trusted(own):
     digest = module.code_of(own)
     with pytest.raises(ConfigError, match=f"trust_code={digest}"):
@@ -70,7 +69,6 @@ def test_code_that_was_pulled_runs_only_once_it_is_trusted(own):
     assert module.described(own, SIZE_PX)["family"] == "resnet"
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize("edited", ["my_models.py", "parts.py"])
 def test_an_edit_of_the_code_or_of_what_it_imports_is_another_code(own, tmp_path, edited):
     before = module.code_of(own)
@@ -138,7 +136,6 @@ def test_a_function_may_import_what_lies_beside_its_file(own, tmp_path):
     assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 6
 
 
-@pytest.mark.whole
 def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
     module.require_trust(own, module.code_of(own))
     with pytest.raises(ConfigError, match=r"grid of my_models.py:build is \[8, 8\]"):
@@ -163,7 +160,6 @@ def test_an_entry_that_is_not_there_is_refused(own, entry, said):
         module.check({**own, "entry": entry}, SIZE_PX)
 
 
-@pytest.mark.whole
 def test_planning_never_imports_the_code(own, tmp_path):
     path = tmp_path / "my_models.py"
     path.write_text("raise SystemExit('it ran')\n" + CODE)
@@ -244,7 +240,6 @@ TORCHVISION = {
 }
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_networks_of_torchvision(name):
     does, is_plain, sites, blocks = TORCHVISION[name]
