@@ -346,7 +346,7 @@ CASES = {
     ),
     "a module that an import imports": Case(
         source("src/sightlines/stats/ridge.py", statement),
-        merge(*map(after_measure, ("probes", "token_probes", "knn"))),
+        merge(*map(after_measure, ("probes", "token_probes", "knn", "shape_bias"))),
         {"measure_probes": "code changed: src/sightlines/stats/ridge.py"},
     ),
     "the training loop": Case(
