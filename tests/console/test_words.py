@@ -42,7 +42,7 @@ def test_the_plan_is_a_table():
 def test_a_failure_says_what_where_and_what_to_do(tmp_path):
     log = tmp_path / "a.log"
     log.write_text("2026-11-29 12:00:00,123 ERROR ResultError: outputs are not finite\n")
-    said = words.failure_text(RunningJob("train/a", "train_network", str(log), 0.0), True)
+    said = words.failure_text(RunningJob("train/a", "train_network", str(log), 0.0))
     assert said.splitlines()[:3] == [
         "FAILED  train/a",
         "  ResultError: outputs are not finite",
@@ -53,9 +53,9 @@ def test_a_failure_says_what_where_and_what_to_do(tmp_path):
 def test_a_job_that_was_killed_has_no_last_word(tmp_path):
     log = tmp_path / "a.log"
     log.write_text("2026-11-29 12:00:00,123 INFO step 12\n")
-    said = words.failure_text(RunningJob("train/a", "train_network", str(log), 0.0), False)
+    said = words.failure_text(RunningJob("train/a", "train_network", str(log), 0.0))
     assert "perhaps it was killed" in said and "step 12" in said
-    assert "perhaps it was killed" in words.failure_text(RunningJob("a", "a", "", 0.0), False)
+    assert "perhaps it was killed" in words.failure_text(RunningJob("a", "a", "", 0.0))
 
 
 def test_the_answer_counts_verdicts_and_quotes_the_clearest(tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.console import words
-from sightlines.console.run_state import PlannedJob, RunState, stage_of
+from sightlines.console.run_state import STAGES, PlannedJob, RunState, stage_of
 from sightlines.jobs import liveness
 from sightlines.jobs.shown import CONSOLE, OFF, PLAN_EVENT
 
@@ -56,7 +56,6 @@ class Console(logging.Handler):
         os.environ[CONSOLE] = liveness.me()
         self._stream = sys.stdout if settings.stdout else sys.stderr
         self._quiet, self._nocolor = bool(settings.quiet), bool(settings.nocolor)
-        self._keeps_going = True
         self._state = RunState()
         self._experiment, self._log, self._has_ended = "", "", False
         self._told, self._told_at = 0, time.monotonic()
@@ -102,7 +101,7 @@ class Console(logging.Handler):
             failed = self._state.fail(told["jobid"], told["rule_name"])
             if failed:
                 failed.log = failed.log or next(iter(told["log"]), "")
-                self._say(words.failure_text(failed, self._keeps_going), "red")
+                self._say(words.failure_text(failed), "red")
         elif event == "None" or record.levelno >= logging.WARNING:
             text = record.getMessage() if record.msg else ""
             if text and (record.levelno >= logging.WARNING or not NOISE.match(text.strip())):
@@ -112,7 +111,7 @@ class Console(logging.Handler):
         if not jobs:
             return
         self._experiment, self._state.began = experiment, now
-        self._state.plan(sorted(jobs, key=lambda job: _order(job.rule)))
+        self._state.plan(sorted(jobs, key=lambda job: STAGES.index(stage_of(job.rule))))
         self._say(words.plan_text(jobs, experiment, self._state.cores))
         self._log = _snakemake_log()
         if self._quiet:
@@ -174,12 +173,6 @@ class Console(logging.Handler):
             self._view.print(text, style)
         else:
             print(text, file=self._stream, flush=True)
-
-
-def _order(rule: str) -> int:
-    from sightlines.console.run_state import STAGES
-
-    return STAGES.index(stage_of(rule))
 
 
 def _is_terminal(stream: Any) -> bool:

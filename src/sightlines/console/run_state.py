@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightlines.jobs.command import job_name
+
 STAGES = ("data", "train", "dumps", "measures", "claims", "figures", "report")
 """In the order in which a run comes to them."""
 BEGINNINGS = {
@@ -41,10 +43,8 @@ def stage_of(rule: str) -> str:
 
 def name_of(log: str, rule: str) -> str:
     """A job's name: its log's path below `logs/`, or its rule."""
-    parts = Path(log).with_suffix("").parts if log else ()
-    if "logs" not in parts:
-        return rule
-    return "/".join(parts[len(parts) - parts[::-1].index("logs") :])
+    path = Path(log)
+    return job_name(path) if "logs" in path.parts else rule
 
 
 @dataclass(frozen=True)

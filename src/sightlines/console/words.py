@@ -79,7 +79,7 @@ def progress_text(state: RunState, now: float) -> str:
     return line + (f"; running: {named}{more}" if named else "")
 
 
-def failure_text(job: RunningJob, keeps_going: bool) -> str:
+def failure_text(job: RunningJob) -> str:
     """What went wrong with a job, where, and what to do: in one block."""
     said = lines_of_level(tail(job.log, LOG_END_BYTES), ("ERROR", "CRITICAL"))
     what = said[-1] if said else _last_words(job)
@@ -88,8 +88,6 @@ def failure_text(job: RunningJob, keeps_going: bool) -> str:
         lines.append(f"  log: {job.log}")
     lines.append(
         "  Other jobs go on; what is done is kept, so the same command goes on from there."
-        if keeps_going
-        else "  What is done is kept: the same command goes on from there."
     )
     return "\n".join(lines)
 

@@ -86,7 +86,7 @@ def run(main: Callable[[Job], None]) -> None:
     """Run one command: the last line of every module that a rule runs."""
     arguments = _parser().parse_args()
     log_path: Path = arguments.log
-    name = _name(log_path)
+    name = job_name(log_path)
     follows = os.environ.get("RANK", "0") != "0"
     if follows:  # one of several processes of a job: the first speaks and writes for all
         log_path = log_path.with_suffix(f".process{os.environ['RANK']}.log")
@@ -167,7 +167,8 @@ def _named(groups: list[list[str]]) -> dict[str, list[Path]]:
     return {name: [Path(p) for p in paths] for name, *paths in groups}
 
 
-def _name(log_path: Path) -> str:
+def job_name(log_path: Path) -> str:
+    """A job's name: its log's path below `logs/`, without the ending."""
     path = log_path.with_suffix("")
     parts = path.parts
     if "logs" not in parts:

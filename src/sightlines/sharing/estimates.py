@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import SightlinesError
+from sightlines.jobs.command import job_name
 from sightlines.sharing.records import JobRecord, read_record, record_of
 
 SHIPPED_S = {
@@ -51,10 +52,10 @@ def seconds(log: str, settings: str) -> float:
 
 def _kind(log: str) -> str:
     """`dump/gram` of `results/mine/logs/dump/gram/vit/f100/s0.log`, `train` of one of training."""
-    parts = Path(log).with_suffix("").parts if log else ()
-    if "logs" not in parts[:-1]:
+    path = Path(log)
+    if "logs" not in path.parts[:-1]:
         return ""
-    inner = parts[parts.index("logs") + 1 :]
+    inner = job_name(path).split("/")
     return "/".join(inner[: 2 if inner[0] in ("dump", "measure", "draw") else 1])
 
 
