@@ -26,9 +26,9 @@ from sightlines.results.selecting import (
     full_network,
     label,
     other_seeds,
+    own_rows,
     plain_models,
     require_some,
-    rows_of,
     untrained_network,
 )
 from sightlines.stats.jackknife import standard_error
@@ -93,7 +93,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: the table has no trained ViT of this experiment.
     """
     table = tables["segmentation_replicates.parquet"]
-    shown = [m for m in plain_models(config) if len(_own(table, full_network(config, m)))]
+    shown = [m for m in plain_models(config) if len(own_rows(table, full_network(config, m)))]
     require_some(shown, "segmentation_replicates.parquet has no trained ViT of this experiment")
     count = len(shown) + 1
     columns = count if count <= COLUMNS + 1 else COLUMNS
@@ -114,15 +114,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     return figure
 
 
-def _own(table: pd.DataFrame, network: Network | None) -> pd.DataFrame:
-    return table.iloc[:0] if network is None else rows_of(table, network)
-
-
 def _values(
     table: pd.DataFrame, network: Network | None, method: str, mass: float
 ) -> tuple[float, float]:
     """Value and standard error; NaN where there is none."""
-    rows = _own(table, network)
+    rows = own_rows(table, network)
     rows = rows[(rows["method"] == method) & (rows["mass"] == mass)].sort_values("left_out")
     values = rows["jaccard"].to_numpy()
     return (float(values[0]), float(standard_error(values))) if len(values) else (np.nan, np.nan)

@@ -16,9 +16,9 @@ from sightlines.results.selecting import (
     Tables,
     full_network,
     label,
+    own_rows,
     plain_models,
     require_some,
-    rows_of,
     untrained_network,
 )
 
@@ -101,7 +101,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _row(statistics: pd.DataFrame, network: Network | None) -> Any:
     """A network's statistics; None where there are none."""
-    rows = statistics.iloc[:0] if network is None else rows_of(statistics, network)
+    rows = own_rows(statistics, network)
     return None if rows.empty else rows.iloc[0]
 
 
@@ -122,7 +122,7 @@ def tiled(tiles: np.ndarray) -> np.ndarray:
 def _draw_positions(
     axes: Axes, table: pd.DataFrame, network: Network | None, scale: Normalize
 ) -> AxesImage | None:
-    own = table.iloc[:0] if network is None else rows_of(table, network)
+    own = own_rows(table, network)
     if own.empty:
         maps.blank(axes, "no learned\nposition embeddings" if network else "no untrained\nnetwork")
         return None
@@ -136,7 +136,7 @@ def _draw_positions(
 
 
 def _draw_filters(axes: Axes, table: pd.DataFrame, network: Network | None) -> None:
-    own = table.iloc[:0] if network is None else rows_of(table, network)
+    own = own_rows(table, network)
     if own.empty:
         maps.blank(axes, "no filters\nof patches" if network else "no untrained\nnetwork")
         return

@@ -16,9 +16,9 @@ from sightlines.results.selecting import (
     full_network,
     label,
     other_seeds,
+    own_rows,
     plain_models,
     require_some,
-    rows_of,
     untrained_network,
 )
 from sightlines.stats.jackknife import standard_error
@@ -69,7 +69,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: the table has no trained ViT of this experiment.
     """
     table = tables["object_auc.parquet"]
-    shown = [m for m in plain_models(config) if len(_own(table, full_network(config, m)))]
+    shown = [m for m in plain_models(config) if len(own_rows(table, full_network(config, m)))]
     require_some(shown, "object_auc.parquet has no trained ViT of this experiment")
     columns = min(len(shown), COLUMNS)
     lines = -(-len(shown) // columns)
@@ -88,15 +88,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     return figure
 
 
-def _own(table: pd.DataFrame, network: Network | None) -> pd.DataFrame:
-    return table.iloc[:0] if network is None else rows_of(table, network)
-
-
 def _curve(
     table: pd.DataFrame, network: Network | None, name: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Blocks, area and its standard error."""
-    rows = _own(table, network)
+    rows = own_rows(table, network)
     frame = rows[rows["map"] == name].pivot(index="left_out", columns="block", values="auc")
     values = frame.sort_index().to_numpy()
     if not len(values):
@@ -118,7 +114,7 @@ def _draw_model(axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: 
             axes.plot(*_curve(table, other, name)[:2], color=colour, linewidth=0.6)
         axes.plot(*_curve(table, bare, name)[:2], color=colour, linestyle=":", linewidth=1.0)
     axes.axhline(0.5, color="0.85", linewidth=0.8, zorder=0)
-    blocks = sorted({int(b) for b in _own(table, network)["block"] if b >= 0})
+    blocks = sorted({int(b) for b in own_rows(table, network)["block"] if b >= 0})
     axes.set_xticks(blocks[:: max(1, len(blocks) // 6)])
     axes.grid(axis="y")
 

@@ -14,6 +14,7 @@ from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import (
     label,
     networks,
+    own_rows,
     plain_models,
     require_some,
     rows_of,
@@ -46,8 +47,7 @@ def seeds_of(
 
 def control_of(table: pd.DataFrame, config: dict[str, Any], model: str) -> pd.DataFrame:
     """Rows of a model's untrained control; empty where there is none."""
-    control = untrained_network(config, model)
-    return table.iloc[:0] if control is None else rows_of(table, control)
+    return own_rows(table, untrained_network(config, model))
 
 
 def look(config: dict[str, Any], model: str, is_first: bool = True) -> dict[str, Any]:

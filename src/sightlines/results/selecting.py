@@ -147,6 +147,11 @@ def rows_of(table: pd.DataFrame, network: Network, suffix: str = "") -> pd.DataF
     return table
 
 
+def own_rows(table: pd.DataFrame, network: Network | None) -> pd.DataFrame:
+    """The rows of one network; none where there is no such network."""
+    return table.iloc[:0] if network is None else rows_of(table, network)
+
+
 def layer_rows(layers: pd.DataFrame, model: str) -> pd.DataFrame:
     """One model's layers in order, checked to be numbered 0, 1, 2, ….
 
