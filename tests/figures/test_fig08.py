@@ -10,7 +10,6 @@ from sightlines.figures import (
     fig08_skipless,
     figG2_across_sizes,
     figH_mixer,
-    style,
 )
 from sightlines.results import selecting
 from tests.figures import tables as synthetic
@@ -104,7 +103,7 @@ def test_panels_are_the_twin_then_blocks_from_early_to_late_then_one_skip_each(t
         f"block 2 without MLP skip {shown['mlp']}",
     ]
     assert {a.images[0].get_clim() for a in panels(figure)} == {(0.0, 1.0)}
-    assert figure.get_figwidth() == style.WIDTH_IN
+    assert figure.get_figwidth() == 6.8
 
 
 def test_the_cut_lies_below_the_first_layer_of_the_block(tables, drawn):

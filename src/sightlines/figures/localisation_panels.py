@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sightlines.figures import maps
 from sightlines.figures.localisation_selecting import (
@@ -31,8 +31,8 @@ from sightlines.results.selecting import (
     untrained_network,
 )
 
-SIDE_IN, GAP_IN, ROW_IN, LABEL_IN = 0.62, 0.1, 1.02, 0.36
-"""Side of a panel, space between two, height of a row with titles, space left of a row."""
+GAP_IN, ROW_IN, LABEL_IN, BAR_IN = 0.1, 1.0, 0.36, 0.42
+"""Space between panels, height of a row with titles, space left of a row and right of it."""
 HEADER_IN, TITLES_IN, AXIS_IN = 0.22, 0.3, 0.4
 """Space of a header, above a row's panels, and below the last row for what its axes are."""
 LINE_IN = 0.137
@@ -53,16 +53,22 @@ def add_row(figure: Figure, half: int, top_in: float) -> list[Axes]:
         top_in: Where the row begins, from the figure's upper edge.
     """
     width, height = figure.get_size_inches()
-    line = []
+    side, line = side_in(figure), []
     for place in range(PANELS):
-        left = half * width / 2 + LABEL_IN + place * (SIDE_IN + GAP_IN)
-        bottom = height - top_in - TITLES_IN - SIDE_IN
-        box = (left / width, bottom / height, SIDE_IN / width, SIDE_IN / height)
+        left = half * width / 2 + LABEL_IN + place * (side + GAP_IN)
+        bottom = height - top_in - TITLES_IN - side
+        box = (left / width, bottom / height, side / width, side / height)
         axes = figure.add_axes(box)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         line.append(axes)
     return line
+
+
+def side_in(figure: Figure) -> float:
+    """Side of a panel: of half a figure what names, gaps and the colour bar leave, in inches."""
+    room = figure.get_figwidth() / 2 - LABEL_IN - BAR_IN - (PANELS - 1) * GAP_IN
+    return float(room) / PANELS
 
 
 def draw_row(
@@ -100,7 +106,8 @@ def draw_row(
 def _draw_colour_bar(axes: Axes, image: AxesImage) -> None:
     """A narrow one at the right of a panel, of the panel's height."""
     place = axes.inset_axes((1.06, 0, 0.08, 1))
-    bar = axes.figure.colorbar(image, cax=place, ticks=MaxNLocator(3))
+    short = FuncFormatter(lambda value, _: f"{value:g}")
+    bar = axes.figure.colorbar(image, cax=place, ticks=MaxNLocator(3), format=short)
     bar.outline.set_visible(False)
     place.set_title("CKA", fontsize="small", pad=2, loc="left")
     place.tick_params(labelsize="small", length=2, pad=1.5)
@@ -136,7 +143,7 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
         lines += [] if full is None else [(model, full, bare)]
     require_some(lines, "localisation_maps.parquet has no trained network of this experiment")
     pixels = {full.grid: baseline_maps(full) for _, full, _ in lines}
-    below_in = max(len(pixels) * (ROW_IN + AXIS_IN), TITLES_IN + (len(lines) + 2) * LINE_IN)
+    below_in = max(len(pixels) * (ROW_IN + AXIS_IN), TITLES_IN + (2 * len(lines) + 2) * LINE_IN)
     figure = Figure(figsize=(full_width(), HEADER_IN + len(lines) * ROW_IN + below_in))
     for half, title in enumerate(("trained on all images", "untrained")):
         add_header(figure, half, 0.0, title)
@@ -159,7 +166,7 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
 def add_header(figure: Figure, half: int, top_in: float, text: str) -> None:
     """A title in the middle of four panels."""
     width, height = figure.get_size_inches()
-    middle = half * width / 2 + LABEL_IN + (PANELS * (SIDE_IN + GAP_IN) - GAP_IN) / 2
+    middle = half * width / 2 + LABEL_IN + (PANELS * (side_in(figure) + GAP_IN) - GAP_IN) / 2
     place = (middle / width, 1 - (top_in + 0.06) / height)
     figure.text(
         *place, text, fontweight="bold", fontsize=rcParams["axes.titlesize"], ha="center", va="top"

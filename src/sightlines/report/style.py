@@ -34,7 +34,8 @@ nav a { padding: 0.15rem 0; }
 .kicker { margin: 0; }
 .line { margin: 0.1rem 0; }
 .line b { color: var(--ink); margin-right: 0.35rem; }
-.answer { font-size: 1.1rem; font-weight: 600; margin: 0.2rem 0 0.4rem; }
+.answer { font-size: 1rem; margin: 0.2rem 0 0.4rem; max-width: 80rem; }
+.answer b { font-size: 1.1rem; }
 .paper { font-weight: 400; margin-left: 0.3rem; }
 .from { font-style: italic; }
 .found { max-width: 78rem; font-size: 0.9375rem; }
@@ -119,6 +120,7 @@ figure { margin: 0; min-width: 0; }
 .zoom[open] img { max-height: none; min-width: var(--least); }
 .saw { margin: 0.3rem 0 0; }
 figcaption { margin-top: 0.5rem; font-size: 0.9rem; }
+.files { display: block; margin-top: 0.3rem; color: var(--soft); }
 .claim { border-top: 1px solid var(--line); font-size: 0.875rem; min-width: 0; }
 .claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) 11rem;
   cursor: pointer; gap: 0 0.6rem; padding: 0.18rem 0; line-height: 1.3; list-style: none; }
