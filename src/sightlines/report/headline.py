@@ -72,10 +72,10 @@ def headline(claims: pd.DataFrame) -> list[str]:
 
 def _answer(held: list[str], count: int) -> str:
     """The first sentence: what is shown of all that was asked."""
-    respects = f"{count} respects" if count > 1 else "one respect"
     if not held:
-        return f"Not shown: in none of {respects} do these networks prove to see differently."
-    among = "" if len(held) == count else f", in {len(held)} of {respects}"
+        where = f"in none of {count} respects" if count > 1 else "not in the one respect measured"
+        return f"Not shown: {where} do these networks prove to see differently."
+    among = "" if len(held) == count else f", in {len(held)} of {count} respects"
     return f"No{among}: {_joined(held, 'and')}."
 
 
