@@ -57,7 +57,7 @@ def numbers(figure: Figure) -> pd.DataFrame:
         figure: As `draw` returned it.
     """
     parts = []
-    panels = [axes for axes in _panels(figure.axes)]
+    panels = list(_panels(figure.axes))
     for axes in panels:
         found = list(_series(axes))
         if not found:
@@ -142,11 +142,9 @@ def _line(axes: Axes, line: Line2D) -> pd.DataFrame:
     in_x, in_y = line.get_transform().contains_branch_seperately(axes.transData)
     if in_x and in_y:
         return _finite(pd.DataFrame({"x": x, "y": y}))
-    return (
-        pd.DataFrame({"x": x} if in_x else {"y": y}).drop_duplicates()
-        if in_x or in_y
-        else (pd.DataFrame())
-    )
+    if in_x or in_y:
+        return pd.DataFrame({"x": x} if in_x else {"y": y}).drop_duplicates().dropna()
+    return pd.DataFrame()
 
 
 def _finite(rows: pd.DataFrame) -> pd.DataFrame:

@@ -187,4 +187,5 @@ def _mark(axes: Axes, tables: Tables, config: dict[str, Any], model: str) -> Non
     inside = np.flatnonzero(own["block"].to_numpy() == block)
     if block >= 0 and inside.size:
         for line in (axes.axhline, axes.axvline):
-            line(inside[0] - 0.5, color="white", linewidth=1.0, linestyle=(0, (4, 2)))
+            look: dict[str, Any] = {"color": "white", "linewidth": 1.0, "linestyle": (0, (4, 2))}
+            line(inside[0] - 0.5, label=DECORATION, **look)
