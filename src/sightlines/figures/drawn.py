@@ -56,13 +56,13 @@ def numbers(figure: Figure) -> pd.DataFrame:
     Args:
         figure: As `draw` returned it.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     panels = list(_panels(figure.axes))
     for axes in panels:
         found = list(_series(axes))
         if not found:
             continue
-        names = {
+        names: dict[str, Any] = {
             "panel": len(parts) + 1,
             "title": _title(axes, panels),
             "x_axis": _one_line(axes.get_xlabel() or _shared(axes, panels, "x")),
@@ -117,14 +117,14 @@ def _series(axes: Axes) -> Iterator[Series]:
     for artist in axes.collections:
         label = _label(artist)
         if isinstance(artist, PathCollection) and label is not None and artist not in taken:
-            x, y = np.ma.filled(np.ma.asarray(artist.get_offsets(), float), np.nan).T
+            x, y = _plain(artist.get_offsets()).T
             yield Series(label, _named(axes, _finite(pd.DataFrame({"x": x, "y": y}))))
     for image in axes.images:
         label = _label(image)
         if label is not None and isinstance(image, AxesImage):
             if image in _STATED:
                 yield Series(label, _STATED[image])
-            elif np.ndim(image.get_array()) == 2:
+            elif np.ndim(np.asarray(image.get_array())) == 2:
                 yield Series(label, _named(axes, _cells(image)))
 
 
@@ -138,13 +138,18 @@ def _label(artist: Any) -> str | None:
 
 def _line(axes: Axes, line: Line2D) -> pd.DataFrame:
     """Points of a line; of one across the whole panel only where it lies."""
-    x, y = (np.asarray(np.ma.filled(np.ma.asarray(v, float), np.nan)) for v in line.get_data())
+    x, y = map(_plain, line.get_data())
     in_x, in_y = line.get_transform().contains_branch_seperately(axes.transData)
     if in_x and in_y:
         return _finite(pd.DataFrame({"x": x, "y": y}))
     if in_x or in_y:
         return pd.DataFrame({"x": x} if in_x else {"y": y}).drop_duplicates().dropna()
     return pd.DataFrame()
+
+
+def _plain(values: Any) -> np.ndarray:
+    """Numbers with NaN where they are masked."""
+    return np.asarray(np.ma.asarray(values, float).filled(np.nan))
 
 
 def _finite(rows: pd.DataFrame) -> pd.DataFrame:
@@ -191,7 +196,7 @@ def _band(band: FillBetweenPolyCollection) -> pd.DataFrame:
 
 def _cells(image: AxesImage) -> pd.DataFrame:
     """Cells of a map, those without a value left out."""
-    values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+    values = _plain(image.get_array())
     left, right, bottom, top = image.get_extent()
     first, last = (top, bottom) if image.origin == "upper" else (bottom, top)
     rows, columns = (
@@ -217,10 +222,11 @@ def _named(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:
 def _names(axis: Axis) -> dict[float, str]:
     """Names by place, where an axis has names instead of numbers."""
     locator = axis.get_major_locator()
-    if not isinstance(locator, FixedLocator) or not len(locator.locs):
+    places = [float(p) for p in locator()] if isinstance(locator, FixedLocator) else []
+    if not places:
         return {}
-    said = axis.get_major_formatter().format_ticks(locator.locs)
-    names = {float(p): _one_line(n) for p, n in zip(locator.locs, said, strict=False)}
+    said = axis.get_major_formatter().format_ticks(places)
+    names = {place: _one_line(name) for place, name in zip(places, said, strict=False)}
     return {} if any(_is_number(name) for name in names.values()) else names
 
 
@@ -242,7 +248,7 @@ def _title(axes: Axes, panels: list[Axes]) -> str:
     if own or spec is None:
         return _one_line(own)
     above = [
-        (other.get_subplotspec().rowspan.start, other.get_title() or other.get_title(loc="left"))
+        (place.rowspan.start, other.get_title() or other.get_title(loc="left"))
         for other in panels
         if (place := other.get_subplotspec()) is not None
         and place.get_gridspec() is spec.get_gridspec()

@@ -168,7 +168,7 @@ def _draw_paper(axes: Axes, rows: pd.DataFrame) -> None:
     for rank in rows["unit_rank"].unique().tolist():
         if curve := found.get(f"{PAPER_PAIR}_{UNITS[rank]}"):
             distance = uniform * paper_curves.relative_distances(curve)
-            look = {"color": LOOKS[rank][0], "label": paper_curves.name_of(curve)}
+            look: dict[str, Any] = {"color": LOOKS[rank][0], "label": paper_curves.name_of(curve)}
             axes.plot(distance, curve.values, **look, **paper_curves.LOOK)
 
 

@@ -129,7 +129,7 @@ def _draw_cuts(axes: Axes, tables: Tables, config: dict[str, Any], models: list[
             cuts = _cuts(matrix, own)
             if network != full:
                 has_others = True
-                thin = {"linewidth": 0.6, "label": series_name(config, network)}
+                thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, network)}
                 axes.plot(list(cuts), list(cuts.values()), color=look["color"], **thin)
                 continue
             name = _title(tables, config, model).partition("\n")[0]

@@ -166,7 +166,7 @@ def draw_models(
             continue
         for other in other_seeds(config, network):
             values = panels.curve(table, other, POOL, shots, dataset)
-            thin = {"linewidth": 0.6, "label": series_name(config, other)}
+            thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
             panels.draw_curve(axes, values, color=look["color"], **thin)
         values = panels.curve(table, network, POOL, shots, dataset)
         look |= {"label": series_name(config, network)}

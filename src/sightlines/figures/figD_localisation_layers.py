@@ -142,7 +142,7 @@ def _draw_model_curves(
     look = model_look(models(config), model)
     first, bare = full_network(config, model), untrained_network(config, model)
     for network in other_seeds(config, first) if first else []:
-        thin = {"linewidth": 0.6, "label": series_name(config, network)}
+        thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, network)}
         axes.plot(*_curve(table, network, column)[:2], color=look["color"], **thin)
     if bare is not None:
         depth, values, _, _ = _curve(table, bare, column)

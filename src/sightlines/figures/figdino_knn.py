@@ -87,8 +87,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     panels.finish(middle, np.nan)
     middle.axhline(BOUND, color=GREY, linewidth=0.8, label="threshold")
     for (name, points), marker in zip(PUBLISHED.items(), PUBLISHED_MARKERS, strict=True):
-        look: dict[str, Any] = {"color": "0.35", "marker": marker, "linestyle": "", "label": name}
-        published += middle.plot([1.0], [points], markersize=4.5, zorder=5, clip_on=False, **look)
+        own: dict[str, Any] = {"color": "0.35", "marker": marker, "linestyle": "", "label": name}
+        published += middle.plot([1.0], [points], markersize=4.5, zorder=5, clip_on=False, **own)
     middle.set(ylabel="linear probe − k-NN (points)", xlabel="normalised depth")
     right.set(xscale="log", ylim=panels.limits([knn]), xlabel="neighbours")
     counts = sorted(int(k) for k in knn["neighbours"].unique())
@@ -138,7 +138,7 @@ def _draw_model(
         name = series_name(config, bare)
         panels.draw_bare(axes, _curve(knn, config, bare), look["color"], name)
     for other in other_seeds(config, network) if network else []:
-        thin = {"linewidth": 0.6, "label": series_name(config, other)}
+        thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
         panels.draw_curve(axes, _curve(knn, config, other), color=look["color"], **thin)
     panels.draw_curve(axes, _curve(knn, config, network), **look)
 

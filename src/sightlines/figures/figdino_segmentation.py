@@ -134,11 +134,13 @@ def _draw_model(axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: 
                 continue
             if bare is not None:
                 value, _ = _values(table, bare, method, mass)
-                cross = {"color": BLACK, "markersize": 4, "label": _name(config, bare, mass)}
+                cross: dict[str, Any] = {"color": BLACK, "markersize": 4}
+                cross["label"] = _name(config, bare, mass)
                 axes.plot([value], [place + shift], marker="x", **cross)
             for other in other_seeds(config, network) if network else []:
                 value, _ = _values(table, other, method, mass)
-                dot = {"color": colour, "markersize": 3, "label": _name(config, other, mass)}
+                dot: dict[str, Any] = {"color": colour, "markersize": 3}
+                dot["label"] = _name(config, other, mass)
                 axes.plot([value], [place + shift], marker=".", **dot)
     is_first = model_panels.is_leftmost(axes)
     _name_rows(axes, [name for name, _ in METHODS.values()], "map" if is_first else "")

@@ -103,7 +103,7 @@ def _draw(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[s
         first, *others = panels.trained(config, model)
         for other in others:
             values = _blocks(table, other)
-            thin = {"linewidth": 0.6, "label": series_name(config, other)}
+            thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
             axes.plot(values["x"], values["y"], color=look["color"], **thin)
         look |= {"label": series_name(config, first)}
         panels.draw_curve(axes, _blocks(table, first), **look)

@@ -39,7 +39,8 @@ def asked(settings: Mapping[str, Any]) -> list[str]:
     Args:
         settings: Of matplotlib; what is absent is matplotlib's default.
     """
-    known = {**rcParamsDefault, **settings}
+    defaults: Any = rcParamsDefault
+    known: dict[str, Any] = {**defaults, **settings}
     named: list[str] = []
     for family in known["font.family"]:
         named += known[f"font.{family}"] if family in GENERIC else [family]

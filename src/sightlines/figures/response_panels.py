@@ -102,7 +102,7 @@ def draw_models(
         first, *others = [n for n in trained(config, model) if _has(table, n)]
         for other in others:
             line = curve(table, other, condition, value)
-            thin = {"lw": 0.6, "label": _name(config, other, look)} | _lines(look)
+            thin: dict[str, Any] = {"lw": 0.6, "label": _name(config, other, look)} | _lines(look)
             axes.plot(line["x"], line["y"], color=own["color"], **thin)
         named = {"label": _name(config, first, look)}
         draw_curve(axes, curve(table, first, condition, value), **(own | look | named))

@@ -86,9 +86,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             else:
                 axes.tick_params(labelleft=False)
     if image is not None:
-        size: dict[str, Any] = {"shrink": min(1.0, 3.6 / figure.get_figheight()), "aspect": 30}
+        bar: dict[str, Any] = {"shrink": min(1.0, 3.6 / figure.get_figheight()), "aspect": 30}
         text = "similarity (no unit; 1: same)"
-        figure.colorbar(image, ax=list(grid.flat), label=text, extend="min", pad=0.01, **size)
+        figure.colorbar(image, ax=list(grid.flat), label=text, extend="min", pad=0.01, **bar)
     return figure
 
 

@@ -96,7 +96,7 @@ def context(
 
 def rc(settings: Mapping[str, str]) -> dict[str, Any]:
     """Settings of a style as matplotlib has them: numbers, lists, colours."""
-    known = RcParams()
+    known: Any = RcParams()
     for key, value in settings.items():
         known[key] = value
     return dict(known)
@@ -108,8 +108,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     @functools.wraps(draw)
     def wrapped(*args: Any, **kwargs: Any) -> Figure:
         settings = _settings([*args, *kwargs.values()])
-        with context(settings):
-            families = fonts.fallbacks(fonts.own(rcParams), args, kwargs)
+        families = fonts.fallbacks(fonts.own(rc(settings)), args, kwargs)
         with context(settings, families):
             figure = draw(*args, **kwargs)
         _LOOKS[figure] = Look(settings, families)

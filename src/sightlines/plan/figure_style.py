@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sightlines.core.errors import ConfigError
 from sightlines.plan.registry import PACKAGE
@@ -108,7 +109,7 @@ def _validate(found: Mapping[str, str], path: Path) -> None:
         return
     import matplotlib  # half a second, for those alone who have a style
 
-    known = matplotlib.RcParams()
+    known: Any = matplotlib.RcParams()
     for key, value in found.items():
         try:
             known[key] = value
