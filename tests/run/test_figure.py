@@ -33,7 +33,7 @@ def test_the_command_writes_pictures_and_numbers(tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     numbers = pd.read_csv(tmp_path / "a.csv")
-    own = numbers[numbers["series"] == "Vit small"]
+    own = numbers[numbers["series"] == CONFIG["labels"]["vit_small"]]
     table = synthetic.accuracy(CONFIG).query("model == 'vit_small' and fraction != 'f000'")
     assert sorted(own["y"]) == pytest.approx(sorted(100 * table["accuracy_test"]), rel=1e-8)
 
