@@ -35,7 +35,7 @@ GAP_IN, ROW_IN, LABEL_IN, BAR_IN = 0.1, 1.0, 0.36, 0.42
 """Space between panels, height of a row with titles, space left of a row and right of it."""
 HEADER_IN, TITLES_IN, AXIS_IN = 0.22, 0.3, 0.4
 """Space of a header, above a row's panels, and below the last row for what its axes are."""
-LINE_IN = 0.137
+LINE_IN = 0.15
 """Height of a line of the scores."""
 PANELS = 4
 """Panels of a row; two rows lie side by side."""
