@@ -8,7 +8,7 @@
 #   results/<experiment>/dumps/<kind>/<model>/<fraction>/<seed>.safetensors
 #   results/<experiment>/transfer/<task>/…                 the same for other tasks
 #   results/<experiment>/tables/<table>                     tidy, one row an observation
-#   results/<experiment>/figures/<figure>.{svg,png}
+#   results/<experiment>/figures/<figure>.{svg,pdf,png,csv}
 #   results/<experiment>/report.html
 #
 # <experiment> is the config file's name; fractions are f003 … f100 (per cent), f000 is untrained.
@@ -39,12 +39,11 @@ rule all:
         f"{R}/report.html",
         EXPERIMENT.tables(),
         EXPERIMENT.claims.values(),
-        expand(
-            "{r}/figures/{figure}.{end}",
-            r=R,
-            figure=EXPERIMENT.figures,
-            end=["svg", "png"],
-        ),
+        [
+            path
+            for figure in EXPERIMENT.figures
+            for path in EXPERIMENT.figure_files(figure).values()
+        ],
 
 
 onsuccess:

@@ -65,3 +65,25 @@ def attention_offsets(config, blocks=7, heads=5, side=4):
             part = {"block": block, "head": head, "row": row, "column": column, "mass": mass}
             parts.append(pd.DataFrame(part).assign(**network._asdict()))
     return pd.concat(parts, ignore_index=True)[list(required("attention_offsets.parquet"))]
+
+
+def attention_sites(config, sites=6, heads=3):
+    """Of every network of the config: windows up to half depth, then the whole image."""
+    frames = []
+    for place, slug in enumerate(config["networks"]):
+        own = pd.DataFrame(
+            [(site, head) for site in range(sites) for head in range(heads)],
+            columns=["site", "head"],
+        )
+        draw = np.random.default_rng(place)
+        own["distance_px"] = 2.0 + 2.0 * own["site"] + draw.uniform(0, 2, len(own))
+        own["distance_std_px"] = draw.uniform(0.1, 0.4, len(own))
+        model, fraction, seed = slug.split("/")
+        blank = {"module": "blocks", "queries": 64, "keys": 64, "outside_mass": 0.0, "images": 97}
+        own = own.assign(model=model, fraction=fraction, seed=seed, applied="", **blank)
+        own["windows"] = np.where(own["site"] < sites // 2, 4, 1)
+        own["distance_renormalised_px"] = own["distance_px"]
+        own["entropy_nats"], own["uniform_px"] = 2.0, 16.5
+        own["relative"] = own["distance_px"] / own["uniform_px"]
+        frames.append(own)
+    return pd.concat(frames, ignore_index=True)

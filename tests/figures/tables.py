@@ -312,6 +312,7 @@ def all_tables(config, degenerate=None, names=None):
         "tuned_attention.parquet": lambda: verdict_tables.tuned_attention(
             plain, attention_distance(vits)
         ),
+        "attention_sites.csv": lambda: attention_tables.attention_sites(vits),
         "attention_offsets.parquet": lambda: attention_tables.attention_offsets(vits),
         "head_subsets.parquet": lambda: attention_tables.head_subsets(with_heads),
         "receptive_fields.parquet": lambda: receptive_field_tables.receptive_fields(main(config)),

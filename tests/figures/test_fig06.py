@@ -46,7 +46,7 @@ def test_maps_of_all_models_trained_and_untrained_by_depth(drawn):
     titles = [axes.get_title() for axes in maps]
     assert titles[:4] == ["first layer", "attention 0", "attention 2", "attention 4"]
     assert titles[-4:] == ["first layer", "unit 0", "unit 2", "unit 4"]
-    assert figure.get_figwidth() == style.WIDTH_IN
+    assert figure.get_figwidth() == 6.8
 
 
 def test_a_map_shows_the_table_s_values_as_an_image_is_seen_and_dark_is_large(tables, drawn):

@@ -87,7 +87,8 @@ def test_drawing_leaves_the_tables_as_they_are_and_explains_itself(module, made)
 
 def test_a_line_is_the_mean_of_the_tokens_without_the_class_token(made, drawn):
     figure = drawn[fig11_token_probes]
-    look = style.model_look(list(CONFIG["families"]), "small")
+    with style.context():
+        look = style.model_look(list(CONFIG["families"]), "small")
     for axes, shots in ((panel(figure, "(a) a probe per token"), 0), (figure.axes[2], 10)):
         *expected, norm = mean_of_tokens(made["token_probes.parquet"], "small/f100/s0", shots)
         line, end = line_with(axes, **look), norm_with(axes, **look)
@@ -220,7 +221,8 @@ def test_other_datasets_are_rows_below_the_own(made, drawn):
     figure = drawn[figF_probes_other_datasets]
     names = [a.get_ylabel().split("\n")[0] for a in figure.axes[::3]]
     assert names == ["own images", "flowers"]
-    look = style.model_look(list(CONFIG["families"]), "large")
+    with style.context():
+        look = style.model_look(list(CONFIG["families"]), "large")
     dashed = line_with(figure.axes[3], **look, linestyle="--")
     table = made["probes.parquet"]
     rows = table.query(

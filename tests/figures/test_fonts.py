@@ -14,6 +14,7 @@ from sightlines.core.files import write_table
 from sightlines.figures import fonts, style
 from sightlines.figures.maps import wrapped
 from sightlines.jobs.command import Job
+from sightlines.plan.experiment import FIGURE_FILES
 from sightlines.run import figure as command
 from tests.figures import tables as synthetic
 
@@ -85,7 +86,7 @@ def figure_of(label: str, **options) -> Figure:
 
 def ink(figure: Figure, folder) -> float:
     """Black of a figure, in squares as large as the em."""
-    style.save(figure, folder / "a.svg", folder / "a.png")
+    style.save(figure, {"svg": folder / "a.svg", "png": folder / "a.png"})
     with Image.open(folder / "a.png") as image:
         return float((255 - np.asarray(image.convert("L"))).sum() / 255 / EM_PX**2)
 
@@ -95,9 +96,9 @@ def test_a_font_that_has_the_character_is_taken(install, tmp_path, weight):
     missing = ink(figure_of(CAT, fontweight=weight), tmp_path)
     install(Some_Han=CAT)
     figure = figure_of(CAT, fontweight=weight)
-    assert style.families_of(figure) == ("Some Han",)
+    assert style.look_of(figure).families == ("Some Han",)
     assert ink(figure, tmp_path) == pytest.approx(1, abs=0.02) and missing < 0.8
-    assert fonts.lacking(figure, style.families_of(figure)) == {}
+    assert fonts.lacking(figure, (fonts.LAST, *style.look_of(figure).families)) == {}
 
 
 def test_marks_that_are_made_on_saving_are_set_in_it_too(install, tmp_path):
@@ -110,7 +111,7 @@ def test_marks_that_are_made_on_saving_are_set_in_it_too(install, tmp_path):
         return figure
 
     figure = marked([CAT])
-    style.save(figure, tmp_path / "a.svg", tmp_path / "a.png")
+    style.save(figure, {"svg": tmp_path / "a.svg", "png": tmp_path / "a.png"})
     marks = figure.axes[0].get_xticklabels()
     assert {tuple(mark.get_fontfamily()) for mark in marks} == {("DejaVu Sans", "More Han")}
     assert {mark.get_text() for mark in marks} == {CAT}
@@ -124,12 +125,12 @@ def test_figures_are_the_same_twice_and_say_their_fonts(install, tmp_path):
     write_table(table, synthetic.accuracy(config))
     written = []
     for turn in "ab":
-        outputs = {kind: [tmp_path / f"{turn}.{kind}"] for kind in ("svg", "png")}
+        outputs = {kind: [tmp_path / f"{turn}.{kind}"] for kind in FIGURE_FILES}
         log = logging.getLogger("test")
         job = Job("draw/a", config, {"t": [table]}, outputs, tmp_path, log, member=FIGURE)
         command.main(job)
         assert job.notes == {"fonts": ["DejaVu Sans", "Other Han"]}
-        written.append([(tmp_path / f"{turn}.{kind}").read_bytes() for kind in ("svg", "png")])
+        written.append([(tmp_path / f"{turn}.{kind}").read_bytes() for kind in FIGURE_FILES])
     assert written[0] == written[1]
 
 
@@ -139,7 +140,7 @@ def test_what_no_font_has_is_said_once_with_the_cure(install, tmp_path, caplog):
     config["labels"] |= {"vit_small": f"ViT {CAT}", "resnet_thin": f"Res {DOG}"}
     table = tmp_path / "accuracy.csv"
     write_table(table, synthetic.accuracy(config))
-    outputs = {kind: [tmp_path / f"a.{kind}"] for kind in ("svg", "png")}
+    outputs = {kind: [tmp_path / f"a.{kind}"] for kind in FIGURE_FILES}
     log = logging.getLogger("test")
     command.main(Job("a", config, {"t": [table]}, outputs, tmp_path, log, member=FIGURE))
     (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
@@ -161,14 +162,14 @@ def test_what_no_font_has_is_said_once_with_the_cure(install, tmp_path, caplog):
 )
 def test_few_fonts_in_the_order_of_their_names(install, installed, chosen):
     install(**installed)
-    assert fonts.fallbacks({"labels": [CAT, {"a": DOG}]}) == chosen
+    assert fonts.fallbacks(fonts.LAST, {"labels": [CAT, {"a": DOG}]}) == chosen
 
 
 def test_texts_of_tables_count(install):
     install(Table_Han=CAT)
     table = synthetic.accuracy(synthetic.config())
     table["model"] = CAT
-    assert fonts.fallbacks({"accuracy.csv": table}) == ("Table Han",)
+    assert fonts.fallbacks(fonts.LAST, {"accuracy.csv": table}) == ("Table Han",)
 
 
 @pytest.mark.parametrize("label", ["ViT-S", "Ж", "λ", "é", "e\u0301", "ن", "a\u200db\ufe0f\n", "×"])
@@ -177,8 +178,8 @@ def test_what_the_own_font_has_asks_for_no_other(install, label, monkeypatch):
         raise AssertionError("fonts were looked for")
 
     monkeypatch.setattr(font_manager, "findSystemFonts", unwanted)
-    assert fonts.fallbacks([label]) == ()
-    assert fonts.lacking(figure_of(label), ()) == {}
+    assert fonts.fallbacks(fonts.LAST, [label]) == ()
+    assert fonts.lacking(figure_of(label), [fonts.LAST]) == {}
 
 
 def test_a_damaged_font_is_passed_over(install, tmp_path, monkeypatch):
@@ -186,7 +187,7 @@ def test_a_damaged_font_is_passed_over(install, tmp_path, monkeypatch):
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     found = [*font_manager.findSystemFonts(), str(tmp_path / "broken.ttf")]
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
-    assert fonts.fallbacks(CAT) == ("Whole Han",)
+    assert fonts.fallbacks(fonts.LAST, CAT) == ("Whole Han",)
 
 
 def test_wide_characters_take_two_places_of_a_line():

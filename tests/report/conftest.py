@@ -36,7 +36,7 @@ def page_parts(tmp_path_factory):
             continue
         module = registry.load("figures", name)
         drawn = module.draw(synthetic.all_tables(small, names=module.READS), small)
-        style.save(drawn, path.with_suffix(".svg"), path)
+        style.save(drawn, {"png": path})
     train = {"steps": 1009, "batch_size": 128, "learning_rate": 0.001, "flip": True}
     models = {
         model: {"family": family, "depth": 5, "train": train | {"clip_norm": place}}

@@ -66,12 +66,20 @@ def html(page_parts):
 
 def test_the_page_is_whole_and_asks_no_other_host(html):
     found = read(html)
-    assert all(link.startswith(("data:", "#")) for link in found.links)
+    beside = re.compile(r"figures/\w+\.(pdf|svg|csv)")  # opened where a reader asks for it
+    others = [link for link in found.links if not beside.fullmatch(link)]
+    assert all(link.startswith(("data:", "#")) for link in others)
     without = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
     assert "url(" not in without and "@import" not in without
     assert "default-src 'none'" in html
     assert all(link[1:] in found.ids for link in found.links if link.startswith("#"))
     assert len(found.ids) == len(set(found.ids))
+
+
+def test_every_figure_links_to_its_files_for_papers(html, page_parts):
+    links, names = read(html).links, page_parts[0]["figures"]
+    for name in names:
+        assert all(f"figures/{name}.{ending}" in links for ending in ("pdf", "svg", "csv"))
 
 
 def test_only_the_pages_own_scripts_may_run(html):

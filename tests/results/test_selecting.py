@@ -9,11 +9,6 @@ from tests.figures import tables as synthetic
 CONFIG = synthetic.config(fractions=("f010", "f100"))
 
 
-def test_best_match_is_the_row_of_the_largest_value_and_nan_without_any():
-    matrix = np.array([[0.1, np.nan, 0.9], [0.7, np.nan, np.nan], [0.2, np.nan, 0.3]])
-    np.testing.assert_array_equal(selecting.best_match(matrix), [1, np.nan, 0])
-
-
 @pytest.mark.parametrize(
     ("blocks", "expected"),
     [

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sightlines.core.errors import DiskError, ResultError
@@ -11,6 +12,7 @@ from sightlines.core.files import write_table
 from sightlines.figures import style
 from sightlines.figures.accuracy_by_fraction import draw
 from sightlines.jobs.command import Job
+from sightlines.plan.experiment import FIGURE_FILES
 from sightlines.run import figure as command
 from tests.figures import tables as synthetic
 
@@ -18,17 +20,22 @@ CONFIG = synthetic.config()
 
 
 def job(folder, inputs):
-    outputs = {"svg": [folder / "a.svg"], "png": [folder / "a.png"]}
+    outputs = {end: [folder / f"a.{end}"] for end in FIGURE_FILES}
     log = logging.getLogger("test")
     return Job("draw/a", CONFIG, inputs, outputs, folder, log, member="accuracy_by_fraction")
 
 
-def test_the_command_writes_both_pictures(tmp_path):
+def test_the_command_writes_pictures_and_numbers(tmp_path):
     table = tmp_path / "accuracy.csv"
     write_table(table, synthetic.accuracy(CONFIG))
     command.main(job(tmp_path, {"tables": [table]}))
     assert (tmp_path / "a.svg").read_bytes().rstrip().endswith(b"</svg>")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    numbers = pd.read_csv(tmp_path / "a.csv")
+    own = numbers[numbers["series"] == CONFIG["labels"]["vit_small"]]
+    table = synthetic.accuracy(CONFIG).query("model == 'vit_small' and fraction != 'f000'")
+    assert sorted(own["y"]) == pytest.approx(sorted(100 * table["accuracy_test"]), rel=1e-8)
 
 
 def test_a_missing_table_is_named(tmp_path):
@@ -41,7 +48,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
     blocker.write_text("")
     figure = draw({"accuracy.csv": synthetic.accuracy(CONFIG)}, CONFIG)
     with pytest.raises(DiskError, match="cannot write"):
-        style.save(figure, blocker / "a.svg", blocker / "a.png")
+        style.save(figure, {"svg": blocker / "a.svg", "png": blocker / "a.png"})
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

@@ -33,6 +33,8 @@ def test_the_smoke_experiment_ends_in_a_report_with_every_figure(smoke):
     for figure in experiment.figures:
         assert (folder / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / "figures" / f"{figure}.svg").stat().st_size > 1000
+        assert (folder / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+        assert (folder / "figures" / f"{figure}.csv").read_text().startswith("panel,title,series,")
     assert page.count("data:image/webp") >= len(experiment.figures)
     for table in experiment.tables():
         assert (smoke / table).stat().st_size > 0

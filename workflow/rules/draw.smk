@@ -2,6 +2,7 @@
 
 for figure in registry.members("figures"):
     reads = EXPERIMENT.inputs("figures", figure)
+    writes = EXPERIMENT.figure_files(figure)
 
     rule:
         name:
@@ -9,8 +10,7 @@ for figure in registry.members("figures"):
         input:
             **{name.replace(".", "_"): paths for name, paths in reads.items()},
         output:
-            svg=f"{R}/figures/{figure}.svg",
-            png=f"{R}/figures/{figure}.png",
+            **writes,
         log:
             f"{R}/logs/draw/{figure}.log",
         params:
@@ -18,6 +18,7 @@ for figure in registry.members("figures"):
             code=EXPERIMENT.code(f"figures.{figure}"),
             figure=figure,
             reads=lambda w, reads=reads: named("--input", reads),
+            writes=lambda w, writes=writes: named("--output", writes),
         shell:
             "python -m sightlines.jobs.start sightlines.run.figure {params.figure} --config {params.cfg:q} --code {params.code}"
-            " {params.reads} --output svg {output.svg:q} --output png {output.png:q} --log {log:q}"
+            " {params.reads} {params.writes} --log {log:q}"

@@ -5,9 +5,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from sightlines.figures.style import BLACK, GREY, model_look, styled
+from sightlines.figures.style import BLACK, GREY, full_width, model_look, styled
 from sightlines.plan.networks import ON
 from sightlines.results.selecting import (
     Tables,
@@ -57,20 +58,22 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     trained = table[table["fraction"] != "f000"]
     require_some(trained, "accuracy.csv has no trained network")
     shown = [m for m in models(config) if (table["model"] == m).any()]
-    figure = Figure(figsize=(4.8, 3.3), layout="constrained")
+    figure = Figure(figsize=(full_width() * 0.72, 3.3), layout="constrained")
     axes = figure.subplots()
     least = float(trained["train_images"].min())
+    handles = []
     for model in shown:
-        own = table[table["model"] == model]
-        _draw_model(axes, own, least / 2, label(config, model), model_look(shown, model))
+        own, look = table[table["model"] == model], model_look(models(config), model)
+        handles.append(_draw_model(axes, own, least / 2, label(config, model), look))
     chance = float(table["chance"].iloc[0])
-    axes.axhline(100 * chance, color=GREY, linestyle=":", label="chance")
+    handles.append(axes.axhline(100 * chance, color=GREY, linestyle=":", label="chance"))
     needed = needed_accuracy(chance, best_accuracy(table))
-    axes.axhline(100 * needed, color=BLACK, linestyle="--", linewidth=0.9, label="learned")
+    dashed: dict[str, Any] = {"color": BLACK, "linestyle": "--", "linewidth": 0.9}
+    handles.append(axes.axhline(100 * needed, label="learned", **dashed))
     axes.set(xlabel="training images (number, logarithmic)", ylabel="test accuracy (%)")
     axes.set_ylim(0, min(100, 115 * max(table["accuracy_test"].max(), needed)))
     _mark_images(axes, trained, bool((table["fraction"] == "f000").any()), least / 2)
-    figure.legend(loc="outside right upper")
+    figure.legend(handles=handles, loc="outside right upper")
     return figure
 
 
@@ -82,20 +85,22 @@ def trained_here(table: pd.DataFrame) -> pd.DataFrame:
 
 def _draw_model(
     axes: Axes, own: pd.DataFrame, untrained_at: float, name: str, look: dict[str, Any]
-) -> None:
+) -> Line2D:
+    """Dots of one model and their means; returns what stands for it in the legend."""
     bare, trained = own[own["fraction"] == "f000"], own[own["fraction"] != "f000"]
     mean = trained.groupby("train_images")["accuracy_test"].mean()
-    axes.plot(mean.index, 100 * mean, color=look["color"], marker="")
-    axes.plot(
-        trained["train_images"], 100 * trained["accuracy_test"], linestyle="", label=name, **look
-    )
+    axes.plot(mean.index, 100 * mean, color=look["color"], label=f"{name}, mean")
+    images, shares = trained["train_images"], 100 * trained["accuracy_test"]
+    (dots,) = axes.plot(images, shares, linestyle="", label=name, **look)
     axes.plot(
         [untrained_at] * len(bare),
         100 * bare["accuracy_test"],
         linestyle="",
         markerfacecolor="none",
+        label=f"{name}, untrained",
         **look,
     )
+    return dots
 
 
 def _mark_images(axes: Axes, trained: pd.DataFrame, has_bare: bool, untrained_at: float) -> None:

@@ -65,10 +65,17 @@ def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:
         heads = rows[rows["block"] == block].sort_values("distance_px", ignore_index=True)
         rank = heads.index.to_numpy() + 1
         mean, spread = heads["distance_px"], heads["distance_std_px"].fillna(0)
-        axes.fill_between(rank, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
-        axes.plot(rank, mean, color=colour, marker=marker, label=f"block {block}")
-    axes.axhline(uniform_px(rows), color=BLACK, linestyle="--", linewidth=0.9)
+        low, high, name = mean - spread, mean + spread, f"block {block}"
+        axes.fill_between(rank, low, high, color=colour, alpha=0.15, lw=0, label=name)
+        axes.plot(rank, mean, color=colour, marker=marker, label=name)
+    draw_uniform(axes, rows)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+
+
+def draw_uniform(axes: Axes, rows: pd.DataFrame) -> None:
+    """The distance of attention that looks everywhere alike."""
+    look: dict[str, Any] = {"color": BLACK, "linestyle": "--", "linewidth": 0.9}
+    axes.axhline(uniform_px(rows), label="uniform attention", **look)
 
 
 def draw_paper(axes: Axes, figure: str, data: str, rows: pd.DataFrame) -> None:

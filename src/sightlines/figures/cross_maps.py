@@ -5,15 +5,16 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sightlines.claims.statistics import monotone_path
 from sightlines.figures import maps
-from sightlines.figures.style import WIDTH_IN
+from sightlines.figures.style import full_width
 from sightlines.results.selecting import (
     Tables,
-    best_match,
     block_outputs,
     cka_matrix,
     full_network,
@@ -43,10 +44,10 @@ def draw_pairs(tables: Tables, config: dict[str, Any], pairs: list[tuple[str, st
     """
     shown = spread(pairs, MOST_PAIRS)
     is_brief = len(shown) > FULL_ROWS
-    titles, side, abreast = (BRIEF_TITLES, 1.2, 2) if is_brief else (TITLES, 1.9, 1)
+    titles, side, abreast = (BRIEF_TITLES, 1.2, 2) if is_brief else (TITLES, 1.65, 1)
     rows = -(-len(shown) // abreast)
     height = rows * (side + (0.55 if is_brief else 0.35)) + 0.5
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure = Figure(figsize=(full_width(), height), layout="constrained")
     grid = figure.subplots(rows, abreast * len(titles), squeeze=False)
     matrices = [_matrices(tables, config, *pair) for pair in shown]
     finite = [m for line in matrices for m in line if m is not None]
@@ -65,7 +66,7 @@ def draw_pairs(tables: Tables, config: dict[str, Any], pairs: list[tuple[str, st
         images.append(maps.draw_map(axes, matrix, scale))
         _label(axes, tables, config, pair, column, side)
         if pair[0] != pair[1]:
-            _draw_best_match(axes, matrix)
+            _draw_path(axes, matrix, layer_rows(tables["layers.csv"], pair[0]), column)
     if images:
         maps.add_colour_bar(figure, images[0], list(grid.flat), finite)
     _explain(figure, finite, len(pairs) - len(shown))
@@ -104,7 +105,7 @@ def _explain(figure: Figure, matrices: list[np.ndarray], left_out: int) -> None:
     maps.explain_grey(figure, matrices)
     if left_out:
         text = f"{left_out} more pairs of networks are not drawn; tables/cka.parquet has them"
-        figure.supxlabel(text, fontsize=7)
+        figure.supxlabel(text)
 
 
 def _matrices(tables: Tables, config: dict[str, Any], a: str, b: str) -> list[Any]:
@@ -117,7 +118,16 @@ def _matrices(tables: Tables, config: dict[str, Any], a: str, b: str) -> list[An
     return [whole, None if whole is None else whole[cut], control]
 
 
-def _draw_best_match(axes: Axes, matrix: np.ndarray) -> None:
-    best = best_match(matrix)
+def _draw_path(axes: Axes, matrix: np.ndarray, rows: pd.DataFrame, column: int) -> None:
+    """For every column the layer that it matches, never lower than the one before: as C4 does.
+
+    Embeddings are left out: they are alike to all that has seen little of the image.
+    """
+    computed = np.arange(len(matrix))
+    if column != BLOCKS:
+        computed = np.flatnonzero((rows["kind"] != "embed").to_numpy())
+    path, _ = monotone_path(matrix[computed])
+    found = np.where(path < 0, np.nan, computed[path])
     outline = [patheffects.withStroke(linewidth=2.2, foreground="black")]
-    axes.plot(np.arange(len(best)), best, color="white", linewidth=1.0, path_effects=outline)
+    look: dict[str, Any] = {"color": "white", "linewidth": 1.0, "path_effects": outline}
+    axes.plot(np.arange(len(found)), found, label="best match", **look)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
+from sightlines.figures.style import BLACK, full_width, model_look, series_name, styled
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -60,7 +60,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["diagnostics.csv"]
     models = plain_models(config)
-    figure = Figure(figsize=(WIDTH_IN, 5.0), layout="constrained")
+    figure = Figure(figsize=(full_width(), 5.0), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True)
     for axes, (column, (text, scale)) in zip(grid.flat, PANELS.items(), strict=True):
         if scale == "log":
@@ -99,12 +99,15 @@ def _draw_model(
     if full is not None:
         own = rows_of(table, full)
         blocks, others = own[own["kind"] == "residual"], own[own["kind"] != "residual"]
-        axes.plot(others["depth"], others[column], ".", ms=4, alpha=0.4, mew=0, color=look["color"])
-        axes.plot(blocks["depth"], blocks[column], **look)
+        dots: dict[str, Any] = {"color": look["color"], "ms": 4, "alpha": 0.4, "mew": 0}
+        name = series_name(config, full)
+        axes.plot(others["depth"], others[column], ".", label=f"{name}, other sub-layers", **dots)
+        axes.plot(blocks["depth"], blocks[column], label=name, **look)
     if untrained is not None:
         own = rows_of(table, untrained)
         own = own[own["kind"] == "residual"]
-        axes.plot(own["depth"], own[column], linestyle="--", color=look["color"], linewidth=1)
+        dashed: dict[str, Any] = {"color": look["color"], "linestyle": "--", "linewidth": 1}
+        axes.plot(own["depth"], own[column], label=series_name(config, untrained), **dashed)
 
 
 def _handles(config: dict[str, Any], models: list[str]) -> list[Line2D]:

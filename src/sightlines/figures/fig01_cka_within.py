@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sightlines.figures import maps
-from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import full_width, styled, wrap_columns
 from sightlines.results.selecting import (
     Tables,
     block_outputs,
@@ -56,7 +56,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     models = main_models(config)
     bands, columns = wrap_columns(len(models), 4)
-    side = min(2.3, (WIDTH_IN - 1.6) / columns - 0.1)
+    side = min(2.3, (full_width() - 1.6) / columns - 0.1)
     lines = 3 if any(untrained_network(config, m) for m in models) else 2
     size = (columns * (side + 0.1) + 1.6, bands * lines * (side + 0.42) + 0.4)
     figure = Figure(figsize=size, layout="constrained")

@@ -12,19 +12,20 @@ TITLE = "Similarity of layers across networks"
 PAPER = "Figures 2 and B.1"
 QUESTION = "structure"
 CAPTION = (
-    "Linear CKA between the layers of two networks (one or two pairs a row; ViT upwards, ResNet to"
-    " the right). The line marks, for each layer on the x axis, the most similar layer on the y "
-    "axis. Look for: a line that stays well below the diagonal, that is, many lower ResNet layers "
-    "doing the work of few lower ViT layers, and for top ViT layers that resemble no ResNet layer."
-    " Compare with the untrained pair beside it. A line on the diagonal, or the same line in the "
-    "untrained pair, would contradict the paper's reading."
+    "Linear CKA between the layers of two networks (one or two pairs a row; ViT upwards, ResNet "
+    "to the right). The line gives each layer on the x axis a layer on the y axis, never lower "
+    "than for the layer before it, so that their mean CKA is largest (without embeddings; as "
+    "claim C4 reads it). Look for: a line that stays well below the diagonal, that is, many lower "
+    "ResNet layers doing the work of few lower ViT layers, and for top ViT layers that resemble "
+    "no ResNet layer. Compare with the untrained pair beside it. A line on the diagonal, or the "
+    "same line in the untrained pair, would contradict the paper's reading."
 )
 READS = ("cka.parquet", "layers.csv")
 NEEDS = ("trained", "two_families")
 EXPLAINS = (
     "Which layers of a ViT do the work of which layers of a ResNet? Every layer of one network is "
-    "compared with every layer of the other by CKA on the same images. The line gives for each "
-    "ResNet layer the most similar ViT layer: where it lies below the diagonal, the ViT gets there "
+    "compared with every layer of the other by CKA on the same images. The line matches each "
+    "ResNet layer with a ViT layer, in order: where it lies below the diagonal, the ViT gets there "
     "in fewer layers."
 )
 DIFFERS = (

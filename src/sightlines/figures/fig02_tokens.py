@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sightlines.figures import maps
-from sightlines.figures.style import BLUE, GREY, VERMILLION, WIDTH_IN, styled
+from sightlines.figures.style import BLUE, GREY, VERMILLION, full_width, series_name, styled
 from sightlines.plan import roles
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
@@ -78,7 +78,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     shown = shown[:MOST]
     resnets = roles.of_kind(networks(config), architectures(config), "resnet")
     height = 2.0 * len(shown) + 0.6
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure = Figure(figsize=(full_width(), height), layout="constrained")
     grid = figure.subplots(len(shown), 3, squeeze=False, width_ratios=(1, 1, 1.15))
     found = [[_map(table, layers, config, m, resnets, t) for t in LOOKS] for m in shown]
     finite = [m for row in found for m in row if m is not None]
@@ -141,15 +141,20 @@ def _draw_curves(
     network = full_network(config, model)
     others = other_seeds(config, network) if network else []
     axes.axvspan(2 / 3, 1, color="0.92", lw=0)
-    for tokens, (colour, marker, _) in LOOKS.items():
+    for tokens, (colour, marker, what) in LOOKS.items():
         depth, value, error = _curve(table, layers, model, network, tokens)
-        axes.fill_between(depth, value - error, value + error, color=colour, alpha=0.2, lw=0)
-        axes.plot(depth, value, color=colour, marker=marker)
+        name = f"{series_name(config, network)}, {what}"
+        look: dict[str, Any] = {"color": colour, "label": name}
+        axes.fill_between(depth, value - error, value + error, alpha=0.2, lw=0, **look)
+        axes.plot(depth, value, marker=marker, **look)
         for seed in others:
             x, y, _ = _curve(table, layers, model, seed, tokens)
-            axes.plot(x, y, color=colour, linewidth=0.6)
-        x, y, _ = _curve(table, layers, model, untrained_network(config, model), tokens)
-        axes.plot(x, y, color=colour, linestyle=":", linewidth=1.0)
+            name = f"{series_name(config, seed)}, {what}"
+            axes.plot(x, y, color=colour, linewidth=0.6, label=name)
+        bare = untrained_network(config, model)
+        x, y, _ = _curve(table, layers, model, bare, tokens)
+        name = f"{series_name(config, bare)}, {what}"
+        axes.plot(x, y, color=colour, linestyle=":", linewidth=1.0, label=name)
     axes.set(xlim=(-0.03, 1.03), xticks=[0, 1 / 3, 2 / 3, 1])
     axes.set_xticklabels(["0", "⅓", "⅔", "1"])
     axes.set_ylabel("linear CKA (no unit)")

@@ -9,9 +9,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures import attention_panels as panels
-from sightlines.figures import paper_curves
+from sightlines.figures import drawn, paper_curves
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import BLACK, BLUE, GREY, WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    column_width,
+    full_width,
+    styled,
+    wrap_columns,
+)
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -73,7 +81,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     require_some(trained, "attention_distance.csv has no trained network of this experiment")
     bare = {m: _rows(table, untrained_network(config, m)) for m in trained}
     bands, columns = wrap_columns(len(trained), 3)
-    width = WIDTH_IN if columns > 1 else 4.2
+    width = full_width() if columns > 1 else column_width()
     figure = Figure(figsize=(width, bands * 7.0 + 0.4), layout="constrained")
     grid = figure.subplots(bands * 4, columns, squeeze=False, height_ratios=HEIGHTS * bands)
     top = panels.upper_limit([*trained.values(), *(r for r in bare.values() if r is not None)])
@@ -127,14 +135,23 @@ def _name_rows(stack: Any) -> None:
 
 
 def _draw_all_blocks(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame | None) -> None:
-    if bare is not None:
-        axes.scatter(bare["block"] + 0.18, bare["distance_px"], s=7, facecolors="none", color=GREY)
-    axes.scatter(trained["block"], trained["distance_px"], s=9, color=BLUE, alpha=0.8, linewidths=0)
+    _draw_heads(axes, trained, bare, "distance_px")
     mean = trained.groupby("block")[["distance_px", "distance_renormalised_px"]].mean()
-    axes.plot(mean.index, mean["distance_px"], color=BLUE, marker="")
-    axes.plot(mean.index, mean["distance_renormalised_px"], color=BLACK, marker="", linestyle=":")
-    axes.axhline(panels.uniform_px(trained), color=BLACK, linestyle="--", linewidth=0.9)
+    axes.plot(mean.index, mean["distance_px"], color=BLUE, marker="", label="mean")
+    without = mean["distance_renormalised_px"]
+    axes.plot(mean.index, without, color=BLACK, ls=":", label="mean without CLS share")
+    panels.draw_uniform(axes, trained)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+
+
+def _draw_heads(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame | None, column: str) -> None:
+    """All heads of all blocks, the untrained ones a little to the right."""
+    if bare is not None:
+        look: dict[str, Any] = {"s": 7, "facecolors": "none", "color": GREY}
+        dots = axes.scatter(bare["block"] + 0.18, bare[column], label="heads, untrained", **look)
+        drawn.state(dots, pd.DataFrame({"x": bare["block"], "y": bare[column]}))
+    look = {"s": 9, "color": BLUE, "alpha": 0.8, "linewidths": 0}
+    axes.scatter(trained["block"], trained[column], label="heads", **look)
 
 
 def _draw_prefix_mass(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame | None) -> None:
@@ -145,11 +162,9 @@ def _draw_prefix_mass(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame | No
         axes.set_xlim(-0.5, trained["block"].max() + 0.5)
         axes.text(0.5, 0.5, "no CLS token", ha="center", color="0.4", transform=axes.transAxes)
         return
-    if bare is not None:
-        axes.scatter(bare["block"] + 0.18, bare["prefix_mass"], s=7, facecolors="none", color=GREY)
-    axes.scatter(trained["block"], trained["prefix_mass"], s=9, color=BLUE, alpha=0.8, linewidths=0)
+    _draw_heads(axes, trained, bare, "prefix_mass")
     mean = trained.groupby("block")["prefix_mass"].mean()
-    axes.plot(mean.index, mean, color=BLUE, marker="")
+    axes.plot(mean.index, mean, color=BLUE, marker="", label="mean")
 
 
 def _handles(trained: dict[str, pd.DataFrame]) -> list[Any]:

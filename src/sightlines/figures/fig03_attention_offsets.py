@@ -9,8 +9,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from sightlines.figures import drawn
 from sightlines.figures.attention_panels import plain_vits
-from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.figures.style import full_width, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -71,7 +72,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     side = float(np.clip(6.0 / (columns * max(heads)), *TILE_IN))
     lines = max(len(rows) for rows in tiles.values())
     bands = -(-len(tiles) // columns)
-    size = (WIDTH_IN, bands * (lines * side + 0.75) + 0.75)
+    size = (full_width(), bands * (lines * side + 0.75) + 0.75)
     figure = Figure(figsize=size, layout="constrained")
     ratios = [max(heads[column::columns]) for column in range(columns)]
     grid = figure.subplots(bands, columns, squeeze=False, width_ratios=ratios)
@@ -143,15 +144,17 @@ def _scale(tiles: list[np.ndarray]) -> LogNorm:
 def _draw_tiles(axes: Axes, rows: list[tuple[str, Row]], scale: LogNorm) -> AxesImage:
     """All tiles as one image with white gaps of one cell."""
     height, width = (side + 1 for side in rows[0][1][0][1].shape)
-    heads = max(len(row) for _, row in rows)
+    heads, placed = max(len(row) for _, row in rows), list[tuple[str, np.ndarray]]()
     canvas = np.full((len(rows) * height - 1, heads * width - 1), np.nan)
-    for line, (_, row) in enumerate(rows):
+    for line, (name, row) in enumerate(rows):
         for column, (relative, tile) in enumerate(row):
             top, left = line * height, column * width
             canvas[top : top + height - 1, left : left + width - 1] = tile
+            placed.append((f"block {name}, head {column + 1} by distance", tile))
             place = (left, top + height - 2)
-            axes.annotate(f"{relative:.2f}", place, fontsize=5, color="white", va="bottom")
-    image = axes.imshow(np.ma.masked_invalid(canvas), norm=scale, cmap="magma", origin="upper")
+            axes.annotate(f"{relative:.2f}", place, fontsize="small", color="white", va="bottom")
+    image = axes.imshow(np.ma.masked_invalid(canvas), norm=scale, origin="upper")
+    drawn.state(image, pd.concat([_cells(*tile) for tile in placed]))
     axes.set_anchor("N")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -162,6 +165,14 @@ def _draw_tiles(axes: Axes, rows: list[tuple[str, Row]], scale: LogNorm) -> Axes
     axes.set_xlabel("head, sorted by distance (rank)")
     axes.set_ylabel("block")
     return image
+
+
+def _cells(series: str, tile: np.ndarray) -> pd.DataFrame:
+    """One head's cells for the figure's numbers: offsets in patches, right and down."""
+    down, right = (np.arange(side) - side // 2 for side in tile.shape)
+    y, x = np.meshgrid(down, right, indexing="ij")
+    cells = {"x": x.ravel(), "y": y.ravel(), "value": tile.ravel()}
+    return pd.DataFrame({"series": " ".join(series.split()), **cells})
 
 
 def _add_bar(figure: Figure, image: AxesImage, panels: list[Axes]) -> None:

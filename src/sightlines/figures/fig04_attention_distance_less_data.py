@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import attention_panels as panels
 from sightlines.figures import paper_curves
-from sightlines.figures.style import WIDTH_IN, fraction_label, styled
+from sightlines.figures.style import column_width, fraction_label, full_width, styled
 from sightlines.plan import roles
 from sightlines.plan.networks import per_cent
 from sightlines.results.selecting import (
@@ -66,7 +66,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     rows = {m: rows[m] for m in shown}
     require_some(rows, "attention_distance.csv has no ViT trained on two fractions of the data")
     fractions = sorted({f for own in rows.values() for f in own}, key=per_cent)
-    size = (max(4.2, min(WIDTH_IN, 2.1 * len(fractions) + 0.7)), 1.9 * len(rows) + 0.8)
+    width = full_width() if len(fractions) > 1 else column_width()
+    size = (width, 1.9 * len(rows) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), len(fractions), squeeze=False, sharey=True)
     drawn = [table for own in rows.values() for table in own.values()]
@@ -92,7 +93,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     figure.legend(
         handles=[*panels.handles(drawn), PAPER_LINES],
         loc="outside lower center",
-        ncols=2 + (size[0] > 5),
+        ncols=1 + 2 * (len(fractions) > 1),
     )
     return figure
 

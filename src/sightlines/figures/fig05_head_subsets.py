@@ -19,7 +19,8 @@ from sightlines.figures.style import (
     ORANGE,
     SKY,
     VERMILLION,
-    WIDTH_IN,
+    column_width,
+    full_width,
     styled,
     wrap_columns,
 )
@@ -89,7 +90,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     pairs = _pairs(table, config)
     require_some(pairs, "head_subsets.parquet has no trained ViT and ResNet of this experiment")
     bands, columns = wrap_columns(len(pairs), 3)
-    width = WIDTH_IN if columns > 1 else 4.2
+    width = full_width() if columns > 1 else column_width()
     figure = Figure(figsize=(width, bands * 4.2 + 0.6), layout="constrained")
     grid = figure.subplots(bands * 2, columns, squeeze=False, sharex=True, sharey=True)
     for place, pair in enumerate(pairs):
@@ -132,32 +133,33 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
     if rows.empty:
         axes.text(0.5, 0.5, "no untrained network here", ha="center", transform=axes.transAxes)
         return
-    axes.axvline(_uniform_px(rows), color=BLACK, linestyle="--", linewidth=0.9)
+    uniform: dict[str, Any] = {"color": BLACK, "linestyle": "--", "linewidth": 0.9}
+    axes.axvline(_uniform_px(rows), label="uniform attention", **uniform)
     for rank, own in rows.groupby("unit_rank"):
         if _has_windows(own):
-            _draw_marks(axes, own[own["left_out"] == ALL], LOOKS[int(str(rank))])
+            _draw_marks(axes, own[own["left_out"] == ALL], int(str(rank)))
     for rank, own in rows[rows["subset_kind"] == "window"].groupby("unit_rank"):
-        _draw_line(axes, own, LOOKS[int(str(rank))])
+        _draw_line(axes, own, int(str(rank)))
 
 
-def _draw_marks(axes: Axes, rows: pd.DataFrame, look: tuple[str, str]) -> None:
+def _draw_marks(axes: Axes, rows: pd.DataFrame, rank: int) -> None:
     """Single heads and random subsets, of one unit."""
-    colour, marker = look
+    colour, marker = LOOKS[rank]
     points: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": 3, "color": colour}
     for kind, fill in (("random", {"alpha": 0.28, "mew": 0}), ("single", _hollow(colour))):
         own = rows[rows["subset_kind"] == kind]
-        axes.plot(own["distance_px"], own["cka"], **points, **fill)
+        name = f"{_unit_name(rank)}, {kind} heads"
+        axes.plot(own["distance_px"], own["cka"], label=name, **points, **fill)
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, look: tuple[str, str]) -> None:
+def _draw_line(axes: Axes, rows: pd.DataFrame, rank: int) -> None:
     """Windows of one unit with their standard errors."""
     line = rows[rows["left_out"] == ALL].sort_values("distance_px")
     frame = rows.pivot(index="left_out", columns="subset", values="cka").sort_index()
     error = pd.Series(standard_error(frame.to_numpy()), frame.columns)[line["subset"]].to_numpy()
-    colour, marker = look
-    axes.errorbar(
-        line["distance_px"], line["cka"], error, color=colour, marker=marker, elinewidth=0.8
-    )
+    colour, marker = LOOKS[rank]
+    look: dict[str, Any] = {"color": colour, "marker": marker, "elinewidth": 0.8}
+    axes.errorbar(line["distance_px"], line["cka"], error, label=_unit_name(rank), **look)
 
 
 def _draw_paper(axes: Axes, rows: pd.DataFrame) -> None:
@@ -166,7 +168,8 @@ def _draw_paper(axes: Axes, rows: pd.DataFrame) -> None:
     for rank in rows["unit_rank"].unique().tolist():
         if curve := found.get(f"{PAPER_PAIR}_{UNITS[rank]}"):
             distance = uniform * paper_curves.relative_distances(curve)
-            axes.plot(distance, curve.values, color=LOOKS[rank][0], **paper_curves.LOOK)
+            look: dict[str, Any] = {"color": LOOKS[rank][0], "label": paper_curves.name_of(curve)}
+            axes.plot(distance, curve.values, **look, **paper_curves.LOOK)
 
 
 def _uniform_px(rows: pd.DataFrame) -> float:

@@ -14,12 +14,12 @@ from sightlines.figures.style import (
     BLUE,
     GREY,
     VERMILLION,
-    WIDTH_IN,
+    full_width,
     model_look,
     styled,
     wrap_columns,
 )
-from sightlines.results.selecting import Tables, label
+from sightlines.results.selecting import Tables, label, models
 from sightlines.stats.jackknife import standard_error
 
 TITLE = "Size of receptive fields, and dependence on the own patch"
@@ -73,7 +73,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     found = panels.found_networks(tables["receptive_fields.parquet"], config)
     bands, columns = wrap_columns(len(found), 3)
-    figure = Figure(figsize=(WIDTH_IN, 2.9 + bands * 2.3), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9 + bands * 2.3), layout="constrained")
     halves: Any = figure.subfigures(2, 1, height_ratios=[2.9, bands * 2.3])
     top, below = halves
     others = {m: panels.seeds_of(tables[READS[0]], config, m) for m in found}
@@ -100,28 +100,29 @@ def _draw_comparison(
 ) -> None:
     left, right = figure.subplots(1, 2)
     for model, (trained, bare) in found.items():
-        look = model_look(list(found), model)
+        look, name = model_look(models(config), model), label(config, model)
+        bare_look = {"linestyle": "--", "markerfacecolor": "none", "label": f"{name}, untrained"}
         for axes, column, sign in ((left, "side_share", 1), (right, "window_share", -1)):
-            for rows, style in (
-                (bare, {"linestyle": "--", "markerfacecolor": "none"}),
-                (trained, {}),
-            ):
+            for rows, style in ((bare, bare_look), (trained, {"label": name})):
                 own = _series(rows, "post", panels.last_branch(trained), column)
                 values = own["value"] if sign > 0 else 100 - own["value"]
-                named = {"label": label(config, model)} if style == {} and axes is left else {}
-                axes.plot(own["x"], values, **look | style | named)
-                _draw_band(axes, own["x"], values, own["error"], look["color"])
+                axes.plot(own["x"], values, **look | style)
+                _draw_band(axes, own["x"], values, own["error"], look["color"], style["label"])
             for rows in others[model]:
                 own = _series(rows, "post", panels.last_branch(trained), column)
                 values = own["value"] if sign > 0 else 100 - own["value"]
-                axes.plot(own["x"], values, color=look["color"], linewidth=0.6, marker="")
+                thin = {"linewidth": 0.6, "label": f"{name}, {rows['seed'].iloc[0]}"}
+                axes.plot(own["x"], values, color=look["color"], marker="", **thin)
     left.set_ylabel("side of the field\n(% of the image's side)")
     right.set_ylabel("gradient outside own patch or\nsame-size window (%)")
     for axes in (left, right):
         top = axes.dataLim.y1
         _mark_depth(axes)
         axes.set_ylim(0, min(1.1 * top, 104))
-    handles = [*left.get_legend_handles_labels()[0], *_state_handles()]
+    handles = [
+        Line2D([], [], label=label(config, m), **model_look(models(config), m)) for m in found
+    ]
+    handles += _state_handles()
     if any(others.values()):
         handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="other seeds"))
     figure.legend(handles=handles, loc="outside upper center", ncols=5)
@@ -139,9 +140,11 @@ def _draw_branches(axes: Axes, trained: pd.DataFrame, bare: pd.DataFrame) -> Non
                     "marker": marker,
                     "markersize": 2 if is_bare else 3.5,
                 }
-                axes.plot(own["x"], own["value"], color=colour, **look)
+                where = "after the addition" if variant == "post" else "branch before it"
+                name = f"{branch}, {where}{', untrained' * is_bare}"
+                axes.plot(own["x"], own["value"], color=colour, label=name, **look)
                 if not is_bare:
-                    _draw_band(axes, own["x"], own["value"], own["error"], colour)
+                    _draw_band(axes, own["x"], own["value"], own["error"], colour, name)
     _mark_depth(axes)
 
 
@@ -158,10 +161,12 @@ def _series(rows: pd.DataFrame, variant: str, branch: str, column: str) -> pd.Da
     return pd.DataFrame(found, columns=["x", "value", "error"], dtype=float)
 
 
-def _draw_band(axes: Axes, x: pd.Series, values: pd.Series, error: pd.Series, colour: str) -> None:
+def _draw_band(
+    axes: Axes, x: pd.Series, values: pd.Series, error: pd.Series, colour: str, name: str
+) -> None:
     known = np.isfinite(values) & np.isfinite(error)
     low, high = (values - error)[known], (values + error)[known]
-    axes.fill_between(x[known], low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.fill_between(x[known], low, high, color=colour, alpha=0.2, linewidth=0, label=name)
 
 
 def _mark_depth(axes: Axes) -> None:

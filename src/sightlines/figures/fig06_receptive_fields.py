@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator
 
 from sightlines.figures import receptive_field_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import MISSING, VERMILLION, WIDTH_IN, styled
+from sightlines.figures.style import MISSING, VERMILLION, full_width, styled
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Effective receptive fields"
@@ -66,8 +66,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     maps = panels.found_networks(tables["receptive_field_maps.parquet"], config)
     rows = [(m, i) for m, own in found.items() for i, sizes in enumerate(own) if len(sizes)]
     columns = max(len(panels.columns_of(own[0])) for own in found.values())
-    side = (WIDTH_IN - 1.9) / columns
-    figure = Figure(figsize=(WIDTH_IN, len(rows) * (side + 0.4) + 0.1), layout="constrained")
+    side = (full_width() - 1.9) / columns
+    figure = Figure(figsize=(full_width(), len(rows) * (side + 0.4) + 0.1), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     scale = PowerNorm(1 / 3, vmin=0.0, vmax=1.0)
     for line, (model, state) in zip(grid, rows, strict=True):
@@ -89,7 +89,7 @@ def _draw_network(line: Any, sizes: pd.DataFrame, maps: pd.DataFrame, scale: Nor
         matrix = cells.pivot(index="row", columns="column", values="gradient").to_numpy()
         _draw_map(axes, matrix, own, scale)
         axes.set_title(
-            panels.layer_title(int(layer["block"]), layer["branch"]), fontsize=7.5, pad=2.5
+            panels.layer_title(int(layer["block"]), layer["branch"]), fontsize="small", pad=2.5
         )
         if column:
             axes.set_yticklabels([])
@@ -114,9 +114,11 @@ def _draw_map(axes: Axes, matrix: np.ndarray, own: pd.Series, scale: Normalize) 
     axes.spines[:].set(visible=True, color="0.6")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(FixedLocator([0, size_px / 2, size_px]))
-    axes.tick_params(labelsize=6, length=2, pad=1.5)
+    axes.tick_params(labelsize="small", length=2, pad=1.5)
     is_zero = np.isnan(own["side_px"])
-    axes.set_xlabel("zero" if is_zero else f"side {own['side_px']:.3g} px", fontsize=7, labelpad=1)
+    axes.set_xlabel(
+        "zero" if is_zero else f"side {own['side_px']:.3g} px", fontsize="small", labelpad=1
+    )
 
 
 def add_grey_bar(figure: Figure, grid: Any, scale: Normalize) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -12,8 +12,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMetho
 
 from sightlines.figures import paper_curves
 from sightlines.figures import skip_panels as panels
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import BLACK, MISSING, WIDTH_IN, styled
+from sightlines.figures.style import BLACK, MISSING, full_width, styled
 from sightlines.plan.networks import FULL, Network
 from sightlines.results.paper_values import curves
 from sightlines.results.selecting import Tables, label
@@ -78,7 +79,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     ratios = tables["skip_ratios.parquet"]
     models = panels.token_models(ratios, config)
     row_in = 2.05 if len(models) <= 4 else 1.5
-    figure = Figure(figsize=(WIDTH_IN, row_in * len(models) + 0.7), layout="constrained")
+    figure = Figure(figsize=(full_width(), row_in * len(models) + 0.7), layout="constrained")
     grid = figure.subplots(len(models), 3, squeeze=False, width_ratios=(1, 1.25, 1.25))
     for axes in grid[:, 2]:
         axes.sharey(grid[0, 1])
@@ -92,7 +93,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         line[0].set_ylabel(f"{wrapped(label(config, model), 1.4)}\nblock index")
         _draw_model(line[1], ratios, config, model, "f100")
         _draw_model(line[2], ratios, config, model, "f000")
-        line[1].set_ylabel("‖skip‖ / ‖branch‖ (no unit)")
+        line[1].set_ylabel("‖skip‖ / ‖branch‖\n(no unit)")
     for axes, title in zip(grid[0], ("MLP, first tokens", "trained", "untrained"), strict=True):
         axes.set_title(title, fontweight="bold")
     _set_scale(grid[0, 1])
@@ -114,20 +115,20 @@ def _first_tokens(tables: Tables, config: dict[str, Any], model: str) -> np.ndar
 
 
 def _draw_tokens(axes: Axes, matrix: np.ndarray, scale: Normalize, has_cls: bool) -> AxesImage:
-    colours = colormaps["magma"].with_extremes(bad=MISSING)
+    colours = colormaps[rcParams["image.cmap"]].with_extremes(bad=MISSING)
     image = axes.imshow(np.ma.masked_invalid(matrix), cmap=colours, norm=scale, aspect="auto")
     axes.spines[:].set_visible(False)
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_xlabel("token index (0: CLS)" if has_cls else "token index (no CLS)")
     if has_cls:
-        axes.axvline(0.5, color="white", linewidth=1.5)
+        axes.axvline(0.5, color="white", linewidth=1.5, label=DECORATION)
     return image
 
 
 def _draw_model(axes: Axes, ratios: Any, config: dict[str, Any], model: str, fraction: str) -> None:
     nets = panels.with_fraction(ratios, config, model, fraction)
-    axes.axhline(1, color=BLACK, linewidth=0.7, linestyle=":")
+    axes.axhline(1, color=BLACK, linewidth=0.7, linestyle=":", label=DECORATION)
     if not nets:  # of an untrained network alone
         axes.text(0.5, 0.5, "no untrained network", ha="center", transform=axes.transAxes)
         axes.set_xticks([])

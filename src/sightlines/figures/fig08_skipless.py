@@ -12,7 +12,16 @@ from matplotlib.ticker import MaxNLocator
 from sightlines.claims.fig08_skipless import ACROSS, below_block
 from sightlines.claims.statistics import cut_ratio
 from sightlines.figures import maps
-from sightlines.figures.style import BLACK, GREY, WIDTH_IN, model_look, styled, wrap_columns
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import (
+    BLACK,
+    GREY,
+    full_width,
+    model_look,
+    series_name,
+    styled,
+    wrap_columns,
+)
 from sightlines.plan import roles
 from sightlines.plan.architectures import skipless_block
 from sightlines.results.selecting import (
@@ -76,9 +85,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     lacking.sort(key=lambda m: (list(WHICH).index(_which(config, m)), _block(config, m)))
     models = [*_twins(config), *lacking]
     bands, columns = wrap_columns(len(models), 3)
-    side = (WIDTH_IN - 1.0) / columns
+    side = (full_width() - 1.0) / columns
     heights = [*[side + 0.35] * bands, 2.0]
-    figure = Figure(figsize=(WIDTH_IN, sum(heights)), layout="constrained")
+    figure = Figure(figsize=(full_width(), sum(heights)), layout="constrained")
     places = figure.add_gridspec(bands + 1, columns, height_ratios=heights)
     cells = [[figure.add_subplot(places[b, c]) for c in range(columns)] for b in range(bands)]
     grid, below = np.array(cells), figure.add_subplot(places[bands, :])
@@ -108,7 +117,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _draw_cuts(axes: Axes, tables: Tables, config: dict[str, Any], models: list[str]) -> None:
     """Partition ratio at every block, of all seeds of the intact ViTs and those without skips."""
-    has_others = False
+    has_others, handles = False, list[Line2D]()
     for model in models:
         look = model_look(models, model)
         own, block = layer_rows(tables["layers.csv"], model), _block(config, model)
@@ -120,19 +129,19 @@ def _draw_cuts(axes: Axes, tables: Tables, config: dict[str, Any], models: list[
             cuts = _cuts(matrix, own)
             if network != full:
                 has_others = True
-                axes.plot(list(cuts), list(cuts.values()), color=look["color"], linewidth=0.6)
+                thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, network)}
+                axes.plot(list(cuts), list(cuts.values()), color=look["color"], **thin)
                 continue
             name = _title(tables, config, model).partition("\n")[0]
-            axes.plot(list(cuts), list(cuts.values()), **look, label=name)
+            handles += axes.plot(list(cuts), list(cuts.values()), **look, label=name)
             if block in cuts:
                 star: dict[str, Any] = {"marker": "*", "markersize": 9, "linestyle": ""}
-                axes.plot([block], [cuts[block]], color=look["color"], **star)
-    axes.axhline(ACROSS.threshold, color=BLACK, linestyle="--", linewidth=0.8)
+                axes.plot([block], [cuts[block]], color=look["color"], label=DECORATION, **star)
+    axes.axhline(ACROSS.threshold, color=BLACK, linestyle="--", linewidth=0.8, label="threshold")
     axes.set_ylim(bottom=0)
     axes.set(xlabel="block of the cut", ylabel="CKA across ÷ within\n(no unit)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y")
-    handles = axes.get_legend_handles_labels()[0]
     if has_others:
         handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="other seeds"))
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
@@ -178,4 +187,5 @@ def _mark(axes: Axes, tables: Tables, config: dict[str, Any], model: str) -> Non
     inside = np.flatnonzero(own["block"].to_numpy() == block)
     if block >= 0 and inside.size:
         for line in (axes.axhline, axes.axvline):
-            line(inside[0] - 0.5, color="white", linewidth=1.0, linestyle=(0, (4, 2)))
+            look: dict[str, Any] = {"color": "white", "linewidth": 1.0, "linestyle": (0, (4, 2))}
+            line(inside[0] - 0.5, label=DECORATION, **look)

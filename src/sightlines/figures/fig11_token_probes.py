@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sightlines.figures import probe_panels as panels
-from sightlines.figures.style import WIDTH_IN, model_look, styled
+from sightlines.figures.style import full_width, model_look, series_name, styled
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -72,7 +72,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     some = shown if len(own) else []
     require_some(some, "token_probes.parquet has no ViT and no ResNet of this experiment")
     numbers = panels.few_shots(own)
-    figure = Figure(figsize=(WIDTH_IN, 2.3 * len(numbers) + 1.0), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.3 * len(numbers) + 1.0), layout="constrained")
     grid = figure.subplots(len(numbers), 2, squeeze=False, sharex=True, sharey=True)
     drawn: set[tuple[str, str]] = set()
     for line, shots in zip(grid, numbers, strict=True):
@@ -104,8 +104,10 @@ def _draw_tokens(
     look = model_look(models(config), model)
     bare, network = untrained_network(config, model), full_network(config, model)
     if bare is not None:
-        panels.draw_bare(axes, panels.token_curve(tokens, bare, shots), look["color"])
+        values = panels.token_curve(tokens, bare, shots)
+        panels.draw_bare(axes, values, look["color"], series_name(config, bare))
     if network is not None:
+        look |= {"label": series_name(config, network)}
         panels.draw_curve(axes, panels.token_curve(tokens, network, shots), True, **look)
 
 

@@ -13,9 +13,10 @@ from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
     BLACK,
     GREY,
-    WIDTH_IN,
+    column_width,
     fraction_label,
     fraction_look,
+    full_width,
     styled,
     wrap_columns,
 )
@@ -53,6 +54,8 @@ DIFFERS = (
 
 PAPER_LINES = paper_curves.handle("ViT-B/32 and L/16")
 
+NAMES = {"ceiling": "all images, another seed (ceiling)", "untrained": "untrained (floor)"}
+
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
@@ -69,7 +72,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     shown = [m for m in models(config) if _has_less_data(table, m)]
     require_some(shown, "data_fractions.csv has no model of this experiment with less data")
     bands, columns = wrap_columns(len(shown), 3)
-    width = WIDTH_IN if columns > 1 else 4.2
+    width = full_width() if columns > 1 else column_width()
     figure = Figure(figsize=(width, 2.4 * bands + 0.7), layout="constrained")
     grid = figure.subplots(bands, columns, squeeze=False, sharey=True)
     vits = [m for m in shown if config.get("families", {}).get(m) == "vit"]
@@ -110,11 +113,12 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, control: Network | None) -> None
         kind, fraction = str(keys[0]), str(keys[1])
         own = group.sort_values("block")
         look = _look(kind, fraction)
+        name = f"{NAMES.get(kind, fraction_label(fraction))}, {keys[2]}"
         if (kind, fraction) in seen:
             look |= {"linewidth": 0.6, "alpha": 0.6, "marker": ""}
-            axes.plot(own["block"], own["cka"], **look)
+            axes.plot(own["block"], own["cka"], label=name, **look)
         else:
-            axes.errorbar(own["block"], own["cka"], own["cka_se"], capsize=1.8, **look)
+            axes.errorbar(own["block"], own["cka"], own["cka_se"], capsize=1.8, label=name, **look)
         seen.add((kind, fraction))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.grid(axis="y")
@@ -142,9 +146,8 @@ def _look(kind: str, fraction: str) -> dict[str, Any]:
 
 
 def _handles(table: pd.DataFrame) -> list[Line2D]:
-    names = {"ceiling": "all images, another seed (ceiling)", "untrained": "untrained (floor)"}
     pairs = table[["kind", "fraction"]].drop_duplicates().itertuples(index=False)
     fractions = sorted({f for kind, f in pairs if kind == "fraction"}, key=per_cent)
     handles = [Line2D([], [], label=fraction_label(f), **_look("fraction", f)) for f in fractions]
-    present = [kind for kind in names if (table["kind"] == kind).any()]
-    return handles + [Line2D([], [], label=names[k], **_look(k, "")) for k in present]
+    present = [kind for kind in NAMES if (table["kind"] == kind).any()]
+    return handles + [Line2D([], [], label=NAMES[k], **_look(k, "")) for k in present]

@@ -10,10 +10,12 @@ from sightlines.figures import paper_curves
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.maps import wrapped
 from sightlines.figures.style import (
-    WIDTH_IN,
+    column_width,
     fraction_label,
     fraction_look,
+    full_width,
     model_look,
+    series_name,
     styled,
     wrap_columns,
 )
@@ -87,7 +89,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     split = [m for m in shown if any(_has(table, n) for n in less_data(config, m))]
     numbers = panels.few_shots(table)
     bands, columns = wrap_columns(len(split) + 1, 3)
-    width = WIDTH_IN if columns > 1 else 4.2
+    width = full_width() if columns > 1 else column_width()
     height = bands * (len(numbers) * ROW_IN + 0.3) + 0.9
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(bands * len(numbers), columns, squeeze=False, sharex=True, sharey=True)
@@ -129,14 +131,16 @@ def _draw_paper(axes: Axes, config: dict[str, Any], model: str | None, shown: li
         for name, fraction in (("L16_JFT", "f100"), ("L16_IN", fewest)):
             curve = curves("13a")[name]
             colour = fraction_look(fraction)["color"]
-            axes.plot(curve.x, curve.values, color=colour, **paper_curves.LOOK)
+            name_of = paper_curves.name_of(curve)
+            axes.plot(curve.x, curve.values, color=colour, label=name_of, **paper_curves.LOOK)
         return
     for name, family in (("L16", "vit"), ("R50", "resnet")):
         own = [m for m in shown if config.get("families", {}).get(m) == family]
         if own:
             colour = model_look(models(config), own[-1] if family == "vit" else own[0])["color"]
-            ends = (AT_HALF[name], curves("13b")[name].values[0])
-            axes.plot((0.5, 1), ends, color=colour, **paper_curves.LOOK)
+            curve = curves("13b")[name]
+            ends, name_of = (AT_HALF[name], curve.values[0]), paper_curves.name_of(curve)
+            axes.plot((0.5, 1), ends, color=colour, label=name_of, **paper_curves.LOOK)
 
 
 def _has(table: pd.DataFrame, network: Network | None) -> bool:
@@ -157,13 +161,15 @@ def draw_models(
         network, bare = full_network(config, model), untrained_network(config, model)
         if bare is not None:
             values = panels.curve(table, bare, POOL, shots, dataset)
-            panels.draw_bare(axes, values, look["color"])
+            panels.draw_bare(axes, values, look["color"], series_name(config, bare))
         if network is None:
             continue
         for other in other_seeds(config, network):
             values = panels.curve(table, other, POOL, shots, dataset)
-            panels.draw_curve(axes, values, color=look["color"], linewidth=0.6)
+            thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
+            panels.draw_curve(axes, values, color=look["color"], **thin)
         values = panels.curve(table, network, POOL, shots, dataset)
+        look |= {"label": series_name(config, network)}
         panels.draw_curve(axes, values, shots != panels.WHOLE, **look)
 
 
@@ -173,11 +179,12 @@ def draw_fractions(
     """One model on all images and on fewer, its untrained network dotted."""
     bare, full = untrained_network(config, model), full_network(config, model)
     if bare is not None:
-        panels.draw_bare(axes, panels.curve(table, bare, POOL, shots), "0.3")
+        values = panels.curve(table, bare, POOL, shots)
+        panels.draw_bare(axes, values, "0.3", series_name(config, bare))
     for network in (*less_data(config, model), full):
         if network is not None:
             values = panels.curve(table, network, POOL, shots)
-            look = fraction_look(network.fraction)
+            look = fraction_look(network.fraction) | {"label": series_name(config, network)}
             panels.draw_curve(axes, values, shots != panels.WHOLE, **look)
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
+from sightlines.figures.style import GREY, full_width, model_look, series_name, styled
 from sightlines.results.selecting import Tables, full_network, label, rows_of, trained_models
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -64,7 +64,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table, shown = tables["estimator.csv"], trained_models(config)
     checks = [check for check in PANELS if (table["check"] == check).any()]
     columns = max(len(checks), 1)
-    figure = Figure(figsize=(WIDTH_IN * max(columns, 1.8) / 3, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width() * max(columns, 1.8) / 3, 2.9), layout="constrained")
     grid = figure.subplots(1, columns, squeeze=False)[0]
     if not checks:
         text = "the minibatches are too small to be cut,\nand no task gives other images"
@@ -76,7 +76,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         if len(needed) == 2:
             axes.axhspan(*needed, color=GREY, alpha=0.25, linewidth=0)
         for line in needed:
-            axes.axhline(line, color=GREY, linewidth=1)
+            axes.axhline(line, color=GREY, linewidth=1, label="threshold")
         axes.grid(axis="y")
         _draw_groups(axes, table[table["check"] == check], config, shown)
         if check == "noise_floor":
@@ -101,6 +101,7 @@ def _draw_groups(axes: Axes, rows: pd.DataFrame, config: dict[str, Any], shown: 
             continue
         x = [sources.index(s) + (place - (len(shown) - 1) / 2) * step for s in values.columns]
         look = model_look(shown, model) | {"linestyle": ""}
-        axes.errorbar(x, values.loc[ALL], standard_error(values.to_numpy()), capsize=1.8, **look)
+        look |= {"capsize": 1.8, "label": series_name(config, network)}
+        axes.errorbar(x, values.loc[ALL], standard_error(values.to_numpy()), **look)
     axes.set_xticks(range(len(sources)), [str(s).replace("_", " ") for s in sources])
     axes.set_xlim(-0.5, len(sources) - 0.5)

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sightlines.figures.style import BLUE, GREY, VERMILLION, WIDTH_IN, styled
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import BLUE, GREY, VERMILLION, full_width, styled
 from sightlines.plan.networks import UNTRAINED
 from sightlines.results.calibration import IMAGES_ALONE, WITH_SEEDS, decisive
 from sightlines.results.selecting import Tables, label, networks
@@ -50,7 +51,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         config: `networks`, `labels`.
     """
     table: pd.DataFrame = tables[READS[0]]
-    figure = Figure(figsize=(WIDTH_IN, 2.6), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     for column, (name, colour) in LOOKS.items():
         ratios = np.sort(np.maximum(table[column].dropna().to_numpy(np.float64), LEAST))
@@ -60,8 +61,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
                 np.isfinite(ratios), ratios, ratios[np.isfinite(ratios)].max(initial=1)
             )
             left.step(finite, share, where="post", color=colour, label=name)
-    left.axvline(1, color=GREY, linewidth=1)
-    left.axhline(0.95, color=GREY, linewidth=0.6, linestyle=":")
+    left.axvline(1, color=GREY, linewidth=1, label=DECORATION)
+    left.axhline(0.95, color=GREY, linewidth=0.6, linestyle=":", label=DECORATION)
     left.set(
         xscale="log",
         ylim=(0, 1.02),
@@ -88,14 +89,15 @@ def _repeated(config: dict[str, Any]) -> list[str]:
 
 def _draw_shares(axes: Axes, table: pd.DataFrame) -> None:
     """Share beyond the interval, by what the interval is over."""
-    axes.axhline(0.05, color=GREY, linewidth=1)
-    for place, (column, (_, colour)) in enumerate(LOOKS.items()):
+    axes.axhline(0.05, color=GREY, linewidth=1, label="threshold")
+    for place, (column, (name, colour)) in enumerate(LOOKS.items()):
         found = decisive(table, column)
         if found is None:
             axes.text(place, 0.5, "no\ninterval", ha="center", va="center", color=GREY)
             continue
         ends = [[found.share - found.low], [found.high - found.share]]
-        axes.errorbar([place], [found.share], np.maximum(ends, 0), fmt="o", color=colour, capsize=3)
+        look: dict[str, Any] = {"fmt": "o", "color": colour, "capsize": 3, "label": name}
+        axes.errorbar([place], [found.share], np.maximum(ends, 0), **look)
     axes.set(
         ylim=(-0.03, 1.03),
         xlim=(-0.6, len(LOOKS) - 0.4),

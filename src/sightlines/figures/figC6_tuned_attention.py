@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import attention_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import full_width, styled, wrap_columns
 from sightlines.results.selecting import Tables, label, models, require_some
 from sightlines.stats.jackknife import ALL
 
@@ -59,7 +59,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     most = max(len(own) for own in stages.values())
     bands, columns = wrap_columns(most, MOST)
     height = 2.1 * bands * len(shown) + 0.5
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure = Figure(figsize=(full_width(), height), layout="constrained")
     grid = figure.subplots(bands * len(shown), columns, squeeze=False, sharey=True)
     rows = [own for model in shown for own in stages[model].values()]
     for place, model in enumerate(shown):

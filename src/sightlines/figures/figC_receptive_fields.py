@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from sightlines.figures import receptive_field_panels as panels
 from sightlines.figures.fig06_receptive_fields import add_grey_bar
-from sightlines.figures.style import MISSING, VERMILLION, WIDTH_IN, styled
+from sightlines.figures.style import MISSING, VERMILLION, full_width, styled
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Effective receptive fields of every block"
@@ -70,8 +70,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for part in _parts(_layers(own, variant, branch))
     ]
     columns = max(len(part) for *_, part in rows)
-    side = (WIDTH_IN - 1.35) / max(columns, 5)
-    size = (WIDTH_IN, len(rows) * (side + 0.25) + 0.2)
+    side = (full_width() - 1.35) / max(columns, 5)
+    size = (full_width(), len(rows) * (side + 0.25) + 0.2)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.01))
     grid = figure.subplots(len(rows), columns, squeeze=False)
     scale = PowerNorm(1 / 3, vmin=0.0, vmax=1.0)
@@ -84,7 +84,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         for axes, layer in zip(line[before:], part.to_dict("records"), strict=False):
             _draw_map(axes, layer, maps[model][0], scale)
         name = f"{label(config, model)}\n{panels.BRANCHES[branch]},\n{VARIANTS[variant]}"
-        line[0].set_ylabel(name, fontsize=6.5)
+        line[0].set_ylabel(name, fontsize="small")
     add_grey_bar(figure, grid, scale)
     return figure
 
@@ -117,6 +117,6 @@ def _draw_map(axes: Axes, layer: Any, maps: pd.DataFrame, scale: Normalize) -> N
     axes.add_patch(Rectangle(corner, patch_px, patch_px, **outline))
     axes.spines[:].set(visible=True, color="0.6")
     block = "first" if layer["branch"] == "embed" else str(layer["block"])
-    axes.set_title(block, fontsize=6.5, pad=1.5)
+    axes.set_title(block, fontsize="small", pad=1.5)
     side = "zero" if np.isnan(layer["side_px"]) else f"{layer['side_px']:.3g} px"
-    axes.set_xlabel(side, fontsize=6, labelpad=1)
+    axes.set_xlabel(side, fontsize="small", labelpad=1)

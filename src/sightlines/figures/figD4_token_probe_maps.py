@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.figures.style import full_width, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -71,22 +71,23 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     bare = {m: accuracy_maps(table, untrained_network(config, m)) for m in rows}
     columns = max(map(len, rows.values())) + any(bare.values())
     height = len(rows) * (SIDE_IN + HEADER_IN) + 0.35
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure = Figure(figsize=(full_width(), height), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (model, found) in zip(grid, rows.items(), strict=True):
         for axes in line:
             axes.set_axis_off()
         for axes, (name, accuracy) in zip(line, found.items(), strict=False):
-            _draw_map(axes, accuracy, name)
+            _draw_map(axes, accuracy, name, label(config, model))
         blocks = [name for name in bare[model] if name != NORM]
         if blocks:
-            _draw_map(line[-1], bare[model][blocks[-1]], f"untrained\n{blocks[-1]}")
+            name = f"untrained\n{blocks[-1]}"
+            _draw_map(line[-1], bare[model][blocks[-1]], name, label(config, model))
         line[0].text(
             *(-0.16, 0.5, wrapped(label(config, model), 1.0)),
             **{"rotation": 90, "ha": "right", "va": "center", "fontweight": "bold"},
             transform=line[0].transAxes,
         )
-    figure.supxlabel(_uncertainty(table), fontsize=7.5)
+    figure.supxlabel(_uncertainty(table), fontsize="small")
     return figure
 
 
@@ -101,14 +102,15 @@ def accuracy_maps(table: pd.DataFrame, network: Network | None) -> dict[str, np.
     }
 
 
-def _draw_map(axes: Axes, accuracy: np.ndarray, name: str) -> None:
+def _draw_map(axes: Axes, accuracy: np.ndarray, name: str, series: str) -> None:
     low, high = accuracy.min(), accuracy.max()
     axes.set_axis_on()
-    axes.imshow(accuracy, vmin=low, vmax=max(high, low + 1e-9), origin="lower")
+    ends = {"vmin": low, "vmax": max(high, low + 1e-9)}
+    axes.imshow(accuracy, origin="lower", label=series, **ends)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.set_title(name.removesuffix(".out"), fontsize=7)
-    axes.set_xlabel(f"{low:.1f}–{high:.1f} %", fontsize=7)
+    axes.set_title(name.removesuffix(".out"), fontsize="small")
+    axes.set_xlabel(f"{low:.1f}–{high:.1f} %", fontsize="small")
 
 
 def _uncertainty(table: pd.DataFrame) -> str:

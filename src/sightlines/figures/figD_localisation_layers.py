@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from sightlines.figures import localisation_panels as panels
 from sightlines.figures import maps
 from sightlines.figures.localisation_selecting import CLS, Heatmaps, heatmaps, shown_tokens
-from sightlines.figures.style import BLACK, WIDTH_IN, model_look, styled
+from sightlines.figures.style import BLACK, full_width, model_look, series_name, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -79,13 +79,13 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     require_some(found, "localisation_maps.parquet has no trained network of this experiment")
     band_in = panels.HEADER_IN + max(map(len, found.values())) * panels.ROW_IN + panels.AXIS_IN
     bands = -(-len(found) // 2)
-    figure = Figure(figsize=(WIDTH_IN, CURVES_IN + bands * band_in))
+    figure = Figure(figsize=(full_width(), CURVES_IN + bands * band_in))
     _draw_curves(figure, tables, config, list(found))
     for place, (model, layers) in enumerate(found.items()):
         band, half = divmod(place, 2)
         top_in = CURVES_IN + band * band_in
         panels.add_header(figure, half, top_in, label(config, model))
-        _draw_model(figure, half, top_in + panels.HEADER_IN, layers)
+        _draw_model(figure, half, top_in + panels.HEADER_IN, layers, label(config, model))
     panels.explain_grey(figure, tables["localisation_maps.parquet"])
     return figure
 
@@ -101,13 +101,15 @@ def _layers(tables: Tables, config: dict[str, Any], model: str) -> dict[str, Hea
     return {name: found for name, found in maps_of.items() if found is not None}
 
 
-def _draw_model(figure: Figure, half: int, top_in: float, layers: dict[str, Heatmaps]) -> None:
+def _draw_model(
+    figure: Figure, half: int, top_in: float, layers: dict[str, Heatmaps], title: str
+) -> None:
     for row, (name, found) in enumerate(layers.items()):
         line = panels.add_row(figure, half, top_in + row * panels.ROW_IN)
         tokens = shown_tokens(found.grid)
         if CLS in found.cka:
             tokens = [*tokens[: panels.PANELS - 1], CLS]
-        panels.draw_row(line, found, tokens, name)
+        panels.draw_row(line, found, tokens, name, f"{title}, {name}")
         if row == len(layers) - 1:
             panels.name_axes(line[0], found.grid)
 
@@ -140,16 +142,22 @@ def _draw_model_curves(
     look = model_look(models(config), model)
     first, bare = full_network(config, model), untrained_network(config, model)
     for network in other_seeds(config, first) if first else []:
-        axes.plot(*_curve(table, network, column)[:2], color=look["color"], linewidth=0.6)
+        thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, network)}
+        axes.plot(*_curve(table, network, column)[:2], color=look["color"], **thin)
     if bare is not None:
         depth, values, _, _ = _curve(table, bare, column)
-        axes.plot(depth, values, color=look["color"], linestyle=":", linewidth=1.0)
+        dotted: dict[str, Any] = {"linestyle": ":", "linewidth": 1.0}
+        dotted["label"] = series_name(config, bare)
+        axes.plot(depth, values, color=look["color"], **dotted)
     if first is None:
         return
     depth, values, error, norm = _curve(table, first, column)
-    axes.plot(depth, values, **look)
-    axes.fill_between(depth, values - error, values + error, color=look["color"], alpha=0.2, lw=0)
-    axes.plot(norm["depth"], norm[column], **(look | {"linestyle": "", "markerfacecolor": "none"}))
+    name = series_name(config, first)
+    axes.plot(depth, values, label=name, **look)
+    band: dict[str, Any] = {"color": look["color"], "alpha": 0.2, "lw": 0, "label": name}
+    axes.fill_between(depth, values - error, values + error, **band)
+    look |= {"linestyle": "", "markerfacecolor": "none", "label": f"{name}, final norm"}
+    axes.plot(norm["depth"], norm[column], **look)
 
 
 def _curve(table: pd.DataFrame, network: Network, column: str) -> tuple[Any, Any, Any, Any]:

@@ -3,15 +3,17 @@
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+import pandas as pd
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from sightlines.figures import drawn
 from sightlines.figures import skip_panels as panels
-from sightlines.figures.style import MISSING, WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import MISSING, full_width, styled, wrap_columns
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Skip connections against branches, token by token"
@@ -60,7 +62,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     ratios = tables["skip_ratios.parquet"]
     models = panels.token_models(ratios, config)
     bands, columns = wrap_columns(len(models), 3)
-    figure = Figure(figsize=(WIDTH_IN, bands * 6.0 + 0.2), layout="constrained")
+    figure = Figure(figsize=(full_width(), bands * 6.0 + 0.2), layout="constrained")
     grid = figure.subplots(bands * 4, columns, squeeze=False)
     found = {model: _matrices(tables, config, model) for model in models}
     scale = _scale([m for own in found.values() for _, m in own if m.size])
@@ -119,7 +121,7 @@ def _draw_model(
 def _draw_tokens(axes: Axes, matrix: np.ndarray, scale: LogNorm, has_cls: bool) -> None:
     """Patches as they are; the class token as a wide column of its own, left of a gap."""
     blocks, tokens = matrix.shape
-    colours = colormaps["magma"].with_extremes(bad=MISSING)
+    colours = colormaps[rcParams["image.cmap"]].with_extremes(bad=MISSING)
     first, gap = int(has_cls), tokens / 40
     pieces = [(first - 0.5, tokens - 0.5, matrix[:, first:])]
     left = first - 0.5 - (4 * gap if has_cls else 0)
@@ -128,20 +130,22 @@ def _draw_tokens(axes: Axes, matrix: np.ndarray, scale: LogNorm, has_cls: bool) 
     for begin, end, part in pieces:
         extent = (begin, end, -0.5, blocks - 0.5)
         masked = np.ma.masked_invalid(part)
-        axes.imshow(masked, cmap=colours, norm=scale, extent=extent, aspect="auto")
+        image = axes.imshow(masked, cmap=colours, norm=scale, extent=extent, aspect="auto")
+        if part.shape[1] == 1:
+            drawn.state(image, pd.DataFrame({"x": 0, "y": range(blocks), "value": part[:, 0]}))
     axes.set(xlim=(left, tokens - 0.5), ylim=(-0.5, blocks - 0.5))
     axes.spines[:].set_visible(False)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     ticks = np.linspace(first, tokens - 1, 4).round().astype(int).tolist()
     labels = [str(tick) for tick in ticks]
-    if has_cls:
-        ticks, labels = [left + 1.5 * gap, *ticks], ["CLS", *labels]
+    if has_cls:  # whose name takes the place of the first patch's number
+        ticks, labels = [left + 1.5 * gap, *ticks[1:]], ["CLS", *labels[1:]]
     axes.set_xticks(ticks, labels)
 
 
 def _add_colour_bar(figure: Figure, grid: Any, scale: LogNorm) -> None:
     text = "‖skip‖ / ‖branch‖ (no unit)"
-    mappable = ScalarMappable(scale, "magma")
+    mappable = ScalarMappable(scale, rcParams["image.cmap"])
     bar = figure.colorbar(mappable, ax=grid, label=text, shrink=0.6, aspect=35, pad=0.02)
     bar.ax.yaxis.set_major_locator(FixedLocator(TICKS))
     bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

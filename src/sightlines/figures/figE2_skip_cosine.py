@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import skip_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import column_width, full_width, styled, wrap_columns
 from sightlines.results.selecting import Tables, label
 
 TITLE = "Direction of the skip connection against the block's output"
@@ -51,7 +51,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     ratios = tables["skip_ratios.parquet"]
     models = panels.token_models(ratios, config)
     bands, columns = wrap_columns(len(models), 3)
-    width = WIDTH_IN if columns > 1 else 4.2
+    width = full_width() if columns > 1 else column_width()
     figure = Figure(figsize=(width, bands * 4.0 + 0.6), layout="constrained")
     grid = figure.subplots(bands * 2, columns, squeeze=False, sharey=True)
     for place, model in enumerate(models):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sightlines.figures import probe_panels as panels
 from sightlines.figures.fig13_probes_by_depth import POOL, draw_models
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import WIDTH_IN, model_look, styled
+from sightlines.figures.style import full_width, model_look, series_name, styled
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -68,7 +68,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     datasets = sorted(set(table.loc[table["model"].isin(shown), "dataset"]))
     others = [name for name in datasets if name]
     require_some(others, "probes.parquet has no trained network on another task's images")
-    figure = Figure(figsize=(WIDTH_IN, 1.9 * len(datasets) + 1.3), layout="constrained")
+    figure = Figure(figsize=(full_width(), 1.9 * len(datasets) + 1.3), layout="constrained")
     grid = figure.subplots(len(datasets), 3, squeeze=False, sharex=True, sharey="row")
     drawn: set[tuple[str, str]] = set()
     for line, dataset in zip(grid, datasets, strict=True):
@@ -106,10 +106,12 @@ def _draw_data(axes: Axes, table: pd.DataFrame, config: dict[str, Any], dataset:
         look = model_look(models(config), model)
         for network in less_data(config, model)[:1]:
             values = panels.curve(table, network, POOL, dataset=dataset)
-            panels.draw_curve(axes, values, **(look | {"linestyle": "--"}))
+            less = {"linestyle": "--", "label": series_name(config, network)}
+            panels.draw_curve(axes, values, **(look | less))
         full = full_network(config, model)
         if full is not None:
-            panels.draw_curve(axes, panels.curve(table, full, POOL, dataset=dataset), **look)
+            values = panels.curve(table, full, POOL, dataset=dataset)
+            panels.draw_curve(axes, values, label=series_name(config, full), **look)
 
 
 def _add_legend(

@@ -8,7 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import MODEL_COLOURS, MODEL_MARKERS, WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import (
+    column_width,
+    full_width,
+    model_look,
+    styled,
+    wrap_columns,
+)
 from sightlines.results.selecting import Tables, label, models, require_some
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -55,7 +61,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     require_some(shown, "finetuning.parquet has no model of this experiment")
     tasks = list(dict.fromkeys(table["task"]))
     bands, columns = wrap_columns(len(shown), 3)
-    figure = Figure(figsize=(WIDTH_IN if columns > 1 else 4.2, 2.8 * bands), layout="constrained")
+    width = full_width() if columns > 1 else column_width()
+    figure = Figure(figsize=(width, 2.8 * bands), layout="constrained")
     grid = figure.subplots(bands, columns, squeeze=False, sharey=True)
     for place, model in enumerate(shown):
         axes = grid.flat[place]
@@ -74,7 +81,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _draw_model(axes: Axes, rows: pd.DataFrame, scores: pd.DataFrame, tasks: list[str]) -> None:
     for task, own in rows.groupby("task", sort=False):
-        place = tasks.index(str(task))
         frame = own.pivot(index="left_out", columns="block", values="cka").sort_index()
         accuracy = scores.loc[scores["task"] == task, "accuracy"].iloc[0]
         domain = str(own["domain"].iloc[0])
@@ -82,8 +88,7 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, scores: pd.DataFrame, tasks: lis
             frame.columns,
             frame.loc[ALL],
             standard_error(frame.to_numpy()),
-            color=MODEL_COLOURS[place % len(MODEL_COLOURS)],
-            marker=MODEL_MARKERS[place % len(MODEL_MARKERS)],
+            **model_look(tasks, str(task)),
             linestyle=LINES[domain],
             capsize=1.8,
             label=f"{str(task).replace('_', ' ')} ({DOMAINS[domain]}): {100 * accuracy:.0f} %",

@@ -15,10 +15,11 @@ PAPER = "Figure G.2"
 QUESTION = "structure"
 CAPTION = (
     "Linear CKA between the layers of two networks of one family and different size (one or two "
-    "pairs a row). The line marks, for each layer on the x axis, the most similar layer on the y "
-    "axis. Look for: a line along the diagonal, that is, layers that match by relative depth. "
-    "Compare with the untrained pair beside it. A line that stays at one depth, or the same line "
-    "in the untrained pair, would contradict the paper's reading."
+    "pairs a row). The line gives each layer on the x axis a layer on the y axis, never lower "
+    "than for the layer before it, so that their mean CKA is largest. Look for: a line along the "
+    "diagonal, that is, layers that match by relative depth. Compare with the untrained pair "
+    "beside it. A line that stays at one depth, or the same line in the untrained pair, would "
+    "contradict the paper's reading."
 )
 EXPLAINS = (
     "Do a small and a large network of one family pass through the same representations? Every "

@@ -13,10 +13,11 @@ PAPER = "Figures H.1 and H.2"
 QUESTION = "structure"
 CAPTION = (
     "Linear CKA within the Mixer (first row), and between its layers (upwards) and those of other "
-    "networks (to the right); the line marks, for each layer on the x axis, the most similar layer "
-    "of the Mixer. Look for: a small lower and a large upper part within the Mixer, and more "
-    "similarity with ViTs than with ResNets. Compare with the untrained pair beside it. One "
-    "even map within the Mixer, or more similarity with ResNets, would contradict the paper."
+    "networks (to the right); the line gives each layer on the x axis a layer of the Mixer, never "
+    "lower than for the layer before it, so that their mean CKA is largest. Look for: a small "
+    "lower and a large upper part within the Mixer, and more similarity with ViTs than with "
+    "ResNets. Compare with the untrained pair beside it. One even map within the Mixer, or more "
+    "similarity with ResNets, would contradict the paper."
 )
 EXPLAINS = (
     "Is what is special about a ViT its attention, or its tokens? The Mixer has tokens and skip "

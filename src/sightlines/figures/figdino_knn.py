@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sightlines.figures import probe_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
+from sightlines.figures.style import GREY, full_width, model_look, series_name, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -54,6 +55,7 @@ NEIGHBOURS = 20
 BOUND = 5
 PUBLISHED = {"DINO ViT-S/16": 2.5, "DINO ViT-B/16": 2.1, "DINO ResNet-50": 7.8}
 """Linear minus k-NN top-1 accuracy, in points (Caron et al. 2021, Table 2)."""
+PUBLISHED_MARKERS = ("*", "1", "x")
 
 
 @styled
@@ -70,10 +72,12 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     knn, probes = tables["knn.parquet"], tables["probes.parquet"]
     shown = [m for m in plain_models(config) if len(_of(knn, config, full_network(config, m)))]
     require_some(shown, "knn.parquet has no trained network of this experiment")
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
+    published: list[Line2D] = []
     for model in shown:
         look = model_look(models(config), model)
+        look |= {"label": series_name(config, full_network(config, model))}
         _draw_model(left, knn, config, model, look)
         _draw_gap(middle, knn, probes, config, model, look)
         _draw_counts(right, knn, config, model, look)
@@ -81,11 +85,10 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     panels.finish(left, chance)
     left.set(ylim=panels.limits([knn]), ylabel="k-NN accuracy (%)", xlabel="normalised depth")
     panels.finish(middle, np.nan)
-    middle.axhline(BOUND, color=GREY, linewidth=0.8)
-    for place, (name, points) in enumerate(PUBLISHED.items()):
-        middle.plot([1.0], [points], marker="_", markersize=8, color="0.35", clip_on=False)
-        align = {"ha": "right", "va": ("top", "bottom", "bottom")[1 if place != 1 else 0]}
-        middle.annotate(name, (0.98, points), fontsize=5.5, color="0.35", **align)
+    middle.axhline(BOUND, color=GREY, linewidth=0.8, label="threshold")
+    for (name, points), marker in zip(PUBLISHED.items(), PUBLISHED_MARKERS, strict=True):
+        own: dict[str, Any] = {"color": "0.35", "marker": marker, "linestyle": "", "label": name}
+        published += middle.plot([1.0], [points], markersize=4.5, zorder=5, clip_on=False, **own)
     middle.set(ylabel="linear probe − k-NN (points)", xlabel="normalised depth")
     right.set(xscale="log", ylim=panels.limits([knn]), xlabel="neighbours")
     counts = sorted(int(k) for k in knn["neighbours"].unique())
@@ -98,7 +101,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     handles = [panels.handle(label(config, m), **model_look(models(config), m)) for m in shown]
     bare = any(untrained_network(config, m) for m in shown)
     figure.legend(
-        handles=handles + panels.control_handles(bare), loc="outside lower center", ncols=4
+        handles=[*handles, *panels.control_handles(bare), *published],
+        loc="outside lower center",
+        ncols=4,
     )
     return figure
 
@@ -130,9 +135,11 @@ def _draw_model(
 ) -> None:
     network, bare = full_network(config, model), untrained_network(config, model)
     if bare is not None:
-        panels.draw_bare(axes, _curve(knn, config, bare), look["color"])
+        name = series_name(config, bare)
+        panels.draw_bare(axes, _curve(knn, config, bare), look["color"], name)
     for other in other_seeds(config, network) if network else []:
-        panels.draw_curve(axes, _curve(knn, config, other), color=look["color"], linewidth=0.6)
+        thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
+        panels.draw_curve(axes, _curve(knn, config, other), color=look["color"], **thin)
     panels.draw_curve(axes, _curve(knn, config, network), **look)
 
 

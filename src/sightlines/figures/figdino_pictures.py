@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.maps import blank, wrapped
-from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.figures.style import full_width, styled
 from sightlines.results.selecting import Tables, label, plain_models, require_some
 
 TITLE = "Where the class token looks, as pictures"
@@ -42,6 +43,8 @@ SHARED = ("attention", "rollout", "weighted")
 NAMES = {"attention": "mean of\nheads", "rollout": "rollout", "weighted": "rollout,\nby skips"}
 HALF = 0.5
 
+OUTLINE: dict[str, Any] = {"color": "white", "lw": 0.9, "label": DECORATION}
+
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
@@ -65,19 +68,19 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         key=lambda n: int(n[5:]),
     )[:MOST_HEADS]
     columns = [*heads, *(name for name in SHARED if (maps["map"] == name).any())]
-    side = WIDTH_IN / (len(columns) + 1.6)
-    figure = Figure(figsize=(WIDTH_IN, side * len(lines) + 0.5), layout="constrained")
+    side = full_width() / (len(columns) + 1.6)
+    figure = Figure(figsize=(full_width(), side * len(lines) + 0.5), layout="constrained")
     grid = figure.subplots(len(lines), len(columns) + 1, squeeze=False)
     for row, (model, fraction, image) in zip(grid, lines, strict=True):
         own = maps[(maps["model"] == model) & (maps["fraction"] == fraction)]
         own = own[own["image"] == image]
         _draw_image(row[0], images, own, (model, fraction, image))
         for axes, name in zip(row[1:], columns, strict=True):
-            _draw_map(axes, own, name)
+            _draw_map(axes, own, name, f"{label(config, model)}, {fraction}, image {image}")
         name = label(config, model) + (" untrained" if fraction == "f000" else "")
-        row[0].set_ylabel(wrapped(name, 0.7), fontsize=6.5)
+        row[0].set_ylabel(wrapped(name, 0.7), fontsize="small")
     for axes, name in zip(grid[0], ["image", *columns], strict=True):
-        axes.set_title(NAMES.get(name, name), fontsize=7)
+        axes.set_title(NAMES.get(name, name), fontsize="small")
     return figure
 
 
@@ -115,18 +118,19 @@ def _outline(axes: Axes, mask: np.ndarray, wide: float, high: float) -> None:
     """Lines between patches of the object and others."""
     padded = np.pad(mask, 1)
     for row, column in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1]):
-        axes.plot([column * wide] * 2, [row * high, (row + 1) * high], color="white", lw=0.9)
+        axes.plot([column * wide] * 2, [row * high, (row + 1) * high], **OUTLINE)
     for row, column in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1]):
-        axes.plot([column * wide, (column + 1) * wide], [row * high] * 2, color="white", lw=0.9)
+        axes.plot([column * wide, (column + 1) * wide], [row * high] * 2, **OUTLINE)
 
 
-def _draw_map(axes: Axes, own: pd.DataFrame, name: str) -> None:
+def _draw_map(axes: Axes, own: pd.DataFrame, name: str, series: str) -> None:
     rows = own[own["map"] == name]
     if rows.empty:
         blank(axes, "")
         return
     values = _grid(rows, "share")
-    axes.imshow(values, cmap="magma", vmin=0, vmax=max(values.max(), 1e-12), origin="upper")
+    ends = {"vmin": 0, "vmax": max(values.max(), 1e-12)}
+    axes.imshow(values, origin="upper", label=series, **ends)
     _bare(axes)
 
 

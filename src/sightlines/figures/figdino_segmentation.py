@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.maps import wrapped
+from sightlines.figures import model_panels
 from sightlines.figures.style import (
     BLACK,
     BLUE,
@@ -17,7 +17,7 @@ from sightlines.figures.style import (
     PURPLE,
     SKY,
     VERMILLION,
-    WIDTH_IN,
+    series_name,
     styled,
 )
 from sightlines.plan.networks import Network
@@ -42,7 +42,7 @@ CAPTION = (
     "are one jackknife standard error over images, small points other seeds, crosses untrained "
     "networks. Best head of each mask: an oracle. One head: chosen on the other half of the "
     "images. Maps of chance: as many as there are heads. Grey line: the best that whole patches "
-    "can do. Right: published values of the oracle on VOC12. Look for: one head above the priors. "
+    "can do. Last: published values of the oracle on VOC12. Look for: one head above the priors. "
     "An oracle above one head by no more than for maps of chance says nothing of the heads, and a "
     "head below the centre or brightness has found nothing that no network need know."
 )
@@ -68,15 +68,14 @@ METHODS = {
     "brightness": ("brightness", GREY),
 }
 PUBLISHED = {
-    "ViT-S/16 random": 0.220,
-    "ViT-S/16 supervised": 0.273,
-    "ViT-S/16 DINO": 0.459,
-    "ViT-S/8 random": 0.218,
-    "ViT-S/8 supervised": 0.237,
-    "ViT-S/8 DINO": 0.447,
+    "S/16, random": 0.220,
+    "S/16, supervised": 0.273,
+    "S/16, DINO": 0.459,
+    "S/8, random": 0.218,
+    "S/8, supervised": 0.237,
+    "S/8, DINO": 0.447,
 }
-"""Jaccard index at a mass of 60 %, best head of each mask, VOC12 val (Caron et al. 2021, Figure 4).
-"""
+"""Of ViTs: Jaccard index at a mass of 60 %, best head of each mask, VOC12 val (Figure 4)."""
 MASSES = (0.6, 0.9)
 COLUMNS = 3
 
@@ -95,21 +94,18 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = tables["segmentation_replicates.parquet"]
     shown = [m for m in plain_models(config) if len(own_rows(table, full_network(config, m)))]
     require_some(shown, "segmentation_replicates.parquet has no trained ViT of this experiment")
-    count = len(shown) + 1
-    columns = count if count <= COLUMNS + 1 else COLUMNS
-    lines = -(-count // columns)
-    figure = Figure(figsize=(WIDTH_IN, 2.7 * lines + 0.5), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    for axes, model in zip(grid.flat, shown, strict=False):
+    titles = [*(label(config, model) for model in shown), "Caron et al. 2021, VOC12"]
+    most = COLUMNS + (len(titles) == COLUMNS + 1)
+    figure, grid = model_panels.lay_out(titles, 2.3, 0.5, most, sharex=True)
+    for axes, model in zip(grid, shown, strict=False):
         _draw_model(axes, table, config, model)
-        axes.set_title(wrapped(label(config, model), 1.9), fontweight="bold")
-    _draw_published(grid.flat[len(shown)])
-    for axes in grid.flat[count:]:
-        axes.set_axis_off()
-    for axes in grid[:, 0]:
-        axes.set_ylabel("Jaccard index (no unit)")
-    top = float(table["jaccard"].max())
-    grid[0, 0].set_ylim(0, min(1.0, 1.08 * max(top, *PUBLISHED.values())))
+    _draw_published(grid[-1])
+    top = max(float(table["jaccard"].max()), *PUBLISHED.values())
+    grid[0].set_xlim(0, min(1.0, 1.08 * top))
+    for axes in grid:
+        axes.set_xlabel("Jaccard index\n(no unit)")
+        axes.tick_params(labelbottom=True)
+        axes.grid(axis="x")
     figure.legend(handles=_handles(config, shown), loc="outside lower center", ncols=5)
     return figure
 
@@ -127,35 +123,47 @@ def _values(
 def _draw_model(axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: str) -> None:
     network, bare = full_network(config, model), untrained_network(config, model)
     ceiling, _ = _values(table, network, "ceiling", MASSES[0])
-    axes.axhline(ceiling, color=GREY, linewidth=0.8)
+    axes.axvline(ceiling, color=GREY, linewidth=0.8, label="best of whole patches")
     for place, (method, (_, colour)) in enumerate(METHODS.items()):
-        for mass, shift, face in ((MASSES[0], -0.12, colour), (MASSES[1], 0.16, "white")):
+        for mass, shift, face in ((MASSES[0], -0.14, colour), (MASSES[1], 0.14, "white")):
             look: dict[str, Any] = {"color": colour, "marker": "o", "linestyle": ""}
-            look |= {"markerfacecolor": face}
+            look |= {"markerfacecolor": face, "label": _name(config, network, mass)}
             value, error = _values(table, network, method, mass)
-            axes.errorbar([place + shift], [value], [np.nan_to_num(error)], **look)
+            axes.errorbar([value], [place + shift], xerr=[np.nan_to_num(error)], **look)
             if method not in ("oracle", "fixed"):
                 continue
             if bare is not None:
                 value, _ = _values(table, bare, method, mass)
-                axes.plot([place + shift], [value], marker="x", color=BLACK, markersize=4)
+                cross: dict[str, Any] = {"color": BLACK, "markersize": 4}
+                cross["label"] = _name(config, bare, mass)
+                axes.plot([value], [place + shift], marker="x", **cross)
             for other in other_seeds(config, network) if network else []:
                 value, _ = _values(table, other, method, mass)
-                axes.plot([place + shift + 0.1], [value], marker=".", color=colour, markersize=3)
-    axes.set_xticks(range(len(METHODS)), [name for name, _ in METHODS.values()], rotation=90)
-    axes.tick_params(axis="x", labelsize=6)
-    axes.set_xlabel("map")
-    axes.grid(axis="y")
+                dot: dict[str, Any] = {"color": colour, "markersize": 3}
+                dot["label"] = _name(config, other, mass)
+                axes.plot([value], [place + shift], marker=".", **dot)
+    is_first = model_panels.is_leftmost(axes)
+    _name_rows(axes, [name for name, _ in METHODS.values()], "map" if is_first else "")
+    axes.tick_params(labelleft=is_first)
+
+
+def _name(config: dict[str, Any], network: Network | None, mass: float) -> str:
+    """What points are called in the figure's numbers."""
+    return f"{series_name(config, network)}, {100 * mass:.0f} % of the mass"
+
+
+def _name_rows(axes: Axes, names: list[str], what: str) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylabel(what)
 
 
 def _draw_published(axes: Axes) -> None:
-    for place, value in enumerate(PUBLISHED.values()):
-        axes.plot([place], [value], marker="D", color=PURPLE, linestyle="")
-    axes.set_xticks(range(len(PUBLISHED)), list(PUBLISHED), rotation=90)
-    axes.tick_params(axis="x", labelsize=6)
-    axes.set_xlabel("best head, published")
-    axes.set_title("Caron et al. 2021,\nVOC12", fontweight="bold")
-    axes.grid(axis="y")
+    values = list(PUBLISHED.values())
+    look: dict[str, Any] = {"marker": "D", "color": PURPLE, "linestyle": "", "label": "published"}
+    axes.plot(values, range(len(values)), **look)
+    axes.yaxis.tick_right()
+    _name_rows(axes, list(PUBLISHED), "")
 
 
 def _handles(config: dict[str, Any], shown: list[str]) -> list[Line2D]:

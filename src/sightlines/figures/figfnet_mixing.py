@@ -9,7 +9,17 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures import maps
-from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, WIDTH_IN, styled
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    full_width,
+    styled,
+)
 from sightlines.plan import roles
 from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import (
@@ -87,7 +97,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     fnets = [m for m in plain_models(config) if kind_of(config, m) in PUBLISHED | {"hartley": 0}]
     require_some(fnets, "there is no FNet among the networks trained on all images")
-    figure = Figure(figsize=(WIDTH_IN, 2.9 + SIDE_IN + 0.5), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9 + SIDE_IN + 0.5), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=[2.9, SIDE_IN + 0.5])
     above, below = parts
     left, middle, right = above.subplots(1, 3)
@@ -121,10 +131,12 @@ def _draw_accuracy(
     for place, model in enumerate(shown):
         kind, values = kind_of(config, model), found[model]
         colour = COLOURS.get(kind, BLACK)
-        axes.plot(values / base, [place] * len(values), "o", color=colour, linestyle="")
+        dots: dict[str, Any] = {"color": colour, "linestyle": "", "label": label(config, model)}
+        axes.plot(values / base, [place] * len(values), "o", **dots)
         if vits and kind in PUBLISHED:
             look: dict[str, Any] = {"marker": "D", "markerfacecolor": "none", "markersize": 4.5}
-            axes.plot(PUBLISHED[kind] / BERT, place, color=BLACK, linestyle="", **look)
+            look |= {"color": BLACK, "linestyle": "", "label": "published"}
+            axes.plot(PUBLISHED[kind] / BERT, place, **look)
     names = [maps.wrapped(label(config, m), 1.1) for m in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.5, -0.5)
@@ -151,11 +163,11 @@ def _draw_places(axes: Axes, tables: Tables, config: dict[str, Any], models: lis
             own = own[own["block"] >= 0].sort_values("block")
             values, where = own["rank_1_share"], own["block"]
             axes.plot(where, values, line, marker="o", color=colour, label=f"{name}: {what}")
-    axes.axhline(0.75, color=GREY, linewidth=0.7, linestyle=":")
-    axes.axhline(0.25, color=GREY, linewidth=0.7, linestyle=":")
+    axes.axhline(0.75, color=GREY, linewidth=0.7, linestyle=":", label=DECORATION)
+    axes.axhline(0.25, color=GREY, linewidth=0.7, linestyle=":", label=DECORATION)
     axes.set(xlabel="block", ylabel="own patch first (share of tokens)", ylim=(-0.03, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=6.5)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize="small")
     axes.set_title("places", fontweight="bold")
 
 
@@ -178,14 +190,14 @@ def _draw_mirrors(
             (full_network(config, model), "-"),
         ):
             own = _whole(table, network).sort_values("block")
-            named = name if line == "-" else None
+            named = name if line == "-" else f"{name}, untrained"
             axes.plot(
                 own["block"], own["mirror_excess"], line, marker="o", color=colour, label=named
             )
-    axes.axhline(0, color=GREY, linewidth=0.7)
+    axes.axhline(0, color=GREY, linewidth=0.7, label=DECORATION)
     axes.set(xlabel="block", ylabel="mirrored patch less others (CKA)")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=6.5)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize="small")
     axes.set_title("mirror", fontweight="bold")
 
 

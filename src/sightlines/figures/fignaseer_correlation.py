@@ -3,9 +3,11 @@
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sightlines.figures import response_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, styled
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import GREY, full_width, styled
 from sightlines.results.selecting import Tables
 
 TITLE = "Features of occluded images"
@@ -51,22 +53,25 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["occlusion.parquet"]
     shown = panels.shown_models(table, config, "occlusion.parquet")
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     panels.draw_models(left, table, config, shown, CONDITION, "correlation", bare=True)
     thin: dict[str, Any] = {"linewidth": 0.6, "marker": "", "linestyle": (0, (1, 1))}
+    thin["label"] = "different images"
     panels.draw_models(left, table, config, shown, CONDITION, "floor", **thin)
     for share, *values in PUBLISHED:
         left.plot([share] * len(values), values, **panels.PUBLISHED)
     panels.draw_models(right, table, config, shown, CONDITION, "excess", bare=True)
-    dashed: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": ""}
+    dashed: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": "", "label": "normed"}
     panels.draw_models(right, table, config, shown, CONDITION, "excess_normed", **dashed)
     left.set(ylabel="correlation with the whole image", title="r")
     right.set(ylabel="excess over different images", title="(r − r₀) ÷ (1 − r₀)")
     for axes in (left, right):
-        axes.axhline(0, color=GREY, linewidth=0.6)
+        axes.axhline(0, color=GREY, linewidth=0.6, label=DECORATION)
         axes.set(xlim=(0, 1), xlabel="share of the cells dropped")
         axes.grid(axis="y")
     found = panels.handles(table, config, shown, bare=True)
+    thin |= {"color": GREY, "label": "different images"}
+    found += [Line2D([], [], **thin), Line2D([], [], **panels.PUBLISHED)]
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure

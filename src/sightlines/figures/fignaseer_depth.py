@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures import response_panels as panels
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled, wrap_columns
+from sightlines.figures.style import GREY, full_width, model_look, series_name, styled, wrap_columns
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import Tables, models, rows_of, untrained_network
 from sightlines.results.tables import NORM
@@ -40,9 +41,9 @@ NEEDS = ("changed_images",)
 AT_PIXELS = -0.14
 """Where the pixels are drawn, left of depth 0."""
 NAMES = {
-    "drop_black": "{:.0%} of the cells black",
-    "drop_mean": "{:.0%} of the cells mean colour",
-    "drop_shifted": "{:.0%} black, shifted grid",
+    "drop_black": "{:.0f} % of the cells black",
+    "drop_mean": "{:.0f} % of the cells mean colour",
+    "drop_shifted": "{:.0f} % black, shifted grid",
     "drop_object": "the object's cells black",
     "drop_ground": "as many of the ground black",
     "drop_anywhere": "as many anywhere black",
@@ -69,7 +70,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     pairs = table[["family", "condition", "severity"]].drop_duplicates()
     conditions = [tuple(row) for row in pairs.itertuples(index=False)]
     bands, columns = wrap_columns(len(conditions), 4 if len(conditions) == 4 else 3)
-    figure = Figure(figsize=(WIDTH_IN, 2.15 * bands + 0.6), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.15 * bands + 0.6), layout="constrained")
     grid = figure.subplots(bands, columns, squeeze=False, sharex=True, sharey=True)
     for place, axes in enumerate(grid.flat):
         if place >= len(conditions):
@@ -91,7 +92,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _title(condition: str, severity: float) -> str:
     if condition in NAMES:
-        return NAMES[condition].format(severity)
+        name = NAMES[condition]
+        return name.format(100 * severity if "%" in name else severity)
     return f"{condition.replace('_', ' ')} {severity:g}"
 
 
@@ -101,16 +103,19 @@ def _draw(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[s
         first, *others = panels.trained(config, model)
         for other in others:
             values = _blocks(table, other)
-            axes.plot(values["x"], values["y"], color=look["color"], linewidth=0.6)
+            thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
+            axes.plot(values["x"], values["y"], color=look["color"], **thin)
+        look |= {"label": series_name(config, first)}
         panels.draw_curve(axes, _blocks(table, first), **look)
         _draw_ends(axes, table, first, look)
         control = untrained_network(config, model)
         if control is not None:
             values = _blocks(table, control)
             dotted: dict[str, Any] = {"color": look["color"], "linestyle": ":", "linewidth": 1}
+            dotted["label"] = series_name(config, control)
             axes.plot(values["x"], values["y"], **dotted)
-    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
-    axes.axvline(AT_PIXELS / 2, color="0.85", linewidth=0.6)
+    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":", label=DECORATION)
+    axes.axvline(AT_PIXELS / 2, color="0.85", linewidth=0.6, label=DECORATION)
     axes.set(xlim=(AT_PIXELS - 0.06, 1.05), xticks=[AT_PIXELS, 0, 0.5, 1])
     axes.set_xticklabels(["px", "0", ".5", "1"])
     axes.grid(axis="y")
@@ -125,7 +130,13 @@ def _draw_ends(axes: Axes, table: pd.DataFrame, network: Network, look: dict[str
     """The pixels, which are the same for all networks of one size, and the final norm."""
     own = rows_of(table, network)
     pixels = panels.errors(own[own["depth"] < 0], "depth", "cka")
-    axes.plot([AT_PIXELS] * len(pixels), pixels["y"], color="0.25", marker="_", markersize=8)
+    dash: dict[str, Any] = {"color": "0.25", "marker": "_", "markersize": 8}
+    dash["label"] = f"{look['label']}, pixels"
+    axes.plot([AT_PIXELS] * len(pixels), pixels["y"], **dash)
     norm = panels.errors(own[own["name"] == NORM], "depth", "cka")
-    hollow = look | {"markerfacecolor": "white", "linestyle": ""}
+    hollow = look | {
+        "markerfacecolor": "white",
+        "linestyle": "",
+        "label": f"{look['label']}, final norm",
+    }
     axes.plot(norm["x"], norm["y"], **hollow)

@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures import response_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import GREY, full_width, model_look, series_name, styled
 from sightlines.results.selecting import Tables, models, rows_of
 
 TITLE = "Lesions inside of a network"
@@ -70,7 +71,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     sites = [site for site, own in by_site.items() if own]
     if not sites:
         return panels.nothing("no lesions: conditions.lesion is empty", "input of block", "kept")
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     grid = figure.subplots(1, len(sites), squeeze=False, sharey=True)[0]
     for axes, site in zip(grid, sites, strict=True):
         _draw_site(axes, table, config, by_site[site], site)
@@ -78,7 +79,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     more = [
         Line2D([], [], color=GREY, linestyle=LINES["zero"], label="zeroed"),
         Line2D([], [], color=GREY, linestyle=LINES["shuffle"], label="shuffled"),
-        Line2D([], [], label="published", **panels.PUBLISHED),
+        Line2D([], [], **panels.PUBLISHED),
     ]
     found = [*panels.handles(table, config, shown), *more]
     figure.legend(handles=found, loc="outside lower center", ncols=4)
@@ -99,22 +100,20 @@ def _draw_site(
         for turn, network in enumerate(panels.trained(config, model)):
             for change, line in LINES.items():
                 rows = rows_of(table, network)
+                own: dict[str, Any] = {"linestyle": line}
+                own["label"] = f"{series_name(config, network)}, {change}"
                 values = panels.errors(rows[rows["change"] == change], "place", "retention")
                 if turn:
-                    thin: dict[str, Any] = {
-                        "color": look["color"],
-                        "linestyle": line,
-                        "linewidth": 0.6,
-                    }
-                    axes.plot(values["x"], values["y"], **thin)
+                    thin = {"color": look["color"], "linewidth": 0.6}
+                    axes.plot(values["x"], values["y"], **thin, **own)
                 else:
-                    panels.draw_curve(axes, values, **(look | {"linestyle": line}))
+                    panels.draw_curve(axes, values, **(look | own))
                 last = max([last, *values["x"]])
     for place, kept in PUBLISHED[site]:
         is_pooling = site == "stage" and place == POOLING
         if is_pooling or place < last + (site == "block"):
             axes.plot([last if is_pooling else place], [kept], **panels.PUBLISHED)
-    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
+    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":", label=DECORATION)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     named = {"block": "input of block", "stage": "input of stage (last: pooling)"}
     axes.set(xlabel=named[site], title={"block": "tokens", "stage": "maps"}[site])

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sightlines.figures import response_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
-from sightlines.results.selecting import Tables, label, models
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import GREY, full_width, model_look, series_name, styled
+from sightlines.results.selecting import Tables, models
 
 TITLE = "Dropped patches"
 STUDY = "naseer2021"
@@ -65,7 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     shown = panels.shown_models(table, config, "occlusion.parquet")
     has_parts = (table["condition"] == "drop_object").any()
     count = 3 if has_parts else 2
-    figure = Figure(figsize=(WIDTH_IN, 3.2), layout="constrained")
+    figure = Figure(figsize=(full_width(), 3.2), layout="constrained")
     grid = figure.subplots(1, count, width_ratios=(1.35, 1, 1.1)[:count])
     _draw_shares(grid[0], table, config, shown)
     _draw_grids(grid[1], table, config, shown)
@@ -82,7 +83,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             markerfacecolor="white",
             label="mean colour",
         ),
-        Line2D([], [], label="published", **panels.PUBLISHED),
+        Line2D([], [], **panels.PUBLISHED),
     ]
     if (table["condition"] == "drop_salient").any():
         unseen: dict[str, Any] = {"color": GREY, "linestyle": "", "markersize": 6}
@@ -95,25 +96,29 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
 
 def _draw_shares(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[str]) -> None:
     for condition, line in FILLS.items():
-        look: dict[str, Any] = {"linestyle": line}
+        look: dict[str, Any] = {"linestyle": line, "label": condition.replace("_", " ")}
         look |= {"markerfacecolor": "white"} if condition == "drop_mean" else {}
         panels.draw_models(axes, table, config, shown, condition, "retention", **look)
     for model in shown:
         colour = model_look(models(config), model)["color"]
         for condition, marker in (("drop_unsalient", 6), ("drop_salient", 7)):  # caret up, down
-            values = panels.curve(table, panels.trained(config, model)[0], condition, "retention")
-            axes.plot(values["x"], values["y"], color=colour, marker=marker, ls="", ms=7)
+            first = panels.trained(config, model)[0]
+            values = panels.curve(table, first, condition, "retention")
+            name = f"{series_name(config, first)}, {condition.replace('_', ' ')}"
+            axes.plot(
+                values["x"], values["y"], color=colour, marker=marker, ls="", ms=7, label=name
+            )
     for name, share, kept in PUBLISHED:
-        axes.plot([share], [kept], **panels.PUBLISHED)
+        axes.plot([share], [kept], **(panels.PUBLISHED | {"label": f"published, {name}"}))
         is_right = share > HALF
         place: dict[str, Any] = {"xytext": (-5 if is_right else 5, 3), "color": "0.35"}
         place |= {
             "textcoords": "offset points",
-            "fontsize": 6,
+            "fontsize": "small",
             "ha": "right" if is_right else "left",
         }
         axes.annotate(name, (share, kept), **place)
-    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
+    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":", label=DECORATION)
     axes.set(xlim=(0, 1), xlabel="share of the cells dropped", title="(a) own grid")
     axes.set_ylabel("accuracy above chance kept\n(share of the whole image's)")
     axes.grid(axis="y")
@@ -135,13 +140,15 @@ def _draw_grids(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: 
             name = "drop_black" if size == own else f"drop_grid{size}"
             values = panels.curve(table, first, name, "retention")
             found.append(values[np.isclose(values["x"], HALF)].assign(x=ordered.index(size)))
-        panels.draw_curve(axes, pd.concat(found), **look)
+        name_of = series_name(config, first)
+        panels.draw_curve(axes, pd.concat(found), label=name_of, **look)
         moved = panels.curve(table, first, "drop_shifted", "retention")
         moved = moved[np.isclose(moved["x"], HALF)]
         hollow: dict[str, Any] = look | {
             "markerfacecolor": "white",
             "linestyle": "",
             "capsize": 1.8,
+            "label": f"{name_of}, shifted",
         }
         axes.errorbar([ordered.index(own)] * len(moved), moved["y"], moved["error"], **hollow)
     axes.set_xticks(range(len(ordered)), [f"{n} × {n}" for n in ordered])
@@ -169,8 +176,11 @@ def _draw_parts(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: 
         parts = ["clean", *(f"drop_{part}" for part in PARTS)]
         values = pd.concat([panels.curve(table, first, part, "accuracy") for part in parts])
         x = np.arange(len(values)) + offset
-        axes.bar(x, 100 * values["y"], width * 0.9, color=look["color"], label=label(config, model))
-        axes.errorbar(x, 100 * values["y"], 100 * values["error"], color="0.2", ls="", lw=0.8)
-    axes.axhline(100 * float(table["chance"].iloc[0]), color=GREY, lw=0.8, ls=(0, (1, 1)))
+        axes.bar(x, 100 * values["y"], width * 0.9, color=look["color"], label=DECORATION)
+        bars: dict[str, Any] = {"color": "0.2", "ls": "", "lw": 0.8}
+        bars["label"] = series_name(config, first)
+        axes.errorbar(x, 100 * values["y"], 100 * values["error"], **bars)
+    chance: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (1, 1)), "label": "chance"}
+    axes.axhline(100 * float(table["chance"].iloc[0]), **chance)
     axes.set_xticks(range(4), ["none", "object", "any", "ground"])
     axes.set(xlabel="cells that are black", ylabel="accuracy (%)", title="(c) equally many cells")

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures import maps
-from sightlines.figures.style import BLACK, GREY, WIDTH_IN, model_look, styled
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import BLACK, GREY, full_width, model_look, series_name, styled
 from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import (
     Tables,
@@ -78,10 +79,10 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     names = list(dict.fromkeys(n.model for n in shown))
     categories = [c for c in table["category"].unique() if c != "all"][:MOST_CATEGORIES]
     rows = max(len(names) + len(PUBLISHED), len(categories))
-    figure = Figure(figsize=(WIDTH_IN, 1.2 + ROW_IN * rows), layout="constrained")
+    figure = Figure(figsize=(full_width(), 1.2 + ROW_IN * rows), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_biases(left, table, config, shown, names)
-    _draw_categories(right, table, shown, names, categories)
+    _draw_categories(right, table, config, shown, names, categories)
     return figure
 
 
@@ -99,19 +100,21 @@ def _draw_biases(
 ) -> None:
     for network in shown:
         own, place = _of(table, network), names.index(network.model)
-        whole, look = own.iloc[0], model_look(names, network.model)
+        whole, look = own.iloc[0], model_look(models(config), network.model)
         half = 1.96 * float(standard_error(own["bias"].to_numpy()))
         says = whole["cue_accuracy"] >= TIMES_CHANCE * whole["chance"]
         look |= {} if says else {"marker": "x", "color": GREY}
-        axes.errorbar(whole["bias"], place, xerr=half, linestyle="", capsize=2, **look)
+        look |= {"linestyle": "", "capsize": 2, "label": series_name(config, network)}
+        axes.errorbar(whole["bias"], place, xerr=half, **look)
     for place, value in enumerate(PUBLISHED.values(), len(names)):
         look = {"marker": "D", "markerfacecolor": "none", "color": BLACK, "linestyle": ""}
+        look["label"] = "published"
         axes.plot(value, place, **look)
-    axes.axhline(len(names) - 0.5, color=GREY, linewidth=0.6)
+    axes.axhline(len(names) - 0.5, color=GREY, linewidth=0.6, label=DECORATION)
     labels = [maps.wrapped(label(config, name), 1.6) for name in names]
     axes.set_yticks(range(len(names) + len(PUBLISHED)), [*labels, *PUBLISHED])
     axes.set_ylim(len(names) + len(PUBLISHED) - 0.5, -0.5)
-    axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=":")
+    axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=":", label=DECORATION)
     axes.set(xlim=(0, 1), xlabel="shape bias (0: surfaces, 1: outlines)", ylabel="network")
     axes.set_title("all images", fontweight="bold")
 
@@ -119,6 +122,7 @@ def _draw_biases(
 def _draw_categories(
     axes: Axes,
     table: pd.DataFrame,
+    config: dict[str, Any],
     shown: list[Network],
     names: list[str],
     categories: list[str],
@@ -129,10 +133,11 @@ def _draw_categories(
             own = [_of(table, n, category) for n in shown if n.model == model]
             values = [float(rows["bias"].iloc[0]) for rows in own if len(rows)]
             if np.isfinite(values).any():
-                axes.plot(np.nanmean(values), place, linestyle="", **model_look(names, model))
+                look = model_look(models(config), model) | {"linestyle": ""}
+                axes.plot(np.nanmean(values), place, label=label(config, model), **look)
     axes.set_yticks(range(len(categories)), [maps.wrapped(c, 1.2) for c in categories])
     axes.set_ylim(len(categories) - 0.5, -0.5)
-    axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=":")
+    axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=":", label=DECORATION)
     axes.grid(axis="y")
     axes.set(xlim=(-0.03, 1.03), xlabel="shape bias", ylabel="category of the outline")
     axes.set_title("by category", fontweight="bold")

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from sightlines.figures import response_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
-from sightlines.results.selecting import Tables, models, rows_of
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import GREY, full_width, model_look, styled
+from sightlines.results.selecting import Tables, label, models, rows_of
 
 TITLE = "Shuffled patches"
 STUDY = "naseer2021"
@@ -47,11 +48,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["occlusion.parquet"]
     shown = panels.shown_models(table, config, "occlusion.parquet")
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     panels.draw_models(left, table, config, shown, "shuffle", "retention")
     panels.draw_models(right, table, config, shown, "shuffle", "agreement", bare=True)
-    left.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
+    left.axhline(1, color=GREY, linewidth=0.6, linestyle=":", label=DECORATION)
     left.set_ylabel("accuracy above chance kept\n(share of the whole image's)")
     right.set_ylabel("answered as the whole image\n(share of images)")
     sizes = sorted(table.loc[table["condition"] == "shuffle", "severity"].unique())
@@ -67,7 +68,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             own = rows_of(table, panels.trained(config, model)[0])["grid"]
             if len(own) and own.iloc[0] > 0:
                 colour = model_look(models(config), model)["color"]
-                axes.axvline(float(own.iloc[0]), color=colour, linewidth=0.5, alpha=0.5)
+                look: dict[str, Any] = {"color": colour, "linewidth": 0.5, "alpha": 0.5}
+                name = f"{label(config, model)}: own grid"
+                axes.axvline(float(own.iloc[0]), label=name, **look)
     found = panels.handles(table, config, shown, bare=True)
     figure.legend(handles=found, loc="outside lower center", ncols=5)
     return figure

@@ -5,8 +5,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, WIDTH_IN, styled
+from sightlines.figures.style import GREY, full_width, series_name, styled
 from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -33,6 +34,8 @@ DIFFERS = (
 READS = ("backgrounds.csv",)
 NEEDS = ("mixed", "changed_images")
 
+GROUNDS = {"same": "own class's ground", "other": "another class's ground"}
+
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
@@ -47,29 +50,32 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["backgrounds.csv"]
     models = panels.shown_models(table, config, "backgrounds.csv")
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     axes = figure.subplots()
     for place, model in enumerate(models):
-        for number, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
+        for number, (network, rows) in enumerate(panels.seeds_of(table, config, model)):
             at = place + 0.15 * number
             look = panels.look(config, model) | {"linestyle": "none"}
             values = {c: rows.sort_values("left_out")[c].to_numpy() for c in ("same", "other")}
             ends = [values["same"][0], values["other"][0]]
-            axes.plot([at, at], ends, color=look["color"], linewidth=0.8)
+            axes.plot([at, at], ends, color=look["color"], linewidth=0.8, label=DECORATION)
             for column, own in values.items():
                 face = {} if column == "same" else {"markerfacecolor": "white"}
+                face |= {"label": f"{series_name(config, network)}, {GROUNDS[column]}"}
                 axes.errorbar(at, own[0], yerr=2 * standard_error(own), **(look | face))
         control = panels.control_of(table, config, model)
         control = control[control["left_out"] == ALL]
         for column in ("same", "other"):
-            axes.plot([place - 0.15] * len(control), control[column], c=GREY, marker="x", ls="none")
-    axes.axhline(float(table["chance"].iloc[0]), color=GREY, linewidth=0.6)
+            cross: dict[str, Any] = {"color": GREY, "marker": "x", "linestyle": "none"}
+            cross["label"] = f"{label(config, model)}, untrained, {GROUNDS[column]}"
+            axes.plot([place - 0.15] * len(control), control[column], **cross)
+    axes.axhline(float(table["chance"].iloc[0]), color=GREY, linewidth=0.6, label="chance")
     axes.set_xticks(range(len(models)), [wrapped(label(config, m), 1.0) for m in models])
     axes.set(xlabel="network", ylabel="accuracy", ylim=(0, 1), xlim=(-0.5, len(models) - 0.3))
     panels.grid(axes)
     handles = [
-        panels.note("own class's ground", marker="o", ls="none"),
-        panels.note("another class's ground", marker="o", ls="none", mfc="white"),
+        panels.note(GROUNDS["same"], marker="o", ls="none"),
+        panels.note(GROUNDS["other"], marker="o", ls="none", mfc="white"),
         panels.note("untrained", marker="x", ls="none"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)

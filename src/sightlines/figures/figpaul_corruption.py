@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from sightlines.conditions.corruption import NAMES
 from sightlines.figures import robustness_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, styled
-from sightlines.results.selecting import Tables
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import GREY, full_width, series_name, styled
+from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import ALL
 
 STUDY = "paul2022"
@@ -57,21 +58,28 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     models = panels.shown_models(errors, config, "corruption_error.csv")
     names = [n for n in (*NAMES, "mean") if (errors["corruption"] == n).any()]
     names += [n for n in errors["corruption"].unique() if n not in names]
-    figure = Figure(figsize=(WIDTH_IN, 5.4), layout="constrained")
+    figure = Figure(figsize=(full_width(), 5.4), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(1.25, 1))
     for place, model in enumerate(models):
         shift = (place - (len(models) - 1) / 2) * min(0.8 / len(models), 0.16)
-        for number, (_, rows) in enumerate(panels.seeds_of(errors, config, model)):
-            _dots(above, rows, names, shift, panels.look(config, model, not number), not number)
-        for number, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
-            own = _by_severity(rows)
-            below.plot(own.index, own.to_numpy(), **panels.look(config, model, not number))
+        for number, (network, rows) in enumerate(panels.seeds_of(errors, config, model)):
+            look = panels.look(config, model, not number)
+            look |= {"label": series_name(config, network)}
+            _dots(above, rows, names, shift, look, not number)
+        for number, (network, rows) in enumerate(panels.seeds_of(table, config, model)):
+            own, name = _by_severity(rows), series_name(config, network)
+            look = panels.look(config, model, not number)
+            below.plot(own.index, own.to_numpy(), label=name, **look)
         control = _by_severity(panels.control_of(table, config, model))
         colour = panels.look(config, model)["color"]
-        below.plot(control.index, control.to_numpy(), color=colour, ls="--", lw=0.8)
-    above.set_xticks(range(len(names)), [n.replace("_", "\n") for n in names], fontsize=5.6)
-    above.axvline(len(names) - 1.5 if names[-1] == "mean" else -1, color=GREY, linewidth=0.6)
-    above.axhline(0, color=GREY, linewidth=0.6)
+        dashed: dict[str, Any] = {"color": colour, "ls": "--", "lw": 0.8}
+        dashed["label"] = f"{label(config, model)}, untrained"
+        below.plot(control.index, control.to_numpy(), **dashed)
+    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    above.set_xticks(range(len(names)), [n.replace("_", " ") for n in names], **turned)
+    line: dict[str, Any] = {"color": GREY, "linewidth": 0.6, "label": DECORATION}
+    above.axvline(len(names) - 1.5 if names[-1] == "mean" else -1, **line)
+    above.axhline(0, **line)
     above.set(ylabel="rise of the error", xlim=(-0.6, len(names) - 0.4))
     below.set(xlabel="severity", ylabel="error, mean over corruptions", ylim=(0, 1))
     below.set_xticks(sorted({0, *table["severity"].astype(int)}))
@@ -94,7 +102,8 @@ def _dots(
     own = rows.set_index("corruption").reindex(names)
     place = np.arange(len(names)) + shift
     if not is_first:
-        axes.plot(place, own["excess"], color=look["color"], marker="_", ls="", ms=4, alpha=0.7)
+        look = {key: look[key] for key in ("color", "label")}
+        axes.plot(place, own["excess"], marker="_", ls="", ms=4, alpha=0.7, **look)
         return
     look = look | {"linestyle": "none", "markersize": 3, "elinewidth": 0.6}
     axes.errorbar(place, own["excess"], yerr=2 * own["excess_se"], **look)

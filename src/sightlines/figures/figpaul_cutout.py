@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, styled
+from sightlines.figures.style import GREY, full_width, series_name, styled
 from sightlines.results.selecting import Tables
 from sightlines.stats.jackknife import ALL
 
@@ -57,21 +57,24 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = tables["cutout.parquet"]
     table = table[table["left_out"] == ALL]
     models = panels.shown_models(table, config, "cutout.parquet")
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     for model in models:
-        for place, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
+        for place, (network, rows) in enumerate(panels.seeds_of(table, config, model)):
             look = panels.look(config, model, not place)
+            look |= {"label": series_name(config, network)}
             _lines(left, rows, "accuracy", look)
             _lines(right, rows, "retention", look)
     for name, (line, values) in PUBLISHED.items():
         kept = [(v - 0.1) / (values[0] - 0.1) for v in values]
         right.plot(COVERED, kept, color=GREY, linestyle=line, label=name)
     chance = float(table["chance"].max())
-    left.axhline(chance, color=GREY, linewidth=0.6)
-    left.annotate("chance", (0, chance), (2, 2), textcoords="offset points", color=GREY, size=7)
+    left.axhline(chance, color=GREY, linewidth=0.6, label="chance")
+    left.annotate(
+        "chance", (0, chance), (2, 2), textcoords="offset points", color=GREY, size="small"
+    )
     left.set(ylabel="accuracy", ylim=(0, None))
-    right.set(ylabel="share kept of accuracy above chance", ylim=(0, None))
+    right.set(ylabel="share kept of\naccuracy above chance", ylim=(0, None))
     for axes in (left, right):
         axes.set(xlabel="share of the area that is covered", xlim=(-0.01, None))
         panels.grid(axes)
@@ -89,6 +92,7 @@ def _lines(axes: Axes, rows: pd.DataFrame, column: str, look: dict[str, Any]) ->
         if condition == "cutout_mean":
             own = own[own["condition"] == condition]
             mean = {"linestyle": "none", "marker": look.get("marker", ""), "mfc": "white"}
+            mean["label"] = f"{look['label']}, mean colour"
             axes.plot(own["changed_share"], own[column], **(look | mean))
         else:
             axes.plot(own["changed_share"], own[column], **look)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, WIDTH_IN, styled
+from sightlines.figures.style import GREY, full_width, series_name, styled
 from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -48,22 +48,26 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = tables["foreign.csv"]
     models = panels.shown_models(table, config, "foreign.csv")
     tasks = list(table["task"].unique())
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.9), layout="constrained")
     grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
     for axes, task in zip(grid, tasks, strict=True):
         own = table[table["task"] == task]
         for place, model in enumerate(models):
-            for number, (_, rows) in enumerate(panels.seeds_of(own, config, model)):
+            for number, (network, rows) in enumerate(panels.seeds_of(own, config, model)):
                 values = rows.sort_values("left_out")["aupr"].to_numpy()
                 look = panels.look(config, model) | {"linestyle": "none"}
+                look |= {"label": series_name(config, network)}
                 if number:
                     axes.plot(place, values[0], **(look | {"marker": "_"}))
                 else:
                     axes.errorbar(place, values[0], yerr=2 * standard_error(values), **look)
             control = panels.control_of(own, config, model)
             control = control[control["left_out"] == ALL]
-            axes.plot([place] * len(control), control["aupr"], color=GREY, marker="x", ls="none")
-        axes.axhline(float(own["base_rate"].iloc[0]), color=GREY, ls="--", lw=0.8)
+            cross: dict[str, Any] = {"color": GREY, "marker": "x", "linestyle": "none"}
+            cross["label"] = f"{label(config, model)}, untrained"
+            axes.plot([place] * len(control), control["aupr"], **cross)
+        dashed: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 0.8, "label": "base rate"}
+        axes.axhline(float(own["base_rate"].iloc[0]), **dashed)
         axes.set_title(str(task).replace("_", " "))
         names = [wrapped(label(config, m), 0.9) for m in models]
         axes.set_xticks(range(len(models)), names)

@@ -9,9 +9,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from sightlines.figures import drawn
 from sightlines.figures import robustness_panels as panels
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import GREY, full_width, series_name, styled, wrap_columns
 from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import ALL
 
@@ -64,7 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     grids = grids[grids["left_out"] == ALL]
     models = panels.shown_models(table, config, "frequency.parquet")
     bands, columns = wrap_columns(len(models), MOST)
-    figure = Figure(figsize=(WIDTH_IN, 1.9 * bands + 2.6), layout="constrained")
+    figure = Figure(figsize=(full_width(), 1.9 * bands + 2.6), layout="constrained")
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9 * bands, 2.6))[:, 0]
     maps = upper.subplots(bands, columns, squeeze=False)
     first = {m: next(panels.seeds_of(table, config, m))[1] for m in models}
@@ -79,16 +81,18 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     upper.colorbar(image, ax=list(maps.flat), label="rise of the error", shrink=0.9, pad=0.02)
     curves = lower.subplots()
     for model in models:
-        for place, (_, rows) in enumerate(panels.seeds_of(table, config, model)):
-            own = _rings(rows)
-            curves.plot(own.index, own.to_numpy(), **panels.look(config, model, not place))
+        for place, (network, rows) in enumerate(panels.seeds_of(table, config, model)):
+            own, name = _rings(rows), series_name(config, network)
+            look = panels.look(config, model, not place)
+            curves.plot(own.index, own.to_numpy(), label=name, **look)
         own = _rings(panels.control_of(table, config, model))
-        colour = panels.look(config, model)["color"]
-        curves.plot(own.index, own.to_numpy(), color=colour, ls="--", lw=0.8)
+        dashed: dict[str, Any] = {"color": panels.look(config, model)["color"]}
+        dashed |= {"ls": "--", "lw": 0.8, "label": f"{label(config, model)}, untrained"}
+        curves.plot(own.index, own.to_numpy(), **dashed)
     side = _side(table)
     for share in (1 / 8, 1 / 4):
-        curves.axvline(share * side, color=GREY, linewidth=0.6)
-    curves.axhline(0, color=GREY, linewidth=0.6)
+        curves.axvline(share * side, color=GREY, linewidth=0.6, label=DECORATION)
+    curves.axhline(0, color=GREY, linewidth=0.6, label=DECORATION)
     curves.set(xlabel="radius of the frequency (cycles an image)", ylabel="rise of the error")
     panels.grid(curves)
     handles = panels.model_handles(config, models)
@@ -108,7 +112,7 @@ def _map(axes: Axes, rows: pd.DataFrame, scale: Normalize, cells: int) -> Any:
     both.append(both[0].assign(down=-both[0]["down"], right=-both[0]["right"]))
     own = pd.concat(both)
     reach = int(max(own["right"].max(), own["down"].abs().max()))
-    look: dict[str, Any] = {"norm": scale, "cmap": "magma"}
+    look: dict[str, Any] = {"norm": scale}
     if len(rows.drop_duplicates(["down", "right"])) > FULL_MAP * (2 * reach) ** 2 / 2:
         matrix = np.full((2 * reach + 1,) * 2, np.nan)
         matrix[own["down"] + reach, own["right"] + reach] = own["excess"]
@@ -116,6 +120,8 @@ def _map(axes: Axes, rows: pd.DataFrame, scale: Normalize, cells: int) -> Any:
         image: Any = axes.imshow(matrix, extent=(*ends, *ends), origin="lower", **look)
     else:
         image = axes.scatter(own["right"], own["down"], c=own["excess"], s=7, marker="s", **look)
+        cells_of = own.rename(columns={"right": "x", "down": "y", "excess": "value"})
+        drawn.state(image, cells_of)
         axes.set_facecolor("0.85")
         axes.set(xlim=(-reach - 1, reach + 1), ylim=(-reach - 1, reach + 1))
     side = _side(rows)
@@ -123,8 +129,8 @@ def _map(axes: Axes, rows: pd.DataFrame, scale: Normalize, cells: int) -> Any:
         axes.add_patch(Circle((0, 0), share * side, fill=False, ec="white", lw=0.7))
     for line in range(-(reach // cells) * cells, reach + 1, cells):
         if line:
-            axes.axvline(line, color=GREY, ls=":", lw=0.5)
-            axes.axhline(line, color=GREY, ls=":", lw=0.5)
+            axes.axvline(line, color=GREY, ls=":", lw=0.5, label=DECORATION)
+            axes.axhline(line, color=GREY, ls=":", lw=0.5, label=DECORATION)
     axes.set_box_aspect(1)
     axes.set_xlabel("cycles an image")
     axes.set_xticks([-reach, 0, reach])

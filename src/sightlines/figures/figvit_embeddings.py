@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from sightlines.figures import maps
-from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.figures import drawn, maps
+from sightlines.figures.style import full_width, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -74,17 +75,16 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     ]
     require_some(shown, "embedding_statistics.csv has no trained ViT of this experiment")
     shown = shown[:MOST]
-    height = 1.75 * len(shown) + 0.7
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    height = 1.85 * len(shown) + 0.7
+    engine = ConstrainedLayoutEngine(h_pad=0.1)
+    figure = Figure(figsize=(full_width(), height), layout=engine)
     grid = figure.subplots(len(shown), 4, squeeze=False, width_ratios=(1, 1, 1.15, 1.15))
     scale, image = Normalize(-1, 1), None
     for line, model in zip(grid, shown, strict=True):
         both = (full_network(config, model), untrained_network(config, model))
         for place, network in enumerate(both):
-            drawn = _draw_positions(
-                line[place], tables["position_similarity.parquet"], network, scale
-            )
-            image = drawn or image
+            table = tables["position_similarity.parquet"]
+            image = _draw_positions(line[place], table, network, scale) or image
             _draw_filters(line[2 + place], tables["embedding_filters.parquet"], network)
             _write_numbers(line[place], line[2 + place], _row(statistics, network))
         line[0].set_ylabel(maps.wrapped(label(config, model), 1.5), fontweight="bold")
@@ -131,6 +131,10 @@ def _draw_positions(
     shape = [own[key].nunique() for key in keys]
     whole = tiled(own["cosine"].to_numpy(float).reshape(shape))
     image = axes.imshow(whole, cmap="RdBu_r", norm=scale, origin="upper")
+    of = "from row " + own["row"].astype(str) + ", column " + own["column"].astype(str)
+    columns = {"other_column": "x", "other_row": "y", "cosine": "value"}
+    rows = own[list(columns)].rename(columns=columns).assign(series=of)
+    drawn.state(image, rows)
     _bare(axes)
     return image
 

@@ -8,8 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.maps import wrapped
-from sightlines.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION, WIDTH_IN, styled
+from sightlines.figures import model_panels
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILLION,
+    series_name,
+    styled,
+)
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -54,7 +63,6 @@ MAPS = {
     "weighted": ("rollout, by measured skips", GREEN, "^"),
 }
 PRIORS = {"centre": (0, (4, 2)), "brightness": (0, (1, 1))}
-COLUMNS = 3
 
 
 @styled
@@ -71,19 +79,13 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = tables["object_auc.parquet"]
     shown = [m for m in plain_models(config) if len(own_rows(table, full_network(config, m)))]
     require_some(shown, "object_auc.parquet has no trained ViT of this experiment")
-    columns = min(len(shown), COLUMNS)
-    lines = -(-len(shown) // columns)
-    width = WIDTH_IN if columns > 1 else 4.2
-    figure = Figure(figsize=(width, 2.2 * lines + 0.7), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    for axes, model in zip(grid.flat, shown, strict=False):
+    titles = [label(config, model) for model in shown]
+    figure, grid = model_panels.lay_out(titles, 2.2, 0.7, sharey=True)
+    for axes, model in zip(grid, shown, strict=True):
         _draw_model(axes, table, config, model)
-        axes.set_title(wrapped(label(config, model), 1.9), fontweight="bold")
         axes.set_xlabel("block")
-    for axes in list(grid.flat)[len(shown) :]:
-        axes.set_axis_off()
-    for axes in grid[:, 0]:
-        axes.set_ylabel("area under the curve (no unit)")
+        if model_panels.is_leftmost(axes):
+            axes.set_ylabel("area under the curve (no unit)")
     figure.legend(handles=_handles(table, config, shown), loc="outside lower center", ncols=4)
     return figure
 
@@ -105,15 +107,18 @@ def _draw_model(axes: Axes, table: pd.DataFrame, config: dict[str, Any], model: 
     for name, dashes in PRIORS.items():
         _, value, _ = _curve(table, network, name)
         for height in value:
-            axes.axhline(height, color=GREY, linewidth=0.9, linestyle=dashes)
-    for name, (_, colour, marker) in MAPS.items():
+            axes.axhline(height, color=GREY, linewidth=0.9, linestyle=dashes, label=name)
+    for name, (what, colour, marker) in MAPS.items():
         block, value, error = _curve(table, network, name)
-        axes.fill_between(block, value - error, value + error, color=colour, alpha=0.2, lw=0)
-        axes.plot(block, value, color=colour, marker=marker)
+        look: dict[str, Any] = {"color": colour, "label": f"{what}, {series_name(config, network)}"}
+        axes.fill_between(block, value - error, value + error, alpha=0.2, lw=0, **look)
+        axes.plot(block, value, marker=marker, **look)
         for other in other_seeds(config, network) if network else []:
-            axes.plot(*_curve(table, other, name)[:2], color=colour, linewidth=0.6)
-        axes.plot(*_curve(table, bare, name)[:2], color=colour, linestyle=":", linewidth=1.0)
-    axes.axhline(0.5, color="0.85", linewidth=0.8, zorder=0)
+            look["label"] = f"{what}, {series_name(config, other)}"
+            axes.plot(*_curve(table, other, name)[:2], linewidth=0.6, **look)
+        look["label"] = f"{what}, {series_name(config, bare)}"
+        axes.plot(*_curve(table, bare, name)[:2], linestyle=":", linewidth=1.0, **look)
+    axes.axhline(0.5, color="0.85", linewidth=0.8, zorder=0, label=DECORATION)
     blocks = sorted({int(b) for b in own_rows(table, network)["block"] if b >= 0})
     axes.set_xticks(blocks[:: max(1, len(blocks) // 6)])
     axes.grid(axis="y")

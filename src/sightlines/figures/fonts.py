@@ -1,8 +1,8 @@
 """Fonts for labels in scripts that the figures' own font lacks.
 
-All text is set in DejaVu Sans. Where a label has characters that it lacks, installed fonts that
-have them follow it, found only then: as few as do, by their names where several do alike. Which
-they were is in the job's record; what no font has is said in the log.
+All text is set in DejaVu Sans, or in the fonts of a user's style. Where a label has characters that
+they lack, installed fonts that have them follow, found only then: as few as do, by their names
+where several do alike. Which they were is in the job's record; what no font has is said in the log.
 """
 
 import contextlib
@@ -13,11 +13,14 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from matplotlib import font_manager
+from matplotlib import font_manager, rcParamsDefault
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-OWN = "DejaVu Sans"
+LAST = "DejaVu Sans"
+"""Matplotlib brings it, and takes it where none of a style's fonts is installed."""
+GENERIC = ("serif", "sans-serif", "cursive", "fantasy", "monospace")
+"""Families that a style lists fonts for."""
 WEIGHTS = ("normal", "bold")
 """Weights in which figures set text."""
 BOXES = "last resort"
@@ -30,16 +33,37 @@ _INVISIBLE = ("C", "Z", "Mn")
 """Categories of characters that leave no mark of their own: controls, blanks, combining marks."""
 
 
-def fallbacks(*inputs: Any) -> tuple[str, ...]:
-    """Families that follow DejaVu Sans for the texts of a figure's tables and config.
+def asked(settings: Mapping[str, Any]) -> list[str]:
+    """The fonts that a style names, the first choice first.
 
     Args:
+        settings: Of matplotlib; what is absent is matplotlib's default.
+    """
+    defaults: Any = rcParamsDefault
+    known: dict[str, Any] = {**defaults, **settings}
+    named: list[str] = []
+    for family in known["font.family"]:
+        named += known[f"font.{family}"] if family in GENERIC else [family]
+    return list(dict.fromkeys(named))
+
+
+def own(settings: Mapping[str, Any]) -> str:
+    """The font in which a style sets text: the first of those it names that is installed."""
+    with quiet():
+        return next((name for name in asked(settings) if _face(name)), LAST)
+
+
+def fallbacks(own: str, *inputs: Any) -> tuple[str, ...]:
+    """Families that follow a style's own for the texts of a figure's tables and config.
+
+    Args:
+        own: The style's own.
         inputs: Strings, tables, and mappings and lists of them.
     """
     with quiet():
         wide = _visible(_strings(inputs))
-        own = [_face(OWN, weight) for weight in WEIGHTS if wide]
-        return _choose(frozenset(c for c in wide if not all(_has(face, c) for face in own)))
+        faces = [_face(own, weight) for weight in WEIGHTS if wide]
+        return _choose(frozenset(c for c in wide if not all(_has(f, c) for f in faces)), own)
 
 
 def lacking(figure: Figure, families: Iterable[str]) -> dict[str, list[str]]:
@@ -47,14 +71,14 @@ def lacking(figure: Figure, families: Iterable[str]) -> dict[str, list[str]]:
 
     Args:
         figure: The figure.
-        families: As `fallbacks` returned them.
+        families: In which it was drawn, the style's own first.
     """
     found = {}
     for text in figure.findobj(Text):
         words, weight = text.get_text(), text.get_fontweight()
         if words.isascii() or not text.get_visible():
             continue
-        faces = [face for family in (OWN, *families) if (face := _face(family, weight))]
+        faces = [face for family in families if (face := _face(family, weight))]
         missing = [c for c in _visible([words]) if not any(_has(face, c) for face in faces)]
         if missing:
             found[words] = missing
@@ -104,12 +128,12 @@ def _visible(texts: Iterable[str]) -> list[str]:
 
 
 @functools.cache
-def _choose(characters: frozenset[str]) -> tuple[str, ...]:
+def _choose(characters: frozenset[str], own: str) -> tuple[str, ...]:
     """The fewest families, one after the other that which has most of what is still missing."""
     if not characters:
         return ()
     _notice_new_fonts()
-    listed = {entry.name for entry in font_manager.fontManager.ttflist} - {OWN}
+    listed = {entry.name for entry in font_manager.fontManager.ttflist} - {own}
     names = sorted(name for name in listed if BOXES not in name.lower())
     faces = {name: face for name in names if (face := _face(name))}
     has = {name: {c for c in characters if _has(face, c)} for name, face in faces.items()}

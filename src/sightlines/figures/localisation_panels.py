@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, patheffects
+from matplotlib import colormaps, patheffects, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sightlines.figures import maps
 from sightlines.figures.localisation_selecting import (
@@ -22,7 +22,7 @@ from sightlines.figures.localisation_selecting import (
     score,
     shown_tokens,
 )
-from sightlines.figures.style import MISSING, WIDTH_IN
+from sightlines.figures.style import MISSING, full_width
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -31,11 +31,11 @@ from sightlines.results.selecting import (
     untrained_network,
 )
 
-SIDE_IN, GAP_IN, ROW_IN, LABEL_IN = 0.62, 0.1, 1.02, 0.36
-"""Side of a panel, space between two, height of a row with titles, space left of a row."""
+GAP_IN, ROW_IN, LABEL_IN, BAR_IN = 0.1, 1.0, 0.36, 0.42
+"""Space between panels, height of a row with titles, space left of a row and right of it."""
 HEADER_IN, TITLES_IN, AXIS_IN = 0.22, 0.3, 0.4
 """Space of a header, above a row's panels, and below the last row for what its axes are."""
-LINE_IN = 0.137
+LINE_IN = 0.15
 """Height of a line of the scores."""
 PANELS = 4
 """Panels of a row; two rows lie side by side."""
@@ -53,11 +53,11 @@ def add_row(figure: Figure, half: int, top_in: float) -> list[Axes]:
         top_in: Where the row begins, from the figure's upper edge.
     """
     width, height = figure.get_size_inches()
-    line = []
+    side, line = side_in(figure), []
     for place in range(PANELS):
-        left = half * width / 2 + LABEL_IN + place * (SIDE_IN + GAP_IN)
-        bottom = height - top_in - TITLES_IN - SIDE_IN
-        box = (left / width, bottom / height, SIDE_IN / width, SIDE_IN / height)
+        left = half * width / 2 + LABEL_IN + place * (side + GAP_IN)
+        bottom = height - top_in - TITLES_IN - side
+        box = (left / width, bottom / height, side / width, side / height)
         axes = figure.add_axes(box)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -65,7 +65,15 @@ def add_row(figure: Figure, half: int, top_in: float) -> list[Axes]:
     return line
 
 
-def draw_row(line: list[Axes], found: Heatmaps | None, tokens: list[int], name: str) -> None:
+def side_in(figure: Figure) -> float:
+    """Side of a panel: of half a figure what names, gaps and the colour bar leave, in inches."""
+    room = figure.get_figwidth() / 2 - LABEL_IN - BAR_IN - (PANELS - 1) * GAP_IN
+    return float(room) / PANELS
+
+
+def draw_row(
+    line: list[Axes], found: Heatmaps | None, tokens: list[int], name: str, series: str
+) -> None:
     """One layer's maps of some tokens on one colour scale from 0, with its colour bar.
 
     Args:
@@ -73,6 +81,7 @@ def draw_row(line: list[Axes], found: Heatmaps | None, tokens: list[int], name: 
         found: The maps; None leaves the panels empty.
         tokens: Numbers of the tokens; -1 is the class token.
         name: What stands left of the row.
+        series: What the maps are called in the figure's numbers.
     """
     line[0].set_ylabel(maps.wrapped(name, 0.9))
     line[0].yaxis.set_label_coords(-0.26, 0.5)
@@ -86,8 +95,8 @@ def draw_row(line: list[Axes], found: Heatmaps | None, tokens: list[int], name: 
     for axes, token in zip(line, tokens, strict=False):
         colours = colormaps["viridis"].with_extremes(bad=MISSING)
         shown = np.ma.masked_invalid(found.cka[token])
-        image = axes.imshow(shown, cmap=colours, norm=scale, origin="lower")
-        axes.set_title(_title(found, token), fontsize=6.2, pad=2)
+        image = axes.imshow(shown, cmap=colours, norm=scale, origin="lower", label=series)
+        axes.set_title(_title(found, token), fontsize="small", pad=2)
         if token != CLS:
             _outline(axes, divmod(token, found.grid[1]))
     if image is not None:
@@ -97,10 +106,11 @@ def draw_row(line: list[Axes], found: Heatmaps | None, tokens: list[int], name: 
 def _draw_colour_bar(axes: Axes, image: AxesImage) -> None:
     """A narrow one at the right of a panel, of the panel's height."""
     place = axes.inset_axes((1.06, 0, 0.08, 1))
-    bar = axes.figure.colorbar(image, cax=place, ticks=MaxNLocator(3))
+    short = FuncFormatter(lambda value, _: f"{value:g}")
+    bar = axes.figure.colorbar(image, cax=place, ticks=MaxNLocator(3), format=short)
     bar.outline.set_visible(False)
-    place.set_title("CKA", fontsize=6, pad=2, loc="left")
-    place.tick_params(labelsize=6, length=2, pad=1.5)
+    place.set_title("CKA", fontsize="small", pad=2, loc="left")
+    place.tick_params(labelsize="small", length=2, pad=1.5)
 
 
 def _title(found: Heatmaps, token: int) -> str:
@@ -133,18 +143,20 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
         lines += [] if full is None else [(model, full, bare)]
     require_some(lines, "localisation_maps.parquet has no trained network of this experiment")
     pixels = {full.grid: baseline_maps(full) for _, full, _ in lines}
-    below_in = max(len(pixels) * (ROW_IN + AXIS_IN), TITLES_IN + (len(lines) + 2) * LINE_IN)
-    figure = Figure(figsize=(WIDTH_IN, HEADER_IN + len(lines) * ROW_IN + below_in))
+    below_in = max(len(pixels) * (ROW_IN + AXIS_IN), TITLES_IN + (2 * len(lines) + 2) * LINE_IN)
+    figure = Figure(figsize=(full_width(), HEADER_IN + len(lines) * ROW_IN + below_in))
     for half, title in enumerate(("trained on all images", "untrained")):
         add_header(figure, half, 0.0, title)
     for row, (model, full, bare) in enumerate(lines):
         for half, found in enumerate((full, bare)):
             tokens = shown_tokens(found.grid) if found else []
             line = add_row(figure, half, HEADER_IN + row * ROW_IN)
-            draw_row(line, found, tokens, "" if half else label(config, model))
+            name = label(config, model)
+            series = f"{name}, {'untrained' if half else 'trained on all images'}"
+            draw_row(line, found, tokens, "" if half else name, series)
     for place, copy in enumerate(pixels.values()):
         line = add_row(figure, 0, HEADER_IN + (len(lines) + place) * ROW_IN + place * AXIS_IN)
-        draw_row(line, copy, shown_tokens(copy.grid), "own pixels")
+        draw_row(line, copy, shown_tokens(copy.grid), "own pixels", "own pixels")
         name_axes(line[0], copy.grid)
     _explain(figure, len(lines), tables, config, [model for model, *_ in lines])
     explain_grey(figure, tables["localisation_maps.parquet"])
@@ -154,17 +166,19 @@ def draw_final_blocks(tables: Tables, config: dict[str, Any], models: list[str])
 def add_header(figure: Figure, half: int, top_in: float, text: str) -> None:
     """A title in the middle of four panels."""
     width, height = figure.get_size_inches()
-    middle = half * width / 2 + LABEL_IN + (PANELS * (SIDE_IN + GAP_IN) - GAP_IN) / 2
+    middle = half * width / 2 + LABEL_IN + (PANELS * (side_in(figure) + GAP_IN) - GAP_IN) / 2
     place = (middle / width, 1 - (top_in + 0.06) / height)
-    figure.text(*place, text, fontweight="bold", fontsize=8.5, ha="center", va="top")
+    figure.text(
+        *place, text, fontweight="bold", fontsize=rcParams["axes.titlesize"], ha="center", va="top"
+    )
 
 
 def name_axes(axes: Axes, grid: tuple[int, int]) -> None:
     """Say on one panel what its axes are."""
     axes.set_xticks([0, grid[1] - 1])
     axes.set_yticks([0, grid[0] - 1])
-    axes.tick_params(length=2, labelsize=6)
-    axes.set_xlabel("patch column", fontsize=6.5, labelpad=1)
+    axes.tick_params(length=2, labelsize="small")
+    axes.set_xlabel("patch column", fontsize="small", labelpad=1)
 
 
 def _explain(
@@ -181,10 +195,10 @@ def _explain(
             for column in ("effect", "z", "token_correlation")
         )
         scores = f"d {effect}, z {z}, map correlation {correlation}"
-        lines.append(f"{label(config, model)}: {scores}")
+        lines.append(maps.wrapped(f"{label(config, model)}: {scores}", 3.3))
     width, height = figure.get_size_inches()
     left, top = 0.5 + LABEL_IN / width, 1 - (HEADER_IN + row * ROW_IN + TITLES_IN) / height
-    figure.text(left, top, "\n".join(lines), linespacing=1.5, va="top", fontsize=6.5)
+    figure.text(left, top, "\n".join(lines), linespacing=1.5, va="top", fontsize="small")
 
 
 def _number(value: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ from sightlines.figures.style import MISSING
 
 def draw_map(axes: Axes, matrix: np.ndarray, scale: Normalize) -> AxesImage:
     """Show a matrix [rows, columns] with rows upwards; NaN cells are grey."""
-    colours = colormaps["magma"].with_extremes(bad=MISSING)
+    colours = colormaps[rcParams["image.cmap"]].with_extremes(bad=MISSING)
     image = axes.imshow(
         np.ma.masked_invalid(matrix), cmap=colours, norm=scale, origin="lower", aspect="auto"
     )

@@ -31,7 +31,12 @@ def draw_by_place(axes: Axes, curve: Curve, first: float, last: float, colour: A
     """
     if last > first:
         places = np.linspace(first, last, len(curve.values))
-        axes.plot(places, curve.values, color=colour, **LOOK)
+        axes.plot(places, curve.values, color=colour, label=name_of(curve), **LOOK)
+
+
+def name_of(curve: Curve) -> str:
+    """What a line of the paper's is called in a figure's numbers."""
+    return f"{SHORT}: {curve.series}"
 
 
 def draw_heads(

@@ -70,22 +70,23 @@ def draw_curve(axes: Axes, values: pd.DataFrame, band: bool = False, **look: Any
         return
     blocks, end = values[values["name"] != NORM], values[values["name"] == NORM]
     (line,) = axes.plot(blocks["depth"], blocks["mean"], **look)
+    name = str(line.get_label())
     if band:
         x, low, high = blocks["depth"], blocks["low"], blocks["high"]
-        axes.fill_between(x, low, high, color=line.get_color(), alpha=0.18, lw=0)
+        axes.fill_between(x, low, high, color=line.get_color(), alpha=0.18, lw=0, label=name)
     if look.get("marker") and len(end):
-        hollow = {"markerfacecolor": "white", "linestyle": ""}
+        hollow = {"markerfacecolor": "white", "linestyle": "", "label": f"{name}, final norm"}
         axes.plot(end["depth"], end["mean"], **(look | hollow))
 
 
-def draw_bare(axes: Axes, values: pd.DataFrame, colour: str) -> None:
+def draw_bare(axes: Axes, values: pd.DataFrame, colour: str, name: str) -> None:
     """The line of an untrained network: the control of the trained one of that colour."""
-    draw_curve(axes, values, color=colour, linestyle=":", linewidth=1.0, marker="")
+    draw_curve(axes, values, color=colour, linestyle=":", linewidth=1.0, marker="", label=name)
 
 
 def finish(axes: Axes, chance: float) -> None:
     """Axes by depth and per cent, with the line of chance."""
-    axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=(0, (1, 1)))
+    axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=(0, (1, 1)), label="chance")
     axes.set(xlim=(-0.03, 1.03), xticks=[0, 0.25, 0.5, 0.75, 1])
     axes.set_xticklabels(["0", ".25", ".5", ".75", "1"])
     axes.grid(axis="y")
@@ -125,16 +126,18 @@ def draw_pooling(
     """
     cls, gap, _ = contrasted(config)
     drawn = set()
-    for (kind, pool), (_, colour, marker) in POOLING.items():
+    for (kind, pool), (name, colour, marker) in POOLING.items():
         model = next(iter(cls if kind == "cls" else gap), None)
         network = full_network(config, model) if model else None
         values = curve(table, network, pool, shots, dataset) if network else pd.DataFrame()
         if not values.empty:
-            draw_curve(axes, values, shots != WHOLE, color=colour, marker=marker)
+            look: dict[str, Any] = {"color": colour, "marker": marker, "label": name}
+            draw_curve(axes, values, shots != WHOLE, **look)
             drawn.add((kind, pool))
             bare = untrained_network(config, str(model))
             if bare is not None and (kind, pool) in OWN_READ_OUT:
-                draw_bare(axes, curve(table, bare, pool, shots, dataset), colour)
+                own = curve(table, bare, pool, shots, dataset)
+                draw_bare(axes, own, colour, f"{name}, untrained")
     return drawn
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.style import GREY, WIDTH_IN, model_look
+from sightlines.figures.style import GREY, column_width, model_look, series_name
 from sightlines.plan.networks import FULL, Network
 from sightlines.plan.roles import on
 from sightlines.results.selecting import (
@@ -29,6 +29,7 @@ PUBLISHED: dict[str, Any] = {
     "markersize": 7,
     "linestyle": "",
     "zorder": 5,
+    "label": "published",
 }
 """Look of a published number."""
 
@@ -78,7 +79,8 @@ def draw_curve(axes: Axes, values: pd.DataFrame, **look: Any) -> None:
         return
     (line,) = axes.plot(values["x"], values["y"], **look)
     low, high = (values["y"] + sign * values["error"] for sign in (-1, 1))
-    axes.fill_between(values["x"], low, high, color=line.get_color(), alpha=0.15, lw=0)
+    band: dict[str, Any] = {"color": line.get_color(), "alpha": 0.15, "lw": 0}
+    axes.fill_between(values["x"], low, high, label=line.get_label(), **band)
 
 
 def draw_models(
@@ -91,18 +93,30 @@ def draw_models(
     bare: bool = False,
     **look: Any,
 ) -> None:
-    """Every model's first network, its other seeds thin, and if asked its untrained one dotted."""
+    """Every model's first network, its other seeds thin, and if asked its untrained one dotted.
+
+    A label in `look` says what of them is drawn.
+    """
     for model in shown:
         own = model_look(models(config), model)
         first, *others = [n for n in trained(config, model) if _has(table, n)]
         for other in others:
             line = curve(table, other, condition, value)
-            axes.plot(line["x"], line["y"], color=own["color"], **({"lw": 0.6} | _lines(look)))
-        draw_curve(axes, curve(table, first, condition, value), **(own | look))
+            thin: dict[str, Any] = {"lw": 0.6, "label": _name(config, other, look)} | _lines(look)
+            axes.plot(line["x"], line["y"], color=own["color"], **thin)
+        named = {"label": _name(config, first, look)}
+        draw_curve(axes, curve(table, first, condition, value), **(own | look | named))
         control = untrained_network(config, model)
         if bare and control is not None:
             line = curve(table, control, condition, value)
-            axes.plot(line["x"], line["y"], color=own["color"], linestyle=":", linewidth=1)
+            dotted: dict[str, Any] = {"linestyle": ":", "linewidth": 1}
+            dotted["label"] = _name(config, control, look)
+            axes.plot(line["x"], line["y"], color=own["color"], **dotted)
+
+
+def _name(config: dict[str, Any], network: Network, look: dict[str, Any]) -> str:
+    """What a line is called in the figure's numbers."""
+    return ", ".join([series_name(config, network), *([look["label"]] if "label" in look else [])])
 
 
 def _lines(look: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +138,7 @@ def handles(
 
 def nothing(text: str, xlabel: str, ylabel: str) -> Figure:
     """What is drawn where the config leaves out all that a figure shows: why it is empty."""
-    figure = Figure(figsize=(WIDTH_IN / 2, 2), layout="constrained")
+    figure = Figure(figsize=(column_width(), 2), layout="constrained")
     axes = figure.subplots()
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, wrap=True)
     axes.set(xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])

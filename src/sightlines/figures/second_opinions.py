@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sightlines.figures import maps
-from sightlines.figures.style import WIDTH_IN, styled
+from sightlines.figures.style import full_width, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
     Tables,
@@ -67,8 +67,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["similarity_indices.parquet"]
     rows = shown_networks(config)
-    side = (WIDTH_IN - 1.35) / len(INDICES)
-    size = (WIDTH_IN, len(rows) * (side + 0.3) + 0.75)
+    side = (full_width() - 1.35) / len(INDICES)
+    size = (full_width(), len(rows) * (side + 0.3) + 0.75)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     grid = figure.subplots(len(rows), len(INDICES), squeeze=False)
     image = None
@@ -80,14 +80,15 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             image = maps.draw_map(axes, values, scale)
             _describe(axes, shuffled, last=row == len(rows) - 1)
             if row == 0:
-                axes.set_title(INDICES[index], fontsize=7.5)
+                axes.set_title(INDICES[index], fontsize="small")
             if column == 0:
                 axes.set_ylabel(f"{maps.wrapped(name, side)}\nblock index")
             else:
                 axes.tick_params(labelleft=False)
     if image is not None:
+        bar: dict[str, Any] = {"shrink": min(1.0, 3.6 / figure.get_figheight()), "aspect": 30}
         text = "similarity (no unit; 1: same)"
-        figure.colorbar(image, ax=list(grid.flat), label=text, extend="min", shrink=0.5, pad=0.01)
+        figure.colorbar(image, ax=list(grid.flat), label=text, extend="min", pad=0.01, **bar)
     return figure
 
 
@@ -110,5 +111,5 @@ def square(table: pd.DataFrame, network: Network, index: str) -> tuple[np.ndarra
 
 def _describe(axes: Axes, shuffled: float, last: bool) -> None:
     unit = "\nblock index" if last else ""
-    axes.set_xlabel(f"shuffled {shuffled:.2f}{unit}".replace("-0.00", "0.00"), fontsize=7)
+    axes.set_xlabel(f"shuffled {shuffled:.2f}{unit}".replace("-0.00", "0.00"), fontsize="small")
     axes.tick_params(labelbottom=last, pad=1.5)

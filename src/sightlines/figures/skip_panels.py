@@ -105,13 +105,19 @@ def draw_lines(
     """
     for place, network in enumerate(nets):
         for (branch, tokens), own in lines(ratios, network, value).items():
-            look = _look(branch, tokens, turn)
+            look = _look(branch, tokens, turn) | {"label": _name(branch, tokens, network)}
             if place:
                 look |= {"marker": "", "linewidth": 0.6, "alpha": 0.7}
             axes.plot(own.index, own.to_numpy(), **look)
     axes.set_xlabel("block index")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.grid(axis="y")
+
+
+def _name(branch: str, tokens: str, network: Network) -> str:
+    """What a line is called in the figure's numbers."""
+    of = "" if branch == "unit" else ", CLS" if tokens == "cls" else ", patches"
+    return f"{network.model}: {BRANCHES[branch][0]}{of}, {network.seed}"
 
 
 def _look(branch: str, tokens: str, turn: int) -> dict[str, Any]:

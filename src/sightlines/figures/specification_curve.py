@@ -21,7 +21,8 @@ from sightlines.figures.style import (
     PURPLE,
     SKY,
     VERMILLION,
-    WIDTH_IN,
+    column_width,
+    full_width,
     styled,
     wrap_columns,
 )
@@ -85,18 +86,18 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     table = table.assign(**{name: table[name].fillna("") for name in CHOICES})
     panels = list(table.groupby(["claim", "criterion"], sort=False))
     if not panels:
-        figure = Figure(figsize=(WIDTH_IN, 0.8), layout="constrained")
+        figure = Figure(figsize=(full_width(), 0.8), layout="constrained")
         text = "no claim was computed in several ways here"
         figure.text(0.5, 0.5, text, ha="center", va="center", color="0.4")
         return figure
     bands, columns = wrap_columns(len(panels), MOST)
-    size = (WIDTH_IN if columns > 1 else 3.4, 1.55 * bands + 0.9)
+    size = (full_width() if columns > 1 else column_width(), 1.55 * bands + 0.9)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(bands, columns, squeeze=False)
     for axes, ((claim, criterion), rows) in zip(grid.flat, panels, strict=False):
         own = table.loc[table["claim"] == claim, "minibatch"]
         _draw_panel(axes, rows, str(own.iloc[0]))
-        axes.set_title(wrapped(f"{claim}: {criterion}", 1.62), fontsize=7)
+        axes.set_title(wrapped(f"{claim}: {criterion}", 1.62), fontsize="small")
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     for axes in grid[:, 0]:
@@ -130,19 +131,20 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, whole_minibatch: str) -> None:
             markeredgewidth=0.6,
             elinewidth=0.6,
             linestyle="",
+            label=", ".join(str(row[key]) for key in ("case", *CHOICES) if row[key]),
         )
     ends = [*axes.get_ylim(), *(bar for _, bar in bars)]
     low, high = min(ends), max(ends)
     room = 0.04 * (high - low)
     held = [low - room, high + room]
     for sense, bar in bars:
-        axes.axhline(bar, color=BLACK, linewidth=0.7)
+        axes.axhline(bar, color=BLACK, linewidth=0.7, label="threshold")
         held[sense != "≥"] = bar
     axes.axhspan(*held, color="0.93", lw=0, zorder=0)
     axes.set_ylim(low - room, high + room)
     axes.set_xticks([])
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.tick_params(labelsize=6)
+    axes.tick_params(labelsize="small")
 
 
 def _colour(row: Any) -> str:

@@ -1,5 +1,7 @@
 """One look for all figures: colours, type, sizes, and files that are equal byte for byte.
 
+What a reader may want otherwise is in a matplotlib style file, `sightlines.mplstyle`, over which
+users lay their own (`plan/figure_style.py`); what makes equal figures equal files is fixed here.
 Colours are Okabe and Ito's for lines and points and matplotlib's perceptually uniform magma for
 maps: both keep their order for colour-blind readers and in print. Whatever `matplotlibrc` the
 machine has is left aside, and no pyplot state is touched.
@@ -10,104 +12,130 @@ import functools
 import io
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.style
+from matplotlib import RcParams, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from sightlines.core.files import atomic
-from sightlines.figures import fonts
-from sightlines.plan.networks import per_cent
+from sightlines.core.files import atomic, write_table
+from sightlines.figures import drawn, fonts
+from sightlines.plan.figure_style import own_settings
+from sightlines.plan.networks import Network, per_cent
+from sightlines.results.selecting import label
 
-WIDTH_IN = 7.0
-"""Width of a figure across a paper's two columns."""
+GUTTER_IN = 0.2
+"""Between the two columns of a page."""
 
 PNG_DPI, SVG_DPI = 200, 72
 
-RC: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7.5,
-    "legend.frameon": False,
-    "legend.handlelength": 2.2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.unicode_minus": True,
+FIXED: dict[str, Any] = {
     "axes.formatter.useoffset": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "xtick.minor.size": 1.6,
-    "ytick.minor.size": 1.6,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.5,
-    "grid.color": "0.88",
-    "grid.linewidth": 0.5,
-    "axes.axisbelow": True,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "image.cmap": "magma",
+    "axes.formatter.use_mathtext": False,
+    "axes.unicode_minus": True,
     "image.origin": "lower",
     "image.interpolation": "none",
+    "pdf.fonttype": 42,
+    "savefig.facecolor": "auto",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "sightlines",
     "text.parse_math": False,
     "text.usetex": False,
-    "svg.hashsalt": "sightlines",
-    "svg.fonttype": "path",
 }
+"""What no style file changes. Type 42: fonts are embedded as outlines that journals accept."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None, "Creator": None}},
+    "png": {"dpi": PNG_DPI, "metadata": {"Software": None}},
+    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+}
+"""Of each kind of picture: without dates or versions."""
 
 BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILLION, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
 GREY, BLACK, MISSING = "#7F7F7F", "#000000", "#B8BCC2"
 
-MODEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, "#8C6D31")
 MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 FRACTION_COLOURS = {"f000": GREY, "f003": ORANGE, "f010": VERMILLION, "f030": SKY, "f100": BLUE}
 FRACTION_MARKERS = {"f000": "x", "f003": "v", "f010": "s", "f030": "^", "f100": "o"}
 _SPARE_COLOURS = (GREEN, PURPLE, BLACK, "#8C6D31")
 
 
-_FONTS: weakref.WeakKeyDictionary[Figure, tuple[str, ...]] = weakref.WeakKeyDictionary()
+class Look(NamedTuple):
+    """How a figure was drawn.
+
+    Attributes:
+        settings: Of matplotlib, as text.
+        families: Fonts that follow the style's own.
+    """
+
+    settings: Mapping[str, str]
+    families: tuple[str, ...]
+
+
+_LOOKS: weakref.WeakKeyDictionary[Figure, Look] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
-def context(families: tuple[str, ...] = ()) -> Iterator[None]:
-    """Matplotlib's own defaults with this style on top, for the block only.
+def context(
+    settings: Mapping[str, str] | None = None, families: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """Matplotlib's own defaults with a style on top, for the block only.
 
     Args:
+        settings: Of the style, as text; the package's own by default.
         families: Fonts that follow the style's own for characters that it lacks.
     """
-    more = {"font.family": [fonts.OWN, *families]} if families else {}
-    with matplotlib.style.context(["default", RC | more]), fonts.quiet():
+    known = rc(settings or own_settings())
+    known |= {"font.family": [fonts.own(known), *families]} | FIXED
+    with matplotlib.style.context(["default", known]), fonts.quiet():
         yield
 
 
+def rc(settings: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of a style as matplotlib has them: numbers, lists, colours."""
+    known: Any = RcParams()
+    for key, value in settings.items():
+        known[key] = value
+    return dict(known)
+
+
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Run a figure's `draw` in this style, with fonts for all characters of what it is given."""
+    """Run a figure's `draw` in its config's style, with fonts for all that it is given."""
 
     @functools.wraps(draw)
     def wrapped(*args: Any, **kwargs: Any) -> Figure:
-        families = fonts.fallbacks(args, kwargs)
-        with context(families):
+        settings = _settings([*args, *kwargs.values()])
+        families = fonts.fallbacks(fonts.own(rc(settings)), args, kwargs)
+        with context(settings, families):
             figure = draw(*args, **kwargs)
-        _FONTS[figure] = families
+        _LOOKS[figure] = Look(settings, families)
         return figure
 
     return wrapped
 
 
-def families_of(figure: Figure) -> tuple[str, ...]:
-    """Fonts that follow the style's own in a figure that was drawn in it."""
-    return _FONTS.get(figure, ())
+def _settings(given: list[Any]) -> Mapping[str, str]:
+    """The style that the config among a figure's arguments has; else the package's own."""
+    found = [own["style"] for own in given if isinstance(own, Mapping) and own.get("style")]
+    return found[0] if found else own_settings()
+
+
+def look_of(figure: Figure) -> Look:
+    """How a figure was drawn; in the package's own style where nothing is known of it."""
+    return _LOOKS.get(figure, Look(own_settings(), ()))
+
+
+def full_width() -> float:
+    """Width of a figure across a page's columns, in inches: as the style has it."""
+    return float(rcParams["figure.figsize"][0])
+
+
+def column_width() -> float:
+    """Width of a figure in one of a page's two columns, in inches."""
+    return (full_width() - GUTTER_IN) / 2
 
 
 def fraction_look(fraction: str) -> dict[str, Any]:
@@ -124,12 +152,22 @@ def fraction_label(fraction: str) -> str:
     return {0: "untrained", 100: "all images"}.get(share, f"{share} % of the images")
 
 
+def series_name(config: Mapping[str, Any], network: Network | None) -> str:
+    """What a network's series is called in a figure's numbers: model, share of images, seed."""
+    if network is None:
+        return ""
+    share = per_cent(network.fraction)
+    what = "" if share == 100 else f", {fraction_label(network.fraction)}"
+    return f"{label(dict(config), network.model)}{what}, {network.seed}"
+
+
 def model_look(models: list[str], model: str) -> dict[str, Any]:
     """Colour and marker of a model by its place among `models`."""
     place = models.index(model)
-    turn = place // len(MODEL_COLOURS)
+    colours = rcParams["axes.prop_cycle"].by_key().get("color", [BLACK])
+    turn = place // len(colours)
     return {
-        "color": MODEL_COLOURS[place % len(MODEL_COLOURS)],
+        "color": colours[place % len(colours)],
         "marker": MODEL_MARKERS[(place + turn) % len(MODEL_MARKERS)],
     }
 
@@ -140,21 +178,26 @@ def wrap_columns(count: int, most: int) -> tuple[int, int]:
     return bands, max(1, math.ceil(count / bands))
 
 
-def save(figure: Figure, svg: Path, png: Path) -> None:
-    """Write a figure as SVG and PNG, without dates or versions: same figure, same bytes.
+def save(figure: Figure, paths: Mapping[str, Path]) -> None:
+    """Write a figure's pictures, and the numbers that it shows: same figure, same bytes.
 
-    Panels and texts are placed once, for both: finding their places takes as long as drawing them.
+    Panels and texts are placed once, for all: finding their places takes as long as drawing them.
+
+    Args:
+        figure: What `draw` returned.
+        paths: Where, by kind: ``svg``, ``pdf``, ``png``, and ``csv`` for the numbers.
 
     Raises:
-        DiskError: the folder cannot be written; neither file is left half written.
+        DiskError: the folder cannot be written; no file is left half written.
     """
-    with context(), _arranged(figure):
-        for path, options in (
-            (svg, {"format": "svg", "metadata": {"Date": None, "Creator": None}}),
-            (png, {"format": "png", "dpi": PNG_DPI, "metadata": {"Software": None}}),
-        ):
+    settings, families = look_of(figure)
+    with context(settings, families), _arranged(figure):
+        for kind, path in paths.items():
+            if kind == "csv":
+                write_table(path, drawn.numbers(figure))
+                continue
             buffer = io.BytesIO()
-            figure.savefig(buffer, **options)
+            figure.savefig(buffer, format=kind, **OPTIONS[kind])
             with atomic(path) as handle:
                 handle.write(buffer.getbuffer())
 

@@ -9,7 +9,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import WIDTH_IN, fraction_label, fraction_look, styled, wrap_columns
+from sightlines.figures.style import (
+    column_width,
+    fraction_label,
+    fraction_look,
+    full_width,
+    series_name,
+    styled,
+    wrap_columns,
+)
 from sightlines.plan.networks import per_cent
 from sightlines.results.selecting import Tables, label, networks, rows_of, trained_models
 
@@ -49,7 +57,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     moved = {*history.loc[history["step"] > 0, "model"]}  # imported ones were trained elsewhere
     models = [m for m in trained_models(config) if m in moved] or trained_models(config)
     bands, columns = wrap_columns(len(models), 4)
-    width = WIDTH_IN if columns > 1 else 4.2
+    width = full_width() if columns > 1 else column_width()
     figure = Figure(figsize=(width, bands * 3.4 + 0.5), layout="constrained")
     grid = figure.subplots(bands * 2, columns, squeeze=False, sharex="col", sharey="row")
     for place, model in enumerate(models):
@@ -58,6 +66,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         loss.set_title(wrapped(label(config, model), 1.8), fontweight="bold")
         _draw_model(loss, accuracy, history, config, model)
         accuracy.set_xlabel("optimiser step")
+        accuracy.tick_params(labelbottom=True)
         if column == 0:
             loss.set_ylabel("loss (nats per image)")
             accuracy.set_ylabel("accuracy (%)")
@@ -79,7 +88,9 @@ def _draw_model(
         for split, look in SPLITS.items():
             rows = own[own["split"] == split]
             for axes, values in ((loss, rows["loss"]), (accuracy, 100 * rows["accuracy"])):
-                axes.plot(rows["step"][values.notna()], values.dropna(), color=colour, **look)
+                name = f"{series_name(config, network)}, {split}"
+                known = {"color": colour, "label": name}
+                axes.plot(rows["step"][values.notna()], values.dropna(), **known, **look)
     for axes in (loss, accuracy):
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))

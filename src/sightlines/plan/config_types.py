@@ -796,6 +796,13 @@ class Config(Block):
         default="auto",
         oneOf=[{"enum": ["auto"]}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
     )
+    figure_style: str = key(
+        "Style file of matplotlib (`.mplstyle`) beside this file, laid over the figures' own "
+        "(src/sightlines/figures/sightlines.mplstyle): fonts, sizes, widths, colours of models. "
+        "Another style draws the figures again and reruns nothing else.",
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*\.mplstyle)?$",
+    )
     trust_code: str = key(
         "Digests of code of networks of family module that may be run here, with commas between"
         " them; a run that needs one names it. Only on the command line (--config "

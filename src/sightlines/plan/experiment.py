@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import conditions, controls, registry, roles, seed_spread
+from sightlines.plan import conditions, controls, figure_style, registry, roles, seed_spread
 from sightlines.plan.architectures import (
     ADDED,
     PRETRAINING,
@@ -36,6 +36,8 @@ from sightlines.plan.studies import STUDIES, asked
 from sightlines.plan.table_schemas import written
 
 MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
+FIGURE_FILES = ("svg", "pdf", "png", "csv")
+"""Endings of a figure's files: three pictures, and the numbers that they show."""
 GIVEN = ("networks", "seed", "tasks")
 """What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_KINDS also
 the tasks, each with its domain."""
@@ -63,10 +65,17 @@ class Experiment:
         measures: Names of the measures that the figures and the report need, in running order.
     """
 
-    def __init__(self, name: str, config: Config) -> None:
-        """Plan the experiment; see `check` for what can be wrong with it."""
+    def __init__(self, name: str, config: Config, style: Mapping[str, str] | None = None) -> None:
+        """Plan the experiment; see `check` for what can be wrong with it.
+
+        Args:
+            name: The config file's.
+            config: What it holds.
+            style: Settings with which figures are drawn; the package's own by default.
+        """
         self.name = name
         self.config = config
+        self._style = dict(figure_style.own_settings() if style is None else style)
         self._codes: dict[tuple[str, str, str], str] = {}
         check(config)
         listed = networks(config)
@@ -81,7 +90,8 @@ class Experiment:
     def open(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> "Experiment":
         """The experiment of one config file, with single keys overridden from the command line."""
         name = name_of(Path(path))
-        return cls(name, load(path, overrides))
+        config = load(path, overrides)
+        return cls(name, config, figure_style.settings(Path(path).parent, config.figure_style))
 
     @property
     def studies(self) -> list[str]:
@@ -444,7 +454,7 @@ class Experiment:
         more["seed_spread"] = {"facts": known, "table": table} if table else {}
         more["studies"] = self.studies
         more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
-        return self.slice_draw() | more
+        return self._shown() | more
 
     def _steps(self, network: Network, task: str) -> int:
         """Optimiser steps for which a network is trained further on a task."""
@@ -452,6 +462,14 @@ class Experiment:
 
     def slice_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""
+        return self._shown() | {"style": self._style}
+
+    def figure_files(self, figure: str) -> dict[str, str]:
+        """A figure's files, by their endings."""
+        return {end: f"{self.folder}/figures/{figure}.{end}" for end in FIGURE_FILES}
+
+    def _shown(self) -> dict[str, Any]:
+        """What networks there are, and how they are called."""
         models = self.config.models
         used = list(dict.fromkeys(n.model for n in self.networks))
         return {
@@ -474,7 +492,7 @@ class Experiment:
         """Config values that the report depends on: all but where things lie."""
         config = {k: v for k, v in self.config.recorded().items() if k != "data_root"}
         config["compute"] = self._compute()
-        return self.slice_draw() | {"figures": self.figures, "config": config}
+        return self._shown() | {"figures": self.figures, "config": config}
 
     def code(self, module: str, network: Network | None = None, task: str = "") -> str:
         """Digest of the code that a job runs, with the members that the config names for it."""

@@ -14,6 +14,7 @@ from sightlines.report import findings, overview
 from sightlines.report.controls import control_parts
 from sightlines.report.differences import GENERAL
 from sightlines.report.explore import explorer
+from sightlines.report.headline import headline
 from sightlines.report.paper_figures import SAW
 from sightlines.report.parts import (
     accuracy_table,
@@ -43,6 +44,8 @@ SHOWN = tuple(
 REDUCED = 0.75
 """How much smaller than in print an unfolded figure may be before it scrolls: letters must stay
 readable."""
+FILES = {"pdf": "PDF", "svg": "SVG", "csv": "numbers (CSV)"}
+"""Files of a figure that the page links to: they lie beside it."""
 SEEN = 2
 """Figures of a section that are seen at once where its question names none that there are."""
 
@@ -79,7 +82,8 @@ def render(
     explored = explorer.explorer(config, tables)
     page = {
         "experiment": config["experiment"],
-        "answer": findings.tally(tables["claims.csv"]) if verdicts else "",
+        "answer": headline(tables["claims.csv"]) if verdicts else [],
+        "tally": findings.tally(tables["claims.csv"]) if verdicts else "",
         "networks": overview.networks_line(config),
         "images": overview.images_line(config, dataset),
         "maps": overview.maps(config, tables),
@@ -161,6 +165,7 @@ def _figure(name: str, path: Path) -> dict[str, Any]:
         "explains": _joined(declared.get("EXPLAINS", "")),
         "differs": _joined(declared.get("DIFFERS", "")),
         "saw": SAW.get(name, ()),
+        "files": [(name_of, f"figures/{name}.{end}") for end, name_of in FILES.items()],
         "alt": f"{declared['TITLE']}. {declared['CAPTION'].split('Look for:')[0].strip()}",
         "least": round(REDUCED * picture["width"]),
     }

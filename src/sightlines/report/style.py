@@ -34,7 +34,8 @@ nav a { padding: 0.15rem 0; }
 .kicker { margin: 0; }
 .line { margin: 0.1rem 0; }
 .line b { color: var(--ink); margin-right: 0.35rem; }
-.answer { font-size: 1.1rem; font-weight: 600; margin: 0.2rem 0 0.4rem; }
+.answer { font-size: 1rem; margin: 0.2rem 0 0.4rem; max-width: 80rem; }
+.answer b { font-size: 1.1rem; }
 .paper { font-weight: 400; margin-left: 0.3rem; }
 .from { font-style: italic; }
 .found { max-width: 78rem; font-size: 0.9375rem; }
@@ -119,6 +120,7 @@ figure { margin: 0; min-width: 0; }
 .zoom[open] img { max-height: none; min-width: var(--least); }
 .saw { margin: 0.3rem 0 0; }
 figcaption { margin-top: 0.5rem; font-size: 0.9rem; }
+.files { display: block; margin-top: 0.3rem; color: var(--soft); }
 .claim { border-top: 1px solid var(--line); font-size: 0.875rem; min-width: 0; }
 .claim > summary { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr) 11rem;
   cursor: pointer; gap: 0 0.6rem; padding: 0.18rem 0; line-height: 1.3; list-style: none; }
@@ -182,21 +184,34 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   dd { margin-bottom: 0.5rem; }
   th, td { padding: 0.25rem 0.5rem; } }
 
+@page { size: A4; margin: 14mm 13mm; }
 @media print {
   :root { --page: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --shade: #ffffff;
     --link: #000000; --good: #00664a; --initial: #1f5fae; --bad: #a33600; --mixed: #7a3f93;
     --paper: #b3246b; }
-  body { max-width: none; padding: 0; font-size: 9.5pt; }
-  nav, .skip, #explore { display: none; }
+  body { max-width: none; padding: 0; font-size: 9pt; line-height: 1.35; }
+  h1 { font-size: 17pt; } h2 { font-size: 13pt; }
+  nav, .skip, #explore, .files { display: none; }
   .question details::details-content, #accuracy::details-content, #verdicts::details-content {
     content-visibility: visible; display: block; block-size: auto; }
-  .overview, .grid, .cards { display: block; }
+  .overview, .grid { display: block; }
+  .cards, .grid.single .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 6mm; }
+  .claim > summary { grid-template-columns: 1cm minmax(0, 1fr) 2.9cm; }
+  .claim, .claim dl, .how dl, figcaption, .saw { font-size: 7.5pt; line-height: 1.3; }
+  .claim dl { margin-left: 1.2cm; grid-template-columns: 1.6cm minmax(0, 1fr); gap: 0.5mm 2mm; }
+  .fold > summary { list-style: none; }
+  .more > summary { white-space: normal; }
   .maps { max-width: 16cm; }
   .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3cm 3.9cm; font-size: 7pt;
     break-inside: avoid; }
-  .zoom img { max-height: 24cm; object-fit: contain; filter: none; }
+  .row { height: auto; } .row .says { white-space: normal; overflow: visible; }
+  .zoom img { width: auto; max-width: 100%; max-height: 16cm; object-fit: contain; border: 0;
+    filter: none; margin: 0 auto; }
   figure, .claim, .row, tr { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, .found { break-after: avoid; }
+  .found, .answer { break-inside: avoid; }
+  :not(.question) > details.fold:not([open], #accuracy, #verdicts) { display: none; }
+  p, figcaption, dd { orphans: 3; widows: 3; }
   .scroll { overflow: visible; }
   .verdict { font-size: 7pt; }
   td, .got { white-space: normal; }

@@ -62,7 +62,10 @@ x2="{{ p.high }}%" y1="11" y2="11"/>{% endif %}
 <img src="{{ figure.source }}" alt="{{ figure.alt }}" width="{{ figure.width }}" \
 height="{{ figure.height }}" style="--least: {{ figure.least }}px">
 </summary>
-<figcaption>{{ figure.caption }}</figcaption>
+<figcaption>{{ figure.caption }}
+<span class="files">Beside this page:
+{%- for name, path in figure.files %} <a href="{{ path }}">{{ name }}</a>\
+{{ "" if loop.last else "," }}{% endfor %}</span></figcaption>
 </details>
 {%- if figure.saw %}
 <p class="saw">Raghu et al.:
@@ -136,7 +139,8 @@ base-uri 'none'; form-action 'none'">
 {%- if works %} and {{ works }} other work{{ "s" if works > 1 }}{% endif %}</p>
 <h1>Do vision transformers see like convolutional networks?</h1>
 {%- if answer %}
-<p class="answer">{{ answer }}</p>
+<p class="answer"><b>{{ answer[0] }}</b> {{ answer[1:] | join(" ") }}</p>
+<p class="line"><b>Claims</b> {{ tally }}</p>
 {%- endif %}
 <p class="line"><b>Networks</b> {{ networks }}.</p>
 <p class="line"><b>Images</b> {{ images }}.</p>

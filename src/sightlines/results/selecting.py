@@ -193,21 +193,6 @@ def cka_matrix(
     return matrix
 
 
-def best_match(matrix: np.ndarray) -> np.ndarray:
-    """For each column the row with the largest CKA; NaN where a column has no finite value.
-
-    Args:
-        matrix: CKA [rows, columns].
-
-    Returns:
-        Row numbers as floats [columns].
-    """
-    finite = np.isfinite(matrix)
-    best = np.where(finite, matrix, -np.inf).argmax(axis=0).astype(float)
-    best[~finite.any(axis=0)] = np.nan
-    return best
-
-
 def extreme_blocks(blocks: Sequence[int], each: int = 2) -> tuple[list[int], list[int]]:
     """The `each` lowest and the `each` highest blocks, none in both."""
     ordered = sorted(set(blocks))

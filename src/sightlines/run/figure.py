@@ -1,7 +1,7 @@
-"""Command: runs one figure: reads its tables, calls its `draw`, writes SVG and PNG.
+"""Command: runs one figure: reads its tables, calls its `draw`, writes pictures and numbers.
 
     python -m sightlines.jobs.start sightlines.run.figure fig01_cka_within --config '{…}'
-        --input cka.parquet P --input layers.csv L --output svg S --output png P --log L
+        --input cka.parquet P --input layers.csv L --output svg S … --output csv C --log L
 
 A figure's file declares READS, NEEDS and its texts, and holds one function, `draw`, which is given
 the tables by file name and the config's networks, labels and architectures.
@@ -34,12 +34,16 @@ def main(job: Job) -> None:
     gc.disable()  # a drawing is a web of references: searching it for garbage takes a tenth longer
     try:
         figure = registry.load("figures", job.member).draw(tables, job.config)
-        style.save(figure, job.output("svg"), job.output("png"))
+        style.save(figure, {kind: job.output(kind) for kind in job.outputs})
     finally:
         gc.enable()
-    families = style.families_of(figure)
-    if families:
-        job.notes["fonts"] = [fonts.OWN, *families]
+    look = style.look_of(figure)
+    asked = style.rc(look.settings)
+    families = [fonts.own(asked), *look.families]
+    if families != [fonts.LAST]:
+        job.notes["fonts"] = families
+    if families[0] not in fonts.asked(asked):
+        job.log.warning(f"{', '.join(fonts.asked(asked))}: not installed; set in {families[0]}")
     if said := fonts.explain(fonts.lacking(figure, families)):
         job.log.warning(said)
 

@@ -38,8 +38,6 @@ LEFT_BEHIND = ("warm-*", "reproduce")
 """In CACHE: what commands remove at their end, and leave where they are killed."""
 TRAINING = CACHE / "training"
 MOST_NAMED = 5
-ENDS = ("svg", "png")
-"""Of a figure's files."""
 
 
 @dataclass
@@ -113,7 +111,7 @@ def _made_from(experiment: Experiment) -> dict[str, list[str]]:
         for measure in experiment.measures
     ]
     jobs += [
-        ("figures", figure, [f"{experiment.folder}/figures/{figure}.{end}" for end in ENDS])
+        ("figures", figure, [*experiment.figure_files(figure).values()])
         for figure in experiment.figures
     ]
     for folder, member, outputs in jobs:

@@ -53,6 +53,8 @@ SHORT_OPTIONS = re.compile(r"-[knpq]*([Ccdjs].*)?")
 """Options that say what is to be done and how. Others may ask for more than that, such as a report,
 or name a profile of one's own."""
 PROFILE_VARIABLES = ("SNAKEMAKE_PROFILE", "SNAKEMAKE_WORKFLOW_PROFILE")
+STYLES = "*.mplstyle"
+"""Beside the config, which may name one for its figures."""
 PROGRAMS = ("snakemake", "__main__.py")
 
 
@@ -86,6 +88,7 @@ class Call:
             config,
             config.with_suffix(".yaml"),
             config.with_suffix(".yml"),
+            *sorted(config.parent.glob(STYLES)),
             Path("results", experiment),
             Path("data"),
             *map(Path, (*OF_SNAKEMAKE, *OF_DVC)),
