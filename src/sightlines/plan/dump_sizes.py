@@ -18,6 +18,7 @@ FLOAT, DOUBLE = 4, 8
 RECEPTIVE_FIELD_GROUPS = 8
 ATTENTION_STATISTICS = SKIP_STATISTICS = 5
 SHAPES_CLASSES = 10
+DCT_BANDS = 32
 STEM_STRIDES = {"small": 1, "medium": 2, "large": 4}
 SUBLAYERS = 6
 """Of a transformer's block, its output included."""
@@ -211,6 +212,11 @@ def _conflicts(_network: Network, config: Config, _size_px: int) -> int:
     return whole + int(dataset["n_silhouette"]) * (each + DOUBLE)
 
 
+def _perturbations(_network: Network, config: Config, size_px: int) -> int:
+    bands = min(DCT_BANDS, size_px)
+    return config.conditions.perturbation.images * (bands**2 + 8) * FLOAT
+
+
 def _receptive_field(network: Network, config: Config, size_px: int) -> int:
     settings = config.receptive_field
     depths = max(min(settings.depths, network.blocks), 2)
@@ -237,6 +243,10 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "occlusions": _predictions,
     "lesions": _predictions,
     "occlusion_depth": _predictions,
+    "corruption_depth": _predictions,
+    "frequency_depth": _predictions,
+    "conflict_depth": _predictions,
+    "perturbations": _perturbations,
     "cutouts": _predictions,
     "corruptions": _predictions,
     "frequencies": _predictions,
