@@ -46,8 +46,10 @@ ASKED = "images"
 """Key of that block without which there is no such dump."""
 PART = 64
 """Images that are attacked at once."""
-BANDS, LOWEST = 32, 8
-"""Bands along either frequency, at most; the lowest are an eighth."""
+BANDS = 32
+"""Bands along either frequency, at most."""
+LOWEST = 8
+"""The lowest frequencies are this part of all, an eighth."""
 BUDGETS = {32: (2 / 255, 4 / 255), 224: (0.001, 0.004)}
 """Largest changes of a level for images of so many px: Paul & Chen's at 224, and 4 times it."""
 
