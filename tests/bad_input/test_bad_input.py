@@ -22,12 +22,13 @@ from tests.bad_input import (
     disk_cases,
     file_cases,
     image_cases,
+    study_cases,
 )
 from tests.bad_input.catalogue import CASES, contents, lost_in, lost_words
 from tests.measures.predicting import make_predictions
 from tests.workflow.conftest import snakemake
 
-MODULES = (archive_cases, config_cases, disk_cases, file_cases, image_cases)
+MODULES = (archive_cases, config_cases, disk_cases, file_cases, image_cases, study_cases)
 
 
 @pytest.fixture(autouse=True)

@@ -86,6 +86,11 @@ def _described(layers: list[Layer]) -> list[dict[str, Any]]:
     return rows
 
 
+def described_rows(layers: list[Layer]) -> list[dict[str, Any]]:
+    """What a file says of its rows, for other dumps of this form."""
+    return _described(layers)
+
+
 def depth_shapes(minibatches: int, conditions: int, rows: int) -> TensorShapes:
     """The file's tensors, in order."""
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {}

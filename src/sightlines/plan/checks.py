@@ -29,6 +29,7 @@ def check(config: Config) -> None:
         *_check_transfer(config),
         *_check_figures(config),
         *conditions.check(config, _size_px(config.dataset) or 0),
+        *_check_conflicts(config),
     ]
     if problems:
         raise ConfigError("the config cannot work:\n  " + "\n  ".join(problems))
@@ -286,6 +287,15 @@ def has_masks(config: Config) -> bool:
     return bool(declared.get("MASKS") or config.dataset.get("masks"))
 
 
+def _check_conflicts(config: Config) -> list[str]:
+    if not config.conditions.conflict.depth or has_conflicts(config):
+        return []
+    return [
+        "conditions.conflict.depth needs images with a cue conflict: raise dataset.n_conflict of "
+        "shapes, set conflicts.folder, or leave it out"
+    ]
+
+
 def has_conflicts(config: Config) -> bool:
     """Whether there are images whose outline and surface are of different classes."""
     return bool(config.conflicts.folder or config.dataset.get("n_conflict"))
@@ -367,6 +377,30 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             "a task under transfer with models to finetune that have attention",
         ),
         "changed_images": (bool(changed), "conditions.models with a model trained on f100"),
+        "doses": (
+            bool(changed) and len(conditions.doses(config)) >= conditions.FEWEST_DOSES,
+            f"{conditions.FEWEST_DOSES} tasks under transfer with models to finetune whose images "
+            "differ from the experiment's own in texture_match alone, and conditions.corruption",
+        ),
+        "stored_corruptions": (
+            bool(changed)
+            and conditions.asked(config, "foreign")
+            and any(
+                task.domain == "out" and conditions.stored_corruption(task.dataset)
+                for task in config.transfer.values()
+            ),
+            "conditions.foreign, and a task under transfer that is a corruption of ImageNet-C or "
+            "CIFAR-10-C",
+        ),
+        "changed_depth": (
+            bool(changed)
+            and bool(config.conditions.corruption.depth or config.conditions.frequency.depth),
+            "conditions.corruption.depth or conditions.frequency.depth that names something",
+        ),
+        "conflict_depth": (
+            bool(changed) and bool(config.conditions.conflict.depth),
+            "conditions.conflict.depth that names something",
+        ),
         **{
             family: (
                 bool(changed) and conditions.asked(config, family),

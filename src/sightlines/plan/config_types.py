@@ -513,6 +513,8 @@ CORRUPTIONS = (
     *("pixelate", "jpeg_compression"),
 )
 """Those of ImageNet-C but frost, over which means run."""
+EXTRA_CORRUPTIONS = ("speckle_noise", "gaussian_blur")
+"""Those that are in no mean."""
 
 
 @block
@@ -529,7 +531,14 @@ class Corruption(Block):
         "Corruptions; speckle_noise and gaussian_blur are in no mean.",
         default=CORRUPTIONS,
         minItems=1,
-        items={"enum": [*CORRUPTIONS, "speckle_noise", "gaussian_blur"]},
+        items={"enum": [*CORRUPTIONS, *EXTRA_CORRUPTIONS]},
+        uniqueItems=True,
+    )
+    depth: tuple[str, ...] = key(
+        "Corruptions, as name:severity such as fog:3, of which it is measured how far down a "
+        "network notices them; an empty list leaves that out.",
+        default=(),
+        items=LABEL,
         uniqueItems=True,
     )
 
@@ -561,6 +570,58 @@ class Frequency(Block):
         default=256,
         unit="images",
         minimum=20,
+    )
+    depth: tuple[int, ...] = key(
+        "Radii of waves whose direction is drawn for each image, of which it is measured how far "
+        "down a network notices them; an empty list leaves that out.",
+        default=(),
+        unit="cycles an image",
+        items={"type": "integer", "minimum": 1},
+        uniqueItems=True,
+    )
+
+
+CONFLICTING = ("other_texture", "other_shape")
+"""Changes of one of an image's two cues."""
+
+
+@block
+class Conflict(Block):
+    """Images whose outline or surface is another one's (after Geirhos et al. 2019)."""
+
+    depth: tuple[str, ...] = key(
+        "Changes of one cue, of which it is measured how far down a network notices them, on "
+        "images whose outline and surface are of different classes: other_texture, the same "
+        "outline with another surface; other_shape, the same surface in another outline. An empty "
+        "list leaves that out.",
+        default=(),
+        items={"enum": [*CONFLICTING]},
+        uniqueItems=True,
+    )
+
+
+@block
+class Perturbation(Block):
+    """Attacks with a network's own gradients (Paul & Chen 2021)."""
+
+    images: int = key(
+        "Test images that are attacked, at most; 0: none.",
+        default=0,
+        unit="images",
+        minimum=0,
+    )
+    budgets: tuple[float, ...] = key(
+        "Largest change of a level from 0 to 1 (ℓ∞); empty: 2/255 and 4/255 for images of about 32 "
+        "px, .001 and .004 for those of about 224.",
+        default=(),
+        items={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        uniqueItems=True,
+    )
+    steps: int = key(
+        "Steps of projected gradient descent, each of 2.5 budgets over their number.",
+        default=10,
+        unit="steps",
+        minimum=1,
     )
 
 
@@ -605,6 +666,14 @@ class Conditions(Block):
     frequency: Frequency = key(
         "Fourier noise, one frequency at a time (Yin et al. 2019; Paul & Chen 2021).",
         default_factory=Frequency,
+    )
+    conflict: Conflict = key(
+        "One of the two cues of an image, outline and surface, is another image's.",
+        default_factory=Conflict,
+    )
+    perturbation: Perturbation = key(
+        "Smallest changes that change an answer, and attacks at equal budgets (Paul & Chen 2021).",
+        default_factory=Perturbation,
     )
 
 

@@ -226,6 +226,12 @@ def _conflicts(_network: Network, config: Config, _size_px: int) -> int:
     return whole + int(dataset["n_silhouette"]) * (each + DOUBLE)
 
 
+def _perturbations(_network: Network, config: Config, size_px: int) -> int:
+    most: int = registry.declarations("dumps", "perturbations")["BANDS"]
+    bands = min(most, size_px)
+    return config.conditions.perturbation.images * (bands**2 + 8) * FLOAT
+
+
 def _receptive_field(network: Network, config: Config, size_px: int) -> int:
     settings = config.receptive_field
     depths = max(min(settings.depths, network.blocks), 2)
@@ -253,6 +259,10 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "occlusions": _predictions,
     "lesions": _predictions,
     "occlusion_depth": _predictions,
+    "corruption_depth": _predictions,
+    "frequency_depth": _predictions,
+    "conflict_depth": _predictions,
+    "perturbations": _perturbations,
     "cutouts": _predictions,
     "corruptions": _predictions,
     "frequencies": _predictions,

@@ -31,7 +31,7 @@ from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network, as_initialised
-from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
+from sightlines.plan.recordings import TASK_KINDS, Recording, recordings
 from sightlines.plan.studies import STUDIES, asked
 from sightlines.plan.table_schemas import written
 
@@ -39,10 +39,10 @@ MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
 FIGURE_FILES = ("svg", "pdf", "png", "csv")
 """Endings of a figure's files: three pictures, and the numbers that they show."""
 GIVEN = ("networks", "seed", "tasks")
-"""What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_KINDS also
+"""What a measure's config says anyway: its networks, the root seed; with one of TASK_KINDS also
 the tasks, each with its domain."""
 ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
-MEASURED_WHERE_POSSIBLE = ("attention_sites",)
+MEASURED_WHERE_POSSIBLE = ("attention_sites", "stored_corruption")
 """Beside what figures and claims read, where the networks have it."""
 SPLIT_KEYS = {
     "training": ("validation",),
@@ -203,7 +203,8 @@ class Experiment:
             further = roles.further_controls(self.networks)
             chosen = [n for n in chosen if n not in further]
         if "CONDITIONS" in declared:
-            chosen = self._shown_changes(chosen)
+            is_made = conditions.is_recorded(self.config, kind)
+            chosen = self._shown_changes(chosen) if is_made else []
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
@@ -264,7 +265,7 @@ class Experiment:
             return [f"{self.folder}/tables/{read}"]
         if read == "pixels":
             return [self.pixels]
-        if read in TRANSFER_KINDS:
+        if read in TASK_KINDS:
             return [path for task in self.tasks for path in self._transferred(task, read)]
         return [self.dump(read, n) for n in self.dumped(read)]
 
@@ -281,6 +282,10 @@ class Experiment:
             is_foreign = self.config.transfer[task].domain == "out"
             shown = self.dumped("confidences") if is_foreign else []
             return [self.dump("confidences", n, shown=task) for n in shown]
+        if read in ("tuned_conflicts", "tuned_corruptions"):
+            doses = conditions.doses(self.config)
+            shown = self._shown_changes(self.tuned(task)) if task in doses else []
+            return [self.dump(TASK_KINDS[read], n, tuned=task) for n in shown]
         if read == "tuned_attention":
             heads = self.dumped("attention")
             return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]
@@ -431,7 +436,7 @@ class Experiment:
             "seed": self.config.seed,
             **{key: known[key] for key in uses},
         }
-        if set(declared["READS"]) & TRANSFER_KINDS.keys():
+        if set(declared["READS"]) & TASK_KINDS.keys():
             cut["tasks"] = {t: task.domain for t, task in self.config.transfer.items()}
         return cut
 
