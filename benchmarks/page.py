@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.report.explore import explorer
-from sightlines.report.explore.comparison import CSS
+from sightlines.report.style import CSS
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>benchmark</title>

@@ -14,7 +14,7 @@ from sightlines.claims.seeds import linked, mean
 from sightlines.claims.statistics import Values
 from sightlines.plan.networks import Network
 
-Read = Callable[..., Any]
+Read = Callable[..., list[Any]]
 """From the evidence and one network of every model of a case: a list of the claim's readings."""
 
 

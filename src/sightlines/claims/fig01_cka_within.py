@@ -104,7 +104,7 @@ def grid_share(evidence: Evidence, network: Network, maps: np.ndarray) -> np.nda
     if not outs.index.isin(attn.index).all():
         raise NotMeasured(f"needs the attention of every block of {network.model} among its layers")
     above = [maps[:, outs[i], outs[i + 1]] - maps[:, outs[i], attn[i + 1]] for i in outs.index[:-1]]
-    return (np.array(above) > 0).mean(axis=0)
+    return np.asarray(np.mean(np.array(above) > 0, axis=0))
 
 
 def _grid_stands(evidence: Evidence, index: str) -> bool:

@@ -172,7 +172,8 @@ def _lead(
 ) -> np.ndarray:
     """Upper half of the small pair's blocks minus that of the large pair's [1 + groups]."""
     curves = [_own_blocks(evidence, *pair) for pair in (small, large)]
-    return np.subtract(*(curve[:, curve.shape[1] // 2 :].mean(axis=1) for curve in curves))
+    one, other = (curve[:, curve.shape[1] // 2 :].mean(axis=1) for curve in curves)
+    return np.asarray(one - other)
 
 
 def _sizes_stand(evidence: Evidence, index: str) -> bool:

@@ -35,7 +35,7 @@ Architectures of one run, and those that learned too little, are left out where 
 and named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -215,7 +215,7 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
 
 
 def _lines(
-    claim: Claim, cases: Sequence[Case], label: str, evidence: Any, poor: Sequence[str] | set = ()
+    claim: Claim, cases: Sequence[Case], label: str, evidence: Any, poor: Collection[str] = ()
 ) -> list[Line]:
     """One line a criterion, of a case or of the mean over some."""
     lines = []
@@ -338,7 +338,8 @@ def _deciding(word: str, judged: Sequence[Line], each: Sequence[Sequence[Line]])
     if word == FAILS:
         if len(judged) * min(line.fails for line in judged) <= ONE_SIDE:
             return min(judged, key=lambda line: line.fails)
-        by_criterion = (max(lines, key=lambda o: o.fails) for lines in zip(*each, strict=True))
+        lines_of: Iterable[Sequence[Line]] = zip(*each, strict=True)
+        by_criterion = [max(lines, key=lambda o: o.fails) for lines in lines_of]
         return min(by_criterion, key=lambda line: line.fails)
     by_mean = max(judged, key=lambda line: line.holds)
     if word == UNDECIDED or by_mean.holds <= ONE_SIDE:

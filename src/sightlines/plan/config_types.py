@@ -694,7 +694,7 @@ class Model(Block):
 
     def recorded(self) -> dict[str, Any]:
         """As records have it: the family's keys beside its own."""
-        return plain(self.settings) | super().recorded()
+        return dict(plain(self.settings)) | super().recorded()
 
 
 @block

@@ -205,7 +205,7 @@ def best_match(matrix: np.ndarray) -> np.ndarray:
     finite = np.isfinite(matrix)
     best = np.where(finite, matrix, -np.inf).argmax(axis=0).astype(float)
     best[~finite.any(axis=0)] = np.nan
-    return best
+    return best  # type: ignore[no-any-return]
 
 
 def extreme_blocks(blocks: Sequence[int], each: int = 2) -> tuple[list[int], list[int]]:
