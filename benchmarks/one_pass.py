@@ -45,7 +45,7 @@ def kinds_of(word, family):
 
 
 def dump(folder, kinds):
-    """Write the files of some kinds in one pass; the processor seconds."""
+    """Write the files of some kinds in one pass; the CPU seconds."""
     import measuring
     from tests.dumps import making_experiments as making
 

@@ -5,7 +5,7 @@
 Makes a page of that many networks whose maps have that many layers a side, opens it in Chromium and
 prints, as medians over tries: the first paint (aim 1 s), when the first maps are drawn, and how
 long a hover takes from the pointer's event to the frame that shows the answer (aim 50 ms), with
-the processor time of the page's main thread for each. Chromium comes from the PATH.
+the CPU time of the page's main thread for each. Chromium comes from the PATH.
 """
 
 import argparse

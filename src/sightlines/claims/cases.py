@@ -209,7 +209,7 @@ def _control(evidence: Evidence, groups: Sequence[Group], read: Read) -> Sample 
     return Sample([*found.values()], _sources(evidence, found, read))
 
 
-def stand(criteria: Sequence[Criterion], values: Iterable[Values]) -> bool:
+def satisfies_all(criteria: Sequence[Criterion], values: Iterable[Values]) -> bool:
     """Whether another index's values fulfil all criteria.
 
     Raises:

@@ -31,7 +31,7 @@ def check(config: Config) -> None:
         *conditions.check(config, _size_px(config.dataset) or 0),
     ]
     if problems:
-        raise ConfigError("the config cannot work:\n  " + "\n  ".join(problems))
+        raise ConfigError("invalid configuration:\n  " + "\n  ".join(problems))
 
 
 def _meet(config: Config) -> None:

@@ -27,7 +27,7 @@ from sightlines.core.files import sha256
 from sightlines.plan.experiment_names import name_of
 from sightlines.sharing.carried import TABLE, Command, Stage, images_of, read_table, write_table
 from sightlines.sharing.explain import say
-from sightlines.sharing.provenance import MadeBy, job_code, job_config, local_jobs
+from sightlines.sharing.provenance import Provenance, job_code, job_config, local_jobs
 
 SMOKE = Path("workflow/config/smoke.yaml")
 CLONES = Path(".cache/sightlines/carry_over")
@@ -47,7 +47,7 @@ class Run:
 
     folder: Path
     commit: str
-    jobs: list[MadeBy]
+    jobs: list[Provenance]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def compare(old: Run, new: Run) -> tuple[list[Stage], list[LeftOut]]:
     What is the same in both, command and all, needs no entry and is in neither.
     """
     by_output = {path: job for job in old.jobs for path in job.outputs}
-    groups: dict[tuple[str, str, str], list[tuple[MadeBy | None, MadeBy]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[Provenance | None, Provenance]]] = {}
     for job in new.jobs:
         before = next((by_output[p] for p in job.outputs if p in by_output), None)
         key = _rule(job), job_code(before) if before else "", job_code(job)
@@ -92,11 +92,11 @@ def compare(old: Run, new: Run) -> tuple[list[Stage], list[LeftOut]]:
     return stages, left_out
 
 
-def _rule(job: MadeBy) -> str:
+def _rule(job: Provenance) -> str:
     return str(job.metadata.get("rule"))
 
 
-def _difference(old_folder: Path, old: MadeBy | None, new_folder: Path, new: MadeBy) -> str:
+def _difference(old_folder: Path, old: Provenance | None, new_folder: Path, new: Provenance) -> str:
     """Why an older job does not show what a newer one makes; empty where it does."""
     if old is None:
         return f"the older version does not make {next(iter(new.outputs))}"
@@ -132,7 +132,7 @@ def _difference(old_folder: Path, old: MadeBy | None, new_folder: Path, new: Mad
     return ""
 
 
-def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Stage:
+def _stage(old: Provenance, new: Provenance, commits: tuple[str, str], jobs: int) -> Stage:
     old_params, new_params = _other_params(old, new)
     return Stage(
         rule=_rule(new),
@@ -146,7 +146,7 @@ def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Sta
     )
 
 
-def _other_params(old: MadeBy, new: MadeBy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _other_params(old: Provenance, new: Provenance) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Parameters that only the older and only the newer command has, but for their digests."""
     before = {*old.metadata["params"]} - {repr(job_code(old))}
     now = {*new.metadata["params"]} - {repr(job_code(new))}
