@@ -12,6 +12,7 @@ from PIL import Image
 import sightlines as sl
 from sightlines.core.errors import ConfigError, DataError, ResultError, WeightsError
 from sightlines.measures import cka as cka_measure
+from sightlines.plan.renamed_keys import DeprecatedKeyWarning
 
 pytestmark = pytest.mark.whole
 
@@ -182,7 +183,7 @@ def test_attention_that_is_not_a_plain_vits_is_refused_and_not_half_measured(pix
 
 def test_settings_that_no_measure_has_are_refused(pixels, cnn):
     images = sl.images(pixels, labels=np.arange(len(pixels)) % 2)
-    with pytest.raises(ConfigError, match="unknown image; known are channels, depths, images"):
+    with pytest.raises(ConfigError, match="unknown image; known are channels, depths"):
         sl.receptive_fields(cnn, images, image=4)
     with pytest.raises(ConfigError, match="unknown drawn"):
         sl.probe(cnn, images, drawn=1)
@@ -209,6 +210,52 @@ def test_what_cannot_be_loaded_says_why(tmp_path):
         sl.load(tmp_path, layers=["blocks.0"], size_px=64)
     with pytest.raises(ResultError, match="no results"):
         sl.open_results(tmp_path)
+
+
+def test_the_share_of_a_crop_goes_by_timms_name(pixels):
+    found = sl.load("test_vit", weights="random", size_px=64, crop_pct=0.5)
+    assert found.card["crop_share"] == 0.5, "cards of results keep the former name"
+    with pytest.warns(DeprecatedKeyWarning, match="crop_share is now crop_pct"):
+        former = sl.load("test_vit", weights="random", size_px=64, crop_share=0.5)
+    assert former.card == found.card
+    with pytest.raises(ConfigError, match="leave out crop_share"):
+        sl.load("test_vit", weights="random", crop_share=0.5, crop_pct=0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda vit, images, grams: sl.grams("vit", images), "grams: network is a str; give a Net"),
+        (
+            lambda vit, images, grams: sl.grams(vit, "photographs"),
+            "grams: images is a str",
+        ),
+        (lambda vit, images, grams: sl.cka(vit), "cka: a is a Network; give Grams, from `sl.grams"),
+        (lambda vit, images, grams: sl.cka(grams, vit), "cka: b is a Network"),
+        (lambda vit, images, grams: sl.probe(images, vit), "probe: network is a Images"),
+        (lambda vit, images, grams: sl.skip_ratios(vit, None), "skip_ratios: images is a NoneType"),
+        (lambda vit, images, grams: sl.attention_distance(grams, images), "network is a Grams"),
+        (lambda vit, images, grams: sl.receptive_fields(vit, [images]), "images is a list"),
+        (lambda vit, images, grams: sl.plot.cka_map(grams), "similarity is a Grams; give a Simil"),
+        (lambda vit, images, grams: sl.load(images), "source is a Images; give a model's name"),
+        (lambda vit, images, grams: sl.load("test_vit", layers="blocks.0"), r"\['blocks.0'\]"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_with_what_to_give(pixels, cnn, call, message):
+    images = sl.images(pixels[:8])
+    with pytest.raises(ConfigError, match=message):
+        call(cnn, images, sl.grams(cnn, images))
+
+
+def test_apples_gpu_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"MPS is not supported.*Use cpu"):
+        sl.load("test_vit", weights="random", device="mps")
+
+
+def test_receptive_fields_are_of_as_many_images_as_the_caller_says(pixels, cnn):
+    images = sl.images(pixels, minibatch=12)
+    few, more = (sl.receptive_fields(cnn, images, limit=n, channels=4) for n in (2, 8))
+    assert list(few.columns) == list(more.columns) and not few.equals(more)
 
 
 def test_a_file_is_read_as_the_caller_says(tmp_path):
