@@ -266,7 +266,7 @@ class Compute(Block):
     """Where and how jobs compute."""
 
     device: Literal["auto", "cpu", "cuda"] = key(
-        "auto: a GPU where there is one.",
+        "auto: an NVIDIA GPU where there is one. Apple's MPS is not supported.",
         default="auto",
     )
     threads: int = key(
