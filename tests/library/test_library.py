@@ -247,16 +247,16 @@ for call in (
         print(error)
 """
 REFUSED = """
-grams: network is a str; give a Network, from `sl.load`
-grams: images is a str; give Images, from `sl.images`
-cka: a is a Network; give Grams, from `sl.grams(network, images)`
-cka: b is a Network; give Grams, from `sl.grams(network, images)`
-probe: network is a Images; give a Network, from `sl.load`
-skip_ratios: images is a NoneType; give Images, from `sl.images`
-attention_distance: network is a Grams; give a Network, from `sl.load`
-receptive_fields: images is a list; give Images, from `sl.images`
-cka_map: similarity is a Grams; give a Similarity, from `sl.cka`
-load: source is a Images; give a model's name in timm, the folder of a network in a run's results, \
+grams: network is of type str; give a Network, from `sl.load`
+grams: images is of type str; give Images, from `sl.images`
+cka: a is of type Network; give Grams, from `sl.grams(network, images)`
+cka: b is of type Network; give Grams, from `sl.grams(network, images)`
+probe: network is of type Images; give a Network, from `sl.load`
+skip_ratios: images is of type NoneType; give Images, from `sl.images`
+attention_distance: network is of type Grams; give a Network, from `sl.load`
+receptive_fields: images is of type list; give Images, from `sl.images`
+cka_map: similarity is of type Grams; give a Similarity, from `sl.cka`
+load: source is of type Images; give a model's name in timm, the folder of a network in a run's results, \
 or a torch.nn.Module
 load: layers is a text; give a list, such as ['blocks.0']
 """

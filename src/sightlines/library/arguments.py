@@ -18,7 +18,7 @@ def require(value: Any, kind: type, called: str, wanted: str) -> None:
         ConfigError: it is of another class.
     """
     if not isinstance(value, kind):
-        raise ConfigError(f"{called} is a {type(value).__name__}; give {wanted}")
+        raise ConfigError(f"{called} is of type {type(value).__name__}; give {wanted}")
 
 
 NETWORK, IMAGES = "a Network, from `sl.load`", "Images, from `sl.images`"

@@ -130,8 +130,8 @@ def load(
         of_timm["position_resampling"] = position_resampling
     if not isinstance(source, str | os.PathLike | nn.Module):
         raise ConfigError(
-            f"load: source is a {type(source).__name__}; give a model's name in timm, the folder "
-            "of a network in a run's results, or a torch.nn.Module"
+            f"load: source is of type {type(source).__name__}; give a model's name in timm, the "
+            "folder of a network in a run's results, or a torch.nn.Module"
         )
     if torch.device(device).type == "mps":
         raise ConfigError(f"load: device: {NO_MPS}")
