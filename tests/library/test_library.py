@@ -256,8 +256,8 @@ skip_ratios: images is of type NoneType; give Images, from `sl.images`
 attention_distance: network is of type Grams; give a Network, from `sl.load`
 receptive_fields: images is of type list; give Images, from `sl.images`
 cka_map: similarity is of type Grams; give a Similarity, from `sl.cka`
-load: source is of type Images; give a model's name in timm, the folder of a network in a run's results, \
-or a torch.nn.Module
+load: source is of type Images; give a model's name in timm, the folder of a \
+network in a run's results, or a torch.nn.Module
 load: layers is a text; give a list, such as ['blocks.0']
 """
 
