@@ -88,7 +88,7 @@ def why_not_written(path: Path, error: OSError) -> str:
 def _cannot_write(path: Path, error: OSError) -> DiskError:
     return DiskError(
         f"cannot write {path}: {why_not_written(path, error)}. "
-        "Free some space or mend the folder's permissions, then run the same command again."
+        "Free some space or fix the folder's permissions, then run the same command again."
     )
 
 

@@ -256,7 +256,7 @@ def open_mask(
         return label_map(read_mask(content, size)[0], form)
     except (OSError, UnreadableError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"the mask {path}: {why}. Mend it, then run snakemake again.") from error
+        raise DataError(f"the mask {path}: {why}. Fix it, then run snakemake again.") from error
 
 
 def hashes_of(root: Path, paths: Sequence[str]) -> list[str]:
@@ -268,5 +268,5 @@ def hashes_of(root: Path, paths: Sequence[str]) -> list[str]:
     found = hash_files(root, paths)
     for path, sha256 in zip(paths, found, strict=True):
         if sha256 == UNREADABLE:
-            raise DataError(f"cannot read the mask {root / path}: mend its permissions")
+            raise DataError(f"cannot read the mask {root / path}: fix its permissions")
     return found

@@ -241,7 +241,7 @@ class _Photographs(torch.utils.data.Dataset):  # type: ignore[type-arg]
             return decode(content, self.view, self.white_levels)
         except UnreadableError as error:
             raise DataError(
-                f"cannot decode the photograph {path}: {error}. Mend or remove it, then run "
+                f"cannot decode the photograph {path}: {error}. Fix or remove it, then run "
                 "snakemake again."
             ) from error
 

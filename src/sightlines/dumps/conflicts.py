@@ -125,6 +125,6 @@ def _photographs(shown: Shown, listed: Mapping[str, Any], rows: range) -> np.nda
                 found.append(decode(content, view))
         except (OSError, UnreadableError) as error:
             raise DataError(
-                f"cannot read the photograph {path}: {error}. Mend it, then run snakemake again."
+                f"cannot read the photograph {path}: {error}. Fix it, then run snakemake again."
             ) from error
     return np.stack(found)

@@ -189,7 +189,7 @@ def _logger(path: Path, name: str, spoken: int) -> logging.Logger:
         to_file = logging.FileHandler(path, mode="w")
     except OSError as error:
         raise DiskError(
-            f"cannot write {path}: {error.strerror}. Free some space or mend the folder's "
+            f"cannot write {path}: {error.strerror}. Free some space or fix the folder's "
             "permissions, then run the same command again."
         ) from error
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

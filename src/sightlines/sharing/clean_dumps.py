@@ -147,7 +147,7 @@ def remove(experiment: str, paths: Iterable[str], caches: Iterable[Path]) -> Non
     except OSError as error:
         place = Path(str(error.filename))
         raise DiskError(
-            f"cannot remove {place}: {why_not_written(place, error)}. Mend its folder's "
+            f"cannot remove {place}: {why_not_written(place, error)}. Fix its folder's "
             "permissions and give the same command again"
         ) from error
 
