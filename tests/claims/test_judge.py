@@ -1,4 +1,4 @@
-"""All claims together: what they declare, their order, opinions, and the tables of verdicts."""
+"""All claims together: what they declare, their order, robustness checks, and the tables of verdicts."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def test_every_claim_says_all_about_itself(own):
     assert own.statement.endswith(".") and own.tier in ("A", "A/B", "B", "C")
     assert own.drawn in registry.members("figures")
     assert own.source in ("[text]", "[fig]", "[other]", "[table]", "[code]", "[notes]", "[none]")
-    assert all(criterion.sense in (">=", "<=") for criterion in own.criteria)
+    assert all(criterion.direction in (">=", "<=") for criterion in own.criteria)
 
 
 def test_claims_are_in_the_papers_order_and_none_is_missing():
@@ -37,7 +37,7 @@ def test_claims_are_in_the_papers_order_and_none_is_missing():
     assert len(set(found)) == len(found)
 
 
-def test_claims_about_similarity_have_opinions():
+def test_claims_about_similarity_have_robustness_checks():
     having = {own.id for own in CLAIMS if own.robustness_check}
     assert having >= {"C1", "C2", "C3", "C4", "C5", "C11", "C17", "C17b", "C19", "C22"}
     assert having >= {"C26", "C27", "C31", "C32"}
