@@ -1,4 +1,4 @@
-"""All claims together: what they declare, their order, robustness checks, and the tables of verdicts."""
+"""All claims together: what they declare, their order, robustness checks, tables of verdicts."""
 
 from dataclasses import replace
 

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from sightlines.core.checkout import exit_status
 from sightlines.core.errors import ResultError
 from sightlines.core.files import sha256
+from sightlines.core.git import must_git
 from sightlines.plan.experiment_names import name_of
 from sightlines.sharing.carried import TABLE, Command, Stage, images_of, read_table, write_table
 from sightlines.sharing.explain import say
@@ -163,10 +164,12 @@ def finished(folder: Path, experiment: str, revision: str) -> Run:
     Raises:
         ResultError: the folder is not of that version, its code was edited, or nothing ran there.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    if _git(folder, "rev-parse", f"{revision}^{{commit}}") != commit:
+    commit = must_git(ResultError, "rev-parse", "HEAD", folder=folder)
+    asked = must_git(ResultError, "rev-parse", f"{revision}^{{commit}}", folder=folder)
+    if asked != commit:
         raise ResultError(f"{folder} is at {commit[:7]}, not at {revision}")
-    if changed := _git(folder, "status", "--porcelain", "--", *CODE):
+    words = ("status", "--porcelain", "--", *CODE)
+    if changed := must_git(ResultError, *words, folder=folder):
         raise ResultError(f"{folder} has changes that are not committed: {changed.splitlines()[0]}")
     with contextlib.chdir(folder):
         jobs = [job for job in local_jobs(experiment) if all(job.outputs.values())]
@@ -185,7 +188,7 @@ def make(revision: str, config: Path) -> Path:
     Raises:
         ResultError: git, `make setup` or Snakemake failed.
     """
-    commit = _git(Path(), "rev-parse", f"{revision}^{{commit}}")
+    commit = must_git(ResultError, "rev-parse", f"{revision}^{{commit}}")
     folder = CLONES / commit[:12]
     if not folder.exists():
         _call(Path(), "git", "clone", "--quiet", "--no-checkout", ".", str(folder))
@@ -198,13 +201,6 @@ def _call(folder: Path, *words: str) -> None:
     say(f"{folder}: {' '.join(words)}")
     if subprocess.run(words, cwd=folder, stdout=sys.stderr).returncode:
         raise ResultError(f"`{' '.join(words)}` failed in {folder}")
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True)
-    if done.returncode:
-        raise ResultError(f"git in {folder}: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 def carry_over(old: Run, new: Run, table: Path = TABLE) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json, write_json
+from sightlines.core.git import git
 from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.paths import is_ours
 from sightlines.sharing.records import JobRecord, no_longer_written, record_of
@@ -27,7 +28,7 @@ from sightlines.sharing.snakemake_records import (
     read_one,
     why_invalidated,
 )
-from sightlines.sharing.tracked import git, read_text, take_again
+from sightlines.sharing.tracked import read_text, take_again
 
 VERSION = 1
 LARGEST_BYTES = 200_000_000
