@@ -43,7 +43,7 @@ def settings(kind, images):
 
 
 def bare(shown, kind, content):
-    """As many forward passes of the same minibatches; the processor seconds."""
+    """As many forward passes of the same minibatches; the CPU seconds."""
     import measuring
     import torch
 

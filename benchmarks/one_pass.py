@@ -68,7 +68,7 @@ def watch(folder, kinds):
 
 
 def dump(folder, kinds):
-    """Write the files of some kinds in one pass; the processor seconds."""
+    """Write the files of some kinds in one pass; the CPU seconds."""
     import measuring
 
     began = measuring.cpu_s()

@@ -243,7 +243,7 @@ def test_snakemake_names_the_photograph_and_leaves_nothing(tmp_path, monkeypatch
     done = snakemake(tmp_path, *call, PATH=activated)
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    names = ("DataError: ", "sources/mine", "1 offence", "cat/zero.png", "empty file")
+    names = ("DataError: ", "sources/mine", "1 problem", "cat/zero.png", "empty file")
     assert lost_in(said, names, image_cases.MEND) == [], said
     assert "Traceback" not in said
     kept = (".log", ".lock")  # what claims are judged by is registered before the first job

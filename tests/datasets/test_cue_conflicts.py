@@ -52,7 +52,7 @@ def test_all_offences_of_a_folder_are_listed_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         cue_conflicts.fingerprint("stimuli", tmp_path)
     told = str(caught.value)
-    assert "has 5 offences" in told and "notes.txt: no image by its ending" in told
+    assert "has 5 problems" in told and "notes.txt: no image by its ending" in told
     for name in ("cat1.png", "cat-dog.png", "Cat1-dog1.png"):
         assert f"{name}: not named <shape><n>-<texture><n>.png, such as cat3-clock2.png" in told
     assert "cat3-dgo1.png: dgo is the texture of an image and the shape of none" in told

@@ -99,6 +99,8 @@ def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(pa
         ("studies", [], r"studies: \[\] should be non-empty"),
         ("figures", "all", "figures: 'all' is none .*: write auto, or a list"),
         ("figures", [3], r"figures: \[3\] is none .*: write auto, or a list"),
+        ("compute", {"device": "mps"}, r"compute\.device: Apple's MPS is not supported.*Use cpu"),
+        ("compute", {"device": "gpu"}, r"compute\.device: 'gpu' is not one of"),
         ("runs.0.fractions", ["f1"], r"runs\.0\.fractions\.0: 'f1' does not match"),
     ],
 )

@@ -20,6 +20,8 @@ def stop(message):
 # Of this checkout, wherever the installed package comes from.
 CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "core" / "checkout.py"))
+if unsupported := checkout["unsupported"]():
+    stop(f"UnsupportedSystemError: {unsupported}")
 if foreign := checkout["foreign_code"](CHECKOUT):
     stop(f"CheckoutError: {foreign}")
 

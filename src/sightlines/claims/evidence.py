@@ -134,7 +134,7 @@ class Evidence:
             return np.asarray(reader[name], np.float64)
         raise NotMeasured(f"there is no CKA of the {tokens} tokens of {a.slug} with {b.slug}")
 
-    def opinion(self, index: str, a: Network, b: Network) -> np.ndarray:
+    def similarity_by(self, index: str, a: Network, b: Network) -> np.ndarray:
         """Another index of similarity between block outputs [blocks of a, blocks of b].
 
         Raises:
@@ -278,7 +278,7 @@ class Evidence:
         """All untrained controls of a model, one an initialisation; `untrained` is the first.
 
         Where its branches start at 0, those with branches on. The further ones saw reference images
-        alone: of them there are no accuracies, probes, second opinions or data fractions.
+        alone: of them there are no accuracies, probes, other indices or data fractions.
         """
         return roles.controls(self.networks, model)
 

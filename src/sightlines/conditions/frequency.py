@@ -64,7 +64,7 @@ def published_norm(side: int) -> float:
     """The norm in one channel for images of a side; a power law between the published ones."""
     (small, low), (large, high) = NORMS.items()
     power = math.log(high / low) / math.log(large / small)
-    return round(low * (side / small) ** power, 2)
+    return round(low * (side / small) ** power, 2)  # type: ignore[no-any-return]
 
 
 # -- frequencies --------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def wave(frequency: Frequency, side: int) -> Float32[np.ndarray, "side side"]:
     # Products are taken modulo the side in integers, so that equal phases are equal numbers.
     turns = (i * place[:, None] + j * place) % side
     found = np.cos(2 * np.pi * turns / side)
-    return (found / np.linalg.norm(found)).astype(np.float32)
+    return (found / np.linalg.norm(found)).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def add_wave(

@@ -55,7 +55,7 @@ def record(shown: Shown) -> TensorFile:
 
 def _labels(shown: Shown, subset: str) -> np.ndarray:
     path = checked_file(shown.images.path, shown.images.facts, f"{subset}_truth.parquet")
-    return read_table(path)["label"].to_numpy(np.int64)
+    return read_table(path)["label"].to_numpy(np.int64)  # type: ignore[no-any-return]
 
 
 def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:

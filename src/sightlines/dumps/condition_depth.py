@@ -170,4 +170,4 @@ def grams(
 
 def dots(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """n(n-3) HSIC₁ of each row of one with the same row of the other [rows] float64."""
-    return np.einsum("rp,rp->r", one, other)
+    return np.einsum("rp,rp->r", one, other)  # type: ignore[no-any-return]

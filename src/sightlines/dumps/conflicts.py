@@ -132,7 +132,7 @@ def photographs(shown: Shown, listed: Mapping[str, Any], rows: Iterable[int]) ->
                 found.append(decode(content, view))
         except (OSError, UnreadableError) as error:
             raise DataError(
-                f"cannot read the photograph {path}: {error}. Mend it, then run snakemake again."
+                f"cannot read the photograph {path}: {error}. Fix it, then run snakemake again."
             ) from error
     pixels = np.ascontiguousarray(np.stack(found).transpose(0, 3, 1, 2))
     return torch.from_numpy(pixels).to(shown.device)

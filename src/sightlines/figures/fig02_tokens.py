@@ -188,5 +188,5 @@ def _handles(matrices: list[np.ndarray]) -> list[Any]:
         Patch(color="0.92", label="final third"),
     ]
     if any(np.isnan(m).any() for m in matrices):
-        handles.append(Patch(color=maps.MISSING, label="does not vary over images"))
+        handles.append(Patch(color=MISSING, label="does not vary over images"))
     return handles

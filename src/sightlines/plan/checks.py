@@ -32,7 +32,7 @@ def check(config: Config) -> None:
         *_check_conflicts(config),
     ]
     if problems:
-        raise ConfigError("the config cannot work:\n  " + "\n  ".join(problems))
+        raise ConfigError("invalid configuration:\n  " + "\n  ".join(problems))
 
 
 def _meet(config: Config) -> None:

@@ -216,7 +216,7 @@ class _Module:
                     self.names.setdefault(name, ["odd"])
 
     def _is_own(self, name: str) -> bool:
-        return self.names.get(name, ["def"])[0] != "import"
+        return bool(self.names.get(name, ["def"])[0] != "import")
 
     def imported(self, node: ast.AST) -> Iterator[tuple[str, list[str]]]:
         """Bound name -> (module, name in it), for an import; the module itself has no name."""

@@ -266,7 +266,7 @@ class Compute(Block):
     """Where and how jobs compute."""
 
     device: Literal["auto", "cpu", "cuda"] = key(
-        "auto: a GPU where there is one.",
+        "auto: an NVIDIA GPU where there is one. Apple's MPS is not supported.",
         default="auto",
     )
     threads: int = key(
@@ -763,7 +763,7 @@ class Model(Block):
 
     def recorded(self) -> dict[str, Any]:
         """As records have it: the family's keys beside its own."""
-        return plain(self.settings) | super().recorded()
+        return dict(plain(self.settings)) | super().recorded()
 
 
 @block

@@ -303,7 +303,7 @@ class Experiment:
     def has(self, path: str) -> bool:
         """Whether a path is one that this config still asks for, as far as its name tells.
 
-        Results of networks, tasks, tables and figures that it no longer has are none.
+        False for results of networks, tasks, tables and figures that the config no longer has.
         """
         parts = Path(path).parts
         if parts[:2] != ("results", self.name):

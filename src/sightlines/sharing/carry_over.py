@@ -28,7 +28,7 @@ from sightlines.core.git import must_git
 from sightlines.plan.experiment_names import name_of
 from sightlines.sharing.carried import TABLE, Command, Stage, images_of, read_table, write_table
 from sightlines.sharing.explain import say
-from sightlines.sharing.provenance import MadeBy, job_code, job_config, local_jobs
+from sightlines.sharing.provenance import Provenance, job_code, job_config, local_jobs
 
 SMOKE = Path("workflow/config/smoke.yaml")
 CLONES = Path(".cache/sightlines/carry_over")
@@ -48,7 +48,7 @@ class Run:
 
     folder: Path
     commit: str
-    jobs: list[MadeBy]
+    jobs: list[Provenance]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def compare(old: Run, new: Run) -> tuple[list[Stage], list[LeftOut]]:
     What is the same in both, command and all, needs no entry and is in neither.
     """
     by_output = {path: job for job in old.jobs for path in job.outputs}
-    groups: dict[tuple[str, str, str], list[tuple[MadeBy | None, MadeBy]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[Provenance | None, Provenance]]] = {}
     for job in new.jobs:
         before = next((by_output[p] for p in job.outputs if p in by_output), None)
         key = _rule(job), job_code(before) if before else "", job_code(job)
@@ -93,11 +93,11 @@ def compare(old: Run, new: Run) -> tuple[list[Stage], list[LeftOut]]:
     return stages, left_out
 
 
-def _rule(job: MadeBy) -> str:
+def _rule(job: Provenance) -> str:
     return str(job.metadata.get("rule"))
 
 
-def _difference(old_folder: Path, old: MadeBy | None, new_folder: Path, new: MadeBy) -> str:
+def _difference(old_folder: Path, old: Provenance | None, new_folder: Path, new: Provenance) -> str:
     """Why an older job does not show what a newer one makes; empty where it does."""
     if old is None:
         return f"the older version does not make {next(iter(new.outputs))}"
@@ -133,7 +133,7 @@ def _difference(old_folder: Path, old: MadeBy | None, new_folder: Path, new: Mad
     return ""
 
 
-def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Stage:
+def _stage(old: Provenance, new: Provenance, commits: tuple[str, str], jobs: int) -> Stage:
     old_params, new_params = _other_params(old, new)
     return Stage(
         rule=_rule(new),
@@ -147,7 +147,7 @@ def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Sta
     )
 
 
-def _other_params(old: MadeBy, new: MadeBy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _other_params(old: Provenance, new: Provenance) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Parameters that only the older and only the newer command has, but for their digests."""
     before = {*old.metadata["params"]} - {repr(job_code(old))}
     now = {*new.metadata["params"]} - {repr(job_code(new))}

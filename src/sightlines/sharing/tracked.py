@@ -30,7 +30,7 @@ def read_text(path: Path) -> str | None:
             raise ShareError(f"{path} is a link to nothing: {take_again(path)}") from None
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ShareError(f"cannot read {path}: {error}. Mend it, or {take_again(path)}") from error
+        raise ShareError(f"cannot read {path}: {error}. Fix it, or {take_again(path)}") from error
     refuse_conflicts(path, text)
     return text
 
