@@ -5,8 +5,8 @@
 
 in an environment that has torch and this package, too; the peer is no dependency of theirs. Prints
 ratios, ours over lightly's: of the loss, of the norms of gradients, and the largest difference of
-any number relative to the largest number of its kind, in double precision (in single lightly's loss,
-one sum of 262,144 products, is rounded by 2e-5). And processor time of loss and gradient in single.
+any number relative to the largest number of its kind, in double precision (in single lightly's
+loss, one sum of 262,144 products, is rounded by 2e-5). And processor time of both in single.
 """
 
 import time

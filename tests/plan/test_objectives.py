@@ -1,7 +1,5 @@
 """Objectives without labels in a config: their keys, what networks depend on, what is refused."""
 
-import json
-
 import pytest
 import yaml
 
@@ -12,6 +10,7 @@ from sightlines.plan.config import complete
 from sightlines.plan.config_types import Train
 from sightlines.plan.experiment import Experiment
 from sightlines.plan.networks import Network
+from sightlines.training.dino.sizes import default_px
 from sightlines.training.objectives import dino
 
 RAW = """
@@ -186,10 +185,9 @@ def test_an_unknown_objective_names_the_nearest():
 
 def test_sizes_of_small_crops():
     vit = {"family": "vit", "patch_px": 16}
-    assert dino.default_px(vit, 224) == 96
-    assert dino.default_px(vit | {"patch_px": 4}, 32) == 12
-    assert dino.default_px(vit | {"patch_px": 8}, 32) == 16
-    assert dino.default_px(vit | {"patch_px": 32}, 224) == 96
-    assert dino.default_px({"family": "resnet"}, 32) == 14
-    assert dino.default_px({"family": "mixer", "patch_px": 4}, 32) == 32
-    json.dumps(dino.SETTINGS)
+    assert default_px(vit, 224) == 96
+    assert default_px(vit | {"patch_px": 4}, 32) == 12
+    assert default_px(vit | {"patch_px": 8}, 32) == 16
+    assert default_px(vit | {"patch_px": 32}, 224) == 96
+    assert default_px({"family": "resnet"}, 32) == 14
+    assert default_px({"family": "mixer", "patch_px": 4}, 32) == 32

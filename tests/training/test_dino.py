@@ -199,7 +199,7 @@ def test_other_families(workplace, model):
     """Small crops of the own size where a network mixes a fixed number of tokens."""
     config = dino_config(model, ("other", "f100", "s0"), steps=3)
     training = distillation(workplace, config)
-    images, batch = pixels(training)
+    images, _ = pixels(training)
     drawn = training.augmentation.draw(len(images), np.random.default_rng(0))
     _, small = training.augmentation.make(images, drawn)
     assert small.shape[-1] == (3 if model is RESNET else SIZE_PX)
@@ -231,7 +231,7 @@ def test_the_teacher_is_the_moving_average_of_the_student(workplace):
 
 def test_the_centre_moves_to_the_mean_of_the_teachers_outputs(workplace):
     training = distillation(workplace, dino_config(STILL))
-    images, batch = pixels(training)
+    images, _ = pixels(training)
     names = (*training.plan.network, "views", 0)
     drawn = training.augmentation.draw(13, seeds.generator(training.plan.root, *names))
     with torch.no_grad():

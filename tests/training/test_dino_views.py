@@ -43,7 +43,8 @@ def test_a_part_is_scaled_as_pillow_scales_it(after):
         picture = Image.fromarray(images[i].permute(1, 2, 0).numpy())
         wanted = np.asarray(picture.resize((after, after), Image.Resampling.BICUBIC, box=box))
         difference = found[i].permute(1, 2, 0).numpy() - wanted
-        assert np.abs(difference).max() <= 1.5, "Pillow rounds after each of its two passes"
+        assert np.abs(difference).max() < 2, "Pillow rounds after each of its two passes"
+        assert np.abs(difference).mean() < 0.5
 
 
 def test_the_whole_image_at_its_own_size_is_the_image():

@@ -65,9 +65,7 @@ rule train_without_labels:
     params:
         trainer=lambda w: EXPERIMENT.trainer(network(w)),
         cfg=lambda w: as_json(EXPERIMENT.slice_train(network(w))),
-        code=lambda w: EXPERIMENT.code(
-            EXPERIMENT.trainer(network(w)), network(w)
-        ),
+        code=lambda w: EXPERIMENT.code(EXPERIMENT.trainer(network(w)), network(w)),
     shell:
         "python -m sightlines.{params.trainer} --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input splits {input.splits:q}"

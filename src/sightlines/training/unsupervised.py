@@ -1,8 +1,8 @@
 """Train one network without labels: what all objectives of `training/objectives` have in common.
 
-Steps, checkpoints, checks and several processes are those of supervised training (`loop.py`), so that
-a training that was killed and taken up ends in the same bytes. The network that is kept has no last
-layer: its card says that no output of it stands for a class.
+Steps, checkpoints, checks and several processes are those of supervised training (`loop.py`), so
+that a training that was killed and taken up ends in the same bytes. The network that is kept has no
+last layer: its card says that no output of it stands for a class.
 """
 
 import abc
@@ -68,7 +68,7 @@ class Unsupervised(Training, abc.ABC):
 
 
 Make = Callable[[Plan, nn.Module, dict[str, Any], Team], Unsupervised]
-"""From a plan, a fresh network without last layer, its settings as claims know them, and the team."""
+"""Of a plan, a fresh network without last layer, its settings as claims know them, and the team."""
 
 
 def train(job: Job, make: Make) -> None:

@@ -15,8 +15,8 @@ from sightlines.core import seeds
 from sightlines.training.dino import schedules
 from sightlines.training.dino.head import Head, Learner
 from sightlines.training.dino.loss import answers_of, distillation_loss, information
+from sightlines.training.dino.sizes import default_px
 from sightlines.training.dino.views import GLOBAL, Views, some
-from sightlines.training.objectives.dino import default_px
 from sightlines.training.team import Team
 from sightlines.training.training import Plan
 from sightlines.training.unsupervised import Unsupervised, finite

@@ -11,6 +11,7 @@ from typing import Any
 
 from sightlines.core.errors import ConfigError
 from sightlines.jobs.command import Job, run
+from sightlines.training.dino.sizes import ANY_SIZE, default_px, nearest_px
 
 SETTINGS = {
     "out_dim": {
@@ -111,7 +112,7 @@ SETTINGS = {
     },
     "teacher_temperature": {
         "description": "Divides the teacher's centred outputs before the softmax, after the "
-        "warm-up; above .07 training is unstable, says the paper.",
+        "warm-up; the authors' code calls more than .07 unstable.",
         "type": "number",
         "exclusiveMinimum": 0,
         "default": 0.07,
@@ -180,8 +181,6 @@ USES = (
     "processes",
     "evaluate_every_steps",
 )
-ANY_SIZE = ("vit", "resnet")
-"""Families, as claims know them, whose networks are shown crops of several sizes."""
 FAMILIES = ("vit", "resnet", "mixer", "fnet", "timm")
 """Families as configs know them, whose networks give one vector an image without a last layer."""
 
@@ -237,28 +236,11 @@ def _check_local(local_px: int, name: str, described: Mapping[str, Any], size_px
     patch_px = described.get("patch_px") or 1
     if local_px and local_px != size_px and (local_px % patch_px or local_px < 2 * patch_px):
         problem = "is no whole number of patches" if local_px % patch_px else "is a single patch"
+        near = nearest_px(float(local_px), patch_px, size_px)
         raise ConfigError(
-            f"dino.local_px {local_px} {problem} of {patch_px} px: nearest is "
-            f"{nearest_px(float(local_px), patch_px, size_px)}, or 0 for {default_px(described, size_px)}"
+            f"dino.local_px {local_px} {problem} of {patch_px} px: nearest is {near}, or 0 for "
+            f"{default_px(described, size_px)}"
         )
-
-
-def default_px(described: Mapping[str, Any], size_px: int) -> int:
-    """Side of small crops where the config leaves it open: 96 of 224 px, in whole patches.
-
-    Args:
-        described: The model's settings, as claims know them.
-        size_px: Side of the images.
-    """
-    if described["family"] not in ANY_SIZE:
-        return size_px
-    return nearest_px(size_px * 3 / 7, described.get("patch_px") or 1, size_px)
-
-
-def nearest_px(wanted: float, patch_px: int, size_px: int) -> int:
-    """The number of whole patches nearest to a side, in px: two at least, at most all."""
-    patches = max(round(wanted / patch_px), 2)
-    return min(patches * patch_px, size_px)
 
 
 def main(job: Job) -> None:
