@@ -51,8 +51,9 @@ def timed(work: Callable[[], Tensor]) -> float:
     return min(found)
 
 
-def compare(what: str, own: Tensor, peer: Tensor) -> None:
+def compare(what: str, own: Tensor | None, peer: Tensor | None) -> None:
     """Print one line of ratios."""
+    assert own is not None and peer is not None
     own, peer = own.detach(), peer.detach()
     ratio = float(own.norm() / peer.norm())
     difference = float((own - peer).abs().max() / peer.abs().max())
@@ -79,16 +80,11 @@ def main() -> None:
         compare(f"step {step}: loss", loss, other)
         loss.backward()
         other.backward()
-        compare(
-            f"step {step}: gradient, first layer",
-            own_head.mlp[0].weight.grad,
-            next(p for p in peer_head.parameters() if p.shape == own_head.mlp[0].weight.shape).grad,
-        )
-        compare(
-            f"step {step}: gradient, directions",
-            own_head.directions.grad,
-            peer_head.last_layer.weight_v.grad,
-        )
+        ours = {name: p.grad for name, p in own_head.named_parameters()}
+        peers = {name: p.grad for name, p in peer_head.named_parameters()}
+        first, last = (ours["mlp.0.weight"], ours["directions"])
+        compare(f"step {step}: gradient, first layer", first, peers["layers.0.weight"])
+        compare(f"step {step}: gradient, directions", last, peers["last_layer.weight_v"])
         centre = MOMENTUM * centre + (1 - MOMENTUM) * taught.mean((0, 1))
         compare(f"step {step}: centre", centre, peer_loss.center.flatten())
     student = (torch.rand(VIEWS, IMAGES, OUTPUTS) * 2 - 1).requires_grad_(True)

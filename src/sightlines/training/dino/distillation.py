@@ -55,7 +55,8 @@ class Distillation(Unsupervised):
         self.centre = torch.zeros(outputs, device=plan.compute.device)
         self.apart = math.nan
         self._mean = self.centre
-        self._averaged = list(self.teacher.parameters())
+        self._averaged: list[Tensor] = list(self.teacher.parameters())
+        self._followed: list[Tensor] = list(self.model.parameters())
         self._frozen = schedules.frozen_steps(
             len(plan.images), plan.recipe["batch_size"], self._settings
         )
@@ -141,7 +142,7 @@ class Distillation(Unsupervised):
     @torch.no_grad()
     def _follow(self, momentum: float) -> None:
         """Move the teacher towards the student; statistics of BatchNorm are the student's."""
-        torch._foreach_lerp_(self._averaged, self.parameters, 1 - momentum)
+        torch._foreach_lerp_(self._averaged, self._followed, 1 - momentum)
         for own, students in zip(self.teacher.buffers(), self.model.buffers(), strict=True):
             own.copy_(students)
 
