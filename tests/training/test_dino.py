@@ -415,8 +415,13 @@ LEARNING = {
     "weight_decay": 0.04,
     "clip_norm": 3.0,
 }
-SLOW = {"teacher_momentum": 0.99, "freeze_last_layer": 0, "out_dim": 32}
-"""A teacher that is slow for its few steps: one as fast as the centre would be led to one answer."""
+SLOW = {
+    "teacher_momentum": 0.99,
+    "teacher_temperature": 0.04,
+    "freeze_last_layer": 0,
+    "out_dim": 32,
+}
+"""A teacher that is slow: one as fast as the centre would be led to one answer."""
 PLAIN = {"jitter": 0.0, "grey": 0.0, "blur": 0.0, "solarise": 0.0}
 """Colour is all that these images have."""
 

@@ -17,6 +17,7 @@ from sightlines.training.dino.head import Head, Learner
 from sightlines.training.dino.loss import answers_of, distillation_loss, information
 from sightlines.training.dino.sizes import default_px
 from sightlines.training.dino.views import GLOBAL, Views, some
+from sightlines.training.recipe import make_optimizer
 from sightlines.training.team import Team
 from sightlines.training.training import Plan
 from sightlines.training.unsupervised import Unsupervised, finite
@@ -69,6 +70,19 @@ class Distillation(Unsupervised):
         """The teacher's."""
         found: nn.Module = self.teacher.backbone
         return found
+
+    @functools.cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The recipe's, made at its first use.
+
+        SGD's momentum starts at 0, which is the same, but for tensors that have no gradient in the
+        first step: torch's fused step does not take them up later.
+        """
+        made = make_optimizer(self.model, self.plan.recipe)
+        if isinstance(made, torch.optim.SGD) and self.plan.recipe["momentum"]:
+            for parameter in self.parameters:
+                made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return made
 
     @functools.cached_property
     def augmentation(self) -> Views:  # type: ignore[override]
