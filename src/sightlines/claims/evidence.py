@@ -303,11 +303,11 @@ class Evidence:
     def learned(self, slug: str) -> bool:
         """Whether a network reached what a claim may be judged by (`needed_accuracy`).
 
-        Public weights whose outputs are not the images' classes count as having learned: their
-        accuracy cannot be told here.
+        Public weights whose outputs are not the images' classes, and networks that were trained
+        without labels, count as having learned: their accuracy cannot be told here.
         """
         row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
-        is_unknown = np.isnan(row["accuracy_test"]) and not row["train_images"]
+        is_unknown = np.isnan(row["accuracy_test"])
         needed = needed_accuracy(row["chance"], best_accuracy(self.table("accuracy.csv")))
         return bool(is_unknown or row["accuracy_test"] >= needed)
 

@@ -10,7 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sightlines.figures import maps
-from sightlines.figures.style import BLUE, GREY, VERMILLION, full_width, series_name, styled
+from sightlines.figures.style import (
+    BLUE,
+    GREY,
+    MISSING,
+    VERMILLION,
+    full_width,
+    series_name,
+    styled,
+)
 from sightlines.plan import roles
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (

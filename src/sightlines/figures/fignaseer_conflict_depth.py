@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sightlines.figures import response_panels as panels
 from sightlines.figures.fignaseer_depth import AT_PIXELS, draw_condition, title_of
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, WIDTH_IN, model_look, styled
+from sightlines.figures.style import GREY, full_width, model_look, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import Tables, models, rows_of, untrained_network
 
@@ -51,7 +51,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     shown = panels.shown_models(table, config, "conflict_depth.parquet")
     conditions = list(table["condition"].unique())
     count = len(conditions) + (not lead.empty)
-    figure = Figure(figsize=(WIDTH_IN, 2.75), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.75), layout="constrained")
     grid = figure.subplots(1, count, squeeze=False, sharex=True)[0]
     for axes, condition in zip(grid, conditions, strict=False):
         draw_condition(axes, table[table["condition"] == condition], config, shown)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
-from sightlines.figures.style import GREY, WIDTH_IN, styled
+from sightlines.figures.style import GREY, full_width, styled
 from sightlines.results.selecting import Tables
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -46,7 +46,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     table = tables["texture_match.csv"]
     models = panels.shown_models(table, config, "texture_match.csv")
-    figure = Figure(figsize=(WIDTH_IN, 2.75), layout="constrained")
+    figure = Figure(figsize=(full_width(), 2.75), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for model in models:
         _, rows = next(panels.seeds_of(table, config, model))

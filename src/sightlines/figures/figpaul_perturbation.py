@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, WIDTH_IN, styled, wrap_columns
+from sightlines.figures.style import GREY, full_width, styled, wrap_columns
 from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -59,7 +59,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     summary, bands, attacks = (tables[name] for name in READS)
     models = panels.shown_models(attacks, config, "attack.csv")
     rows, columns = wrap_columns(len(models), MOST)
-    figure = Figure(figsize=(WIDTH_IN, 1.9 * rows + 2.6), layout="constrained")
+    figure = Figure(figsize=(full_width(), 1.9 * rows + 2.6), layout="constrained")
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9 * rows, 2.6))[:, 0]
     maps = upper.subplots(rows, columns, squeeze=False)
     for axes, model in zip(maps.flat, models, strict=False):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import conditions, registry, roles, schedule
+from sightlines.plan import conditions, objectives, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import networks, source_folder
-from sightlines.plan.config_types import Config, Splits, Task
+from sightlines.plan.config_types import Config, Model, Splits, Task
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
 from sightlines.plan.renamed_keys import name_of
 from sightlines.plan.studies import study_of
@@ -100,7 +100,7 @@ def _check_sizes(config: Config) -> list[str]:
             if is_imported(model.settings) and name in trained:
                 family.require_weights(model.settings, size_px)
             if not is_imported(model.settings):
-                schedule.check(model.train.recorded(), size_px)
+                _check_recipe(model, size_px)
         except ConfigError as error:
             problems.append(f"models.{name}: {error}")
     if config.require_equal_grids and len(set(grids.values())) > 1:
@@ -110,6 +110,20 @@ def _check_sizes(config: Config) -> list[str]:
             "change patch_px, units or stem, or set require_equal_grids: false"
         )
     return problems
+
+
+def _check_recipe(model: Model, size_px: int) -> None:
+    """Refuse a recipe that a model cannot follow on images of this size.
+
+    Raises:
+        ConfigError: see `schedule.check`, or the `check` of its objective.
+    """
+    recipe = model.train
+    if recipe.objective == objectives.SUPERVISED:
+        schedule.check(recipe.recorded(), size_px)
+        return
+    known = described(model.settings, size_px)
+    objectives.check(recipe.objective, recipe.settings, model.settings, known, size_px)
 
 
 def _check_splits(dataset: dict[str, Any], splits: Splits) -> list[str]:
@@ -256,7 +270,12 @@ def label_needs(config: Config, task: str = "") -> list[str]:
         trained = config.transfer[task].finetune
     else:
         known = {n.model for n in networks(config)} & models.keys()
-        trained = sorted(name for name in known if not is_imported(models[name].settings))
+        trained = sorted(
+            name
+            for name in known
+            if not is_imported(models[name].settings)
+            and models[name].train.objective == objectives.SUPERVISED
+        )
     verb = "is" if len(trained) == 1 else "are"
     needs = [f"{', '.join(trained)} {verb} trained on these images"] if trained else []
     if config.splits.probe_test:

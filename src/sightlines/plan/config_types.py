@@ -6,10 +6,11 @@ workflow/config/README.md is made from here: `python -m sightlines.manual`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
-from sightlines.plan.blocks import Block, block, key, plain
+from sightlines.plan import objectives
+from sightlines.plan.blocks import Block, block, frozen, key, plain
 from sightlines.plan.studies import STUDIES
 
 DATASET = {"required": ["kind"], "x-members": "datasets", "x-select": "kind"}
@@ -77,16 +78,27 @@ class Splits(Block):
 
 @block
 class Train(Block):
-    """A training recipe."""
+    """A training recipe.
+
+    Attributes:
+        options: What a file says of each objective without labels, by its name.
+    """
 
     DEPRECATED: ClassVar[dict[str, dict[str, Any]]] = {
         "second_moment": {**DECAY, "x-deprecated": "betas"}
     }
 
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     steps: int = key(
         "Optimiser steps on the full training images.",
         unit="steps",
         minimum=1,
+    )
+    objective: str = key(
+        "What is learned: supervised, the images' classes; or without labels a file of "
+        "src/sightlines/training/objectives, whose own keys stand in a block of its name.",
+        default=objectives.SUPERVISED,
+        enum=[objectives.SUPERVISED, *objectives.members()],
     )
     budget: Literal["equal_steps", "equal_epochs"] = key(
         "What networks trained on smaller fractions share with the full one: the number of "
@@ -244,21 +256,40 @@ class Train(Block):
         AdamW's betas may be given by their former names, `momentum` and `second_moment`.
         """
         own = dict(changes)
+        options = {name: dict(given) for name, given in self.options.items()}
+        for name in own.keys() & {*objectives.members()}:
+            options[name] = options.get(name, {}) | own.pop(name)
         first, second = self.betas
         if "betas" in own:
             first, second = own.pop("betas")
         else:
             first = own.get("momentum", first)
         second = own.pop("second_moment", second)
-        return replace(self, **self.typed(own | {"betas": (first, second)}))
+        said = self.typed(own | {"betas": (first, second)})
+        return replace(self, **said, options=frozen(options))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys of its objective, complete; none of supervised training."""
+        if self.objective == objectives.SUPERVISED:
+            return {}
+        return objectives.settings(self.objective, self.options.get(self.objective, {}))
 
     def recorded(self) -> dict[str, Any]:
-        """As records have it, where one key is sgd's momentum and the first of adamw's betas."""
+        """As records have it, where one key is sgd's momentum and the first of adamw's betas.
+
+        An objective without labels has the keys that it follows. Supervised training is not named:
+        it is what there was before there were objectives.
+        """
         found = super().recorded()
         first, found["second_moment"] = found.pop("betas")
         if self.optimizer == "adamw":
             found["momentum"] = first
-        return found
+        objective = found.pop("objective")
+        if objective == objectives.SUPERVISED:
+            return found
+        followed = {name: found[name] for name in objectives.uses(objective)}
+        return followed | {"objective": objective, objective: self.settings}
 
 
 @block
@@ -887,6 +918,8 @@ class Config(Block):
     )
 
     def recipe(self, model: str, task: str = "") -> Train:
-        """How a model is trained, or trained further on a task."""
+        """How a model is trained, or trained further on a task, which is always supervised."""
         own = self.models[model].train
-        return own.changed(self.transfer[task].train) if task else own
+        if not task:
+            return own
+        return replace(own, objective=objectives.SUPERVISED).changed(self.transfer[task].train)

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import conditions, controls, figure_style, registry, roles, seed_spread
+from sightlines.plan import (
+    conditions,
+    controls,
+    figure_style,
+    objectives,
+    registry,
+    roles,
+    seed_spread,
+)
 from sightlines.plan.architectures import (
     ADDED,
     PRETRAINING,
@@ -227,6 +235,18 @@ class Experiment:
     def imported(self) -> list[str]:
         """Models whose weights come from somebody else."""
         return [m for m, settings in self.settings.items() if is_imported(settings)]
+
+    @property
+    def objectives(self) -> dict[str, str]:
+        """Models that are trained here without labels, each with its objective."""
+        models = self.config.models
+        trained = {m: models[m].train.objective for m in models if m not in self.imported}
+        return {m: found for m, found in trained.items() if found != objectives.SUPERVISED}
+
+    def trainer(self, network: Network) -> str:
+        """The command that trains a network, below the package."""
+        found = self.objectives.get(network.model)
+        return objectives.module(found) if found else "training.train"
 
     def _choose(self, which: str) -> list[Network]:
         """Networks by a word of the dumps: see `roles.chosen`."""
@@ -490,7 +510,8 @@ class Experiment:
         """Settings of the models of the runs, as measures, claims and figures know them."""
         used = dict.fromkeys(n.model for n in self.networks)
         own = {m: self.settings[m] for m in used}
-        told = {m: pretraining(own[m], self.config.models[m].pretraining) for m in used}
+        learned = {m: self.config.models[m].pretraining or self.objectives.get(m) for m in used}
+        told = {m: pretraining(own[m], learned[m]) for m in used}
         return {m: described(own[m], self._size_px) | told[m] for m in used}
 
     def slice_report(self) -> dict[str, Any]:
