@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file
 
 from sightlines.core.devices import Compute
 from sightlines.core.files import read_json, sha256, write_tensor_file, write_tensors
@@ -26,11 +28,13 @@ from sightlines.dumps.conflicts_reading import ConflictsDump
 from sightlines.dumps.network import Shown, ShownImages
 from sightlines.jobs.command import Job
 from sightlines.measures import shape_bias
-from sightlines.models import timm
+from sightlines.models import timm, transformers
 from sightlines.models.building import load_network
 from sightlines.plan import config as plan_config
+from sightlines.plan.experiment import Experiment
 from sightlines.plan.networks import Network
 from sightlines.training import import_network
+from tests.models import hub_folders
 from tests.training.jobs import COMPUTE, RESULTS
 
 ZOO = os.environ.get("SIGHTLINES_ZOO", "")
@@ -168,6 +172,77 @@ def test_the_vit_trained_for_saliency_is_taken_in_whole(imagenette, tmp_path):
     pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.isfinite(network(pixels)).all()
+
+
+HUB = {
+    "vit_tiny": (hub_folders.vit, "vit_tiny_patch16_224", hub_folders.HALF, hub_folders.HALF),
+    "resnet50": (hub_folders.resnet50, "resnet50", *hub_folders.IMAGENET),
+}
+"""The same weights as the hub has such networks: form, file, mean and std of its processor."""
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_a_folder_in_the_hubs_form_is_right_as_often(name, imagenette, tmp_path):
+    """Names of the weights, of the outputs, and the processor are the hub's, not timm's."""
+    form, file, mean, std = HUB[name]
+    weights = Path(ZOO).resolve() / "weights" / f"{file}.safetensors"
+    hub_folders.write(tmp_path / "data" / "hub" / name, form, weights, mean, std)
+    network, card = hub_network(tmp_path, imagenette, name)
+    assert card["class_order"] == "names"
+    of_all, of_own, count = right_answers(imagenette, network, card)
+    print(f"{name} in the hub's form: {of_all} of {count}, {of_own} among the classes' own")
+    top, of_ten, _ = KNOWN[name]
+    assert abs(of_all - top * count) <= MOST + 0.5
+    assert abs(of_own - of_ten * count) <= MOST + 0.5
+
+
+def test_a_dinov2_in_the_hubs_form_computes_what_timms_does(imagenette, tmp_path):
+    weights = Path(ZOO).resolve() / "weights" / "vit_small_patch14_dinov2_saliency.safetensors"
+    place = tmp_path / "data" / "hub" / "dino"
+    hub_folders.write(place, hub_folders.dinov2, weights, *hub_folders.IMAGENET)
+    network, card = hub_network(tmp_path, imagenette, "dino")
+    assert card["classes"] == [] and card["left_out"] == []
+    import timm as library
+
+    # 252 px are 18 x 18 patches of 14 px; 224 px would resample positions, each in its own way.
+    state = load_file(weights)
+    side = round((state["pos_embed"].shape[1] - 1) ** 0.5) * 14
+    reference = library.create_model("vit_small_patch14_dinov2", img_size=side, num_classes=0)
+    reference.load_state_dict(state)
+    pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(network(pixels), reference.eval()(pixels), rtol=1e-3, atol=1e-3)
+
+
+def hub_network(folder, photographs, name):
+    """A network of a folder in the hub's form, taken in as an experiment does; and its card."""
+    own = {"family": "transformers", "name": f"hub/{name}"}
+    (folder / "data" / "photographs").symlink_to(photographs / "photographs")
+    config = {
+        "data_root": str(folder / "data"),
+        "dataset": {"kind": "imagefolder", "folder": "photographs", "size_px": 224},
+        "models": {"net": own},
+        "runs": [{"models": ["net"], "fractions": ["f100"], "seeds": ["s0"]}],
+    }
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump(config))
+    found = Experiment.open(path)
+    (network,) = (n for n in found.networks if n.fraction == "f100")
+    stated = transformers.weights_identity(own | {"revision": "main"}, str(folder / "data"))
+    inputs = {
+        "dataset": [photographs / "data" / "dataset.json"],
+        "splits": [photographs / "splits.safetensors"],
+    }
+    job = Job(
+        name="import/net",
+        config=json.loads(json.dumps(found.slice_import(network, stated) | {"compute": COMPUTE})),
+        inputs=inputs,
+        outputs={key: [folder / "out" / file] for key, file in RESULTS.items()},
+        source=folder / "data",
+        log=logging.getLogger("sightlines.tests"),
+    )
+    import_network.main(job)
+    return load_network(folder / "out" / "weights.safetensors", folder / "out" / "card.json")
 
 
 BIASES = {
