@@ -58,6 +58,7 @@ class Evidence:
         self.spread = spread
         self.networks = networks(config)
         self._tables = tables
+        self._own: dict[tuple[str, Network], pd.DataFrame] = {}
 
     # -- tables --------------------------------------------------------------------------
 
@@ -81,7 +82,9 @@ class Evidence:
         Raises:
             NotMeasured: there are none.
         """
-        found = rows_of(self.table(name), network)
+        if (name, network) not in self._own:  # most are asked for by several criteria
+            self._own[name, network] = rows_of(self.table(name), network)
+        found = self._own[name, network]
         for column, value in values.items():
             found = found[found[column] == value]
         if found.empty:
