@@ -52,7 +52,7 @@ def success(evidence: Evidence, network: Network, rank: int) -> np.ndarray:
     values = rows[rows["budget"] == budget].sort_values("left_out")["success"].to_numpy(np.float64)
     if not np.isfinite(values).all():
         raise NotMeasured(f"{network.slug} answers no image rightly that could be attacked")
-    return values
+    return values  # type: ignore[no-any-return]
 
 
 def _spread(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:

@@ -53,4 +53,4 @@ def third(
     """The class of a rank, from 0 to KINDS − 3, among those that are neither of two."""
     low, high = np.minimum(one, other), np.maximum(one, other)
     found = rank + (rank >= low)
-    return found + (found >= high)
+    return found + (found >= high)  # type: ignore[no-any-return]

@@ -154,7 +154,7 @@ def _plain(values: Any) -> np.ndarray:
 
 def _finite(rows: pd.DataFrame) -> pd.DataFrame:
     """Points that are drawn."""
-    return rows[np.isfinite(rows["x"]) & np.isfinite(rows["y"])]
+    return rows[np.isfinite(rows["x"]) & np.isfinite(rows["y"])]  # type: ignore[no-any-return]
 
 
 def _errors(container: ErrorbarContainer) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def _cells(image: AxesImage) -> pd.DataFrame:
     )
     y, x = (axis.ravel() for axis in np.meshgrid(rows, columns, indexing="ij"))
     found = pd.DataFrame({"x": x, "y": y, "value": values.ravel()})
-    return found[np.isfinite(found["value"])]
+    return found[np.isfinite(found["value"])]  # type: ignore[no-any-return]
 
 
 def _named(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:

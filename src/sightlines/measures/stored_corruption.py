@@ -117,4 +117,4 @@ def replicates(dump: ConfidencesDump, seed: int) -> np.ndarray:
     assert dump.right is not None
     groups = groups_of(dump.images, seed)
     wrong = np.bincount(groups, weights=~dump.right)
-    return leave_one_out(wrong) / leave_one_out(np.bincount(groups).astype(np.float64))
+    return leave_one_out(wrong) / leave_one_out(np.bincount(groups).astype(np.float64))  # type: ignore[no-any-return]

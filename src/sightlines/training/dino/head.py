@@ -88,20 +88,20 @@ class Learner(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images [n, 3, side, side] to outputs [n, outputs]."""
-        return self.head(self.embed(images))
+        return self.head(self.embed(images))  # type: ignore[no-any-return]
 
     def embed(self, images: Tensor) -> Tensor:
         """Normalised images [n, 3, side, side] to vectors [n, width]."""
         side = images.shape[-1]
         if side == self.size_px or side not in self._matrices:
-            return self.backbone(images)
+            return self.backbone(images)  # type: ignore[no-any-return]
         own = self.backbone.pos_embed
         matrix = self._matrices[side].to(own.device)
         self._matrices[side] = matrix
         prefix = own.shape[1] - matrix.shape[1]
         placed = torch.cat([own[:, :prefix], matrix @ own[:, prefix:]], dim=1)
         replaced = {"pos_embed": placed}
-        return torch.func.functional_call(self.backbone, replaced, (images,))
+        return torch.func.functional_call(self.backbone, replaced, (images,))  # type: ignore[no-any-return]
 
 
 def _has_one_position_each(backbone: Any) -> bool:

@@ -50,4 +50,4 @@ def information(answers: Tensor) -> Tensor:
 
 
 def _entropy(p: Tensor) -> Tensor:
-    return torch.special.entr(p).sum(-1)
+    return torch.special.entr(p).sum(-1)  # type: ignore[no-any-return]

@@ -37,4 +37,4 @@ def frozen_steps(images: int, batch_size: int, settings: Settings) -> int:
         batch_size: Images of a step.
         settings: The block `dino`.
     """
-    return math.ceil(settings["freeze_last_layer"] * images / batch_size)
+    return math.ceil(settings["freeze_last_layer"] * images / batch_size)  # type: ignore[no-any-return]
