@@ -16,6 +16,11 @@
 # make setup  environment alone
 # make lock   resolve pyproject.toml's dependencies anew
 
+SYSTEM := $(shell uname -s)
+ifneq ($(SYSTEM),Linux)
+  $(error sightlines runs on Linux only, and this is $(or $(SYSTEM),an unknown system). On Windows, install WSL 2 (wsl --install) and work in its Linux; on macOS, use a Linux machine, container or virtual machine)
+endif
+
 PYTHON ?= python3
 CONFIG ?= workflow/config/default.yaml
 VENV := .venv

@@ -3,7 +3,7 @@
     pip install pytorch-cka==1.1.3
     python benchmarks/cka_vs_peer.py
 
-Every ratio is of processor time or peak additional memory within one run, from images to
+Every ratio is of CPU time or peak additional memory within one run, from images to
 matrices; each method is in a process of its own, and their repeats take turns. Ours keeps freed
 memory as every job does (`jobs.memory`); the peer is shown as it comes, and with the same setting.
 Goals: 8 networks ≥ 13.5 times less time and ≤ 0.1 of the memory, one pair ≥ 1.5 times less in

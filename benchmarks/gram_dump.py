@@ -3,7 +3,7 @@ own rate.
 
     python benchmarks/gram_dump.py
 
-Prints limit / actual of processor time, one thread, for networks of `default`'s size, for larger
+Prints limit / actual of CPU time, one thread, for networks of `default`'s size, for larger
 ones and for a ViT-Ti/16 at 224 px. The rate is BLAS's best at each layer's own shape (n × p):
 torch's whole product (GEMM), or a syrk of NumPy's or SciPy's, which forms half of it. Goal: 0.9 at
 least. Beside it the ratio at the rate of oneDNN's whole product, where it is faster: a limit that

@@ -150,7 +150,7 @@ def quiet():
 
 
 def gemm_rate(rows, columns, inner, repeats=7):
-    """Multiply-adds a processor second of torch's float32 matrix product at this size."""
+    """Multiply-adds a CPU second of torch's float32 matrix product at this size."""
     a, b = torch.randn(rows, inner), torch.randn(inner, columns)
     times = max(int(4e9 / (rows * columns * inner)), 1)
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-REPEATS = 3
+REPEATS, SIDE, MINIBATCH = 3, 32, 128
+SEED = 0
 USES = {
+    "attention_maps": {"images": 256, "pictures": 4},
     "probes": {"token_depths": 4, "token_train": 128, "token_held_out": 64, "token_test": 128},
-    "seed": 0,
+    "seed": SEED,
 }
 
 
@@ -25,46 +27,64 @@ def prepare(folder, config, images):
     """A dataset, chosen images and a network."""
     from tests.dumps import making_experiments as making
 
-    dataset = making.make_dataset(folder / "data", size_px=32, train=2 * images, test=2 * images)
-    sizes = [128] * (images // 128)
+    dataset = making.make_dataset(folder / "data", size_px=SIDE, train=2 * images, test=2 * images)
+    sizes = [MINIBATCH] * (images // MINIBATCH)
     making.make_reference(dataset, folder / "reference.safetensors", sizes)
     making.make_splits(dataset, folder / "splits.safetensors", images // 2)
-    making.make_first_probes(dataset, folder, (images, images // 4, images), USES["seed"])
+    making.make_first_probes(dataset, folder, (images, images // 4, images), SEED)
     making.make_network(folder, config, dataset)
 
 
-def kinds_of(word, family):
-    """Kinds that share a pass and take a network of this family."""
+def kinds_of(word, model):
+    """Kinds that share a pass and take a network of this architecture, on the dataset's images."""
     from sightlines.plan import registry
+    from sightlines.plan.architectures import has
 
     for kind in registry.members("dumps"):
         declared = registry.declarations("dumps", kind)
-        if declared.get("PASS") == word:
-            if declared.get("FAMILIES") != "ATTENTION" or family == "vit":
-                yield kind
+        flag = declared.get("FAMILIES", "")
+        is_own = declared.get("CONDITIONS") != "foreign"
+        if declared.get("PASS") == word and is_own and (not flag or has(flag, model, SIDE)):
+            yield kind
 
 
-def dump(folder, kinds):
-    """Write the files of some kinds in one pass; the processor seconds."""
-    import measuring
+def watch(folder, kinds):
+    """The network, and what each kind keeps of it."""
     from tests.dumps import making_experiments as making
 
-    from sightlines.core.files import TensorReader, TensorWriter
-    from sightlines.dumps.passes import record_together
+    from sightlines.core.files import TensorReader
     from sightlines.plan import registry
 
-    began = measuring.cpu_s()
     one = making.open_shown(folder, folder / "data/dataset.json", folder / "reference.safetensors")
-    one = replace(one, batch_size=128)
-    watched, writers = {}, {}
+    one, watched = replace(one, batch_size=MINIBATCH), {}
     for kind in kinds:
         declared = registry.declarations("dumps", kind)
         splits = TensorReader(folder / f"{declared['SPLITS']}.safetensors")
-        uses = {key: USES[key] for key in declared.get("USES", ())}
+        uses = making.settings_of(kind, USES)
+        uses |= dict.fromkeys(declared.get("BESIDE", ()))  # of objects nothing is known here
         shown = replace(one, splits=splits)
         watched[kind] = registry.load("dumps", kind).record(shown, **uses)
-        path = folder / f"{kind}.safetensors"
-        writers[kind] = TensorWriter(path, watched[kind].shapes, watched[kind].meta).__enter__()
+    return one, watched
+
+
+def dump(folder, kinds):
+    """Write the files of some kinds in one pass; the CPU seconds."""
+    import measuring
+
+    began = measuring.cpu_s()
+    write(folder, *watch(folder, kinds))
+    return measuring.cpu_s() - began
+
+
+def write(folder, one, watched):
+    """Write the files of some kinds in one pass."""
+    from sightlines.core.files import TensorWriter
+    from sightlines.dumps.passes import record_together
+
+    writers = {}
+    for kind, own in watched.items():
+        path = folder / "dumps" / f"{kind}.safetensors"  # weights lie in `folder`
+        writers[kind] = TensorWriter(path, own.shapes, own.meta).__enter__()
     for kind, rows in record_together(one, watched):
         if isinstance(rows, Exception):
             raise rows
@@ -72,7 +92,6 @@ def dump(folder, kinds):
             writers[kind].write(name, array)
     for writer in writers.values():
         writer.__exit__(None, None, None)
-    return measuring.cpu_s() - began
 
 
 def main():
@@ -87,7 +106,7 @@ def main():
             folder, family = Path(name), config["family"]
             prepare(folder, config, images)
             for word in ("reference", "labelled"):
-                kinds = list(kinds_of(word, family))
+                kinds = list(kinds_of(word, config))
                 apart, together = [], []
                 for _ in range(REPEATS):
                     apart.append([dump(folder, [kind]) for kind in kinds])

@@ -5,7 +5,7 @@
 Makes a page of that many networks whose maps have that many layers a side, opens it in Chromium and
 prints, as medians over tries: the first paint (aim 1 s), when the first maps are drawn, and how
 long a hover takes from the pointer's event to the frame that shows the answer (aim 50 ms), with
-the processor time of the page's main thread for each. Chromium comes from the PATH.
+the CPU time of the page's main thread for each. Chromium comes from the PATH.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sightlines.report.explore import explorer
-from sightlines.report.explore.comparison import CSS
+from sightlines.report.style import CSS
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>benchmark</title>

@@ -3,7 +3,7 @@
     python benchmarks/precision.py
     ONEDNN_MAX_CPU_ISA=AVX512_CORE python benchmarks/precision.py      # as without AVX512-BF16
 
-For ViTs of three widths (8 blocks, 64 tokens) and ResNets of two: images a processor second of the
+For ViTs of three widths (8 blocks, 64 tokens) and ResNets of two: images a CPU second of the
 whole training step (augmentation, forward, backward, clipping, update, averaged weights) with
 minibatches of 64; on a GPU images a second. Both formats alternate within one process; medians.
 Goal: nowhere is the format that `auto` takes slower than the other by more than a tenth.
@@ -49,7 +49,7 @@ def main() -> None:
     limits = [f"{name}={os.environ[name]}" for name in CAPS if os.environ.get(name)]
     print(compute.describe()["device"], describe_hardware()["processor"], *limits, sep=", ")
     print(f"here {format_name(compute.dtype)} is taken ({compute.why}, {compute.evidence})")
-    unit = "second" if compute.device.type == "cuda" else "processor second"
+    unit = "second" if compute.device.type == "cuda" else "CPU second"
     print(f"{'images a ' + unit:26s} float32 bfloat16  ratio")
     wrong = []
     for name, model in NETWORKS.items():

@@ -2,7 +2,7 @@
 
     python benchmarks/probes.py
 
-prints actual / needed processor time; goal: at most 1.5. Then the same against a solve for every
+prints actual / needed CPU time; goal: at most 1.5. Then the same against a solve for every
 penalty, which is what a probe costs without the decomposition.
 """
 

@@ -50,7 +50,7 @@ def pixels():
 
 
 def work(kind, name, minibatches, out):
-    """One kind of pass over all minibatches: prints processor seconds, and peak memory in bytes."""
+    """One kind of pass over all minibatches: prints CPU seconds, and peak memory in bytes."""
     torch.set_num_threads(1)
     network = shown(name)
     began = measuring.cpu_s()

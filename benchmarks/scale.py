@@ -4,14 +4,14 @@
     python benchmarks/scale.py stream [--images 50000]
     python benchmarks/scale.py costs
 
-`plan`: processor seconds and peak memory of a dry run of an experiment of that many networks in
+`plan`: CPU seconds and peak memory of a dry run of an experiment of that many networks in
 `cifar10`'s form, beside bare Snakemake's with a Snakefile of as many jobs and files. Goal: at most
 1.5 of its time, below 2 GiB.
 
 `stream`: generated JPEGs in WebDataset archives are prepared and go through a Gram dump; peak
 memory of both at that many images and at an eighth of them. Goal for the dump: at most 1.05.
 
-`costs`: processor seconds of Gram dumps of three ViTs, fitted by what is counted before anything
+`costs`: CPU seconds of Gram dumps of three ViTs, fitted by what is counted before anything
 runs (images × layers × features; multiply-adds of the network), predict those of a fourth, larger
 one, and bytes of the file likewise. Goal: within 15 %. `docs/scale.md` carries the fit further.
 """

@@ -1,4 +1,4 @@
-"""Images per processor second in training: today's thin ViT of `default` against an older one's.
+"""Images per CPU second in training: today's thin ViT of `default` against an older one's.
 
     python benchmarks/training_speed.py
 
@@ -62,7 +62,7 @@ def main() -> None:
         network = building.build(model, SIZE_PX, CLASSES, 1)
         count = sum(parameter.numel() for parameter in network.parameters())
         both = ", ".join(f"{kind} step {rates[name, kind]:.0f}" for kind in ("whole", "bare"))
-        print(f"{name}: {count} parameters, images a processor second: {both}")
+        print(f"{name}: {count} parameters, images a CPU second: {both}")
     ratios = {kind: rates["now", kind] / rates["old", kind] for kind in ("whole", "bare")}
     print(f"now / old: whole {ratios['whole']:.2f} (≥ 1.6), bare {ratios['bare']:.2f}")
 

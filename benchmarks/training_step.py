@@ -5,7 +5,7 @@
 For every model of cifar10_small: throughput of its training step with the recipe's augmentation,
 CutMix, clipping and averaged weights, on images kept as uint8, over that of forward, backward and
 optimiser step of the same network on resident random floats. Both alternate within one process;
-medians of processor time. Goal: at least 0.90.
+medians of CPU time. Goal: at least 0.90.
 """
 
 import torch

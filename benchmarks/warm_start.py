@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from sightlines.jobs import liveness
-from sightlines.jobs.start import WARM
+from sightlines.jobs.start import PARENT, WARM
 
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -75,7 +75,7 @@ def main() -> None:
         env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
         parent = subprocess.Popen(["sleep", "3600"])
         warm = {**env, WARM: "1"}
-        warm[liveness.PARENT] = f"{liveness.me().rpartition(':')[0]}:{parent.pid}"
+        warm[PARENT] = f"{liveness.me().rpartition(':')[0]}:{parent.pid}"
         try:
             totals = [0.0, 0.0, 0.0]
             print(

@@ -5,7 +5,7 @@
     python benchmarks/whole_run.py --finished --old FOLDER --new FOLDER    # runs nothing
     python benchmarks/whole_run.py --part rest …                    # all but the training
 
-Runs the experiment in a checkout of each version, one after the other, and prints processor seconds
+Runs the experiment in a checkout of each version, one after the other, and prints CPU seconds
 by kind of job, side by side, as the jobs' records have them. What these leave out is printed apart:
 Snakemake's own process, and all processes together, imports and starts counted. `--part rest`
 gives the newer checkout the older one's images and networks and has the newer version compute all
@@ -47,7 +47,7 @@ class Run:
     """One version's run of the experiment.
 
     Attributes:
-        jobs: Kind of job -> their number and processor seconds, by their records.
+        jobs: Kind of job -> their number and CPU seconds, by their records.
         files: Tables and figures.
         claims: Verdict by claim.
         measured: wall_s, own_s (Snakemake's own process), threads (most at once) and tree_s (all

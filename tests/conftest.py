@@ -1,10 +1,10 @@
 """Which tests run, in which order, and which of them go to one process.
 
 Slow tests are run when asked for by name; the summary says that they were left out, and how. With
-several processes (as `make test` has them) tests go to them file by file, but all files that look
-at the one finished smoke experiment go to one process, and first, since they take longest. The
-summary says how long each process had work, and with what: much less than another means that it
-waited at the end.
+several processes (as `make test` has them) tests go to them file by file, the longest first. One
+process makes the finished smoke experiment that many files look at (`tests/workflow/conftest.py`);
+the others begin with what needs none. The summary says how long each process had work, and with
+what: much less than another means that it waited at the end.
 """
 
 import collections
@@ -17,17 +17,22 @@ import pytest
 
 # What is computed here is small: more threads would wait for each other. `make test` says it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each of the hundreds of programs that tests start would compile the code of its clone anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Tests call `make` as a person does, also where `make test` runs them.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
     os.environ.pop(name, None)
 
 COMMAND = "python -m pytest -m slow"
 LEFT_OUT = "left_out"
-SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared)\b", re.MULTILINE)
+SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared|pulled|pulled_tables)\b", re.MULTILINE)
 """A test or fixture that asks for the finished smoke experiment."""
+MAKES_SMOKE = "test_rerun_matrix.py"
+"""The longest file of those that look at it: whoever runs it makes it."""
 left_out = pytest.StashKey[int]()
 took = pytest.StashKey[collections.Counter]()
-"""(Process, group of tests) -> seconds, where there are several processes."""
+"""(Process, file) -> seconds, where there are several processes."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +68,18 @@ def pytest_collection_modifyitems(config, items):
 
 
 def rank(item):
-    """The longest first, so that no process waits for another at the end."""
-    if "smoke" in item.fixturenames:
+    """The longest first, so that no process waits for another at the end, nor for the smoke run."""
+    if item.path.name == MAKES_SMOKE:
         return 0
     if item.get_closest_marker("workflow"):
-        return 1
-    return 2 if item.get_closest_marker("whole") else 3
+        return 2 if looks_at_smoke(item.path) else 1
+    return 3 if item.get_closest_marker("whole") else 4
+
+
+@functools.cache
+def looks_at_smoke(path):
+    """Whether a file has tests of the finished smoke experiment."""
+    return SMOKE.search(path.read_text()) is not None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,19 +87,12 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
-        """Gives each process whole files; those of the smoke experiment are one."""
+        """Gives each process whole files."""
 
         def _split_scope(self, nodeid):
-            return scope_of(config.rootpath, nodeid.split("::")[0])
+            return nodeid.split("::")[0]
 
     return ByFile(config, log)
-
-
-@functools.cache
-def scope_of(root, name):
-    """What goes to one process: a file, or all files of the smoke experiment."""
-    is_of_smoke = "workflow" in name and SMOKE.search((root / name).read_text())
-    return "smoke" if is_of_smoke else name
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -101,8 +105,8 @@ def pytest_testnodedown(node, error):
 def pytest_runtest_logreport(report):
     """Where there are several processes, this one is told what each of their tests took."""
     if node := getattr(report, "node", None):
-        group = scope_of(node.config.rootpath, report.nodeid.split("::")[0])
-        node.config.stash.setdefault(took, collections.Counter())[node.gateway.id, group] += (
+        file = report.nodeid.split("::")[0]
+        node.config.stash.setdefault(took, collections.Counter())[node.gateway.id, file] += (
             report.duration
         )
 
@@ -110,9 +114,9 @@ def pytest_runtest_logreport(report):
 def pytest_terminal_summary(terminalreporter, config):
     if seconds := config.stash.get(took, None):
         for process in sorted({process for process, _ in seconds}):
-            own = {group: s for (who, group), s in seconds.items() if who == process}
+            own = {file: s for (who, file), s in seconds.items() if who == process}
             longest = sorted(own, key=own.get, reverse=True)[:3]
-            named = ", ".join(f"{group} {own[group]:.0f} s" for group in longest)
+            named = ", ".join(f"{file} {own[file]:.0f} s" for file in longest)
             terminalreporter.write_line(f"{process}: {sum(own.values()):.0f} s, of them {named}")
     if count := config.stash.get(left_out, 0):
         terminalreporter.write_line(f"LEFT OUT {count} slow tests (minutes each): {COMMAND}")

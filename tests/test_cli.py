@@ -1,9 +1,12 @@
 """The command `sightlines`."""
 
 import json
+import os
+import sys
 
 import pandas as pd
 import pytest
+import torch  # noqa: F401 (before a test takes this for another system)
 
 from sightlines import cli
 from sightlines.plan.config import FOLDER
@@ -27,6 +30,20 @@ def test_describe_says_what_would_be_looked_at(capsys):
     assert code == 0 and json.loads(out)["blocks"] == 6
     code, _, err = call(capsys, "describe", "nonsuch_net")
     assert code == 1 and "nonsuch_net" in err
+
+
+@pytest.mark.parametrize(
+    ("system", "cure"), [("win32", "WSL 2"), ("darwin", "Linux container"), ("freebsd14", "Linux")]
+)
+def test_other_systems_are_refused_in_words_and_examined_all_the_same(
+    capsys, monkeypatch, system, cure
+):
+    monkeypatch.setattr(sys, "platform", system)
+    code, out, err = call(capsys, "check", str(FOLDER / "smoke.yaml"))
+    assert code == 1 and out == "" and f"this is {system}" in err and cure in err
+    monkeypatch.delattr(os, "sched_getaffinity")
+    code, out, _ = call(capsys, "doctor", "--json")
+    assert code == 0 and "runs on Linux only" in json.loads(out)["system"]
 
 
 def results(folder, verdict, accuracy):

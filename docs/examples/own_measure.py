@@ -30,7 +30,7 @@ def directions(grams: sl.Grams) -> np.ndarray:
 def main(folder: str, name: str, weights: str) -> None:
     """Print one line a layer."""
     grams = sl.grams(sl.load(name, weights=weights), sl.images(folder, limit=512))
-    table = grams.layers[["name", "depth"]].assign(directions=directions(grams))
+    table = grams.layer_table[["name", "depth"]].assign(directions=directions(grams))
     print(table.round(2).to_string(index=False))
 
 

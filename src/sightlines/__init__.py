@@ -11,6 +11,7 @@ Names are imported when they are first used. Nothing in the package imports from
 """
 
 import importlib
+import sys
 from typing import Any
 
 _PUBLIC = {
@@ -43,6 +44,8 @@ def __getattr__(name: str) -> Any:
         return version("sightlines")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if sys.platform != "linux":  # core.checkout says why; what else is imported may need Linux
+        importlib.import_module("sightlines.core.checkout").require_linux()
     module, _, attribute = _PUBLIC[name].partition(":")
     found = importlib.import_module(module)
     globals()[name] = found = getattr(found, attribute) if attribute else found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sightlines.core.checkout import exit_status
+from sightlines.core.checkout import exit_status, unsupported
 from sightlines.core.errors import ConfigError, ResultError, SightlinesError
 
 PIPELINE = "pip install 'sightlines[pipeline]'"
@@ -19,6 +19,9 @@ PIPELINE = "pip install 'sightlines[pipeline]'"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says; end with 1 where an error of ours was raised."""
     given = _parser().parse_args(arguments)
+    if given.work is _doctor:  # says what this machine is, also where nothing else works
+        _doctor(given)
+        sys.exit(0)
     sys.exit(exit_status(lambda: given.work(given)))
 
 
@@ -139,6 +142,8 @@ def examine() -> dict[str, str]:
         facts[name] = _version(name)
         if facts[name] == "not installed":
             facts[name] += f"; for the pipeline: {PIPELINE}"
+    if reason := unsupported():
+        own["system"] += f": {reason}"
     facts |= {"system": own["system"], "processor": f"{own['processor']}, {own['cores']} cores"}
     facts |= _accelerators()
     facts["memory"] = _memory()
@@ -167,7 +172,7 @@ def _accelerators() -> dict[str, str]:
         "GPU": ", ".join(names) or "none that torch can use",
     }
     if torch.backends.mps.is_available():
-        facts["GPU"] = "Apple's (MPS), which is not used: see docs/troubleshooting.md"
+        facts["GPU"] = "Apple's (MPS), which is not supported: see docs/troubleshooting.md"
     return facts
 
 

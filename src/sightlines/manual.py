@@ -11,7 +11,7 @@ from typing import Any
 from sightlines.claims.claim import Claim
 from sightlines.claims.judge import claims_by_study
 from sightlines.core.checkout import exit_status
-from sightlines.plan import registry
+from sightlines.plan import objectives, registry
 from sightlines.plan.config import FOLDER, member_schema, read_schema
 from sightlines.plan.studies import STUDIES
 from sightlines.plan.table_schemas import TYPES, Schema, schemas
@@ -20,7 +20,7 @@ INTRODUCTION = """\
 # The manual of every key
 
 <!-- Made by `python -m sightlines.manual` from src/sightlines/plan/config_types.py and the SETTINGS
-of datasets and model families; edit those, not this. -->
+of datasets, model families and objectives; edit those, not this. -->
 
 One file in this folder is one experiment; its results lie in `results/<its name>/`. A name has
 letters and digits of any script and `_-.+=,`; the first is a letter, a digit or `_`.
@@ -38,9 +38,11 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 | `smoke.yaml` | the same path in about two minutes, for tests |
 | `cifar10_small.yaml` | every measurement on real CIFAR-10, at most 70 minutes on 2 cores |
 | `cifar10.yaml` | the full experiment, sized for one GPU |
+| `cifar10_dino.yaml` | a ViT and a ResNet, each with labels and without, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
 | `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
 | `imagenette.yaml` | two ImageNet networks on Imagenette, half an hour on 2 cores |
+| `texture_match.yaml` | what outlines cost: seven shares of surfaces that tell the class |
 | `imagenette_zoo.yaml` | a ViT and a ResNet-50, the paper's pair, and four more on Imagenette |
 | `imagenet_compatible.yaml` | the same six on photographs that are in no ImageNet set |
 
@@ -169,6 +171,10 @@ def _section(key: str, node: dict[str, Any]) -> Iterator[str]:
         return
     inner = node.get("items") or node.get("additionalProperties") or node
     yield from _table(inner["properties"], inner.get("required", ()))
+    if key == "train":
+        for name, block in objectives.schemas().items():
+            yield from ("", f"### `objective: {name}`, keys of `{key}.{name}`", "")
+            yield from _table(block["properties"])
 
 
 def _table(properties: dict[str, Any], required: Any = ()) -> Iterator[str]:

@@ -59,7 +59,7 @@ def copied(old: Path, new: Path) -> None:
 
 def offences(*lines):
     """Of each offence its file or class and what is wrong, and its own cure where it has one."""
-    head = ("{here}/sources/mine", f"{len(lines)} offence")
+    head = ("{here}/sources/mine", f"{len(lines)} problem")
     return case("images", DataError, head, MEND, lines=lines)
 
 

@@ -22,12 +22,13 @@ from tests.bad_input import (
     disk_cases,
     file_cases,
     image_cases,
+    study_cases,
 )
 from tests.bad_input.catalogue import CASES, contents, lost_in, lost_words
 from tests.measures.predicting import make_predictions
 from tests.workflow.conftest import snakemake
 
-MODULES = (archive_cases, config_cases, disk_cases, file_cases, image_cases)
+MODULES = (archive_cases, config_cases, disk_cases, file_cases, image_cases, study_cases)
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +243,7 @@ def test_snakemake_names_the_photograph_and_leaves_nothing(tmp_path, monkeypatch
     done = snakemake(tmp_path, *call, PATH=activated)
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    names = ("DataError: ", "sources/mine", "1 offence", "cat/zero.png", "empty file")
+    names = ("DataError: ", "sources/mine", "1 problem", "cat/zero.png", "empty file")
     assert lost_in(said, names, image_cases.MEND) == [], said
     assert "Traceback" not in said
     kept = (".log", ".lock")  # what claims are judged by is registered before the first job

@@ -1,5 +1,7 @@
 """Small made-up results in which the answer to a claim is known."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -76,8 +78,11 @@ def accuracy_table(slugs, accuracy, sizes):
     return pd.DataFrame(rows)
 
 
+required_once = functools.cache(required)
+
+
 def filled(table, name):
-    columns = required(name)
+    columns = required_once(name)
     return table.assign(**{c: 0 for c in columns if c not in table})[list(columns)]
 
 
@@ -130,6 +135,7 @@ def _layers(model, own):
     return pd.DataFrame(columns | {"depth": np.linspace(0, 1, len(own))})
 
 
+@functools.cache
 def claim(identity):
     return next(c for c in judging.all_claims() if c.id == identity)
 

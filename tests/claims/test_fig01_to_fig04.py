@@ -183,19 +183,19 @@ def blocks_under(index, matrix):
 
 
 @pytest.mark.parametrize("identity", ["C4", "C5"])
-def test_opinions_are_of_block_outputs(tmp_path, identity):
+def test_robustness_checks_are_of_block_outputs(tmp_path, identity):
     row, column = depths(7)[:, None], depths(6)
     good, bad = (0.9 - np.abs(row - place) for place in (0.4 * column, 1 + 0 * column))
     empty = np.full_like(good, np.nan)
     given = {"rbf": good, "procrustes": bad, "neighbours": empty}
     table = pd.concat([blocks_under(index, m) for index, m in given.items()])
     evidence = make_evidence(tmp_path, {"similarity_indices.parquet": table})
-    opinion = claim(identity).opinion
-    assert opinion(evidence, "rbf")
-    assert not opinion(evidence, "procrustes")
+    check = claim(identity).robustness_check
+    assert check(evidence, "rbf")
+    assert not check(evidence, "procrustes")
     for index in ("neighbours", "linear"):
         with pytest.raises(Exception, match=r"undefined|no linear"):
-            opinion(evidence, index)
+            check(evidence, index)
 
 
 def within_under(index, slug, matrix, branches, shuffled=0.0):
@@ -221,11 +221,11 @@ def test_the_grid_under_another_index(tmp_path):
     }
     tables["branch_indices.parquet"] = tables["branch_indices.parquet"].sample(frac=1)
     evidence = make_evidence(tmp_path, tables, TRAINED)
-    opinion = claim("C3").opinion
-    assert opinion(evidence, "rbf") and not opinion(evidence, "linear")
+    check = claim("C3").robustness_check
+    assert check(evidence, "rbf") and not check(evidence, "linear")
     for index in ("deconfounded", "procrustes"):
         with pytest.raises(NotMeasured):
-            opinion(evidence, index)
+            check(evidence, index)
 
 
 LOCAL = [[0.2, 0.5, 0.7, 0.95]] * 2

@@ -114,11 +114,11 @@ def test_c11_under_another_index(tmp_path):
     tables = {"head_subsets.parquet": subsets(TRAINED[0], FALLING)}
     tables["head_subset_indices.parquet"] = pd.DataFrame(rows).sample(frac=1, random_state=0)
     evidence = make_evidence(tmp_path, tables, slugs=TRAINED)
-    opinion = claim("C11").opinion
-    assert opinion(evidence, "rbf") and not opinion(evidence, "linear")
-    assert opinion(evidence, "procrustes")
+    check = claim("C11").robustness_check
+    assert check(evidence, "rbf") and not check(evidence, "linear")
+    assert check(evidence, "procrustes")
     with pytest.raises(NotMeasured):
-        opinion(evidence, "neighbours")
+        check(evidence, "neighbours")
 
 
 def test_c11_leaves_out_random_subsets_and_other_resnets(tmp_path):

@@ -191,13 +191,13 @@ def test_c17_under_another_index(tmp_path):
             frames.append(indices(model, index, np.where(low[:, None] == low, 0.6, similarity)))
     tables = {"similarity_indices.parquet": pd.concat(frames)}
     evidence = make_evidence(tmp_path, tables, BOTH, lacking(3))
-    opinion = claim("C17").opinion
-    assert opinion(evidence, "rbf") and not opinion(evidence, "procrustes")
+    check = claim("C17").robustness_check
+    assert check(evidence, "rbf") and not check(evidence, "procrustes")
     with pytest.raises(NotMeasured):
-        opinion(evidence, "neighbours")
+        check(evidence, "neighbours")
 
 
-def test_a_part_of_one_block_leaves_an_opinion_to_the_other(tmp_path):
+def test_a_part_of_one_block_leaves_a_robustness_check_to_the_other(tmp_path):
     """Block 1 above one block alone."""
     part = np.arange(6) < 1
     maps = {"lacking": np.where(part[:, None] == part, 0.8, 0.1), "vit": np.full((6, 6), 0.8)}
@@ -205,7 +205,7 @@ def test_a_part_of_one_block_leaves_an_opinion_to_the_other(tmp_path):
     evidence = make_evidence(
         tmp_path, {"similarity_indices.parquet": pd.concat(frames)}, BOTH, lacking(1)
     )
-    assert not claim("C17b").opinion(evidence, "rbf")
+    assert not claim("C17b").robustness_check(evidence, "rbf")
 
 
 def test_a_biased_index_is_held_against_its_value_for_shuffled_images(tmp_path):
@@ -218,10 +218,10 @@ def test_a_biased_index_is_held_against_its_value_for_shuffled_images(tmp_path):
     ]
     tables = {"similarity_indices.parquet": pd.concat(frames)}
     evidence = make_evidence(tmp_path, tables, BOTH, lacking(3))
-    assert claim("C17").opinion(evidence, "procrustes")
+    assert claim("C17").robustness_check(evidence, "procrustes")
     network = evidence.full("lacking")[0]
     expected = np.where(low[:, None] == low, 0.75, 0.0)
-    assert_rounded(evidence.opinion("procrustes", network, network), expected, **MEANS)
+    assert_rounded(evidence.similarity_by("procrustes", network, network), expected, **MEANS)
 
 
 SCORES = ("z", "effect", "rank_1_share", "token_correlation", "border_cka", "interior_cka")

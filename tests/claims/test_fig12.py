@@ -145,7 +145,7 @@ def test_c26_under_another_index(tmp_path):
         table = opinions(dict(zip(LESS, (first, second), strict=False)))
         tables = {"similarity_indices.parquet": table, "layers.csv": vit_layers()}
         evidence = make_evidence(tmp_path, tables, LESS, {"vit": VIT})
-        return claim("C26").opinion(evidence, index)
+        return claim("C26").robustness_check(evidence, index)
 
     assert stands(FALLING, FALLING + 0.1)
     assert not stands(FALLING, TURNED + 0.1)
@@ -265,4 +265,4 @@ def test_c27_under_another_index_has_the_same_ceiling(tmp_path):
     for folder, own, stands in (("all", slugs, False), ("none", SIZED, True)):
         tables = {"similarity_indices.parquet": table}
         evidence = make_evidence(tmp_path / folder, tables, own, SIZES, sizes=PARAMETERS)
-        assert claim("C27").opinion(evidence, "rbf") == stands
+        assert claim("C27").robustness_check(evidence, "rbf") == stands

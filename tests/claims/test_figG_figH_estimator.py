@@ -121,10 +121,10 @@ def test_c31_under_another_index(tmp_path):
     tables = figure_g1(True, False, False)
     tables["finetuning_indices.parquet"] = pd.concat(frames)
     evidence = make_evidence(tmp_path, tables)
-    opinion = claim("C31").opinion
-    assert opinion(evidence, "rbf") and not opinion(evidence, "procrustes")
+    check = claim("C31").robustness_check
+    assert check(evidence, "rbf") and not check(evidence, "procrustes")
     with pytest.raises(NotMeasured):
-        opinion(evidence, "neighbours")
+        check(evidence, "neighbours")
 
 
 def test_c31_needs_both_domains_and_a_vit(tmp_path):
@@ -226,7 +226,7 @@ def opinions(with_vit, with_resnet, cut):
 def test_c32_under_another_index(tmp_path):
     def stands(with_vit, with_resnet, index="rbf", cut=2):
         evidence = make_evidence(tmp_path, opinions(with_vit, with_resnet, cut), ALL, MODELS)
-        return claim("C32").opinion(evidence, index)
+        return claim("C32").robustness_check(evidence, index)
 
     assert stands(0.5, 0.4) and not stands(0.4, 0.5) and not stands(0.5, 0.4, cut=5)
     for values_and_index in ((np.nan, 0.5), (0.5, np.nan), (0.5, 0.4, "procrustes")):

@@ -72,6 +72,16 @@ def test_a_vit_from_elsewhere_without_such_settings_is_no_like(tmp_path):
     assert {line.case for line in found.lines} == {"FNET × VIT"}
 
 
+@pytest.mark.parametrize(("number", "more"), [("F1", {}), ("F6", {"top": 0.69})])
+def test_a_vit_that_pools_alike_comes_before_one_with_a_class_token(tmp_path, number, more):
+    both = MODELS | {"gap": VIT | {"pool": "gap"}}
+    found = judged(tmp_path, number, both, fnet=0.6, vit=0.9, gap=0.7, **more)
+    assert {line.case.split(" × ")[-1] for line in found.lines} == {"GAP"}
+    alone = judged(tmp_path, number, fnet=0.6, vit=0.9, **more)
+    assert {line.case.split(" × ")[-1] for line in alone.lines} == {"VIT"}
+    assert found.lines[0].value > alone.lines[0].value
+
+
 def test_each_networks_twin_is_the_one_that_differs_in_that_alone(tmp_path):
     assert judged(tmp_path, "F1b").lines[0].case == "FNET × NONE"
     assert judged(tmp_path, "F6").word == "not run", "the ViT is no better here"

@@ -1,4 +1,4 @@
-"""All claims together: what they declare, their order, opinions, and the tables of verdicts."""
+"""All claims together: what they declare, their order, robustness checks, tables of verdicts."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def test_every_claim_says_all_about_itself(own):
     assert own.statement.endswith(".") and own.tier in ("A", "A/B", "B", "C")
     assert own.drawn in registry.members("figures")
     assert own.source in ("[text]", "[fig]", "[other]", "[table]", "[code]", "[notes]", "[none]")
-    assert all(criterion.sense in (">=", "<=") for criterion in own.criteria)
+    assert all(criterion.direction in (">=", "<=") for criterion in own.criteria)
 
 
 def test_claims_are_in_the_papers_order_and_none_is_missing():
@@ -37,8 +37,8 @@ def test_claims_are_in_the_papers_order_and_none_is_missing():
     assert len(set(found)) == len(found)
 
 
-def test_claims_about_similarity_have_opinions():
-    having = {own.id for own in CLAIMS if own.opinion}
+def test_claims_about_similarity_have_robustness_checks():
+    having = {own.id for own in CLAIMS if own.robustness_check}
     assert having >= {"C1", "C2", "C3", "C4", "C5", "C11", "C17", "C17b", "C19", "C22"}
     assert having >= {"C26", "C27", "C31", "C32"}
 
@@ -51,7 +51,7 @@ def test_every_table_that_claims_read_is_known():
 
 
 def made(opinion):
-    return replace(claim("C4"), opinion=opinion)
+    return replace(claim("C4"), robustness_check=opinion)
 
 
 def stands_under(tmp_path, opinion, word="holds"):
@@ -60,7 +60,7 @@ def stands_under(tmp_path, opinion, word="holds"):
     return table["stands_under"].item()
 
 
-def test_opinions_are_listed_by_whether_the_claim_stands(tmp_path):
+def test_robustness_checks_are_listed_by_whether_the_claim_stands(tmp_path):
     def opinion(_, index):
         if index == "neighbours":
             raise NotMeasured("not here")
@@ -88,12 +88,12 @@ def test_what_a_claim_depends_on_is_told_beside_its_verdict(tmp_path):
         "depends on the seed (s1): holds in 1 of 2",
         "depends on the index of similarity (rbf)",
     ]
-    alone = replace(other, opinion=lambda _, index: index == "rbf")
+    alone = replace(other, robustness_check=lambda _, index: index == "rbf")
     (said,) = claim_table([Verdict(alone, "reproduced", "")], evidence)["depends_on"]
     assert said == "depends on the index of similarity (rbf)", "the one that linear CKA is not"
     absent = claim_table([Verdict(own, "not run", "")], evidence, {"C4": "depends"})
     assert absent["depends_on"].tolist() == [""]
-    agreed = replace(other, opinion=lambda *_: True)
+    agreed = replace(other, robustness_check=lambda *_: True)
     assert claim_table([Verdict(agreed, "reproduced", "")], evidence)["depends_on"].item() == ""
 
 
@@ -103,7 +103,7 @@ def test_tables_of_verdicts(tmp_path):
     untrained = [exactly(value) for value in (0.2, 0.2, np.nan, 0.0)]
     trained = [exactly(value) for value in (0.1, 0.7, 1.0, 0.1)]
     cases = [Case("A", ["vit/f100/s0"], [trained], untrained)]
-    own = replace(claim("C4"), cases=lambda _: cases, opinion=None)
+    own = replace(claim("C4"), cases=lambda _: cases, robustness_check=None)
     absent = judge(claim("C6"), evidence)
     verdicts = [judge(own, evidence), absent]
     table, lines = claim_table(verdicts, evidence), case_table(verdicts)

@@ -265,3 +265,29 @@ def test_n8_is_of_two_vits_that_differ_by_positions_alone(tmp_path, worth, word)
 
 
 DEEPER = {"depth": 8}
+
+
+def doses(bias, error, cue=0.9):
+    rows = []
+    for place, (own_bias, own_error) in enumerate(zip(bias, error, strict=True)):
+        for left_out, shift in enumerate((0.0, 0.001, -0.001), -1):
+            own = of("vit/f100/s0") | {"task": f"match_{place}", "left_out": left_out}
+            own |= {"texture_match": place / 10, "bias": own_bias + shift, "chance": 0.2}
+            rows.append(own | {"cue_accuracy": cue, "error": own_error + shift})
+    return {"texture_match.csv": pd.DataFrame(rows)}
+
+
+def test_n10_asks_whether_errors_rise_with_shape_bias(tmp_path):
+    bias = [0.9, 0.7, 0.5, 0.3, 0.1]
+    found = verdict("N10", evidence(tmp_path, doses(bias, [0.6, 0.5, 0.4, 0.3, 0.2])))
+    assert found.word == "holds" and np.allclose(values(found), [1.0])
+    wrong = verdict("N10", evidence(tmp_path, doses(bias, [0.2, 0.3, 0.4, 0.5, 0.6])))
+    assert wrong.word == "does not hold" and np.allclose(values(wrong), [-1.0])
+    swapped = verdict("N10", evidence(tmp_path, doses(bias, [0.5, 0.6, 0.4, 0.2, 0.3])))
+    assert np.allclose(values(swapped), [0.8])
+    few = verdict("N10", evidence(tmp_path, doses(bias[:3], [0.6, 0.5, 0.4])))
+    assert few.word == "not run" and "at 3 values of texture_match" in few.because
+    unsure = verdict("N10", evidence(tmp_path, doses(bias, [0.6, 0.5, 0.4, 0.3, 0.2], cue=0.5)))
+    assert unsure.word == "not run" and "at 0 values" in unsure.because
+    flat = verdict("N10", evidence(tmp_path, doses(bias, [0.4] * 5)))
+    assert flat.word == "not run" and "the same at every dose" in flat.because

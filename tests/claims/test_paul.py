@@ -1,4 +1,4 @@
-"""Claims P1 to P5 and P8 on results in which the answer is known, and on the published numbers."""
+"""Claims P1 to P8 on results in which the answer is known, and on the published numbers."""
 
 import numpy as np
 import pandas as pd
@@ -187,3 +187,61 @@ def test_p9_fails_by_the_papers_own_numbers(tmp_path):
     paper = found(0.8849 - 0.8168, 0.8119 - 0.7662)
     assert paper.word == "does not hold" and np.allclose(values(paper), [-0.0224])
     assert found(0.02, 0.05).word == "holds"
+
+
+def perturbed(vit, resnet, spread=TINY):
+    """perturbation.csv: (share of low frequencies, entropy) of ViT and ResNet."""
+    rows = []
+    for place, slug in enumerate(SLUGS):
+        low, entropy = vit if slug.startswith("vit") else resnet
+        if "/f000/" in slug:
+            low, entropy = 1 / 64, 1.0
+        for column, value in (("low_share", low), ("entropy", entropy)):
+            own = of(slug) | {column: value}
+            rows.append(with_replicates([own], column, (-1) ** place * spread))
+    merged = [
+        low.merge(entropy, on=["model", "fraction", "seed", "left_out"])
+        for low, entropy in zip(rows[::2], rows[1::2], strict=True)
+    ]
+    return {"perturbation.csv": pd.concat(merged, ignore_index=True)}
+
+
+def attacked(vit, resnet, budgets=(0.001, 0.004)):
+    """attack.csv: success at each budget."""
+    rows = []
+    for place, slug in enumerate(SLUGS):
+        for rank, budget in enumerate(budgets):
+            value = vit[rank] if slug.startswith("vit") else resnet[rank]
+            own = of(slug) | {"budget": budget, "success": 0.5 if "/f000/" in slug else value}
+            rows.append((own, (-1) ** place))
+    return {"attack.csv": frame(rows, "success")}
+
+
+def test_p6_asks_for_less_low_frequency_and_more_spread(tmp_path):
+    found = verdict("P6", evidence(tmp_path, perturbed((0.3, 0.8), (0.5, 0.7)), HERE))
+    assert found.word.startswith("holds") and np.allclose(values(found), [0.2, 0.1])
+    one = verdict("P6", evidence(tmp_path, perturbed((0.3, 0.6), (0.5, 0.7)), HERE))
+    assert one.word == "does not hold"
+    none = verdict("P6", evidence(tmp_path, perturbed((np.nan, 0.6), (0.5, 0.7)), HERE))
+    assert none.word == "not run" and "no perturbation changes a right answer" in none.because
+
+
+def test_p7_asks_at_the_smallest_and_the_largest_budget(tmp_path):
+    found = verdict("P7", evidence(tmp_path, attacked((0.2, 0.5), (0.3, 0.9)), HERE))
+    assert found.word.startswith("holds") and np.allclose(values(found), [0.1, 0.4])
+    assert (
+        verdict("P7b", evidence(tmp_path, attacked((0.2, 0.5), (0.3, 0.9)), HERE)).word == "not run"
+    )
+    worse = verdict("P7", evidence(tmp_path, attacked((0.2, 0.9), (0.3, 0.5)), HERE))
+    assert worse.word == "does not hold"
+    none = verdict("P7", evidence(tmp_path, attacked((np.nan, 0.9), (0.3, 0.5)), HERE))
+    assert none.word == "not run" and "answers no image rightly" in none.because
+
+
+def test_p7b_holds_of_the_published_numbers(tmp_path):
+    """44 of 88 attacks on ViT-L/16, 72 of 79 on BiT-M r101x3; its budget was 20 times the ViT's."""
+    found = verdict("P7b", evidence(tmp_path, attacked([44 / 88] * 2, [72 / 79] * 2), PUBLIC))
+    assert found.word.startswith("holds")
+    assert np.allclose(values(found), [72 / 79 - 44 / 88] * 2)
+    near = verdict("P7b", evidence(tmp_path, attacked((0.5, 0.5), (0.55, 0.9)), PUBLIC))
+    assert near.word == "does not hold", "ten points at both"

@@ -270,6 +270,17 @@ def test_fog_is_a_diamond_square_on_a_torus():
     assert np.allclose(found, slow(16, 1.75, generator(0, "fog")))
 
 
+@pytest.mark.parametrize("size", [(224, 224), (32, 32), (64, 64), (17, 31), (96, 7), (1, 5)])
+def test_rows_are_repeated_as_pillow_does(size):
+    image = np.random.default_rng(size).integers(0, 256, (*size, 3), np.uint8)
+    for share in (0.95, 0.9, 0.85, 0.75, 0.65, 0.6, 0.5, 0.4, 0.3, 0.25, 0.01):
+        height, width = size
+        small = (max(int(width * share), 1), max(int(height * share), 1))
+        reduced = Image.fromarray(image).resize(small, Image.Resampling.BOX)
+        slow = np.asarray(reduced.resize((width, height), Image.Resampling.NEAREST))
+        assert np.array_equal(corruption_digital.pixelate(image, share), slow), share
+
+
 def test_pixelate_is_by_boxes_both_ways():
     image = photographs(32, 1)[0]
     small = Image.fromarray(image).resize((20, 20), Image.Resampling.BOX)

@@ -17,6 +17,22 @@ CODE = "src/sightlines/core/checkout.py"
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.parametrize(
+    ("system", "words"),
+    [("Darwin", "this is Darwin"), ("MINGW64_NT-10.0", "WSL 2"), ("", "an unknown system")],
+)
+def test_make_refuses_other_systems_in_words(system, words):
+    command = ["make", "-n", "-C", ROOT, "test", f"SYSTEM={system}"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode != 0 and "WSL 2" in ran.stderr and words in ran.stderr
+
+
+def test_the_library_refuses_other_systems_in_words():
+    code = "import sys, sightlines; sys.platform = 'win32'; sightlines.load"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "UnsupportedSystemError" in ran.stderr and "this is linux" not in ran.stderr
+
+
 def make_project(folder):
     """A checkout of a package without content, with an environment that is ready."""
     package = folder / "src" / "sightlines"

@@ -1,6 +1,7 @@
 """Cue conflicts: names say what photographs show, and what is wrong is listed at once."""
 
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -51,10 +52,36 @@ def test_all_offences_of_a_folder_are_listed_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         cue_conflicts.fingerprint("stimuli", tmp_path)
     told = str(caught.value)
-    assert "has 5 offences" in told and "notes.txt: no image by its ending" in told
+    assert "has 5 problems" in told and "notes.txt: no image by its ending" in told
     for name in ("cat1.png", "cat-dog.png", "Cat1-dog1.png"):
         assert f"{name}: not named <shape><n>-<texture><n>.png, such as cat3-clock2.png" in told
     assert "cat3-dgo1.png: dgo is the texture of an image and the shape of none" in told
+
+
+def test_links_out_of_the_folder_and_unreadable_folders_are_named(tmp_path, monkeypatch):
+    root = folder(tmp_path, *GOOD, "shut/cat5-dog5.png")
+    outside = folder(tmp_path / "elsewhere", "cat7-dog7.png")
+    (root / "cat7-dog7.png").symlink_to(outside / "cat7-dog7.png")
+    (root / "more").symlink_to(outside, target_is_directory=True)
+    (root / "inside").symlink_to(root / "cat", target_is_directory=True)
+    (root / "up").symlink_to(root, target_is_directory=True)
+    listing = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found, offences = cue_conflicts.scan(root)
+    assert sorted(offences) == [
+        "cat7-dog7.png: a link that leads out of the folder: put what it leads to in its place, "
+        "or remove it",
+        "more: a link that leads out of the folder: put what it leads to in its place, or "
+        "remove it",
+        "shut: cannot be listed (Permission denied): mend its permissions, or remove it",
+    ]
+    assert [p.path for p in found] == sorted(GOOD), "each once, whatever leads to it"
 
 
 def test_a_missing_and_an_empty_folder_are_refused(tmp_path):

@@ -237,7 +237,7 @@ def test_all_offences_are_listed_at_once(tmp_path):
         "two names for one class: 'cafe\u0301', 'caf\u00e9'",
     ):
         assert expected in message, expected
-    assert "megapixels" in message and "mine has 15 offences" in message
+    assert "megapixels" in message and "mine has 15 problems" in message
 
 
 def test_long_listings_are_cut_and_counted(tmp_path):
@@ -245,7 +245,7 @@ def test_long_listings_are_cut_and_counted(tmp_path):
     for i in range(73):
         (root / "cat" / f"bad{i}.png").write_bytes(b"")
     message = offences(tmp_path)
-    assert "has 73 offences" in message and message.count("empty file") == 50
+    assert "has 73 problems" in message and message.count("empty file") == 50
     assert "… and 23 more" in message
 
 

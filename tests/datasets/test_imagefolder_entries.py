@@ -116,7 +116,7 @@ def test_cycles_are_named_and_end(tmp_path):
         assert f"  {place}: a link to a folder that it lies in: a cycle\n" in message
     for place in ("dog/self.png", "here", "there"):
         assert f"  {place}: a link that leads back to itself: a cycle\n" in message
-    assert "has 6 offences" in message
+    assert "has 6 problems" in message
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_broken_link_is_named_with_its_target_and_what_brings_it(tmp_path, tar
     root = make_folder(tmp_path / "mine")
     (root / "cat" / "a b.png").symlink_to(target)
     message = offences(tmp_path)
-    assert "has 1 offence:" in message
+    assert "has 1 problem:" in message
     assert "cat/a b.png: " in message and target in message and cure in message
 
 
@@ -175,7 +175,7 @@ def test_links_to_devices_and_to_what_no_photograph_can_be_are_not_opened(tmp_pa
     (root / "cat" / "huge.png").symlink_to(tmp_path / "huge")
     message = offences(tmp_path)
     assert "cat/zero.png: not a regular file" in message
-    assert "cat/huge.png: larger than 4 GiB" in message and "has 2 offences" in message
+    assert "cat/huge.png: larger than 4 GiB" in message and "has 2 problems" in message
 
 
 def test_what_others_leave_beside_photographs_is_passed_over_and_counted(tmp_path, caplog):
@@ -212,5 +212,5 @@ def test_what_may_be_a_photograph_or_a_film_is_never_passed_over(tmp_path):
     root = make_folder(tmp_path / "mine")
     for name in ("a.heic", "b.mov", "c", "d.zip"):
         (root / "cat" / name).write_bytes(b"x")
-    with pytest.raises(DataError, match="has 4 offences"):
+    with pytest.raises(DataError, match="has 4 problems"):
         run_prepare(tmp_path)

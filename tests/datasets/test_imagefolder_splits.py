@@ -94,7 +94,7 @@ def test_one_part_without_classes_is_named_once(tmp_path, flat, sorted_):
     for i in range(3):
         picture(5000 + i).save(tmp_path / "mine" / flat / f"{i}.png")
     message = offences(tmp_path)
-    assert f"{flat}: photographs without a class" in message and "has 1 offence:" in message
+    assert f"{flat}: photographs without a class" in message and "has 1 problem:" in message
 
 
 def test_two_folders_for_one_part_and_strange_ones_are_offences(tmp_path):
@@ -117,7 +117,7 @@ def test_a_part_alone_is_said_with_what_to_set(tmp_path, name):
     make_parts(tmp_path, name)
     message = offences(tmp_path)
     assert f"{name}: without its counterpart" in message and f"…/{name}" in message
-    assert "has 1 offence:" in message
+    assert "has 1 problem:" in message
 
 
 def test_classes_may_be_called_train_and_test_beside_others(tmp_path):

@@ -324,7 +324,7 @@ def test_a_folder_of_several_depths_is_refused_with_the_key_that_decides(tmp_pat
     with pytest.raises(DataError) as caught:
         prepared(tmp_path)
     message = str(caught.value)
-    assert "has 2 offences" in message and "cat/wide0.png: " in message
+    assert "has 2 problems" in message and "cat/wide0.png: " in message
     assert "cat/wide1.tif: " in message and "dataset.white_level" in message
     facts = prepared(tmp_path, white_level=1023)
     assert white_levels(facts) == {16: 1023} and facts["white_levels"]["16"]["above"] == 2

@@ -50,16 +50,27 @@ CONDITIONS = {
     },
     "lesion": {"shares": [0.5], "shuffled_shares": [0.5]},
     "cutout": {"shares": [0.4], "mean_shares": [0.4]},
-    "corruption": {"names": ["fog", "shot_noise"], "severities": [5]},
-    "frequency": {"frequencies": "rings", "norm": 0.0, "cells": 2},
+    "corruption": {"names": ["fog", "shot_noise"], "severities": [5], "depth": ["fog:3"]},
+    "frequency": {"frequencies": "rings", "norm": 0.0, "cells": 2, "depth": [1, 2]},
     "foreign": {},
+    "conflict": {"depth": ["other_texture", "other_shape"]},
+    "perturbation": {"budgets": [0.02], "steps": 3},
 }
 """Settings of every family of conditions."""
+
+
+SHAPES = {
+    **{"kind": "shapes", "size_px": 8, "n_conflict": CONFLICTS, "surface": "bands", "seed": 1},
+    **{"own_hue": True, "tilt_deg": 180, "surface_tilt_deg": 10, "distractors": 1},
+    **{"smallest_object": 16, "largest_object": 24, "lighter": True, "ground_match": 0},
+}
+"""Settings by which conflicts are drawn of which one cue is changed."""
 
 
 def settings_of(kind, sections):
     """What a kind's recorder is given: its USES out of `sections`, and its conditions."""
     declared = registry.declarations("dumps", kind)
+    sections = {"dataset": SHAPES} | sections
     found = {key: sections[key] for key in declared.get("USES", ())}
     if "CONDITIONS" in declared:
         found["conditions"] = CONDITIONS[declared["CONDITIONS"]] | {"images": 20}
@@ -186,7 +197,7 @@ def open_shown(folder, dataset, splits, network=("vit", "f000", "s0")):
     return Shown.of(images, Network(*network), weights, card, compute)
 
 
-def record(kind, folder, dataset, splits, path, **uses):
+def record(kind, folder, dataset, splits, path, /, **uses):
     """Write what a recorder records of the network of a folder."""
     shown = open_shown(folder, dataset, splits)
     write_tensor_file(path, content_of(shown, load("dumps", kind).record(shown, **uses)))
@@ -197,7 +208,7 @@ def content_of(shown, recorded):
     return recorded if isinstance(recorded, TensorFile) else passes.alone(shown, recorded)
 
 
-def make_job(kind, folder, dataset, splits, output, network=("vit", "f000", "s0"), **uses):
+def make_job(kind, folder, dataset, splits, output, /, network=("vit", "f000", "s0"), **uses):
     """What the command line of a dump says."""
     inputs = {"dataset": dataset, "splits": splits}
     inputs |= {"weights": folder / "weights.safetensors", "card": folder / "card.json"}

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from sightlines.conditions import occlusion
+from sightlines.conditions import corruption, occlusion
 from sightlines.conditions.condition import Condition
 from sightlines.core.errors import ConfigError
 from sightlines.core.files import write_tensor_file
-from sightlines.dumps import condition_depth, occlusion_depth, responses
+from sightlines.dumps import (
+    condition_depth,
+    corruption_depth,
+    frequency_depth,
+    occlusion_depth,
+    responses,
+)
 from sightlines.dumps.condition_depth_reading import DepthDump
 from sightlines.measures.condition_depth import depth_table, similarities, turn, turns
 from sightlines.models.layers import block_outputs, capture
@@ -135,3 +141,27 @@ def test_conditions_that_there_are_not_are_named(shown):
         occlusion_depth.record(shown, SEED, settings)
     with pytest.raises(ConfigError, match=r"depth asks for shuffle:5; there are"):
         occlusion_depth.record(shown, SEED, SETTINGS | {"depth": ["shuffle:5"]})
+
+
+@pytest.mark.parametrize("shown", [making.VIT], indirect=True)
+def test_corruptions_and_waves_go_through_the_same_engine(shown):
+    folder = shown.images.path.parent
+    asked = {"depth": ["fog:3", "speckle_noise:5"]}
+    write_tensor_file(folder / "fog", corruption_depth.record(shown, SEED, asked))
+    fog = DepthDump(folder / "fog")
+    assert fog.conditions == [("fog", 3.0), ("speckle_noise", 5.0)]
+    pixels = np.load(folder / "test_images.npy")
+    order = shown.reference_minibatches()[0]
+    changed = corruption.corrupt(pixels[order], order, SEED, name="fog", severity=3)
+    clean, other = (
+        features(shown, torch.from_numpy((s / 255 - 0.5) / 0.25).permute(0, 3, 1, 2).float())
+        for s in (pixels[order], changed)
+    )
+    both = [hsic(a, b) for a, b in zip(clean, other, strict=True)]
+    assert np.allclose(fog.cross(0)[0], both, rtol=1e-3, atol=1e-3 * np.abs(both).max())
+    waves = {"depth": [1, 3], "norm": 2.0}
+    write_tensor_file(folder / "waves", frequency_depth.record(shown, SEED, waves))
+    found = DepthDump(folder / "waves")
+    assert found.conditions == [("wave_ring", 1.0), ("wave_ring", 3.0)]
+    cka = similarities(found)
+    assert (cka[0, :, 0] < 0.999).all() and np.isfinite(cka).all()

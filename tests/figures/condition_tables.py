@@ -90,9 +90,35 @@ def lesion(config, blocks=5, stages=4):
     return pd.concat(tables, ignore_index=True)
 
 
-def condition_depth(config, blocks=5):
+OCCLUDED = [("drop_black", 0.5), ("drop_mean", 0.5), ("shuffle", 2.0), ("shuffle", 8.0)]
+CONFLICTING = [("other_texture", 1.0), ("other_shape", 1.0)]
+
+
+def every_depth(config):
+    parts = [
+        condition_depth(config),
+        condition_depth(config, "corruption", [("fog", 3.0), ("gaussian_noise", 5.0)]),
+        condition_depth(config, "frequency", [("wave_ring", 2.0)]),
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def conflict_depth(config):
+    return condition_depth(config, "conflict", CONFLICTING).drop(columns="family")
+
+
+def conflict_lead(config):
+    table = conflict_depth(config)
+    table = table[table["left_out"] == -1]
+    by = [*NETWORK, "name", "block", "depth"]
+    wide = table.pivot(index=by, columns="condition", values="cka").reset_index()
+    lead = wide["other_texture"] - wide["other_shape"]
+    pixels = lead[wide["name"] == "pixels"].iloc[0]
+    return wide[by].assign(lead=lead, lead_se=0.01, beyond_pixels=lead - pixels)
+
+
+def condition_depth(config, kind="occlusion", conditions=OCCLUDED, blocks=5):
     rows = []
-    conditions = [("drop_black", 0.5), ("drop_mean", 0.5), ("shuffle", 2.0), ("shuffle", 8.0)]
     for slug in config["networks"]:
         network = Network.parse(slug)
         if per_cent(network.fraction) not in (0, 100):
@@ -106,7 +132,7 @@ def condition_depth(config, blocks=5):
                 value = 0.7 - 0.1 * place + 0.2 * max(depth, 0) * (family == "vit")
                 for left_out in range(-1, GROUPS):
                     own = dict(zip(NETWORK, network, strict=True))
-                    own |= {"family": "occlusion", "condition": condition, "severity": severity}
+                    own |= {"family": kind, "condition": condition, "severity": severity}
                     own |= {"name": name, "block": block, "depth": depth, "left_out": left_out}
                     rows.append(own | {"cka": value + 0.01 * left_out})
     return pd.DataFrame(rows)

@@ -96,3 +96,47 @@ def backgrounds(config):
             own |= {"same": same, "other": other, "gap": same - other}
             rows.append(own | {"images": 97, "chance": 0.1})
     return pd.DataFrame(rows)
+
+
+def attack(config, budgets=(2 / 255, 4 / 255)):
+    rows = []
+    for place, network in enumerate(shown(config)):
+        for budget in budgets:
+            for left_out in range(-1, GROUPS):
+                own = dict(zip(NETWORK, network, strict=True)) | {"budget": budget, "steps": 10}
+                own |= {"images": 90, "clean_error": 0.2, "by_signs": 0.02, "left_out": left_out}
+                success = min(1, 60 * budget + 0.05 * place + 0.01 * left_out)
+                rows.append(own | {"success": success})
+    return pd.DataFrame(rows)
+
+
+def perturbation(config):
+    rows = []
+    for place, network in enumerate(shown(config)):
+        for left_out in range(-1, GROUPS):
+            own = dict(zip(NETWORK, network, strict=True)) | {"images": 90, "norm": 0.3}
+            own |= {"low_share": 0.2 + 0.05 * place + 0.01 * left_out, "entropy": 0.8}
+            rows.append(own | {"left_out": left_out})
+    return pd.DataFrame(rows)
+
+
+def perturbation_bands(config, bands=32):
+    down, right = (place.ravel() for place in np.indices((bands, bands)))
+    frames = []
+    for place, network in enumerate(shown(config)):
+        energy = np.exp(-np.hypot(down, right) / (4 + place))
+        own = dict(zip(NETWORK, network, strict=True)) | {"down": down, "right": right}
+        frames.append(pd.DataFrame({**own, "bands": bands, "energy": energy / energy.sum()}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def texture_match(config, doses=(0.1, 0.4, 0.7, 1.0)):
+    rows = []
+    for place, network in enumerate(n for n in shown(config) if per_cent(n.fraction) == 100):
+        for dose in doses:
+            for left_out in range(-1, GROUPS):
+                own = dict(zip(NETWORK, network, strict=True)) | {"task": f"match_{dose * 10:g}"}
+                own |= {"texture_match": dose, "bias": 0.9 - 0.6 * dose, "cue_accuracy": 0.8}
+                own |= {"chance": 0.2, "clean_error": 0.2, "left_out": left_out}
+                rows.append(own | {"error": 0.6 - 0.2 * dose + 0.01 * (place + left_out)})
+    return pd.DataFrame(rows)

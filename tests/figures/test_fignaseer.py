@@ -3,16 +3,19 @@
 import numpy as np
 
 from sightlines.figures import (
+    fignaseer_conflict_depth,
     fignaseer_correlation,
     fignaseer_depth,
     fignaseer_lesion,
     fignaseer_patchdrop,
     fignaseer_shuffle,
+    fignaseer_texture_match,
 )
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import rows_of
 from sightlines.stats.jackknife import ALL
 from tests.figures import condition_tables as made
+from tests.figures import robustness_tables
 from tests.figures import tables as synthetic
 
 CONFIG = synthetic.only(synthetic.whole())
@@ -115,5 +118,32 @@ def test_a_panel_for_every_condition_by_depth():
         assert has_line(axes, [0, 0.25, 0.5, 0.75, 1], value(blocks, VIT, "cka", **where))
         pixels = value(table[table["name"] == "pixels"], VIT, "cka", **where)
         assert has_line(axes, [fignaseer_depth.AT_PIXELS], pixels)
+    every = made.every_depth(CONFIG)
+    assert len(fignaseer_depth.draw({"condition_depth.parquet": every}, CONFIG).axes) == 4
     empty = fignaseer_depth.draw({"condition_depth.parquet": table[:0]}, CONFIG)
     assert "no condition" in empty.axes[0].texts[0].get_text()
+
+
+def test_a_panel_for_each_cue_and_one_for_their_difference():
+    tables = {
+        "conflict_depth.parquet": made.conflict_depth(CONFIG),
+        "conflict_lead.csv": made.conflict_lead(CONFIG),
+    }
+    texture, shape, lead = fignaseer_conflict_depth.draw(tables, CONFIG).axes
+    blocks = tables["conflict_depth.parquet"].query("block >= 0")
+    depths = [0, 0.25, 0.5, 0.75, 1]
+    assert has_line(texture, depths, value(blocks, VIT, "cka", condition="other_texture"))
+    assert has_line(shape, depths, value(blocks, VIT, "cka", condition="other_shape"))
+    own = tables["conflict_lead.csv"].assign(left_out=-1)
+    assert has_line(lead, depths, value(own[own["block"] >= 0], VIT, "lead"))
+    one = {**tables, "conflict_lead.csv": tables["conflict_lead.csv"][:0]}
+    assert len(fignaseer_conflict_depth.draw(one, CONFIG).axes) == 2
+
+
+def test_bias_and_errors_by_how_often_surfaces_tell_the_class():
+    table = robustness_tables.texture_match(CONFIG)
+    left, middle, right = fignaseer_texture_match.draw({"texture_match.csv": table}, CONFIG).axes
+    doses = [0.1, 0.4, 0.7, 1.0]
+    bias, error = (value(table, VIT, column) for column in ("bias", "error"))
+    assert has_line(left, doses, bias) and has_line(middle, doses, error)
+    assert has_line(middle, doses, [0.2] * 4) and has_line(right, bias, error)

@@ -8,10 +8,13 @@ from sightlines.figures import (
     figpaul_backgrounds,
     figpaul_corruption,
     figpaul_cutout,
+    figpaul_depth,
     figpaul_foreign,
     figpaul_frequency,
+    figpaul_perturbation,
 )
 from sightlines.plan.networks import Network
+from tests.figures import condition_tables
 from tests.figures import robustness_tables as made
 from tests.figures import tables as synthetic
 from tests.figures.test_fignaseer import has_line, value
@@ -95,3 +98,31 @@ def test_without_a_network_on_all_images_there_is_nothing_to_draw():
     table = made.cutout(CONFIG)
     with pytest.raises(ResultError, match=r"cutout\.parquet has no network"):
         figpaul_cutout.draw({"cutout.parquet": table[table["fraction"] == "f000"]}, CONFIG)
+
+
+def test_corruptions_and_waves_have_a_panel_each_by_depth():
+    table = condition_tables.every_depth(CONFIG)
+    figure = figpaul_depth.draw({"condition_depth.parquet": table}, CONFIG)
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
+    assert titles == ["fog 3", "gaussian noise 5", "Fourier noise, 2 cycles"]
+    blocks = table[table["block"] >= 0]
+    own = value(blocks, VIT, "cka", condition="gaussian_noise")
+    assert has_line(figure.axes[1], [0, 0.25, 0.5, 0.75, 1], own)
+
+
+def test_energy_is_in_decibels_over_white_noise_and_success_by_budget():
+    tables = {
+        "perturbation.csv": made.perturbation(CONFIG),
+        "perturbation_bands.parquet": made.perturbation_bands(CONFIG),
+        "attack.csv": made.attack(CONFIG),
+    }
+    figure = figpaul_perturbation.draw(tables, CONFIG)
+    energy = value(tables["perturbation_bands.parquet"].assign(left_out=-1), VIT, "energy")
+    drawn = np.asarray(figure.axes[0].images[0].get_array())
+    expected = np.maximum(10 * np.log10(energy.reshape(32, 32) * 32**2), figpaul_perturbation.LOW)
+    assert np.allclose(drawn, expected) and figure.axes[0].images[0].origin == "lower"
+    left, right = figure.axes[-2:]
+    success = value(tables["attack.csv"], VIT, "success")
+    assert has_line(left, [2, 4], success) and has_line(left, [2, 4], [0.02, 0.02])
+    (share,) = value(tables["perturbation.csv"], VIT, "low_share")
+    assert has_line(right, [0], [share])

@@ -26,12 +26,14 @@ from sightlines.plan import registry
 from sightlines.plan.checks import unmet_needs
 from sightlines.plan.config import FOLDER, load
 from sightlines.plan.config_types import (
+    CONFLICTING,
     Conditions,
-    Conflicts,
+    Conflict,
     Corruption,
     Foreign,
     Frequency,
     Model,
+    Perturbation,
     Run,
     Splits,
     Task,
@@ -116,7 +118,7 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     not_drawn = {"history.csv", "class_scores.csv", "confusion.parquet", "calibration.csv"}
     not_drawn |= {"knn_replicates.parquet", "segmentation.parquet"}
     not_drawn |= {"rollout_own.csv"}
-    not_drawn |= {"condition_turns.csv"}
+    not_drawn |= {"condition_turns.csv", "stored_corruption.csv"}
     assert set(every_table) == TABLES - of_claims - not_drawn
     for name, table in every_table.items():
         assert set(required(name)) <= set(table.columns), name
@@ -241,20 +243,26 @@ def as_planned(config):
     recipe = Train(steps=1)
     known = config["architectures"].items()
     changes = Conditions(
-        corruption=Corruption(severities=(5,)),
+        corruption=Corruption(severities=(5,), depth=("fog:3",)),
         frequency=Frequency(frequencies="all"),
         foreign=Foreign(images=97),
+        conflict=Conflict(depth=CONFLICTING),
+        perturbation=Perturbation(images=97),
     )
     smoke = load(FOLDER / "smoke.yaml")
+    dataset = {**smoke.dataset, "n_mixed": 97}
+    doses = {
+        f"match_{tenths}": replace(task, dataset={**dataset, "texture_match": tenths / 10})
+        for tenths in (1, 4, 7, 10)
+    }
     return replace(
         smoke,
-        dataset={**smoke.dataset, "n_mixed": 97},
+        dataset=dataset,
         conditions=changes,
         models={name: Model(settings=own, train=recipe) for name, own in known},
         runs=tuple(Run(models=(m,), fractions=(f,), seeds=(s,)) for m, f, s in networks),
         splits=Splits(probe_test=97),
-        transfer={"near": task, "far": Task(dataset={}, domain="out")},
-        conflicts=Conflicts(folder="stimuli"),
+        transfer={"near": task, "far": Task(dataset={}, domain="out"), **doses},
     )
 
 

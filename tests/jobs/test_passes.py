@@ -1,10 +1,12 @@
 """Jobs that share a pass: who computes for whom, and what is taken from the stage."""
 
+import errno
 import json
 import logging
 import os
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -240,6 +242,17 @@ def test_the_lock_of_a_job_that_was_killed_is_free(here, monkeypatch):
             os._exit(9)
     os.waitpid(child, 0)
     assert compute(here, B)[0] == ["a"]
+
+
+def test_where_a_file_system_has_no_locks_each_computes_its_own(here, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")  # Lustre mounted without `flock`
+
+    planned(monkeypatch, A, B)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    monkeypatch.setattr(passes.fcntl, "flock", refuse)
+    assert [compute(here, each)[0] for each in (A, B)] == [[], []] and not staged(here)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 def test_a_file_moves_to_another_disk_by_a_copy(here, monkeypatch):

@@ -12,6 +12,7 @@ from PIL import Image
 import sightlines as sl
 from sightlines.core.errors import ConfigError, DataError, ResultError, WeightsError
 from sightlines.measures import cka as cka_measure
+from sightlines.plan.renamed_keys import DeprecatedKeyWarning
 
 pytestmark = pytest.mark.whole
 
@@ -182,7 +183,7 @@ def test_attention_that_is_not_a_plain_vits_is_refused_and_not_half_measured(pix
 
 def test_settings_that_no_measure_has_are_refused(pixels, cnn):
     images = sl.images(pixels, labels=np.arange(len(pixels)) % 2)
-    with pytest.raises(ConfigError, match="unknown image; known are channels, depths, images"):
+    with pytest.raises(ConfigError, match="unknown image; known are channels, depths"):
         sl.receptive_fields(cnn, images, image=4)
     with pytest.raises(ConfigError, match="unknown drawn"):
         sl.probe(cnn, images, drawn=1)
@@ -209,6 +210,73 @@ def test_what_cannot_be_loaded_says_why(tmp_path):
         sl.load(tmp_path, layers=["blocks.0"], size_px=64)
     with pytest.raises(ResultError, match="no results"):
         sl.open_results(tmp_path)
+
+
+def test_the_share_of_a_crop_goes_by_timms_name(pixels):
+    found = sl.load("test_vit", weights="random", size_px=64, crop_pct=0.5)
+    assert found.card["crop_share"] == 0.5, "cards of results keep the former name"
+    with pytest.warns(DeprecatedKeyWarning, match="crop_share is now crop_pct"):
+        former = sl.load("test_vit", weights="random", size_px=64, crop_share=0.5)
+    assert former.card == found.card
+    with pytest.raises(ConfigError, match="leave out crop_share"):
+        sl.load("test_vit", weights="random", crop_share=0.5, crop_pct=0.5)
+
+
+WRONG = """
+import numpy as np, torch, sightlines as sl
+layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.Conv2d(4, 4, 3, 2))
+net = sl.load(layers, layers=["0", "1"], size_px=16)
+images = sl.images(np.zeros((8, 16, 16, 3), np.uint8))
+grams = sl.grams(net, images)
+for call in (
+    lambda: sl.grams("vit", images),
+    lambda: sl.grams(net, "photographs"),
+    lambda: sl.cka(net),
+    lambda: sl.cka(grams, net),
+    lambda: sl.probe(images, net),
+    lambda: sl.skip_ratios(net, None),
+    lambda: sl.attention_distance(grams, images),
+    lambda: sl.receptive_fields(net, [images]),
+    lambda: sl.plot.cka_map(grams),
+    lambda: sl.load(images),
+    lambda: sl.load("test_vit", layers="blocks.0"),
+):
+    try:
+        call()
+    except sl.SightlinesError as error:
+        print(error)
+"""
+REFUSED = """
+grams: network is of type str; give a Network, from `sl.load`
+grams: images is of type str; give Images, from `sl.images`
+cka: a is of type Network; give Grams, from `sl.grams(network, images)`
+cka: b is of type Network; give Grams, from `sl.grams(network, images)`
+probe: network is of type Images; give a Network, from `sl.load`
+skip_ratios: images is of type NoneType; give Images, from `sl.images`
+attention_distance: network is of type Grams; give a Network, from `sl.load`
+receptive_fields: images is of type list; give Images, from `sl.images`
+cka_map: similarity is of type Grams; give a Similarity, from `sl.cka`
+load: source is of type Images; give a model's name in timm, the folder of a \
+network in a run's results, or a torch.nn.Module
+load: layers is a text; give a list, such as ['blocks.0']
+"""
+
+
+def test_arguments_of_another_type_are_refused_with_what_to_give():
+    # In a process of its own: in this one, annotations are checked at every call.
+    ran = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
+    assert ran.stdout.splitlines() == REFUSED.strip().splitlines(), ran.stderr
+
+
+def test_apples_gpu_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"MPS is not supported.*Use cpu"):
+        sl.load("test_vit", weights="random", device="mps")
+
+
+def test_receptive_fields_are_of_as_many_images_as_the_caller_says(pixels, cnn):
+    images = sl.images(pixels, minibatch=12)
+    few, more = (sl.receptive_fields(cnn, images, limit=n, channels=4) for n in (2, 8))
+    assert list(few.columns) == list(more.columns) and not few.equals(more)
 
 
 def test_a_file_is_read_as_the_caller_says(tmp_path):

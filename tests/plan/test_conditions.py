@@ -120,3 +120,76 @@ def test_what_cannot_work_is_said_at_once(experiment):
         ConfigError, match=r"conditions\.occlusion\.depth\.0: 'blur' does not match"
     ):
         experiment(occlusion={"depth": ["blur"]})
+
+
+NEW = ("corruption_depth", "frequency_depth", "conflict_depth", "perturbations")
+
+
+def test_what_is_off_makes_no_dump_and_no_other_one_stale(experiment):
+    off, network = experiment(), Network("vit", "f100", "s0")
+    assert not any(off.dumped(kind) for kind in NEW)
+    assert not {"figpaul_depth", "figpaul_perturbation", "fignaseer_conflict_depth"} & {
+        *off.figures
+    }
+    on = experiment(
+        corruption={"depth": ["fog:3"]},
+        frequency={"depth": [2]},
+        conflict={"depth": ["other_shape"]},
+        perturbation={"images": 40},
+    )
+    assert {"figpaul_depth", "figpaul_perturbation", "fignaseer_conflict_depth"} <= {*on.figures}
+    assert {"conflict_depth", "perturbation", "condition_depth"} <= {*on.measures}
+    assert {n.slug for n in on.dumped("conflict_depth")} == {
+        n.slug for n in on.dumped("occlusion_depth")
+    }
+    assert on.inputs("measures", "condition_depth")["frequency_depth"]
+    assert not off.inputs("measures", "condition_depth")["frequency_depth"]
+    for kind in {*registry.members("dumps")} - {*NEW}:
+        assert on.slice_dump(kind, network) == off.slice_dump(kind, network), kind
+
+
+def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
+    raw = copy.deepcopy(RAW)
+    own = raw["dataset"]
+    raw["transfer"] = {
+        f"match_{t}": {
+            "dataset": own | {"texture_match": t / 10, "seed": 1, "n_conflict": 0},
+            "domain": "in",
+            "finetune": ["vit", "resnet"],
+        }
+        for t in (1, 4, 7, 10)
+    }
+    raw["transfer"]["others"] = {
+        "dataset": own | {"texture_match": 0.5, "surface": "textures"},
+        "domain": "in",
+        "finetune": ["vit"],
+    }
+    corrupted = {"severities": [5]}
+    found = experiment(raw, corruption=corrupted)
+    doses = {"match_1": 0.1, "match_4": 0.4, "match_7": 0.7, "match_10": 1.0}
+    assert conditions.doses(found.config) == doses
+    assert "fignaseer_texture_match" in found.figures and "texture_match" in found.measures
+    reads = found.inputs("measures", "texture_match")
+    assert len(reads["tuned_conflicts"]) == len(reads["tuned_corruptions"]) == 8
+    place = "transfer/match_1/tuned_conflicts/vit/f100/s0.safetensors"
+    assert reads["tuned_conflicts"][0].endswith(place)
+    assert conditions.doses(experiment(raw).config) == {}, "without corruptions"
+    del raw["transfer"]["match_1"]
+    few = experiment(raw, corruption=corrupted)
+    assert "fignaseer_texture_match" not in few.figures, "three are too few"
+
+
+def test_depths_depend_on_what_they_show_alone(experiment):
+    network = Network("vit", "f100", "s0")
+    before = {kind: experiment().slice_dump(kind, network) for kind in NEW}
+
+    def changed(**block):
+        own = experiment(**block)
+        return {kind for kind in NEW if own.slice_dump(kind, network) != before[kind]}
+
+    assert changed(corruption={"severities": [5], "names": ["fog"]}) == set()
+    assert changed(corruption={"depth": ["fog:3"]}) == {"corruption_depth"}
+    assert changed(frequency={"frequencies": "all", "images": 99, "cells": 4}) == set()
+    assert changed(frequency={"norm": 1.0}) == {"frequency_depth"}
+    assert changed(images=77) == {"conflict_depth"}
+    assert changed(perturbation={"steps": 3}) == {"perturbations"}

@@ -52,8 +52,11 @@ def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(pa
         cifar = {"fignaseer_shape_bias", "figpaul_backgrounds"}  # no cue conflicts and no masks
         cifar |= {"figdino_segmentation", "figvit_rollout"}
         dear = {"figpaul_corruption", "figpaul_frequency", "figpaul_backgrounds"}
-        assert left_out <= (dear if path.stem == "default" else cifar)
-    assert {"fig01_cka_within", "fig03_attention_distance"} <= set(experiment.figures)
+        dear |= {"figpaul_depth", "figpaul_perturbation"}
+        of_conflicts = {"fignaseer_conflict_depth", "fignaseer_texture_match"}
+        assert left_out <= (dear if path.stem == "default" else cifar) | of_conflicts
+    if "raghu2021" in experiment.studies:
+        assert {"fig01_cka_within", "fig03_attention_distance"} <= set(experiment.figures)
     assert not left_out or needs & {
         "conflicts",
         "corruption",
@@ -96,6 +99,8 @@ def test_every_shipped_experiment_is_sound_and_draws_what_it_has_networks_for(pa
         ("studies", [], r"studies: \[\] should be non-empty"),
         ("figures", "all", "figures: 'all' is none .*: write auto, or a list"),
         ("figures", [3], r"figures: \[3\] is none .*: write auto, or a list"),
+        ("compute", {"device": "mps"}, r"compute\.device: Apple's MPS is not supported.*Use cpu"),
+        ("compute", {"device": "gpu"}, r"compute\.device: 'gpu' is not one of"),
         ("runs.0.fractions", ["f1"], r"runs\.0\.fractions\.0: 'f1' does not match"),
     ],
 )

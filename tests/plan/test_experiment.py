@@ -13,7 +13,7 @@ from sightlines.plan.config import complete, networks, read_schema
 from sightlines.plan.dataset_settings import as_made
 from sightlines.plan.experiment import Experiment, as_json
 from sightlines.plan.networks import Network
-from sightlines.plan.recordings import TRANSFER_KINDS
+from sightlines.plan.recordings import TASK_KINDS
 from sightlines.results import selecting
 from tests.workflow.conftest import snakemake
 
@@ -113,7 +113,7 @@ def test_without_tasks_nothing_is_read_of_them():
     assert alone.tasks == []
     for measure in ("estimator", "probes"):
         reads = alone.inputs("measures", measure)
-        assert [reads[name] for name in reads if name in TRANSFER_KINDS] == [[]]
+        assert [reads[name] for name in reads if name in TASK_KINDS] == [[]]
     assert "finetuning" not in alone.measures and "figG1_finetuning" not in alone.figures
     assert "figF_probes_other_datasets" not in alone.figures
     assert "figF_probes_other_datasets" in opened().figures
@@ -176,9 +176,21 @@ def test_an_untrained_vit_does_not_take_a_pooled_ones_place():
     assert "gap/f100/s0" in slugs(experiment._choose("main"))
 
 
+ON = {
+    "corruption": {"depth": ["fog:3"]},
+    "frequency": {"depth": [2]},
+    "conflict": {"depth": ["other_shape"]},
+    "perturbation": {"images": 40},
+}
+"""Conditions without which there are no dumps of some kinds."""
+
+
 @pytest.mark.parametrize("kind", registry.members("dumps"))
 def test_every_kind_of_dump_gets_its_networks_of_its_families(experiment, kind):
     declared = registry.declarations("dumps", kind)
+    if "ASKED" in declared:
+        assert experiment.dumped(kind) == []
+        experiment = opened(changed(conditions=ON))
     assert declared["NETWORKS"] in roles.WORDS
     assert declared["SPLITS"] in ("reference", "probes", "splits", "conflicts")
     expected = slugs(experiment._choose(declared["NETWORKS"]))
@@ -411,7 +423,7 @@ def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
     for measure in registry.members("measures"):
         reads = registry.declarations("measures", measure)["READS"]
         same = alone.slice_measure(measure) == experiment.slice_measure(measure)
-        assert same != bool(TRANSFER_KINDS.keys() & set(reads)), measure
+        assert same != bool(TASK_KINDS.keys() & set(reads)), measure
     assert alone.slice_train(network) == experiment.slice_train(network)
 
 

@@ -1,7 +1,8 @@
 import pytest
 
 from sightlines.plan import registry
-from sightlines.plan.recordings import Recording, recordings
+from sightlines.plan.recordings import DOSE_KINDS, Recording, recordings
+from sightlines.run.measure import OF_DOSES
 
 
 def test_every_kind_is_recorded_of_the_experiments_own_images_and_networks():
@@ -35,8 +36,13 @@ def test_no_two_dumps_have_one_rule_or_one_place():
     assert [one for one in found if "near" in one] == [
         Recording("attention", tuned="near"),
         Recording("confidences", shown="near"),
+        *(Recording("conflicts", tuned="near"), Recording("corruptions", tuned="near")),
         *(Recording("features", shown="near"), Recording("gram", shown="near")),
         Recording("gram", tuned="near"),
         Recording("predictions", shown="near", tuned="near"),
     ]
-    assert len(found) == len(own) + 12
+    assert len(found) == len(own) + 16
+
+
+def test_runner_and_planner_know_the_same_dumps_of_doses():
+    assert OF_DOSES == DOSE_KINDS

@@ -70,15 +70,15 @@ def pulled(project):
     return project
 
 
-def is_distrusted(path):
+def is_invalidated(path):
     record = snakemake_records.read_one(path)
-    return bool(record and snakemake_records.why_distrusted(record))
+    return bool(record and snakemake_records.why_invalidated(record))
 
 
 def test_what_was_made_here_is_left_alone(project):
     before = {p: Path(p).stat().st_mtime_ns for p in LOGS}
     found = adopt("mine")
-    assert (found.adopted, found.distrusted, found.summary()) == ([], {}, "")
+    assert (found.adopted, found.invalidated, found.summary()) == ([], {}, "")
     assert {p: Path(p).stat().st_mtime_ns for p in LOGS} == before
 
 
@@ -86,7 +86,7 @@ def test_pulled_results_are_adopted_once(pulled):
     for second, path in enumerate((TABLE, MODEL, DATA)):  # the wrong way round
         os.utime(path, (2e9 + second, 2e9 + second))
     found = adopt("mine")
-    assert sorted(found.adopted) == sorted(LOGS) and found.distrusted == {}
+    assert sorted(found.adopted) == sorted(LOGS) and found.invalidated == {}
     assert {Path(p).stat().st_mtime for p in LOGS} == {ADOPTED_S}
     record = snakemake_records.read_one(TABLE)
     assert record["params"] and record["record_format_version"] == snakemake_records.FORMAT
@@ -94,31 +94,31 @@ def test_pulled_results_are_adopted_once(pulled):
     assert adopt("mine").adopted == []
 
 
-def test_an_altered_result_is_distrusted_and_so_is_what_was_made_of_it(pulled):
+def test_an_altered_result_is_invalidated_and_so_is_what_was_made_of_it(pulled):
     (pulled / MODEL).write_text("weightz")
     found = adopt("mine")
-    assert found.distrusted == {
+    assert found.invalidated == {
         MODEL: "its content is not what its record says",
         TABLE: f"made from another version of {MODEL}",
     }
-    assert is_distrusted(MODEL) and is_distrusted(TABLE) and not is_distrusted(DATA)
+    assert is_invalidated(MODEL) and is_invalidated(TABLE) and not is_invalidated(DATA)
     assert "2 results are not trusted" in found.summary()
     (pulled / MODEL).write_text("weights")
-    assert adopt("mine").distrusted == {} and not is_distrusted(TABLE)
+    assert adopt("mine").invalidated == {} and not is_invalidated(TABLE)
 
 
 def test_the_same_after_adoption_and_with_an_old_time(pulled):
     adopt("mine")
     (pulled / TABLE).write_text("numberz")
     os.utime(pulled / TABLE, (1, 1))
-    assert list(adopt("mine").distrusted) == [TABLE]
+    assert list(adopt("mine").invalidated) == [TABLE]
 
 
 def test_a_result_that_nobody_knows_is_made_again_without_a_word(pulled):
     stray = "results/mine/tables/c.csv"
     (pulled / stray).write_text("?")
     found = adopt("mine")
-    assert is_distrusted(stray) and stray not in found.summary()
+    assert is_invalidated(stray) and stray not in found.summary()
 
 
 def test_a_record_that_cannot_be_read_is_no_missing_record(project):
@@ -126,14 +126,14 @@ def test_a_record_that_cannot_be_read_is_no_missing_record(project):
     record = "results/mine/records/measure/b.json"
     (project / record).write_text("{")
     found = adopt("mine")
-    assert found.distrusted == {TABLE: f"its record {record} cannot be read"}
+    assert found.invalidated == {TABLE: f"its record {record} cannot be read"}
     assert record in found.summary()
 
 
 def test_records_of_what_was_not_pulled_are_known(pulled):
     (pulled / MODEL).unlink()
     found = adopt("mine")
-    assert found.absent == {MODEL: 7} and not is_distrusted(TABLE)
+    assert found.absent == {MODEL: 7} and not is_invalidated(TABLE)
     assert snakemake_records.read_one(MODEL)["rule"] == "make_a"
 
 
@@ -144,15 +144,15 @@ def test_two_versions_that_do_not_belong_together(pulled):
     found = json.loads(path.read_text())
     found["jobs"][LOGS[MODEL]]["outputs"][MODEL][0] = "1" * 64
     path.write_text(json.dumps(found))
-    assert adopt("mine").distrusted == {TABLE: f"made from another version of {MODEL}"}
+    assert adopt("mine").invalidated == {TABLE: f"made from another version of {MODEL}"}
 
 
 def test_a_version_made_here_stands_beside_the_shared_one(project):
     make(TABLE, [MODEL], "other numbers")
-    assert adopt("mine").distrusted == {}
+    assert adopt("mine").invalidated == {}
     (project / TABLE).write_text("numbers")  # as `dvc checkout` would
     found = adopt("mine")
-    assert (found.adopted, found.distrusted) == ([TABLE], {})
+    assert (found.adopted, found.invalidated) == ([TABLE], {})
 
 
 def test_of_two_accounts_of_the_same_bytes_the_later_counts(project):
@@ -179,7 +179,7 @@ def test_what_a_living_snakemake_makes_is_let_be(pulled):
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text(f"{TABLE}\n")
     (pulled / TABLE).write_text("half")
-    assert adopt("mine").distrusted == {} and not is_distrusted(TABLE)
+    assert adopt("mine").invalidated == {} and not is_invalidated(TABLE)
 
 
 def test_without_a_record_of_its_own_a_result_is_known_by_what_was_made_of_it(project):
@@ -187,17 +187,17 @@ def test_without_a_record_of_its_own_a_result_is_known_by_what_was_made_of_it(pr
     shutil.rmtree(project / "results/mine/records")
     (project / "results/mine/provenance.json").unlink()
     found = adopt("mine")
-    assert list(found.distrusted) == [TABLE] and not is_distrusted(MODEL)
+    assert list(found.invalidated) == [TABLE] and not is_invalidated(MODEL)
     (project / MODEL).write_text("weightz")
-    assert {MODEL, TABLE} <= set(adopt("mine").distrusted)
+    assert {MODEL, TABLE} <= set(adopt("mine").invalidated)
 
 
 def test_deleted_records_come_back_from_the_shared_ones(project):
     shutil.rmtree(project / "results/mine/records")
-    assert adopt("mine").distrusted == {}
+    assert adopt("mine").invalidated == {}
     assert (project / "results/mine/records/train/a.json").is_file()
     (project / TABLE).write_text("numberz")
-    assert list(adopt("mine").distrusted) == [TABLE]
+    assert list(adopt("mine").invalidated) == [TABLE]
     write_provenance("mine")
     assert len(read_provenance("mine")) == 3
 
@@ -210,7 +210,7 @@ def test_two_variants_of_a_dataset_do_not_hide_each_other(project):
         make(other, [], "other images")
         adopt("mine")
         (project / DATA).write_text("imagez")
-        assert DATA in adopt("mine").distrusted
+        assert DATA in adopt("mine").invalidated
     finally:
         del LOGS[other]
 
@@ -239,14 +239,14 @@ def test_a_job_that_ends_while_we_look_is_let_be(pulled, monkeypatch):
     (pulled / TABLE).write_text("old numbers")
     monkeypatch.setattr(adopting, "hash_files", hash_slowly)
     adopt("mine")
-    assert not is_distrusted(TABLE)
+    assert not is_invalidated(TABLE)
 
 
 def test_records_of_another_snakefile_are_none_of_ours(project):
     foreign = {"rule": "x", "input": [], "log": ["log/a.log"], "params": [], "code": "cp"}
     snakemake_records.install("data/theirs.txt", foreign)
     (project / "data/theirs.txt").write_text("x")
-    assert adopt("mine").distrusted == {}
+    assert adopt("mine").invalidated == {}
     assert snakemake_records.read_one("data/theirs.txt")["code"] == "cp"
 
 
@@ -254,7 +254,7 @@ def test_strange_files_neither_stop_nor_hang(pulled):
     os.mkfifo(pulled / "results/mine/tables/pipe")
     (pulled / "results/mine/tables/zero").symlink_to("/dev/zero")
     (Path(os.fsencode(pulled / "results/mine/tables").decode()) / "caf\udce9.csv").touch()
-    assert adopt("mine").distrusted == {}
+    assert adopt("mine").invalidated == {}
 
 
 def test_a_renamed_experiment_is_told(pulled):
@@ -273,7 +273,7 @@ def test_stopped_half_way_it_begins_again(pulled, monkeypatch):
         adopt("mine")
     monkeypatch.undo()
     monkeypatch.chdir(pulled)
-    assert adopt("mine").distrusted == {}
+    assert adopt("mine").invalidated == {}
     assert {Path(p).stat().st_mtime for p in LOGS} == {ADOPTED_S}
 
 
@@ -385,7 +385,7 @@ def test_a_link_to_a_file_elsewhere_is_neither_trusted_nor_written_through(pulle
     before = secret.stat().st_mtime_ns
     (pulled / TABLE).unlink()
     (pulled / TABLE).symlink_to(secret)
-    assert TABLE in adopt("mine").distrusted
+    assert TABLE in adopt("mine").invalidated
     assert secret.read_text() == "secret" and secret.stat().st_mtime_ns == before
 
 

@@ -97,10 +97,10 @@ def pulled(project):
 
 @dataclass
 class Started:
-    """What a start of Snakemake finds: adopted and distrusted results, and those carried over."""
+    """What a start of Snakemake finds: adopted and invalidated results, and those carried over."""
 
     adopted: list
-    distrusted: dict
+    invalidated: dict
     summary: str
     carried: list
 
@@ -109,7 +109,7 @@ def started(asked=(NEW, NEW_SHELL)):
     """As when Snakemake starts with the newer version, which asks for training by `asked`."""
     found = adopt("mine")
     carried = carry_over("mine", found.accounts, lambda *_: asked)
-    return Started(found.adopted, found.distrusted, found.summary(), carried)
+    return Started(found.adopted, found.invalidated, found.summary(), carried)
 
 
 def record(name="train"):
@@ -129,7 +129,7 @@ def is_carried(path=WEIGHTS):
 def test_what_fits_is_carried_over_once_and_its_record_says_so(request, where):
     request.getfixturevalue(where)
     found = started()
-    assert found.distrusted == {} and found.carried == [WEIGHTS] and is_carried()
+    assert found.invalidated == {} and found.carried == [WEIGHTS] and is_carried()
     assert set(found.adopted) == (set() if where == "project" else {*FILES})
     left = record()
     assert (left["code"], left["carried_from"]) == (NEW, [OLD])
@@ -137,7 +137,7 @@ def test_what_fits_is_carried_over_once_and_its_record_says_so(request, where):
     assert snakemake_records.read_one(TABLES)["params"] == sorted([repr(OLD), CONFIG])
     again = started()
     assert (again.adopted, again.carried, again.summary) == ([], [], "")
-    assert is_carried() and again.distrusted.keys() <= {SCORES}, "nobody's output any more"
+    assert is_carried() and again.invalidated.keys() <= {SCORES}, "nobody's output any more"
 
 
 def test_verify_knows_what_is_no_longer_written(project):
@@ -166,7 +166,7 @@ def test_an_older_account_that_git_puts_back_is_carried_over_again(project):
     before = Path("results/mine/provenance.json").read_bytes()
     started()
     Path("results/mine/provenance.json").write_bytes(before)
-    assert started().distrusted == {} and is_carried()
+    assert started().invalidated == {} and is_carried()
 
 
 def test_what_was_not_pulled_is_carried_over_too(pulled):
@@ -182,8 +182,8 @@ def test_what_is_not_as_recorded_is_not_carried_over(request, where, altered):
     request.getfixturevalue(where)
     Path(altered).write_text("alterez")
     found = started()
-    assert WEIGHTS in found.distrusted and found.carried == []
-    assert snakemake_records.why_distrusted(snakemake_records.read_one(WEIGHTS))
+    assert WEIGHTS in found.invalidated and found.carried == []
+    assert snakemake_records.why_invalidated(snakemake_records.read_one(WEIGHTS))
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_folders_that_show_nothing_are_refused(old, tmp_path):
     (old / "src/a.py").write_text("CODE = 0\n")
     with pytest.raises(ResultError, match="not committed"):
         finished(old, "mine", "HEAD")
-    with pytest.raises(ResultError, match="git in "):
+    with pytest.raises(ResultError, match="failed in"):
         finished(old, "mine", "no-such-version")
 
 

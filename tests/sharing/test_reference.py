@@ -138,7 +138,7 @@ def test_without_reference_or_results_it_says_so(made, tmp_path):
         reference.check(made)
     reference.write(made)
     shutil.rmtree(tmp_path / "results/mine")
-    with pytest.raises(ResultError, match="run snakemake first"):
+    with pytest.raises(ResultError, match="run snakemake again"):
         reference.check(made)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sightlines.sharing.provenance import MadeBy
+from sightlines.sharing.provenance import Provenance
 from sightlines.sharing.restoring import hold, needless, restorable
 from tests.sharing.test_unpulled import GRAM, HEADS, WEIGHTS, Job, Plan
 
@@ -100,7 +100,7 @@ def test_only_the_same_machine_and_versions_make_the_same_bytes(monkeypatch):
     here = {"hardware": {"cores": 2}, "packages": {}, "python": platform.python_version()}
 
     def account(**record):
-        return MadeBy("dump", "log", {}, {}, {GRAM: "h"}, record=here | record)
+        return Provenance("dump", "log", {}, {}, {GRAM: "h"}, record=here | record)
 
     assert restorable([account()], {GRAM: 7, HEADS: 8}) == {GRAM: 7}
     for other in ({"hardware": {"cores": 4}}, {"packages": {"torch": "1"}}, {"python": "2"}):

@@ -1,5 +1,6 @@
 """Runs the real workflow: the smoke experiment once a session, in a folder of its own."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -102,26 +103,51 @@ def end_of_dry_runs():
     dry_run.close()
 
 
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory):
-    """The finished smoke experiment, made by the README's command in a copy of the checkout.
+def made_once(tmp_path_factory, name, make):
+    """The folder that `make(folder)` fills once, whichever of several processes comes first."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / f"{name}_made"
+    with open(base / f"{name}.lock", "a") as lock:  # whoever comes second waits here
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / "whole").touch()
+    return folder
 
-    The copy has an environment of its own, with the packages of this one. Tests must leave it as
-    it is (see `copied`).
-    """
-    folder = tmp_path_factory.mktemp("smoke") / "checkout"
-    copy_project(ROOT, folder)
-    lend_environment(folder)
+
+def make_smoke(folder):
+    """The smoke experiment, made by the README's command in a copy of the checkout."""
+    checkout = folder / "checkout"
+    copy_project(ROOT, checkout)
+    lend_environment(checkout)
     done = subprocess.run(
         ["make", "run", "--no-print-directory", "CONFIG=workflow/config/smoke.yaml"],
-        cwd=folder,
+        cwd=checkout,
         env={key: os.environ[key] for key in os.environ.keys() - {"PYTHONPATH", CONSOLE}},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("The report: results/smoke/report.html")
-    (folder / "said.txt").write_text(done.stderr)  # for tests of what a run says
+    (checkout / "said.txt").write_text(done.stderr)  # for tests of what a run says
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """The finished smoke experiment in a copy of the checkout, of this process alone.
+
+    The copy has an environment of its own, with the packages of this one. Tests must leave it as
+    it is (see `copied`).
+    """
+    made = made_once(tmp_path_factory, "smoke", make_smoke)
+    folder = tmp_path_factory.mktemp("smoke") / "checkout"
+    left_out = shutil.ignore_patterns(".venv", ".cache")
+    shutil.copytree(made / "checkout", folder, symlinks=True, ignore=left_out)
+    lend_environment(folder)
     return folder
 
 
@@ -138,19 +164,45 @@ def copied(smoke, tmp_path):
 def shared(smoke, tmp_path_factory):
     """A git repository with the finished smoke experiment, shared by `make share`.
 
-    Its remote is the folder `store` beside it.
+    Its remote is the folder `store` beside it. It is that of all processes: tests clone it.
     """
-    folder = tmp_path_factory.mktemp("shared") / "origin"
-    kept = shutil.ignore_patterns(".cache", ".venv")
-    shutil.copytree(smoke, folder, symlinks=True, ignore=kept)
-    identity = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
-    ok(tool(folder, "git", "init", "--quiet", "--initial-branch", "main"))
-    ok(tool(folder, "git", "add", "--all"))
-    ok(tool(folder, "git", *identity, "commit", "--quiet", "--message", "Code"))
-    ok(tool(folder, "dvc", "remote", "add", "--default", "store", str(folder.parent / "store")))
-    said = ok(share(folder))
-    assert "make pull CONFIG=workflow/config/smoke.yaml" in said
-    ok(tool(folder, "git", *identity, "commit", "--quiet", "--all", "--message", "Results"))
+
+    def make(made):
+        folder = made / "origin"
+        kept = shutil.ignore_patterns(".cache", ".venv")
+        shutil.copytree(smoke, folder, symlinks=True, ignore=kept)
+        identity = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
+        ok(tool(folder, "git", "init", "--quiet", "--initial-branch", "main"))
+        ok(tool(folder, "git", "add", "--all"))
+        ok(tool(folder, "git", *identity, "commit", "--quiet", "--message", "Code"))
+        ok(tool(folder, "dvc", "remote", "add", "--default", "store", str(made / "store")))
+        said = ok(share(folder))
+        assert "make pull CONFIG=workflow/config/smoke.yaml" in said
+        ok(tool(folder, "git", *identity, "commit", "--quiet", "--all", "--message", "Results"))
+
+    return made_once(tmp_path_factory, "shared", make) / "origin"
+
+
+@pytest.fixture
+def pulled(shared, tmp_path_factory, tmp_path):
+    """A fresh clone into which all results were pulled, free to change."""
+    return copy_of_pulled("pulled", (), shared, tmp_path_factory, tmp_path)
+
+
+@pytest.fixture
+def pulled_tables(shared, tmp_path_factory, tmp_path):
+    """A fresh clone into which the report, tables and figures were pulled and nothing else."""
+    what = ("report", "tables", "figures")
+    return copy_of_pulled("pulled_tables", what, shared, tmp_path_factory, tmp_path)
+
+
+def copy_of_pulled(name, what, shared, tmp_path_factory, tmp_path):
+    """A copy, with its file times, of a clone that is pulled into once."""
+    made = made_once(
+        tmp_path_factory, name, lambda it: ok(pull(clone_of(shared, it / "clone"), *what))
+    )
+    folder = tmp_path / "elsewhere" / "clone"
+    shutil.copytree(made / "clone", folder, symlinks=True)
     return folder
 
 
@@ -176,3 +228,10 @@ def clone_of(origin, folder):
     """A fresh clone of a repository."""
     ok(tool(origin, "git", "clone", "--quiet", str(origin), str(folder)))
     return folder
+
+
+def is_whole(clone, origin):
+    """Whether every result of the clone has the bytes of the original."""
+    names = [p.relative_to(origin) for p in (origin / "results/smoke").rglob("*.safetensors")]
+    assert len(names) > 20
+    return all((clone / n).read_bytes() == (origin / n).read_bytes() for n in names)

@@ -65,22 +65,20 @@ def test_sizes_are_told_before_anything_runs(smoke):
     assert 0 < left < 6000
 
 
-def test_shared_dumps_come_back_by_a_pull(shared, tmp_path):
-    clone = clone_of(shared, tmp_path / "clone")
-    ok(pull(clone))
-    before = results(clone)
-    ok(clean(clone))
-    assert not (clone / R / "dumps").exists() and planned(plan(clone)) == {}
-    done = share(clone)
+def test_shared_dumps_come_back_by_a_pull(pulled):
+    before = results(pulled)
+    ok(clean(pulled))
+    assert not (pulled / R / "dumps").exists() and planned(plan(pulled)) == {}
+    done = share(pulled)
     assert done.returncode and "are not here" in done.stderr  # the shared version would lose them
-    done = plan(clone, "--forcerun", "measure_cka")
+    done = plan(pulled, "--forcerun", "measure_cka")
     assert done.returncode and reasons(done).keys() == after_cka(Experiment.open(SMOKE)).keys() - {
         "dump_gram"
     }
     assert "dumps/gram: 7 files" in done.stderr and 'WHAT="dumps/gram"' in done.stderr
-    ok(pull(clone, "dumps"))
-    assert results(clone) == before and planned(plan(clone)) == {}
-    said = ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
+    ok(pull(pulled, "dumps"))
+    assert results(pulled) == before and planned(plan(pulled)) == {}
+    said = ok(tool(pulled, "python", "-m", "sightlines.sharing.verify", "smoke"))
     assert said.endswith("compared, 0 differ\n")
 
 

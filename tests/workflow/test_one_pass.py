@@ -143,6 +143,38 @@ def test_killed_after_the_pass_it_goes_on_with_what_is_staged_and_whole(made, he
     assert dumps(here) == expected and not staged(here)
 
 
+def submitted(folder, *words):
+    """What `plugins/snakemake_executor_plugin_nearby` was told to run of an experiment's dumps."""
+    targets = [target(kind) for kind in KINDS]
+    options = ["--configfile", config(folder), "--executor", "nearby", "--jobs", "4", *words]
+    notes, plugins = folder / "submitted.txt", Path(__file__).with_name("plugins")
+    environment = {"NEARBY": str(notes), "PYTHONPATH": str(plugins)}
+    ok(snakemake(folder, *targets, *options, **environment))
+    return [json.loads(line) for line in notes.read_text().splitlines()]
+
+
+def test_on_a_cluster_the_kinds_of_a_network_are_one_job(made, here):
+    expected = dumps(made[0])
+    shutil.rmtree(here / "results/passes/dumps")
+    [job] = submitted(here)
+    assert job["group"] and job["rules"] == sorted(f"dump_{kind}" for kind in KINDS)
+    asked = job["resources"]
+    assert (asked["_cores"], asked["mem_mb"]) == (1, 8000), "what the largest needs, not the sum"
+    assert asked["runtime"] == 60 + 60 + 6 * 5, "an hour a pass, minutes for those that only take"
+    assert dumps(here) == expected and not staged(here)
+    assert shared(here) == {k: REFERENCE for k in REFERENCE} | {k: LABELLED for k in LABELLED}
+
+
+def test_a_kind_may_be_taken_out_of_its_group(made, here):
+    expected = dumps(made[0])
+    for kind in ("heads", "skips", "features"):
+        (here / target(kind)).unlink()
+    jobs = submitted(here, "--groups", "dump_skips=alone")
+    assert sorted(job["rules"] for job in jobs) == [["dump_features", "dump_heads"], ["dump_skips"]]
+    assert dumps(here) == expected
+    assert shared(here)["heads"] == shared(here)["skips"] == []
+
+
 @pytest.mark.slow
 def test_two_experiments_side_by_side(made, here):
     expected = dumps(made[0])

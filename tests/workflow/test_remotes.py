@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import clone_of, ok, plan, pull, share, tool
+from tests.workflow.conftest import clone_of, is_whole, ok, plan, pull, share, tool
 from tests.workflow.planning import planned
 from tests.workflow.servers import key, small_disk, ssh_server, webdav_server
 
@@ -42,13 +42,6 @@ def objects(store):
     return [p for p in Path(store).rglob("*") if p.is_file() and len(p.parent.name) == 2]
 
 
-def is_whole(clone, origin):
-    """Whether every result of the clone has the bytes of the original."""
-    names = [p.relative_to(origin) for p in (origin / "results/smoke").rglob("*.safetensors")]
-    assert len(names) > 20
-    return all((clone / n).read_bytes() == (origin / n).read_bytes() for n in names)
-
-
 def local(server):
     return {"keyfile": server.login_key}
 
@@ -56,16 +49,7 @@ def local(server):
 # -- kinds of remotes ---------------------------------------------------------------------------
 
 
-def test_ssh_there_and_back(origin, tmp_path):
-    with ssh_server(tmp_path / "sshd") as server:
-        set_remote(origin, server.url(tmp_path / "store"), **local(server))
-        ok(share(origin, **server.environment()))
-        commit(origin)
-        clone = clone_of(origin, tmp_path / "clone")
-        ok(tool(clone, "dvc", "remote", "modify", "--local", "lab", "keyfile", server.login_key))
-        ok(pull(clone, **server.environment()))
-    assert is_whole(clone, origin) and planned(plan(clone)) == {}
-    assert "verify = true" in (clone / ".dvc/config").read_text()
+# Over SSH: test_transcript.py.
 
 
 @pytest.mark.slow
@@ -240,14 +224,12 @@ def test_a_disk_that_is_full_while_pulling(shared, tmp_path):
     assert is_whole(clone, shared) and planned(plan(clone)) == {}
 
 
-def test_files_of_ones_own_are_not_overwritten(shared, tmp_path):
-    clone = clone_of(shared, tmp_path / "clone")
-    ok(pull(clone))
-    table = clone / "results/smoke/tables/accuracy.csv"
+def test_files_of_ones_own_are_not_overwritten(pulled):
+    table = pulled / "results/smoke/tables/accuracy.csv"
     table.write_text(table.read_text() + "\n")
-    done = pull(clone)
+    done = pull(pulled)
     assert done.returncode == 1 and "FORCE=1" in done.stderr
     assert table.read_text().endswith("\n\n")
-    ok(pull(clone, "--force"))
-    assert planned(plan(clone)) == {}
-    assert share(clone).returncode == 0
+    ok(pull(pulled, "--force"))
+    assert planned(plan(pulled)) == {}
+    assert share(pulled).returncode == 0

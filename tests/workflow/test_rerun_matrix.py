@@ -1,6 +1,7 @@
 """One change at a time in a clone that pulled the results: exactly the jobs that it touches run."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -29,11 +30,13 @@ class Case:
         change: Called with the clone; a context manager that takes it back at its end.
         jobs: Experiment -> rule -> number of jobs.
         why: Rule -> what our own line about it must hold.
+        parts: Name -> change, where the change is several at once, of which none asks for a job.
     """
 
     change: Any
     jobs: Any = field(default=lambda e: {})
     why: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
 
 
 # -- changes ------------------------------------------------------------------------------------
@@ -42,7 +45,8 @@ class Case:
 @contextlib.contextmanager
 def kept_aside(path: Path) -> Iterator[bytes]:
     """The file's bytes; whatever is put in its place is gone at the end, the file is back."""
-    aside = path.with_name(f"{path.name}.aside")
+    places = (path.with_name(f"{path.name}.aside{i}") for i in itertools.count())
+    aside = next(place for place in places if not place.exists())
     before = path.read_bytes()
     path.rename(aside)
     try:
@@ -126,6 +130,19 @@ def forget(clone):
     """As after `git clone` and `dvc pull`, before any snakemake."""
     for name in (".snakemake", f"{R}/records", f"{R}/logs"):
         shutil.rmtree(clone / name, ignore_errors=True)
+
+
+def together(parts):
+    """Changes of which none asks for a job, all at once: any that does would show."""
+
+    @contextlib.contextmanager
+    def edit(clone):
+        with contextlib.ExitStack() as stack:
+            for change in parts.values():
+                stack.enter_context(change(clone))
+            yield
+
+    return Case(edit, parts=parts)
 
 
 @contextlib.contextmanager
@@ -289,42 +306,44 @@ def one_attention(e):
 CASES = {
     "unchanged": Case(nothing),
     "unchanged, without Snakemake's folder": Case(fresh),
-    "a comment": Case(source(CKA, comment)),
-    "a docstring": Case(source(CKA, docstring)),
-    "formatting": Case(source(CKA, reformatted)),
-    "the errors' module": Case(source("src/sightlines/core/errors.py", statement)),
-    "an error's message": Case(
-        source("src/sightlines/training/evaluation.py", replaced("the loss on {", "loss of {"))
+    "code that no result depends on": together(
+        {
+            "a comment": source(CKA, comment),
+            "a docstring": source(CKA, docstring),
+            "formatting": source(CKA, reformatted),
+            "a definition that nothing uses": source(CKA, constant),
+            "a module that nobody imports": source("src/sightlines/sharing/share.py", constant),
+            "the errors' module": source("src/sightlines/core/errors.py", statement),
+            "an error's message": source(
+                "src/sightlines/training/evaluation.py", replaced("the loss on {", "loss of {")
+            ),
+            "progress's text": source(
+                "src/sightlines/core/progress.py", replaced("s left{", "seconds left{")
+            ),
+            "what training's progress says": source(
+                "src/sightlines/training/loop.py",
+                replaced('f"step {training.step}")', 'f"at {training.step}")'),
+            ),
+            "a line of a log": source(
+                "src/sightlines/training/train.py", replaced('f"trains in {', 'f"computes in {')
+            ),
+            "the log's format": source(
+                "src/sightlines/jobs/command.py",
+                replaced("%(asctime)s %(levelname)s", "%(asctime)s"),
+            ),
+            "a field of the record": source(
+                "src/sightlines/jobs/command.py", replaced('"wall_s": ', '"more": 1, "wall_s": ')
+            ),
+            "a note for the record": source(
+                "src/sightlines/training/train.py", replaced('["precision_why"]', '["why"]')
+            ),
+            "a query of the hardware": source(
+                "src/sightlines/core/hardware.py", replaced("platform.machine()", "platform.node()")
+            ),
+            "the frame of commands": source("src/sightlines/jobs/command.py", statement),
+            "how digests are made": source("src/sightlines/plan/code_digest.py", statement),
+        }
     ),
-    "progress's text": Case(
-        source("src/sightlines/core/progress.py", replaced("s left{", "seconds left{"))
-    ),
-    "what training's progress says": Case(
-        source(
-            "src/sightlines/training/loop.py",
-            replaced('f"step {training.step}")', 'f"at {training.step}")'),
-        )
-    ),
-    "a line of a log": Case(
-        source("src/sightlines/training/train.py", replaced('f"trains in {', 'f"computes in {'))
-    ),
-    "the log's format": Case(
-        source(
-            "src/sightlines/jobs/command.py", replaced("%(asctime)s %(levelname)s", "%(asctime)s")
-        )
-    ),
-    "a field of the record": Case(
-        source("src/sightlines/jobs/command.py", replaced('"wall_s": ', '"more": 1, "wall_s": '))
-    ),
-    "a note for the record": Case(
-        source("src/sightlines/training/train.py", replaced('["precision_why"]', '["why"]'))
-    ),
-    "a query of the hardware": Case(
-        source("src/sightlines/core/hardware.py", replaced("platform.machine()", "platform.node()"))
-    ),
-    "the frame of commands": Case(source("src/sightlines/jobs/command.py", statement)),
-    "how digests are made": Case(source("src/sightlines/plan/code_digest.py", statement)),
-    "a definition that nothing uses": Case(source(CKA, constant)),
     "a caption": Case(
         source(
             "src/sightlines/figures/fig01_cka_within.py", replaced("Linear CKA between", "CKA of")
@@ -338,7 +357,6 @@ CASES = {
         ),
         report_only,
     ),
-    "a module that nobody imports": Case(source("src/sightlines/sharing/share.py", constant)),
     "a measurement": Case(
         source(CKA, replaced("def pair_tables(", "def pair_tables(*, _=1, ")),
         after_measure("cka"),
@@ -363,9 +381,13 @@ CASES = {
         lambda e: {"draw_fig01_cka_within": 1, "write_report": 1},
     ),
     "the report": Case(source("src/sightlines/report/page.py", statement), report_only),
-    "where the images lie": Case(setting("data_root", "elsewhere")),
-    "decode workers": Case(setting("compute.workers", 1)),
-    "checkpoint interval": Case(setting("compute.checkpoint_every_s", 7.0)),
+    "settings that no result depends on": together(
+        {
+            "where the images lie": setting("data_root", "elsewhere"),
+            "decode workers": setting("compute.workers", 1),
+            "checkpoint interval": setting("compute.checkpoint_every_s", 7.0),
+        }
+    ),
     "a label": Case(setting("models.resnet.label", "R"), lambda e: follow(e, names=["R"])),
     "the seed": Case(setting("seed", 1), all_but_data),
     "threads": Case(
@@ -450,10 +472,20 @@ def check(clone, case, cores):
     with case.change(clone):
         done = plan(clone, "--cores", cores)
         now = Experiment.open(clone / "workflow/config/smoke.yaml")
-    assert planned(done) == case.jobs(now)
+    found, expected = planned(done), case.jobs(now)
+    assert found == expected, f"asked for by: {which_ask(clone, case.parts)}"
     told = reasons(done)
     for rule, words in case.why.items():
         assert words in told[rule]
+
+
+def which_ask(clone, parts):
+    """Which of several changes asks for a job, alone."""
+    found = []
+    for name, change in parts.items():
+        with change(clone):
+            found += [name] if planned(plan(clone)) else []
+    return found
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -59,23 +59,21 @@ def planned_in(said):
     return {rule: int(n) for rule, n in found.items() if rule not in ("total", "all")}
 
 
-def test_records_are_enough_to_verify_what_was_pulled(clone):
-    ok(pull(clone))
-    said = ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
+def test_records_are_enough_to_verify_what_was_pulled(pulled):
+    said = ok(tool(pulled, "python", "-m", "sightlines.sharing.verify", "smoke"))
     assert ", 0 differ\n" in said and "not here" not in said
 
 
-def test_tables_and_figures_alone(clone):
-    ok(pull(clone, "report", "tables", "figures"))
-    assert not (clone / R / "models").exists() and not (clone / "data").exists()
-    assert planned(plan(clone)) == {}
-    edit(clone / "src/sightlines/figures/fig01_cka_within.py")
-    assert planned(plan(clone)) == {"draw_fig01_cka_within": 1, "write_report": 1}
-    edit(clone / "src/sightlines/measures/cka.py")
-    done = plan(clone)
+def test_tables_and_figures_alone(pulled_tables):
+    assert not (pulled_tables / R / "models").exists() and not (pulled_tables / "data").exists()
+    assert planned(plan(pulled_tables)) == {}
+    edit(pulled_tables / "src/sightlines/figures/fig01_cka_within.py")
+    assert planned(plan(pulled_tables)) == {"draw_fig01_cka_within": 1, "write_report": 1}
+    edit(pulled_tables / "src/sightlines/measures/cka.py")
+    done = plan(pulled_tables)
     said = done.stdout + done.stderr
     assert done.returncode != 0
-    jobs = json.loads((clone / R / "provenance.json").read_text())["jobs"].values()
+    jobs = json.loads((pulled_tables / R / "provenance.json").read_text())["jobs"].values()
     outputs = {path: size for job in jobs for path, (_, size) in job["outputs"].items()}
     grams = [size for path, size in outputs.items() if path.startswith(f"{R}/dumps/gram/")]
     count = len(Experiment.open(SMOKE).dumped("gram"))
@@ -83,21 +81,22 @@ def test_tables_and_figures_alone(clone):
     assert fetched in said and 'WHAT="dumps/gram"' in said and "models: " not in said
     again = after_cka(Experiment.open(SMOKE))
     assert reasons(done).keys() == again.keys()
-    every = plan(clone, "--config", "recompute=true")
+    every = plan(pulled_tables, "--config", "recompute=true")
     idle = sum(planned(every).values()) - sum(again.values())
     assert f"{idle} jobs would run again only because their results were not pulled" in said
     assert reasons(every).keys() == planned(every).keys() > {"train_network"}
     assert "not pulled" not in every.stdout + every.stderr
-    ok(pull(clone, "dumps/gram"))
-    assert {path.name for path in (clone / R / "dumps").iterdir()} == {"gram"}
-    assert "measure_cka" in planned(plan(clone)) and "train_network" not in planned(plan(clone))
+    ok(pull(pulled_tables, "dumps/gram"))
+    assert {path.name for path in (pulled_tables / R / "dumps").iterdir()} == {"gram"}
+    assert "measure_cka" in planned(plan(pulled_tables)) and "train_network" not in planned(
+        plan(pulled_tables)
+    )
 
 
-def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(clone):
-    ok(pull(clone, "report", "tables", "figures"))
-    config = clone / CONFIG
+def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(pulled_tables):
+    config = pulled_tables / CONFIG
     config.write_text(config.read_text().replace("steps: 12", "steps: 13"))
-    done = plan(clone)
+    done = plan(pulled_tables)
     assert planned(done)["train_network"] == 6
     assert "train.steps 12 → 13" in reasons(done)["train_network"]
     assert reasons(done)["make_control"] == "follows from train_network"
@@ -106,15 +105,19 @@ def test_a_changed_recipe_is_seen_though_no_weights_were_pulled(clone):
     }
 
 
-def test_a_merge_that_failed_trains_nothing(clone):
-    ok(pull(clone, "report", "tables", "figures"))
-    edit(clone / "src/sightlines/measures/cka.py")
-    edit(clone / "dvc.lock", "<<<<<<< HEAD\n=======\n>>>>>>> theirs\n")
-    for done in (plan(clone), plan(clone, "--dag"), pull(clone), share(clone)):
+def test_a_merge_that_failed_trains_nothing(pulled_tables):
+    edit(pulled_tables / "src/sightlines/measures/cka.py")
+    edit(pulled_tables / "dvc.lock", "<<<<<<< HEAD\n=======\n>>>>>>> theirs\n")
+    for done in (
+        plan(pulled_tables),
+        plan(pulled_tables, "--dag"),
+        pull(pulled_tables),
+        share(pulled_tables),
+    ):
         assert done.returncode == 1 and "dvc.lock has merge conflicts" in done.stderr
         assert "git checkout HEAD -- dvc.lock" in done.stderr and "Traceback" not in done.stderr
         assert not planned_anything(done)
-    assert "train_network" in planned(plan(clone, "--config", "recompute=true"))
+    assert "train_network" in planned(plan(pulled_tables, "--config", "recompute=true"))
 
 
 def planned_anything(done):
@@ -128,39 +131,38 @@ def test_unknown_parts_are_named(clone):
     assert not (clone / R / "models").exists()
 
 
-def test_nothing_stale_is_shared(clone):
-    ok(pull(clone))
-    edit(clone / "src/sightlines/measures/cka.py")
-    before = ok(tool(clone, *GIT, "status", "--porcelain", "--", "dvc.yaml", "dvc.lock", "results"))
-    done = share(clone)
+def test_nothing_stale_is_shared(pulled):
+    edit(pulled / "src/sightlines/measures/cka.py")
+    before = ok(
+        tool(pulled, *GIT, "status", "--porcelain", "--", "dvc.yaml", "dvc.lock", "results")
+    )
+    done = share(pulled)
     assert done.returncode == 1 and "code changed: src/sightlines/measures/cka.py" in done.stderr
-    after = ok(tool(clone, *GIT, "status", "--porcelain", "--", "dvc.yaml", "dvc.lock", "results"))
+    after = ok(tool(pulled, *GIT, "status", "--porcelain", "--", "dvc.yaml", "dvc.lock", "results"))
     assert before == after == ""
-    assert share(clone, "--stale").returncode == 0
+    assert share(pulled, "--stale").returncode == 0
 
 
-def test_what_would_be_hidden_or_left_out_is_not_shared(clone, tmp_path):
+def test_what_would_be_hidden_or_left_out_is_not_shared(pulled, tmp_path):
     """A profile of one's own that looks at times alone; a pattern that leaves out all tables."""
-    ok(pull(clone))
     (tmp_path / "config.yaml").write_text("rerun-triggers: [mtime]\nquiet: [all]\n")
-    config = clone / CONFIG
+    config = pulled / CONFIG
     text = config.read_text()
     config.write_text(text.replace("steps: 12", "steps: 13"))
-    done = share(clone, SNAKEMAKE_PROFILE=str(tmp_path))
+    done = share(pulled, SNAKEMAKE_PROFILE=str(tmp_path))
     assert (
         done.returncode == 1 and "train.steps 12 → 13" in done.stderr and "STALE=1" in done.stderr
     )
     config.write_text(text)
-    edit(clone / ".dvcignore", "*.csv\n")
-    done = share(clone, SNAKEMAKE_PROFILE=str(tmp_path))
+    edit(pulled / ".dvcignore", "*.csv\n")
+    done = share(pulled, SNAKEMAKE_PROFILE=str(tmp_path))
     assert done.returncode == 1 and ":*.csv" in done.stderr and ".dvcignore:" in done.stderr
-    status = ok(tool(clone, *GIT, "status", "--porcelain"))
+    status = ok(tool(pulled, *GIT, "status", "--porcelain"))
     assert status.split() == ["M", ".dvcignore"]
 
 
-def test_what_is_not_whole_is_not_shared(clone):
-    ok(pull(clone, "report", "tables", "figures"))
-    done = share(clone)
+def test_what_is_not_whole_is_not_shared(pulled_tables):
+    done = share(pulled_tables)
     assert done.returncode == 1 and "pull them" in done.stderr
 
 
@@ -223,37 +225,34 @@ def upgrade(clone):
     ok(tool(clone, *GIT, "commit", "--quiet", "--message", "Upgrade", "--", LOOP))
 
 
-def test_an_edit_of_ones_own_is_planned_without_a_question(clone):
-    ok(pull(clone))
-    edit(clone / LOOP)
-    done = plan(clone)
+def test_an_edit_of_ones_own_is_planned_without_a_question(pulled):
+    edit(pulled / LOOP)
+    done = plan(pulled)
     assert planned(done)["train_network"] == 6
     assert "older version" not in done.stdout + done.stderr
 
 
-def test_newer_code_trains_nothing_unasked(clone):
-    ok(pull(clone))
-    upgrade(clone)
-    dry = plan(clone)
+def test_newer_code_trains_nothing_unasked(pulled):
+    upgrade(pulled)
+    dry = plan(pulled)
     assert planned(dry)["train_network"] == 6 and "a run stops before them" in dry.stderr
-    before = (clone / UNTRAINED).stat().st_mtime_ns  # as adoption set it
+    before = (pulled / UNTRAINED).stat().st_mtime_ns  # as adoption set it
     for options in ((), ("--", UNTRAINED)):
-        done = run(clone, *options)
+        done = run(pulled, *options)
         said = done.stdout + done.stderr
         assert done.returncode != 0 and "made by an older version of sightlines" in said
         assert f"code changed: {LOOP}" in said and "--config recompute=true" in said
         assert re.search(r"git checkout [0-9a-f]{7}", said) and "Traceback" not in said
-    assert (clone / UNTRAINED).stat().st_mtime_ns == before
-    ok(run(clone, "--config", "recompute=true", "--", UNTRAINED))
-    assert (clone / UNTRAINED).stat().st_mtime_ns > before
+    assert (pulled / UNTRAINED).stat().st_mtime_ns == before
+    ok(run(pulled, "--config", "recompute=true", "--", UNTRAINED))
+    assert (pulled / UNTRAINED).stat().st_mtime_ns > before
 
 
-def test_newer_code_that_is_shown_to_make_the_same_bytes_trains_nothing(clone, tmp_path):
-    ok(pull(clone))
-    jobs = json.loads((clone / R / "provenance.json").read_text())
+def test_newer_code_that_is_shown_to_make_the_same_bytes_trains_nothing(pulled, tmp_path):
+    jobs = json.loads((pulled / R / "provenance.json").read_text())
     made = {p: job for job in jobs["jobs"].values() for p in job["outputs"]}
-    upgrade(clone)
-    ok(plan(clone, SIGHTLINES_LIST_JOBS=str(tmp_path / "jobs.json")))
+    upgrade(pulled)
+    ok(plan(pulled, SIGHTLINES_LIST_JOBS=str(tmp_path / "jobs.json")))
     stages = {}
     for asked in json.loads((tmp_path / "jobs.json").read_text()):
         job = made[asked["outputs"][0]]
@@ -265,12 +264,12 @@ def test_newer_code_that_is_shown_to_make_the_same_bytes_trains_nothing(clone, t
             )
             stages[stage.key] = stage
     assert {stage.rule for stage in stages.values()} == {"train_network"}
-    write_table(stages.values(), clone / "src/sightlines/sharing/carried.json")
-    done = plan(clone)
+    write_table(stages.values(), pulled / "src/sightlines/sharing/carried.json")
+    done = plan(pulled)
     assert planned(done) == {} and "Carried over 18 results" in done.stderr
-    assert "Nothing to be done" in ok(run(clone))
-    record = json.loads((clone / R / "records/train/vit_small/f000/s0.json").read_text())
+    assert "Nothing to be done" in ok(run(pulled))
+    record = json.loads((pulled / R / "records/train/vit_small/f000/s0.json").read_text())
     assert record["carried_from"] and record["carried_from"] != [record["code"]]
-    assert ", 0 differ\n" in ok(tool(clone, "python", "-m", "sightlines.sharing.verify", "smoke"))
-    (clone / UNTRAINED).write_bytes((clone / UNTRAINED).read_bytes()[:-1] + b"?")
-    assert planned(plan(clone))["train_network"] == 1
+    assert ", 0 differ\n" in ok(tool(pulled, "python", "-m", "sightlines.sharing.verify", "smoke"))
+    (pulled / UNTRAINED).write_bytes((pulled / UNTRAINED).read_bytes()[:-1] + b"?")
+    assert planned(plan(pulled))["train_network"] == 1

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.making_environments import lend_environment
-from tests.workflow.conftest import ROOT, copy_project, ok, tool
+from tests.workflow.conftest import ROOT, copy_project, is_whole, ok, tool
 from tests.workflow.servers import ssh_server
 
 pytestmark = pytest.mark.workflow
@@ -66,6 +66,8 @@ def test_the_transcript(smoke, tmp_path):
                 assert re.search(pattern(line), said), f"{command}\n{line!r} is not in:\n{said}"
             if "remote add" in command:
                 use_key(folder, server)
+    assert is_whole(people["bob"], people["ann"])
+    assert "verify = true" in (people["bob"] / ".dvc/config").read_text()
 
 
 def use_key(folder, server):

@@ -20,6 +20,8 @@ def stop(message):
 # Of this checkout, wherever the installed package comes from.
 CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 checkout = runpy.run_path(str(CHECKOUT / "src" / "sightlines" / "core" / "checkout.py"))
+if unsupported := checkout["unsupported"]():
+    stop(f"UnsupportedSystemError: {unsupported}")
 if foreign := checkout["foreign_code"](CHECKOUT):
     stop(f"CheckoutError: {foreign}")
 
@@ -93,7 +95,7 @@ from sightlines.core.hardware import count_gpus
 from sightlines.models.timm_facts import class_file_identity
 from sightlines.plan.renamed_keys import DeprecatedKeyWarning
 from sightlines.plan.networks import ON, UNTRAINED, Network, switched_on
-from sightlines.sharing import session
+from sightlines.sharing import one_pass, session
 from sightlines.sharing.provenance import recorded_source
 from sightlines.sharing.registration import other_criteria
 
@@ -293,6 +295,14 @@ else:
 
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
+
+# On a cluster the dumps of a network are one job, in which they take turns.
+if one_pass.TURN not in workflow.global_resources:
+    workflow.register_resource(one_pass.TURN, 1)
+
+
+resource_scopes:
+    turn="local",
 
 
 wildcard_constraints:

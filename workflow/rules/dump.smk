@@ -25,9 +25,15 @@ for recording in EXPERIMENT.recordings():
                 f"{R}/{recording.place}/{NETWORK}.safetensors",
             log:
                 f"{R}/logs/{recording.log}/{NETWORK}.log",
+            group:
+                one_pass.group_of(workflow, recording)
             threads: THREADS
             resources:
-                **DUMPING,
+                mem_mb=DUMPING["mem_mb"],
+                runtime=one_pass.minutes_of(
+                    f"{R}/{recording.place}/{NETWORK}.safetensors"
+                ),
+                turn=one_pass.turn_of(workflow),
                 gpu=GPU,
             params:
                 cfg=lambda w, kind=recording.kind: as_json(
@@ -60,9 +66,15 @@ for recording in EXPERIMENT.recordings():
                 f"{R}/{recording.place}/{NETWORK}.safetensors",
             log:
                 f"{R}/logs/{recording.log}/{NETWORK}.log",
+            group:
+                one_pass.group_of(workflow, recording)
             threads: THREADS
             resources:
-                **DUMPING,
+                mem_mb=DUMPING["mem_mb"],
+                runtime=one_pass.minutes_of(
+                    f"{R}/{recording.place}/{NETWORK}.safetensors"
+                ),
+                turn=one_pass.turn_of(workflow),
                 gpu=GPU,
             params:
                 cfg=lambda w, kind=recording.kind: as_json(

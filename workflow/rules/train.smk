@@ -23,7 +23,9 @@ for task in TASKS:
             f"{EXPERIMENT.logs('train', task)}/{'finetune/' if task else ''}{NETWORK}.log",
         wildcard_constraints:
             model=one_of(
-                m for m in EXPERIMENT.config.models if task or m not in IMPORTED
+                m
+                for m in EXPERIMENT.config.models
+                if task or m not in {*IMPORTED, *EXPERIMENT.objectives}
             ),
             seed=SEED,
         threads: lambda w, task=task: THREADS * EXPERIMENT.processes(network(w), task)
@@ -39,6 +41,36 @@ for task in TASKS:
             " --input start {input.start:q} --input start_card {input.card:q}"
             " --output weights {output.weights:q} --output history {output.history:q}"
             " --output card {output.card:q} --log {log:q}"
+
+
+rule train_without_labels:
+    """Train one model by an objective that needs no labels; f000 is left untrained."""
+    input:
+        dataset=EXPERIMENT.data_files()[0],
+        files=EXPERIMENT.data_files()[1:],
+        splits=f"{R}/data/splits.safetensors",
+    output:
+        weights=f"{MODEL}/weights.safetensors",
+        history=f"{MODEL}/history.csv",
+        card=f"{MODEL}/card.json",
+    log:
+        f"{R}/logs/train/{NETWORK}.log",
+    wildcard_constraints:
+        model=one_of(EXPERIMENT.objectives),
+        seed=SEED,
+    threads: lambda w: THREADS * EXPERIMENT.processes(network(w))
+    resources:
+        **TRAINING,
+        gpu=lambda w: GPU * EXPERIMENT.processes(network(w)),
+    params:
+        trainer=lambda w: EXPERIMENT.trainer(network(w)),
+        cfg=lambda w: as_json(EXPERIMENT.slice_train(network(w))),
+        code=lambda w: EXPERIMENT.code(EXPERIMENT.trainer(network(w)), network(w)),
+    shell:
+        "python -m sightlines.{params.trainer} --config {params.cfg:q} --code {params.code}"
+        " --input dataset {input.dataset:q} --input splits {input.splits:q}"
+        " --output weights {output.weights:q} --output history {output.history:q}"
+        " --output card {output.card:q} --log {log:q}"
 
 
 rule import_network:

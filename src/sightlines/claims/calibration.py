@@ -6,6 +6,7 @@ give: the truth is 0, so at most one in 20 may be decisive. The same by an inter
 alone says what verdicts of one run would be worth.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -82,7 +83,7 @@ def _width(readings: Sequence[Reading], source: Source, known: Known) -> float:
         return float("nan")
     count = len(readings)
     by_images = images(readings, [1 / count] * count)
-    return 2 * _half([by_images, (found[0] / count, found[1])]) / float(found[0]) ** 0.5
+    return 2 * _half([by_images, (found[0] / count, found[1])]) / math.sqrt(found[0])
 
 
 def _half(parts: Sequence[tuple[float, float]]) -> float:

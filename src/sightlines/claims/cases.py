@@ -14,7 +14,7 @@ from sightlines.claims.seeds import linked, mean
 from sightlines.claims.statistics import Values
 from sightlines.plan.networks import Network
 
-Read = Callable[..., Any]
+Read = Callable[..., list[Any]]
 """From the evidence and one network of every model of a case: a list of the claim's readings."""
 
 
@@ -209,7 +209,7 @@ def _control(evidence: Evidence, groups: Sequence[Group], read: Read) -> Sample 
     return Sample([*found.values()], _sources(evidence, found, read))
 
 
-def stand(criteria: Sequence[Criterion], values: Iterable[Values]) -> bool:
+def satisfies_all(criteria: Sequence[Criterion], values: Iterable[Values]) -> bool:
     """Whether another index's values fulfil all criteria.
 
     Raises:

@@ -106,12 +106,12 @@ class Criterion:
 
     Attributes:
         name: The statistic, as tables and the report call it.
-        sense: ">=" or "<=".
+        direction: ">=" or "<=".
         threshold: Set before any result was seen.
     """
 
     name: str
-    sense: str
+    direction: str
     threshold: float
 
     def outcome(self, low: float, high: float) -> str:
@@ -119,8 +119,8 @@ class Criterion:
 
         A threshold of 0 is an order, which equality (nothing changed) does not show.
         """
-        worst, best = (low, high) if self.sense == ">=" else (-high, -low)
-        bar = self.threshold if self.sense == ">=" else -self.threshold
+        worst, best = (low, high) if self.direction == ">=" else (-high, -low)
+        bar = self.threshold if self.direction == ">=" else -self.threshold
         if not (np.isfinite(worst) and np.isfinite(best)) or (worst == bar == 0):
             return "unclear"
         return "holds" if worst >= bar else "fails" if best < bar else "unclear"
@@ -130,7 +130,7 @@ class Criterion:
         return self.outcome(value, value) == "holds"
 
     def __str__(self) -> str:
-        return f"{'≥' if self.sense == '>=' else '≤'} {self.threshold:g}"
+        return f"{'≥' if self.direction == '>=' else '≤'} {self.threshold:g}"
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class Premise:
 
 
 Cases = Callable[[Evidence], list[Case]]
-Opinion = Callable[[Evidence, str], bool]
+RobustnessCheck = Callable[[Evidence, str], bool]
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ class Claim:
         drawn: Our figure that shows it.
         cases: Reads the cases off the tables.
         premises: What must be true for it to be testable.
-        opinion: For claims about similarity: whether it stands under another index.
+        robustness_check: For claims about similarity: whether it stands under another index.
         amended: When it was amended last (docs/amendments.md); empty: never.
         former: Where a criterion was loosened, the claim as it was before: both are judged.
         of_estimator: It is about how something is measured, whatever the networks: their seeds add
@@ -271,7 +271,7 @@ class Claim:
     controls: str
     drawn: str
     cases: Cases
-    opinion: Opinion | None = None
+    robustness_check: RobustnessCheck | None = None
     premises: tuple[Premise, ...] = ()
     amended: str = ""
     former: "Claim | None" = None
@@ -284,4 +284,4 @@ class Claim:
             when: Date of the amendment.
             former: What was different before it.
         """
-        return replace(self, amended=when, former=replace(self, opinion=None, **former))
+        return replace(self, amended=when, former=replace(self, robustness_check=None, **former))

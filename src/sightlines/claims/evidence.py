@@ -58,6 +58,7 @@ class Evidence:
         self.spread = spread
         self.networks = networks(config)
         self._tables = tables
+        self._own: dict[tuple[str, Network], pd.DataFrame] = {}
 
     # -- tables --------------------------------------------------------------------------
 
@@ -81,7 +82,9 @@ class Evidence:
         Raises:
             NotMeasured: there are none.
         """
-        found = rows_of(self.table(name), network)
+        if (name, network) not in self._own:  # most are asked for by several criteria
+            self._own[name, network] = rows_of(self.table(name), network)
+        found = self._own[name, network]
         for column, value in values.items():
             found = found[found[column] == value]
         if found.empty:
@@ -134,7 +137,7 @@ class Evidence:
             return np.asarray(reader[name], np.float64)
         raise NotMeasured(f"there is no CKA of the {tokens} tokens of {a.slug} with {b.slug}")
 
-    def opinion(self, index: str, a: Network, b: Network) -> np.ndarray:
+    def similarity_by(self, index: str, a: Network, b: Network) -> np.ndarray:
         """Another index of similarity between block outputs [blocks of a, blocks of b].
 
         Raises:
@@ -278,7 +281,7 @@ class Evidence:
         """All untrained controls of a model, one an initialisation; `untrained` is the first.
 
         Where its branches start at 0, those with branches on. The further ones saw reference images
-        alone: of them there are no accuracies, probes, second opinions or data fractions.
+        alone: of them there are no accuracies, probes, other indices or data fractions.
         """
         return roles.controls(self.networks, model)
 
@@ -303,11 +306,11 @@ class Evidence:
     def learned(self, slug: str) -> bool:
         """Whether a network reached what a claim may be judged by (`needed_accuracy`).
 
-        Public weights whose outputs are not the images' classes count as having learned: their
-        accuracy cannot be told here.
+        Public weights whose outputs are not the images' classes, and networks that were trained
+        without labels, count as having learned: their accuracy cannot be told here.
         """
         row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
-        is_unknown = np.isnan(row["accuracy_test"]) and not row["train_images"]
+        is_unknown = np.isnan(row["accuracy_test"])
         needed = needed_accuracy(row["chance"], best_accuracy(self.table("accuracy.csv")))
         return bool(is_unknown or row["accuracy_test"] >= needed)
 

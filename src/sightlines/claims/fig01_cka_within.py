@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import each, first_pairs, stand
+from sightlines.claims.cases import each, first_pairs, satisfies_all
 from sightlines.claims.claim import (
     Case,
     Claim,
@@ -61,7 +61,7 @@ def _blocks(evidence: Evidence, network: Network, maps: np.ndarray) -> np.ndarra
 def _stands(evidence: Evidence, index: str, statistics: list[Statistic]) -> bool:
     """Whether every statistic has its sign for every pair under another index, block outputs."""
     return all(
-        statistic(evidence.opinion(index, a, a), evidence.opinion(index, b, b)) > 0
+        statistic(evidence.similarity_by(index, a, a), evidence.similarity_by(index, b, b)) > 0
         for a, b in first_pairs(evidence)
         for statistic in statistics
     )
@@ -104,14 +104,14 @@ def grid_share(evidence: Evidence, network: Network, maps: np.ndarray) -> np.nda
     if not outs.index.isin(attn.index).all():
         raise NotMeasured(f"needs the attention of every block of {network.model} among its layers")
     above = [maps[:, outs[i], outs[i + 1]] - maps[:, outs[i], attn[i + 1]] for i in outs.index[:-1]]
-    return (np.array(above) > 0).mean(axis=0)
+    return np.asarray(np.mean(np.array(above) > 0, axis=0))
 
 
 def _grid_stands(evidence: Evidence, index: str) -> bool:
     """Whether it holds of every ViT's first seed under another index."""
 
     def share(network: Network) -> float:
-        outs = np.diagonal(evidence.opinion(index, network, network), 1)
+        outs = np.diagonal(evidence.similarity_by(index, network, network), 1)
         rows = rows_of(evidence.table("branch_indices.parquet"), network, "_a")
         rows = rows[rows["index"] == index].sort_values("layer_a")
         if len(rows) != len(outs):
@@ -119,7 +119,7 @@ def _grid_stands(evidence: Evidence, index: str) -> bool:
         gaps = outs - unbiased(rows).to_numpy()
         return float(np.where(np.isfinite(gaps).all(), (gaps > 0).mean(), np.nan))
 
-    return all(stand(GRID, [share(evidence.full(vit)[0])]) for vit in evidence.vits())
+    return all(satisfies_all(GRID, [share(evidence.full(vit)[0])]) for vit in evidence.vits())
 
 
 GRID = (Criterion("share of blocks", ">=", 0.8),)
@@ -140,7 +140,7 @@ CLAIMS = (
         controls="untrained networks; another index of similarity",
         drawn="fig01_cka_within",
         cases=lambda evidence: _compare(evidence, [_uniformity]),
-        opinion=lambda evidence, index: _stands(evidence, index, [_uniformity]),
+        robustness_check=lambda evidence, index: _stands(evidence, index, [_uniformity]),
         premises=(comparable(pairs, partial(_read, statistics=[_uniformity])),),
     ),
     Claim(
@@ -162,7 +162,7 @@ CLAIMS = (
         controls="untrained networks; another index of similarity",
         drawn="fig01_cka_within",
         cases=lambda evidence: _compare(evidence, [_contrast, _halves]),
-        opinion=lambda evidence, index: _stands(evidence, index, [_contrast, _halves]),
+        robustness_check=lambda evidence, index: _stands(evidence, index, [_contrast, _halves]),
         premises=(comparable(pairs, partial(_read, statistics=[_contrast, _halves])),),
     ),
     Claim(
@@ -179,6 +179,6 @@ CLAIMS = (
         controls="untrained networks; another index of similarity",
         drawn="fig01_cka_within",
         cases=_grid,
-        opinion=_grid_stands,
+        robustness_check=_grid_stands,
     ),
 )

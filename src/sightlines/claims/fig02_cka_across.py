@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair, first_pairs, stand
+from sightlines.claims.cases import each_pair, first_pairs, satisfies_all
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import (
@@ -100,7 +100,7 @@ def _stands(
 ) -> bool:
     """Whether every pair's block outputs fulfil the criteria under another index, first seed."""
     return all(
-        stand(criteria, statistics(evidence.opinion(index, *pair)))
+        satisfies_all(criteria, statistics(evidence.similarity_by(index, *pair)))
         for pair in first_pairs(evidence)
     )
 
@@ -135,7 +135,7 @@ CLAIMS = (
         drawn="fig02_cka_across",
         amended="2026-11-29",
         cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _match),
-        opinion=lambda evidence, index: _stands(evidence, index, MATCH, match),
+        robustness_check=lambda evidence, index: _stands(evidence, index, MATCH, match),
     ),
     Claim(
         id="C5",
@@ -153,6 +153,6 @@ CLAIMS = (
         controls="untrained networks; another index of similarity",
         drawn="fig02_cka_across",
         cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _top_third),
-        opinion=lambda evidence, index: _stands(evidence, index, TOP, top_third),
+        robustness_check=lambda evidence, index: _stands(evidence, index, TOP, top_third),
     ),
 )

@@ -15,7 +15,7 @@ READS = ("attention_replicates.parquet", "accuracy.csv")
 
 def _loss(evidence: Evidence, less: Network, full: Network) -> np.ndarray:
     """How much further the most local head looks with less data [1 + groups]."""
-    return most_local(evidence, less) - most_local(evidence, full)
+    return np.asarray(most_local(evidence, less) - most_local(evidence, full))
 
 
 def _pairs(evidence: Evidence) -> list[tuple[Network, Network]]:

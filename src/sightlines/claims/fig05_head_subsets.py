@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sightlines.claims.cases import each_pair, first_pairs, stand
+from sightlines.claims.cases import each_pair, first_pairs, satisfies_all
 from sightlines.claims.claim import (
     Claim,
     Criterion,
@@ -76,7 +76,7 @@ def _stands(evidence: Evidence, index: str) -> bool:
         )
         return [float(value) for value in _statistics(frame.to_numpy())]
 
-    return all(stand(CRITERIA, values(*pair)) for pair in first_pairs(evidence))
+    return all(satisfies_all(CRITERIA, values(*pair)) for pair in first_pairs(evidence))
 
 
 def _alike(evidence: Evidence) -> str:
@@ -135,7 +135,7 @@ CLAIMS = (
         "subsets in the figure",
         drawn="fig05_head_subsets",
         cases=lambda evidence: each_pair(evidence, evidence.vits(), evidence.resnets(), _fall),
-        opinion=_stands,
+        robustness_check=_stands,
         premises=(Premise("the first heads differ in how far they look", _alike),),
     ).loosened(
         "2026-11-29",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from sightlines.claims.cases import gather, stand
+from sightlines.claims.cases import gather, satisfies_all
 from sightlines.claims.claim import (
     Case,
     Claim,
@@ -107,7 +107,7 @@ def _cost(evidence: Evidence) -> list[Case]:
 def _stands(evidence: Evidence, index: str) -> bool:
     """Whether both ratios stand on block outputs under another index, first seed."""
     return all(
-        stand((ACROSS, OF_INTACT), _block_ratios(evidence, index, model, twin))
+        satisfies_all((ACROSS, OF_INTACT), _block_ratios(evidence, index, model, twin))
         for model, twin in lacking(evidence, "middle or late")
     )
 
@@ -115,7 +115,7 @@ def _stands(evidence: Evidence, index: str) -> bool:
 def _whole_stands(evidence: Evidence, index: str) -> bool:
     """Whether there is no partition on block outputs under another index either, first seed."""
     return all(
-        stand((WHOLE,), _block_ratios(evidence, index, model, twin)[:1])
+        satisfies_all((WHOLE,), _block_ratios(evidence, index, model, twin)[:1])
         for model, twin in lacking(evidence, "first")
     )
 
@@ -123,7 +123,7 @@ def _whole_stands(evidence: Evidence, index: str) -> bool:
 def _block_ratios(evidence: Evidence, index: str, model: str, twin: str) -> list[Values]:
     network = evidence.full(model)[0]
     intact = evidence.same_seed(twin, network)
-    maps = [evidence.opinion(index, n, n) for n in (network, intact)]
+    maps = [evidence.similarity_by(index, n, n) for n in (network, intact)]
     low = np.arange(len(maps[0])) < skipless_block(evidence, network)
     ratios = [cut_ratio(m, low) for m in maps]
     return [ratios[0], quotient(*ratios)]
@@ -148,7 +148,7 @@ CLAIMS = (
         drawn="fig08_skipless",
         amended="2026-11-29",
         cases=lambda evidence: gather(evidence, lacking(evidence, "middle or late"), _partition),
-        opinion=_stands,
+        robustness_check=_stands,
     ),
     Claim(
         id="C17b",
@@ -165,7 +165,7 @@ CLAIMS = (
         drawn="fig08_skipless",
         amended="2026-11-29",
         cases=lambda evidence: gather(evidence, lacking(evidence, "first"), _whole),
-        opinion=_whole_stands,
+        robustness_check=_whole_stands,
     ),
     Claim(
         id="C18",

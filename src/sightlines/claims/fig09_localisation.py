@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import each, each_pair, stand
+from sightlines.claims.cases import each, each_pair, satisfies_all
 from sightlines.claims.claim import (
     Claim,
     Criterion,
-    Opinion,
     Premise,
     Reading,
+    RobustnessCheck,
     from_draws,
     from_replicates,
 )
@@ -60,8 +60,8 @@ def stands(
     criteria: Sequence[Criterion],
     groups: Callable[[Evidence], Iterable[Sequence[str]]],
     read: Callable[..., list[Reading]],
-) -> Opinion:
-    """A second opinion: by CKA from which the pixels' own similarity is regressed out, first seed.
+) -> RobustnessCheck:
+    """By CKA from which the pixels' own similarity is regressed out, first seed.
 
     Args:
         criteria: The claim's.
@@ -69,18 +69,18 @@ def stands(
         read: Reads the networks of one, by a score.
     """
 
-    def opinion(evidence: Evidence, index: str) -> bool:
+    def check(evidence: Evidence, index: str) -> bool:
         if index not in SCORES:
             raise NotMeasured("maps of tokens and patches are measured by linear CKA alone")
         for first, *others in groups(evidence):
             network = evidence.full(first)[0]
             chosen = [network, *(evidence.same_seed(m, network) for m in others)]
             readings = read(evidence, *chosen, score=SCORES[index])
-            if not stand(criteria, [reading.value for reading in readings]):
+            if not satisfies_all(criteria, [reading.value for reading in readings]):
                 return False
         return True
 
-    return opinion
+    return check
 
 
 def _vits(evidence: Evidence) -> list[tuple[str]]:
@@ -203,7 +203,7 @@ CLAIMS = (
         controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
         cases=lambda evidence: each(evidence, evidence.vits(), _localised),
-        opinion=stands(LOCALISED, _vits, _localised),
+        robustness_check=stands(LOCALISED, _vits, _localised),
     ).loosened(
         AMENDED,
         statistic="CKA of a token with the pixels of every patch, interior tokens: share whose own "
@@ -228,7 +228,7 @@ CLAIMS = (
         controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
         cases=lambda evidence: each_pair_matched(evidence, _less_in_resnet),
-        opinion=stands(LESS_IN_RESNET, pairs, _less_in_resnet),
+        robustness_check=stands(LESS_IN_RESNET, pairs, _less_in_resnet),
         premises=(comparable(pairs, _less_in_resnet), one_grid(pairs)),
     ).loosened(
         AMENDED,
@@ -255,7 +255,7 @@ CLAIMS = (
         controls="untrained networks; pixels regressed out",
         drawn="figD_localisation_layers",
         cases=lambda evidence: each_pair_matched(evidence, _earlier),
-        opinion=stands(EARLIER, pairs, _earlier),
+        robustness_check=stands(EARLIER, pairs, _earlier),
         premises=(comparable(pairs, _earlier), one_grid(pairs)),
     ).loosened(
         AMENDED,
@@ -285,6 +285,6 @@ CLAIMS = (
         controls="untrained networks; pixels regressed out",
         drawn="fig09_localisation",
         cases=lambda evidence: each(evidence, evidence.vits(), _corner),
-        opinion=stands(CORNER, _vits, _corner),
+        robustness_check=stands(CORNER, _vits, _corner),
     ),
 )

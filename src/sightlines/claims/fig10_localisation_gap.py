@@ -47,7 +47,7 @@ CLAIMS = (
         cases=lambda evidence: with_matched(
             evidence, gather(evidence, evidence.pooled(), _loss), evidence.pooled(), _loss
         ),
-        opinion=stands(LOSS, Evidence.pooled, _loss),
+        robustness_check=stands(LOSS, Evidence.pooled, _loss),
         premises=(comparable(Evidence.pooled, _loss),),
     ).loosened(
         AMENDED,

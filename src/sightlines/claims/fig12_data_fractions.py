@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from sightlines.claims.cases import measured, of_seeds, stand, untrained
+from sightlines.claims.cases import measured, of_seeds, satisfies_all, untrained
 from sightlines.claims.claim import (
     Case,
     Claim,
@@ -172,7 +172,8 @@ def _lead(
 ) -> np.ndarray:
     """Upper half of the small pair's blocks minus that of the large pair's [1 + groups]."""
     curves = [_own_blocks(evidence, *pair) for pair in (small, large)]
-    return np.subtract(*(curve[:, curve.shape[1] // 2 :].mean(axis=1) for curve in curves))
+    one, other = (curve[:, curve.shape[1] // 2 :].mean(axis=1) for curve in curves)
+    return np.asarray(one - other)
 
 
 def _sizes_stand(evidence: Evidence, index: str) -> bool:
@@ -182,12 +183,14 @@ def _sizes_stand(evidence: Evidence, index: str) -> bool:
     seconds = [_second(evidence, network) for network in full]
 
     def lead(*others: Network) -> float:
-        curves = [np.diagonal(evidence.opinion(index, *p)) for p in zip(full, others, strict=True)]
+        curves = [
+            np.diagonal(evidence.similarity_by(index, *p)) for p in zip(full, others, strict=True)
+        ]
         return float(np.subtract(*(curve[len(curve) // 2 :].mean() for curve in curves)))
 
     ceiling = lead(seconds[0][0], seconds[1][0]) if all(seconds) else 0.0
     less = [[evidence.on(model, f)[0] for model in (small, large)] for f in shared]
-    return all(stand(SIZES, [lead(*pair) - ceiling]) for pair in less)
+    return all(satisfies_all(SIZES, [lead(*pair) - ceiling]) for pair in less)
 
 
 def _stands(evidence: Evidence, index: str) -> bool:
@@ -195,10 +198,10 @@ def _stands(evidence: Evidence, index: str) -> bool:
     for vit in _ordered(evidence):
         full, *less = _seeds(evidence, vit)[0]
         of_less, of_second = (
-            [np.diagonal(evidence.opinion(index, n, full)) for n in networks]
+            [np.diagonal(evidence.similarity_by(index, n, full)) for n in networks]
             for networks in (less, _second(evidence, full))
         )
-        if not stand(ORDER, _order(of_less, of_second, each_step=False)):
+        if not satisfies_all(ORDER, _order(of_less, of_second, each_step=False)):
             return False
     return True
 
@@ -228,7 +231,7 @@ CLAIMS = (
         "without the lack of data",
         drawn="fig12_data_fractions",
         cases=_fractions,
-        opinion=_stands,
+        robustness_check=_stands,
     ).loosened(
         "2026-11-29",
         statistic="Spearman correlation of block index and CKA(fraction, all images), weakest "
@@ -253,7 +256,7 @@ CLAIMS = (
         controls="untrained networks; another index of similarity",
         drawn="fig12_data_fractions",
         cases=_sizes,
-        opinion=_sizes_stand,
+        robustness_check=_sizes_stand,
     ).loosened(
         "2026-11-29",
         statistic="mean CKA(fraction, all images) over the upper half of the blocks, small ViT "

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sightlines.claims.cases import each, stand
+from sightlines.claims.cases import each, satisfies_all
 from sightlines.claims.claim import Claim, Criterion, Premise, Reading
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.claims.several import least
@@ -54,7 +54,7 @@ def _stands(evidence: Evidence, index: str) -> bool:
             return unbiased(rows).to_numpy()[None]
 
         values = _statistics(evidence, network, by_block)
-        return stand(CRITERIA, [np.min(own) for own in values])
+        return satisfies_all(CRITERIA, [np.min(own) for own in values])
 
     return all(all_stand(evidence.full(vit)[0]) for vit in _tuned(evidence))
 
@@ -133,7 +133,7 @@ CLAIMS = (
         controls="no untrained network, which has nothing to keep; another index of similarity",
         drawn="figG1_finetuning",
         cases=lambda evidence: each(evidence, _tuned(evidence), _change),
-        opinion=_stands,
+        robustness_check=_stands,
         premises=(Premise("all tasks train for as many steps", _unequal),),
         amended="2026-11-29",
     ),

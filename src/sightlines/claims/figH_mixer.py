@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from sightlines.claims.cases import gather, stand
+from sightlines.claims.cases import gather, satisfies_all
 from sightlines.claims.claim import Claim, Criterion, Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
@@ -26,12 +26,16 @@ def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
 
 def _stands(evidence: Evidence, index: str) -> bool:
     """Whether it holds of block outputs under another index, first seed."""
-    return all(stand(CRITERIA, _values(evidence, index, *trio)) for trio in _trios(evidence))
+    return all(
+        satisfies_all(CRITERIA, _values(evidence, index, *trio)) for trio in _trios(evidence)
+    )
 
 
 def _values(evidence: Evidence, index: str, *models: str) -> list[Values]:
     mixer, vit, resnet = (evidence.full(m)[0] for m in models)
-    own, with_vit, with_resnet = (evidence.opinion(index, mixer, n) for n in (mixer, vit, resnet))
+    own, with_vit, with_resnet = (
+        evidence.similarity_by(index, mixer, n) for n in (mixer, vit, resnet)
+    )
     return [*split(own), mean_all(with_vit) - mean_all(with_resnet)]
 
 
@@ -60,7 +64,7 @@ CLAIMS = (
         cases=lambda evidence: with_matched(
             evidence, gather(evidence, _trios(evidence), _read), _trios(evidence), _read
         ),
-        opinion=_stands,
+        robustness_check=_stands,
         premises=(comparable(_trios, _read),),
     ),
 )

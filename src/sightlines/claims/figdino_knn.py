@@ -33,7 +33,7 @@ def neighbours(evidence: Evidence, network: Network) -> np.ndarray:
     """
     rows = evidence.rows("knn_replicates.parquet", network, pool=read_out(evidence, network.model))
     deepest = rows[rows["layer"] == rows["layer"].max()].sort_values("left_out")
-    return deepest["accuracy"].to_numpy()
+    return np.asarray(deepest["accuracy"])
 
 
 def _behind(evidence: Evidence, network: Network) -> list[Reading]:

@@ -16,7 +16,7 @@ from sightlines.claims.claim import Claim
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.specification import INDICES as OTHER_INDICES
 from sightlines.claims.specification import LINEAR
-from sightlines.claims.verdict import Line, Verdict, judge
+from sightlines.claims.verdict import CriterionResult, Verdict, judge
 from sightlines.plan import registry
 from sightlines.plan.studies import STUDIES, study_of
 from sightlines.results.verdict_words import NOT_RUN, OUT_OF_REACH
@@ -184,8 +184,8 @@ def claim_table(
         other = registered.get(claim.id, "")
         note = f"; judged by other criteria than claims.lock has: {other}" if other else ""
         former = "" if claim.former is None else judge(claim.former, evidence).word
-        stands_under = _opinions(claim, verdict, evidence)
-        depends_on = (depends or {}).get(claim.id) or _by_opinion(stands_under)
+        stands_under = _robustness(claim, verdict, evidence)
+        depends_on = (depends or {}).get(claim.id) or _by_robustness(stands_under)
         is_judged = verdict.word != NOT_RUN
         drawn = claim.drawn if claim.drawn in evidence.config.get("figures", ()) else ""
         rows.append(
@@ -237,20 +237,20 @@ def _counted(verdict: Verdict) -> float:
     return 1.0 if verdict.word == OUT_OF_REACH else verdict.p
 
 
-def _difference(line: Line | None) -> dict[str, float | None]:
+def _difference(line: CriterionResult | None) -> dict[str, float | None]:
     """Trained minus untrained networks, with its interval."""
     value, low, high = line.difference if line and line.difference else (None, None, None)
     return {"difference": value, "difference_low": low, "difference_high": high}
 
 
-def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
+def _robustness(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
     """Under which indices of similarity a claim stands: by its values, on block outputs."""
-    if claim.opinion is None or verdict.word == NOT_RUN:
+    if claim.robustness_check is None or verdict.word == NOT_RUN:
         return ""
     found: dict[bool, list[str]] = {True: [], False: []}
     for index in INDICES:
         try:
-            found[bool(claim.opinion(evidence, index))].append(index)
+            found[bool(claim.robustness_check(evidence, index))].append(index)
         except NotMeasured:
             continue
     if not any(found.values()):
@@ -259,7 +259,7 @@ def _opinions(claim: Claim, verdict: Verdict, evidence: Evidence) -> str:
     return "; ".join(part for part in (yes, no and f"not under {no}") if part)
 
 
-def _by_opinion(stands_under: str) -> str:
+def _by_robustness(stands_under: str) -> str:
     """The same of a claim whose only choice is the index: those that differ from linear CKA."""
     yes, _, no = stands_under.partition("; not under ")
     turned = yes if LINEAR in no.split(", ") else no

@@ -46,9 +46,10 @@ def _cues_differ(evidence: Evidence) -> str:
     match = evidence.table("shape_bias.csv")["cue_match"].min()
     if np.isfinite(match) and match < FULL_MATCH:
         return (
-            f"the surface tells the class of {match:.0%} of the images and the outline of all, so "
-            "that a network that learns well goes by outlines whatever it is: needs texture_match "
-            "1, or photographs"
+            f"the surface tells the class of {match:.0%} of the dataset's images, the outline that "
+            "of all: a network that learns well goes by outlines, whatever its architecture "
+            "prefers. Needs dataset.texture_match 1, where both tell it always, or photographs "
+            "under conflicts.folder"
         )
     return ""
 
@@ -71,6 +72,12 @@ CLAIMS = (
         "chance is .5, also for one answer to all",
         drawn="fignaseer_shape_bias",
         cases=_cases,
-        premises=(Premise("both cues tell the class equally well", _cues_differ),),
+        premises=(
+            Premise(
+                "outline and surface tell the class of the dataset's images equally well, or "
+                "images are photographs",
+                _cues_differ,
+            ),
+        ),
     ),
 )

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
-from sightlines.claims.claim import CONFIDENCE, Reading, from_replicates
+from sightlines.claims.claim import Reading, from_replicates
+from sightlines.stats.nested import CONFIDENCE
 
 
 def least(several: Sequence[np.ndarray]) -> Reading:

@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 from scipy.special import stdtrit
 
-from sightlines.claims.claim import CONFIDENCE, Reading, from_draws, from_replicates
 from sightlines.claims.claim import Criterion as C
+from sightlines.claims.claim import Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig01_cka_within import GRID, grid_share
 from sightlines.claims.fig02_cka_across import MATCH, TOP, match, top_third
@@ -57,6 +57,7 @@ from sightlines.claims.statistics import (
 from sightlines.plan.networks import Network
 from sightlines.stats.jackknife import standard_error
 from sightlines.stats.means import quotient
+from sightlines.stats.nested import CONFIDENCE
 
 # -- similarity -----------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ Architectures of one run, and those that learned too little, are left out where 
 and named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -71,7 +71,7 @@ OVER_ALL, OVER_IMAGES = "images and seeds", "images"
 
 
 @dataclass(frozen=True)
-class Line:
+class CriterionResult:
     """One criterion of one case, or of the mean over cases.
 
     Attributes:
@@ -136,8 +136,8 @@ class Verdict:
     claim: Claim
     word: str
     because: str
-    lines: list[Line] = field(default_factory=list)
-    deciding: Line | None = None
+    lines: list[CriterionResult] = field(default_factory=list)
+    deciding: CriterionResult | None = None
     p: float | None = None
     detectable: float | None = None
     needed: int | None = None
@@ -215,8 +215,8 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
 
 
 def _lines(
-    claim: Claim, cases: Sequence[Case], label: str, evidence: Any, poor: Sequence[str] | set = ()
-) -> list[Line]:
+    claim: Claim, cases: Sequence[Case], label: str, evidence: Any, poor: Collection[str] = ()
+) -> list[CriterionResult]:
     """One line a criterion, of a case or of the mean over some."""
     lines = []
     for index, criterion in enumerate(claim.criteria):
@@ -233,7 +233,7 @@ def _lines(
             low, high = reading.low, reading.high
         outcome = "learned too little" if label in poor else criterion.outcome(low, high)
         lines.append(
-            Line(
+            CriterionResult(
                 label,
                 criterion,
                 float(own.estimate.value),
@@ -313,12 +313,14 @@ def _p(found: Spread | None, criterion: Criterion, against: bool = False) -> flo
     estimate: Estimate = found.estimate
     if estimate.error == 0 and estimate.value == criterion.threshold:
         return 1.0 if against or criterion.threshold == 0 else 0.0
-    is_upward = (criterion.sense == ">=") != against
+    is_upward = (criterion.direction == ">=") != against
     test = estimate.above if is_upward else estimate.below
     return float(test(criterion.threshold))
 
 
-def _p_values(judged: Sequence[Line], each: Sequence[Sequence[Line]]) -> tuple[float, float]:
+def _p_values(
+    judged: Sequence[CriterionResult], each: Sequence[Sequence[CriterionResult]]
+) -> tuple[float, float]:
     """Against a claim's not holding, and against its holding; see the module."""
     count = len(judged)
     own = [[line.fails for line in lines] for lines in each]
@@ -327,7 +329,9 @@ def _p_values(judged: Sequence[Line], each: Sequence[Sequence[Line]]) -> tuple[f
     return holds, min(1.0, count * min(*(line.fails for line in judged), by_all))
 
 
-def _deciding(word: str, judged: Sequence[Line], each: Sequence[Sequence[Line]]) -> Line:
+def _deciding(
+    word: str, judged: Sequence[CriterionResult], each: Sequence[Sequence[CriterionResult]]
+) -> CriterionResult:
     """The line that a verdict rests on: the mean's, where that decides; else one architecture's.
 
     Where only each architecture by itself decides, it is the least clear one: all others are
@@ -338,7 +342,8 @@ def _deciding(word: str, judged: Sequence[Line], each: Sequence[Sequence[Line]])
     if word == FAILS:
         if len(judged) * min(line.fails for line in judged) <= ONE_SIDE:
             return min(judged, key=lambda line: line.fails)
-        by_criterion = (max(lines, key=lambda o: o.fails) for lines in zip(*each, strict=True))
+        lines_of: Iterable[Sequence[CriterionResult]] = zip(*each, strict=True)
+        by_criterion = [max(lines, key=lambda o: o.fails) for lines in lines_of]
         return min(by_criterion, key=lambda line: line.fails)
     by_mean = max(judged, key=lambda line: line.holds)
     if word == UNDECIDED or by_mean.holds <= ONE_SIDE:
@@ -346,7 +351,7 @@ def _deciding(word: str, judged: Sequence[Line], each: Sequence[Sequence[Line]])
     return max((line for lines in each for line in lines), key=lambda line: line.holds)
 
 
-def _differ(whole: dict[str, list[Line]]) -> float | None:
+def _differ(whole: dict[str, list[CriterionResult]]) -> float | None:
     """P value of architectures being on different sides; None where that is not shown."""
     count = len(whole)
     holds = {label: count * max(o.holds for o in own) for label, own in whole.items()}
@@ -356,7 +361,10 @@ def _differ(whole: dict[str, list[Line]]) -> float | None:
 
 
 def _explain(
-    word: str, judged: Sequence[Line], whole: dict[str, list[Line]], deciding: Line
+    word: str,
+    judged: Sequence[CriterionResult],
+    whole: dict[str, list[CriterionResult]],
+    deciding: CriterionResult,
 ) -> tuple[str, str]:
     """The final word, with what training did, and why."""
     because, untrained_networks = _by_direction(whole), "untrained networks"
@@ -393,19 +401,19 @@ def _explain(
     return HOLDS, f"{because}; whether it is learned is open: {_why_open(line, untrained_networks)}"
 
 
-def _p_untrained(line: Line) -> float:
+def _p_untrained(line: CriterionResult) -> float:
     """P value against untrained networks' not meeting a criterion; 1 of one initialisation."""
     return _p(line.bare, line.criterion) if line.bare and line.bare.is_whole else 1.0
 
 
-def _p_gain(line: Line, towards: bool) -> float:
+def _p_gain(line: CriterionResult, towards: bool) -> float:
     """P value of training having moved a criterion towards being met, or away from it."""
     if line.gain is None or not line.gain.is_whole:
         return 1.0
-    return _p(line.gain, Criterion("", line.criterion.sense, 0.0), against=not towards)
+    return _p(line.gain, Criterion("", line.criterion.direction, 0.0), against=not towards)
 
 
-def _needed(line: Line) -> int | None:
+def _needed(line: CriterionResult) -> int | None:
     distance = float(line.value - line.criterion.threshold)
     if not np.isfinite(distance) or not distance:
         return None
@@ -417,14 +425,14 @@ def _needed(line: Line) -> int | None:
 # -- words ------------------------------------------------------------------------------------
 
 
-def _control(line: Line) -> str:
+def _control(line: CriterionResult) -> str:
     if line.bare is None:
         return ""
     value, low, high = _with_interval(line.bare)
     return f"{line.criterion.name} {_number(value)} [{_number(low)}, {_number(high)}]"
 
 
-def _trained_by(line: Line) -> str:
+def _trained_by(line: CriterionResult) -> str:
     """What training adds, or takes: the difference with its interval."""
     if line.gain is None or line.difference is None:
         return ""
@@ -434,7 +442,7 @@ def _trained_by(line: Line) -> str:
     return f"; difference by training {ends}{over}"
 
 
-def _why_open(line: Line, untrained_networks: str) -> str:
+def _why_open(line: CriterionResult, untrained_networks: str) -> str:
     if line.bare is None or line.gain is None or line.difference is None:
         return "no untrained control"
     if not np.isfinite(line.difference).all():
@@ -442,7 +450,7 @@ def _why_open(line: Line, untrained_networks: str) -> str:
     return f"{untrained_networks}: {_control(line)}{_trained_by(line)}"
 
 
-def _what_would_decide(line: Line, needed: int | None) -> str:
+def _what_would_decide(line: CriterionResult, needed: int | None) -> str:
     effect = line.spread.estimate.detectable
     if not np.isfinite(effect):
         return "; its error is not known"
@@ -452,7 +460,7 @@ def _what_would_decide(line: Line, needed: int | None) -> str:
     return f"{seen}; about {needed} seeds would decide, if the truth is what was measured"
 
 
-def _of_one_run(able: dict[str, list[Line]]) -> str:
+def _of_one_run(able: dict[str, list[CriterionResult]]) -> str:
     alone = dict.fromkeys(a for own in able.values() for line in own for a in line.spread.alone)
     return (
         f"one run of {', '.join(alone)}, so the interval is over images only: "
@@ -460,7 +468,7 @@ def _of_one_run(able: dict[str, list[Line]]) -> str:
     )
 
 
-def _by_direction(by_case: dict[str, list[Line]]) -> str:
+def _by_direction(by_case: dict[str, list[CriterionResult]]) -> str:
     """Cases by what their own intervals say."""
     said: dict[str, list[str]] = {}
     for label, own in by_case.items():
@@ -474,12 +482,12 @@ def _by_direction(by_case: dict[str, list[Line]]) -> str:
     return "; ".join(f"{word} for {', '.join(own)}" for word, own in said.items())
 
 
-def _said(line: Line) -> str:
+def _said(line: CriterionResult) -> str:
     is_defined = np.isfinite([line.value, line.low, line.high]).all()
     return line.outcome if is_defined else "undefined"
 
 
-def _worst(by_case: dict[str, list[Line]]) -> Line:
+def _worst(by_case: dict[str, list[CriterionResult]]) -> CriterionResult:
     order = ("fails", "unclear", "holds")
     lines = [line for own in by_case.values() for line in own]
     return min(lines, key=lambda line: order.index(line.outcome))

@@ -44,7 +44,7 @@ def shares(masks: Masks, cells: int) -> Float64[np.ndarray, "images cells"]:
     begins = edges(masks.shape[1], cells)[:-1]
     sums = np.add.reduceat(np.add.reduceat(masks.astype(np.int64), begins, 1), begins, 2)
     widths = np.diff(edges(masks.shape[1], cells))
-    return (sums / (widths[:, None] * widths)).reshape(len(masks), -1)
+    return (sums / (widths[:, None] * widths)).reshape(len(masks), -1)  # type: ignore[no-any-return]
 
 
 def count_of(share: Number, cells: int) -> int:

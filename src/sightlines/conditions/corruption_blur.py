@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, Shaped, UInt8
+from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 Planes = UInt8[np.ndarray, "3 height width"]
@@ -22,9 +23,9 @@ TINY = np.float32(2**-10)
 """Added before levels are cut to integers, so that rounding does not make 127 of 128."""
 
 
-def as_bytes(levels: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+def as_bytes(levels: Shaped[NDArray[np.floating], "..."]) -> UInt8[np.ndarray, "..."]:
     """Levels as they are stored: clipped, and cut off behind the point, as by the original."""
-    return (np.clip(levels, 0, 255) + TINY).astype(np.uint8)
+    return (np.clip(levels, 0, 255) + TINY).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 def gaussian_blur(planes: Planes, deviation: float, draws: np.random.Generator) -> Levels:
@@ -73,7 +74,7 @@ def disc_kernel(radius: float, smoothing: float) -> Float64[np.ndarray, "side si
     weights = np.exp(-0.5 * (np.arange(-taps, taps + 1) / smoothing) ** 2)
     for axis in (0, 1):
         disc = ndimage.correlate1d(disc, weights / weights.sum(), axis, mode="mirror")
-    return disc / (place**2 + place[:, None] ** 2 <= radius**2).sum()
+    return disc / (place**2 + place[:, None] ** 2 <= radius**2).sum()  # type: ignore[no-any-return]
 
 
 def filtered(planes: Planes, kernel: Float64[np.ndarray, "side side"]) -> Levels:
@@ -97,7 +98,7 @@ def filtered(planes: Planes, kernel: Float64[np.ndarray, "side side"]) -> Levels
 
 @lru_cache(maxsize=32)
 def _transform(kernel: bytes, side: int, shape: tuple[int, int]) -> np.ndarray:
-    return fft.rfft2(np.frombuffer(kernel).reshape(side, side), shape).astype(np.complex64)
+    return fft.rfft2(np.frombuffer(kernel).reshape(side, side), shape).astype(np.complex64)  # type: ignore[no-any-return]
 
 
 # -- glass --------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def plasma(side: int, decay: float, draws: np.random.Generator) -> Float64[np.nd
         )
         step, wibble = half, wibble / decay
     cloud -= cloud.min()
-    return cloud / cloud.max()
+    return cloud / cloud.max()  # type: ignore[no-any-return]
 
 
 def _shifted(
@@ -106,11 +106,11 @@ def brightness(planes: Planes, added: float, draws: np.random.Generator) -> Leve
     brighter = np.minimum(value + np.float32(255 * added), 255)
     is_black = value == 0
     levels = planes * (brighter / np.where(is_black, 1, value))
-    return np.where(is_black, brighter, levels)
+    return np.where(is_black, brighter, levels)  # type: ignore[no-any-return]
 
 
 def contrast(planes: Planes, kept: float, draws: np.random.Generator) -> Levels:
     """Keep a share of the distance from each channel's mean."""
     del draws
     means: Float32[np.ndarray, "3 1 1"] = planes.mean(axis=(1, 2), keepdims=True).astype(np.float32)
-    return (planes - means) * np.float32(kept) + means
+    return (planes - means) * np.float32(kept) + means  # type: ignore[no-any-return]

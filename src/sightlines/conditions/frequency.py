@@ -41,6 +41,20 @@ def conditions(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition
     return [Condition(name_of(f), norm, partial(add_wave, f, norm)) for f in chosen]
 
 
+def rings(settings: Mapping[str, Any], facts: ImageFacts) -> list[Condition]:
+    """A condition for each radius of `depth`, ``wave_ring``; severity is the radius.
+
+    Args:
+        settings: `depth`, radii in cycles an image, and `norm` (0: as published).
+        facts: Of the images.
+    """
+    norm = float(settings["norm"]) or published_norm(facts.size_px)
+    return [
+        Condition("wave_ring", float(radius), partial(add_turned_wave, int(radius), norm))
+        for radius in settings["depth"]
+    ]
+
+
 def of_map(settings: Mapping[str, Any], side: int) -> list[Frequency]:
     """Frequencies of the map, for images of a side in px; those of the grid come to them."""
     return frequencies(side) if settings["frequencies"] == "all" else on_rings(side)
@@ -50,7 +64,7 @@ def published_norm(side: int) -> float:
     """The norm in one channel for images of a side; a power law between the published ones."""
     (small, low), (large, high) = NORMS.items()
     power = math.log(high / low) / math.log(large / small)
-    return round(low * (side / small) ** power, 2)
+    return round(low * (side / small) ** power, 2)  # type: ignore[no-any-return]
 
 
 # -- frequencies --------------------------------------------------------------------------------
@@ -129,7 +143,7 @@ def wave(frequency: Frequency, side: int) -> Float32[np.ndarray, "side side"]:
     # Products are taken modulo the side in integers, so that equal phases are equal numbers.
     turns = (i * place[:, None] + j * place) % side
     found = np.cos(2 * np.pi * turns / side)
-    return (found / np.linalg.norm(found)).astype(np.float32)
+    return (found / np.linalg.norm(found)).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def add_wave(
@@ -149,4 +163,26 @@ def add_wave(
     added = np.float32(norm) * wave(frequency, pixels.shape[1])[:, :, None]
     found = pixels * np.float32(1 / 255)
     found += signs[:, None, None, :].astype(np.float32) * added
+    return np.clip(found, 0, 1, out=found)
+
+
+def add_turned_wave(
+    radius: int, norm: float, pixels: Pixels, indices: Indices, seed: int
+) -> Float32[np.ndarray, "images side side 3"]:
+    """Images with a wave added whose direction is each image's own, clipped to [0, 1].
+
+    Args:
+        radius: Cycles an image; of the frequencies the one that is nearest in that direction.
+        norm: See `add_wave`.
+        pixels: As a network sees them.
+        indices: Place of each image in its split.
+        seed: The experiment's root seed.
+    """
+    side = pixels.shape[1]
+    found = pixels * np.float32(1 / 255)
+    for image, own in zip(found, generators(seed, "wave_ring", radius, indices), strict=True):
+        angle = np.pi * own.random()
+        point = (round(radius * np.sin(angle)), round(radius * np.cos(angle)))
+        signs = (own.integers(0, 2, 3) * 2 - 1).astype(np.float32)
+        image += signs * (np.float32(norm) * wave(canonical(point, side), side)[:, :, None])
     return np.clip(found, 0, 1, out=found)

@@ -1,6 +1,6 @@
 """The console's sentences: what will run and why, how far it is, what failed, what was found."""
 
-import csv
+import contextlib
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,8 @@ from sightlines.console.run_state import (
     percent_done,
     tail,
 )
+from sightlines.core.csv_rows import number, read_rows
+from sightlines.core.errors import ResultError
 
 MOST_NAMED = 3
 LOG_END_BYTES = 64 * 1024
@@ -108,15 +110,17 @@ def warnings_of(job: RunningJob) -> list[str]:
 
 def answer_text(folder: Path) -> str:
     """What was found: how many claims have which verdict, the most telling ones, the report."""
-    claims = _rows(folder / "tables" / "claims.csv")
+    claims: list[dict[str, str]] = []
+    with contextlib.suppress(ResultError):  # no claims, or none yet
+        claims = read_rows(folder / "tables" / "claims.csv")
     lines = []
     if claims:
         counts: dict[str, int] = {}
         for row in claims:
             counts[row.get("verdict", "")] = counts.get(row.get("verdict", ""), 0) + 1
         said = ", ".join(
-            f"{number} {verdict}"
-            for verdict, number in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+            f"{times} {verdict}"
+            for verdict, times in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         )
         lines.append(f"{len(claims)} claims: {said}.")
         lines += map(_claim_text, _telling(claims))
@@ -131,37 +135,21 @@ def _telling(claims: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     decided = [
         row
         for row in claims
-        if row.get("verdict", "").startswith(DECIDED) and math.isfinite(_number(row, "value"))
+        if row.get("verdict", "").startswith(DECIDED) and math.isfinite(number(row, "value"))
     ]
-    decided.sort(key=lambda row: (_or_one(_number(row, "p")), row.get("claim", "")))
+    decided.sort(key=lambda row: (_or_one(number(row, "p")), row.get("claim", "")))
     return decided[:TELLING]
 
 
 def _claim_text(row: Mapping[str, str]) -> str:
-    value, low, high = (_number(row, key) for key in ("value", "low", "high"))
+    value, low, high = (number(row, key) for key in ("value", "low", "high"))
     interval = f" [{low:.3g}, {high:.3g}]" if math.isfinite(low) and math.isfinite(high) else ""
     words = textwrap.shorten(row.get("statement", ""), WIDTH, placeholder=" …")
     return f"  {row.get('claim', '')} {row.get('verdict', '')} ({value:.3g}{interval}): {words}"
 
 
-def _number(row: Mapping[str, str], key: str) -> float:
-    try:
-        return float(row.get(key) or "nan")
-    except ValueError:
-        return math.nan
-
-
 def _or_one(p: float) -> float:
     return p if math.isfinite(p) else 1.0
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file; none where it is missing or no table."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return []
 
 
 def visible(text: str) -> str:

@@ -24,6 +24,26 @@ PROGRAMS = ("snakemake", "dvc", "pip")
 OLDEST_PYTHON = (3, 11)
 
 
+def unsupported(system: str = "") -> str:
+    """Why sightlines does not run on a system, and what to do; empty on Linux.
+
+    Locks (flock), the warm process (fork, prctl) and the rule that equal processors give equal
+    bytes are of Linux, and are tested nowhere else.
+
+    Args:
+        system: As `sys.platform` names it; by default this one.
+    """
+    system = system or sys.platform
+    if system == "linux":
+        return ""
+    cures = {
+        "win32": "On Windows, install WSL 2 (wsl --install) and work in its Linux",
+        "darwin": "On macOS, use a Linux machine, or a Linux container or virtual machine",
+    }
+    cure = cures.get(system, "Use a Linux machine, container or virtual machine")
+    return f"sightlines runs on Linux only, and this is {system}. {cure}."
+
+
 def foreign_code(root: Path) -> str:
     """Why a Python that is starting would not run the code of a checkout; empty where it would.
 
@@ -56,6 +76,18 @@ def _cure(root: Path) -> str:
     )
 
 
+def require_linux() -> None:
+    """Refuse to work on another system, before anything fails for want of what Linux has.
+
+    Raises:
+        UnsupportedSystemError: this is not Linux.
+    """
+    if reason := unsupported():
+        from sightlines.core.errors import UnsupportedSystemError
+
+        raise UnsupportedSystemError(reason)
+
+
 def require_own_code() -> None:
     """Check that this process runs the code of the checkout that it is meant for.
 
@@ -86,6 +118,7 @@ def exit_status(work: "Callable[[], bool | None]") -> int:
     from sightlines.core.errors import SightlinesError
 
     try:
+        require_linux()
         require_own_code()
         return 1 if work() is False else 0
     except SightlinesError as error:

@@ -78,7 +78,7 @@ def prepare(settings: dict[str, Any], precision: str = "fp32") -> Compute:
     if wanted == "cuda" and not found:
         raise ConfigError(
             "compute.device is cuda, but torch finds no GPU here: "
-            "set compute.device to auto or cpu, or mend the driver (nvidia-smi shows it)"
+            "set compute.device to auto or cpu, or fix the driver (nvidia-smi shows it)"
         )
     device = torch.device("cuda" if found and wanted != "cpu" else "cpu")
     dtype, why, evidence = choose(precision, device, os.environ)

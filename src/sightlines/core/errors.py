@@ -1,8 +1,9 @@
 """What can go wrong for a user, as one small tree.
 
 SightlinesError            everything below; a message says what, where and the cure
+├── UnsupportedSystemError this is not Linux
 ├── CheckoutError          the code that would run is that of another checkout
-├── ConfigError            a config file asks for something that cannot be
+├── ConfigError            a config file or an argument asks for something that cannot be
 ├── DataError              an archive, an image folder or an image is not what it should be
 │   ├── MissingSourceError the images are not on this machine
 │   └── UnreadableError    a photograph cannot be decoded
@@ -20,12 +21,16 @@ class SightlinesError(Exception):
     """Base of all errors that a user can cause and cure."""
 
 
+class UnsupportedSystemError(SightlinesError):
+    """This system is not Linux."""
+
+
 class CheckoutError(SightlinesError):
     """The code that would run is that of another checkout."""
 
 
 class ConfigError(SightlinesError):
-    """A config file asks for something that cannot be."""
+    """A config file or an argument asks for something that cannot be."""
 
 
 class DataError(SightlinesError):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from sightlines.core.files import sha256, write_json
 
@@ -48,7 +49,7 @@ def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
     return result
 
 
-def _recall(memory: Path) -> dict[str, list]:
+def _recall(memory: Path) -> dict[str, list[Any]]:
     try:
         found = json.loads(memory.read_text())
     except (OSError, ValueError):

@@ -88,7 +88,7 @@ def why_not_written(path: Path, error: OSError) -> str:
 def _cannot_write(path: Path, error: OSError) -> DiskError:
     return DiskError(
         f"cannot write {path}: {why_not_written(path, error)}. "
-        "Free some space or mend the folder's permissions, then run the same command again."
+        "Free some space or fix the folder's permissions, then run the same command again."
     )
 
 
@@ -151,7 +151,7 @@ def read_npy(path: Path) -> np.ndarray:
         ResultError: the file is missing, truncated or holds objects.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
     except (OSError, ValueError, EOFError) as error:
         raise ResultError(
             f"cannot read {path}: {error}. Delete it and run snakemake again to rebuild it."
@@ -380,12 +380,12 @@ def _is_size(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _description(header: dict[str, Any]) -> Any:
+def _description(header: dict[str, Any]) -> dict[str, Any]:
     """Take what describes the file out of its header."""
     own = header.pop("__metadata__", {})
     if "sightlines" not in own:
         raise ValueError("it was not written by sightlines")
-    return json.loads(own["sightlines"])
+    return json.loads(own["sightlines"])  # type: ignore[no-any-return]
 
 
 def write_table(path: Path, table: Any) -> None:

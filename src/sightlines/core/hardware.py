@@ -7,6 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+NO_MPS = (
+    "Apple's MPS is not supported: it lacks float64 and deterministic versions of operations that "
+    "results need, so equal runs would not give equal bytes. Use cpu, or an NVIDIA GPU (cuda)"
+)
+
 
 def describe_hardware() -> dict[str, Any]:
     """Processor name, cores that this process may use, and system: no host name."""
@@ -14,9 +19,10 @@ def describe_hardware() -> dict[str, Any]:
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
+    is_linux = hasattr(os, "sched_getaffinity")
     return {
         "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(os.sched_getaffinity(0)) if is_linux else os.cpu_count(),
         "system": platform.system(),
     }
 

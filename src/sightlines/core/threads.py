@@ -7,4 +7,4 @@ from threadpoolctl import threadpool_limits
 
 def one_thread() -> AbstractContextManager[object]:
     """Context in which BLAS and OpenMP use one thread."""
-    return threadpool_limits(1)
+    return threadpool_limits(1)  # type: ignore[no-any-return]

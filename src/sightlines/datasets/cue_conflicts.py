@@ -41,7 +41,8 @@ def scan(root: Path) -> tuple[list[Photograph], list[str]]:
     """List a folder without opening a photograph, sorted by path; and all that is wrong with it.
 
     Hidden files are passed over. A file that is no image by its ending, or not named as it should
-    be, is an offence.
+    be, is an offence; so are a folder that cannot be listed, and a link that leads out of the
+    folder: what is shown is what lies here.
 
     Raises:
         MissingSourceError: there is no such folder.
@@ -51,14 +52,32 @@ def scan(root: Path) -> tuple[list[Photograph], list[str]]:
             f"there is no folder of cue conflicts {root}: set conflicts.folder to a folder below "
             f"data_root (or below SIGHTLINES_DATA) with images named {FORM}"
         )
-    found, offences, seen = [], [], set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    found: list[Photograph] = []
+    offences: list[str] = []
+    seen = set()
+    home = root.resolve()
+
+    def unreadable(error: OSError) -> None:
+        place = Path(error.filename or root).relative_to(root).as_posix()
+        offences.append(
+            f"{place}: cannot be listed ({error.strerror}): mend its permissions, or remove it"
+        )
+
+    for folder, below, names in os.walk(root, onerror=unreadable, followlinks=True):
         if (real := Path(folder).resolve()) in seen:  # a link leads up again
             below.clear()
             continue
         seen.add(real)
         below[:] = sorted(name for name in below if not name.startswith(HIDDEN))
-        for name in sorted(name for name in names if not name.startswith(HIDDEN)):
+        names[:] = sorted(name for name in names if not name.startswith(HIDDEN))
+        away = {name for name in (*below, *names) if _leads_away(Path(folder) / name, home)}
+        offences += [
+            f"{(Path(folder) / name).relative_to(root).as_posix()}: a link that leads out of the "
+            "folder: put what it leads to in its place, or remove it"
+            for name in sorted(away)
+        ]
+        below[:] = [name for name in below if name not in away]
+        for name in (name for name in names if name not in away):
             place = (Path(folder) / name).relative_to(root).as_posix()
             stem, _, ending = name.rpartition(".")
             match = NAMED.fullmatch(stem)
@@ -80,6 +99,11 @@ def scan(root: Path) -> tuple[list[Photograph], list[str]]:
     if not found and not offences:
         offences.append(f"it has no image named {FORM}")
     return sorted(found), offences
+
+
+def _leads_away(path: Path, home: Path) -> bool:
+    """Whether a link leads out of a folder."""
+    return path.is_symlink() and not path.resolve().is_relative_to(home)
 
 
 def fingerprint(folder: str, source: Path) -> str:

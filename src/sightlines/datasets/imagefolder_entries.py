@@ -86,7 +86,7 @@ def list_folder(root: Path, place: str, passed: Counter[str]) -> list[Entry]:
             there = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise DataError(
-            f"cannot read the folder {folder}: {error.strerror}. Mend its permissions, then run "
+            f"cannot read the folder {folder}: {error.strerror}. Fix its permissions, then run "
             "snakemake again."
         ) from error
     found = []

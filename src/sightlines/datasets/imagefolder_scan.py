@@ -76,8 +76,8 @@ def raise_offences(root: Path, offences: list[str], hint: str = "") -> None:
     listed = "\n  ".join(sorted(offences)[:LISTED])
     more = f"\n  … and {len(offences) - LISTED} more" if len(offences) > LISTED else ""
     raise DataError(
-        f"{root} has {len(offences)} offence{'s' if len(offences) > 1 else ''}:\n  {listed}{more}\n"
-        f"Mend or remove them, then run snakemake again.{hint and ' '}{hint}"
+        f"{root} has {len(offences)} problem{'s' if len(offences) > 1 else ''}:\n  {listed}{more}\n"
+        f"Fix or remove them, then run snakemake again.{hint and ' '}{hint}"
     )
 
 

@@ -41,7 +41,7 @@ def masks_table(dataset_json: Path, root: Path, folder: str) -> Any:
         raise DataError(
             f"{len(offences)} of {len(manifest)} test photographs lack a mask that can be used, in "
             f"{root / folder}:\n  {listed}{more}\nEvery test photograph needs a mask of its name "
-            "and size. Mend them, or leave out dataset.masks, then run snakemake again."
+            "and size. Fix them, or leave out dataset.masks, then run snakemake again."
         )
     return pd.DataFrame(
         {

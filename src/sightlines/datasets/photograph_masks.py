@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from sightlines.core.errors import DataError, MissingSourceError, UnreadableError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
@@ -167,17 +168,17 @@ def label_map(levels: UInt8[np.ndarray, "h w"], form: str) -> UInt8[np.ndarray, 
     elif form == BINARY:
         table[:] = 1
         table[0] = 0
-    return table[levels]
+    return table[levels]  # type: ignore[no-any-return]
 
 
-def seen(labels: UInt8[np.ndarray, "h w"], view: View) -> UInt8[np.ndarray, "size size"]:
+def seen(labels: UInt8[NDArray[np.uint8], "h w"], view: View) -> UInt8[np.ndarray, "size size"]:
     """A label map as a network sees its image: the nearest pixel, so that no levels are mixed."""
     height, width = labels.shape
     left, top, right, lower = view.box(width, height)
     steps = (np.arange(view.size_px) + 0.5) / view.size_px
     rows = np.floor(top + (lower - top) * steps).astype(int)
     columns = np.floor(left + (right - left) * steps).astype(int)
-    return labels[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
+    return labels[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]  # type: ignore[no-any-return]
 
 
 def examine(
@@ -255,7 +256,7 @@ def open_mask(
         return label_map(read_mask(content, size)[0], form)
     except (OSError, UnreadableError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"the mask {path}: {why}. Mend it, then run snakemake again.") from error
+        raise DataError(f"the mask {path}: {why}. Fix it, then run snakemake again.") from error
 
 
 def hashes_of(root: Path, paths: Sequence[str]) -> list[str]:
@@ -267,5 +268,5 @@ def hashes_of(root: Path, paths: Sequence[str]) -> list[str]:
     found = hash_files(root, paths)
     for path, sha256 in zip(paths, found, strict=True):
         if sha256 == UNREADABLE:
-            raise DataError(f"cannot read the mask {root / path}: mend its permissions")
+            raise DataError(f"cannot read the mask {root / path}: fix its permissions")
     return found

@@ -53,22 +53,22 @@ class ImageSet:
     @property
     def classes(self) -> list[str]:
         """Class names, in the order of the labels."""
-        return self.facts["classes"]
+        return self.facts["classes"]  # type: ignore[no-any-return]
 
     @property
     def size_px(self) -> int:
         """Width and height of the images."""
-        return self.facts["size_px"]
+        return self.facts["size_px"]  # type: ignore[no-any-return]
 
     @property
     def mean(self) -> list[float]:
         """Mean of each channel, of [0, 1] pixels."""
-        return self.facts["mean"]
+        return self.facts["mean"]  # type: ignore[no-any-return]
 
     @property
     def std(self) -> list[float]:
         """Standard deviation of each channel, of [0, 1] pixels."""
-        return self.facts["std"]
+        return self.facts["std"]  # type: ignore[no-any-return]
 
     def labels(self, split: str) -> Int64[np.ndarray, " images"]:
         """Class of every image of a split, ``train`` or ``test``."""
@@ -192,7 +192,7 @@ def normalise(
 
 
 @dataclass(frozen=True)
-class _Photographs(torch.utils.data.Dataset):
+class _Photographs(torch.utils.data.Dataset):  # type: ignore[type-arg]
     """Decodes a batch of photographs; an error comes back as its text, to stay readable.
 
     Attributes:
@@ -241,7 +241,7 @@ class _Photographs(torch.utils.data.Dataset):
             return decode(content, self.view, self.white_levels)
         except UnreadableError as error:
             raise DataError(
-                f"cannot decode the photograph {path}: {error}. Mend or remove it, then run "
+                f"cannot decode the photograph {path}: {error}. Fix or remove it, then run "
                 "snakemake again."
             ) from error
 

@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt32
+from numpy.typing import NDArray
 
 from sightlines.core import seeds
 
@@ -30,17 +31,17 @@ class Draws:
         """Draw `count` numbers a stream for the images of `split`."""
         self._seed, self._split, self.count = seed, split, count
 
-    def raw(self, name: str, width: int = 1) -> np.ndarray:
+    def raw(self, name: str, width: int = 1) -> NDArray[np.int64]:
         """32 random bits, int64 [count, width]."""
         words = seeds.generator(self._seed, "shapes", self._split, name)
         drawn = words.bit_generator.random_raw(self.count * width)
         return (drawn >> np.uint64(32)).astype(np.int64).reshape(self.count, width)
 
-    def below(self, name: str, bound: int | np.ndarray, width: int = 1) -> np.ndarray:
+    def below(self, name: str, bound: int | np.ndarray, width: int = 1) -> NDArray[np.int64]:
         """Integers in [0, bound), int64 [count, width]."""
         return self.raw(name, width) * bound >> 32
 
-    def between(self, name: str, low: int, high: int, width: int = 1) -> np.ndarray:
+    def between(self, name: str, low: int, high: int, width: int = 1) -> NDArray[np.int64]:
         """Integers in [low, high], int64 [count, width]."""
         return low + self.below(name, high - low + 1, width)
 
@@ -69,7 +70,7 @@ def _quarter_sine() -> tuple[int, ...]:
 
 
 @functools.cache
-def _sine_table() -> np.ndarray:
+def _sine_table() -> NDArray[np.int64]:
     quarter = _quarter_sine()
     half = [*quarter, *quarter[-2::-1]]
     table = np.array([*half, *(-value for value in half[1:-1])], np.int64)
@@ -77,12 +78,12 @@ def _sine_table() -> np.ndarray:
     return table
 
 
-def sine(steps: np.ndarray) -> np.ndarray:
+def sine(steps: NDArray[np.integer]) -> NDArray[np.int64]:
     """Sine of `steps` / 4096 turn, int64 with 30 fractional bits."""
-    return _sine_table()[steps % TURN]
+    return _sine_table()[steps % TURN]  # type: ignore[no-any-return]
 
 
-def cosine(steps: np.ndarray) -> np.ndarray:
+def cosine(steps: NDArray[np.integer]) -> NDArray[np.int64]:
     """Cosine of `steps` / 4096 turn, int64 with 30 fractional bits."""
     return sine(steps + TURN // 4)
 
@@ -114,15 +115,17 @@ def hash_cells(x: np.ndarray, y: np.ndarray, salt: np.ndarray) -> UInt32[np.ndar
 
 
 def smooth_noise(
-    x: Int32[np.ndarray, "images h w"], y: Int32[np.ndarray, "images h w"], salt: np.ndarray
+    x: Int32[NDArray[np.int32], "images h w"],
+    y: Int32[NDArray[np.int32], "images h w"],
+    salt: np.ndarray,
 ) -> Int32[np.ndarray, "images h w"]:
     """Value noise in [0, 255], cells of 256 units, interpolated linearly."""
     column, row = x >> 8, y >> 8
     right, down = x & 255, y & 255
 
-    def corner(dx: int, dy: int) -> np.ndarray:
+    def corner(dx: int, dy: int) -> NDArray[np.int32]:
         return (hash_cells(column + dx, row + dy, salt) >> np.uint32(24)).astype(np.int32)
 
     top = corner(0, 0) * (256 - right) + corner(1, 0) * right
     bottom = corner(0, 1) * (256 - right) + corner(1, 1) * right
-    return (top * (256 - down) + bottom * down) >> 16
+    return (top * (256 - down) + bottom * down) >> 16  # type: ignore[no-any-return]

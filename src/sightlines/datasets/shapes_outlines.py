@@ -9,24 +9,25 @@ away.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 Inside = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 UNIT = 1024
 
 
-def _circle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _circle(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     return x * x + y * y < 708 * 708
 
 
-def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _ring(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     squared = x * x + y * y
     return (squared < 860 * 860) & (squared > 488 * 488)
 
 
 def _polygon(
-    x: np.ndarray, y: np.ndarray, normals: tuple[tuple[int, int], ...], reach: int
-) -> np.ndarray:
+    x: NDArray[np.integer], y: NDArray[np.integer], normals: tuple[tuple[int, int], ...], reach: int
+) -> NDArray[np.bool_]:
     """Inside all half-planes whose normals (length 1024) and distance `reach` are given."""
     inside = x * normals[0][0] + y * normals[0][1] < reach * UNIT
     for a, b in normals[1:]:
@@ -38,19 +39,19 @@ _TRIANGLE = ((0, 1024), (887, -512), (-887, -512))
 _PENTAGON = ((0, 1024), (974, 316), (602, -828), (-602, -828), (-974, 316))
 
 
-def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _triangle(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     return _polygon(x, y, _TRIANGLE, 550)
 
 
-def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(x), np.abs(y)) < 627
+def _square(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
+    return np.maximum(np.abs(x), np.abs(y)) < 627  # type: ignore[no-any-return]
 
 
-def _pentagon(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _pentagon(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     return _polygon(x, y, _PENTAGON, 658)
 
 
-def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _star(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Five points: inside at least four of the five half-planes of the inner pentagon."""
     violated = np.zeros(x.shape, np.int8)
     for a, b in _PENTAGON:
@@ -58,25 +59,25 @@ def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return violated <= 1
 
 
-def _cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _cross(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     across, along = np.minimum(np.abs(x), np.abs(y)), np.maximum(np.abs(x), np.abs(y))
-    return (across < 262) & (along < 880)
+    return (across < 262) & (along < 880)  # type: ignore[no-any-return]
 
 
-def _crescent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _crescent(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     bitten = x - 650
     return (x * x + y * y < 960 * 960) & (bitten * bitten + y * y > 830 * 830)
 
 
-def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _heart(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Two lobes on a square that stands on its corner."""
     side, lobe = np.abs(x), y + 330
     lobes = (side - 400) * (side - 400) + lobe * lobe < 430 * 430
     body = (side + np.abs(y + 60) < 800) & (y > -330)
-    return lobes | body
+    return lobes | body  # type: ignore[no-any-return]
 
 
-def _ell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _ell(x: NDArray[np.integer], y: NDArray[np.integer]) -> NDArray[np.bool_]:
     upright = (x > -720) & (x < -110) & (y > -900) & (y < 900)
     foot = (x > -720) & (x < 760) & (y > 300) & (y < 900)
     return upright | foot

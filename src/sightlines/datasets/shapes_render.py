@@ -120,7 +120,7 @@ def _bands(scene: Scene, frame: Frame, size_px: int) -> Int32[np.ndarray, "image
     along = along + (smooth_noise(x, y, per_image_bits(scene.salt)) * (WANDER * unit) >> 8)
     band = (along * 256 // per_image(scene.band_width) + 3 * per_image(scene.phases[:, 0])) >> 8
     images = np.arange(len(scene)).reshape(-1, 1, 1)
-    return scene.band_colours.astype(np.int32)[images, band % 3]
+    return scene.band_colours.astype(np.int32)[images, band % 3]  # type: ignore[no-any-return]
 
 
 def _add_clutter(pixels: np.ndarray, scene: Scene, size_px: int) -> None:

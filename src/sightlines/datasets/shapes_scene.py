@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
 from sightlines.datasets.shapes_integers import PX, TURN, Draws
 
@@ -176,9 +177,9 @@ def draw_scene(
     )
 
 
-def _draw_band_width(draws: Draws, texture: np.ndarray, unit: int) -> np.ndarray:
+def _draw_band_width(draws: Draws, texture: NDArray[np.integer], unit: int) -> NDArray[np.integer]:
     low, high = (unit * np.array(BAND_WIDTHS, np.int64) // 4)[texture // DIRECTIONS].T
-    return low + draws.below("band width", (high - low + 1)[:, None])[:, 0]
+    return low + draws.below("band width", (high - low + 1)[:, None])[:, 0]  # type: ignore[no-any-return]
 
 
 def _draw_band_colours(draws: Draws) -> np.ndarray:
@@ -225,7 +226,9 @@ def _draw_colours(
     )
 
 
-def _near(colour: np.ndarray, distance: np.ndarray, up: np.ndarray) -> np.ndarray:
+def _near(
+    colour: NDArray[np.integer], distance: NDArray[np.integer], up: np.ndarray
+) -> NDArray[np.integer]:
     """A colour that far away, up or down, on the side where there is room."""
     moved = np.where(up == 1, colour + distance, colour - distance)
     return np.where((moved < 0) | (moved > 255), 2 * colour - moved, moved).clip(0, 255)

@@ -140,7 +140,7 @@ class ParquetReader(Reader):
         self._kept[shard, group] = images, column.nbytes
         while len(self._kept) > 1 and sum(n for _, n in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
-        return images
+        return images  # type: ignore[no-any-return]
 
 
 def bytes_of(column: Any) -> Any:

@@ -183,7 +183,7 @@ def order_labelled(labels: Labels, images: Indices, seed: int, name: str) -> Cho
     shuffled = np.sort(images)[_shuffle(len(images), rng)]
     classes = labels[shuffled]
     place = (_rank_in_class(classes) + 0.5) / np.bincount(classes)[classes]
-    return shuffled[np.argsort(place, kind="stable")]
+    return shuffled[np.argsort(place, kind="stable")]  # type: ignore[no-any-return]
 
 
 def strata_of(dataset: Mapping[str, Any], labels: Labels) -> Labels:

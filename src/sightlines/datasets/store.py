@@ -66,7 +66,7 @@ def read_dataset(path: Path) -> dict[str, Any]:
             f"{path} lacks {', '.join(missing)}: it is not the description of a dataset. "
             "Delete it and run snakemake again to rebuild it."
         )
-    return dataset
+    return dataset  # type: ignore[no-any-return]
 
 
 def checked_file(dataset_json: Path, dataset: Mapping[str, Any], name: str) -> Path:
@@ -141,7 +141,7 @@ def read_labels(
             f"{dataset_json.parent}: the labels of {split} do not fit dataset.json "
             f"({len(labels)} labels). Delete the folder and run snakemake again."
         )
-    return labels.astype(np.int64)
+    return labels.astype(np.int64)  # type: ignore[no-any-return]
 
 
 def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:

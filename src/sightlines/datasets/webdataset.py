@@ -262,7 +262,7 @@ def _label(members: _Members, label: str) -> str | int:
         if fields:
             value = json.loads(value)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ValueError(f"its member {member} cannot be read ({error}): mend it") from error
+        raise ValueError(f"its member {member} cannot be read ({error}): fix it") from error
     for name in fields:
         if not isinstance(value, dict) or name not in value:
             there = ", ".join([*value][:SHOWN]) if isinstance(value, dict) else "no fields"

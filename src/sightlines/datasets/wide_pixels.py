@@ -143,7 +143,7 @@ def read_levels(image: Any, content: bytes) -> Levels | None:
     upper_raw = raw.replace("RGBa", "RGBA")
     _reread(image, upper_raw)
     _reread(lower, upper_raw[:-1] + _other_order(upper_raw[-1]))
-    return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)
+    return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)  # type: ignore[no-any-return]
 
 
 def decide_white(
@@ -288,7 +288,7 @@ def _reread(image: Any, raw: str) -> None:
 
 def _is_apart(image: Any) -> bool:
     """Whether a TIFF's channels lie one behind the other."""
-    return image.format == "TIFF" and image.tag_v2.get(284, 1) == 2
+    return image.format == "TIFF" and image.tag_v2.get(284, 1) == 2  # type: ignore[no-any-return]
 
 
 def _load_by_libtiff(image: Any) -> None:

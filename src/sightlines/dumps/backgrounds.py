@@ -16,6 +16,7 @@ from sightlines.core.files import TensorFile, read_npy, read_table
 from sightlines.core.progress import Progress
 from sightlines.datasets.reading import normalise
 from sightlines.datasets.store import checked_file
+from sightlines.dumps.arrays import seen
 from sightlines.dumps.network import Shown
 from sightlines.dumps.predictions import answers_of
 
@@ -54,7 +55,7 @@ def record(shown: Shown) -> TensorFile:
 
 def _labels(shown: Shown, subset: str) -> np.ndarray:
     path = checked_file(shown.images.path, shown.images.facts, f"{subset}_truth.parquet")
-    return read_table(path)["label"].to_numpy(np.int64)
+    return read_table(path)["label"].to_numpy(np.int64)  # type: ignore[no-any-return]
 
 
 def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:
@@ -63,8 +64,8 @@ def _taken(shown: Shown, subset: str, count: int) -> Iterator[np.ndarray]:
     pixels = read_npy(path)
     progress = Progress(count, "images")
     for start in range(0, count, shown.batch_size):
-        part = np.ascontiguousarray(pixels[start : start + shown.batch_size].transpose(0, 3, 1, 2))
-        images = torch.from_numpy(part).to(shown.device)
+        part = np.asarray(pixels[start : start + shown.batch_size])
+        images = seen(shown, part)
         with torch.inference_mode():
             outputs = shown.model(normalise(images, shown.card["mean"], shown.card["std"]))
         logits = outputs.float().cpu().numpy()

@@ -279,7 +279,7 @@ def _picture(levels: np.ndarray, side: int) -> np.ndarray:
     """Images [n, side, side, 3] uint8, means over squares of pixels."""
     step = levels.shape[1] // side
     squares = levels.reshape(len(levels), side, step, side, step, 3).mean(axis=(2, 4))
-    return np.rint(255 * squares).astype(np.uint8)
+    return np.rint(255 * squares).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 # -- masks ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Opens dumps of the class token's attention; needs no torch."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightlines.dumps.reading import Dump
 
@@ -91,9 +92,9 @@ class ClsAttentionDump(Dump):
         return np.concatenate(parts).astype(np.float64)
 
 
-def shares(maps: np.ndarray) -> np.ndarray:
+def shares(maps: NDArray[np.floating]) -> NDArray[np.floating]:
     """Maps [..., patches] that sum to 1; one of zeros is uniform."""
     kept = np.maximum(maps, 0)
     total = kept.sum(axis=-1, keepdims=True)
     uniform = np.full_like(kept, 1 / kept.shape[-1])
-    return np.divide(kept, total, out=uniform, where=total > 0)
+    return np.divide(kept, total, out=uniform, where=total > 0)  # type: ignore[no-any-return]

@@ -86,6 +86,11 @@ def _described(layers: list[Layer]) -> list[dict[str, Any]]:
     return rows
 
 
+def described_rows(layers: list[Layer]) -> list[dict[str, Any]]:
+    """What a file says of its rows, for other dumps of this form."""
+    return _described(layers)
+
+
 def depth_shapes(minibatches: int, conditions: int, rows: int) -> TensorShapes:
     """The file's tensors, in order."""
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -165,4 +170,4 @@ def grams(
 
 def dots(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """n(n-3) HSIC₁ of each row of one with the same row of the other [rows] float64."""
-    return np.einsum("rp,rp->r", one, other)
+    return np.einsum("rp,rp->r", one, other)  # type: ignore[no-any-return]

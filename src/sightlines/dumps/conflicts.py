@@ -2,12 +2,12 @@
 
 One file a network: `logits.<subset>` [images, outputs] float32, and `shape.<subset>`,
 `texture.<subset>` [images] int64, places among the categories of the images. Subsets are
-`conflict`, and of generated images with silhouettes `silhouette`. Photographs are seen as the
-network sees all others. A network that has no last layer answers nothing: no logits.
+`conflict`, and of generated images with silhouettes `silhouette`. They are seen as the network sees
+all other images. A network that has no last layer answers nothing: no logits.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from sightlines.datasets.photographs import decode, quiet_pillow
 from sightlines.datasets.reading import normalise
 from sightlines.datasets.store import checked_file
 from sightlines.datasets.views import View
+from sightlines.dumps.arrays import seen
 from sightlines.dumps.network import Shown
 
 KIND = "conflicts"
 READER = "sightlines.dumps.conflicts_reading:ConflictsDump"
 NETWORKS = "compared"
+TRANSFER = ("tuned",)
 SPLITS = "conflicts"
 """File of `data/` that says which images are shown."""
 
@@ -84,11 +86,11 @@ def _answers(shown: Shown, listed: Mapping[str, Any], subset: str) -> Iterator[n
     progress = Progress(len(minibatches), "minibatches")
     for done, start in enumerate(minibatches, 1):
         rows = range(start, min(start + shown.batch_size, count))
-        pixels = (
-            _photographs(shown, listed, rows) if listed["folder"] else _array(shown, subset, rows)
-        )
-        images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-        images = normalise(images.to(shown.device), shown.card["mean"], shown.card["std"])
+        if listed["folder"]:
+            images = photographs(shown, listed, rows)
+        else:
+            images = seen(shown, _array(shown, subset, rows))
+        images = normalise(images, shown.card["mean"], shown.card["std"])
         with torch.inference_mode():
             logits = shown.model(images).float().cpu().numpy()
         if not np.isfinite(logits).all():
@@ -107,8 +109,13 @@ def _array(shown: Shown, subset: str, rows: range) -> np.ndarray:
     return np.asarray(pixels[rows.start : rows.stop])
 
 
-def _photographs(shown: Shown, listed: Mapping[str, Any], rows: range) -> np.ndarray:
-    """Pixels [n, size, size, 3] of photographs, as the network sees them.
+def photographs(shown: Shown, listed: Mapping[str, Any], rows: Iterable[int]) -> torch.Tensor:
+    """Some of the photographs that are listed, as the network sees them, uint8 [n, 3, size, size].
+
+    Args:
+        shown: The network.
+        listed: The description of `data/conflicts.safetensors`: folder, paths and hashes.
+        rows: Which ones.
 
     Raises:
         DataError: one is missing, was edited since it was listed, or cannot be decoded.
@@ -125,6 +132,7 @@ def _photographs(shown: Shown, listed: Mapping[str, Any], rows: range) -> np.nda
                 found.append(decode(content, view))
         except (OSError, UnreadableError) as error:
             raise DataError(
-                f"cannot read the photograph {path}: {error}. Mend it, then run snakemake again."
+                f"cannot read the photograph {path}: {error}. Fix it, then run snakemake again."
             ) from error
-    return np.stack(found)
+    pixels = np.ascontiguousarray(np.stack(found).transpose(0, 3, 1, 2))
+    return torch.from_numpy(pixels).to(shown.device)

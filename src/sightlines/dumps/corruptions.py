@@ -14,10 +14,13 @@ from sightlines.dumps.responses import image_facts, to_conditions
 KIND = "corruptions"
 READER = "sightlines.dumps.responses_reading:ResponsesDump"
 NETWORKS = "compared"
+TRANSFER = ("tuned",)
 SPLITS = "splits"
 USES = ("seed",)
 CONDITIONS = "corruption"
 """The family of `conditions` whose networks and settings these are."""
+UNUSED = ("depth",)
+"""Keys of that block, or `images`, that this dump does not depend on."""
 
 
 def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:

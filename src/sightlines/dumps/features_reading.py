@@ -79,12 +79,12 @@ class LabelledDump:
     @property
     def train_labels(self) -> np.ndarray:
         """Classes of the training images."""
-        return self.labels[self._subset == TRAIN]
+        return self.labels[self._subset == TRAIN]  # type: ignore[no-any-return]
 
     @property
     def test_labels(self) -> np.ndarray:
         """Classes of the test images."""
-        return self.labels[self._subset == TEST]
+        return self.labels[self._subset == TEST]  # type: ignore[no-any-return]
 
     def __contains__(self, name: str) -> bool:
         return name in self._reader

@@ -20,6 +20,8 @@ SPLITS = "splits"
 USES = ("seed",)
 CONDITIONS = "frequency"
 """The family of `conditions` whose networks and settings these are."""
+UNUSED = ("depth",)
+"""Keys of that block, or `images`, that this dump does not depend on."""
 
 
 def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:

@@ -152,7 +152,7 @@ def _upper(images: int, device: torch.device) -> torch.Tensor:
     """Where the flat matrix holds the packed entries."""
     with torch.inference_mode(False):
         rows, columns = torch.triu_indices(images, images, device=device)
-        return rows * images + columns
+        return rows * images + columns  # type: ignore[no-any-return]
 
 
 def _strips(images: int) -> list[tuple[int, int]]:

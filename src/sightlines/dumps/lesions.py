@@ -152,5 +152,5 @@ def lesioned(
         chosen = chosen.to(values.device)
         changed[row, chosen] = 0 if what == "zero" else places[row, chosen.roll(1)]
     if is_map:
-        return changed.transpose(1, 2).unflatten(2, values.shape[2:]).contiguous()
+        return changed.transpose(1, 2).unflatten(2, values.shape[2:]).contiguous()  # type: ignore[no-any-return]
     return torch.cat([values[:, :prefix], changed], dim=1)

@@ -42,7 +42,7 @@ def to_last_grid(maps: torch.Tensor, last: Shape) -> torch.Tensor:
     side = split_side(maps.shape[1], maps.shape[2] // rows, last[0])
     pooled = adaptive_avg_pool2d(maps, (rows * side, columns * side))
     cells = pooled.unflatten(2, (rows, side)).unflatten(4, (columns, side))
-    return cells.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+    return cells.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)  # type: ignore[no-any-return]
 
 
 def pool(

@@ -128,7 +128,7 @@ def answers_of(shown: Shown) -> list[int]:
             f"the card of {shown.network.slug} does not name one of its {outputs} outputs for each "
             f"of the {classes} classes. Delete the network's folder and run snakemake again."
         )
-    return answers
+    return answers  # type: ignore[no-any-return]
 
 
 def choose(shown: Shown, seed: int) -> list[Walk]:

@@ -207,19 +207,19 @@ class BlockRows:
         found[c] += torch.einsum("dhe,her->dr", to_queries, queries)
         along = torch.bmm(self._norm1[:, None, :], found)
         found.baddbmm_(self._norm1[:, :, None], along, alpha=-1 / width)
-        return found.mul_(self._r1[:, :, None])
+        return found.mul_(self._r1[:, :, None])  # type: ignore[no-any-return]
 
     # -- what the image is inside the block
 
     @cached_property
     def _probabilities(self) -> Tensor:
         """[heads, queries, tokens]."""
-        return (self._queries @ self._keys.transpose(1, 2)).softmax(-1)
+        return (self._queries @ self._keys.transpose(1, 2)).softmax(-1)  # type: ignore[no-any-return]
 
     @cached_property
     def _attended(self) -> Tensor:
         """The attention's output before its projection, [heads, tokens, features of a head]."""
-        return self._probabilities @ self._values
+        return self._probabilities @ self._values  # type: ignore[no-any-return]
 
     @cached_property
     def _of_queries(self) -> Tensor:
@@ -228,7 +228,7 @@ class BlockRows:
         pairs = (self._keys[..., None] * self._values[:, :, None]).flatten(2)
         matrix = (self._probabilities @ pairs).unflatten(2, (size, size))
         matrix -= (self._probabilities @ self._keys)[..., None] * self._attended[:, :, None]
-        return matrix.mul_(self._w.scale * self._r1[:, :, None])
+        return matrix.mul_(self._w.scale * self._r1[:, :, None])  # type: ignore[no-any-return]
 
     @cached_property
     def _mlp(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -283,7 +283,7 @@ def _each(matrix: Tensor, rows: Tensor) -> Tensor:
 
 def _matmul(tokens: Tensor, matrix: Tensor) -> Tensor:
     """A matrix of each token times the same matrix."""
-    return (tokens.flatten(0, 1) @ matrix).unflatten(0, tokens.shape[:2])
+    return (tokens.flatten(0, 1) @ matrix).unflatten(0, tokens.shape[:2])  # type: ignore[no-any-return]
 
 
 def _step(numbers: int) -> int:

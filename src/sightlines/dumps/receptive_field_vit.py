@@ -112,7 +112,7 @@ class PlainViT:
         side = self._patches.shape[-1]
         rows = height // side
         cells = patches.unflatten(1, (3, side, side)).unflatten(0, (rows, -1))
-        return cells.permute(2, 0, 3, 1, 4).reshape(3, height, -1)
+        return cells.permute(2, 0, 3, 1, 4).reshape(3, height, -1)  # type: ignore[no-any-return]
 
     def _entering(self, images: Tensor) -> list[Tensor]:
         """What enters each block, [n, tokens, features], up to the last that is measured."""

@@ -92,7 +92,7 @@ class ResponsesDump:
 
     def is_right(self) -> np.ndarray:
         """Whether the most probable output is the right one, [images, 1 + conditions] bool."""
-        return self.values("prediction") == self.answers[self.labels][:, None]
+        return self.values("prediction") == self.answers[self.labels][:, None]  # type: ignore[no-any-return]
 
     def _tensor(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name not in self._reader or self._reader.shape(name) != shape:

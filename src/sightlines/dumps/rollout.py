@@ -2,7 +2,7 @@
 
 Source: Abnar and Zuidema 2020; Dosovitskiy et al. 2020, appendix D.8, whose text omits the
 identity, which belongs there. With Ā_l, the mean of a block's heads, Â_l = ½ Ā_l + ½ I and
-R = Â_L ⋯ Â_1, the newest block on the left. Second opinion: row t of Â_l is
+R = Â_L ⋯ Â_1, the newest block on the left. Robustness check: row t of Â_l is
 (α e_t + Ā_l[t]) / (1 + α), α the norm of what the skip carries over that of the branch, of that
 token.
 """

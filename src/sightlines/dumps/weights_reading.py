@@ -42,4 +42,4 @@ class WeightsDump(Dump):
         if "filters" not in self._reader:
             return None
         own = self._tensor("filters", self._reader.shape("filters")).astype(np.float64)
-        return own / np.asarray(self.std)[:, None, None]
+        return own / np.asarray(self.std)[:, None, None]  # type: ignore[no-any-return]

@@ -55,6 +55,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: the table has no trained network.
     """
     table = trained_here(tables["accuracy.csv"])
+    table = table[table["accuracy_test"].notna()]  # without labels there is nothing to be right in
     trained = table[table["fraction"] != "f000"]
     require_some(trained, "accuracy.csv has no trained network")
     shown = [m for m in models(config) if (table["model"] == m).any()]

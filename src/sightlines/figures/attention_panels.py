@@ -48,7 +48,7 @@ def upper_limit(tables: Iterable[pd.DataFrame]) -> float:
         max((rows["distance_px"] + rows["distance_std_px"].fillna(0)).max(), rows.uniform_px.max())
         for rows in tables
     ]
-    return 1.06 * max(tops)
+    return float(1.06 * max(tops))
 
 
 def draw_extreme_blocks(axes: Axes, rows: pd.DataFrame) -> None:

@@ -35,7 +35,7 @@ EXPLAINS = (
     "its number of effective dimensions (participation ratio) and the weight of its most "
     "influential image in the layer's self-similarity (1: all images count alike); the largest "
     "activation is divided by the median one that is not 0. "
-    "Where a line is extreme, trust the second opinions rather than linear CKA; where the "
+    "Where a line is extreme, trust the other indices rather than linear CKA; where the "
     "untrained network's line is as high, the images or the architecture are the cause."
 )
 DIFFERS = "The paper reports no such diagnostics."

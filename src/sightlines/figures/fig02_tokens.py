@@ -10,7 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sightlines.figures import maps
-from sightlines.figures.style import BLUE, GREY, VERMILLION, full_width, series_name, styled
+from sightlines.figures.style import (
+    BLUE,
+    GREY,
+    MISSING,
+    VERMILLION,
+    full_width,
+    series_name,
+    styled,
+)
 from sightlines.plan import roles
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import (
@@ -188,5 +196,5 @@ def _handles(matrices: list[np.ndarray]) -> list[Any]:
         Patch(color="0.92", label="final third"),
     ]
     if any(np.isnan(m).any() for m in matrices):
-        handles.append(Patch(color=maps.MISSING, label="does not vary over images"))
+        handles.append(Patch(color=MISSING, label="does not vary over images"))
     return handles

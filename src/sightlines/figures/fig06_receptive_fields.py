@@ -98,7 +98,8 @@ def _draw_network(line: Any, sizes: pd.DataFrame, maps: pd.DataFrame, scale: Nor
 def _of_layer(table: pd.DataFrame, layer: pd.Series) -> pd.DataFrame:
     """A layer's rows; the block too, since the first layer may be the first block's output."""
     is_it = (table["name"] == layer["name"]) & (table["block"] == layer["block"])
-    return table[is_it & (table["variant"] == "post")]
+    found: pd.DataFrame = table[is_it & (table["variant"] == "post")]
+    return found
 
 
 def _draw_map(axes: Axes, matrix: np.ndarray, own: pd.Series, scale: Normalize) -> None:

@@ -48,6 +48,9 @@ NAMES = {
     "drop_ground": "as many of the ground black",
     "drop_anywhere": "as many anywhere black",
     "shuffle": "{0:g} × {0:g} cells shuffled",
+    "wave_ring": "Fourier noise, {0:g} cycles",
+    "other_texture": "same outline, other surface",
+    "other_shape": "same surface, other outline",
 }
 """Titles of panels by condition; others are called by their own names."""
 
@@ -64,6 +67,19 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         ResultError: the table has no trained network of this experiment.
     """
     table = tables["condition_depth.parquet"]
+    return draw_depths(table[table["family"] == "occlusion"], config)
+
+
+def draw_depths(table: pd.DataFrame, config: dict[str, Any]) -> Figure:
+    """One panel a condition of a table.
+
+    Args:
+        table: Rows of ``condition_depth.parquet``.
+        config: See `draw`.
+
+    Raises:
+        ResultError: see `draw`.
+    """
     if table.empty:
         return panels.nothing("no condition: every depth is empty", "normalised depth", "CKA")
     shown = panels.shown_models(table, config, "condition_depth.parquet")
@@ -78,8 +94,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             continue
         family, condition, severity = conditions[place]
         is_own = table[["family", "condition", "severity"]] == [family, condition, severity]
-        _draw(axes, table[is_own.all(axis=1)], config, shown)
-        axes.set_title(wrapped(_title(condition, severity), 6.2 / columns), fontweight="bold")
+        draw_condition(axes, table[is_own.all(axis=1)], config, shown)
+        axes.set_title(wrapped(title_of(condition, severity), 6.2 / columns), fontweight="bold")
         if place % columns == 0:
             axes.set_ylabel("CKA of clean with\nchanged images")
         if place + columns >= len(conditions):
@@ -90,14 +106,25 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     return figure
 
 
-def _title(condition: str, severity: float) -> str:
+def title_of(condition: str, severity: float) -> str:
+    """What a panel of a condition is called."""
     if condition in NAMES:
         name = NAMES[condition]
         return name.format(100 * severity if "%" in name else severity)
     return f"{condition.replace('_', ' ')} {severity:g}"
 
 
-def _draw(axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[str]) -> None:
+def draw_condition(
+    axes: Axes, table: pd.DataFrame, config: dict[str, Any], shown: list[str]
+) -> None:
+    """CKA by depth of every model under one condition, the pixels left of it.
+
+    Args:
+        axes: Where.
+        table: The condition's rows.
+        config: See `draw`.
+        shown: The models.
+    """
     for model in shown:
         look = model_look(models(config), model)
         first, *others = panels.trained(config, model)

@@ -20,7 +20,7 @@ from sightlines.results.selecting import (
     untrained_network,
 )
 
-TITLE = "Second opinions on similarity within a network"
+TITLE = "Similarity within a network by other indices"
 PAPER = ""
 CAPTION = (
     "Similarity of all pairs of block outputs of one network (rows) by six indices (columns), on "

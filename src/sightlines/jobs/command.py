@@ -88,7 +88,7 @@ def run(main: Callable[[Job], None]) -> None:
     log_path: Path = arguments.log
     name = job_name(log_path)
     follows = os.environ.get("RANK", "0") != "0"
-    if follows:  # one of several processes of a job: the first speaks and writes for all
+    if follows:  # one of several processes of a job: only rank 0 logs and writes
         log_path = log_path.with_suffix(f".process{os.environ['RANK']}.log")
     try:
         log = _logger(log_path, name, _spoken(follows))
@@ -189,7 +189,7 @@ def _logger(path: Path, name: str, spoken: int) -> logging.Logger:
         to_file = logging.FileHandler(path, mode="w")
     except OSError as error:
         raise DiskError(
-            f"cannot write {path}: {error.strerror}. Free some space or mend the folder's "
+            f"cannot write {path}: {error.strerror}. Free some space or fix the folder's "
             "permissions, then run the same command again."
         ) from error
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -71,7 +71,7 @@ def alone(why: str) -> Iterator[None]:
         handle = os.open(ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise DiskError(
-            f"cannot write {ALIVE}: {error.strerror}. Mend the folder's permissions and give the "
+            f"cannot write {ALIVE}: {error.strerror}. Fix the folder's permissions and give the "
             "same command again"
         ) from error
     try:

@@ -2,7 +2,7 @@
 
 glibc gives every block of more than 32 MiB back to the kernel when it is freed, and the kernel
 clears each page of the next one anew. A network's activations are such blocks: of a MobileNet's
-processor time at 224 px two thirds went there. Nothing that is computed depends on it; a job's peak
+CPU time at 224 px two thirds went there. Nothing that is computed depends on it; a job's peak
 of memory grows by what lies between blocks in use, a tenth (ViT) to a third (MobileNet).
 """
 

@@ -87,14 +87,23 @@ def clear(experiment: str) -> None:
 def turn(job: Job) -> Iterator["Turn"]:
     """Wait until no other job of the same pass is at work; see `Turn`."""
     found = _planned_turn(job)
-    if found is None:
+    if found is None or not _waited_for(found.lock):
         yield Turn(job, Part.of(job))
         return
     try:
-        fcntl.flock(found.lock, fcntl.LOCK_EX)
         yield found
     finally:
         os.close(found.lock)
+
+
+def _waited_for(lock: int) -> bool:
+    """Whether an open lock is held now; it is closed where the file system has no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        os.close(lock)
+        return False
+    return True
 
 
 def _planned_turn(job: Job) -> "Turn | None":

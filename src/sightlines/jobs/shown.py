@@ -2,7 +2,7 @@
 
 import os
 
-from sightlines.jobs.liveness import PARENT
+from sightlines.jobs.start import PARENT
 
 CONSOLE = "SIGHTLINES_CONSOLE"
 """Names the Snakemake that shows its run itself; `off`: it speaks as Snakemake always does."""

@@ -3,7 +3,7 @@
     python -m sightlines.jobs.start sightlines.run.measure cka --config '{…}' …
 
 does what ``python -m sightlines.run.measure cka --config '{…}' …`` does, without paying again for
-import of torch, timm, pandas or matplotlib: up to 4 processor seconds, more than most jobs compute.
+import of torch, timm, pandas or matplotlib: up to 4 CPU seconds, more than most jobs compute.
 One Snakemake has one warm process for each environment that its jobs run in (`warm.py`); it has
 imported those libraries, none of our own code, and forks for every job. The job has this call's
 arguments, environment, folder and terminal, and ends with its Snakemake. Whatever stands in the way

@@ -218,7 +218,7 @@ def _refuse() -> bytes:
 def run_and_leave(arguments: list[str]) -> NoReturn:
     """Run a module and end as a process does, but for taking apart all that was imported.
 
-    That would copy every page which the warm process shares: 0.05 to 0.4 processor seconds a job.
+    That would copy every page which the warm process shares: 0.05 to 0.4 CPU seconds a job.
     """
     status = 0
     try:

@@ -13,6 +13,7 @@ from sightlines.core.files import TensorReader, sha256, write_tensors
 from sightlines.datasets.split import describe, order_labelled
 from sightlines.dumps.reading import check_networks
 from sightlines.library import recording
+from sightlines.library.arguments import IMAGES, NETWORK, require
 from sightlines.library.images import Images
 from sightlines.library.networks import Network
 from sightlines.measures import attention_distance as distances
@@ -21,7 +22,6 @@ from sightlines.measures import receptive_fields as fields
 from sightlines.measures import skip_ratios as skips
 from sightlines.models.attention import prefix_tokens
 from sightlines.models.found_layers import attention_of
-from sightlines.plan.blocks import Block
 from sightlines.plan.config_types import Probes, ReceptiveField
 
 
@@ -48,12 +48,15 @@ def attention_distance(network: Network, images: Images) -> pd.DataFrame:
         ResultError: the network's attention is none, or in windows or between other grids, which
             a run measures (docs/tables.md, attention_sites.csv).
     """
+    _require("attention_distance", network, images)
     _require_plain(network)
     dump = recording.record("attention", recording.shown(network, images))
     return distances.head_table(dump)
 
 
-def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.DataFrame:
+def receptive_fields(
+    network: Network, images: Images, *, limit: int | None = None, **settings: Any
+) -> pd.DataFrame:
     """How much of an image the middle of each block's output is sensitive to.
 
     Raghu et al. 2021, section 4, Figure 6; Luo et al. 2016: mean absolute gradient of the unit in
@@ -62,7 +65,9 @@ def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.Da
     Args:
         network: From `load`.
         images: From `images`.
-        settings: Keys of `receptive_field` in a config (workflow/config/README.md).
+        limit: At most so many of the images; by default as many as a run takes, 32.
+        settings: `channels` and `depths`, as under `receptive_field` in a config
+            (workflow/config/README.md).
 
     Returns:
         One row a layer: side in px of the square that holds most of the gradient, and more
@@ -76,7 +81,10 @@ def receptive_fields(network: Network, images: Images, **settings: Any) -> pd.Da
     Raises:
         ConfigError: a setting is unknown.
     """
-    given = _settings(ReceptiveField(), settings)
+    _require("receptive_fields", network, images)
+    known = ReceptiveField().recorded()
+    shown_images = known.pop("images") if limit is None else limit
+    given = _settings(known, settings) | {"images": shown_images}
     shown = recording.shown(network, images)
     dump = recording.record("receptive_field", shown, receptive_field=given)
     return pd.DataFrame(fields.size_rows(dump))
@@ -86,6 +94,10 @@ def skip_ratios(network: Network, images: Images) -> pd.DataFrame:
     """How much larger what passes by a block's branch is than what the branch adds.
 
     Raghu et al. 2021, section 6, Figure 7: norm of the skip over norm of the branch, by token.
+
+    Args:
+        network: From `load`.
+        images: From `images`.
 
     Returns:
         One row a branch and kind of token (docs/tables.md, skip_ratios.parquet).
@@ -98,6 +110,7 @@ def skip_ratios(network: Network, images: Images) -> pd.DataFrame:
     Raises:
         ResultError: the network has no skips that can be measured.
     """
+    _require("skip_ratios", network, images)
     dump = recording.record("skips", recording.shown(network, images))
     return skips.ratio_table(dump, skips.token_means(dump))
 
@@ -128,7 +141,8 @@ def probe(
     Raises:
         ConfigError: the images have fewer than two classes, or a setting is unknown.
     """
-    given = _settings(Probes(), settings)
+    _require("probe", network, images)
+    given = _settings(Probes().recorded(), settings)
     splits = _divide(images, test_share, seed)
     dump = recording.record("features", recording.shown(network, images, splits))
     check_networks([dump], [network.identity.slug])
@@ -136,9 +150,14 @@ def probe(
     return pd.DataFrame(rows).drop(columns="replicates", errors="ignore")
 
 
-def _settings(block: Block, given: dict[str, Any]) -> dict[str, Any]:
-    """A block of the config with what is given in the place of its defaults."""
-    known = block.recorded()
+def _require(called: str, network: Network, images: Images) -> None:
+    """Refuse what is no network or no images."""
+    require(network, Network, f"{called}: network", NETWORK)
+    require(images, Images, f"{called}: images", IMAGES)
+
+
+def _settings(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A block of the config, `known`, with what is given in the place of its defaults."""
     unknown = sorted(given.keys() - known.keys())
     if unknown:
         raise ConfigError(f"unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")

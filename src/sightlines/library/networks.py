@@ -2,15 +2,18 @@
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 
 from sightlines.core.errors import ConfigError, WeightsError
+from sightlines.core.hardware import NO_MPS
 from sightlines.datasets.imagefolder import MEAN, STD
 from sightlines.library.torch_state import as_before
 from sightlines.models import (
@@ -28,9 +31,13 @@ from sightlines.models.timm_facts import ASKED
 from sightlines.models.timm_names import class_names
 from sightlines.models.towers import Tower
 from sightlines.plan import networks as names
+from sightlines.plan import renamed_keys
 from sightlines.plan.networks import FULL, UNTRAINED
 
-VIEW = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
+VIEW = ("size_px", "mean", "std", "interpolation", "crop_pct", "crop_mode")
+"""How a network sees an image, by the names that `load` takes."""
+ON_CARD = {"crop_pct": "crop_share"}
+"""Names of these that cards have, where they are others."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,8 @@ class Network:
         return self.identity.model
 
     @property
-    def layer_table(self) -> Any:
+    def layer_table(self) -> pd.DataFrame:
         """One row a layer: index, name, kind, block and depth (from 0 to 1)."""
-        import pandas as pd
-
         return pd.DataFrame(layer_table(self.layers))
 
     def __repr__(self) -> str:
@@ -100,7 +105,7 @@ def load(
         position_resampling: How position embeddings come to another grid: "antialias" as timm
             does, "plain" or "dino" as the weights' authors may have done.
         view: How it sees images, where it is otherwise than timm says: size_px, mean, std,
-            interpolation, crop_share, crop_mode. Of an own module, by default the size that its
+            interpolation, crop_pct, crop_mode. Of an own module, by default the size that its
             config names or 224 px, and ImageNet's mean and standard deviation.
 
     Example:
@@ -112,12 +117,24 @@ def load(
             of `view` is unknown, or an argument says nothing of such a source.
         WeightsError: the weights do not fit: what does not is listed.
     """
+    for key, value in {"layers": layers, "drop": drop}.items():
+        if isinstance(value, str):
+            raise ConfigError(f"load: {key} is a text; give a list, such as [{value!r}]")
+    view = _renewed(view)
     unknown = sorted(set(view) - set(VIEW))
     if unknown:
         raise ConfigError(f"load: unknown {', '.join(unknown)}; known are {', '.join(VIEW)}")
+    view = {ON_CARD.get(key, key): value for key, value in view.items()}
     of_timm = {"weights": weights, "seed": seed, "weight_set": weight_set, "drop": drop}
     if position_resampling != "antialias":
         of_timm["position_resampling"] = position_resampling
+    if not isinstance(source, str | os.PathLike | nn.Module):
+        raise ConfigError(
+            f"load: source is of type {type(source).__name__}; give a model's name in timm, the "
+            "folder of a network in a run's results, or a torch.nn.Module"
+        )
+    if torch.device(device).type == "mps":
+        raise ConfigError(f"load: device: {NO_MPS}")
     if isinstance(source, nn.Module):
         _refuse(of_timm, "a module has weights of its own")
         with as_before():
@@ -136,6 +153,20 @@ def load(
         found = _of_timm(str(source), os.fspath(weights), layers, name, seed, view, reading)
     module = building.placed(found.module.float().eval(), torch.device(device))
     return Network(found.identity, module, found.card, found.layers)
+
+
+def _renewed(view: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of the view by the names of now; the former name works for one release."""
+    if "crop_share" not in view:
+        return dict(view)
+    if "crop_pct" in view:
+        raise ConfigError("load: crop_share is the former name of crop_pct: leave out crop_share")
+    warnings.warn(
+        f"load: crop_share is now crop_pct; sightlines {renamed_keys.LAST} will not know it",
+        renamed_keys.DeprecatedKeyWarning,
+        stacklevel=3,
+    )
+    return {("crop_pct" if key == "crop_share" else key): value for key, value in view.items()}
 
 
 def _refuse(given: Mapping[str, Any], why: str) -> None:
@@ -178,7 +209,7 @@ def _of_timm(
         fitted = weight_fitting.fit(module, path, known["file"], is_resized, **reading)
         module.load_state_dict(fitted.state)
         notes = list(fitted.notes())
-    card = {key: view.get(key, known[key]) for key in VIEW}
+    card = {key: view.get(key, known[key]) for key in (ON_CARD.get(key, key) for key in VIEW)}
     card |= {"family": "timm", "grid": known["grid"], "centres": known["centres"]}
     card |= {"timm": known["name"], "classes": class_names(known["outputs"]), "notes": notes}
     fraction = UNTRAINED if weights == "random" else FULL

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.colors import Normalize
 
 from sightlines.figures import maps
+from sightlines.library.arguments import require
 from sightlines.library.similarity import Similarity
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ def cka_map(similarity: Similarity, ax: "Axes | None" = None, *, colour_bar: boo
         >>> axes = sl.plot.cka_map(sl.cka(sl.grams(vit, images)))
         >>> axes.get_ylabel()
         'layer of vit'
+
+    Raises:
+        ConfigError: `similarity` is something else.
     """
+    require(similarity, Similarity, "cka_map: similarity", "a Similarity, from `sl.cka`")
     axes = _axes(ax)
     image = maps.draw_map(axes, similarity.values, Normalize(0.0, 1.0))
-    maps.mark_blocks(axes, similarity.a, similarity.b)
-    rows, columns = (name.split("/")[0] for name in similarity.names)
+    maps.mark_blocks(axes, similarity.layers_a, similarity.layers_b)
+    rows, columns = (name.split("/")[0] for name in similarity.networks)
     axes.set(ylabel=f"layer of {rows}", xlabel=f"layer of {columns}")
     if colour_bar:
         axes.figure.colorbar(image, ax=axes, label="linear CKA")

@@ -85,19 +85,23 @@ class Results:
         """
         return Grams.open(self.path / "dumps" / "gram" / f"{name}.safetensors")
 
-    def images(self, data_root: str | os.PathLike[str] = "data") -> Images:
+    def images(self, data_root: str | os.PathLike[str] | None = None) -> Images:
         """The reference images that the run compares networks on, in its minibatches.
 
         Args:
-            data_root: Where photographs lie, as the config has it.
+            data_root: Where photographs lie, as the config has it; by default the folder that
+                SIGHTLINES_DATA names, else `sources`.
 
         Raises:
             ResultError: the prepared dataset is not here.
         """
+        root = Path(
+            os.environ.get("SIGHTLINES_DATA", "sources") if data_root is None else data_root
+        )
         variant = _variant(self.path)
         reference = open_splits(self.path / "data" / "reference.safetensors", variant)
         compute = Compute(torch.device("cpu"), torch.float32, torch.get_num_threads(), 0)
-        return Images(self.name, open_dataset(variant, Path(data_root), compute), reference)
+        return Images(self.name, open_dataset(variant, root, compute), reference)
 
     def __repr__(self) -> str:
         """Its name, tables and networks."""

@@ -13,6 +13,7 @@ from sightlines.core.errors import ResultError
 from sightlines.core.files import write_table
 from sightlines.dumps.reading import GramDump
 from sightlines.library import recording
+from sightlines.library.arguments import IMAGES, NETWORK, require
 from sightlines.library.images import Images
 from sightlines.library.networks import Network
 from sightlines.measures import cka as measure
@@ -29,7 +30,7 @@ class Grams:
     dump: GramDump
 
     @property
-    def layers(self) -> pd.DataFrame:
+    def layer_table(self) -> pd.DataFrame:
         """One row a layer: index, name, kind, block, depth, features."""
         return pd.DataFrame(self.dump.layers)
 
@@ -58,31 +59,32 @@ class Similarity:
 
     Attributes:
         values: Unbiased linear CKA [layers of a, layers of b]; NaN for a layer that does not vary.
-        errors: Jackknife standard errors over minibatches, of the same shape; NaN with one.
-        a: Rows: index, name, kind, block, depth, features.
-        b: Columns, alike.
-        names: Of both networks.
+        standard_errors: Jackknife standard errors over minibatches, of the same shape; NaN with
+            one minibatch.
+        layers_a: The layers that are the rows: index, name, kind, block, depth, features.
+        layers_b: The layers that are the columns.
+        networks: Names of both networks.
     """
 
     values: np.ndarray
-    errors: np.ndarray
-    a: pd.DataFrame
-    b: pd.DataFrame
-    names: tuple[str, str]
+    standard_errors: np.ndarray
+    layers_a: pd.DataFrame
+    layers_b: pd.DataFrame
+    networks: tuple[str, str]
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a pair of layers: layer_a, name_a, layer_b, name_b, cka, cka_se."""
+        """One row a pair of layers: network, layer and name of a and of b, cka, cka_se."""
         rows, columns = np.indices(self.values.shape)
         return pd.DataFrame(
             {
-                "network_a": self.names[0],
+                "network_a": self.networks[0],
                 "layer_a": rows.ravel(),
-                "name_a": self.a["name"].to_numpy()[rows.ravel()],
-                "network_b": self.names[1],
+                "name_a": self.layers_a["name"].to_numpy()[rows.ravel()],
+                "network_b": self.networks[1],
                 "layer_b": columns.ravel(),
-                "name_b": self.b["name"].to_numpy()[columns.ravel()],
+                "name_b": self.layers_b["name"].to_numpy()[columns.ravel()],
                 "cka": self.values.ravel(),
-                "cka_se": self.errors.ravel(),
+                "cka_se": self.standard_errors.ravel(),
             }
         )
 
@@ -92,7 +94,7 @@ class Similarity:
 
     def __repr__(self) -> str:
         """Its networks and its shape."""
-        one, other = self.names
+        one, other = self.networks
         return f"Similarity({one} × {other}: {' × '.join(map(str, self.values.shape))} layers)"
 
 
@@ -111,8 +113,11 @@ def grams(network: Network, images: Images) -> Grams:
         Grams(vit/f000/s0: 39 layers, 64 images)
 
     Raises:
+        ConfigError: an argument is something else.
         ResultError: a layer's activations are not finite.
     """
+    require(network, Network, "grams: network", NETWORK)
+    require(images, Images, "grams: images", IMAGES)
     return Grams(recording.record("gram", recording.shown(network, images)))
 
 
@@ -130,16 +135,18 @@ def cka(a: Grams, b: Grams | None = None, *, seed: int = 0) -> Similarity:
 
     Example:
         >>> similarity = sl.cka(sl.grams(vit, images), sl.grams(cnn, images))
-        >>> similarity.values.shape == similarity.errors.shape
+        >>> similarity.values.shape == similarity.standard_errors.shape
         True
         >>> similarity.to_pandas().columns[-2:].tolist()
         ['cka', 'cka_se']
 
     Raises:
         ResultError: the two are of other images.
-        ConfigError: a minibatch has fewer than four images.
+        ConfigError: `a` or `b` is something else, or a minibatch has fewer than four images.
     """
     other = a if b is None else b
+    for name, value in (("a", a), ("b", other)):
+        require(value, Grams, f"cka: {name}", "Grams, from `sl.grams(network, images)`")
     dumps = [a.dump] if b is None else [a.dump, b.dump]
     first, second = ((d.reference_sha256, d.batch_sizes) for d in (a.dump, other.dump))
     if first != second:
@@ -152,4 +159,4 @@ def cka(a: Grams, b: Grams | None = None, *, seed: int = 0) -> Similarity:
     shape = (len(a.dump.layers), len(other.dump.layers))
     values, errors = (table[name].to_numpy().reshape(shape) for name in ("cka", "cka_se"))
     names = (a.dump.network.slug, other.dump.network.slug)
-    return Similarity(values, errors, a.layers, other.layers, names)
+    return Similarity(values, errors, a.layer_table, other.layer_table, names)

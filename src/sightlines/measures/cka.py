@@ -212,7 +212,7 @@ def layer_edges(dumps: Sequence[GramDump]) -> list[int]:
 def is_constant(sums: Sums) -> np.ndarray:
     """[layers], true where a layer varies over images by no more than float32 rounding."""
     own = np.einsum("gll->l", sums.whole)
-    return own <= hsic.CONSTANT**2 * sums.scale
+    return own <= hsic.CONSTANT**2 * sums.scale  # type: ignore[no-any-return]
 
 
 def layer_rows(dumps: Sequence[GramDump]) -> list[dict[str, Any]]:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from sightlines.dumps.condition_depth_reading import DepthDump
+from sightlines.dumps.conflict_depth_reading import ConflictDepthDump
 from sightlines.plan.networks import Network
 from sightlines.stats.jackknife import ALL, group_of, leave_one_out, standard_error, warn_of_few
 from sightlines.stats.means import quotient
 
-READS = ("occlusion_depth",)
+READS = ("occlusion_depth", "corruption_depth", "frequency_depth")
 NEEDS = ("changed_images",)
 TABLES = {
     "condition_depth.parquet": {
@@ -24,7 +25,7 @@ TABLES = {
         "row": "network × condition × severity × layer × left_out",
         "columns": (
             "network",
-            ("family", "text", "", "family of conditions: occlusion, …"),
+            ("family", "text", "", "family of conditions: occlusion, corruption, frequency"),
             ("condition", "text", "", "what is changed"),
             ("severity", "float", "", "how much of it (docs/protocols.md)"),
             ("name", "text", "", "the layer's name; pixels: the images themselves"),
@@ -39,7 +40,7 @@ TABLES = {
         "row": "network × condition × severity",
         "columns": (
             "network",
-            ("family", "text", "", "family of conditions: occlusion, …"),
+            ("family", "text", "", "family of conditions: occlusion, corruption, frequency"),
             ("condition", "text", "", "what is changed"),
             ("severity", "float", "", "how much of it (docs/protocols.md)"),
             ("pixels", "float", "", "CKA of clean with changed pixels"),
@@ -55,13 +56,23 @@ TABLES = {
 }
 
 
-def measure(occlusion_depth: list[DepthDump]) -> dict[str, Any]:
+def measure(
+    occlusion_depth: list[DepthDump],
+    corruption_depth: list[DepthDump],
+    frequency_depth: list[DepthDump],
+) -> dict[str, Any]:
     """CKA of every condition and layer, and where it turns.
 
     Args:
         occlusion_depth: Of each network.
+        corruption_depth: The same, of corrupted images; none where none are asked for.
+        frequency_depth: The same, of images with Fourier noise.
     """
-    families = {"occlusion": occlusion_depth}
+    families = {
+        "occlusion": occlusion_depth,
+        "corruption": corruption_depth,
+        "frequency": frequency_depth,
+    }
     tables = [
         table.assign(family=family)
         for family, dumps in families.items()
@@ -71,13 +82,16 @@ def measure(occlusion_depth: list[DepthDump]) -> dict[str, Any]:
     return {"condition_depth.parquet": tables, "condition_turns.csv": [turns(t) for t in tables]}
 
 
+DepthSums = DepthDump | ConflictDepthDump
+
+
 def _each(dumps: list[DepthDump]) -> Iterator[pd.DataFrame]:
     if dumps:
         warn_of_few(len(dumps[0].batch_sizes))
     return map(depth_table, dumps)
 
 
-def similarities(dump: DepthDump) -> np.ndarray:
+def similarities(dump: DepthSums) -> np.ndarray:
     """CKA [1 + groups, conditions, rows]; NaN where a layer is constant."""
     sizes = dump.batch_sizes
     groups = group_of(len(sizes) - 1, len(sizes)) + 1
@@ -94,7 +108,7 @@ def similarities(dump: DepthDump) -> np.ndarray:
     return np.asarray(quotient(both, norms))
 
 
-def depth_table(dump: DepthDump) -> pd.DataFrame:
+def depth_table(dump: DepthSums) -> pd.DataFrame:
     """condition_depth.parquet of one network."""
     cka = similarities(dump)
     replicate, condition, row = (index.ravel() for index in np.indices(cka.shape))

@@ -160,4 +160,4 @@ def row_norms(grams: indices.Grams) -> Float[np.ndarray, "layers images"]:
     means -= means.sum(axis=1, keepdims=True) / (2 * (images - 1))
     centred -= means[:, :, None] + means[:, None, :]
     np.einsum("lii->li", centred)[...] = 0
-    return np.square(centred).sum(axis=2)
+    return np.square(centred).sum(axis=2)  # type: ignore[no-any-return]

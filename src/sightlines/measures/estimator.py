@@ -142,7 +142,7 @@ def _places(images: int) -> np.ndarray:
 def _block(place: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Where a packed Gram holds the packed Gram of some of its images."""
     rows, columns = np.triu_indices(len(chosen))
-    return place[chosen[rows], chosen[columns]]
+    return place[chosen[rows], chosen[columns]]  # type: ignore[no-any-return]
 
 
 def _minibatches(dump: GramDump, sums: tuple[np.ndarray, np.ndarray]) -> list[dict[str, Any]]:
@@ -186,13 +186,13 @@ def _squares(*both: tuple[np.ndarray, np.ndarray]) -> list[float]:
 
 def _map(sums: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """CKA [layers, layers] of the sums of some groups."""
-    return _maps(sums.sum(axis=0)[None], scale)[0]
+    return _maps(sums.sum(axis=0)[None], scale)[0]  # type: ignore[no-any-return]
 
 
 def _noise(maps: list[np.ndarray]) -> Iterable[float]:
     """Largest change between two partitions of one size, mean over neighbours [1 + groups]."""
     pairs = list(itertools.pairwise(maps))
-    return np.mean([[_largest(a, b) for a, b in zip(*p, strict=True)] for p in pairs], axis=0)
+    return np.mean([[_largest(a, b) for a, b in zip(*p, strict=True)] for p in pairs], axis=0)  # type: ignore[no-any-return]
 
 
 def _mean(change: np.ndarray) -> float:

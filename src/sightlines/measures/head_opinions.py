@@ -35,7 +35,7 @@ class Subsets:
 
     def packed(self, minibatch: int) -> np.ndarray:
         """Upper triangles with diagonals [subsets, n(n+1)/2]."""
-        return self.chosen[minibatch % FOLDS] @ self.heads.packed(minibatch).astype(np.float64)
+        return self.chosen[minibatch % FOLDS] @ self.heads.packed(minibatch).astype(np.float64)  # type: ignore[no-any-return]
 
 
 def head_opinions(

@@ -90,7 +90,7 @@ def minibatch_hsic(
     size = heads.batch_sizes[minibatch]
     packed = np.concatenate([heads.packed(minibatch), other.packed(minibatch)[units]])
     vectors = hsic.centred(packed, size)
-    return vectors @ vectors.T
+    return vectors @ vectors.T  # type: ignore[no-any-return]
 
 
 def subset_cka(sums: HeadSums, chosen: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def subset_cka(sums: HeadSums, chosen: np.ndarray) -> np.ndarray:
     has_folds = np.isfinite(sums.distance_px).all(axis=(1, 2))
     own[~has_folds] = np.nan
     own_root = np.sqrt(np.where(own > 0, own, np.nan))
-    return cross / own_root[..., None] / np.sqrt(np.where(units > 0, units, np.nan))[:, None]
+    return cross / own_root[..., None] / np.sqrt(np.where(units > 0, units, np.nan))[:, None]  # type: ignore[no-any-return]
 
 
 def subset_distance_px(sums: HeadSums, chosen: np.ndarray) -> np.ndarray:
@@ -119,4 +119,4 @@ def subset_distance_px(sums: HeadSums, chosen: np.ndarray) -> np.ndarray:
     """
     others = sums.distance_px[:, ::-1]
     means = np.einsum("rfsh,rfh->rfs", chosen, others) / chosen.sum(axis=-1)
-    return means.mean(axis=1)
+    return means.mean(axis=1)  # type: ignore[no-any-return]

@@ -28,7 +28,7 @@ class Scored(NamedTuple):
     @property
     def is_right(self) -> Bool[np.ndarray, " images"]:
         """Whether the most probable of all outputs is the right one."""
-        return self.answers.rank == 0
+        return self.answers.rank == 0  # type: ignore[no-any-return]
 
     @property
     def accuracy(self) -> float:

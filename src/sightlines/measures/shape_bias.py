@@ -118,7 +118,7 @@ def decisions(logits: np.ndarray, members: Sequence[Sequence[int]]) -> np.ndarra
     probability = np.exp(shifted)
     probability /= probability.sum(axis=1, keepdims=True)
     means = np.stack([probability[:, list(own)].mean(axis=1) for own in members], axis=1)
-    return means.argmax(axis=1)
+    return means.argmax(axis=1)  # type: ignore[no-any-return]
 
 
 def table_of(dump: ConflictsDump, members: Mapping[str, Sequence[int]], seed: int) -> pd.DataFrame:
@@ -171,4 +171,4 @@ def class_mean(counts: np.ndarray) -> np.ndarray:
         bias = counts[:, 0] / (counts[:, 0] + counts[:, 1])
     known = np.isfinite(bias)
     total = np.where(known, bias, 0).sum(axis=1)
-    return np.divide(total, known.sum(axis=1), out=np.full(len(total), np.nan), where=known.any(1))
+    return np.divide(total, known.sum(axis=1), out=np.full(len(total), np.nan), where=known.any(1))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Second opinions: similarity of block outputs by six indices, from the same Grams as CKA.
+"""Robustness checks: similarity of block outputs by six indices, from the same Grams as CKA.
 
 Source: Davari et al. 2023 and Cui et al. 2022 on where linear CKA misleads; the indices and their
 sources are in `indices`. Indices made of HSICs are ratios of sums over minibatches, as CKA is; the
@@ -32,7 +32,7 @@ READS = ("gram", "pixels")
 USES = ("architectures", "seed")
 TABLES = {
     "similarity_indices.parquet": {
-        "about": "Second opinions: similarity of block outputs by six indices",
+        "about": "Robustness checks: similarity of block outputs by six indices",
         "row": "pair of networks × pair of blocks × index",
         "columns": ("network_a", "layer_a", "network_b", "layer_b", "index"),
     },
@@ -141,7 +141,7 @@ class Sums:
 def measure(
     gram: list[GramDump], pixels: GramDump, architectures: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Read block outputs of all Gram dumps once; further controls have no second opinions.
+    """Read block outputs of all Gram dumps once; other indices leave out further controls.
 
     Args:
         gram: Of each network.

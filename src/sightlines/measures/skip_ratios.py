@@ -115,7 +115,7 @@ def ratio_table(dump: SkipsDump, means: dict[str, np.ndarray]) -> pd.DataFrame:
                 for name in ("ratio", "ratio_median", "cosine")
             }
             columns[UNDEFINED] = 1 - quotient(defined, shown)
-            columns["left_out"] = np.arange(len(images)) + ALL
+            columns["left_out"] = np.arange(len(images)) + ALL  # type: ignore[assignment]
             facts = {"block": row["block"], "depth": row["block"] / last, "branch": row["branch"]}
             parts.append(pd.DataFrame(columns).assign(**facts, tokens=tokens))
     return pd.concat(parts, ignore_index=True).assign(**dump.network._asdict())

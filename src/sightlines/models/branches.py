@@ -168,4 +168,4 @@ def _products(left: Tensor, right: Tensor, axis: int) -> np.ndarray:
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)  # type: ignore[no-any-return]

@@ -87,7 +87,7 @@ def load_network(weights: Path, card: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def placed(model: nn.Module, device: torch.device) -> nn.Module:
     """The network on a device, channels last in memory: 1.6 times as fast for a MobileNet here."""
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _no_card(card: Path, what: str) -> ResultError:

@@ -154,7 +154,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     )
     if settings["position_init"] == "sincos":
         _start_from_waves(model, (side, side), float(settings["position_scale"]))
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def _block(settings: dict[str, Any], shape: tuple[int, ...], depth: int, **given: Any) -> Any:

@@ -387,7 +387,7 @@ def _steps(values: Tensor) -> Tensor:
     """Rank of each value among those that differ."""
     ordered, back = torch.unique((values * 1024).round(), return_inverse=True)
     del ordered
-    return back
+    return back  # type: ignore[no-any-return]
 
 
 def guessed(shape: Sequence[int]) -> Grid | None:

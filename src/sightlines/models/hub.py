@@ -96,7 +96,7 @@ def _wanted(hub_id: str, filename: str, revision: str, source: Path) -> Wanted:
         if not form.fullmatch(value) or ".." in value or "--" in value:
             raise ConfigError(
                 f"{value!r} is no name of a {meaning}, of letters, digits, '_' and single '.' or "
-                "'-' between them. Mend it in the model's config."
+                "'-' between them. Fix it in the model's config."
             )
     from huggingface_hub import constants, hf_hub_url
 

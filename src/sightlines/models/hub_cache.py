@@ -109,7 +109,7 @@ def sha256(path: Path) -> str:
         return files.sha256(path)
     except OSError as error:
         raise WeightsError(
-            f"cannot read {path}: {error.strerror}. Mend its permissions, or delete it."
+            f"cannot read {path}: {error.strerror}. Fix its permissions, or delete it."
         ) from error
 
 

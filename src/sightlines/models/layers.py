@@ -99,7 +99,7 @@ class PlacedLayer(Layer):
             value = value[:, :, torch.tensor(self.order, device=value.device)]
         else:
             value = value[:, :, value.shape[2] - count :]
-        return value.unflatten(2, self.grid)
+        return value.unflatten(2, self.grid)  # type: ignore[no-any-return]
 
 
 def layer_table(layers: Sequence[Layer]) -> list[dict[str, Any]]:
@@ -192,7 +192,7 @@ def with_channels_first(value: "Tensor", layout: str) -> "Tensor":
         side = math.isqrt(value.shape[1])
         if side**2 != value.shape[1]:
             raise ValueError(f"{value.shape[1]} locations are no square map")
-        return value.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        return value.unflatten(1, (side, side)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
     return value.permute(0, 3, 1, 2) if layout == "nhwc" and value.dim() == 4 else value
 
 

@@ -1,7 +1,7 @@
 """Import one architecture of timm without all the others and without torchvision.
 
 ``import timm`` loads every architecture, and with them torchvision and torch's compiler: 1.8 of the
-4.3 processor seconds of a small dump that starts by itself. In the warm process of `jobs/warm.py`
+4.3 CPU seconds of a small dump that starts by itself. In the warm process of `jobs/warm.py`
 timm is there, and is taken as it is. `timm_module` loads the one file that is wanted and what this
 needs. The packages `timm` and `timm.models` stay unopened: their
 `__init__` runs when somebody first asks for a name that it defines. While the file is loaded,

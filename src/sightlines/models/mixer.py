@@ -70,7 +70,7 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
 
 def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     """A Mixer with fresh weights, drawn from torch's global generator."""
-    return timm_module("models.mlp_mixer").MlpMixer(
+    return timm_module("models.mlp_mixer").MlpMixer(  # type: ignore[no-any-return]
         num_classes=classes,
         img_size=size_px,
         patch_size=settings["patch_px"],
@@ -87,7 +87,7 @@ def block_class() -> Any:
     """The class of the blocks, made when timm is there: planning an experiment does without it."""
     mlp_mixer = timm_module("models.mlp_mixer")
 
-    class Block(mlp_mixer.MixerBlock):  # type: ignore[name-defined]
+    class Block(mlp_mixer.MixerBlock):  # type: ignore[misc, name-defined]
         """timm's block, whose one module for dropping paths is two, as in its ViT.
 
         So each branch ends in a module of its own, where the value that is added to the tokens,

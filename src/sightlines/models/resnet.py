@@ -133,7 +133,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     )
     if settings["stem"] != "large":
         _shrink_stem(model, stride=2 if settings["stem"] == "medium" else 1)
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def _shrink_stem(model: "nn.Module", stride: int) -> None:

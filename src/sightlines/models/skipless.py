@@ -36,7 +36,7 @@ def _block_class() -> Any:
     """A class made when torch is there: planning an experiment does without it."""
     vision_transformer = timm_module("models.vision_transformer")
 
-    class SkiplessBlock(vision_transformer.Block):  # type: ignore[name-defined]
+    class SkiplessBlock(vision_transformer.Block):  # type: ignore[misc, name-defined]
         """timm's block of a ViT, in which a skip that is not in `skips` adds nothing."""
 
         def forward(self, x: Any, attn_mask: Any = None, is_causal: bool = False) -> Any:

@@ -180,7 +180,7 @@ def describe(asked: Mapping[str, Any]) -> Facts:
 def _starts_idle(asked: Mapping[str, Any], size_px: int, outputs: int) -> bool:
     """Whether the model has to be switched on to be a control, by its values at the start."""
     try:
-        with idle.VectorsOnly():
+        with idle.VectorsOnly():  # type: ignore[no-untyped-call]
             return idle.starts_idle(build(asked, size_px, outputs))
     except ConfigError:  # some networks compute with their matrices while they are built
         with torch.random.fork_rng(devices=[]):

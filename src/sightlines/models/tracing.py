@@ -390,7 +390,7 @@ class _Operations(TorchDispatchMode):
     """Follows tensors and places from operation to operation."""
 
     def __init__(self, watching: _Watching) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seen = watching
 
     def __torch_dispatch__(

@@ -177,7 +177,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         _start_from_waves(model, float(settings["position_scale"]))
     if settings.get("skipless_block", -1) >= 0:
         take_skips(model, settings["skipless_block"], settings["skipless"])
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def _start_from_waves(model: "nn.Module", scale: float) -> None:

@@ -98,7 +98,7 @@ def starts_idle(model: Mapping[str, Any], size_px: int) -> bool:
     return hasattr(family, "starts_idle") and bool(family.starts_idle(model, size_px))
 
 
-def is_imported(model: Mapping[str, Any]) -> bool:
+def is_imported(model: Mapping[str, object]) -> bool:
     """Whether a model's weights come from somebody else and are not trained here."""
     return model.get("weights", "random") != "random"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.core.errors import ConfigError
-from sightlines.plan import conditions, registry, roles, schedule
+from sightlines.plan import conditions, objectives, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import networks, source_folder
-from sightlines.plan.config_types import Config, Splits, Task
+from sightlines.plan.config_types import Config, Model, Splits, Task
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
 from sightlines.plan.renamed_keys import name_of
 from sightlines.plan.studies import study_of
@@ -29,9 +29,10 @@ def check(config: Config) -> None:
         *_check_transfer(config),
         *_check_figures(config),
         *conditions.check(config, _size_px(config.dataset) or 0),
+        *_check_conflicts(config),
     ]
     if problems:
-        raise ConfigError("the config cannot work:\n  " + "\n  ".join(problems))
+        raise ConfigError("invalid configuration:\n  " + "\n  ".join(problems))
 
 
 def _meet(config: Config) -> None:
@@ -99,7 +100,7 @@ def _check_sizes(config: Config) -> list[str]:
             if is_imported(model.settings) and name in trained:
                 family.require_weights(model.settings, size_px)
             if not is_imported(model.settings):
-                schedule.check(model.train.recorded(), size_px)
+                _check_recipe(model, size_px)
         except ConfigError as error:
             problems.append(f"models.{name}: {error}")
     if config.require_equal_grids and len(set(grids.values())) > 1:
@@ -109,6 +110,20 @@ def _check_sizes(config: Config) -> list[str]:
             "change patch_px, units or stem, or set require_equal_grids: false"
         )
     return problems
+
+
+def _check_recipe(model: Model, size_px: int) -> None:
+    """Refuse a recipe that a model cannot follow on images of this size.
+
+    Raises:
+        ConfigError: see `schedule.check`, or the `check` of its objective.
+    """
+    recipe = model.train
+    if recipe.objective == objectives.SUPERVISED:
+        schedule.check(recipe.recorded(), size_px)
+        return
+    known = described(model.settings, size_px)
+    objectives.check(recipe.objective, recipe.settings, model.settings, known, size_px)
 
 
 def _check_splits(dataset: dict[str, Any], splits: Splits) -> list[str]:
@@ -255,7 +270,12 @@ def label_needs(config: Config, task: str = "") -> list[str]:
         trained = config.transfer[task].finetune
     else:
         known = {n.model for n in networks(config)} & models.keys()
-        trained = sorted(name for name in known if not is_imported(models[name].settings))
+        trained = sorted(
+            name
+            for name in known
+            if not is_imported(models[name].settings)
+            and models[name].train.objective == objectives.SUPERVISED
+        )
     verb = "is" if len(trained) == 1 else "are"
     needs = [f"{', '.join(trained)} {verb} trained on these images"] if trained else []
     if config.splits.probe_test:
@@ -284,6 +304,15 @@ def has_masks(config: Config) -> bool:
     """Whether it is known where the objects are in the experiment's own images."""
     declared = registry.declarations("datasets", config.dataset["kind"])
     return bool(declared.get("MASKS") or config.dataset.get("masks"))
+
+
+def _check_conflicts(config: Config) -> list[str]:
+    if not config.conditions.conflict.depth or has_conflicts(config):
+        return []
+    return [
+        "conditions.conflict.depth needs images with a cue conflict: raise dataset.n_conflict of "
+        "shapes, set conflicts.folder, or leave it out"
+    ]
 
 
 def has_conflicts(config: Config) -> bool:
@@ -367,6 +396,30 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             "a task under transfer with models to finetune that have attention",
         ),
         "changed_images": (bool(changed), "conditions.models with a model trained on f100"),
+        "doses": (
+            bool(changed) and len(conditions.doses(config)) >= conditions.FEWEST_DOSES,
+            f"{conditions.FEWEST_DOSES} tasks under transfer with models to finetune whose images "
+            "differ from the experiment's own in texture_match alone, and conditions.corruption",
+        ),
+        "stored_corruptions": (
+            bool(changed)
+            and conditions.asked(config, "foreign")
+            and any(
+                task.domain == "out" and conditions.stored_corruption(task.dataset)
+                for task in config.transfer.values()
+            ),
+            "conditions.foreign, and a task under transfer that is a corruption of ImageNet-C or "
+            "CIFAR-10-C",
+        ),
+        "changed_depth": (
+            bool(changed)
+            and bool(config.conditions.corruption.depth or config.conditions.frequency.depth),
+            "conditions.corruption.depth or conditions.frequency.depth that names something",
+        ),
+        "conflict_depth": (
+            bool(changed) and bool(config.conditions.conflict.depth),
+            "conditions.conflict.depth that names something",
+        ),
         **{
             family: (
                 bool(changed) and conditions.asked(config, family),

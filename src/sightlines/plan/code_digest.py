@@ -206,6 +206,8 @@ class _Walk:
 
     def _load(self, module: str) -> None:
         """Note a module, those above it, and all that they import when they are loaded."""
+        if module in self.loaded:
+            return
         waiting = [module]
         while waiting:
             for name in _with_parents(waiting.pop()):
@@ -445,9 +447,10 @@ def keep_parts() -> None:
 # -- modules as they are read ------------------------------------------------------------------
 
 
-def _with_parents(name: str) -> Iterator[str]:
+@functools.cache
+def _with_parents(name: str) -> tuple[str, ...]:
     parts = name.split(".")
-    return (".".join(parts[:i]) for i in range(1, len(parts) + 1))
+    return tuple(".".join(parts[:i]) for i in range(1, len(parts) + 1))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ it might have an effect. Names that stand for other definitions are kept apart, 
 import ast
 import builtins
 import copy
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -97,6 +98,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS)
 
 
+@functools.cache
 def is_frame(module: str) -> bool:
     """Whether a module of the package carries jobs and computes nothing."""
     inside = module.partition(".")[2]
@@ -216,7 +218,7 @@ class _Module:
                     self.names.setdefault(name, ["odd"])
 
     def _is_own(self, name: str) -> bool:
-        return self.names.get(name, ["def"])[0] != "import"
+        return bool(self.names.get(name, ["def"])[0] != "import")
 
     def imported(self, node: ast.AST) -> Iterator[tuple[str, list[str]]]:
         """Bound name -> (module, name in it), for an import; the module itself has no name."""

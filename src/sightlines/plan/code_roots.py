@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from sightlines.plan import registry
 from sightlines.plan.code_digest import defines, exists, used_by
-from sightlines.plan.recordings import TRANSFER_KINDS
+from sightlines.plan.recordings import TASK_KINDS
 
 DECLARED = {"measures": "measure", "dumps": "record", "figures": "draw"}
 """The function that a module of each folder holds; a command's is `main`."""
@@ -68,7 +68,7 @@ def stage_roots(
 def _opened(measure: str) -> Iterator[str]:
     """What opens the dumps that a measure reads."""
     for read in registry.declarations("measures", measure)["READS"]:
-        kind = TRANSFER_KINDS.get(read, read)
+        kind = TASK_KINDS.get(read, read)
         if exists(_full(f"dumps.{kind}")):
             yield registry.declarations("dumps", kind)["READER"].removeprefix(_full(""))
 

@@ -5,15 +5,32 @@ that block alone: a changed family reruns its own dumps.
 """
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from sightlines.plan import registry, roles
 from sightlines.plan.architectures import described
 from sightlines.plan.config import networks
-from sightlines.plan.config_types import Config
+from sightlines.plan.config_types import CORRUPTIONS, EXTRA_CORRUPTIONS, Config
 
 AUTO, FINEST = "auto", 0
-OPTIONAL = ("cutout", "corruption", "frequency", "foreign")
+SEVERITIES = ("1", "2", "3", "4", "5")
+STORED_ALONE = ("frost", "spatter", "saturate")
+"""Corruptions of which there are files and no analogues."""
+MOST_CYCLES = 31
+"""Waves of more cycles an image are in no map (`conditions.frequency`)."""
+OTHER_IMAGES = (
+    "texture_match",
+    "seed",
+    "n_train",
+    "n_test",
+    "n_conflict",
+    "n_silhouette",
+    "n_mixed",
+)
+"""Settings of `shapes` in which a task may differ that shows the effect of `texture_match`."""
+FEWEST_DOSES = 4
+OPTIONAL = ("cutout", "corruption", "frequency", "foreign", "perturbation")
 """Families of which nothing may be asked for; NEEDS may name them."""
 
 
@@ -54,11 +71,58 @@ def asked(config: Config, family: str) -> bool:
         "corruption": bool(block.corruption.severities),
         "frequency": block.frequency.frequencies != "none",
         "foreign": block.foreign.images > 0 and _has_foreign(config),
+        "perturbation": block.perturbation.images > 0,
     }[family]
+
+
+def is_recorded(config: Config, kind: str) -> bool:
+    """Whether a dump is made: where it declares ASKED, if that key of its block names something.
+
+    Args:
+        config: The experiment's.
+        kind: The dump.
+    """
+    declared = registry.declarations("dumps", kind)
+    if "ASKED" not in declared:
+        return True
+    return bool(getattr(getattr(config.conditions, declared["CONDITIONS"]), declared["ASKED"]))
 
 
 def _has_foreign(config: Config) -> bool:
     return any(task.domain == "out" for task in config.transfer.values())
+
+
+def doses(config: Config) -> dict[str, float]:
+    """Tasks that differ from the experiment's own images in the share of own surfaces alone.
+
+    Returns:
+        Task -> `texture_match`, of tasks with models to train further; only where conflicts and
+        corruptions of the experiment's own images are asked for.
+    """
+    own = {k: v for k, v in config.dataset.items() if k not in OTHER_IMAGES}
+    has_images = config.dataset["kind"] == "shapes" and config.dataset.get("n_conflict")
+    if not (has_images and asked(config, "corruption")) or config.conflicts.folder:
+        return {}
+    return {
+        name: float(task.dataset["texture_match"])
+        for name, task in config.transfer.items()
+        if task.finetune and {k: v for k, v in task.dataset.items() if k not in OTHER_IMAGES} == own
+    }
+
+
+def stored_corruption(dataset: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Which corruption of ImageNet-C or CIFAR-10-C a dataset is, and at which severity.
+
+    Args:
+        dataset: Its settings: kind cifar10_c, or an image folder ``…/<corruption>/<1 … 5>``.
+    """
+    if dataset.get("kind") == "cifar10_c":
+        return str(dataset["corruption"]), int(dataset["severity"])
+    *_, name, severity = ["", "", *PurePosixPath(str(dataset.get("folder", ""))).parts]
+    known = (*CORRUPTIONS, *EXTRA_CORRUPTIONS, *STORED_ALONE)
+    if dataset.get("kind") == "imagefolder" and name in known and severity in SEVERITIES:
+        return name, int(severity)
+    return None
 
 
 def own_cells(config: Config, size_px: int) -> int:
@@ -90,6 +154,7 @@ def check(config: Config, size_px: int) -> list[str]:
             for name in block.models
             if name not in known
         ]
+    problems += _depth_problems(config, size_px)
     own = block.occlusion
     cells = [("cells", own.cells), *(("other_cells", n) for n in own.other_cells)]
     return problems + [
@@ -98,3 +163,28 @@ def check(config: Config, size_px: int) -> list[str]:
         for key, count in cells
         if size_px and count != FINEST and not 1 < count <= size_px
     ]
+
+
+def _depth_problems(config: Config, size_px: int) -> list[str]:
+    """Corruptions, severities and radii under `depth` that there are not."""
+    block, problems = config.conditions, []
+    for label in block.corruption.depth:
+        name, _, severity = label.partition(":")
+        if name not in (*CORRUPTIONS, *EXTRA_CORRUPTIONS):
+            problems.append(
+                f"conditions.corruption.depth: there is no corruption {name!r}: use one of "
+                f"{', '.join((*CORRUPTIONS, *EXTRA_CORRUPTIONS))}"
+            )
+        elif severity not in SEVERITIES:
+            problems.append(
+                f"conditions.corruption.depth: {label!r} has no severity of 1 to 5: write it as in "
+                f"{name}:3"
+            )
+    most = min(size_px // 2, MOST_CYCLES) if size_px else MOST_CYCLES
+    problems += [
+        f"conditions.frequency.depth: {radius} cycles an image are more than images of "
+        f"{size_px} px have waves of: use 1 to {most}"
+        for radius in block.frequency.depth
+        if radius > most
+    ]
+    return problems

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from sightlines.core import yaml_files
 from sightlines.core.errors import ConfigError
-from sightlines.plan import registry
+from sightlines.plan import objectives, registry
 from sightlines.plan.blocks import frozen, schema_of
 from sightlines.plan.config_errors import explained
 from sightlines.plan.config_types import STEPS, Config, Model, Task, Train
@@ -194,13 +194,16 @@ def _resolve(schema: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any
     properties = schema["properties"]
     properties["dataset"] = _choose(properties["dataset"], config.get("dataset"))
     generic = properties["models"].pop("additionalProperties")
-    partial = schema_of(Train, is_partial=True)
-    generic["properties"]["train"] = partial | {"default": {}}
+    properties["train"]["properties"] |= objectives.schemas()
+    partial = schema_of(Train, is_partial=True) | {"default": {}}
+    own = partial | {"properties": partial["properties"] | objectives.schemas()}
+    generic["properties"]["train"] = own
     models = config.get("models")
     named = models if isinstance(models, dict) else {}
     properties["models"]["properties"] = {n: _choose(generic, m) for n, m in named.items()}
     task = properties["transfer"].pop("additionalProperties")
-    task["properties"]["train"] = partial | {"default": {}}
+    supervised = {k: v for k, v in partial["properties"].items() if k != "objective"}
+    task["properties"]["train"] = partial | {"properties": supervised}
     tasks = config.get("transfer")
     properties["transfer"]["properties"] = {
         name: _with_dataset(task, chosen)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from sightlines.core import yaml_files
+from sightlines.core.hardware import NO_MPS
 
 
 def explained(error: Any) -> str:
@@ -22,6 +23,8 @@ def explained(error: Any) -> str:
         return f"{place}: " + "; ".join(f"unknown key {k!r}{_nearest(k, known)}" for k in unknown)
     if error.validator == "enum":
         allowed = error.schema["enum"]
+        if place == "compute.device" and error.instance == "mps":
+            return f"{place}: {NO_MPS}"
         hint = _nearest(str(error.instance), [str(a) for a in allowed])
         return f"{place}: {error.instance!r} is not one of {allowed}{hint}"
     if error.validator == "required":

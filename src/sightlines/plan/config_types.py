@@ -6,10 +6,11 @@ workflow/config/README.md is made from here: `python -m sightlines.manual`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
-from sightlines.plan.blocks import Block, block, key, plain
+from sightlines.plan import objectives
+from sightlines.plan.blocks import Block, block, frozen, key, plain
 from sightlines.plan.studies import STUDIES
 
 DATASET = {"required": ["kind"], "x-members": "datasets", "x-select": "kind"}
@@ -77,16 +78,27 @@ class Splits(Block):
 
 @block
 class Train(Block):
-    """A training recipe."""
+    """A training recipe.
+
+    Attributes:
+        options: What a file says of each objective without labels, by its name.
+    """
 
     DEPRECATED: ClassVar[dict[str, dict[str, Any]]] = {
         "second_moment": {**DECAY, "x-deprecated": "betas"}
     }
 
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     steps: int = key(
         "Optimiser steps on the full training images.",
         unit="steps",
         minimum=1,
+    )
+    objective: str = key(
+        "What is learned: supervised, the images' classes; or without labels a file of "
+        "src/sightlines/training/objectives, whose own keys stand in a block of its name.",
+        default=objectives.SUPERVISED,
+        enum=[objectives.SUPERVISED, *objectives.members()],
     )
     budget: Literal["equal_steps", "equal_epochs"] = key(
         "What networks trained on smaller fractions share with the full one: the number of "
@@ -244,21 +256,40 @@ class Train(Block):
         AdamW's betas may be given by their former names, `momentum` and `second_moment`.
         """
         own = dict(changes)
+        options = {name: dict(given) for name, given in self.options.items()}
+        for name in own.keys() & {*objectives.members()}:
+            options[name] = options.get(name, {}) | own.pop(name)
         first, second = self.betas
         if "betas" in own:
             first, second = own.pop("betas")
         else:
             first = own.get("momentum", first)
         second = own.pop("second_moment", second)
-        return replace(self, **self.typed(own | {"betas": (first, second)}))
+        said = self.typed(own | {"betas": (first, second)})
+        return replace(self, **said, options=frozen(options))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys of its objective, complete; none of supervised training."""
+        if self.objective == objectives.SUPERVISED:
+            return {}
+        return objectives.settings(self.objective, self.options.get(self.objective, {}))
 
     def recorded(self) -> dict[str, Any]:
-        """As records have it, where one key is sgd's momentum and the first of adamw's betas."""
+        """As records have it, where one key is sgd's momentum and the first of adamw's betas.
+
+        An objective without labels has the keys that it follows. Supervised training is not named:
+        it is what there was before there were objectives.
+        """
         found = super().recorded()
         first, found["second_moment"] = found.pop("betas")
         if self.optimizer == "adamw":
             found["momentum"] = first
-        return found
+        objective = found.pop("objective")
+        if objective == objectives.SUPERVISED:
+            return found
+        followed = {name: found[name] for name in objectives.uses(objective)}
+        return followed | {"objective": objective, objective: self.settings}
 
 
 @block
@@ -266,7 +297,7 @@ class Compute(Block):
     """Where and how jobs compute."""
 
     device: Literal["auto", "cpu", "cuda"] = key(
-        "auto: a GPU where there is one.",
+        "auto: an NVIDIA GPU where there is one. Apple's MPS is not supported.",
         default="auto",
     )
     threads: int = key(
@@ -513,6 +544,8 @@ CORRUPTIONS = (
     *("pixelate", "jpeg_compression"),
 )
 """Those of ImageNet-C but frost, over which means run."""
+EXTRA_CORRUPTIONS = ("speckle_noise", "gaussian_blur")
+"""Those that are in no mean."""
 
 
 @block
@@ -529,7 +562,14 @@ class Corruption(Block):
         "Corruptions; speckle_noise and gaussian_blur are in no mean.",
         default=CORRUPTIONS,
         minItems=1,
-        items={"enum": [*CORRUPTIONS, "speckle_noise", "gaussian_blur"]},
+        items={"enum": [*CORRUPTIONS, *EXTRA_CORRUPTIONS]},
+        uniqueItems=True,
+    )
+    depth: tuple[str, ...] = key(
+        "Corruptions, as name:severity such as fog:3, of which it is measured how far down a "
+        "network notices them; an empty list leaves that out.",
+        default=(),
+        items=LABEL,
         uniqueItems=True,
     )
 
@@ -561,6 +601,58 @@ class Frequency(Block):
         default=256,
         unit="images",
         minimum=20,
+    )
+    depth: tuple[int, ...] = key(
+        "Radii of waves whose direction is drawn for each image, of which it is measured how far "
+        "down a network notices them; an empty list leaves that out.",
+        default=(),
+        unit="cycles an image",
+        items={"type": "integer", "minimum": 1},
+        uniqueItems=True,
+    )
+
+
+CONFLICTING = ("other_texture", "other_shape")
+"""Changes of one of an image's two cues."""
+
+
+@block
+class Conflict(Block):
+    """Images whose outline or surface is another one's (after Geirhos et al. 2019)."""
+
+    depth: tuple[str, ...] = key(
+        "Changes of one cue, of which it is measured how far down a network notices them, on "
+        "images whose outline and surface are of different classes: other_texture, the same "
+        "outline with another surface; other_shape, the same surface in another outline. An empty "
+        "list leaves that out.",
+        default=(),
+        items={"enum": [*CONFLICTING]},
+        uniqueItems=True,
+    )
+
+
+@block
+class Perturbation(Block):
+    """Attacks with a network's own gradients (Paul & Chen 2021)."""
+
+    images: int = key(
+        "Test images that are attacked, at most; 0: none.",
+        default=0,
+        unit="images",
+        minimum=0,
+    )
+    budgets: tuple[float, ...] = key(
+        "Largest change of a level from 0 to 1 (ℓ∞); empty: 2/255 and 4/255 for images of about 32 "
+        "px, .001 and .004 for those of about 224.",
+        default=(),
+        items={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        uniqueItems=True,
+    )
+    steps: int = key(
+        "Steps of projected gradient descent, each of 2.5 budgets over their number.",
+        default=10,
+        unit="steps",
+        minimum=1,
     )
 
 
@@ -605,6 +697,14 @@ class Conditions(Block):
     frequency: Frequency = key(
         "Fourier noise, one frequency at a time (Yin et al. 2019; Paul & Chen 2021).",
         default_factory=Frequency,
+    )
+    conflict: Conflict = key(
+        "One of the two cues of an image, outline and surface, is another image's.",
+        default_factory=Conflict,
+    )
+    perturbation: Perturbation = key(
+        "Smallest changes that change an answer, and attacks at equal budgets (Paul & Chen 2021).",
+        default_factory=Perturbation,
     )
 
 
@@ -694,7 +794,7 @@ class Model(Block):
 
     def recorded(self) -> dict[str, Any]:
         """As records have it: the family's keys beside its own."""
-        return plain(self.settings) | super().recorded()
+        return dict(plain(self.settings)) | super().recorded()
 
 
 @block
@@ -818,6 +918,8 @@ class Config(Block):
     )
 
     def recipe(self, model: str, task: str = "") -> Train:
-        """How a model is trained, or trained further on a task."""
+        """How a model is trained, or trained further on a task, which is always supervised."""
         own = self.models[model].train
-        return own.changed(self.transfer[task].train) if task else own
+        if not task:
+            return own
+        return replace(own, objective=objectives.SUPERVISED).changed(self.transfer[task].train)

@@ -2,23 +2,24 @@
 
 Of models that are built here every kind's shapes follow from blocks, widths and images; headers
 and the few numbers an image that depend on its dataset (labels, outputs) are not counted. A model
-of timm is not built to be asked: its sizes are known once it was dumped.
-tests/workflow/test_clean_dumps.py holds the numbers against files. Nothing relies on them but what
-a run says before it begins: a recorder asks for the exact room itself.
+of timm is not built to be asked: its sizes are known once it was dumped. What a recorder, a family
+or a dataset counts (statistics, groups, strides, classes) is read from its own file.
+tests/dumps/test_dump_sizes.py holds the numbers of each kind against the bytes that are written.
+Nothing relies on them but what a run says before it begins: a recorder asks for the exact room
+itself.
 """
 
+import ast
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sightlines.plan import registry
 from sightlines.plan.checks import has_masks
 from sightlines.plan.config_types import Config
 
 FLOAT, DOUBLE = 4, 8
-RECEPTIVE_FIELD_GROUPS = 8
-ATTENTION_STATISTICS = SKIP_STATISTICS = 5
-SHAPES_CLASSES = 10
-STEM_STRIDES = {"small": 1, "medium": 2, "large": 4}
 SUBLAYERS = 6
 """Of a transformer's block, its output included."""
 
@@ -89,7 +90,8 @@ def _tokens(model: Mapping[str, Any], size_px: int) -> Network:
 
 def _maps(model: Mapping[str, Any], size_px: int) -> Network:
     units, channels = model["units"], model["channels"]
-    sides = [-(-size_px // STEM_STRIDES[model["stem"]])]
+    strides = registry.declarations("models", "resnet")["STEM_STRIDES"]
+    sides = [-(-size_px // math.prod(strides[model["stem"]]))]
     for _ in units[1:]:
         sides.append(-(-sides[-1] // 2))
     outputs, branches = [], 0
@@ -129,6 +131,16 @@ def _reference_images(config: Config) -> int:
     return config.splits.reference_batches * config.splits.reference_batch_size
 
 
+@functools.cache
+def _statistics(module: str) -> int:
+    """How many names the STATISTICS of a module of `dumps` have, which is not imported for it."""
+    tree = ast.parse((registry.PACKAGE / "dumps" / f"{module}.py").read_bytes())
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STATISTICS":
+            return sum(isinstance(each, ast.Constant) for each in ast.walk(node.value))
+    raise LookupError(f"dumps/{module}.py has no STATISTICS")
+
+
 def _gram(network: Network, config: Config, _size_px: int) -> int:
     return network.layers * _triangles(config) * FLOAT
 
@@ -143,7 +155,8 @@ def _heads(network: Network, config: Config, _size_px: int) -> int:
 
 def _attention(network: Network, config: Config, _size_px: int) -> int:
     offsets = (2 * math.isqrt(network.places) - 1) ** 2
-    each = _reference_images(config) * ATTENTION_STATISTICS + offsets
+    statistics = _statistics("attention")
+    each = _reference_images(config) * statistics + offsets
     return each * network.blocks * network.heads * FLOAT
 
 
@@ -160,7 +173,8 @@ def _branch_places(network: Network, config: Config, _size_px: int) -> int:
 
 
 def _skips(network: Network, config: Config, _size_px: int) -> int:
-    return config.splits.reference_batches * network.branches * SKIP_STATISTICS * DOUBLE
+    each = network.branches * _statistics("skips_reading") * DOUBLE
+    return config.splits.reference_batches * each
 
 
 def _features(network: Network, config: Config, _size_px: int) -> int:
@@ -206,16 +220,24 @@ def _conflicts(_network: Network, config: Config, _size_px: int) -> int:
     dataset = config.dataset
     if config.conflicts.folder or dataset["kind"] != "shapes":
         return 0
-    each, cues = SHAPES_CLASSES * FLOAT, 2 * DOUBLE
+    classes: int = registry.declarations("datasets", "shapes")["CLASSES"]
+    each, cues = classes * FLOAT, 2 * DOUBLE
     whole: int = dataset["n_conflict"] * (each + cues)
     return whole + int(dataset["n_silhouette"]) * (each + DOUBLE)
+
+
+def _perturbations(_network: Network, config: Config, size_px: int) -> int:
+    most: int = registry.declarations("dumps", "perturbations")["BANDS"]
+    bands = min(most, size_px)
+    return config.conditions.perturbation.images * (bands**2 + 8) * FLOAT
 
 
 def _receptive_field(network: Network, config: Config, size_px: int) -> int:
     settings = config.receptive_field
     depths = max(min(settings.depths, network.blocks), 2)
     layers = 1 + network.watched * min(depths, network.blocks)
-    groups = min(RECEPTIVE_FIELD_GROUPS, settings.images)
+    most: int = registry.declarations("dumps", "receptive_field")["GROUPS"]
+    groups = min(most, settings.images)
     return layers * groups * size_px**2 * FLOAT
 
 
@@ -237,6 +259,10 @@ _KINDS: dict[str, Callable[[Network, Config, int], int]] = {
     "occlusions": _predictions,
     "lesions": _predictions,
     "occlusion_depth": _predictions,
+    "corruption_depth": _predictions,
+    "frequency_depth": _predictions,
+    "conflict_depth": _predictions,
+    "perturbations": _perturbations,
     "cutouts": _predictions,
     "corruptions": _predictions,
     "frequencies": _predictions,

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightlines.plan import conditions, controls, figure_style, registry, roles, seed_spread
+from sightlines.plan import (
+    conditions,
+    controls,
+    figure_style,
+    objectives,
+    registry,
+    roles,
+    seed_spread,
+)
 from sightlines.plan.architectures import (
     ADDED,
     PRETRAINING,
@@ -31,7 +39,7 @@ from sightlines.plan.dump_sizes import dump_bytes, pixels_bytes
 from sightlines.plan.execution import EXECUTION
 from sightlines.plan.experiment_names import name_of
 from sightlines.plan.networks import FULL, UNTRAINED, Network, as_initialised
-from sightlines.plan.recordings import TRANSFER_KINDS, Recording, recordings
+from sightlines.plan.recordings import TASK_KINDS, Recording, recordings
 from sightlines.plan.studies import STUDIES, asked
 from sightlines.plan.table_schemas import written
 
@@ -39,10 +47,10 @@ MODEL_FILES = ("weights.safetensors", "history.csv", "card.json")
 FIGURE_FILES = ("svg", "pdf", "png", "csv")
 """Endings of a figure's files: three pictures, and the numbers that they show."""
 GIVEN = ("networks", "seed", "tasks")
-"""What a measure's config says anyway: its networks, the root seed; with one of TRANSFER_KINDS also
+"""What a measure's config says anyway: its networks, the root seed; with one of TASK_KINDS also
 the tasks, each with its domain."""
 ALWAYS_MEASURED = ("accuracy", "class_scores", "calibration", "curves", "estimator")
-MEASURED_WHERE_POSSIBLE = ("attention_sites",)
+MEASURED_WHERE_POSSIBLE = ("attention_sites", "stored_corruption")
 """Beside what figures and claims read, where the networks have it."""
 SPLIT_KEYS = {
     "training": ("validation",),
@@ -203,7 +211,8 @@ class Experiment:
             further = roles.further_controls(self.networks)
             chosen = [n for n in chosen if n not in further]
         if "CONDITIONS" in declared:
-            chosen = self._shown_changes(chosen)
+            is_made = conditions.is_recorded(self.config, kind)
+            chosen = self._shown_changes(chosen) if is_made else []
         flag = declared.get("FAMILIES", "")
         if not flag:
             return chosen
@@ -226,6 +235,18 @@ class Experiment:
     def imported(self) -> list[str]:
         """Models whose weights come from somebody else."""
         return [m for m, settings in self.settings.items() if is_imported(settings)]
+
+    @property
+    def objectives(self) -> dict[str, str]:
+        """Models that are trained here without labels, each with its objective."""
+        models = self.config.models
+        trained = {m: models[m].train.objective for m in models if m not in self.imported}
+        return {m: found for m, found in trained.items() if found != objectives.SUPERVISED}
+
+    def trainer(self, network: Network) -> str:
+        """The command that trains a network, below the package."""
+        found = self.objectives.get(network.model)
+        return objectives.module(found) if found else "training.train"
 
     def _choose(self, which: str) -> list[Network]:
         """Networks by a word of the dumps: see `roles.chosen`."""
@@ -264,7 +285,7 @@ class Experiment:
             return [f"{self.folder}/tables/{read}"]
         if read == "pixels":
             return [self.pixels]
-        if read in TRANSFER_KINDS:
+        if read in TASK_KINDS:
             return [path for task in self.tasks for path in self._transferred(task, read)]
         return [self.dump(read, n) for n in self.dumped(read)]
 
@@ -281,6 +302,10 @@ class Experiment:
             is_foreign = self.config.transfer[task].domain == "out"
             shown = self.dumped("confidences") if is_foreign else []
             return [self.dump("confidences", n, shown=task) for n in shown]
+        if read in ("tuned_conflicts", "tuned_corruptions"):
+            doses = conditions.doses(self.config)
+            shown = self._shown_changes(self.tuned(task)) if task in doses else []
+            return [self.dump(TASK_KINDS[read], n, tuned=task) for n in shown]
         if read == "tuned_attention":
             heads = self.dumped("attention")
             return [self.dump("attention", n, tuned=task) for n in self.tuned(task) if n in heads]
@@ -298,7 +323,7 @@ class Experiment:
     def has(self, path: str) -> bool:
         """Whether a path is one that this config still asks for, as far as its name tells.
 
-        Results of networks, tasks, tables and figures that it no longer has are none.
+        False for results of networks, tasks, tables and figures that the config no longer has.
         """
         parts = Path(path).parts
         if parts[:2] != ("results", self.name):
@@ -431,7 +456,7 @@ class Experiment:
             "seed": self.config.seed,
             **{key: known[key] for key in uses},
         }
-        if set(declared["READS"]) & TRANSFER_KINDS.keys():
+        if set(declared["READS"]) & TASK_KINDS.keys():
             cut["tasks"] = {t: task.domain for t, task in self.config.transfer.items()}
         return cut
 
@@ -485,7 +510,8 @@ class Experiment:
         """Settings of the models of the runs, as measures, claims and figures know them."""
         used = dict.fromkeys(n.model for n in self.networks)
         own = {m: self.settings[m] for m in used}
-        told = {m: pretraining(own[m], self.config.models[m].pretraining) for m in used}
+        learned = {m: self.config.models[m].pretraining or self.objectives.get(m) for m in used}
+        told = {m: pretraining(own[m], learned[m]) for m in used}
         return {m: described(own[m], self._size_px) | told[m] for m in used}
 
     def slice_report(self) -> dict[str, Any]:

@@ -21,6 +21,10 @@ TRANSFER_KINDS = {
 """What measures read of other tasks -> the kind of dump that it is: features on their images, Grams
 on their images, and Grams, attention and outputs of the networks that were trained further on
 them; and how sure networks are of the images of tasks out of the domain."""
+DOSE_KINDS = {"tuned_conflicts": "conflicts", "tuned_corruptions": "corruptions"}
+"""The same of tasks whose images differ in `texture_match` alone: what networks that were trained
+further on them answer to the experiment's own cue conflicts and corrupted images."""
+TASK_KINDS = TRANSFER_KINDS | DOSE_KINDS
 
 
 class Recording(NamedTuple):

@@ -10,7 +10,10 @@ import functools
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+if TYPE_CHECKING:
+    from sightlines.models.family import Family
 
 PACKAGE = Path(__file__).resolve().parents[1]
 MARKS = {
@@ -57,6 +60,14 @@ def members(folder: str) -> tuple[str, ...]:
     """Names of all members of one folder, sorted."""
     stems = sorted(p.stem for p in (PACKAGE / folder).glob("*.py"))
     return tuple(s for s in stems if MARKS[folder] in declarations(folder, s))
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def load(folder: Literal["models"], name: str) -> "Family": ...  # type: ignore[overload-overlap]
+    @overload
+    def load(folder: str, name: str) -> ModuleType: ...
 
 
 def load(folder: str, name: str) -> ModuleType:

@@ -1,7 +1,7 @@
 """How long a network trains and how fast it learns at every step; no torch, so checks are quick."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
@@ -9,8 +9,23 @@ from sightlines.core import seeds
 from sightlines.core.errors import ConfigError
 from sightlines.plan.networks import Network, per_cent
 
-Recipe = dict[str, Any]
-"""The config's `train`, complete."""
+if TYPE_CHECKING:
+
+    class Recipe(Protocol):
+        """What is asked of a recipe, with the type of each value."""
+
+        @overload
+        def __getitem__(
+            self, key: Literal["steps", "warmup_steps", "crop_padding_px"], /
+        ) -> int: ...
+        @overload
+        def __getitem__(self, key: Literal["learning_rate", "ema_decay"], /) -> float: ...
+        @overload
+        def __getitem__(self, key: str, /) -> Any: ...
+
+else:
+    Recipe = dict[str, Any]
+    """The config's `train`, complete."""
 
 
 def check(recipe: Recipe, size_px: int) -> None:

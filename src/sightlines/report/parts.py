@@ -214,13 +214,14 @@ def _accuracy_row(
     config: dict[str, Any], row: Any, test_images: int, has_classes: bool, best: float
 ) -> Row:
     trained = per_cent(row.fraction) > 0
-    is_unknown = pd.isna(row.accuracy_test) and not row.train_images  # imported, other classes
+    is_unknown = pd.isna(row.accuracy_test)  # imported, other classes; or trained without labels
     needed = needed_accuracy(row.chance, best)
     too_low = trained and not is_unknown and not row.accuracy_test >= needed
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"
     if trained and is_unknown:
         is_undecided = getattr(row, "class_order", "") == UNDECIDED
         what = "order of outputs" if is_undecided else f"{'other' if has_classes else 'no'} classes"
+        what = "trained without labels" if row.train_images else what
         verdict = f"not known: {what}"
     test = _per_cent(row.accuracy_test)
     if test_images and not pd.isna(row.accuracy_test):

@@ -15,7 +15,7 @@ def criteria() -> dict[str, Any]:
             "tier": claim.tier,
             "statement": claim.statement,
             "statistic": claim.statistic,
-            "criteria": [f"{c.name} {c.sense} {c.threshold!r}" for c in claim.criteria],
+            "criteria": [f"{c.name} {c.direction} {c.threshold!r}" for c in claim.criteria],
             "premises": [premise.says for premise in claim.premises],
         }
         for claim in all_claims()

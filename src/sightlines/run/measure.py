@@ -11,7 +11,7 @@ called with keywords: one for each of READS, named without its ending, and one f
 | `pixels` | the reader of the reference images' own Grams |
 | a table | the data frame |
 | `history.csv`, `card.json` | network -> data frame, or entries of the file |
-| dumps of other tasks (`plan.recordings.TRANSFER_KINDS`) | task -> readers |
+| dumps of other tasks (`plan.recordings.TASK_KINDS`) | task -> readers |
 
 `measure` returns for each of TABLES a data frame, or an iterable of frames to be put together, and
 for each of FILES a `TensorFile`. An iterable is gone through while it is written, so that no two
@@ -37,6 +37,8 @@ from sightlines.results.tables import joined, read_checked
 
 PIXELS = "pixels/f000/s0"
 """What the Grams of the reference images say in place of a network."""
+OF_DOSES = {"tuned_conflicts": "conflicts", "tuned_corruptions": "corruptions"}
+"""`plan.recordings.DOSE_KINDS`, written out: by its name every measure would depend on it."""
 SHOWN_OWN_IMAGES = ("tuned_gram", "tuned_attention")
 """Of these the ones whose networks were shown the experiment's own reference images."""
 
@@ -91,8 +93,9 @@ def _open(job: Job, read: str, entries: Sequence[str]) -> Any:
     paths = job.inputs.get(read, [])
     if read in MODEL_FILES:
         return {_network(path.parent): _model_file(path, entries) for path in paths}
-    if read in TRANSFER_KINDS:
-        return _by_task(TRANSFER_KINDS[read], paths)
+    of_tasks = TRANSFER_KINDS | OF_DOSES
+    if read in of_tasks:
+        return _by_task(of_tasks[read], paths)
     if read.endswith((".csv", ".parquet")):
         return read_checked(job.input(read), read)
     reader = _reader(read)
@@ -156,7 +159,7 @@ def _check_dumps(job: Job, found: dict[str, Any]) -> None:
     if "pixels" in found:
         dumps.append(found["pixels"])
         networks.append(PIXELS)
-    for read in TRANSFER_KINDS:
+    for read in TRANSFER_KINDS | OF_DOSES:
         for readers in found.get(read, {}).values():
             slugs = [_network(reader.path.with_suffix("")).slug for reader in readers]
             if read in SHOWN_OWN_IMAGES:

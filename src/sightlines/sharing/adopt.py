@@ -31,12 +31,12 @@ from sightlines.core.files import write_json
 from sightlines.jobs.command import record_path
 from sightlines.sharing.carried import carry, read_table
 from sightlines.sharing.paths import is_ours, refuse_links, result_files
-from sightlines.sharing.provenance import MadeBy, local_jobs, provenance_path, read_provenance
+from sightlines.sharing.provenance import Provenance, local_jobs, provenance_path, read_provenance
 from sightlines.sharing.records import read_record
 from sightlines.sharing.snakemake_records import (
     being_made,
-    distrust,
     install,
+    invalidate,
     read_one,
     written_ns,
 )
@@ -57,15 +57,15 @@ class Adoption:
 
     Attributes:
         adopted: Outputs that came from elsewhere and are as recorded.
-        distrusted: Why an output is made again, by its path.
+        invalidated: Why an output is made again, by its path.
         absent: Recorded outputs that are not here: path -> bytes.
         accounts: What Snakemake has of all that is trusted, and of what is not here.
     """
 
     adopted: list[str] = field(default_factory=list)
-    distrusted: dict[str, str] = field(default_factory=dict)
+    invalidated: dict[str, str] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
-    accounts: list[MadeBy] = field(default_factory=list)
+    accounts: list[Provenance] = field(default_factory=list)
 
     def summary(self) -> str:
         """One or more lines for the terminal; empty where all was known and as recorded."""
@@ -73,7 +73,7 @@ class Adoption:
         if self.adopted:
             lines.append(f"Adopted {len(self.adopted)} results that were made elsewhere.")
         # What nobody knows may be a note of the user's; if a job makes it, the plan says so.
-        shown = [(path, why) for path, why in sorted(self.distrusted.items()) if why != UNKNOWN]
+        shown = [(path, why) for path, why in sorted(self.invalidated.items()) if why != UNKNOWN]
         if shown:
             lines.append(f"{len(shown)} results are not trusted and will be made again:")
             lines += [f"  {path}: {why}" for path, why in shown[:20]]
@@ -96,7 +96,7 @@ def adopt(experiment: str) -> Adoption:
 
 def carry_over(
     experiment: str,
-    accounts: Iterable[MadeBy],
+    accounts: Iterable[Provenance],
     asked: Callable[[str, Iterable[str]], tuple[str, str] | None],
 ) -> list[str]:
     """Give Snakemake what older code made as today's, where it is shown to make the same bytes.
@@ -127,13 +127,13 @@ def carry_over(
     return carried
 
 
-def _has(output: str, job: MadeBy) -> bool:
+def _has(output: str, job: Provenance) -> bool:
     """Whether Snakemake's record of an output is still that of a job."""
     found = read_one(output) or {}
     return all(found.get(key) == job.metadata.get(key) for key in COMPARED)
 
 
-def _write(job: MadeBy, experiment: str) -> None:
+def _write(job: Provenance, experiment: str) -> None:
     """Put an account where Snakemake and `sightlines` look for it."""
     log = job.log
     if not log.startswith(f"results/{experiment}/"):  # data that another experiment prepared
@@ -185,7 +185,7 @@ class _Adopter:
                 self.read_as.setdefault(path, set()).add(digest)
         self.found = Adoption()
 
-    def _jobs(self) -> Iterator[MadeBy]:
+    def _jobs(self) -> Iterator[Provenance]:
         yield from self.here
         yield from self.shared
 
@@ -203,26 +203,26 @@ class _Adopter:
             if not outputs & set(self.hashes):
                 absent.append(accounts)
             elif job is None:
-                self._distrust(outputs, why)
+                self._invalidate(outputs, why)
             else:
                 trusted.append(job)
         self.found.accounts = [*trusted, *self._choose_absent(trusted, absent)]
         for job in self.found.accounts:
             if not self._is_known(job):
                 self._install(job)
-        self._distrust(self.strays - self.locked, UNKNOWN)
+        self._invalidate(self.strays - self.locked, UNKNOWN)
         for job in self.shared:
             self.found.absent |= {p: s for p, s in job.sizes.items() if p not in self.hashes}
         self._settle_times(trusted)
         return self.found
 
-    def _outputs(self) -> Iterator[tuple[set[str], list[MadeBy]]]:
+    def _outputs(self) -> Iterator[tuple[set[str], list[Provenance]]]:
         """Outputs that belong together, with the accounts of them.
 
         First those that have hashes. Of two the one that came last: a job of this folder that ran
         since `provenance.json` was written, or that file, where git has put it there since.
         """
-        by_output: dict[str, list[MadeBy]] = {}
+        by_output: dict[str, list[Provenance]] = {}
         for job in sorted(self._jobs(), key=self._rank):
             for output in job.outputs:
                 by_output.setdefault(output, []).append(job)
@@ -233,13 +233,13 @@ class _Adopter:
                 seen |= together
                 yield together, accounts
 
-    def _rank(self, job: MadeBy) -> tuple[bool, int]:
+    def _rank(self, job: Provenance) -> tuple[bool, int]:
         if id(job) not in self.own:
             return not all(job.outputs.values()), 1
         is_older = _written(record_path(Path(job.log))) < self.shared_since
         return not all(job.outputs.values()), 2 if is_older else 0
 
-    def _choose(self, accounts: list[MadeBy]) -> tuple[MadeBy | None, str]:
+    def _choose(self, accounts: list[Provenance]) -> tuple[Provenance | None, str]:
         """The first account that fits the files; else why the last does not."""
         why = UNKNOWN
         for job in accounts:
@@ -248,7 +248,7 @@ class _Adopter:
                 return job, ""
         return None, why
 
-    def _wrong(self, job: MadeBy) -> str:
+    def _wrong(self, job: Provenance) -> str:
         """What speaks against an account; empty where nothing does."""
         for path, digest in job.outputs.items():
             found = self.hashes.get(path, digest)
@@ -263,7 +263,9 @@ class _Adopter:
                 return f"made from another version of {path}"
         return ""
 
-    def _choose_absent(self, trusted: list[MadeBy], groups: list[list[MadeBy]]) -> Iterator[MadeBy]:
+    def _choose_absent(
+        self, trusted: list[Provenance], groups: list[list[Provenance]]
+    ) -> Iterator[Provenance]:
         """Accounts of what is not here: the versions that the results here were made from.
 
         Snakemake needs them to see that a changed config or code touches a job whose outputs
@@ -281,7 +283,7 @@ class _Adopter:
             wanted |= {path: digest for job in chosen for path, digest in job.inputs.items()}
         yield from chosen
 
-    def _is_known(self, job: MadeBy) -> bool:
+    def _is_known(self, job: Provenance) -> bool:
         """Whether Snakemake's records of the job's outputs, and our own, say just this."""
         if id(job) in self.own:
             return True
@@ -293,7 +295,7 @@ class _Adopter:
                 return False
         return True
 
-    def _install(self, job: MadeBy) -> None:
+    def _install(self, job: Provenance) -> None:
         if self._is_new(job.outputs):
             return
         _write(job, self.experiment)
@@ -304,16 +306,16 @@ class _Adopter:
         locked = being_made()
         return any(path in locked or written_ns(path) > self.began_ns for path in outputs)
 
-    def _distrust(self, outputs: Iterable[str], why: str) -> None:
+    def _invalidate(self, outputs: Iterable[str], why: str) -> None:
         outputs = set(outputs)
         if outputs and self._is_new(outputs):
             return
         for output in outputs:
-            distrust(output, why)
+            invalidate(output, why)
             if output in self.hashes:
-                self.found.distrusted[output] = why
+                self.found.invalidated[output] = why
 
-    def _settle_times(self, trusted: list[MadeBy]) -> None:
+    def _settle_times(self, trusted: list[Provenance]) -> None:
         """Let no verified input be newer than what was made of it.
 
         Snakemake takes an input's own time, and an output's link's. Where links lead to a cache
@@ -323,7 +325,7 @@ class _Adopter:
         read = {path: Path(path).stat().st_mtime for path in here}
         made = {path: Path(path).lstat().st_mtime for path in here}
 
-        def is_disturbed(job: MadeBy) -> bool:
+        def is_disturbed(job: Provenance) -> bool:
             oldest = min((made[p] for p in job.outputs if p in made), default=None)
             return oldest is not None and any(read.get(p, 0) > oldest for p in job.inputs)
 
@@ -337,7 +339,7 @@ class _Adopter:
             _set_time(Path(path), None if path in outside else ADOPTED_S, link_time)
 
 
-def _unknown(job: MadeBy) -> str:
+def _unknown(job: Provenance) -> str:
     """Why nothing tells how a job's output was made: no record, or one that cannot be read."""
     path = record_path(Path(job.log))
     if not path.is_file():

@@ -18,7 +18,7 @@ from sightlines.core.errors import ShareError
 from sightlines.core.file_hashes import hash_files
 from sightlines.core.files import read_json, write_json
 from sightlines.sharing.explain import Planned, changed_code, config_changes
-from sightlines.sharing.provenance import MadeBy, job_code, job_config
+from sightlines.sharing.provenance import Provenance, job_code, job_config
 
 LIST = "SIGHTLINES_LIST_JOBS"
 """Environment variable: the file in which a start of Snakemake lists its jobs."""
@@ -104,7 +104,7 @@ def dry_run(config: Path) -> tuple[str, int, list[Asked]]:
 
 def outdated(
     asked: Iterable[Asked],
-    accounts: Iterable[MadeBy],
+    accounts: Iterable[Provenance],
     codes: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Planned]:
     """Jobs whose outputs here were made from another config or by other code, and how they differ.
@@ -114,7 +114,7 @@ def outdated(
         accounts: What is recorded of jobs; of several of one output any may be right.
         codes: Definitions behind the digests of recorded code, as far as they are known.
     """
-    by_output: dict[str, list[MadeBy]] = {}
+    by_output: dict[str, list[Provenance]] = {}
     for account in accounts:
         for path in account.outputs:
             by_output.setdefault(path, []).append(account)
@@ -128,14 +128,16 @@ def outdated(
                 break
 
 
-def _best(job: Asked, accounts: list[MadeBy], codes: Mapping[str, Mapping[str, str]]) -> list[str]:
+def _best(
+    job: Asked, accounts: list[Provenance], codes: Mapping[str, Mapping[str, str]]
+) -> list[str]:
     """How a job differs from the account that is nearest to it; empty where one is equal."""
     found = [list(_differences(job, account, codes)) for account in accounts]
     return min(found, key=len, default=[NO_RECORD])
 
 
 def _differences(
-    job: Asked, account: MadeBy, codes: Mapping[str, Mapping[str, str]]
+    job: Asked, account: Provenance, codes: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
     config, code = job_config(account), job_code(account)
     if config != job.config:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import atomic
-from sightlines.sharing.provenance import MadeBy
+from sightlines.sharing.provenance import Provenance
 from sightlines.sharing.records import no_longer_written
 from sightlines.sharing.tracked import read_text, take_again
 
@@ -174,7 +174,7 @@ def write_table(stages: Iterable[Stage], path: Path = TABLE) -> None:
         handle.write(text.encode())
 
 
-def carry(job: MadeBy, table: Table, asked: tuple[str, str] | None) -> MadeBy:
+def carry(job: Provenance, table: Table, asked: tuple[str, str] | None) -> Provenance:
     """A trusted account in the words of today's version, where that makes the same bytes.
 
     Args:
@@ -196,11 +196,11 @@ def carry(job: MadeBy, table: Table, asked: tuple[str, str] | None) -> MadeBy:
     return carried
 
 
-def _key(job: MadeBy) -> tuple[str, str, str]:
+def _key(job: Provenance) -> tuple[str, str, str]:
     return str(job.metadata.get("rule")), str(job.record.get("code")), str(job.metadata.get("code"))
 
 
-def _carry_once(job: MadeBy, stage: Stage) -> MadeBy | None:
+def _carry_once(job: Provenance, stage: Stage) -> Provenance | None:
     """The account in the words of the newer version; None where it is not the stage's old one."""
     params = set(job.metadata.get("params") or ())
     before = {repr(stage.old.code), *stage.old.params}
@@ -232,7 +232,7 @@ def _carry_once(job: MadeBy, stage: Stage) -> MadeBy | None:
     )
 
 
-def images_of(job: MadeBy) -> set[str]:
+def images_of(job: Provenance) -> set[str]:
     """Kinds of the datasets whose files a job reads or writes: how the names of variants begin."""
     data = (PurePosixPath(p).parts for p in (*job.inputs, *job.outputs) if p.startswith("data/"))
     return {parts[1].partition("-")[0] for parts in data}

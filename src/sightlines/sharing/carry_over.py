@@ -24,10 +24,11 @@ from pathlib import Path, PurePosixPath
 from sightlines.core.checkout import exit_status
 from sightlines.core.errors import ResultError
 from sightlines.core.files import sha256
+from sightlines.core.git import must_git
 from sightlines.plan.experiment_names import name_of
 from sightlines.sharing.carried import TABLE, Command, Stage, images_of, read_table, write_table
 from sightlines.sharing.explain import say
-from sightlines.sharing.provenance import MadeBy, job_code, job_config, local_jobs
+from sightlines.sharing.provenance import Provenance, job_code, job_config, local_jobs
 
 SMOKE = Path("workflow/config/smoke.yaml")
 CLONES = Path(".cache/sightlines/carry_over")
@@ -47,7 +48,7 @@ class Run:
 
     folder: Path
     commit: str
-    jobs: list[MadeBy]
+    jobs: list[Provenance]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def compare(old: Run, new: Run) -> tuple[list[Stage], list[LeftOut]]:
     What is the same in both, command and all, needs no entry and is in neither.
     """
     by_output = {path: job for job in old.jobs for path in job.outputs}
-    groups: dict[tuple[str, str, str], list[tuple[MadeBy | None, MadeBy]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[Provenance | None, Provenance]]] = {}
     for job in new.jobs:
         before = next((by_output[p] for p in job.outputs if p in by_output), None)
         key = _rule(job), job_code(before) if before else "", job_code(job)
@@ -92,11 +93,11 @@ def compare(old: Run, new: Run) -> tuple[list[Stage], list[LeftOut]]:
     return stages, left_out
 
 
-def _rule(job: MadeBy) -> str:
+def _rule(job: Provenance) -> str:
     return str(job.metadata.get("rule"))
 
 
-def _difference(old_folder: Path, old: MadeBy | None, new_folder: Path, new: MadeBy) -> str:
+def _difference(old_folder: Path, old: Provenance | None, new_folder: Path, new: Provenance) -> str:
     """Why an older job does not show what a newer one makes; empty where it does."""
     if old is None:
         return f"the older version does not make {next(iter(new.outputs))}"
@@ -132,7 +133,7 @@ def _difference(old_folder: Path, old: MadeBy | None, new_folder: Path, new: Mad
     return ""
 
 
-def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Stage:
+def _stage(old: Provenance, new: Provenance, commits: tuple[str, str], jobs: int) -> Stage:
     old_params, new_params = _other_params(old, new)
     return Stage(
         rule=_rule(new),
@@ -146,7 +147,7 @@ def _stage(old: MadeBy, new: MadeBy, commits: tuple[str, str], jobs: int) -> Sta
     )
 
 
-def _other_params(old: MadeBy, new: MadeBy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _other_params(old: Provenance, new: Provenance) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Parameters that only the older and only the newer command has, but for their digests."""
     before = {*old.metadata["params"]} - {repr(job_code(old))}
     now = {*new.metadata["params"]} - {repr(job_code(new))}
@@ -163,10 +164,12 @@ def finished(folder: Path, experiment: str, revision: str) -> Run:
     Raises:
         ResultError: the folder is not of that version, its code was edited, or nothing ran there.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    if _git(folder, "rev-parse", f"{revision}^{{commit}}") != commit:
+    commit = must_git(ResultError, "rev-parse", "HEAD", folder=folder)
+    asked = must_git(ResultError, "rev-parse", f"{revision}^{{commit}}", folder=folder)
+    if asked != commit:
         raise ResultError(f"{folder} is at {commit[:7]}, not at {revision}")
-    if changed := _git(folder, "status", "--porcelain", "--", *CODE):
+    words = ("status", "--porcelain", "--", *CODE)
+    if changed := must_git(ResultError, *words, folder=folder):
         raise ResultError(f"{folder} has changes that are not committed: {changed.splitlines()[0]}")
     with contextlib.chdir(folder):
         jobs = [job for job in local_jobs(experiment) if all(job.outputs.values())]
@@ -185,7 +188,7 @@ def make(revision: str, config: Path) -> Path:
     Raises:
         ResultError: git, `make setup` or Snakemake failed.
     """
-    commit = _git(Path(), "rev-parse", f"{revision}^{{commit}}")
+    commit = must_git(ResultError, "rev-parse", f"{revision}^{{commit}}")
     folder = CLONES / commit[:12]
     if not folder.exists():
         _call(Path(), "git", "clone", "--quiet", "--no-checkout", ".", str(folder))
@@ -198,13 +201,6 @@ def _call(folder: Path, *words: str) -> None:
     say(f"{folder}: {' '.join(words)}")
     if subprocess.run(words, cwd=folder, stdout=sys.stderr).returncode:
         raise ResultError(f"`{' '.join(words)}` failed in {folder}")
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True)
-    if done.returncode:
-        raise ResultError(f"git in {folder}: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 def carry_over(old: Run, new: Run, table: Path = TABLE) -> Iterator[str]:

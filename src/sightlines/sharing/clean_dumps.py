@@ -30,7 +30,7 @@ from sightlines.jobs.liveness import alone
 from sightlines.plan.experiment import Experiment
 from sightlines.sharing.explain import of_experiment
 from sightlines.sharing.paths import refuse_links, result_files
-from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance, write_provenance
+from sightlines.sharing.provenance import Provenance, local_jobs, read_provenance, write_provenance
 from sightlines.sharing.room import RULES, megabytes
 
 CACHE = Path(".cache/sightlines")
@@ -78,12 +78,12 @@ def sort_out(experiment: Experiment) -> Dumps:
     made = {path for dump in dumps for path in made_from.get(dump, ())}
     paths = sorted({*dumps, *(made & present)})
     hashes = dict(zip(paths, hash_files(Path(), paths), strict=True))
-    by_output: dict[str, list[MadeBy]] = {}
+    by_output: dict[str, list[Provenance]] = {}
     for job in accounts:
         for path in job.outputs:
             by_output.setdefault(path, []).append(job)
 
-    def as_recorded(path: str) -> list[MadeBy]:
+    def as_recorded(path: str) -> list[Provenance]:
         made_by = by_output.get(path, ())
         return [job for job in made_by if job.outputs[path] == hashes.get(path, "?")]
 
@@ -145,7 +145,7 @@ def remove(experiment: str, paths: Iterable[str], caches: Iterable[Path]) -> Non
     except OSError as error:
         place = Path(str(error.filename))
         raise DiskError(
-            f"cannot remove {place}: {why_not_written(place, error)}. Mend its folder's "
+            f"cannot remove {place}: {why_not_written(place, error)}. Fix its folder's "
             "permissions and give the same command again"
         ) from error
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sightlines.plan.code_digest import code_parts
-from sightlines.sharing.snakemake_records import read_one, why_distrusted
+from sightlines.sharing.snakemake_records import read_one, why_invalidated
 
 Codes = Callable[[str], Mapping[str, str]]
 """Digest of a job's code -> digests of its definitions, by ``module:name``; none: not known."""
@@ -102,9 +102,9 @@ def _reasons(
         yield FORCED
     if reason.incomplete_output:
         yield "it was stopped before its end"
-    distrusted = [why for record in records if (why := why_distrusted(record))]
-    if distrusted:
-        yield distrusted[0]
+    invalidated = [why for record in records if (why := why_invalidated(record))]
+    if invalidated:
+        yield invalidated[0]
         return
     if params:
         yield from _params(params, codes)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sightlines.core.file_hashes import hash_files
+from sightlines.core.git import git
 from sightlines.sharing.dvc import dvc, open_repository
 from sightlines.sharing.provenance import read_provenance
-from sightlines.sharing.tracked import git, recorded_outputs
+from sightlines.sharing.tracked import recorded_outputs
 
 CHANGED = ("added", "modified", "unknown")
 """Files here that DVC tells from the shared ones; it also tells of renamed ones."""

@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sightlines.core.git import git
 from sightlines.plan.code_digest import code_parts
 from sightlines.plan.registry import PACKAGE
 from sightlines.sharing.explain import Codes, changed_files, sides
 from sightlines.sharing.provenance import provenance_path
 from sightlines.sharing.snakemake_records import read_one
-from sightlines.sharing.tracked import git
 from sightlines.sharing.unpulled import is_heavy
 
 CHECKOUT = PACKAGE.parents[1]

@@ -17,6 +17,7 @@ from typing import Any
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json, write_json
+from sightlines.core.git import git
 from sightlines.plan.code_digest import code_parts
 from sightlines.sharing.paths import is_ours
 from sightlines.sharing.records import JobRecord, no_longer_written, record_of
@@ -25,9 +26,9 @@ from sightlines.sharing.snakemake_records import (
     Metadata,
     read_all,
     read_one,
-    why_distrusted,
+    why_invalidated,
 )
-from sightlines.sharing.tracked import git, read_text, take_again
+from sightlines.sharing.tracked import read_text, take_again
 
 VERSION = 1
 LARGEST_BYTES = 200_000_000
@@ -60,7 +61,7 @@ REPEATED = ("hardware", "packages", "python")
 
 
 @dataclass(frozen=True)
-class MadeBy:
+class Provenance:
     """One job: what it read, what it wrote, and Snakemake's record of it.
 
     Attributes:
@@ -87,7 +88,7 @@ def provenance_path(experiment: str) -> Path:
     return Path("results", experiment, "provenance.json")
 
 
-def local_jobs(experiment: str) -> list[MadeBy]:
+def local_jobs(experiment: str) -> list[Provenance]:
     """Jobs that this folder's Snakemake knows: the experiment's and its data's.
 
     Metadata that are not of a job of ours (another Snakefile may be at home here) are left out.
@@ -96,7 +97,7 @@ def local_jobs(experiment: str) -> list[MadeBy]:
     for output, metadata in read_all((f"results/{experiment}/", "data/")).items():
         logs = metadata.get("log")
         is_list = isinstance(logs, list) and len(logs) == 1 and isinstance(logs[0], str)
-        if logs and is_list and is_log(logs[0]) and not why_distrusted(metadata):
+        if logs and is_list and is_log(logs[0]) and not why_invalidated(metadata):
             # Two variants of a dataset, or a rule before and after a change, share a log.
             same = json.dumps([metadata.get(key) for key in ("log", "rule", "params", "input")])
             grouped.setdefault(same, {})[output] = metadata
@@ -109,14 +110,14 @@ def is_log(name: str) -> bool:
     return is_ours(name) and len(parts) > 3 and parts[0] == "results" and parts[2] == "logs"
 
 
-def _local(outputs: dict[str, Metadata]) -> MadeBy:
+def _local(outputs: dict[str, Metadata]) -> Provenance:
     metadata = next(iter(outputs.values()))
     log = str((metadata.get("log") or [""])[0])
     record = record_of(log)
     written = _hashes(record.get("outputs"))
     if not outputs.keys() & written.keys():
         record, written = {}, {}  # of another job with this log
-    return MadeBy(
+    return Provenance(
         name=str(record.get("job", Path(log).stem)),
         log=log,
         metadata=metadata,
@@ -219,32 +220,32 @@ def _numbered(codes: dict[str, dict[str, str]]) -> dict[str, Any]:
     return {"codes": written, "code_parts": [" ".join(part) for part in parts]}
 
 
-def _is_here(job: MadeBy) -> bool:
+def _is_here(job: Provenance) -> bool:
     """Whether any of its outputs is: a job of an earlier config leaves only Snakemake's records."""
     return any(Path(path).is_file() for path in job.outputs)
 
 
-def _is_whole(job: MadeBy) -> bool:
+def _is_whole(job: Provenance) -> bool:
     return all(job.outputs.values())
 
 
-def _digests(job: MadeBy) -> list[str]:
+def _digests(job: Provenance) -> list[str]:
     code = job.record.get("code")
     return [code] if isinstance(code, str) and code else []
 
 
-def job_config(job: MadeBy) -> Any:
+def job_config(job: Provenance) -> Any:
     """The slice of the config that a job was made from; None where no record tells."""
     return job.record.get("config", _config(job.metadata))
 
 
-def job_code(job: MadeBy) -> str:
+def job_code(job: Provenance) -> str:
     """Digest of the code that made a job's outputs; empty where no record tells."""
     return next(iter(_digests(job)), "")
 
 
 def _as_json(
-    job: MadeBy, tables: dict[str, dict[str, Any]], earlier_sizes: dict[str, int]
+    job: Provenance, tables: dict[str, dict[str, Any]], earlier_sizes: dict[str, int]
 ) -> dict[str, Any]:
     metadata = {key: job.metadata.get(key) for key in KEPT}
     if sorted(job.inputs) == metadata["input"]:
@@ -281,7 +282,7 @@ def _filed(table: dict[str, Any], value: Any) -> str:
     return key
 
 
-def read_provenance(experiment: str) -> dict[str, MadeBy]:
+def read_provenance(experiment: str) -> dict[str, Provenance]:
     """Jobs that the experiment's provenance names, by their logs; none without such a file.
 
     Raises:
@@ -366,7 +367,7 @@ def _cure(path: Path) -> str:
     )
 
 
-def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
+def _job(experiment: str, log: str, found: dict[str, Any]) -> Provenance:
     path = provenance_path(experiment)
     if found.get("experiment") != experiment:
         raise ResultError(
@@ -409,7 +410,7 @@ def _job(experiment: str, log: str, found: dict[str, Any]) -> MadeBy:
         record |= {"inputs": inputs, "outputs": hashes, **environment}
     sizes = {p: size for p, (_, size) in outputs.items()}
     name = str(record.get("job", Path(log).stem))
-    return MadeBy(name, log, metadata, inputs, hashes, sizes, record)
+    return Provenance(name, log, metadata, inputs, hashes, sizes, record)
 
 
 def _check_types(metadata: Metadata) -> None:

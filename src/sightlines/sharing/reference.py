@@ -15,11 +15,9 @@ they were made. Every number that a verdict rests on is held against it.
 """
 
 import argparse
-import csv
 import io
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from sightlines.core.checkout import exit_status
+from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json, write_json
+from sightlines.core.git import must_git
 from sightlines.plan.experiment import Experiment
 from sightlines.plan.experiment_names import REFERENCE, config_of, name_of
 from sightlines.sharing.explain import differences
@@ -152,13 +152,13 @@ def compare(
 
 def _difference(row: Mapping[str, str], own: Mapping[str, str], is_exact: bool) -> str:
     """What is wrong with a value; empty where it agrees."""
-    before, now = _number(row, "value"), _number(own, "value")
+    before, now = number(row, "value"), number(own, "value")
     if math.isnan(before) and math.isnan(now):
         return ""
     if is_exact:
         allowed = EXACT * max(abs(before), 1.0)
     else:
-        halves = [(_number(r, "high") - _number(r, "low")) / 2 for r in (row, own)]
+        halves = [(number(r, "high") - number(r, "low")) / 2 for r in (row, own)]
         allowed = math.hypot(*halves)
         if math.isnan(allowed):  # without an interval nothing is known of how far seeds differ
             return ""
@@ -177,7 +177,7 @@ def write(experiment: Experiment) -> Path:
             would be larger than it may.
     """
     own, folder = Path(experiment.folder), FOLDER / experiment.name
-    changes = _git("status", "--porcelain", "--untracked-files=no")
+    changes = must_git(ResultError, "status", "--porcelain", "--untracked-files=no")
     if changes:
         raise ResultError("commit what has changed first: a reference names the commit it is of")
     files = {name: (own / "tables" / name) for name in TABLES}
@@ -213,7 +213,7 @@ def _account(experiment: Experiment) -> dict[str, Any]:
         packages |= record.get("packages") or {}
     return {
         "experiment": experiment.name,
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": must_git(ResultError, "rev-parse", "HEAD"),
         "hardware": list(machines),
         "packages": dict(sorted(packages.items())),
         "config": _science(experiment),
@@ -250,28 +250,7 @@ def _told(reference: Path) -> dict[str, Any]:
 
 def _table(folder: Path, name: str, keys: Sequence[str]) -> Rows:
     path = folder / name if folder.parent == FOLDER else folder / "tables" / name
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {tuple(row[key] for key in keys): row for row in rows}
-    except OSError as error:
-        raise ResultError(f"cannot read {path}: {error.strerror}; run snakemake first") from error
-    except (ValueError, KeyError, csv.Error) as error:
-        raise ResultError(f"{path} is no table of claims: make it again") from error
-
-
-def _number(row: Mapping[str, str], key: str) -> float:
-    try:
-        return float(row.get(key) or "nan")
-    except ValueError:
-        return math.nan
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise ResultError(f"git {arguments[0]} failed: {done.stderr.strip()}")
-    return done.stdout.strip()
+    return {tuple(row[key] for key in keys): row for row in read_rows(path, *keys)}
 
 
 def main(word: str, writes: bool) -> bool:

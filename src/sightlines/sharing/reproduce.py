@@ -26,7 +26,7 @@ from sightlines.core.files import read_json, read_npy, read_table, sha256
 from sightlines.jobs.command import record_path
 from sightlines.plan.experiment_names import config_of
 from sightlines.sharing.explain import differences, say
-from sightlines.sharing.provenance import MadeBy, local_jobs, read_provenance
+from sightlines.sharing.provenance import Provenance, local_jobs, read_provenance
 from sightlines.sharing.registration import lock_path
 from sightlines.sharing.snakemake_settings import ONE_JOB
 
@@ -62,7 +62,7 @@ def reproduce(result: str, config: Path, tolerance: float) -> bool:
     return all(verdicts)
 
 
-def _find(result: str) -> MadeBy:
+def _find(result: str) -> Provenance:
     parts = Path(result).parts
     if len(parts) < 3 or parts[0] != "results":
         raise ResultError(f"{result} is no result: name a file below results/<experiment>/")
@@ -72,7 +72,7 @@ def _find(result: str) -> MadeBy:
     raise ResultError(f"no record names {result}: run the experiment, or pull it")
 
 
-def _workplace(job: MadeBy) -> Path:
+def _workplace(job: Provenance) -> Path:
     absent = [path for path in job.inputs if not Path(path).is_file()]
     if absent:
         raise ResultError(
@@ -91,7 +91,7 @@ def _workplace(job: MadeBy) -> Path:
     return place
 
 
-def _run(job: MadeBy, result: str, config: Path, place: Path) -> None:
+def _run(job: Provenance, result: str, config: Path, place: Path) -> None:
     """Run the one job: its inputs are there, and nothing but a missing file is a reason."""
     words = [Path(sys.executable).with_name("snakemake"), result, "--snakefile", ROOT / "Snakefile"]
     words += ["--directory", place, "--rerun-triggers", "mtime", "--quiet", "all"]

@@ -18,13 +18,13 @@ from typing import Any
 
 from sightlines.core.hardware import describe_hardware
 from sightlines.jobs.command import versions
-from sightlines.sharing.provenance import MadeBy
+from sightlines.sharing.provenance import Provenance
 from sightlines.sharing.unpulled import only_missing
 
 _DECIDES = "update_needrun"
 
 
-def restorable(accounts: Iterable[MadeBy], absent: Mapping[str, int]) -> dict[str, int]:
+def restorable(accounts: Iterable[Provenance], absent: Mapping[str, int]) -> dict[str, int]:
     """Of outputs that are not here those that this machine would make again byte for byte.
 
     Args:

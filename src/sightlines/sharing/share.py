@@ -11,7 +11,6 @@ colleague types. The commit is yours.
 
 import argparse
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from sightlines.core.checkout import exit_status
 from sightlines.core.errors import ShareError
 from sightlines.core.files import atomic
+from sightlines.core.git import git, must_git
 from sightlines.plan.code_digest import code_parts
 from sightlines.plan.experiment import Experiment
 from sightlines.plan.experiment_names import name_of
@@ -51,7 +51,7 @@ from sightlines.sharing.provenance import (
 )
 from sightlines.sharing.registration import lock_path
 from sightlines.sharing.remotes import look_for_losses, prepare
-from sightlines.sharing.tracked import git, read_text, recorded_outputs
+from sightlines.sharing.tracked import read_text, recorded_outputs
 from sightlines.sharing.verify import verify
 
 GIT_IGNORE = Path(".gitignore")
@@ -215,9 +215,7 @@ def _stage_in_git(experiment: str, config: Path, with_settings: bool) -> None:
     paths += _told(experiment)
     paths += [PROJECT_SETTINGS] if with_settings else []
     here = [str(path) for path in paths if read_text(path) is not None]
-    done = subprocess.run(["git", "add", "--force", "--", *here], capture_output=True, text=True)
-    if done.returncode:
-        raise ShareError(f"git add: {done.stderr.strip()}")
+    must_git(ShareError, "add", "--force", "--", *here)
 
 
 def _without_remote(experiment: str, config: Path) -> str:

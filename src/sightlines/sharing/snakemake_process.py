@@ -53,7 +53,7 @@ def hold() -> None:
         PersistenceBase._serialize_param_pandas = _lean(PersistenceBase._serialize_param_pandas)
 
 
-class Scheduler(JobScheduler):
+class Scheduler(JobScheduler):  # type: ignore[misc]
     """Snakemake's scheduler with one pending timer, and only jobs to choose from that can start."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -80,7 +80,7 @@ class Scheduler(JobScheduler):
         """Of the jobs that are ready those that a round may start."""
         is_greedy = self._job_selector.__func__ is self.job_selector_greedy.__func__
         if self.dryrun or not is_greedy:
-            return super().open_jobs
+            return super().open_jobs  # type: ignore[no-any-return]
         ready = self.workflow.dag.ready_jobs
         if new := ready - self._waiting.jobs:
             for job in new:

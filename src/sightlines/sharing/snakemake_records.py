@@ -21,7 +21,7 @@ LOCKS = Path(".snakemake/locks")
 FORMAT = 6
 """Version of the records that `install` writes; Snakemake's own must be the same."""
 LONGEST_NAME = 254
-DISTRUSTED = "distrusted by sightlines: "
+INVALIDATED = "distrusted by sightlines: "
 """In the place of a rule's text: it is no rule's, so that Snakemake runs the job again."""
 
 Metadata = dict[str, Any]
@@ -72,16 +72,16 @@ def install(output: str, record: Metadata) -> None:
         record_path(INCOMPLETE, output).unlink()
 
 
-def distrust(output: str, why: str) -> None:
+def invalidate(output: str, why: str) -> None:
     """Make Snakemake run the job of `output` again, whatever it knew of it.
 
     By a record of another rule's text, and by the mark of an output that is not complete, which
     counts with any choice of `--rerun-triggers`.
     """
     mark = record_path(INCOMPLETE, output)
-    if why_distrusted(read_one(output) or {}) == why and mark.exists():
+    if why_invalidated(read_one(output) or {}) == why and mark.exists():
         return
-    install(output, {"code": f"{DISTRUSTED}{why}"})
+    install(output, {"code": f"{INVALIDATED}{why}"})
     with atomic(mark, is_lasting=False) as handle:
         handle.write(b'{"external_jobid": null}')
 
@@ -94,10 +94,10 @@ def written_ns(output: str) -> int:
         return 0
 
 
-def why_distrusted(record: Metadata) -> str:
-    """The reason in a record that `distrust` wrote; empty for others."""
+def why_invalidated(record: Metadata) -> str:
+    """The reason in a record that `invalidate` wrote; empty for others."""
     code = str(record.get("code"))
-    return code.removeprefix(DISTRUSTED) if code.startswith(DISTRUSTED) else ""
+    return code.removeprefix(INVALIDATED) if code.startswith(INVALIDATED) else ""
 
 
 def being_made() -> set[str]:

@@ -6,12 +6,12 @@ shared would seem not to be, and be made again.
 
 import json
 import shlex
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from sightlines.core import yaml_files
 from sightlines.core.errors import ConfigError, ShareError
+from sightlines.core.git import git
 from sightlines.core.yaml_files import CONFLICT
 
 AFTERWARDS = "`make pull`, `snakemake` (it makes again what the merged code changes), `make share`"
@@ -30,7 +30,7 @@ def read_text(path: Path) -> str | None:
             raise ShareError(f"{path} is a link to nothing: {take_again(path)}") from None
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ShareError(f"cannot read {path}: {error}. Mend it, or {take_again(path)}") from error
+        raise ShareError(f"cannot read {path}: {error}. Fix it, or {take_again(path)}") from error
     refuse_conflicts(path, text)
     return text
 
@@ -95,15 +95,6 @@ def refuse_conflicts(path: Path, text: str) -> None:
             f"git log -- {name}, git checkout <commit> -- {name}, then {AFTERWARDS}"
         )
     raise ShareError(f"{path} has merge conflicts, and nothing was done. {cure} (docs/sharing.md)")
-
-
-def git(*arguments: str) -> str:
-    """What git says; nothing where it fails, or is not installed."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
-    except OSError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
 
 
 def recorded_outputs(provenance: str) -> dict[str, str] | None:

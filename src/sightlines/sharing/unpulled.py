@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sightlines.core.git import git
 from sightlines.sharing.dvc import IMAGES
 from sightlines.sharing.explain import in_quotes, make_argument
 from sightlines.sharing.provenance import provenance_path, read_removed
-from sightlines.sharing.tracked import git, recorded_outputs
+from sightlines.sharing.tracked import recorded_outputs
 
 HEAVY = ("train_", "finetune_", "make_control", "dump_")
 """Beginnings of the names of rules that run networks."""

@@ -55,7 +55,7 @@ def squared_distances(grams: Grams) -> Grams:
     squares = np.einsum("lii->li", grams)
     distances = squares[:, :, None] + squares[:, None, :]
     distances -= 2 * grams
-    return np.maximum(distances, 0, out=distances)
+    return np.maximum(distances, 0, out=distances)  # type: ignore[no-any-return]
 
 
 def rbf(grams: Grams, bandwidth: float = BANDWIDTH) -> Grams:
@@ -98,12 +98,12 @@ def without_top(
         components: How many components go.
     """
     top = vectors[:, :, -components:]
-    return grams - (top * values[:, None, -components:]) @ top.transpose(0, 2, 1)
+    return grams - (top * values[:, None, -components:]) @ top.transpose(0, 2, 1)  # type: ignore[no-any-return]
 
 
 def square_roots(values: Float[np.ndarray, "layers images"], vectors: Grams) -> Grams:
     """Symmetric square roots K^½ from `decompose`."""
-    return (vectors * np.sqrt(values)[:, None, :]) @ vectors.transpose(0, 2, 1)
+    return (vectors * np.sqrt(values)[:, None, :]) @ vectors.transpose(0, 2, 1)  # type: ignore[no-any-return]
 
 
 def procrustes(
@@ -164,7 +164,7 @@ def overlap(
     """
     a = chosen.reshape(len(chosen), -1).astype(np.float32)
     b = other.reshape(len(other), -1).astype(np.float32)
-    return (a @ b.T).astype(np.float64) / a[:1].sum(dtype=np.float64)
+    return (a @ b.T).astype(np.float64) / a[:1].sum(dtype=np.float64)  # type: ignore[no-any-return]
 
 
 def deconfound(
@@ -185,7 +185,7 @@ def deconfound(
         own: The same with both copies in one order: it says how much the pixels explain.
     """
     explained = own[1:, 0] / own[0, 0] if own[0, 0] > 0 else np.full(len(own) - 1, np.nan)
-    return (
+    return (  # type: ignore[no-any-return]
         products[1:, 1:]
         - explained[:, None] * products[0, 1:]
         - products[1:, :1] * explained

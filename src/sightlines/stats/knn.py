@@ -60,7 +60,7 @@ def scaled(features: Float[np.ndarray, "images features"]) -> Float[np.ndarray, 
     """Rows of unit length, float64; a row of zeros stays what it is."""
     rows = np.asarray(features, np.float64)
     length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)  # type: ignore[no-any-return]
 
 
 def nearest(
@@ -89,4 +89,4 @@ def _elected(
     """The class with most votes; those of one class are added from near to far."""
     rows = np.arange(len(votes))[:, None] * classes + labels
     tally = np.bincount(rows.ravel(), votes.ravel(), minlength=len(votes) * classes)
-    return tally.reshape(len(votes), classes).argmax(axis=1)
+    return tally.reshape(len(votes), classes).argmax(axis=1)  # type: ignore[no-any-return]

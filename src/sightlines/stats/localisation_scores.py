@@ -19,7 +19,7 @@ def border(grid: tuple[int, int]) -> Bool[np.ndarray, " positions"]:
     """Which positions of a grid lie on its border."""
     row, column = np.indices(grid)
     edge = (row == 0) | (row == grid[0] - 1) | (column == 0) | (column == grid[1] - 1)
-    return edge.ravel()
+    return edge.ravel()  # type: ignore[no-any-return]
 
 
 def interior(grid: tuple[int, int]) -> Bool[np.ndarray, " positions"]:
@@ -40,7 +40,7 @@ def z_scores(maps: Float[np.ndarray, "... tokens patches"]) -> Float[np.ndarray,
     mean = mean_of_finite(maps)
     spread = np.sqrt(mean_of_finite(np.square(maps - mean[..., None])))
     own = np.einsum("...tt->...t", maps)
-    return (own - mean) / np.where(spread > 0, spread, np.nan)
+    return (own - mean) / np.where(spread > 0, spread, np.nan)  # type: ignore[no-any-return]
 
 
 def effect_size(

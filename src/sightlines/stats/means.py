@@ -3,14 +3,15 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def quotient(top: Any, bottom: Any) -> Any:
+def quotient(top: Any, bottom: Any) -> NDArray[np.float64]:
     """Numbers [...] over others that are broadcast to them; NaN where these are not above 0."""
-    return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
+    return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)  # type: ignore[no-any-return]
 
 
-def mean_of_finite(values: np.ndarray) -> Any:
+def mean_of_finite(values: np.ndarray) -> NDArray[np.float64]:
     """Mean over the last axis of what is finite; NaN where nothing is.
 
     Args:

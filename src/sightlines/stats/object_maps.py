@@ -62,7 +62,7 @@ def ceiling(
     objects, valid = (np.take_along_axis(a, order, axis=-1) for a in (objects, valid))
     both = np.cumsum(objects, axis=-1)
     either = np.cumsum(valid, axis=-1) + objects.sum(axis=-1, keepdims=True) - both
-    return np.nanmax(quotient(both, either), axis=-1)
+    return np.nanmax(quotient(both, either), axis=-1)  # type: ignore[no-any-return]
 
 
 def area_under_curve(
@@ -93,4 +93,4 @@ def centre(grid: tuple[int, int]) -> Float[np.ndarray, " patches"]:
     """A normal curve around the middle, its standard deviation a quarter of the side; sums to 1."""
     row, column = ((np.arange(side) + 0.5) / side - 0.5 for side in grid)
     weights = np.exp(-8 * (np.square(row)[:, None] + np.square(column))).ravel()
-    return weights / weights.sum()
+    return weights / weights.sum()  # type: ignore[no-any-return]

@@ -50,7 +50,7 @@ class Probe:
     def scores(self, features: Features, penalty: float) -> Float[np.ndarray, "images classes"]:
         """Score of every class; the largest is the answer."""
         weights = self.basis @ (self.response / (self.spectrum[:, None] + penalty))
-        return (features - self.mean) @ weights + self._intercepts(np.array([penalty]))[0]
+        return (features - self.mean) @ weights + self._intercepts(np.array([penalty]))[0]  # type: ignore[no-any-return]
 
     def accuracies(self, features: Features, labels: Labels) -> Float[np.ndarray, " penalties"]:
         """Share of images classified right, for each of PENALTIES; of equal scores the first."""
@@ -68,7 +68,7 @@ class Probe:
         self, penalties: Float[np.ndarray, " some"]
     ) -> Float[np.ndarray, "some classes"]:
         free = CONSTANT**2 * self.images
-        return (free / (free + penalties))[:, None] * self.bias
+        return (free / (free + penalties))[:, None] * self.bias  # type: ignore[no-any-return]
 
 
 def fit(features: Features, labels: Labels, classes: int) -> Probe:
@@ -127,7 +127,7 @@ def _is_first(
     own: np.ndarray = is_largest[labels, :, np.arange(len(labels))].T
     if np.count_nonzero(is_largest) == largest.size:
         return own
-    return own & (is_largest.argmax(axis=0) == labels)
+    return own & (is_largest.argmax(axis=0) == labels)  # type: ignore[no-any-return]
 
 
 def best_penalty(accuracies: Float[np.ndarray, " penalties"]) -> int:

@@ -84,7 +84,7 @@ class Augmentation:
         if not self._mixers or generator.random() >= self._recipe["mix_probability"]:
             return images, labels
         mixer = self._mixers[generator.integers(len(self._mixers))]
-        return mixer(images, labels)
+        return mixer(images, labels)  # type: ignore[no-any-return]
 
 
 def shifted_crop(images: Tensor, size_px: int, offsets: np.ndarray, flips: np.ndarray) -> Tensor:

@@ -154,7 +154,7 @@ def _open(lock: Path) -> int:
             continue  # its last owner removed the folder between the two calls
         except OSError as error:
             raise DiskError(
-                f"cannot write {lock}: {error.strerror}. Mend the permissions of "
+                f"cannot write {lock}: {error.strerror}. Fix the permissions of "
                 f"{lock.parent}, then run the same command again."
             ) from error
 

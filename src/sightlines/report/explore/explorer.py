@@ -153,7 +153,7 @@ def _described(runs: list[Run], networks: list[Network], layers: maps.Layers) ->
     fractions = sorted({n.fraction for n in networks}, key=per_cent, reverse=True)
     full = [roles.full_network(networks, model) for model in models]
     start = next((n for n in full if n), networks[0])
-    has_skips = selecting.roles.plain_models(networks, selecting.architectures(config))
+    has_skips = roles.plain_models(networks, selecting.architectures(config))
     return {
         "runs": [name for name, _, _ in runs],
         "networks": [_network(n, networks, models, config) for n in networks],

@@ -48,7 +48,7 @@ def jackknifed(table: pd.DataFrame, place: list[str], column: str) -> pd.DataFra
     means = table.groupby([*keys, "left_out"], sort=False, dropna=False)[column].mean()
     wide = means.unstack("left_out")
     found = wide[[ALL]].rename(columns={ALL: "value"})
-    rest = wide[sorted(c for c in wide.columns if c != ALL)].to_numpy(np.float64)
+    rest = wide[sorted(wide.columns.drop([ALL]))].to_numpy(np.float64)
     replicates = np.column_stack([wide[ALL].to_numpy(np.float64), rest]).T
     found["error"] = standard_error(replicates)
     return found.reset_index()

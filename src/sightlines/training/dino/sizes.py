@@ -1,0 +1,25 @@
+"""How large small crops may be; no torch, since configs are checked by it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+ANY_SIZE = ("vit", "resnet")
+"""Families, as claims know them, whose networks are shown crops of several sizes."""
+
+
+def default_px(described: Mapping[str, Any], size_px: int) -> int:
+    """Side of small crops where the config leaves it open: 96 of 224 px, in whole patches.
+
+    Args:
+        described: The model's settings, as claims know them.
+        size_px: Side of the images.
+    """
+    if described["family"] not in ANY_SIZE:
+        return size_px
+    return nearest_px(size_px * 3 / 7, described.get("patch_px") or 1, size_px)
+
+
+def nearest_px(wanted: float, patch_px: int, size_px: int) -> int:
+    """The number of whole patches nearest to a side, in px: two at least, at most all."""
+    patches = max(round(wanted / patch_px), 2)
+    return min(patches * patch_px, size_px)
