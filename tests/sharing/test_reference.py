@@ -108,7 +108,7 @@ def test_a_reference_is_small_names_its_commit_and_agrees_with_itself(made, tmp_
     assert str(tmp_path) not in (folder / "reference.json").read_text()
     with Image.open(folder / f"{reference.FIGURES[0]}.png") as picture:
         assert picture.size == (1200, 300)
-    found = reference.check(made)
+    found = reference.check(made, CONFIG)
     assert (found.compared, found.differing, found.listed, found.alone) == (1, [], [], [])
     shown = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout
     assert shown.split() == ["??", "results/"]  # .gitignore lets it in
@@ -128,18 +128,30 @@ def test_another_config_is_refused(made, tmp_path):
     other = tmp_path / "workflow/config/mine.yaml"
     other.write_text(yaml.safe_dump(CONFIG | {"seed": 3}))
     with pytest.raises(ResultError, match=r"of another config .*seed 0 → 3"):
-        reference.check(Experiment.open(other))
+        reference.check(Experiment.open(other), CONFIG | {"seed": 3})
     other.write_text(yaml.safe_dump(CONFIG | {"compute": {"threads": 2}}))
-    assert reference.check(Experiment.open(other)).compared == 1
+    assert reference.check(Experiment.open(other), CONFIG).compared == 1
+
+
+def test_a_key_that_the_reference_did_not_know_counts_where_the_config_names_it(made, tmp_path):
+    reference.write(made)
+    told = tmp_path / "results/reference/mine/reference.json"
+    older = json.loads(told.read_text())
+    del older["config"]["conditions"]["lesion"], older["config"]["models"]["vit"]["pool"]
+    told.write_text(json.dumps(older))
+    assert reference.check(made, CONFIG).compared == 1
+    named = CONFIG | {"models": {"vit": CONFIG["models"]["vit"] | {"pool": "cls"}}}
+    with pytest.raises(ResultError, match=r"of another config .*models\.vit\.pool added"):
+        reference.check(made, named)
 
 
 def test_without_reference_or_results_it_says_so(made, tmp_path):
     with pytest.raises(ResultError, match="no reference results of mine; there are of no exp"):
-        reference.check(made)
+        reference.check(made, CONFIG)
     reference.write(made)
     shutil.rmtree(tmp_path / "results/mine")
     with pytest.raises(ResultError, match="run snakemake again"):
-        reference.check(made)
+        reference.check(made, CONFIG)
 
 
 def test_no_experiment_may_have_its_name(tmp_path):

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightlines.core import yaml_files
 from sightlines.core.checkout import exit_status
 from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
@@ -81,8 +82,13 @@ class Agreement:
     alone: list[str] = field(default_factory=list)
 
 
-def check(experiment: Experiment) -> Agreement:
+def check(experiment: Experiment, given: Mapping[str, Any]) -> Agreement:
     """Hold an experiment's results against its reference.
+
+    Args:
+        experiment: With its results.
+        given: Its config file: a key that the reference's version did not know and that is not in
+            the file has its default, with which things are as they were.
 
     Raises:
         ResultError: there is no reference of it, or none of its results, or it has another config.
@@ -95,7 +101,8 @@ def check(experiment: Experiment) -> Agreement:
             f"{', '.join(known) or 'no experiment'}"
         )
     told = _told(reference)
-    changed = list(differences(told.get("config"), _science(experiment)))
+    now = _known(_science(experiment), told.get("config"), given)
+    changed = list(differences(told.get("config"), now))
     if changed:
         raise ResultError(
             f"{reference} is of another config ({'; '.join(changed[:3])}): its values say nothing "
@@ -227,6 +234,18 @@ def _science(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
+def _known(now: Any, then: Any, given: Any) -> Any:
+    """A config without keys that an older one lacks and that the file does not name."""
+    if not (isinstance(now, dict) and isinstance(then, dict)):
+        return now
+    named = given if isinstance(given, Mapping) else {}
+    return {
+        key: _known(value, then.get(key), named.get(key))
+        for key, value in now.items()
+        if key in then or key in named
+    }
+
+
 def _narrow(path: Path) -> bytes:
     from PIL import Image
 
@@ -261,7 +280,7 @@ def main(word: str, writes: bool) -> bool:
     if writes:
         print(f"{write(experiment)}: written")
         return True
-    found = check(experiment)
+    found = check(experiment, yaml_files.read(config))
     for line in found.differing:
         print(f"differs: {line}")
     for line in found.listed:
