@@ -46,7 +46,7 @@ def schema(names, cure):
 
 def impossible(names, cure):
     """One line on what no schema can see."""
-    return case("config", ConfigError, "the config", (), lines=[(names, cure)])
+    return case("config", ConfigError, "invalid configuration", (), lines=[(names, cure)])
 
 
 @schema(("train:", "unknown key", "'learning_rat'"), "'learning_rate'")

@@ -16,7 +16,7 @@ from tests.dumps.making_experiments import COMPUTE, VIT, make_network, make_refe
 from tests.making_jobs import LOG
 
 SETTINGS = {"kind": "imagefolder", "folder": "mine", "size_px": 16, "test_share": 0.4}
-MEND = ("mend or remove", "run snakemake again")
+MEND = ("Fix or remove", "run snakemake again")
 
 
 def photograph(kind="PNG") -> bytes:

@@ -60,8 +60,8 @@ def masks_of_another_size_missing_and_of_unknown_values(here):
 @case(
     "images",
     DataError,
-    ("{here}/sources/stimuli", "5 offences"),
-    ("mend or remove", "run snakemake again"),
+    ("{here}/sources/stimuli", "5 problems"),
+    ("Fix or remove", "run snakemake again"),
     lines=[
         ("away", ("leads out of", "in its place")),
         ("cat.png", "such as cat3-clock2.png"),
@@ -114,7 +114,7 @@ def cifar_10_c_without_its_files(here):
 @case(
     "config",
     ConfigError,
-    "the config",
+    "invalid configuration",
     (),
     lines=[
         (("conditions.corruption.depth", "'rain'"), ("fog", "gaussian_noise")),

@@ -151,7 +151,7 @@ def test_a_file_that_stands_for_a_photograph_says_what_fetches_it(tmp_path, cont
     root = make_folder(tmp_path / "mine")
     (root / "cat" / "9.png").write_bytes(content)
     message = offences(tmp_path)
-    assert "cat/9.png: a pointer of" in message and cure in message and "1 offence" in message
+    assert "cat/9.png: a pointer of" in message and cure in message and "1 problem:" in message
 
 
 def test_a_class_that_is_a_broken_link_is_named(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from sightlines.core.files import TensorReader, write_tensor_file
-from sightlines.plan import dump_sizes, registry
+from sightlines.plan import conditions, dump_sizes, registry
 from sightlines.plan.architectures import has
 from sightlines.plan.config import complete
 from tests.dumps import making_experiments as making
@@ -28,6 +28,7 @@ CONFIG = {
     "probes": {"token_depths": 2, "token_train": 11, "token_held_out": 10, "token_test": 12},
     "receptive_field": {"images": 9, "depths": 2, "channels": 4},
     "attention_maps": {"images": 40, "pictures": 3},
+    "conditions": {"perturbation": {"images": 20}},
     "models": {name: {"label": name, **model} for name, model in MODELS.items()},
     "runs": [{"models": ["vit"], "fractions": ["f100"], "seeds": ["s0"]}],
 }
@@ -47,6 +48,7 @@ def experiment(tmp_path_factory):
     probes = [splits[name] for name in ("probe_train", "probe_held_out", "probe_test")]
     making.make_probes(dataset, folder / "probes.safetensors", probes)
     making.make_conflicts(dataset, folder / "conflicts.safetensors")
+    making.make_splits(dataset, folder / "splits.safetensors")
     return folder, dataset
 
 
@@ -57,6 +59,8 @@ def bytes_written(experiment, kind, settings, config):
     shown = making.open_shown(network, dataset, folder / f"{declared['SPLITS']}.safetensors")
     uses = {key: config.recorded()[key] for key in declared.get("USES", ())}
     uses |= dict.fromkeys(declared.get("BESIDE", ()))
+    if "CONDITIONS" in declared:
+        uses["conditions"] = conditions.settings(config, kind, SIDE)
     path = network / "dump.safetensors"
     recorded = registry.load("dumps", kind).record(shown, **uses)
     write_tensor_file(path, making.content_of(shown, recorded))

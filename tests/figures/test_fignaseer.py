@@ -103,8 +103,8 @@ def test_a_panel_for_every_condition_by_depth():
     figure = fignaseer_depth.draw({"condition_depth.parquet": table}, CONFIG)
     titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
     assert titles == [
-        "50% of the cells black",
-        "50% of the cells mean colour",
+        "50 % of the cells black",
+        "50 % of the cells mean colour",
         "2 × 2 cells shuffled",
         "8 × 8 cells shuffled",
     ]

@@ -49,8 +49,8 @@ def test_rise_by_corruption_and_error_by_severity():
     table = tables["corruption.parquet"]
     means = [1 - value(table, VIT, "accuracy", severity=s).mean() for s in (0.0, *made.SEVERITIES)]
     assert has_line(below, [0, 1, 3, 5], means)
-    labels = [t.get_text().replace("\n", "_") for t in above.get_xticklabels()]
-    assert labels[0] == "gaussian_noise" and labels[-1] == "mean" and len(labels) == 15
+    labels = [t.get_text().replace("\n", " ") for t in above.get_xticklabels()]
+    assert labels[0] == "gaussian noise" and labels[-1] == "mean" and len(labels) == 15
 
 
 @pytest.mark.parametrize("whole", [True, False])

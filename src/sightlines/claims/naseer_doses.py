@@ -9,7 +9,7 @@ from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.plan.networks import Network
 
 STUDY = "naseer2021"
-READS = ("texture_match.csv",)
+READS = ("texture_match.csv", "accuracy.csv")
 TIMES_CHANCE, FEWEST = 3, 4
 """Of the cue accuracy below which a bias says nothing; and the doses that a rank needs."""
 

@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sightlines.figures import response_panels as panels
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.fignaseer_depth import AT_PIXELS, draw_condition, title_of
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, full_width, model_look, styled
+from sightlines.figures.style import GREY, full_width, model_look, series_name, styled
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import Tables, models, rows_of, untrained_network
 
@@ -82,17 +83,23 @@ def _draw_lead(axes: Axes, tables: Tables, config: dict[str, Any], shown: list[s
         look = model_look(models(config), model)
         first, *others = panels.trained(config, model)
         for other in others:
-            axes.plot(of(other)["x"], of(other)["y"], color=look["color"], linewidth=0.6)
+            thin: dict[str, Any] = {"linewidth": 0.6, "label": series_name(config, other)}
+            axes.plot(of(other)["x"], of(other)["y"], color=look["color"], **thin)
         values = of(first)
-        axes.plot(values["x"], values["y"], **look)
+        name = series_name(config, first)
+        axes.plot(values["x"], values["y"], **look, label=name)
         low, high = (values["y"] + sign * values["error"] for sign in (-1, 1))
-        axes.fill_between(values["x"], low, high, color=look["color"], alpha=0.15, lw=0)
+        band: dict[str, Any] = {"alpha": 0.15, "lw": 0, "label": name}
+        axes.fill_between(values["x"], low, high, color=look["color"], **band)
         control = untrained_network(config, model)
         if control is not None:
             bare = of(control)
-            axes.plot(bare["x"], bare["y"], color=look["color"], linestyle=":", linewidth=1)
+            dotted: dict[str, Any] = {"color": look["color"], "linestyle": ":", "linewidth": 1}
+            axes.plot(bare["x"], bare["y"], **dotted, label=series_name(config, control))
         own = rows_of(table, first)
         of_pixels = own.loc[own["name"] == "pixels", "lead"]
-        axes.plot([AT_PIXELS] * len(of_pixels), of_pixels, color="0.25", marker="_", markersize=8)
-    axes.axhline(0, color=GREY, linewidth=0.6, linestyle=":")
+        dash: dict[str, Any] = {"color": "0.25", "marker": "_", "markersize": 8}
+        dash["label"] = f"{name}, pixels"
+        axes.plot([AT_PIXELS] * len(of_pixels), of_pixels, **dash)
+    axes.axhline(0, color=GREY, linewidth=0.6, linestyle=":", label=DECORATION)
     axes.grid(axis="y")

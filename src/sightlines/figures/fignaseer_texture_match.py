@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
-from sightlines.figures.style import GREY, full_width, styled
+from sightlines.figures.drawn import DECORATION
+from sightlines.figures.style import GREY, full_width, series_name, styled
 from sightlines.results.selecting import Tables
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -49,17 +50,18 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(full_width(), 2.75), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for model in models:
-        _, rows = next(panels.seeds_of(table, config, model))
-        look = panels.look(config, model)
+        network, rows = next(panels.seeds_of(table, config, model))
+        look = panels.look(config, model) | {"label": series_name(config, network)}
         match, bias, bias_error = _by_dose(rows, "bias")
         _, error, error_se = _by_dose(rows, "error")
         _, clean, _ = _by_dose(rows, "clean_error")
         left.errorbar(match, bias, yerr=2 * bias_error, **look)
         middle.errorbar(match, error, yerr=2 * error_se, **look)
-        middle.plot(match, clean, color=look["color"], ls=":", lw=1)
+        dotted: dict[str, Any] = {"ls": ":", "lw": 1, "label": f"{look['label']}, clean images"}
+        middle.plot(match, clean, color=look["color"], **dotted)
         free = look | {"linestyle": "none"}
         right.errorbar(bias, error, xerr=2 * bias_error, yerr=2 * error_se, **free)
-    left.axhline(0.5, color=GREY, ls="--", lw=0.8)
+    left.axhline(0.5, color=GREY, ls="--", lw=0.8, label=DECORATION)
     share = "images with their class's own surface"
     left.set(xlabel=share, ylabel="shape bias", ylim=(-0.02, 1.02))
     middle.set(xlabel=share, ylabel="wrong answers")

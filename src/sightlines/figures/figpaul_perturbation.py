@@ -9,8 +9,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
+from sightlines.figures.drawn import DECORATION
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, full_width, styled, wrap_columns
+from sightlines.figures.style import GREY, full_width, series_name, styled, wrap_columns
 from sightlines.results.selecting import Tables, label
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -79,7 +80,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     )
     for place, model in enumerate(models):
         _share(right, summary, config, model, place)
-    right.axhline(WHITE, color=GREY, ls="--", lw=0.8)
+    right.axhline(WHITE, color=GREY, ls="--", lw=0.8, label="white noise")
     right.set_xticks(range(len(models)), [wrapped(label(config, m), 0.7) for m in models])
     right.set(xlabel="network", ylabel="energy at low frequencies", xlim=(-0.5, len(models) - 0.5))
     for axes in (left, right):
@@ -104,7 +105,9 @@ def _map(axes: Axes, rows: pd.DataFrame) -> Any:
         cmap="magma",
         norm=Normalize(LOW, -LOW),
     )
-    axes.plot([0, CORNER, CORNER], [CORNER, CORNER, 0], color="white", ls=":", lw=0.8)
+    axes.plot(
+        [0, CORNER, CORNER], [CORNER, CORNER, 0], color="white", ls=":", lw=0.8, label=DECORATION
+    )
     axes.set_xlabel("frequency")
     axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
@@ -113,8 +116,9 @@ def _map(axes: Axes, rows: pd.DataFrame) -> Any:
 
 def _budgets(axes: Axes, attacks: pd.DataFrame, config: dict[str, Any], model: str) -> None:
     """Success by budget: of the first seed with its error and of random signs, of others thin."""
-    for place, (_, rows) in enumerate(panels.seeds_of(attacks, config, model)):
-        look = panels.look(config, model, not place)
+    for place, (network, rows) in enumerate(panels.seeds_of(attacks, config, model)):
+        name = series_name(config, network)
+        look = panels.look(config, model, not place) | {"label": name}
         frame = rows.pivot(index="left_out", columns="budget", values="success").sort_index()
         levels = np.array(frame.columns) * 255
         if place:
@@ -122,20 +126,27 @@ def _budgets(axes: Axes, attacks: pd.DataFrame, config: dict[str, Any], model: s
             continue
         axes.errorbar(levels, frame.loc[ALL], yerr=2 * standard_error(frame.to_numpy()), **look)
         signs = rows[rows["left_out"] == ALL].sort_values("budget")
-        axes.plot(signs["budget"] * 255, signs["by_signs"], color=look["color"], ls="--", lw=0.8)
+        dashed: dict[str, Any] = {"ls": "--", "lw": 0.8, "label": f"{name}, random signs"}
+        axes.plot(signs["budget"] * 255, signs["by_signs"], color=look["color"], **dashed)
 
 
 def _share(
     axes: Axes, summary: pd.DataFrame, config: dict[str, Any], model: str, place: int
 ) -> None:
     """Energy at low frequencies: of the first seed with its error, of others as dashes."""
-    for number, (_, rows) in enumerate(panels.seeds_of(summary, config, model)):
+    for number, (network, rows) in enumerate(panels.seeds_of(summary, config, model)):
         values = rows.sort_values("left_out")["low_share"].to_numpy()
         look = panels.look(config, model) | {"linestyle": "none"}
+        look |= {"label": series_name(config, network)}
         if number:
             axes.plot(place, values[0], **(look | {"marker": "_"}))
         else:
             axes.errorbar(place, values[0], yerr=2 * standard_error(values), **look)
     control = panels.control_of(summary, config, model)
     control = control[control["left_out"] == ALL]
-    axes.plot([place] * len(control), control["low_share"], color=GREY, marker="x", ls="none")
+    cross: dict[str, Any] = {
+        "marker": "x",
+        "ls": "none",
+        "label": f"{label(config, model)}, untrained",
+    }
+    axes.plot([place] * len(control), control["low_share"], color=GREY, **cross)
