@@ -334,3 +334,13 @@ def test_a_damaged_figure_is_named(tmp_path):
             page.read_figures(["fig01_cka_within"], [path])
     with pytest.raises(ResultError, match="1 PNG files for 2 figures"):
         page.read_figures(["fig01_cka_within", "fig02_cka_across"], [path])
+
+
+def test_a_network_that_learned_without_labels_has_no_accuracy_to_fail_by(page_parts):
+    config, tables, *_ = page_parts
+    architectures = config["architectures"]
+    own = {m: told | {"pretraining": "dino"} for m, told in architectures.items()}
+    table = tables["accuracy.csv"].assign(accuracy_test=np.nan, accuracy_validation=np.nan)
+    rows = parts.accuracy_table(config | {"architectures": own}, table, 1013)["rows"]
+    assert {row.mark for row in rows} == {"", "control"}
+    assert any("not known: trained without labels" in row.cells for row in rows)

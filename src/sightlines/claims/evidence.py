@@ -16,6 +16,7 @@ from sightlines.results.selecting import (
     needed_accuracy,
     networks,
     rows_of,
+    without_labels,
 )
 
 AT_SCALE = 10_000_000
@@ -309,8 +310,10 @@ class Evidence:
         Public weights whose outputs are not the images' classes, and networks that were trained
         without labels, count as having learned: their accuracy cannot be told here.
         """
-        row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
-        is_unknown = np.isnan(row["accuracy_test"])
+        network = Network.parse(slug)
+        row = self.rows("accuracy.csv", network).iloc[0]
+        has_none = not row["train_images"] or without_labels(self.config, network.model)
+        is_unknown = has_none and np.isnan(row["accuracy_test"])
         needed = needed_accuracy(row["chance"], best_accuracy(self.table("accuracy.csv")))
         return bool(is_unknown or row["accuracy_test"] >= needed)
 

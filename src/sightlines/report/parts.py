@@ -8,7 +8,14 @@ import pandas as pd
 from sightlines.datasets.white_levels import describe_white
 from sightlines.plan.architectures import NOT_ARCHITECTURE, is_imported
 from sightlines.plan.networks import per_cent
-from sightlines.results.selecting import best_accuracy, label, models, needed_accuracy, networks
+from sightlines.results.selecting import (
+    best_accuracy,
+    label,
+    models,
+    needed_accuracy,
+    networks,
+    without_labels,
+)
 from sightlines.training.class_order import UNDECIDED
 
 REFERENCE = "reference_batches", "reference_batch_size"
@@ -214,7 +221,8 @@ def _accuracy_row(
     config: dict[str, Any], row: Any, test_images: int, has_classes: bool, best: float
 ) -> Row:
     trained = per_cent(row.fraction) > 0
-    is_unknown = pd.isna(row.accuracy_test)  # imported, other classes; or trained without labels
+    has_none = not row.train_images or without_labels(config, row.model)
+    is_unknown = has_none and pd.isna(row.accuracy_test)  # imported, of other classes, or by itself
     needed = needed_accuracy(row.chance, best)
     too_low = trained and not is_unknown and not row.accuracy_test >= needed
     verdict = "learned too little" if too_low else "learned" if trained else "untrained control"

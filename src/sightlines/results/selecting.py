@@ -11,6 +11,7 @@ import pandas as pd
 
 from sightlines.core.errors import ResultError
 from sightlines.plan import roles
+from sightlines.plan.architectures import PRETRAINING
 from sightlines.plan.networks import FULL, Network
 
 Tables = dict[str, pd.DataFrame]
@@ -78,6 +79,11 @@ def architectures(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def settings(config: dict[str, Any], model: str) -> dict[str, Any]:
     """The model's architecture as the config has it; empty where it is not told."""
     return dict(config.get("architectures", {}).get(model, {}))
+
+
+def without_labels(config: dict[str, Any], model: str) -> bool:
+    """Whether a model's weights were learned without labels, so that it has no accuracy."""
+    return settings(config, model).get(PRETRAINING, "supervised") != "supervised"
 
 
 def plain_models(config: dict[str, Any]) -> list[str]:
