@@ -39,6 +39,8 @@ DIFFERS = (
 )
 READS = ("perturbation.csv", "perturbation_bands.parquet", "attack.csv")
 NEEDS = ("perturbation",)
+SIDE_BY_SIDE = 5
+"""Names of networks that fit below their points."""
 MOST = 5
 """Maps side by side."""
 LOW, CORNER = -15.0, 1 / 8
@@ -60,13 +62,14 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     summary, bands, attacks = (tables[name] for name in READS)
     models = panels.shown_models(attacks, config, "attack.csv")
     rows, columns = wrap_columns(len(models), MOST)
-    figure = Figure(figsize=(full_width(), 1.9 * rows + 2.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9 * rows, 2.6))[:, 0]
+    heights = (1.9 * rows, 2.6 if len(models) <= SIDE_BY_SIDE else 3.4)
+    figure = Figure(figsize=(full_width(), sum(heights)), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     maps = upper.subplots(rows, columns, squeeze=False)
     for axes, model in zip(maps.flat, models, strict=False):
         _, own = next(panels.seeds_of(bands, config, model))
         image = _map(axes, own)
-        axes.set_title(wrapped(label(config, model), 1.6))
+        axes.set_title(wrapped(label(config, model), 1.1))
     for axes in maps.flat[len(models) :]:
         axes.set_axis_off()
     upper.colorbar(
@@ -81,7 +84,11 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for place, model in enumerate(models):
         _share(right, summary, config, model, place)
     right.axhline(WHITE, color=GREY, ls="--", lw=0.8, label="white noise")
-    right.set_xticks(range(len(models)), [wrapped(label(config, m), 0.7) for m in models])
+    names = [label(config, m) for m in models]
+    if len(models) > SIDE_BY_SIDE:
+        right.set_xticks(range(len(models)), names, rotation=60, ha="right", rotation_mode="anchor")
+    else:
+        right.set_xticks(range(len(models)), [wrapped(name, 0.7) for name in names])
     right.set(xlabel="network", ylabel="energy at low frequencies", xlim=(-0.5, len(models) - 0.5))
     for axes in (left, right):
         panels.grid(axes)

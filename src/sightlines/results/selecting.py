@@ -83,7 +83,7 @@ def settings(config: dict[str, Any], model: str) -> dict[str, Any]:
 
 def without_labels(config: dict[str, Any], model: str) -> bool:
     """Whether a model's weights were learned without labels, so that it has no accuracy."""
-    return settings(config, model).get(PRETRAINING, "supervised") != "supervised"
+    return bool(settings(config, model).get(PRETRAINING, "supervised") != "supervised")
 
 
 def plain_models(config: dict[str, Any]) -> list[str]:
