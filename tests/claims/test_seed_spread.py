@@ -103,13 +103,13 @@ def planned(tmp_path, monkeypatch, written):
     monkeypatch.setattr(seed_spread, "TABLE", tmp_path / "seed_spread.csv")
     monkeypatch.setattr(seed_spread, "ORIGIN", tmp_path / "seed_spread.json")
     experiment = Experiment.open(command.OF)
-    facts = seed_spread.facts(experiment.config, experiment.slice_claims()["architectures"])
+    facts = seed_spread.facts(experiment.config, experiment.job_config_claims()["architectures"])
     if written:
         TABLE.to_csv(tmp_path / "seed_spread.csv", index=False)
         own = facts[next(iter(facts))]
         fits = [[own["dataset"] + ("" if written == "ours" else "x"), own["recipe"]]]
         (tmp_path / "seed_spread.json").write_text(json.dumps({"fits": fits}))
-    return experiment.slice_claims()["seed_spread"], facts
+    return experiment.job_config_claims()["seed_spread"], facts
 
 
 def test_verdicts_depend_on_the_table_only_where_it_may_speak_for_a_network(tmp_path, monkeypatch):
@@ -148,7 +148,7 @@ def test_its_experiment_has_the_recipe_of_the_other_and_many_seeds(tmp_path):
     path.write_text(yaml.safe_dump(command.config_of(command.OF, 5), sort_keys=False))
     found, other = Experiment.open(path), Experiment.open(command.OF)
     own, others = (
-        seed_spread.facts(e.config, e.slice_claims()["architectures"]) for e in (found, other)
+        seed_spread.facts(e.config, e.job_config_claims()["architectures"]) for e in (found, other)
     )
     assert {"vit_small", "resnet"} <= set(own)
     assert all(own[model] == others[model] for model in own)
@@ -169,4 +169,4 @@ def test_both_files_are_written(tmp_path, monkeypatch):
     origin = json.loads((tmp_path / "seed_spread.json").read_text())
     assert origin["of"] == "default.yaml" and origin["fits"] and origin["versions"]["torch"]
     assert (tmp_path / "seed_spread.csv").read_text().startswith("claim,criterion,networks")
-    assert experiment.slice_claims()["seed_spread"]["table"]
+    assert experiment.job_config_claims()["seed_spread"]["table"]

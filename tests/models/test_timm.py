@@ -303,8 +303,8 @@ def cuts(**own):
         model |= {"size_px": 32, "patch_px": 8}
     experiment = Experiment("e", configs.complete(MADE | {"models": {"m": model}}, "test"))
     if model.get("weights") == "random":
-        return [experiment.slice_train(network) for network in experiment.networks]
-    return [experiment.slice_import(network, "ab", "cd") for network in experiment.networks]
+        return [experiment.job_config_train(network) for network in experiment.networks]
+    return [experiment.job_config_import(network, "ab", "cd") for network in experiment.networks]
 
 
 def test_keys_of_reading_join_what_imported_networks_depend_on_alone():

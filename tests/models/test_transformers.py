@@ -190,11 +190,11 @@ def test_an_experiment_of_them_is_planned(tmp_path, monkeypatch):
     found = Experiment.open(path)
     net, fresh = (next(n for n in found.networks if n.model == m) for m in ("net", "fresh"))
     assert found.imported == ["net"]
-    whole = found.slice_import(net, "0123")
+    whole = found.job_config_import(net, "0123")
     assert whole["model"]["config"]["model_type"] == "vit"
     assert whole["told"]["sees"]["std"] == [0.2, 0.3, 0.4]
-    assert found.slice_train(fresh)["model"]["config"] == whole["model"]["config"]
-    assert str(tmp_path) not in json.dumps([whole, found.slice_train(fresh)])
+    assert found.job_config_train(fresh)["model"]["config"] == whole["model"]["config"]
+    assert str(tmp_path) not in json.dumps([whole, found.job_config_train(fresh)])
     assert {net, fresh} <= {*found.dumped("attention")}
     assert found.code("training.import_network", net) != found.code("training.train", fresh)
     (tmp_path / "data" / "nets" / "vit" / "config.json").unlink()

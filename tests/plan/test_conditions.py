@@ -71,9 +71,9 @@ def test_of_no_models_there_is_nothing(experiment, kind):
 
 def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said(experiment):
     network = Network("vit", "f100", "s0")
-    assert experiment().slice_dump("occlusions", network)["conditions"]["cells"] == 8
+    assert experiment().job_config_dump("occlusions", network)["conditions"]["cells"] == 8
     said = experiment(occlusion={"cells": 5})
-    assert said.slice_dump("occlusions", network)["conditions"]["cells"] == 5
+    assert said.job_config_dump("occlusions", network)["conditions"]["cells"] == 5
     raw = copy.deepcopy(RAW)
     raw["models"] = {"resnet": RAW["models"]["resnet"]}
     raw["runs"] = [{"models": ["resnet"], "fractions": ["f100"], "seeds": ["s0"]}]
@@ -82,11 +82,11 @@ def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said(experiment):
 
 def test_a_changed_key_changes_the_dumps_that_use_it_alone(experiment):
     network = Network("vit", "f100", "s0")
-    before = {kind: experiment().slice_dump(kind, network) for kind in KINDS}
+    before = {kind: experiment().job_config_dump(kind, network) for kind in KINDS}
 
     def changed(**block):
         own = experiment(**block)
-        return {kind for kind in KINDS if own.slice_dump(kind, network) != before[kind]}
+        return {kind for kind in KINDS if own.job_config_dump(kind, network) != before[kind]}
 
     ours = {"occlusions", "lesions", "occlusion_depth"}
     assert changed(occlusion={"depth": ["shuffle:2"]}) & ours == {"occlusion_depth"}
@@ -96,13 +96,13 @@ def test_a_changed_key_changes_the_dumps_that_use_it_alone(experiment):
     assert not changed(models=["vit"])
     assert not changed(occlusion={"mean_shares": [0.25, 0.5, 0.75]}), "as the default has it"
     one, other = experiment(lesion={"shares": [1]}), experiment(lesion={"shares": [1.0]})
-    assert one.slice_dump("lesions", network) == other.slice_dump("lesions", network)
+    assert one.job_config_dump("lesions", network) == other.job_config_dump("lesions", network)
 
 
 def test_other_dumps_do_not_know_of_conditions(experiment):
     network = Network("vit", "f100", "s0")
     for kind in set(registry.members("dumps")) - set(KINDS):
-        assert "conditions" not in experiment().slice_dump(kind, network)
+        assert "conditions" not in experiment().job_config_dump(kind, network)
 
 
 def test_what_cannot_work_is_said_at_once(experiment):
@@ -145,7 +145,7 @@ def test_what_is_off_makes_no_dump_and_no_other_one_stale(experiment):
     assert on.inputs("measures", "condition_depth")["frequency_depth"]
     assert not off.inputs("measures", "condition_depth")["frequency_depth"]
     for kind in {*registry.members("dumps")} - {*NEW}:
-        assert on.slice_dump(kind, network) == off.slice_dump(kind, network), kind
+        assert on.job_config_dump(kind, network) == off.job_config_dump(kind, network), kind
 
 
 def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
@@ -181,11 +181,11 @@ def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
 
 def test_depths_depend_on_what_they_show_alone(experiment):
     network = Network("vit", "f100", "s0")
-    before = {kind: experiment().slice_dump(kind, network) for kind in NEW}
+    before = {kind: experiment().job_config_dump(kind, network) for kind in NEW}
 
     def changed(**block):
         own = experiment(**block)
-        return {kind for kind in NEW if own.slice_dump(kind, network) != before[kind]}
+        return {kind for kind in NEW if own.job_config_dump(kind, network) != before[kind]}
 
     assert changed(corruption={"severities": [5], "names": ["fog"]}) == set()
     assert changed(corruption={"depth": ["fog:3"]}) == {"corruption_depth"}

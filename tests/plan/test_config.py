@@ -319,11 +319,11 @@ def test_where_things_lie_is_no_part_of_any_slice(smoke, monkeypatch):
     here = Experiment("x", complete(smoke, "x"))
     there = Experiment("x", complete(smoke | {"data_root": "elsewhere"}, "x"))
     net = here.networks[0]
-    for cut in ("slice_draw", "slice_report"):
+    for cut in ("job_config_draw", "job_config_report"):
         assert getattr(here, cut)() == getattr(there, cut)()
     for part in SPLIT_KEYS:
-        assert here.slice_splits(part) == there.slice_splits(part)
-    assert here.slice_train(net) == there.slice_train(net)
+        assert here.job_config_splits(part) == there.job_config_splits(part)
+    assert here.job_config_train(net) == there.job_config_train(net)
     assert here.data_folder == there.data_folder
     monkeypatch.setenv("SIGHTLINES_DATA", "third")
     assert source_folder(there.config) == "third"
@@ -341,7 +341,7 @@ def test_spellings_of_one_folder_are_one_dataset(smoke, folder):
     assert experiment.data_folder == VARIANT
     defaults = {"test_share": 0.2, "max_megapixels": 179, "white_level": "auto"}
     expected = PHOTOGRAPHS | defaults
-    assert experiment.slice_data("fingerprint")["dataset"] == expected
+    assert experiment.job_config_data("fingerprint")["dataset"] == expected
 
 
 def test_one_folder_in_two_spellings_is_not_two_tasks(smoke):
@@ -370,10 +370,10 @@ def test_spellings_of_one_file_of_weights_are_one_network(smoke):
 
 def test_every_key_of_splits_is_in_one_part_s_slice(smoke):
     experiment = Experiment("x", complete(smoke, "x"))
-    slices = [experiment.slice_splits(part) for part in SPLIT_KEYS]
+    slices = [experiment.job_config_splits(part) for part in SPLIT_KEYS]
     keys = [key for cut in slices for key in cut["splits"]]
     assert sorted([*keys, "probe_pool"]) == sorted(experiment.config.splits.recorded())
-    assert experiment.slice_probe_pool()["probe_pool"] == "auto"
+    assert experiment.job_config_probe_pool()["probe_pool"] == "auto"
 
 
 def test_a_label_changes_figures_but_no_network(smoke):
@@ -381,8 +381,8 @@ def test_a_label_changes_figures_but_no_network(smoke):
     smoke["models"]["resnet"]["label"] = "Another name"
     new = Experiment("x", complete(smoke, "x"))
     resnet = Network("resnet", "f100", "s0")
-    assert old.slice_train(resnet) == new.slice_train(resnet)
-    assert old.slice_draw() != new.slice_draw()
+    assert old.job_config_train(resnet) == new.job_config_train(resnet)
+    assert old.job_config_draw() != new.job_config_draw()
 
 
 def test_the_manual_is_current_and_names_every_key():

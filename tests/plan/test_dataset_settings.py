@@ -20,14 +20,16 @@ def opened(**dataset):
 def test_they_are_no_part_of_what_images_are():
     plain = opened()
     assert set(shapes.LATER) <= plain.dataset().keys()
-    assert not set(shapes.LATER) & plain.slice_data("")["dataset"].keys()
-    assert as_made(plain.dataset()) == as_made({"kind": "shapes"} | plain.slice_data("")["dataset"])
+    assert not set(shapes.LATER) & plain.job_config_data("")["dataset"].keys()
+    assert as_made(plain.dataset()) == as_made(
+        {"kind": "shapes"} | plain.job_config_data("")["dataset"]
+    )
     assert plain.data_files() == opened(lighter=True, ground_match=0, n_mixed=0).data_files()
 
 
 def test_other_values_are_and_bring_their_files():
     plain, other = opened(), opened(n_mixed=5, lighter=False)
-    assert other.slice_data("")["dataset"] == plain.slice_data("")["dataset"] | {
+    assert other.job_config_data("")["dataset"] == plain.job_config_data("")["dataset"] | {
         "n_mixed": 5,
         "lighter": False,
     }

@@ -79,14 +79,14 @@ def experiment():
 
 def test_a_setting_added_later_counts_where_it_is_set():
     network = Network("vit", "f100", "s0")
-    plain = opened().slice_train(network)["model"]
+    plain = opened().job_config_train(network)["model"]
     assert "position_init" not in plain and "position_scale" not in plain
     own = RAW["models"]["vit"]
     waves = {"position_init": "sincos", "position_scale": 2.0}
-    found = opened(changed("models.vit", own | waves)).slice_train(network)["model"]
+    found = opened(changed("models.vit", own | waves)).job_config_train(network)["model"]
     assert found == plain | waves
     as_ever = own | {"position_init": "random", "position_scale": 1}
-    assert opened(changed("models.vit", as_ever)).slice_train(network)["model"] == plain
+    assert opened(changed("models.vit", as_ever)).job_config_train(network)["model"] == plain
 
 
 def test_tasks_have_datasets_and_files_of_their_own(experiment):
@@ -162,7 +162,7 @@ def test_main_networks_are_those_of_the_main_figures(models, expected):
     """The planner and the figures agree; where there is nothing else, the others stand in."""
     runs = [{"models": models, "fractions": ["f000", "f100"], "seeds": ["s0", "s1"]}]
     experiment = opened(changed(runs=runs, transfer={}))
-    assert selecting.main_models(experiment.slice_draw()) == expected
+    assert selecting.main_models(experiment.job_config_draw()) == expected
     chosen = experiment._choose("main")
     assert slugs(n for n in chosen if n.fraction == "f100") == [f"{m}/f100/s0" for m in expected]
     controls = [f"{m}/f000/s{i}{'_on' * (m == 'resnet')}" for m in expected for i in range(3)]
@@ -255,9 +255,9 @@ def test_more_controls_ask_for_nothing_else_of_the_networks_that_are_there():
     few, many = (opened(changed(controls=count)) for count in (1, 3))
     for network in few.networks:
         assert network in many.networks
-        assert few.slice_train(network) == many.slice_train(network)
+        assert few.job_config_train(network) == many.job_config_train(network)
         for kind in registry.members("dumps"):
-            assert few.slice_dump(kind, network) == many.slice_dump(kind, network)
+            assert few.job_config_dump(kind, network) == many.job_config_dump(kind, network)
             if kind != "pixels":
                 assert (network in few.dumped(kind)) == (network in many.dumped(kind))
 
@@ -359,34 +359,34 @@ def test_one_figure_asks_for_its_own_tables_only():
 
 def test_a_tuned_network_depends_on_the_recipe_with_the_tasks_changes(experiment):
     network = Network("vit", "f100", "s0")
-    own, tuned = experiment.slice_train(network), experiment.slice_train(network, "near")
+    own, tuned = experiment.job_config_train(network), experiment.job_config_train(network, "near")
     assert own["model"]["train"]["steps"] == 12 and tuned["model"]["train"]["steps"] == 5
     assert tuned["model"]["train"] == own["model"]["train"] | {"steps": 5}
     assert tuned["task"] == "near" and tuned["network"] == ["vit", "f100", "s0"]
-    far = experiment.slice_train(network, "far")
+    far = experiment.job_config_train(network, "far")
     assert far["model"] == own["model"] and far != tuned
-    assert own == opened(changed("transfer.near.train", {"steps": 9})).slice_train(network)
+    assert own == opened(changed("transfer.near.train", {"steps": 9})).job_config_train(network)
 
 
 def test_a_model_s_own_recipe_comes_before_the_tasks():
     raw = changed("models.vit.train", {"steps": 20, "learning_rate": 0.5})
-    tuned = opened(raw).slice_train(Network("vit", "f100", "s0"), "near")["model"]["train"]
+    tuned = opened(raw).job_config_train(Network("vit", "f100", "s0"), "near")["model"]["train"]
     assert (tuned["steps"], tuned["learning_rate"], tuned["batch_size"]) == (5, 0.5, 16)
 
 
 def test_dumps_and_measures_depend_on_the_sections_that_they_name(experiment):
     network = Network("vit", "f100", "s0")
     fields, tokens, gram = (
-        experiment.slice_dump(kind, network)
+        experiment.job_config_dump(kind, network)
         for kind in ("receptive_field", "token_features", "gram")
     )
     assert fields["receptive_field"] == experiment.config.receptive_field.recorded()
     assert tokens["probes"] == experiment.config.probes.recorded()
     assert set(gram) == {"network", "compute", "seed"}
     other = opened(changed(probes={"shots": 3}))
-    assert other.slice_measure("probes") != experiment.slice_measure("probes")
-    assert other.slice_measure("cka") == experiment.slice_measure("cka")
-    assert other.slice_dump("gram", network) == gram
+    assert other.job_config_measure("probes") != experiment.job_config_measure("probes")
+    assert other.job_config_measure("cka") == experiment.job_config_measure("cka")
+    assert other.job_config_dump("gram", network) == gram
 
 
 def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment):
@@ -394,14 +394,14 @@ def test_settings_of_models_concern_the_measures_that_name_them_alone(experiment
     differing = {
         m
         for m in registry.members("measures")
-        if wider.slice_measure(m) != experiment.slice_measure(m)
+        if wider.job_config_measure(m) != experiment.job_config_measure(m)
     }
     of_similarity = {"similarity_indices", "smaller_minibatches", "token_cka"}
     assert differing == {"head_subsets", "branch_places", *of_similarity}
 
 
 def test_measures_are_told_which_networks_they_read(experiment):
-    cut = experiment.slice_measure("head_subsets")
+    cut = experiment.job_config_measure("head_subsets")
     assert cut["networks"] == cut["dumped"]["heads"]
     assert set(cut["dumped"]) == {"heads", "attention", "gram"}
     for kind, found in cut["dumped"].items():
@@ -410,11 +410,11 @@ def test_measures_are_told_which_networks_they_read(experiment):
     assert cut["architectures"]["gap"]["pool"] == "gap"
     assert not any({"train", "label"} & set(a) for a in cut["architectures"].values())
     assert "tasks" not in cut
-    assert experiment.slice_measure("estimator")["tasks"] == {"near": "in", "far": "out"}
-    assert experiment.slice_measure("finetuning")["tasks"] == {"near": "in", "far": "out"}
-    assert experiment.slice_measure("probes")["tasks"] == {"near": "in", "far": "out"}
+    assert experiment.job_config_measure("estimator")["tasks"] == {"near": "in", "far": "out"}
+    assert experiment.job_config_measure("finetuning")["tasks"] == {"near": "in", "far": "out"}
+    assert experiment.job_config_measure("probes")["tasks"] == {"near": "in", "far": "out"}
     scored = [s for s in EVERY if s not in FURTHER]
-    assert experiment.slice_measure("accuracy")["networks"] == scored
+    assert experiment.job_config_measure("accuracy")["networks"] == scored
 
 
 def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
@@ -422,16 +422,16 @@ def test_measures_that_read_no_task_do_not_depend_on_tasks(experiment):
     network = Network("resnet", "f100", "s0")
     for measure in registry.members("measures"):
         reads = registry.declarations("measures", measure)["READS"]
-        same = alone.slice_measure(measure) == experiment.slice_measure(measure)
+        same = alone.job_config_measure(measure) == experiment.job_config_measure(measure)
         assert same != bool(TASK_KINDS.keys() & set(reads)), measure
-    assert alone.slice_train(network) == experiment.slice_train(network)
+    assert alone.job_config_train(network) == experiment.job_config_train(network)
 
 
 def test_data_slices_are_of_the_task(experiment):
     own = as_made(experiment.dataset())
-    assert experiment.slice_data("abc") == {"dataset": own, "source": "abc"}
-    assert experiment.slice_data("", "far")["dataset"]["kind"] == "textures"
-    assert set(experiment.slice_claims()["tasks"]) == {"near", "far"}
+    assert experiment.job_config_data("abc") == {"dataset": own, "source": "abc"}
+    assert experiment.job_config_data("", "far")["dataset"]["kind"] == "textures"
+    assert set(experiment.job_config_claims()["tasks"]) == {"near", "far"}
 
 
 def test_code_is_that_of_the_tasks_dataset_and_the_networks_family(experiment):
@@ -446,12 +446,12 @@ def test_slices_are_plain_json_and_the_same_twice(experiment):
     again = opened()
     network = Network("vit", "f100", "s0")
     for cut in (
-        *(lambda e, m=m: e.slice_measure(m) for m in registry.members("measures")),
-        *(lambda e, k=k: e.slice_dump(k, network) for k in registry.members("dumps")),
-        lambda e: e.slice_train(network, "near"),
-        lambda e: e.slice_claims(),
-        lambda e: e.slice_report(),
-        lambda e: e.slice_pixels(),
+        *(lambda e, m=m: e.job_config_measure(m) for m in registry.members("measures")),
+        *(lambda e, k=k: e.job_config_dump(k, network) for k in registry.members("dumps")),
+        lambda e: e.job_config_train(network, "near"),
+        lambda e: e.job_config_claims(),
+        lambda e: e.job_config_report(),
+        lambda e: e.job_config_pixels(),
     ):
         assert as_json(cut(experiment)) == as_json(cut(again))
         assert json.loads(as_json(cut(experiment))) == cut(experiment)
@@ -720,13 +720,13 @@ def test_probes_need_a_pool_where_networks_are_trained_here(models, fractions, a
     experiment = Experiment.__new__(Experiment)
     experiment.config = complete(raw, "x.yaml")
     experiment.networks = networks(experiment.config)
-    assert experiment.slice_probe_pool()["probe_pool"] == pool
-    assert "probe_pool" not in as_json(experiment.slice_splits("training"))
+    assert experiment.job_config_probe_pool()["probe_pool"] == pool
+    assert "probe_pool" not in as_json(experiment.job_config_splits("training"))
 
 
 def test_verdicts_know_for_how_many_steps_tasks_trained():
     experiment = Experiment("x", complete(changed(), "x.yaml"))
-    assert experiment.slice_claims()["task_steps"] == {
+    assert experiment.job_config_claims()["task_steps"] == {
         "near": {"vit": 5, "resnet": 5},
         "far": {"resnet": 12},
     }

@@ -63,13 +63,17 @@ def test_another_style_is_another_slice_of_the_figures_alone(tmp_path):
     config.write_text((FOLDER / "smoke.yaml").read_text() + "\nfigure_style: mine.mplstyle\n")
     written(tmp_path, "font.size: 9\n# a word")
     mine, own = Experiment.open(config), Experiment.open(FOLDER / "smoke.yaml")
-    assert mine.slice_draw()["style"]["font.size"] == "9" != own.slice_draw()["style"]["font.size"]
+    assert (
+        mine.job_config_draw()["style"]["font.size"]
+        == "9"
+        != own.job_config_draw()["style"]["font.size"]
+    )
     written(tmp_path, "font.size: 9  # other words")
-    assert Experiment.open(config).slice_draw() == mine.slice_draw()
+    assert Experiment.open(config).job_config_draw() == mine.job_config_draw()
     network = own.networks[0]
-    assert mine.slice_claims() == own.slice_claims()
-    assert mine.slice_train(network) == own.slice_train(network)
-    assert all(mine.slice_measure(m) == own.slice_measure(m) for m in own.measures)
+    assert mine.job_config_claims() == own.job_config_claims()
+    assert mine.job_config_train(network) == own.job_config_train(network)
+    assert all(mine.job_config_measure(m) == own.job_config_measure(m) for m in own.measures)
 
 
 def test_a_figure_is_drawn_and_written_in_its_configs_style(tmp_path):

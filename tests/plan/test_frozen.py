@@ -29,11 +29,11 @@ def test_masks_are_read_by_the_dump_of_attention_alone():
     bare, masked = (experiment(PHOTOGRAPHS | more) for more in ({}, {"masks": "outlines"}))
     assert masked.beside("cls_attention") == {"masks": "results/mine/data/masks.parquet"}
     assert masked.beside("gram") == bare.beside("cls_attention") == {}
-    assert masked.slice_data("x") == bare.slice_data("x")
+    assert masked.job_config_data("x") == bare.job_config_data("x")
     assert masked.data_files() == bare.data_files()
     for network in masked.networks:
-        assert masked.slice_train(network) == bare.slice_train(network)
-    assert masked.slice_masks("y") == {"masks": "outlines", "source": "y"}
+        assert masked.job_config_train(network) == bare.job_config_train(network)
+    assert masked.job_config_masks("y") == {"masks": "outlines", "source": "y"}
 
 
 def test_without_masks_nothing_is_held_against_them():
@@ -61,9 +61,9 @@ def test_masks_lie_below_data_root():
 def test_how_weights_were_learned_is_known_to_claims_and_changes_no_network():
     network = Network("resnet", "f100", "s0")
     bare, told = experiment(), experiment(resnet={"pretraining": "dino"})
-    assert told.slice_train(network) == bare.slice_train(network)
-    assert told.slice_draw()["architectures"]["resnet"]["pretraining"] == "dino"
-    assert "pretraining" not in bare.slice_draw()["architectures"]["resnet"]
+    assert told.job_config_train(network) == bare.job_config_train(network)
+    assert told.job_config_draw()["architectures"]["resnet"]["pretraining"] == "dino"
+    assert "pretraining" not in bare.job_config_draw()["architectures"]["resnet"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def plan(config=None):
 
 
 def trained(experiment, model):
-    return experiment.slice_train(Network(model, "f100", "s0"))["model"]["train"]
+    return experiment.job_config_train(Network(model, "f100", "s0"))["model"]["train"]
 
 
 def test_dino_is_found_with_the_keys_that_its_file_declares():
@@ -106,7 +106,7 @@ def test_a_command_and_a_digest_of_its_own():
 
 def test_fine_tuning_has_labels_again():
     experiment = plan()
-    tuned = experiment.slice_train(Network("own", "f100", "s0"), "near")["model"]["train"]
+    tuned = experiment.job_config_train(Network("own", "f100", "s0"), "near")["model"]["train"]
     assert "objective" not in tuned and tuned["steps"] == 5 and tuned["mixup_alpha"] == 0.2
     bad = yaml.safe_load(RAW)
     bad["transfer"]["near"]["train"]["objective"] = "dino"
@@ -115,7 +115,7 @@ def test_fine_tuning_has_labels_again():
 
 
 def test_claims_know_how_weights_were_learned():
-    known = plan().slice_draw()["architectures"]
+    known = plan().job_config_draw()["architectures"]
     assert known["own"]["pretraining"] == "dino" and "pretraining" not in known["vit"]
     assert {k: v for k, v in known["own"].items() if k != "pretraining"} == known["vit"]
 

@@ -47,9 +47,9 @@ def planned(raw):
         warnings.simplefilter("always", DeprecatedKeyWarning)
         experiment = Experiment("x", complete(raw, "x.yaml"))
     vit, far = experiment.networks[1], "far"
-    slices = [experiment.slice_train(network) for network in experiment.networks]
-    slices += [experiment.slice_train(vit, far), experiment.processes(vit)]
-    slices += [experiment.slice_report(), experiment.slice_claims()]
+    slices = [experiment.job_config_train(network) for network in experiment.networks]
+    slices += [experiment.job_config_train(vit, far), experiment.processes(vit)]
+    slices += [experiment.job_config_report(), experiment.job_config_claims()]
     return as_json(slices), [str(each.message) for each in caught]
 
 

@@ -55,7 +55,7 @@ def test_what_only_other_studies_read_is_not_measured():
     later = opened(studies=["lee_thorp2021"])
     assert "finetuning" not in later.measures and "accuracy" in later.measures
     assert set(later.measures) < everything
-    assert later.slice_claims()["studies"] == ["lee_thorp2021"]
+    assert later.job_config_claims()["studies"] == ["lee_thorp2021"]
 
 
 def test_a_figure_of_a_study_that_is_left_out_is_an_error():
@@ -66,7 +66,7 @@ def test_a_figure_of_a_study_that_is_left_out_is_an_error():
 
 
 def evidence(asked):
-    return Evidence(opened(studies=asked).slice_claims(), Opened([]))
+    return Evidence(opened(studies=asked).job_config_claims(), Opened([]))
 
 
 def judged(asked):

@@ -202,7 +202,7 @@ print(json.dumps({
     "measures": experiment.measures,
     "reads": experiment.inputs("measures", "depths"),
     "writes": experiment.outputs("depths"),
-    "config": as_json(experiment.slice_measure("depths")),
+    "config": as_json(experiment.job_config_measure("depths")),
     "code": experiment.code("measures.depths"),
     "columns": required("depths.csv"),
 }))

@@ -235,7 +235,9 @@ def hub_network(folder, photographs, name):
     }
     job = Job(
         name="import/net",
-        config=json.loads(json.dumps(found.slice_import(network, stated) | {"compute": COMPUTE})),
+        config=json.loads(
+            json.dumps(found.job_config_import(network, stated) | {"compute": COMPUTE})
+        ),
         inputs=inputs,
         outputs={key: [folder / "out" / file] for key, file in RESULTS.items()},
         source=folder / "data",

@@ -14,7 +14,7 @@ for measure in registry.members("measures"):
         log:
             f"{R}/logs/measure/{measure}.log",
         params:
-            cfg=lambda w, m=measure: as_json(EXPERIMENT.slice_measure(m)),
+            cfg=lambda w, m=measure: as_json(EXPERIMENT.job_config_measure(m)),
             code=EXPERIMENT.code(f"measures.{measure}"),
             measure=measure,
             reads=lambda w, reads=reads: named("--input", reads),
@@ -33,7 +33,7 @@ rule judge_claims:
     log:
         f"{R}/logs/claims.log",
     params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_claims(OTHER_CRITERIA)),
+        cfg=lambda w: as_json(EXPERIMENT.job_config_claims(OTHER_CRITERIA)),
         code=EXPERIMENT.code("claims.judge"),
         writes=named("--output", EXPERIMENT.claims),
     shell:

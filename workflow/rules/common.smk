@@ -131,7 +131,7 @@ def fingerprint(task=""):
     except SightlinesError as error:
         made = EXPERIMENT.data_files(task)[0]
         if isinstance(error, MissingSourceError):
-            settings = {"dataset": EXPERIMENT.slice_data("", task)["dataset"]}
+            settings = {"dataset": EXPERIMENT.job_config_data("", task)["dataset"]}
             recorded = recorded_source(EXPERIMENT.name, made, settings)
             if recorded and not (needs and recorded.endswith(UNLABELLED)):
                 return recorded
@@ -180,7 +180,7 @@ def import_slice(wildcards):
     Where a file is not, but what was made of it is recorded, it is as recorded.
     """
     this = network(wildcards)
-    model = EXPERIMENT.slice_import(this)["model"]
+    model = EXPERIMENT.job_config_import(this)["model"]
     family = registry.load("models", model["family"])
     made = f"{R}/models/{this.slug}/weights.safetensors"
     found = {}
@@ -197,7 +197,7 @@ def import_slice(wildcards):
                 stop(f"{type(error).__name__}: {error}")
         except SightlinesError as error:
             stop(f"{type(error).__name__}: {error}")
-    return EXPERIMENT.slice_import(this, **found)
+    return EXPERIMENT.job_config_import(this, **found)
 
 
 def network(wildcards):

@@ -16,7 +16,7 @@ for task in TASKS:
         threads: THREADS
         params:
             cfg=lambda w, cfg=as_json(
-                EXPERIMENT.slice_data(fingerprint(task), task)
+                EXPERIMENT.job_config_data(fingerprint(task), task)
             ): cfg,
             code=EXPERIMENT.code("datasets.prepare", task=task),
         shell:
@@ -38,7 +38,7 @@ for task in TASKS:
             log:
                 f"{LOGS}/{file}.log",
             params:
-                cfg=lambda w, part=part: as_json(EXPERIMENT.slice_splits(part)),
+                cfg=lambda w, part=part: as_json(EXPERIMENT.job_config_splits(part)),
                 code=EXPERIMENT.code("datasets.split"),
             shell:
                 "python -m sightlines.jobs.start sightlines.datasets.split --config {params.cfg:q} --code {params.code}"
@@ -61,9 +61,9 @@ for task in TASKS:
             f"{LOGS}/probes.log",
         params:
             cfg=lambda w, task=task: as_json(
-                EXPERIMENT.slice_splits("probes")
+                EXPERIMENT.job_config_splits("probes")
                 if task
-                else EXPERIMENT.slice_probe_pool()
+                else EXPERIMENT.job_config_probe_pool()
             ),
             code=EXPERIMENT.code(f"datasets.{chooses}"),
             chooses=chooses,
@@ -87,7 +87,7 @@ if EXPERIMENT.masks_folder:
             f"{R}/logs/data/masks.log",
         priority: 100
         params:
-            cfg=lambda w: as_json(EXPERIMENT.slice_masks(masks_fingerprint())),
+            cfg=lambda w: as_json(EXPERIMENT.job_config_masks(masks_fingerprint())),
             code=EXPERIMENT.code("datasets.masks"),
         shell:
             "python -m sightlines.jobs.start sightlines.datasets.masks --config {params.cfg:q} --code {params.code}"
@@ -104,7 +104,7 @@ rule split_conflicts:
     log:
         f"{R}/logs/data/conflicts.log",
     params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_conflicts(conflicts_fingerprint())),
+        cfg=lambda w: as_json(EXPERIMENT.job_config_conflicts(conflicts_fingerprint())),
         code=EXPERIMENT.code("datasets.cue_conflicts"),
     shell:
         "python -m sightlines.jobs.start sightlines.datasets.cue_conflicts"

@@ -37,7 +37,7 @@ for recording in EXPERIMENT.recordings():
                 gpu=GPU,
             params:
                 cfg=lambda w, kind=recording.kind: as_json(
-                    EXPERIMENT.slice_dump(kind, network(w))
+                    EXPERIMENT.job_config_dump(kind, network(w))
                 ),
                 code=lambda w, kind=recording.kind: EXPERIMENT.code(
                     f"dumps.{kind}", network(w)
@@ -78,7 +78,7 @@ for recording in EXPERIMENT.recordings():
                 gpu=GPU,
             params:
                 cfg=lambda w, kind=recording.kind: as_json(
-                    EXPERIMENT.slice_dump(kind, network(w))
+                    EXPERIMENT.job_config_dump(kind, network(w))
                 ),
                 code=lambda w, kind=recording.kind: EXPERIMENT.code(
                     f"dumps.{kind}", network(w)
@@ -104,7 +104,7 @@ rule dump_pixels:
         f"{R}/logs/dump/pixels.log",
     threads: THREADS
     params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_pixels()),
+        cfg=lambda w: as_json(EXPERIMENT.job_config_pixels()),
         code=EXPERIMENT.code("dumps.pixels"),
     shell:
         "python -m sightlines.jobs.start sightlines.run.dump pixels"

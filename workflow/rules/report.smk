@@ -13,7 +13,7 @@ rule write_report:
     log:
         f"{R}/logs/report/report.log",
     params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_report()),
+        cfg=lambda w: as_json(EXPERIMENT.job_config_report()),
         code=EXPERIMENT.code("report.page"),
     shell:
         "python -m sightlines.jobs.start sightlines.run.report --config {params.cfg:q} --code {params.code}"

@@ -33,7 +33,9 @@ for task in TASKS:
             **TRAINING,
             gpu=lambda w, task=task: GPU * EXPERIMENT.processes(network(w), task),
         params:
-            cfg=lambda w, task=task: as_json(EXPERIMENT.slice_train(network(w), task)),
+            cfg=lambda w, task=task: as_json(
+                EXPERIMENT.job_config_train(network(w), task)
+            ),
             code=lambda w: EXPERIMENT.code("training.train", network(w)),
         shell:
             "python -m sightlines.training.train --config {params.cfg:q} --code {params.code}"
@@ -64,7 +66,7 @@ rule train_without_labels:
         gpu=lambda w: GPU * EXPERIMENT.processes(network(w)),
     params:
         trainer=lambda w: EXPERIMENT.trainer(network(w)),
-        cfg=lambda w: as_json(EXPERIMENT.slice_train(network(w))),
+        cfg=lambda w: as_json(EXPERIMENT.job_config_train(network(w))),
         code=lambda w: EXPERIMENT.code(EXPERIMENT.trainer(network(w)), network(w)),
     shell:
         "python -m sightlines.{params.trainer} --config {params.cfg:q} --code {params.code}"
@@ -124,7 +126,7 @@ rule make_control:
         **DUMPING,
         gpu=GPU,
     params:
-        cfg=lambda w: as_json(EXPERIMENT.slice_control(control(w))),
+        cfg=lambda w: as_json(EXPERIMENT.job_config_control(control(w))),
         code=lambda w: EXPERIMENT.code("training.control", control(w)),
     shell:
         "python -m sightlines.jobs.start sightlines.training.control --config {params.cfg:q} --code {params.code}"

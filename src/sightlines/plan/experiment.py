@@ -341,20 +341,20 @@ class Experiment:
 
     # -- what a job depends on besides its inputs -------------------------------------------
 
-    def slice_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
+    def job_config_data(self, fingerprint: str, task: str = "") -> dict[str, Any]:
         """Config values that a dataset depends on."""
         return {"dataset": as_made(self.dataset(task)), "source": fingerprint}
 
-    def slice_masks(self, fingerprint: str) -> dict[str, Any]:
+    def job_config_masks(self, fingerprint: str) -> dict[str, Any]:
         """Config values that the list of masks of photographs depends on."""
         return {"masks": self.masks_folder, "source": fingerprint}
 
-    def slice_splits(self, part: str) -> dict[str, Any]:
+    def job_config_splits(self, part: str) -> dict[str, Any]:
         """Config values that one part of the splits depends on: a key of SPLIT_KEYS."""
         splits = self.config.splits.some_recorded(SPLIT_KEYS[part])
         return {"part": part, "seed": self.config.seed, "splits": splits}
 
-    def slice_probe_pool(self) -> dict[str, Any]:
+    def job_config_probe_pool(self) -> dict[str, Any]:
         """Config values that the choice of the experiment's own probe images depends on.
 
         Where no network is trained here, none has seen any of the images.
@@ -364,10 +364,10 @@ class Experiment:
             for n in self.networks
         )
         pool = self.config.splits.probe_pool if is_trained else "train"
-        own = self.slice_splits("probes")
+        own = self.job_config_splits("probes")
         return {"seed": own["seed"], "splits": own["splits"], "probe_pool": pool}
 
-    def slice_train(self, network: Network, task: str = "") -> dict[str, Any]:
+    def job_config_train(self, network: Network, task: str = "") -> dict[str, Any]:
         """Config values that one network depends on, or that one trained further on a task does."""
         recipe = self.config.recipe(network.model, task)
         model = self.config.models[network.model].recorded()
@@ -390,7 +390,7 @@ class Experiment:
             **({"task": task} if task else {}),
         }
 
-    def slice_import(
+    def job_config_import(
         self, network: Network, source: str = "", class_file: str = ""
     ) -> dict[str, Any]:
         """Config values that a network with somebody else's weights depends on.
@@ -400,7 +400,7 @@ class Experiment:
             source: Identity of the weights.
             class_file: Identity of the list of its output names.
         """
-        own = self.slice_train(network)
+        own = self.job_config_train(network)
         read = {k: v for k, v in self.settings[network.model].items() if k in READING}
         own["model"] = {k: v for k, v in own["model"].items() if k != "train"} | read
         own |= {"class_file": class_file} if class_file else {}
@@ -413,7 +413,7 @@ class Experiment:
             return 1
         return self.config.recipe(network.model, task).world_size
 
-    def slice_control(self, network: Network) -> dict[str, Any]:
+    def job_config_control(self, network: Network) -> dict[str, Any]:
         """Config values that a control depends on which was switched on."""
         return {
             "network": list(network),
@@ -421,7 +421,7 @@ class Experiment:
             "seed": self.config.seed,
         }
 
-    def slice_dump(self, kind: str, network: Network) -> dict[str, Any]:
+    def job_config_dump(self, kind: str, network: Network) -> dict[str, Any]:
         """Config values that one network's dump depends on."""
         declared = registry.declarations("dumps", kind)
         found = {
@@ -434,11 +434,11 @@ class Experiment:
             found["conditions"] = conditions.settings(self.config, kind, self._size_px)
         return found
 
-    def slice_pixels(self) -> dict[str, Any]:
+    def job_config_pixels(self) -> dict[str, Any]:
         """Config values that the Grams of the images depend on."""
         return {"compute": self._compute(), "seed": self.config.seed}
 
-    def slice_measure(self, name: str) -> dict[str, Any]:
+    def job_config_measure(self, name: str) -> dict[str, Any]:
         """Config values that a measure depends on: the networks that it reads, in order.
 
         And what its USES names: keys of the config, ``architectures``, the models' settings, or
@@ -460,11 +460,11 @@ class Experiment:
             cut["tasks"] = {t: task.domain for t, task in self.config.transfer.items()}
         return cut
 
-    def slice_conflicts(self, fingerprint: str) -> dict[str, Any]:
+    def job_config_conflicts(self, fingerprint: str) -> dict[str, Any]:
         """Config values that the list of cue conflicts depends on."""
         return {"conflicts": self.config.conflicts.recorded(), "source": fingerprint}
 
-    def slice_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def job_config_claims(self, other_criteria: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Config values that verdicts depend on.
 
         Args:
@@ -485,7 +485,7 @@ class Experiment:
         """Optimiser steps for which a network is trained further on a task."""
         return self.config.recipe(network.model, task).steps
 
-    def slice_draw(self) -> dict[str, Any]:
+    def job_config_draw(self) -> dict[str, Any]:
         """Config values that figures depend on."""
         return self._shown() | {"style": self._style}
 
@@ -514,7 +514,7 @@ class Experiment:
         told = {m: pretraining(own[m], learned[m]) for m in used}
         return {m: described(own[m], self._size_px) | told[m] for m in used}
 
-    def slice_report(self) -> dict[str, Any]:
+    def job_config_report(self) -> dict[str, Any]:
         """Config values that the report depends on: all but where things lie."""
         config = {k: v for k, v in self.config.recorded().items() if k != "data_root"}
         config["compute"] = self._compute()

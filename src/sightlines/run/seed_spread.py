@@ -57,7 +57,7 @@ def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[
         models: Names of its models; empty: the first of each kind.
     """
     other = Experiment.open(of)
-    architectures = other.slice_claims()["architectures"]
+    architectures = other.job_config_claims()["architectures"]
     plain = roles.plain_models(other.networks, architectures)
     first: dict[str, str] = {}
     for model in plain:
@@ -121,7 +121,7 @@ def write(experiment: Experiment, evidence: Evidence, of: Path) -> int:
     Returns:
         Number of statistics whose spread was found.
     """
-    facts = seed_spread.facts(experiment.config, experiment.slice_claims()["architectures"])
+    facts = seed_spread.facts(experiment.config, experiment.job_config_claims()["architectures"])
     table = table_of(evidence, facts)
     write_table(seed_spread.TABLE, table)
     origin = {
@@ -153,7 +153,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if status := subprocess.run(command).returncode:
             return status
         tables = Opened(map(Path, experiment.tables()))
-        count = write(experiment, Evidence(experiment.slice_claims(), tables), asked.of)
+        count = write(experiment, Evidence(experiment.job_config_claims(), tables), asked.of)
     except SightlinesError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
