@@ -139,8 +139,8 @@ FNET = {"family": "fnet", "patch_px": 4, "width": 24, "depth": 3}
         (None, {"local_px": 40}, r"local_px 40 is larger than the images, which have 32 px.* 12"),
         (None, {"local_px": 13}, r"local_px 13 is no whole number of patches of 4 px.* 12"),
         (None, {"local_px": 4}, r"local_px 4 is a single patch of 4 px: nearest is 8"),
-        (MIXER, {"local_px": 16}, r"local_px 16: a mixer works on images of 32 px alone"),
-        (FNET, {"local_px": 16}, r"local_px 16: a fnet works on images of 32 px alone"),
+        (MIXER, {"local_px": 16}, r"local_px 16: family mixer works on images of 32 px alone"),
+        (FNET, {"local_px": 16}, r"local_px 16: family fnet works on images of 32 px alone"),
         (None, {"local_min_area": 0.6}, r"local_min_area 0.6 is above local_max_area 0.4"),
         (None, {"teacher_temperature": 0.03}, r"temperature_start 0.04 is above .* 0.03"),
         (None, {"teacher_temperature": 0.1}, r"0.1 is not below student_temperature 0.1"),
@@ -154,6 +154,26 @@ FNET = {"family": "fnet", "patch_px": 4, "width": 24, "depth": 3}
 def test_what_cannot_work_is_refused_at_planning(family, own, said):
     with pytest.raises(ConfigError, match=rf"models\.own: .*{said}"):
         plan(raw(family=family, dino=own) | {"require_equal_grids": False, "transfer": {}})
+
+
+@pytest.mark.parametrize(
+    ("local_px", "said"),
+    [
+        (13, "no whole number of patches of 4 px: nearest is 12, or 0 for 12$"),
+        (4, "is a single patch of 4 px: nearest is 8, or 0 for 12$"),
+        (40, "use 12, or 0$"),
+    ],
+)
+def test_sides_are_whole_numbers_where_timm_gives_the_patches(local_px, said):
+    """What timm's patches are said to have is a quotient, 4.0 px."""
+    own = objectives.settings("dino", {"local_px": local_px})
+    with pytest.raises(ConfigError, match=said):
+        objectives.check("dino", own, {"family": "timm"}, {"family": "vit", "patch_px": 4.0}, 32)
+
+
+def test_crops_for_a_cnn_of_timm_need_no_multiple_of_its_stride():
+    own = objectives.settings("dino", {"local_px": 16})
+    objectives.check("dino", own, {"family": "timm"}, {"family": "resnet", "patch_px": 32.0}, 32)
 
 
 @pytest.mark.parametrize("family", [None, MIXER, FNET])

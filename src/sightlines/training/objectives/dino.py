@@ -221,25 +221,27 @@ def check(
 
 
 def _check_local(local_px: int, name: str, described: Mapping[str, Any], size_px: int) -> None:
+    family, patch_px = described["family"], round(described.get("patch_px") or 1)  # timm's: 4.0
+    default = default_px({**described, "patch_px": patch_px}, size_px)
     if local_px > size_px:
         raise ConfigError(
             f"dino.local_px {local_px} is larger than the images, which have {size_px} px: small "
-            f"crops are at most as large as large ones; use {default_px(described, size_px)}, or 0"
+            f"crops are at most as large as large ones; use {default}, or 0"
         )
-    family = described["family"]
     if family not in ANY_SIZE and local_px not in (0, size_px):
         kind = f"{name} ({family})" if name != family else name
         raise ConfigError(
-            f"dino.local_px {local_px}: a {kind} works on images of {size_px} px alone; set "
+            f"dino.local_px {local_px}: family {kind} works on images of {size_px} px alone; set "
             f"local_px to {size_px}, or to 0, so that small parts of an image are scaled up to it"
         )
-    patch_px = described.get("patch_px") or 1
-    if local_px and local_px != size_px and (local_px % patch_px or local_px < 2 * patch_px):
+    if family != "vit" or local_px in (0, size_px):
+        return  # a CNN has no patches: what timm's are said to have is the stride of the last map
+    if local_px % patch_px or local_px < 2 * patch_px:
         problem = "is no whole number of patches" if local_px % patch_px else "is a single patch"
         near = nearest_px(float(local_px), patch_px, size_px)
         raise ConfigError(
             f"dino.local_px {local_px} {problem} of {patch_px} px: nearest is {near}, or 0 for "
-            f"{default_px(described, size_px)}"
+            f"{default}"
         )
 
 
