@@ -109,7 +109,8 @@ def main(arguments: list[str]) -> int:
         print(f"== {name}: {chosen}", flush=True)
         chosen_tests = arguments if arguments else [*map(str, files())]
         command = [sys.executable, "-m", "pytest", "-q", *PROCESSES, *FAST, *chosen_tests]
-        worst = max(worst, subprocess.run(command, env=os.environ | chosen).returncode)
+        status = subprocess.run(command, env=os.environ | chosen).returncode
+        worst = max(worst, abs(status))  # below 0 where a signal ended it, such as SIGILL
     return worst
 
 

@@ -50,6 +50,26 @@ def test_an_area_of_other_places_stands_by_itself_and_points_that_are_not_drawn_
     ]
 
 
+def test_two_areas_of_one_name_are_not_mixed_into_a_line(axes):
+    for height in (0, 5):
+        axes.fill_between([0, 1], height, height + 1, label="ViT")
+        axes.plot([0, 1], [height, height + 0.5], label="ViT")
+    found = rows(axes, "y", "low", "high")
+    assert len(found) == 8 and [5, None, None] in found and [None, 5, 6] in found
+
+
+def test_a_map_beside_the_one_that_has_the_labels_has_places(axes):
+    axes.imshow([[1, 2], [3, 4]], extent=(0, 8, 8, 0), origin="upper")
+    axes.set_yticks([0, 4, 8])
+    axes.set_yticklabels([])
+    assert rows(axes, "x", "y", "value") == [[2, 2, 1], [6, 2, 2], [2, 6, 3], [6, 6, 4]]
+
+
+def test_masked_points_with_bars_of_error_are_left_out(axes):
+    axes.errorbar(np.ma.array([1, 2, 3], mask=[0, 1, 0]), [4, 5, 6], [1, 1, 1], label="up")
+    assert rows(axes, "x", "y", "low", "high") == [[1, 4, 3, 5], [3, 6, 5, 7]]
+
+
 def test_bars_of_error_upright_and_across(axes):
     axes.errorbar([1, 2], [3, 4], [0.5, 0.25], label="up")
     axes.errorbar([5], [6], xerr=[[1], [2]], label="across")

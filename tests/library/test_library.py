@@ -1,5 +1,6 @@
 """What a notebook imports: the pipeline's own functions, on images and networks of its own."""
 
+import math
 import subprocess
 import sys
 
@@ -220,6 +221,9 @@ def test_the_share_of_a_crop_goes_by_timms_name(pixels):
     assert former.card == found.card
     with pytest.raises(ConfigError, match="leave out crop_share"):
         sl.load("test_vit", weights="random", crop_share=0.5, crop_pct=0.5)
+    for share in (0, 1.5, math.nan, "0.9", True):
+        with pytest.raises(ConfigError, match=r"crop_pct is .*; give a share above 0"):
+            sl.load("test_vit", weights="random", crop_pct=share)
 
 
 WRONG = """
@@ -277,6 +281,9 @@ def test_receptive_fields_are_of_as_many_images_as_the_caller_says(pixels, cnn):
     images = sl.images(pixels, minibatch=12)
     few, more = (sl.receptive_fields(cnn, images, limit=n, channels=4) for n in (2, 8))
     assert list(few.columns) == list(more.columns) and not few.equals(more)
+    for odd in ({"limit": 0}, {"limit": -1}, {"channels": 0}, {"depths": 2.5}):
+        with pytest.raises(ConfigError, match="give a whole number of 1 or more"):
+            sl.receptive_fields(cnn, images, **odd)
 
 
 def test_a_file_is_read_as_the_caller_says(tmp_path):

@@ -44,6 +44,13 @@ def test_a_users_style_is_laid_over_the_own(tmp_path):
         ("font.sise: 8", "matplotlib has no setting font.sise"),
         ("font.size: large", "font.size: "),
         ("axes.prop_cycle: __import__('os').system('x')", "axes.prop_cycle: "),
+        ("axes.prop_cycle: cycler('color', [])", "axes.prop_cycle: it is empty"),
+        ("image.cmap: magna", "image.cmap: matplotlib has no map of colours 'magna'"),
+        ("figure.figsize: 0, 4", "figure.figsize: the width is 0 in"),
+        ("figure.figsize: 1e6, 4", "figure.figsize: the width is 1e+06 in"),
+        ("figure.figsize: 6, inf", "figure.figsize: give finite numbers"),
+        ("font.size: -1", "font.size: -1 is no size"),
+        ("lines.linewidth: nan", "lines.linewidth: give finite numbers"),
     ],
 )
 def test_what_is_no_look_is_said_before_anything_runs(tmp_path, text, said):

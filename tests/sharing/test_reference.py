@@ -145,6 +145,34 @@ def test_a_key_that_the_reference_did_not_know_counts_where_the_config_names_it(
         reference.check(made, named)
 
 
+def test_a_renamed_key_that_the_reference_did_not_know_counts_by_either_name(made, tmp_path):
+    reference.write(made)
+    told = tmp_path / "results/reference/mine/reference.json"
+    older = json.loads(told.read_text())
+    del older["config"]["compare_grids"], older["config"]["train"]["second_moment"]
+    told.write_text(json.dumps(older))
+    assert reference.check(made, CONFIG).compared == 1
+    train = CONFIG.get("train", {})
+    for key, value in (("require_equal_grids", True), ("compare_grids", True)):
+        with pytest.raises(ResultError, match=r"of another config .*compare_grids added"):
+            reference.check(made, CONFIG | {key: value})
+    with pytest.raises(ResultError, match=r"of another config .*second_moment added"):
+        reference.check(made, CONFIG | {"train": train | {"betas": [0.9, 0.98]}})
+
+
+def test_another_look_of_the_figures_is_no_other_config(made, tmp_path):
+    reference.write(made)
+    told = tmp_path / "results/reference/mine/reference.json"
+    older = json.loads(told.read_text())
+    older["config"]["figure_style"] = ""  # as references have it that were written before
+    told.write_text(json.dumps(older))
+    (tmp_path / "workflow/config/mine.mplstyle").write_text("font.size: 9")
+    styled = CONFIG | {"figure_style": "mine.mplstyle"}
+    other = tmp_path / "workflow/config/mine.yaml"
+    other.write_text(yaml.safe_dump(styled))
+    assert reference.check(Experiment.open(other), styled).compared == 1
+
+
 def test_without_reference_or_results_it_says_so(made, tmp_path):
     with pytest.raises(ResultError, match="no reference results of mine; there are of no exp"):
         reference.check(made, CONFIG)

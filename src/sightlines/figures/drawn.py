@@ -109,7 +109,7 @@ def _series(axes: Axes) -> Iterator[Series]:
             continue
         rows = _line(axes, line)
         if (band := bands.get(label)) is not None and len(band) and "x" in rows:
-            if set(band["x"]) <= set(rows["x"]):
+            if band["x"].is_unique and set(band["x"]) <= set(rows["x"]):
                 rows = rows.merge(bands.pop(label), how="left", on="x")
         yield Series(label, _named(axes, rows))
     for label, rows in bands.items():
@@ -161,7 +161,7 @@ def _errors(container: ErrorbarContainer) -> pd.DataFrame:
     line, _, bars = container.lines
     if line is None:
         return pd.DataFrame()
-    x, y = (np.asarray(v, float) for v in line.get_data())
+    x, y = map(_plain, line.get_data())
     rows = pd.DataFrame({"x": x, "y": y})
     across = 1 if container.has_yerr else 0
     ends = [np.asarray(segment, float) for segment in bars[-1].get_segments()] if bars else []
@@ -227,7 +227,8 @@ def _names(axis: Axis) -> dict[float, str]:
         return {}
     said = axis.get_major_formatter().format_ticks(places)
     names = {place: _one_line(name) for place, name in zip(places, said, strict=False)}
-    return {} if any(_is_number(name) for name in names.values()) else names
+    is_bare = not any(names.values())  # of a row of maps only the first has its axis labelled
+    return {} if is_bare or any(map(_is_number, names.values())) else names
 
 
 def _is_number(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,10 @@ def receptive_fields(
         True
 
     Raises:
-        ConfigError: a setting is unknown.
+        ConfigError: a setting is unknown, or a number is none of 1 or more.
     """
     _require("receptive_fields", network, images)
+    _require_counts("receptive_fields", settings if limit is None else settings | {"limit": limit})
     known = ReceptiveField().recorded()
     shown_images = known.pop("images") if limit is None else limit
     given = _settings(known, settings) | {"images": shown_images}
@@ -154,6 +156,13 @@ def _require(called: str, network: Network, images: Images) -> None:
     """Refuse what is no network or no images."""
     require(network, Network, f"{called}: network", NETWORK)
     require(images, Images, f"{called}: images", IMAGES)
+
+
+def _require_counts(called: str, given: dict[str, Any]) -> None:
+    """Refuse what is no whole number of 1 or more."""
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ConfigError(f"{called}: {name} is {value!r}; give a whole number of 1 or more")
 
 
 def _settings(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

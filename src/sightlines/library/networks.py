@@ -124,6 +124,9 @@ def load(
     unknown = sorted(set(view) - set(VIEW))
     if unknown:
         raise ConfigError(f"load: unknown {', '.join(unknown)}; known are {', '.join(VIEW)}")
+    share = view.get("crop_pct", 1.0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ConfigError(f"load: crop_pct is {share!r}; give a share above 0, at most 1")
     view = {ON_CARD.get(key, key): value for key, value in view.items()}
     of_timm = {"weights": weights, "seed": seed, "weight_set": weight_set, "drop": drop}
     if position_resampling != "antialias":

@@ -6,8 +6,9 @@ what makes the same figure the same bytes.
 """
 
 import functools
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ FIXED = frozenset({"axes.formatter.useoffset", "axes.formatter.use_mathtext", "a
 """Of those, the ones that figures count on."""
 LARGEST = 100_000
 """Bytes of a style file."""
+WIDTHS_IN = 2.0, 40.0
+"""Between which a figure's panels have room, and its pictures fit into memory."""
 
 
 @functools.cache
@@ -118,3 +121,21 @@ def _validate(found: Mapping[str, str], path: Path) -> None:
         except ValueError as error:
             said = " ".join(str(error).split())
             raise ConfigError(f"{path}: {key}: {said}") from None
+        if said := _undrawable(key, known[key], matplotlib.colormaps):
+            raise ConfigError(f"{path}: {key}: {said}")
+
+
+def _undrawable(key: str, value: Any, colour_maps: Collection[str]) -> str:
+    """What is wrong with a value that matplotlib takes, but cannot draw with; empty for nothing."""
+    numbers = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, float)]
+    if not all(map(math.isfinite, numbers)):
+        return "give finite numbers"
+    if key == "figure.figsize" and not WIDTHS_IN[0] <= value[0] <= WIDTHS_IN[1]:
+        return f"the width is {value[0]:g} in; give one from {WIDTHS_IN[0]:g} to {WIDTHS_IN[1]:g}"
+    if key == "font.size" and value <= 0:
+        return f"{value:g} is no size; give one above 0, in points"
+    if key == "image.cmap" and value not in colour_maps:
+        return f"matplotlib has no map of colours {value!r}; there are magma, viridis, cividis, …"
+    if key == "axes.prop_cycle" and not len(value):
+        return "it is empty; give a colour for each model"
+    return ""

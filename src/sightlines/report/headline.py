@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.report.parts import with_interval
+from sightlines.report.parts import number, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -31,7 +31,7 @@ DIFFERENCES = {
 """Claims in which the paper's answer lies: structure, local and global, skips, places."""
 HELD = {LEARNED: "learned", INITIAL: "untrained networks as well", HOLDS: ""}
 """Verdicts by which a difference is there, and what else they say."""
-LOST_TOO = "though untrained networks do"
+LOST_TOO = "though it does in untrained networks"
 OPEN = {
     DEPENDS: "It depends on the architecture whether",
     UNDECIDED: "Undecided is whether",
@@ -89,7 +89,8 @@ def _clause(row: dict[Any, Any], more: str) -> str:
 def _measured(row: dict[Any, Any]) -> str:
     deciding = "" if pd.isna(row["deciding"]) else str(row["deciding"])
     what = deciding.rpartition(": ")[2]
-    value = with_interval(row, "value", "low", "high")
+    is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
+    value = number(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
     return f"{what} {value}" if what else value
 
 

@@ -30,6 +30,7 @@ from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
 from sightlines.core.files import read_json, write_json
 from sightlines.core.git import must_git
+from sightlines.plan import renamed_keys
 from sightlines.plan.experiment import Experiment
 from sightlines.plan.experiment_names import REFERENCE, config_of, name_of
 from sightlines.sharing.explain import differences
@@ -59,8 +60,15 @@ FIGURES = (
 LARGEST_BYTES = 2_000_000
 WIDEST_PX = 1200
 EXACT = 1e-4
-FREE = ("compute", "data_root")
-"""Keys of a config that change no result, or may not."""
+FREE = ("compute", "data_root", "figure_style", "trust_code")
+"""Keys of a config that change no number, or may not."""
+WRITTEN = {
+    **renamed_keys.TOP,
+    **renamed_keys.TRAIN,
+    **renamed_keys.MODEL,
+    **dict.fromkeys(("momentum", "second_moment"), "betas"),
+}
+"""Names in records -> names in config files, of the keys that were renamed."""
 KEYS = ("claim", "case", "criterion")
 DECIDED = ("holds", "fails")
 
@@ -100,9 +108,9 @@ def check(experiment: Experiment, given: Mapping[str, Any]) -> Agreement:
             f"there are no reference results of {experiment.name}; there are of "
             f"{', '.join(known) or 'no experiment'}"
         )
-    told = _told(reference)
-    now = _known(_science(experiment), told.get("config"), given)
-    changed = list(differences(told.get("config"), now))
+    then = _without_free(_told(reference).get("config"))
+    now = _known(_science(experiment), then, given)
+    changed = list(differences(then, now))
     if changed:
         raise ResultError(
             f"{reference} is of another config ({'; '.join(changed[:3])}): its values say nothing "
@@ -228,10 +236,16 @@ def _account(experiment: Experiment) -> dict[str, Any]:
 
 
 def _science(experiment: Experiment) -> dict[str, Any]:
-    """The config without what changes no result."""
-    config = {k: v for k, v in experiment.config.recorded().items() if k not in FREE}
-    found: dict[str, Any] = json.loads(json.dumps(config))
+    """The config without what changes no number."""
+    found: dict[str, Any] = json.loads(json.dumps(_without_free(experiment.config.recorded())))
     return found
+
+
+def _without_free(config: Any) -> Any:
+    """A config without what changes no number; whatever else it is, as it is."""
+    if not isinstance(config, dict):
+        return config
+    return {key: value for key, value in config.items() if key not in FREE}
 
 
 def _known(now: Any, then: Any, given: Any) -> Any:
@@ -242,7 +256,7 @@ def _known(now: Any, then: Any, given: Any) -> Any:
     return {
         key: _known(value, then.get(key), named.get(key))
         for key, value in now.items()
-        if key in then or key in named
+        if key in then or key in named or WRITTEN.get(key) in named
     }
 
 
