@@ -127,6 +127,8 @@ def test_partners_share_one_source_and_differ_in_the_other_category(tmp_path):
     lonely = partners(["cat1-dog1.png", "a/bear1-dog1.png"], SEED)
     assert lonely["other_texture"].tolist() == [-1, -1]
     assert lonely["other_shape"].tolist() == [1, 0]
+    agreeing = partners(["cat1-dog1.png", "cat1-cat2.png", "cat1-bear1.png"], SEED)
+    assert agreeing["other_texture"].tolist() == [2, -1, 0]
 
 
 def test_photographs_are_shown_beside_their_partners(tmp_path, shown):

@@ -111,6 +111,9 @@ def record(
 def partners(paths: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """Place of the image that stands for each one with one cue changed; -1: there is none.
 
+    Images whose outline and surface are of one category have no conflict: they have no partner and
+    are none.
+
     Args:
         paths: Of photographs, named `<shape><n>-<texture><n>.png`.
         seed: The experiment's root seed.
@@ -119,17 +122,18 @@ def partners(paths: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     told = [match.groups() for match in names if match]
     assert len(told) == len(paths), "as `datasets.cue_conflicts` lists them"
     shapes, textures = ([(t[at], t[at + 1]) for t in told] for at in (0, 2))
+    in_conflict = [one[0] != other[0] for one, other in zip(shapes, textures, strict=True)]
     found = {}
     for change, kept, other in (
         (OTHER_TEXTURE, shapes, textures),
         (OTHER_SHAPE, textures, shapes),
     ):
         same: dict[tuple[str, ...], list[int]] = {}
-        for place, key in enumerate(kept):
-            same.setdefault(key, []).append(place)
+        for place in np.flatnonzero(in_conflict).tolist():
+            same.setdefault(kept[place], []).append(place)
         found[change] = np.full(len(paths), -1)
-        for place, key in enumerate(kept):
-            fit = [p for p in same[key] if other[p][0] != other[place][0]]
+        for place in np.flatnonzero(in_conflict).tolist():
+            fit = [p for p in same[kept[place]] if other[p][0] != other[place][0]]
             if fit:
                 draw = generator(seed, "conflict depth", change, place)
                 found[change][place] = fit[int(draw.integers(len(fit)))]
