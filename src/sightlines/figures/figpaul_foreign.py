@@ -6,9 +6,8 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import robustness_panels as panels
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, full_width, series_name, styled
+from sightlines.figures.style import GREY, full_width, styled
 from sightlines.results.selecting import Tables, label
-from sightlines.stats.jackknife import ALL, standard_error
 
 STUDY = "paul2022"
 TITLE = "Foreign images, told by how sure a network is"
@@ -53,19 +52,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     for axes, task in zip(grid, tasks, strict=True):
         own = table[table["task"] == task]
         for place, model in enumerate(models):
-            for number, (network, rows) in enumerate(panels.seeds_of(own, config, model)):
-                values = rows.sort_values("left_out")["aupr"].to_numpy()
-                look = panels.look(config, model) | {"linestyle": "none"}
-                look |= {"label": series_name(config, network)}
-                if number:
-                    axes.plot(place, values[0], **(look | {"marker": "_"}))
-                else:
-                    axes.errorbar(place, values[0], yerr=2 * standard_error(values), **look)
-            control = panels.control_of(own, config, model)
-            control = control[control["left_out"] == ALL]
-            cross: dict[str, Any] = {"color": GREY, "marker": "x", "linestyle": "none"}
-            cross["label"] = f"{label(config, model)}, untrained"
-            axes.plot([place] * len(control), control["aupr"], **cross)
+            panels.draw_points(axes, own, "aupr", config, model, place)
         dashed: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 0.8, "label": "base rate"}
         axes.axhline(float(own["base_rate"].iloc[0]), **dashed)
         axes.set_title(str(task).replace("_", " "))

@@ -82,7 +82,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         xlabel="largest change of a level (of 255)", ylabel="answers turned", ylim=(-0.02, 1.02)
     )
     for place, model in enumerate(models):
-        _share(right, summary, config, model, place)
+        panels.draw_points(right, summary, "low_share", config, model, place)
     right.axhline(WHITE, color=GREY, ls="--", lw=0.8, label="white noise")
     names = [label(config, m) for m in models]
     if len(models) > SIDE_BY_SIDE:
@@ -135,25 +135,3 @@ def _budgets(axes: Axes, attacks: pd.DataFrame, config: dict[str, Any], model: s
         signs = rows[rows["left_out"] == ALL].sort_values("budget")
         dashed: dict[str, Any] = {"ls": "--", "lw": 0.8, "label": f"{name}, random signs"}
         axes.plot(signs["budget"] * 255, signs["by_signs"], color=look["color"], **dashed)
-
-
-def _share(
-    axes: Axes, summary: pd.DataFrame, config: dict[str, Any], model: str, place: int
-) -> None:
-    """Energy at low frequencies: of the first seed with its error, of others as dashes."""
-    for number, (network, rows) in enumerate(panels.seeds_of(summary, config, model)):
-        values = rows.sort_values("left_out")["low_share"].to_numpy()
-        look = panels.look(config, model) | {"linestyle": "none"}
-        look |= {"label": series_name(config, network)}
-        if number:
-            axes.plot(place, values[0], **(look | {"marker": "_"}))
-        else:
-            axes.errorbar(place, values[0], yerr=2 * standard_error(values), **look)
-    control = panels.control_of(summary, config, model)
-    control = control[control["left_out"] == ALL]
-    cross: dict[str, Any] = {
-        "marker": "x",
-        "ls": "none",
-        "label": f"{label(config, model)}, untrained",
-    }
-    axes.plot([place] * len(control), control["low_share"], color=GREY, **cross)

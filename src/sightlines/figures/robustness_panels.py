@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from sightlines.figures.maps import wrapped
-from sightlines.figures.style import GREY, model_look
+from sightlines.figures.style import GREY, model_look, series_name
 from sightlines.plan import roles
 from sightlines.plan.networks import FULL, Network
 from sightlines.results.selecting import (
@@ -21,6 +21,7 @@ from sightlines.results.selecting import (
     untrained_network,
 )
 from sightlines.results.selecting import models as every_model
+from sightlines.stats.jackknife import ALL, standard_error
 
 
 def shown_models(table: pd.DataFrame, config: dict[str, Any], name: str) -> list[str]:
@@ -48,6 +49,35 @@ def seeds_of(
 def control_of(table: pd.DataFrame, config: dict[str, Any], model: str) -> pd.DataFrame:
     """Rows of a model's untrained control; empty where there is none."""
     return own_rows(table, untrained_network(config, model))
+
+
+def draw_points(
+    axes: Axes, table: pd.DataFrame, column: str, config: dict[str, Any], model: str, place: int
+) -> None:
+    """A model's statistic: of the first seed with two standard errors, of others as dashes.
+
+    A cross stands for its untrained control.
+
+    Args:
+        axes: Where.
+        table: With `left_out`.
+        column: The statistic.
+        config: See `look`.
+        model: Whose rows.
+        place: Along the axis of networks.
+    """
+    for number, (network, rows) in enumerate(seeds_of(table, config, model)):
+        values = rows.sort_values("left_out")[column].to_numpy()
+        own = look(config, model) | {"linestyle": "none", "label": series_name(config, network)}
+        if number:
+            axes.plot(place, values[0], **(own | {"marker": "_"}))
+        else:
+            axes.errorbar(place, values[0], yerr=2 * standard_error(values), **own)
+    control = control_of(table, config, model)
+    control = control[control["left_out"] == ALL]
+    cross: dict[str, Any] = {"color": GREY, "marker": "x", "linestyle": "none"}
+    cross["label"] = f"{label(config, model)}, untrained"
+    axes.plot([place] * len(control), control[column], **cross)
 
 
 def look(config: dict[str, Any], model: str, is_first: bool = True) -> dict[str, Any]:
