@@ -119,6 +119,31 @@ def test_images_that_are_too_few_are_not_mended_by_seeds():
     assert verdict.word == "undecided" and "more seeds alone would not decide" in verdict.because
 
 
+def test_architectures_that_differ_are_not_mended_by_seeds():
+    """The mean's error is what they differ by; each one's own seeds would not change it."""
+    verdict = given(case(1.50, 1.51, 1.52), case(0.98, 1.0, 1.03, label="B"))
+    assert verdict.word == "undecided" and verdict.deciding.case == "mean of 2"
+    assert verdict.needed is None and "more seeds alone would not decide" in verdict.because
+    one = given(case(0.98, 1.0, 1.03))
+    assert one.word == "undecided" and one.needed > 3
+
+
+def test_seeds_that_would_decide_are_counted_with_the_correction_for_several_criteria():
+    """Seeds of x that fail it alone, but not as one criterion of ten."""
+    values = (0.67, 0.75, 0.83)
+    assert given(case(*values)).word == "does not hold"
+    several = [[measured(x), *[measured(x / 10)] * 9] for x in values]
+    verdict = given(Case("A", ["a"], several), criteria=(AT_LEAST, *[AT_MOST] * 9))
+    assert verdict.word == "undecided" and "chance could not do it" in verdict.because
+    wide = np.std(values, ddof=1)
+
+    def seen(seeds):
+        quantiles = stats.t.ppf([1 - 0.025 / 10, 0.8], seeds - 1)
+        return quantiles.sum() * wide / np.sqrt(seeds)
+
+    assert verdict.needed == 5 and seen(5) <= 0.25 < seen(4)
+
+
 def test_one_run_has_no_bare_verdict():
     verdict = given(case(1.5, error=0.01), criteria=(AT_LEAST,))
     assert verdict.word == "one run" and "one run of A" in verdict.because

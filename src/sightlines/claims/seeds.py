@@ -51,6 +51,7 @@ class Spread:
         alone: Sources of one seed alone, of whose spread nothing is known.
         count: Seeds of the source that has fewest.
         known: Degrees of freedom from elsewhere, of the source that has fewest.
+        has_architectures: Whether the last part of its variance is that of architectures.
     """
 
     estimate: Estimate
@@ -58,6 +59,7 @@ class Spread:
     alone: tuple[str, ...]
     count: int
     known: float
+    has_architectures: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -65,16 +67,24 @@ class Spread:
         return not self.alone
 
     @property
-    def images(self) -> float:
-        """Part of the variance that is the images'."""
-        return float(self.estimate.variances[0])
+    def of_seeds(self) -> float:
+        """Part of the variance that more seeds would lessen."""
+        own = self.estimate.variances
+        return float(np.sum(own[1:-1] if self.has_architectures else own[1:]))
+
+    @property
+    def held(self) -> Estimate:
+        """With the parts of its variance that more seeds would not change."""
+        own = self.estimate
+        kept = [0, -1] if self.has_architectures else [0]
+        return Estimate(own.value, own.variances[kept], own.freedoms[kept])
 
     @property
     def of_images(self) -> "Spread":
         """With the images' part of its error alone."""
         own = self.estimate
         estimate = Estimate(own.value, own.variances[:1], own.freedoms[:1])
-        return replace(self, estimate=estimate)
+        return replace(self, estimate=estimate, has_architectures=False)
 
 
 def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:

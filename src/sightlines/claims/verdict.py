@@ -36,7 +36,7 @@ and named.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -202,7 +202,7 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
         word, p = DEPENDS, differ
     deciding = _deciding(word, judged, [*whole.values()])
     word, because = _explain(word, judged, whole, deciding)
-    needed = _needed(deciding) if word == UNDECIDED else None
+    needed = _needed(deciding, len(judged)) if word == UNDECIDED else None
     if word == UNDECIDED:
         because += _what_would_decide(deciding, needed)
     if bare := [c.label for c in chosen if c.untrained is None]:
@@ -286,7 +286,7 @@ def _with_architectures(found: Spread | None, single: Sequence[Spread | None]) -
     errors = [estimate.error**2 for estimate in own]
     part = between_architectures(values, errors, found.estimate.error**2)
     estimate = found.estimate.with_part(part, len(own) - 1)
-    return Spread(estimate, found.seeds, found.alone, found.count, found.known)
+    return replace(found, estimate=estimate, has_architectures=True)
 
 
 def _with_interval(found: Spread) -> tuple[float, float, float]:
@@ -413,13 +413,15 @@ def _p_gain(line: CriterionResult, towards: bool) -> float:
     return _p(line.gain, Criterion("", line.criterion.direction, 0.0), against=not towards)
 
 
-def _needed(line: CriterionResult) -> int | None:
+def _needed(line: CriterionResult, criteria: int) -> int | None:
+    """Seeds that would decide the line of one of so many criteria (`_p_values`: Bonferroni)."""
     distance = float(line.value - line.criterion.threshold)
     if not np.isfinite(distance) or not distance:
         return None
+    tests = 1 if line.criterion.admits(line.value) else criteria
+    level = 1 - (1 - CONFIDENCE) / tests
     found = line.spread
-    seeds = float(np.sum(found.estimate.variances)) - found.images
-    return seeds_needed(distance, found.images, seeds, found.count, found.known)
+    return seeds_needed(distance, found.held, found.of_seeds, found.count, found.known, level)
 
 
 # -- words ------------------------------------------------------------------------------------

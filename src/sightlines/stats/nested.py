@@ -190,26 +190,33 @@ def between_architectures(values: Any, own: Any, mean: Any) -> Any:
 
 
 def seeds_needed(
-    distance: float, images: float, seeds: float, count: int, known: float = 0.0, most: int = 1000
+    distance: float,
+    held: Estimate,
+    seeds: float,
+    count: int,
+    known: float = 0.0,
+    level: float = CONFIDENCE,
+    most: int = 1000,
 ) -> int | None:
     """The least number of seeds of each model by which an effect of this size would be found.
 
     Args:
         distance: Of the truth from the threshold.
-        images: Variance of the mean for its images' sake, which more seeds do not change.
+        held: With the parts of the variance that more seeds do not change: the images' first, then
+            that of architectures, if there are several.
         seeds: Variance of the mean of so many seeds, for theirs.
         count: How many these are.
         known: Degrees of freedom that the variance between seeds has from elsewhere.
+        level: Of the interval that must not reach the threshold.
         most: Of seeds worth naming.
 
     Returns:
-        None where no number up to `most` would do.
+        None where no number up to `most` would do, and where seeds do not differ.
     """
     tried = count + 1
-    while tried <= most:
-        own, freedom = seeds * count / tried, known + tried - 1
-        found = Estimate(0.0, np.array([images, own]), np.array([np.inf, freedom]))
-        if found.detectable <= abs(distance):
+    while seeds > 0 and tried <= most:
+        found = held.with_part(seeds * count / tried, known + tried - 1)
+        if found.half_width((1 + level) / 2) + found.half_width(POWER) <= abs(distance):
             return tried
         tried = tried + max(1, tried // 20)
     return None
