@@ -84,6 +84,43 @@ def test_one_in_20_seeds_of_one_network_is_taken_for_different(seeds, known):
         assert median_width(own) <= 5.05
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_a_spread_that_the_left_out_seed_is_part_of_is_taken_of_the_others(seeds):
+    """With it, three seeds in a thousand came out as different, whatever the rule was worth."""
+    random = np.random.default_rng(seeds)
+    found = []
+    for number in range(400):
+        whole = random.normal(size=8) * 0.1 + 5
+        own = dict(is_shared=True, mean=whole.mean(), places=tuple(range(seeds)))
+        prior = Prior(whole.var(ddof=1), 7.0, "these and others", **own)
+        rest = prior.of_others([*whole[:seeds]])
+        assert rest.freedom == 7 - seeds and not rest.is_shared
+        assert rest.variance == pytest.approx(whole[seeds:].var(ddof=1))
+        table = rows(source(whole[:seeds], error=0.0), known=prior)
+        found.append(table.assign(claim=f"C{number}"))
+        half = table["half_width"].to_numpy()
+        others = np.delete(whole, 0)
+        parts = (others[: seeds - 1], others[seeds - 1 :])
+        pooled = sum(((p - p.mean()) ** 2).sum() for p in parts) / (6 - 1)
+        assert half[0] == pytest.approx(
+            stats.t.ppf(0.975, 5) * np.sqrt(pooled * (1 + 1 / (seeds - 1)))
+        )
+    share = decisive(pd.concat(found)).share
+    assert 0.02 < share <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_of_a_spread_nothing_is_left_where_all_its_seeds_are_at_hand_or_none_can_be():
+    whole = np.array([1.0, 1.2, 2.0, 2.5])
+    of_it = dict(is_shared=True, mean=whole.mean())
+    prior = Prior(whole.var(ddof=1), 3.0, "these", **of_it, places=(0, 1, 2))
+    assert prior.of_others([*whole[:3]]) is None
+    prior = Prior(whole.var(ddof=1), 3.0, "these", **of_it, places=(0, 1))
+    assert prior.of_others([1.0, 1.2, 9.0]).variance == pytest.approx(0.125)
+    assert prior.of_others([1.0, 9.0, 2.0]) is None, "9 cannot be among them"
+    same = Prior(0.0, 7.0, "all alike", is_shared=True, mean=0.743057068, places=(0, 1))
+    assert same.of_others([0.7430570682, 0.7430570682]).variance == 0
+
+
 def test_shares_are_means_over_statistics_with_a_bootstrap_interval():
     own = seed_calibration()
     found = decisive(own)

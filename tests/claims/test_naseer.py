@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.claims.claim import from_replicates
 from tests.claims.making_evidence import (
     CHANCE,
     MODELS,
@@ -11,6 +12,7 @@ from tests.claims.making_evidence import (
     check_words,
     make_evidence,
     of,
+    replicates,
     values,
     verdict,
     with_replicates,
@@ -202,7 +204,7 @@ def test_n7_is_the_mean_over_grids_up_to_the_own_one(tmp_path):
     assert found.word == "holds" and np.allclose(values(found), 0.1)
 
 
-def lesions(blocks, stages):
+def lesions(blocks, stages, spread=SPREAD):
     found = []
     for slug in ("vit/f100/s0", "resnet/f100/s0"):
         site, kept = ("block", blocks) if is_vit(slug) else ("stage", stages)
@@ -211,7 +213,7 @@ def lesions(blocks, stages):
             found.append(of(slug) | own | {"severity": 0.25, "retention": value})
             other = own | {"severity": 0.25, "change": "shuffle", "retention": 0.0}
             found.append(of(slug) | other)
-    return {"lesion.parquet": with_replicates(found, "retention", SPREAD)}
+    return {"lesion.parquet": with_replicates(found, "retention", spread)}
 
 
 @pytest.mark.parametrize(
@@ -225,6 +227,17 @@ def lesions(blocks, stages):
 def test_n12_is_of_the_first_stage_and_the_weakest_block(tmp_path, blocks, stages, word):
     found = verdict("N12", evidence(tmp_path, lesions(blocks, stages)))
     assert found.word == word and np.allclose(values(found), [stages[0], min(blocks)])
+
+
+def test_n12_allows_for_the_weakest_of_several_blocks_being_so_by_chance(tmp_path):
+    """An interval that calls one block too fragile is too narrow for the weakest of six."""
+    unit = from_replicates(replicates(0.39, 1.0))
+    spread = 0.006 / (unit.high - unit.value)
+    alone, of_six = (
+        verdict("N12", evidence(tmp_path / name, lesions(blocks, (0.1,), spread)))
+        for name, blocks in (("one", (0.39,)), ("six", (0.39,) * 6))
+    )
+    assert alone.word == "does not hold" and of_six.word == "undecided"
 
 
 def test_n12_of_the_published_numbers(tmp_path):
@@ -265,6 +278,24 @@ def test_n8_is_of_two_vits_that_differ_by_positions_alone(tmp_path, worth, word)
 
 
 DEEPER = {"depth": 8}
+
+
+def test_n10_is_open_where_doses_are_closer_than_their_error(tmp_path):
+    """No rank moves when one group is left out, though the errors are as far off as they differ."""
+    bias, error = (0.9, 0.7, 0.5, 0.3, 0.1), (0.5, 0.6, 0.4, 0.2, 0.3)
+    random = np.random.default_rng(0)
+    exact = doses(bias, error)["texture_match.csv"]
+    rows = exact[exact["left_out"] == -1]
+    parts = [rows]
+    for group in range(10):
+        away = random.uniform(-0.04, 0.04, len(rows))
+        parts.append(rows.assign(left_out=group, error=rows["error"] + away))
+    table = pd.concat(parts)
+    orders = [own.sort_values("error")["task"].tolist() for _, own in table.groupby("left_out")]
+    assert all(own == orders[0] for own in orders), "a jackknife of ranks finds no error"
+    found = verdict("N10", evidence(tmp_path, {"texture_match.csv": table}))
+    assert found.word == "undecided" and np.allclose(values(found), [0.8])
+    assert verdict("N10", evidence(tmp_path / "exact", doses(bias, error))).word == "holds"
 
 
 def doses(bias, error, cue=0.9):

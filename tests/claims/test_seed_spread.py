@@ -46,6 +46,7 @@ def test_the_same_architecture_on_the_same_images_by_the_same_recipe():
 def test_seeds_that_the_table_is_of_count_once():
     found = known("vit/f100/s0", "vit/f100/s2")
     assert found.is_shared and not known("large/f100/s2").is_shared
+    assert (found.places, found.mean) == ((1,), 0.9), "s2, not s0"
     assert with_known([1.0, 5.0], found) == (0.04, 7.0)
     apart = with_known([1.0, 5.0], known("vit/f100/s0", "vit/f100/s4"))
     assert apart == rounded(((7 * 0.04 + 8.0) / 8, 8.0), **MEANS)

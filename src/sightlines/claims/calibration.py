@@ -2,8 +2,11 @@
 
 Of every statistic that a claim reads, and of every source of its spread that has two seeds or more,
 each seed is left out in turn and held against the mean of the others, by the interval that these
-give: the truth is 0, so at most one in 20 may be decisive. The same by an interval over images
-alone says what verdicts of one run would be worth.
+give: the truth is 0, so at most one in 20 may be decisive. Where the spread is known of seeds among
+which these are, it is taken of the other ones: with the left-out seed in it, the spread grows with
+that seed's distance, so that of eight seeds three in a thousand would be decisive, not one in 20,
+whatever the rule is worth. The same by an interval over images alone says what verdicts of one run
+would be worth.
 """
 
 import math
@@ -57,12 +60,15 @@ def _left_out(
     readings: Sequence[Reading], place: int, source: Source, known: Known
 ) -> dict[str, Any]:
     """One seed against the mean of the others."""
+    prior = known(source)
+    if prior is not None and prior.is_shared:
+        prior = prior.of_others([reading.value for reading in readings])
     others = [reading for n, reading in enumerate(readings) if n != place]
     values = [reading.value for reading in others]
     difference = readings[place].value - float(np.mean(values))
     weights = [-1 / len(others)] * len(others)
     by_images = images([readings[place], *others], [1.0, *weights])
-    found = with_known(values, known(source))
+    found = with_known(values, prior)
     half_images = _half([by_images])
     half = np.nan
     if found is not None:

@@ -48,7 +48,7 @@ TABLES = {
             ("difference", "float", "", "trained minus untrained networks"),
             ("difference_low", "float", "", "lower end of its interval"),
             ("difference_high", "float", "", "upper end of its interval"),
-            ("p", "float", "", "P value of the verdict, two-sided; empty: one run, out of reach"),
+            ("p", "float", "", "P value of its being met or not; empty: one run, out of reach"),
             ("q", "float", "", "false discovery rate at which it is taken (Benjamini-Yekutieli)"),
             ("detectable", "float", "", "smallest effect that these seeds would show 4 in 5 times"),
             ("seeds_needed", "float", "", "about how many seeds would decide; empty where none"),

@@ -9,6 +9,7 @@ from sightlines.claims.cases import each_pair
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import LESION, RETENTION, public, trained_here
+from sightlines.claims.several import least
 from sightlines.plan.networks import Network
 
 STUDY = "naseer2021"
@@ -33,8 +34,7 @@ def _at_sites(evidence: Evidence, network: Network, site: str) -> np.ndarray:
 
 def _fragile(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
     blocks, stages = _at_sites(evidence, vit, "block"), _at_sites(evidence, resnet, "stage")
-    weakest = blocks[0].argmin()
-    return [from_replicates(stages[:, 0]), from_replicates(blocks[:, weakest])]
+    return [from_replicates(stages[:, 0]), least(list(blocks.T))]
 
 
 def _pairs(evidence: Evidence, are_public: bool) -> list[Case]:

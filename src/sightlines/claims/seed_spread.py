@@ -12,7 +12,7 @@ Where networks at hand have seeds that the row is of, they may be the same ones:
 how far seeds differ then, so that none counts twice.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import pandas as pd
@@ -51,8 +51,9 @@ class SeedSpread:
                     own = int(row["freedom"])
                     freedom = own if is_same else min(own, OF_ANOTHER_SIZE)
                     words = f"spread of {own + 1} seeds of {row['networks']}"
-                    shared = is_same and not seeds_of(source).isdisjoint(row["seeds"].split())
-                    return Prior(float(row["variance"]), float(freedom), words, shared)
+                    places = _places(source, {*row["seeds"].split()}) if is_same else ()
+                    spread = float(row["variance"]), float(freedom), words, bool(places)
+                    return Prior(*spread, float(row["mean"]), places)
             return None
 
         return of
@@ -61,7 +62,16 @@ class SeedSpread:
 def seeds_of(source: Source) -> Set[str]:
     """Names of the seeds of a source's networks, in order."""
     slugs = [slug for unit in source.units for slug in unit]
-    return dict.fromkeys(Network.parse(slug).seed for slug in slugs).keys()
+    return _seeds(slugs).keys()
+
+
+def _seeds(slugs: Iterable[str]) -> dict[str, None]:
+    return dict.fromkeys(Network.parse(slug).seed for slug in slugs)
+
+
+def _places(source: Source, seeds: Set[str]) -> tuple[int, ...]:
+    """Units that have one of these seeds."""
+    return tuple(n for n, unit in enumerate(source.units) if seeds & _seeds(unit).keys())
 
 
 def described(source: Source, facts: Facts) -> dict[str, str] | None:

@@ -29,14 +29,39 @@ class Prior:
         told: Where it is from, in words.
         is_shared: Whether it is of the seeds at hand, among others: then their own spread adds
             nothing to it.
+        mean: Of the seeds that it is of.
+        places: Units of the source at hand that are among these.
     """
 
     variance: float
     freedom: float
     told: str
     is_shared: bool = False
+    mean: float = float("nan")
+    places: tuple[int, ...] = ()
+
+    def of_others(self, values: Sequence[float]) -> "Prior | None":
+        """What is known of the spread without the seeds at hand.
+
+        Args:
+            values: Of all units of the source at hand.
+
+        Returns:
+            None where fewer than two other seeds are left, or where the values at hand cannot be
+            among those that it is of.
+        """
+        away = np.array([values[place] - self.mean for place in self.places])
+        left, whole = self.freedom + 1 - len(away), self.freedom * self.variance
+        if left < 2:
+            return None
+        squares = whole - np.square(away).sum() - away.sum() ** 2 / left
+        if not squares >= -ROUNDING * max(whole, ROUNDING * self.mean**2):
+            return None
+        return Prior(max(float(squares), 0.0) / (left - 1), left - 1, self.told)
 
 
+ROUNDING = 1e-6
+"""Share of a sum of squares that may be lost in the digits of a table."""
 Known = Callable[[Source], Prior | None]
 """What is known from elsewhere of the spread of a source."""
 
