@@ -45,16 +45,22 @@ def trained(vit, resnet, bare=CHANCE):
     return {s: bare if "/f000/" in s else vit if s.startswith("vit") else resnet for s in SLUGS}
 
 
+MANY = {"test_images": 100_000}
+"""With which equal accuracies are shown to be equal."""
+
+
 def test_p1_asks_which_errors_rise_less(tmp_path):
     tables = corrupted(trained(0.6, 0.5))
-    found = verdict("P1", evidence(tmp_path, tables, HERE))
+    found = verdict("P1", evidence(tmp_path, tables, HERE | MANY))
     assert found.word.startswith("holds") and np.allclose(values(found), [0.1])
-    assert verdict("P1b", evidence(tmp_path, tables, HERE)).word == "not run"
+    assert verdict("P1b", evidence(tmp_path, tables, HERE | MANY)).word == "not run"
     other = corrupted(trained(0.6, 0.59))
-    assert verdict("P1", evidence(tmp_path, other, HERE)).word.startswith("holds")
-    assert verdict("P1b", evidence(tmp_path, other, PUBLIC)).word == "does not hold", "two points"
+    assert verdict("P1", evidence(tmp_path, other, HERE | MANY)).word.startswith("holds")
+    assert verdict("P1b", evidence(tmp_path, other, PUBLIC | MANY)).word == "does not hold", (
+        "two points"
+    )
     wrong = corrupted(trained(0.5, 0.6))
-    assert verdict("P1", evidence(tmp_path, wrong, HERE)).word == "does not hold"
+    assert verdict("P1", evidence(tmp_path, wrong, HERE | MANY)).word == "does not hold"
 
 
 def test_p1_leaves_out_what_is_in_no_mean(tmp_path):
@@ -62,14 +68,21 @@ def test_p1_leaves_out_what_is_in_no_mean(tmp_path):
     table = tables["corruption.parquet"]
     extra = (table["condition"] == "speckle_noise") & (table["model"] == "vit")
     tables["corruption.parquet"] = table.assign(accuracy=table["accuracy"].mask(extra, 0.9))
-    assert np.allclose(values(verdict("P1", evidence(tmp_path, tables, HERE))), [0.1])
+    assert np.allclose(values(verdict("P1", evidence(tmp_path, tables, HERE | MANY))), [0.1])
 
 
 def test_p1_is_of_equally_accurate_networks_alone(tmp_path):
     accuracy = {"vit/f100/s0": 0.5, "resnet/f100/s0": 0.9}
-    made = evidence(tmp_path, corrupted(trained(0.3, 0.6)), HERE, accuracy=accuracy)
+    made = evidence(tmp_path, corrupted(trained(0.3, 0.6)), HERE | MANY, accuracy=accuracy)
     found = verdict("P1", made)
     assert found.word == "out of reach" and "within 3 points" in found.because
+
+
+def test_p1_is_out_of_reach_where_accuracies_are_not_shown_to_be_equal(tmp_path):
+    few = evidence(tmp_path, corrupted(trained(0.6, 0.5)), HERE | {"test_images": 500})
+    found = verdict("P1", few)
+    assert found.word == "out of reach"
+    assert found.because.startswith("comparable accuracy not shown") and "60.0%" in found.because
 
 
 def test_p2_holds_architectures_against_recipes(tmp_path):

@@ -223,10 +223,16 @@ class Premise:
         says: In a few words, such as "fewer images cost accuracy".
         unmet: Reads off the tables what speaks against it, with what would meet it; empty where
             nothing does.
+        one_run: What is so of these images and might not be of other seeds, with what would tell;
+            empty where nothing is: then the claim is of one run, whatever its own intervals are.
+        caveat: What the verdict is to say of a premise that is neither met nor unmet; empty where
+            there is nothing.
     """
 
     says: str
     unmet: "Callable[[Evidence], str]"
+    one_run: "Callable[[Evidence], str]" = lambda _: ""
+    caveat: "Callable[[Evidence], str]" = lambda _: ""
 
 
 Cases = Callable[[Evidence], list[Case]]

@@ -4,24 +4,35 @@ Networks that differ by more than MARGIN in accuracy differ in what they learned
 they are. Where the better one was also trained on fewer images and is then as good as the other,
 the two are compared a second time, at equal accuracy. Where they differ by more than FARTHEST,
 that second case alone is judged.
+
+Accuracies are means over a network's seeds, with their error over images: it is these networks that
+are compared, and not others that might be more or less alike. That two are equal is not what is
+left where no difference is shown: it is shown by two one-sided tests, each at 5 % (Schuirmann 1987,
+"A comparison of the two one-sided tests procedure and the power approach for assessing the
+equivalence of average bioavailability"), which the interval of 90 % within the margin is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
 import numpy as np
 
-from sightlines.claims.cases import Read, each_pair
+from sightlines.claims.cases import Read, each_pair, of_seeds
 from sightlines.claims.claim import Case, Criterion, Premise, Reading, from_shares
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.plan.networks import Network, per_cent
+from sightlines.stats.nested import Estimate
 
 MARGIN = 0.03
 """Of test accuracy."""
 FARTHEST = 0.10
 """Difference of test accuracies up to which networks are compared without a match: the paper itself
 compares ViT-L/16 with ResNet-50, 87.1 against 77.5 % (Dosovitskiy et al. 2021, Tables 5 and 6)."""
+EQUIVALENT = 0.9
+"""Of the interval that two one-sided tests at 5 % look at."""
+NOT_SHOWN = "comparable accuracy not shown"
 Groups = Callable[[Evidence], Iterable[Sequence[str]]]
 """From the evidence to the models of every case."""
 
@@ -31,8 +42,8 @@ def with_matched(
 ) -> list[Case]:
     """Cases, and of networks that are not of equal accuracy others that are, where there are such.
 
-    Those that are more than FARTHEST apart make room for the others: `comparable` says that they
-    cannot be compared.
+    These are of every seed that was measured. Networks that are more than FARTHEST apart make room
+    for them: `comparable` says that they cannot be compared.
 
     Args:
         evidence: The tables.
@@ -47,13 +58,14 @@ def with_matched(
         if others is None or others == networks:
             continue
         try:
-            readings = read(evidence, *others)
+            second = _second(evidence, others, read)
         except NotMeasured:
             continue
         name = " × ".join(map(evidence.label, models))
-        control = next((c.control for c in cases if c.label == name), None)
-        slugs = [n.slug for n in others]
-        found.append(Case(_label(evidence, others), slugs, [readings], control))
+        like = next((c for c in cases if c.label == name), None)
+        if like:
+            second = replace(second, control=like.control, controls=like.controls)
+        found.append(second)
         if _ahead(evidence, networks, FARTHEST):
             apart.add(name)
     return [*(case for case in cases if case.label not in apart), *found]
@@ -96,12 +108,19 @@ def comparable(groups: Groups, read: Read) -> Premise:
                 "accuracies are equal, or recipes that make them so"
             )
         try:
-            read(evidence, *others)
+            _second(evidence, others, read)
         except NotMeasured as reason:
             return f"{told}: {_told(evidence, others)} are not, but {reason}"
         return ""
 
-    return Premise("networks that are compared are of comparable accuracy", unmet)
+    def caveat(evidence: Evidence) -> str:
+        """Of networks of which more than FARTHEST is neither shown nor excluded."""
+        pairs = [first(evidence, models) for models in groups(evidence)]
+        open_ones = [own for own in pairs if are_equal(evidence, own, FARTHEST) is None]
+        told = "; ".join(dict.fromkeys(_told(evidence, own) for own in open_ones))
+        return told and f"{NOT_SHOWN}, to {100 * FARTHEST:g} points: {told}"
+
+    return Premise("networks that are compared are of comparable accuracy", unmet, caveat=caveat)
 
 
 def first(evidence: Evidence, models: Sequence[str]) -> list[Network]:
@@ -120,8 +139,40 @@ def matched(evidence: Evidence, networks: list[Network]) -> list[Network] | None
     ahead = _ahead(evidence, networks)
     if not ahead:
         return networks
-    least = min(_known(evidence, networks))
+    least = min(_accuracy(evidence, n)[0] for n in _finite(evidence, networks))
     return _replaced(evidence, networks, ahead, least)
+
+
+def are_equal(
+    evidence: Evidence, networks: Sequence[Network], margin: float = MARGIN
+) -> bool | None:
+    """Whether accuracies differ by at most a margin, in the mean of all seeds.
+
+    Returns:
+        True and False where that is shown; None where the intervals are too wide for either. What
+        is not known of a network's accuracy is left out.
+    """
+    known = _finite(evidence, networks)
+    if _ahead(evidence, known, margin):
+        return False
+    if len(known) < 2:
+        return True
+    poorest = min(known, key=lambda n: _accuracy(evidence, n)[0])
+    away = [_difference(evidence, n, poorest) for n in known if n != poorest]
+    ends = [Estimate(d.value, [d.error**2], [d.freedom]).interval(EQUIVALENT) for d in away]
+    return True if all(-margin <= low and high <= margin for low, high in ends) else None
+
+
+def _second(evidence: Evidence, others: list[Network], read: Read) -> Case:
+    """Networks of equal accuracy, of every seed that was measured.
+
+    Raises:
+        NotMeasured: none was.
+    """
+    own = [evidence.on(n.model, n.fraction) for n in others]
+    names = dict.fromkeys(n.seed for networks in own for n in networks)
+    seeds = [[next((n for n in o if n.seed == seed), o[0]) for o in own] for seed in names]
+    return replace(of_seeds(evidence, _label(evidence, others), seeds, read), missing=())
 
 
 def _replaced(
@@ -132,8 +183,9 @@ def _replaced(
         if network not in ahead:
             chosen.append(network)
             continue
-        less = [n for f in evidence.fractions(network.model) for n in evidence.on(network.model, f)]
-        away = {n: abs(evidence.accuracy(n)[0] - least) for n in less}
+        fractions = evidence.fractions(network.model)
+        less = [evidence.on(network.model, fraction)[0] for fraction in fractions]
+        away = {n: abs(_accuracy(evidence, n)[0] - least) for n in less}
         closest = min(away, key=lambda n: away[n], default=None)
         if closest is None or not away[closest] <= MARGIN:
             return None
@@ -141,28 +193,36 @@ def _replaced(
     return chosen
 
 
-def _ahead(evidence: Evidence, networks: list[Network], margin: float = MARGIN) -> list[Network]:
+def _ahead(
+    evidence: Evidence, networks: Sequence[Network], margin: float = MARGIN
+) -> list[Network]:
     """Networks whose accuracy is above the poorest's by more than a margin, with its interval."""
     apart = Criterion("difference of accuracies", "<=", margin)
-    known = [n for n in networks if np.isfinite(evidence.accuracy(n)[0])]
+    known = _finite(evidence, networks)
     if not known:
         return []
-    poorest = min(known, key=lambda n: evidence.accuracy(n)[0])
+    poorest = min(known, key=lambda n: _accuracy(evidence, n)[0])
     differences = {n: _difference(evidence, n, poorest) for n in known}
     return [n for n, d in differences.items() if apart.outcome(d.low, d.high) == "fails"]
 
 
 def _difference(evidence: Evidence, one: Network, other: Network) -> Reading:
-    (more, _, images), (less, _, others) = map(evidence.accuracy, (one, other))
+    (more, images), (less, others) = (_accuracy(evidence, n) for n in (one, other))
     return from_shares([(1.0, more, images), (-1.0, less, others)])
 
 
-def _known(evidence: Evidence, networks: list[Network]) -> list[float]:
-    return [a for n in networks if np.isfinite(a := evidence.accuracy(n)[0])]
+def _accuracy(evidence: Evidence, network: Network) -> tuple[float, int]:
+    """Of all seeds of a network the mean test accuracy, and the number of images."""
+    seeds = [evidence.accuracy(n) for n in evidence.on(network.model, network.fraction)]
+    return float(np.mean([accuracy for accuracy, _, _ in seeds])), min(n for _, _, n in seeds)
 
 
-def _told(evidence: Evidence, networks: list[Network]) -> str:
-    return ", ".join(f"{_name(evidence, n)} ({evidence.accuracy(n)[0]:.1%})" for n in networks)
+def _finite(evidence: Evidence, networks: Sequence[Network]) -> list[Network]:
+    return [n for n in networks if np.isfinite(_accuracy(evidence, n)[0])]
+
+
+def _told(evidence: Evidence, networks: Sequence[Network]) -> str:
+    return ", ".join(f"{_name(evidence, n)} ({_accuracy(evidence, n)[0]:.1%})" for n in networks)
 
 
 def _name(evidence: Evidence, network: Network) -> str:
@@ -172,4 +232,5 @@ def _name(evidence: Evidence, network: Network) -> str:
 
 def _label(evidence: Evidence, others: list[Network]) -> str:
     names = [_name(evidence, other) for other in others]
-    return f"{' × '.join(names)}, equally accurate"
+    how = "equally accurate" if are_equal(evidence, others) else NOT_SHOWN
+    return f"{' × '.join(names)}, {how}"

@@ -25,7 +25,8 @@ the mean's, but that of the architecture that is least clear.
 * undecided: neither; the reason has the smallest effect that these seeds would show four times in
   five, and how many seeds would decide if the truth were what was measured.
 * one run: there is one seed of some network, and nothing is known of the spread between its seeds
-  (`seed_spread.SeedSpread`). The interval is over images only; the reason has its direction.
+  (`seed_spread.SeedSpread`). The interval is over images only; the reason has its direction. So it
+  is where a premise is met by images alone.
 * out of reach: the claim cannot be tested on these networks. They learned too little; or a premise
   of the claim is not met; or the claim is about large networks or much data (tier B or C), it is
   refuted, and so few images were used for training that the paper's own networks might fail too.
@@ -149,7 +150,10 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     try:
         cases = [case for case in claim.cases(evidence) if case.readings]
         poor = {c.label for c in cases if not all(evidence.learned(n) for n in c.networks)}
-        unmet = [words for p in claim.premises if (words := p.unmet(evidence))] if cases else []
+        premises = claim.premises if cases else ()
+        unmet = [words for p in premises if (words := p.unmet(evidence))]
+        alone = [words for p in premises if (words := p.one_run(evidence))]
+        caveats = [words for p in premises if (words := p.caveat(evidence))]
     except NotMeasured as reason:
         return Verdict(claim, NOT_RUN, str(reason))
     if not cases:
@@ -162,11 +166,17 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
         small = any(evidence.is_small(slug) for case in cases for slug in case.networks)
         word = OUT_OF_REACH if small else word
         because += f"; {OF_SCALE[claim.tier]}" if small else ""
+    if alone and word != OUT_OF_REACH:
+        word, because = ONE_RUN, "; ".join(dict.fromkeys([*alone, because]))
+    because = "; ".join(dict.fromkeys([because, *caveats]))
     missing = dict.fromkeys(words for case in cases for words in case.missing)
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
-    own = (found.lines, found.deciding, found.p, found.detectable, found.needed)
-    return Verdict(claim, word, because, *own, _calibration(claim, cases, evidence))
+    rows = _calibration(claim, cases, evidence)
+    decided = replace(found, word=word, because=because, calibration=rows)
+    if word != ONE_RUN:
+        return decided
+    return replace(decided, p=None, detectable=None, needed=None)
 
 
 def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dict[str, Any]]:
