@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from sightlines.claims.claim import from_replicates
 from tests.claims.making_evidence import (
     MODELS,
     RESNET,
@@ -11,6 +12,7 @@ from tests.claims.making_evidence import (
     check_words,
     make_evidence,
     of,
+    replicates,
     values,
     verdict,
     with_replicates,
@@ -182,6 +184,19 @@ def test_v1r(tmp_path):
     check_words(tmp_path, "V1r", areas, **ALONE)
     found = verdict("V1r", make_evidence(tmp_path, areas(True, False, False), **ALONE))
     assert values(found) == rounded([0.2, 0.2], **FEW), "the last block; the better prior"
+
+
+def test_v1r_allows_for_the_better_prior_being_so_by_chance(tmp_path):
+    """Rollout must beat both: the interval of the one that happened to be better is too narrow."""
+    unit = from_replicates(replicates(-0.02, 1.0))
+    spread = 0.015 / (unit.high - unit.value)
+    table = areas(True, False, False)["object_auc.parquet"]
+    prior = table["map"].isin(["centre", "brightness"])
+    moved = [0.0, spread, -spread, spread, -spread]
+    table.loc[prior, "auc"] = 0.82 + table.loc[prior, "left_out"].map(lambda n: moved[n + 1])
+    line = verdict("V1r", make_evidence(tmp_path, {"object_auc.parquet": table}, **ALONE)).lines[1]
+    assert line.value == pytest.approx(-0.02)
+    assert line.high > -0.02 + 1.1 * 0.015
 
 
 @pytest.mark.parametrize("identity", ["V1r", "D4"])

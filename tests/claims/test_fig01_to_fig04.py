@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.claims.claim import from_replicates
 from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.fig02_cka_across import ahead_of_permuted, match, top_third
 from sightlines.claims.statistics import depths
@@ -253,6 +254,21 @@ def figure_3(trained, untrained, wide):
 @pytest.mark.parametrize("identity", ["C6", "C7"])
 def test_figure_3(tmp_path, identity):
     check_words(tmp_path, identity, figure_3)
+
+
+def test_c7_allows_for_the_most_local_of_several_heads_being_so_by_chance(tmp_path):
+    """An interval that calls one head too local is too narrow for the most local of eight."""
+    unit = from_replicates(replicates(0.84, 1.0))
+    spread = 0.006 / (unit.high - unit.value)
+    found = []
+    for name, count in (("one", 1), ("four", 4)):
+        relative = np.array([*MIXED_TO_GLOBAL[:4, :count], *[[0.84] * count] * 2])
+        tables = {"attention_replicates.parquet": heads(TRAINED[0], relative, spread)}
+        found.append(verdict("C7", make_evidence(tmp_path / name, tables, slugs=TRAINED)))
+    alone, of_many = found
+    assert alone.lines[0].value == of_many.lines[0].value == 0.84
+    assert (alone.word, of_many.word) == ("does not hold", "undecided")
+    assert of_many.lines[0].high > alone.lines[0].high
 
 
 def figure_3_trend(trained, untrained, wide):

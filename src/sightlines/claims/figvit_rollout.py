@@ -6,6 +6,7 @@ from sightlines.claims.cases import each
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.figdino_attention import NOT_BY_BRIGHTNESS, area
+from sightlines.claims.several import least
 from sightlines.plan.networks import Network
 
 STUDY = "dosovitskiy2020"
@@ -16,8 +17,7 @@ PRIORS = ("centre", "brightness")
 def _better(evidence: Evidence, network: Network) -> list[Reading]:
     rolled, last = (area(evidence, network, name) for name in ("rollout", "attention"))
     priors: list[np.ndarray] = [area(evidence, network, name, -1) for name in PRIORS]
-    best = max(priors, key=lambda own: float(own[0]))
-    return [from_replicates(rolled - last), from_replicates(rolled - best)]
+    return [from_replicates(rolled - last), least([rolled - prior for prior in priors])]
 
 
 CLAIMS = (
@@ -39,6 +39,7 @@ CLAIMS = (
         tier="A",
         controls="untrained networks; rollout of uniform attention has ½",
         drawn="figvit_rollout",
+        amended="2026-11-29",
         cases=lambda evidence: each(evidence, evidence.models("vit"), _better),
         premises=(NOT_BY_BRIGHTNESS,),
     ),

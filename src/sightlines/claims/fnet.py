@@ -4,8 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from sightlines.claims.accuracies import ahead
 from sightlines.claims.cases import gather
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates, from_shares
+from sightlines.claims.claim import (
+    Case,
+    Claim,
+    Criterion,
+    Premise,
+    Reading,
+    from_replicates,
+    from_shares,
+)
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import mean_all
 from sightlines.plan.architectures import twins
@@ -190,10 +199,27 @@ def _mirrors(evidence: Evidence, fnet: Network) -> list[Reading]:
 
 
 def _recovered(evidence: Evidence, fnet: Network, hybrid: Network, vit: Network) -> list[Reading]:
-    gap = difference(evidence, vit, fnet)
-    if not gap.low > 0:
-        raise NotMeasured("the FNet is as good as the ViT: there is no gap to recover")
-    return [ratio(difference(evidence, hybrid, fnet), gap)]
+    """What the hybrid has beyond half-way from the FNet to the ViT."""
+    shares = [(1.0, hybrid), (-0.5, fnet), (-0.5, vit)]
+    known = [(weight, evidence.accuracy(network)) for weight, network in shares]
+    return [from_shares([(weight, own[0], own[2]) for weight, own in known])]
+
+
+GAP = "the ViT is better than the FNet"
+
+
+def _no_gap(evidence: Evidence) -> str:
+    """FNets as good as their ViT, in the mean of the seeds: of no gap there is no half."""
+    told = []
+    for fnet, vit in dict.fromkeys((f, v) for f, _, v in hybrids(evidence, -1)):
+        seeds = dict.fromkeys(n.seed for model in (vit, fnet) for n in evidence.full(model))
+        own = [evidence.full(model) for model in (vit, fnet)]
+        pairs = [[next((n for n in o if n.seed == s), o[0]) for o in own] for s in seeds]
+        gap = ahead(evidence, pairs, GAP)
+        if not (gap if gap.is_whole else gap.of_images).estimate.interval()[0] > 0:
+            names = evidence.label(vit), evidence.label(fnet)
+            told.append(f"{names[0]} is not shown to be better than {names[1]}")
+    return f"{'; '.join(told)}: there is no gap to recover" if told else ""
 
 
 def _top_bottom(evidence: Evidence) -> list[tuple[str, str]]:
@@ -340,16 +366,19 @@ CLAIMS = (
         id="F6",
         figure="Table 2",
         statement="One block with attention at the top recovers half of what an FNet lacks.",
-        statistic="test accuracy: what attention in the last block alone adds to an FNet, over "
-        "what the ViT has beyond it, pooled as the FNet is where there is such a ViT",
-        criteria=(Criterion("(hybrid − FNet) / (ViT − FNet)", ">=", 0.5),),
-        reason="half; published .59 of the gap on GLUE with two such blocks of twelve",
+        statistic="test accuracy: what attention in the last block alone adds to an FNet, less "
+        "half of what the ViT has beyond it, pooled as the FNet is where there is such a ViT",
+        criteria=(Criterion("(hybrid − FNet) − ½ (ViT − FNet)", ">=", 0.0),),
+        reason="half, as a difference, which every seed has whether its own gap is clear or not; "
+        "published .59 of the gap on GLUE with two such blocks of twelve",
         paper_value="80.6 between 76.7 and 83.3 (GLUE, Base), which is .59",
         source="[notes]",
         tier="A",
         controls=f"{NO_CONTROL}; attention at the bottom (F6b)",
         drawn="figfnet_mixing",
         cases=lambda evidence: _trained(evidence, hybrids(evidence, -1), _recovered),
+        premises=(Premise(GAP, _no_gap),),
+        amended="2026-11-29",
     ),
     Claim(
         id="F6b",
