@@ -34,9 +34,9 @@ LAYERS = pd.concat([vit_layers(), resnet_layers()])
 VIT_KINDS, RESNET_KINDS = vit_layers()["kind"], resnet_layers()["kind"]
 
 
-def grid_map():
+def grid_map(kinds=VIT_KINDS):
     """Alike all over, but for branches, which are like nothing."""
-    branch = VIT_KINDS.isin(["attn", "mlp", "mlp_hidden"]).to_numpy()
+    branch = kinds.isin(["attn", "mlp", "mlp_hidden"]).to_numpy()
     return np.where(branch[:, None] | branch, 0.3, 0.8)
 
 
@@ -65,9 +65,35 @@ def figure_1(trained, untrained, wide):
     return {"cka_replicates.safetensors": own, "layers.csv": LAYERS}
 
 
-@pytest.mark.parametrize("identity", ["C1", "C2", "C3"])
+@pytest.mark.parametrize("identity", ["C1", "C2"])
 def test_figure_1(tmp_path, identity):
     check_words(tmp_path, identity, figure_1)
+
+
+def deep(trained, untrained, wide):
+    """Figure 1 of a ViT of 24 blocks, as the paper's, of which one seed is enough for a share."""
+    layers = vit_layers(24)
+    good, bad = grid_map(layers["kind"]), two_parts(len(layers))
+    maps = {}
+    for slug, is_shown in zip(SLUGS[::2], (trained, untrained), strict=True):
+        one, other = (good, bad) if is_shown else (bad, good)
+        is_wide = wide and slug == SLUGS[0]
+        maps[f"{slug}|{slug}"] = jittered(one, other) if is_wide else replicates(one)
+    return {"cka_replicates.safetensors": maps, "layers.csv": layers}
+
+
+def test_c3(tmp_path):
+    check_words(tmp_path, "C3", deep)
+
+
+@pytest.mark.parametrize(("seeds", "word"), [(1, "undecided"), (3, "undecided"), (4, "holds")])
+def test_c3_of_few_blocks_needs_several_seeds_though_all_agree(tmp_path, seeds, word):
+    """Five blocks each: 17 of 17 are the fewest that exclude four of five."""
+    slugs = [f"vit/f100/s{seed}" for seed in range(seeds)]
+    maps = {f"{slug}|{slug}": replicates(grid_map()) for slug in slugs}
+    tables = {"cka_replicates.safetensors": maps, "layers.csv": LAYERS}
+    found = verdict("C3", make_evidence(tmp_path, tables, slugs))
+    assert values(found) == [1.0] and found.word == word
 
 
 def test_c1_is_the_difference_of_the_lowest_with_the_highest_quarter(tmp_path):

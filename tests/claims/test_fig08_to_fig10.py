@@ -266,7 +266,7 @@ def figure_9(trained, untrained, wide):
         scores = LOCALISED if is_shown else BLURRED
         spread = 1.0 * (wide and slug == SLUGS[0])
         parts.append(localised(slug, BLURRED, scores, spread=spread, norm=True))
-        first.append(margins(slug, scores["rank_1_share"], spread))
+        first.append(margins(slug, scores["rank_1_share"], spread, tokens=100))
     earlier = BLURRED | {"z": 2.0, "effect": 2.5}
     parts.append(localised("resnet/f100/s0", earlier, earlier, earlier, BLURRED))
     layers = pd.concat([vit_layers(), resnet_layers()])

@@ -1,5 +1,7 @@
 """Every word of a verdict, and what leads to it, with made-up claims."""
 
+from dataclasses import replace
+from itertools import combinations_with_replacement, permutations
 from types import SimpleNamespace
 
 import numpy as np
@@ -517,3 +519,27 @@ def test_shares_of_all_or_no_images_still_have_an_interval():
 
 def test_a_reading_moves_with_its_interval():
     assert Reading(1.0, 0.0, 2.0).plus(3.0) == Reading(4.0, 3.0, 5.0)
+
+
+def test_three_seeds_that_agree_about_six_blocks_do_not_decide_by_chance():
+    """A truth at the threshold, over all outcomes: by the seeds' spread alone 7.8 % hold."""
+    blocks, truth = 6, 0.8
+    at_least = (Criterion("share", ">=", truth),)
+    chance = stats.binom.pmf(np.arange(blocks + 1), blocks, truth)
+
+    def holds(hits, of):
+        own = [[replace(exactly(h / blocks), of=of)] for h in hits]
+        return given(Case("A", ["a"], own), criteria=at_least).word == "holds"
+
+    outcomes = list(combinations_with_replacement(range(blocks + 1), 3))
+    weight = {h: chance[list(h)].prod() * len({*permutations(h)}) for h in outcomes}
+    assert sum(weight.values()) == pytest.approx(1)
+    before, now = (sum(w for h, w in weight.items() if holds(h, of)) for of in (0, blocks))
+    assert before == pytest.approx(0.078, abs=0.002) and now <= 0.025
+    assert holds((6, 6, 6), blocks) and not holds((5, 5, 5), blocks)
+
+
+def test_more_seeds_lessen_what_shares_of_few_blocks_have_by_chance():
+    own = [[replace(exactly(share), of=6)] for share in (1.0, 1.0, 5 / 6)]
+    found = given(Case("A", ["a"], own), criteria=(Criterion("share", ">=", 0.8),))
+    assert found.word == "undecided" and 3 < found.needed < 30

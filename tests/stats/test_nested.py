@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import ndtri
+from scipy.stats import binom, binomtest
 
 from sightlines.stats.nested import (
     Estimate,
     between_architectures,
     between_seeds,
+    granularity,
     moderated,
     satterthwaite,
     seeds_needed,
@@ -103,3 +106,23 @@ def test_so_many_seeds_find_an_effect_four_times_in_five():
     draws = random.normal(1.0, 1.0, size=(needed, 20_000))
     found = stats.ttest_1samp(draws, 0.0).pvalue <= 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.07)
+
+
+@pytest.mark.parametrize(("seeds", "things"), [(1, 6), (3, 4), (3, 6), (5, 6), (3, 36)])
+@pytest.mark.parametrize("truth", [0.25, 0.5, 0.8])
+def test_shares_of_few_things_hold_by_chance_in_one_of_40_at_most(seeds, things, truth):
+    """Of a truth at the threshold, each seed of so many things, over all outcomes."""
+    count = seeds * things
+    hits = np.arange(count + 1)
+    chance = binom.pmf(hits, count, truth)
+    half = ndtri(0.975) * np.array([granularity(float(h / count), count) ** 0.5 for h in hits])
+    assert chance[hits / count - half >= truth].sum() <= 0.025
+    assert chance[hits / count + half < truth].sum() <= 0.025
+
+
+def test_granularity_is_clopper_and_pearsons():
+    own = binomtest(15, 18).proportion_ci(method="exact")
+    half = ndtri(0.975) * granularity(15 / 18, 18) ** 0.5
+    assert half == pytest.approx(max(15 / 18 - own.low, own.high - 15 / 18))
+    assert granularity(1.0, 17) < ((1 - 0.8) / ndtri(0.975)) ** 2 < granularity(1.0, 16)
+    assert np.isnan(granularity(float("nan"), 5))

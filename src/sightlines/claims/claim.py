@@ -25,6 +25,8 @@ class Reading:
             sum of readings moves by is the sum of their moves. None where `error` is all there is.
         error: Standard error without `moves`; of several readings, errors are taken to add up.
         freedom: Degrees of freedom of that variance.
+        of: Of a share, how many things it is a share of, which vary from seed to seed (blocks,
+            tokens); 0 where it is none.
     """
 
     value: float
@@ -33,11 +35,12 @@ class Reading:
     moves: Any = field(default=None, compare=False, repr=False)
     error: float = field(default=0.0, compare=False, repr=False)
     freedom: float = field(default=np.inf, compare=False, repr=False)
+    of: int = field(default=0, compare=False, repr=False)
 
     def plus(self, constant: float) -> "Reading":
         """The reading of the statistic plus a constant."""
         moved = (self.value + constant, self.low + constant, self.high + constant)
-        return Reading(*moved, self.moves, self.error, self.freedom)
+        return Reading(*moved, self.moves, self.error, self.freedom, self.of)
 
 
 def from_replicates(replicates: Any) -> Reading:

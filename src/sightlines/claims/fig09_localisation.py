@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -112,9 +113,14 @@ def _localised(
     evidence: Evidence, vit: Network, score: str = "cka", column: str = EFFECT
 ) -> list[Reading]:
     return [
-        from_draws(_first_share(evidence, vit, score)),
+        replace(from_draws(_first_share(evidence, vit, score)), of=interior_tokens(evidence, vit)),
         from_replicates(final(evidence, vit, column, score)),
     ]
+
+
+def interior_tokens(evidence: Evidence, network: Network) -> int:
+    """How many tokens shares of interior tokens are of."""
+    return int(evidence.rows("localisation_margins.parquet", network)["token"].nunique())
 
 
 def _first_share(evidence: Evidence, network: Network, score: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Claims F1 to F6: what mixing tokens without parameters keeps (Lee-Thorp et al. 2021)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,7 @@ from sightlines.claims.claim import (
     from_shares,
 )
 from sightlines.claims.evidence import Evidence, NotMeasured
+from sightlines.claims.fig09_localisation import interior_tokens
 from sightlines.claims.statistics import mean_all
 from sightlines.plan.architectures import twins
 from sightlines.plan.networks import Network
@@ -24,6 +26,7 @@ STUDY = "lee_thorp2021"
 READS = (
     "branch_places.parquet",
     "localisation.parquet",
+    "localisation_margins.parquet",
     "cka_replicates.safetensors",
     "layers.csv",
     "accuracy.csv",
@@ -185,10 +188,10 @@ def _places(evidence: Evidence, fnet: Network) -> list[Reading]:
     stream = evidence.replicates("localisation.parquet", fnet, "rank_1_share", ["block"], **own)
     blocks = [block for block in stream.columns if int(block) >= 0]
     branch = evidence.replicates("branch_places.parquet", fnet, "rank_1_share", ["block"])
-    return [
-        from_replicates(stream[blocks].to_numpy().mean(1)),
-        from_replicates(branch.to_numpy().mean(1)),
-    ]
+    shares = (stream[blocks].to_numpy().mean(1), branch.to_numpy().mean(1))
+    # Blocks have the same tokens, whose places need not vary from block to block.
+    tokens = interior_tokens(evidence, fnet)
+    return [replace(from_replicates(share), of=tokens) for share in shares]
 
 
 def _mirrors(evidence: Evidence, fnet: Network) -> list[Reading]:
@@ -203,6 +206,16 @@ def _recovered(evidence: Evidence, fnet: Network, hybrid: Network, vit: Network)
     shares = [(1.0, hybrid), (-0.5, fnet), (-0.5, vit)]
     known = [(weight, evidence.accuracy(network)) for weight, network in shares]
     return [from_shares([(weight, own[0], own[2]) for weight, own in known])]
+
+
+def _share_recovered(
+    evidence: Evidence, fnet: Network, hybrid: Network, vit: Network
+) -> list[Reading]:
+    """The same as a ratio: F6 before it was amended."""
+    gap = difference(evidence, vit, fnet)
+    if not gap.low > 0:
+        raise NotMeasured("the FNet is as good as the ViT: there is no gap to recover")
+    return [ratio(difference(evidence, hybrid, fnet), gap)]
 
 
 GAP = "the ViT is better than the FNet"
@@ -344,6 +357,7 @@ CLAIMS = (
         controls="untrained networks; a ViT's attention branches in the figure",
         drawn="figfnet_mixing",
         cases=lambda evidence: gather(evidence, [(m,) for m in fnets(evidence)], _places),
+        amended="2026-11-29",
     ),
     Claim(
         id="F5",
@@ -378,7 +392,14 @@ CLAIMS = (
         drawn="figfnet_mixing",
         cases=lambda evidence: _trained(evidence, hybrids(evidence, -1), _recovered),
         premises=(Premise(GAP, _no_gap),),
-        amended="2026-11-29",
+    ).loosened(
+        "2026-11-29",
+        statistic="test accuracy: what attention in the last block alone adds to an FNet, over "
+        "what the ViT has beyond it, pooled as the FNet is where there is such a ViT",
+        criteria=(Criterion("(hybrid − FNet) / (ViT − FNet)", ">=", 0.5),),
+        reason="half; published .59 of the gap on GLUE with two such blocks of twelve",
+        premises=(),
+        cases=lambda evidence: _trained(evidence, hybrids(evidence, -1), _share_recovered),
     ),
     Claim(
         id="F6b",

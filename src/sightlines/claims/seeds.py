@@ -12,7 +12,15 @@ from typing import TypeVar
 import numpy as np
 
 from sightlines.claims.claim import Reading, Sample, Source
-from sightlines.stats.nested import CONFIDENCE, Estimate, between_seeds, moderated, student
+from sightlines.stats.nested import (
+    CONFIDENCE,
+    Estimate,
+    between_seeds,
+    granularity,
+    moderated,
+    satterthwaite,
+    student,
+)
 
 Item = TypeVar("Item")
 Terms = Sequence[tuple[float, Sample]]
@@ -71,12 +79,14 @@ class Spread:
     """A weighted sum of means over seeds, with its error.
 
     Attributes:
-        estimate: Its value and the parts of its variance: images first, then one a source.
+        estimate: Its value and the parts of its variance: images first (with what shares of few
+            things have by chance), then one a source.
         seeds: How many seeds of what, in words, with where else their spread is known from.
         alone: Sources of one seed alone, of whose spread nothing is known.
         count: Seeds of the source that has fewest.
         known: Degrees of freedom from elsewhere, of the source that has fewest.
         has_architectures: Whether the last part of its variance is that of architectures.
+        granular: Part of the first variance that is the shares' (`stats.nested.granularity`).
     """
 
     estimate: Estimate
@@ -85,6 +95,7 @@ class Spread:
     count: int
     known: float
     has_architectures: bool = False
+    granular: float = 0.0
 
     @property
     def is_whole(self) -> bool:
@@ -95,21 +106,25 @@ class Spread:
     def of_seeds(self) -> float:
         """Part of the variance that more seeds would lessen."""
         own = self.estimate.variances
-        return float(np.sum(own[1:-1] if self.has_architectures else own[1:]))
+        parts = float(np.sum(own[1:-1] if self.has_architectures else own[1:]))
+        return parts + self.granular
 
     @property
     def held(self) -> Estimate:
         """With the parts of its variance that more seeds would not change."""
         own = self.estimate
         kept = [0, -1] if self.has_architectures else [0]
-        return Estimate(own.value, own.variances[kept], own.freedoms[kept])
+        variances = own.variances[kept]
+        variances[0] -= self.granular
+        return Estimate(own.value, variances, own.freedoms[kept])
 
     @property
     def of_images(self) -> "Spread":
         """With the images' part of its error alone."""
         own = self.estimate
-        estimate = Estimate(own.value, own.variances[:1], own.freedoms[:1])
-        return replace(self, estimate=estimate, has_architectures=False)
+        images = own.variances[:1] - self.granular
+        estimate = Estimate(own.value, images, own.freedoms[:1])
+        return replace(self, estimate=estimate, has_architectures=False, granular=0.0)
 
 
 def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
@@ -138,6 +153,10 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
         return Spread(_estimate(value, parts), (), (), 1, 0.0)
+    granular = sum(w**2 * _granular([seed[index] for seed in s.readings]) for w, s in terms)
+    if granular:
+        shared = [parts[-1][0], granular], [parts[-1][1], np.inf]
+        parts[-1] = sum(shared[0]), float(satterthwaite(*map(np.array, shared)))
     for group in linked(weighted, lambda item: [n for unit in item[1].units for n in unit]):
         found = _variance(group, index, known)
         label = _joined(dict.fromkeys(source.label for _, source in group))
@@ -156,7 +175,16 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
         seeds.append(told)
     estimate = _estimate(value, parts)
     least = (min(counts, default=1), min(elsewhere, default=0.0))
-    return Spread(estimate, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone)), *least)
+    told = tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone))
+    return Spread(estimate, *told, *least, granular=granular)
+
+
+def _granular(readings: Sequence[Reading | None]) -> float:
+    """Variance of a mean over seeds for its being a share of few things; 0 where it is none."""
+    shares = [reading for reading in readings if reading is not None and reading.of]
+    if not shares or len(shares) < len(readings):
+        return 0.0
+    return granularity(float(np.mean([_valued(r) for r in shares])), sum(r.of for r in shares))
 
 
 def _estimate(value: float, parts: Mapping[str | int, tuple[float, float]]) -> Estimate:

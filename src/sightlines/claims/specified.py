@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from sightlines.claims.claim import Criterion as C
 from sightlines.claims.claim import Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.fig01_cka_within import GRID, grid_share
+from sightlines.claims.fig01_cka_within import GRID, grid_share, share_of_blocks
 from sightlines.claims.fig02_cka_across import MATCH, TOP, match, top_third
 from sightlines.claims.fig08_skipless import (
     ACROSS,
@@ -90,11 +90,11 @@ def _parts(e: Evidence, choice: Choice, vit: Network, resnet: Network) -> list[R
 def _grid(e: Evidence, choice: Choice, vit: Network) -> list[Reading]:
     maps = similarity(e, choice, vit, vit)
     if choice.index == LINEAR:
-        return [from_draws(grid_share(e, vit, resampled(maps)))]
+        return [share_of_blocks(e, vit, grid_share(e, vit, resampled(maps)))]
     outs = np.diagonal(maps, 1, axis1=1, axis2=2)
     gaps = resampled(outs - e.index_branches(choice.index, vit))
     share = np.where(np.isfinite(gaps).all(axis=-1), (gaps > 0).mean(axis=-1), np.nan)
-    return [from_draws(share)]
+    return [share_of_blocks(e, vit, share)]
 
 
 def _match(e: Evidence, choice: Choice, vit: Network, resnet: Network) -> list[Reading]:

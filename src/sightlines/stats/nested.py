@@ -1,6 +1,6 @@
 """Estimates that nest images in seeds in architectures: how far they would move with other ones.
 
-The mean over the networks at hand has an error from three sources, whose variances add up:
+The mean over the networks at hand has an error from these sources, whose variances add up:
 
 * *images*: the networks of all seeds see the same ones, so replicates are averaged over seeds
   first and the average is jackknifed (`stats.jackknife`);
@@ -10,6 +10,8 @@ The mean over the networks at hand has an error from three sources, whose varian
   (d₀, s₀²), both are pooled: (d₀ s₀² + d s²) / (d₀ + d), with d₀ + d degrees of freedom (Smyth
   2004, "Linear models and empirical Bayes methods for assessing differential expression", section
   3, where d₀ and s₀² are estimated from other genes; here, from other networks of the family);
+* *granularity* of shares of few things, such as blocks, in which seeds agree by chance: see
+  `granularity`. It is added to the images' part, whose squares of half widths add up;
 * *architectures*: see `between_architectures`.
 
 The parts that networks make have together Satterthwaite's degrees of freedom (1946, "An approximate
@@ -27,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -187,6 +189,26 @@ def between_architectures(values: Any, own: Any, mean: Any) -> Any:
     within = own.mean(axis=0)
     shared = (count * np.asarray(mean) - within) / (count - 1)
     return np.maximum(0.0, values.var(axis=0, ddof=1) - (within - shared)) / count
+
+
+def granularity(share: float, count: int) -> float:
+    """Variance that a share of few things has though all of its seeds agree.
+
+    The wider side of Clopper and Pearson's interval (1934, "The use of confidence or fiducial
+    limits illustrated in the case of the binomial", by quantiles of the beta distribution), over
+    the normal quantile: as if each thing were drawn by itself. Three seeds of which each has five
+    of six do not differ, and would be so in 6 % of cases if it were four of five of all seeds.
+
+    Args:
+        share: From 0 to 1, of all seeds together.
+        count: Of things, of all seeds together; the share of them need be no whole number.
+    """
+    if not np.isfinite(share):
+        return float("nan")
+    hits, tail = float(np.clip(share, 0.0, 1.0)) * count, (1 - CONFIDENCE) / 2
+    low = betaincinv(hits, count - hits + 1, tail) if hits > 0 else 0.0
+    high = betaincinv(hits + 1, count - hits, 1 - tail) if hits < count else 1.0
+    return float((max(share - low, high - share) / ndtri(1 - tail)) ** 2)
 
 
 def seeds_needed(
