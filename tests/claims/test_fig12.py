@@ -1,5 +1,7 @@
 """Claims C26 and C27 on made-up networks of fewer images."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,7 +127,42 @@ def test_c26_reads_every_seed_that_has_fewer_images(tmp_path):
         maps[f"vit/{fraction}/s1|vit/f100/s1"] = own
     maps |= {"vit/f100/s0|vit/f100/s1": own_blocks(LEVEL + 0.4)["vit/f010/s0|vit/f100/s0"]}
     line = c26(tmp_path, maps, slugs).lines[0]
-    assert line.value == rounded(0.0, **MEANS) and line.seeds.startswith("2 of VIT")
+    assert line.value == rounded(0.0, **MEANS) and line.seeds.startswith("1 of VIT")
+
+
+def test_seeds_that_share_a_comparison_are_one_unit(tmp_path):
+    """s0 and s1 rise to what both have in common: of two pairs there are two units."""
+    seeds = ["s0", "s1", "s2", "s3"]
+    slugs = [f"vit/{f}/{s}" for f in ("f003", "f010", "f100") for s in seeds]
+    maps = {}
+    for seed, (fraction, more) in product(seeds, (("f003", 0.0), ("f010", 0.02))):
+        (own,) = own_blocks(FALLING + more).values()
+        maps[f"vit/{fraction}/{seed}|vit/f100/{seed}"] = own
+    for one, other, rise in (("s0", "s1", 0.1), ("s2", "s3", 0.3), ("s0", "s2", 0.9)):
+        common = own_blocks(FALLING + rise)["vit/f010/s0|vit/f100/s0"]
+        maps[f"vit/f100/{one}|vit/f100/{other}"] = common
+    tables = {MAPS: maps, "layers.csv": vit_layers()}
+    evidence = make_evidence(tmp_path, tables, slugs, {"vit": VIT})
+    (case,) = claim("C26").cases(evidence)
+    (source,) = case.sources
+    assert [{slug[-2:] for slug in unit} for unit in source.units] == [{"s0", "s1"}, {"s2", "s3"}]
+    assert [own[1].value for own in source.readings] == pytest.approx([0.1, 0.3], abs=1e-6)
+    assert {"vit/f100/s1", "vit/f100/s3"} <= {*case.networks}
+    three = make_evidence(tmp_path, tables, [s for s in slugs if "s3" not in s], {"vit": VIT})
+    (case,) = claim("C26").cases(three)
+    assert [source.readings for source in case.sources] == [None]
+
+
+def test_second_seeds_of_c27_are_declared(tmp_path):
+    slugs = [*SIZED[:2], *SECONDS, *SIZED[2:]]
+    tables = with_ceiling(sizes(True, False, False))
+    made = make_evidence(tmp_path, tables, slugs, SIZES, sizes=PARAMETERS)
+    (case,) = claim("C27").cases(made)
+    assert {*SECONDS} <= {*case.networks}
+    units = {source.label: {*source.units[0]} for source in case.sources}
+    assert "vit/f100/s1" in units["VIT"] and "large/f100/s1" in units["LARGE"]
+    (before,) = claim("C27").former.cases(made)
+    assert not {*SECONDS} & {*before.networks}
 
 
 def opinions(by_fraction, index="rbf"):

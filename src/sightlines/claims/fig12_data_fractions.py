@@ -1,5 +1,6 @@
 """Claims C26 and C27: which blocks need how much data (paper, Figure 12)."""
 
+import contextlib
 from dataclasses import replace
 from functools import partial
 
@@ -61,9 +62,42 @@ def _like(network: Network, others: list[Network]) -> Network:
     return next((n for n in others if n.seed == network.seed), others[0])
 
 
+def _seconds(evidence: Evidence, full: Network) -> list[Network]:
+    """Other seeds on all images, the one first with which this one makes a pair.
+
+    What two seeds have in common is the same for both, so that a pair is one unit of the spread;
+    where seeds are paired off (s0 with s1, s2 with s3), four make two of these. The last of an odd
+    number joins a pair.
+    """
+    own = evidence.full(full.model)
+    place = own.index(full)
+    partner = place + 1 if place % 2 == 0 and place + 1 < len(own) else place - 1
+    others = [n for n in own if n != full]
+    return sorted(others, key=lambda n: own.index(n) != partner)
+
+
 def _second(evidence: Evidence, full: Network) -> list[Network]:
-    """Another seed on all images, if there is one."""
-    return [n for n in evidence.full(full.model) if n != full][:1]
+    """The first of these that it was compared with, if there is one."""
+    for other in _seconds(evidence, full):
+        with contextlib.suppress(NotMeasured):
+            evidence.cka(other, full)
+            return [other]
+    return []
+
+
+def _with_seconds(
+    evidence: Evidence, seeds: list[list[Network]], places: tuple[int, ...] = (0,)
+) -> list[list[Network]]:
+    """Networks of every seed, and second seeds of those at some places where all have one.
+
+    Seeds that lack one which others have are left out: of them the claim would be another.
+    """
+    found = []
+    for networks in seeds:
+        own = [_second(evidence, networks[place]) for place in places]
+        found.append([*networks, *(n for second in own for n in second if all(own))])
+    longest = max(map(len, found))
+    return [networks for networks in found if len(networks) == longest]
 
 
 def _order(less: list[np.ndarray], second: list[np.ndarray], each_step: bool) -> list[Values]:
@@ -83,12 +117,13 @@ def _order(less: list[np.ndarray], second: list[np.ndarray], each_step: bool) ->
     return [np.max(falls, axis=0), rise]
 
 
-def _read(evidence: Evidence, full: Network, *less: Network, each_step: bool) -> list[Reading]:
-    of_less, of_second = (
-        [resampled(_own_blocks(evidence, n, full)) for n in networks]
-        for networks in (less, _second(evidence, full))
-    )
-    return [from_draws(v) for v in _order(of_less, of_second, each_step)]
+def _read(
+    evidence: Evidence, full: Network, *others: Network, fractions: int, each_step: bool
+) -> list[Reading]:
+    """Of a network on all images, on each fraction, and perhaps a second seed on all images."""
+    of_others = [resampled(_own_blocks(evidence, n, full)) for n in others]
+    values = _order(of_others[:fractions], of_others[fractions:], each_step)
+    return [from_draws(v) for v in values]
 
 
 def _fractions(evidence: Evidence, each_step: bool = False) -> list[Case]:
@@ -98,8 +133,8 @@ def _fractions(evidence: Evidence, each_step: bool = False) -> list[Case]:
 def _of_vit(evidence: Evidence, vit: str, each_step: bool) -> Case:
     """With what falls with depth though no data are left out: untrained, and a second seed."""
     seeds = _seeds(evidence, vit)
-    read = partial(_read, each_step=each_step)
-    case = of_seeds(evidence, evidence.label(vit), seeds, read)
+    read = partial(_read, fractions=len(seeds[0]) - 1, each_step=each_step)
+    case = of_seeds(evidence, evidence.label(vit), _with_seconds(evidence, seeds), read)
     full, bare = seeds[0][0], evidence.untrained(vit)
     others = [*([bare] if bare else []), *_second(evidence, full)]
     if not others:
@@ -141,8 +176,9 @@ def _of_fraction(
     full = [evidence.full(m)[0] for m in (small, large)]
     bare = [[one, full[0], two, full[1]] for one, two in untrained(evidence, [small, large])]
     label = f"{evidence.label(small)} × {evidence.label(large)}, {fraction}"
-    read = partial(_upper_halves, has_ceiling=has_ceiling)
-    case = of_seeds(evidence, label, seeds, read, bare)
+    if has_ceiling:
+        seeds, bare = (_with_seconds(evidence, own, (1, 3)) if own else [] for own in (seeds, bare))
+    case = of_seeds(evidence, label, seeds, _upper_halves, bare)
     alone = [m for m in (small, large) if len(evidence.full(m)) < 2]
     if not alone or not has_ceiling:
         return case
@@ -150,19 +186,16 @@ def _of_fraction(
     return replace(case, missing=(*case.missing, f"{lacking}, as the ceiling"))
 
 
-def _upper_halves(
-    evidence: Evidence, *networks: Network, has_ceiling: bool = True
-) -> list[Reading]:
+def _upper_halves(evidence: Evidence, *networks: Network) -> list[Reading]:
     """Small ViT's upper half minus large ViT's: for each a network, and one on all images.
 
-    The same difference of second seeds on all images is the ceiling and is taken off: of a large
-    ViT already two seeds may agree less than of a small one.
+    The same difference of second seeds on all images, where they are given, is the ceiling and is
+    taken off: of a large ViT already two seeds may agree less than of a small one.
     """
-    small, small_full, large, large_full = networks
+    small, small_full, large, large_full, *seconds = networks
     lead = _lead(evidence, (small, small_full), (large, large_full))
-    seconds = [_second(evidence, full) for full in (small_full, large_full)]
-    if all(seconds) and has_ceiling:
-        (of_small,), (of_large,) = seconds
+    if seconds:
+        of_small, of_large = seconds
         lead = lead - _lead(evidence, (of_small, small_full), (of_large, large_full))
     return [from_replicates(lead)]
 
@@ -180,7 +213,7 @@ def _sizes_stand(evidence: Evidence, index: str) -> bool:
     """Whether the small ViT's upper half stays ahead of the large one's under another index."""
     small, large, shared = _two_sizes(evidence)
     full = [evidence.full(model)[0] for model in (small, large)]
-    seconds = [_second(evidence, network) for network in full]
+    seconds = [_seconds(evidence, network)[:1] for network in full]
 
     def lead(*others: Network) -> float:
         curves = [
@@ -199,7 +232,7 @@ def _stands(evidence: Evidence, index: str) -> bool:
         full, *less = _seeds(evidence, vit)[0]
         of_less, of_second = (
             [np.diagonal(evidence.similarity_by(index, n, full)) for n in networks]
-            for networks in (less, _second(evidence, full))
+            for networks in (less, _seconds(evidence, full)[:1])
         )
         if not satisfies_all(ORDER, _order(of_less, of_second, each_step=False)):
             return False

@@ -153,7 +153,7 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
         return Spread(_estimate(value, parts), (), (), 1, 0.0)
-    granular = sum(w**2 * _granular([seed[index] for seed in s.readings]) for w, s in terms)
+    granular = sum(w**2 * _granular(sample, index, known) for w, sample in terms)
     if granular:
         shared = [parts[-1][0], granular], [parts[-1][1], np.inf]
         parts[-1] = sum(shared[0]), float(satterthwaite(*map(np.array, shared)))
@@ -175,16 +175,23 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
         seeds.append(told)
     estimate = _estimate(value, parts)
     least = (min(counts, default=1), min(elsewhere, default=0.0))
-    told = tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone))
-    return Spread(estimate, *told, *least, granular=granular)
+    of_what, without = tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone))
+    return Spread(estimate, of_what, without, *least, granular=granular)
 
 
-def _granular(readings: Sequence[Reading | None]) -> float:
-    """Variance of a mean over seeds for its being a share of few things; 0 where it is none."""
+def _granular(sample: Sample, index: int, known: Known) -> float:
+    """Variance of a mean over seeds for its being a share of few things; 0 where it is none.
+
+    Seeds by which the spread is known from elsewhere count as seeds that agree, or do not.
+    """
+    readings = [seed[index] for seed in sample.readings]
     shares = [reading for reading in readings if reading is not None and reading.of]
     if not shares or len(shares) < len(readings):
         return 0.0
-    return granularity(float(np.mean([_valued(r) for r in shares])), sum(r.of for r in shares))
+    spreads = [_variance([(1.0, source)], index, known) for source in sample.sources]
+    seeds = min([found[1] + 1 for found in spreads if found], default=1.0)
+    things = float(np.mean([reading.of for reading in shares]))
+    return granularity(float(np.mean([_valued(r) for r in shares])), round(things * seeds))
 
 
 def _estimate(value: float, parts: Mapping[str | int, tuple[float, float]]) -> Estimate:
