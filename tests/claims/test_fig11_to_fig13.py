@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sightlines.claims.accuracies import widest_spread
 from sightlines.claims.premises import less_data_hurts
 from sightlines.claims.verdict import judge
 from sightlines.plan.networks import Network
@@ -286,6 +287,14 @@ def test_of_one_run_the_harm_of_fewer_images_is_not_known(tmp_path):
     assert "points over images" not in known.because
     far = cost(tmp_path / "far", [0.3], **seeds, accuracy=apart)
     assert far.word == "one run" and "cost accuracy" not in far.because, "its own readings"
+
+
+def test_the_widest_spread_has_the_degrees_of_freedom_of_all(tmp_path):
+    accuracy = {"vit/f100/s0": 0.7, "vit/f100/s1": 0.72, "vit/f010/s0": 0.5, "vit/f010/s1": 0.6}
+    slugs = [*accuracy, "resnet/f100/s0", "vit/f000/s0", "vit/f000/s1"]
+    made = make_evidence(tmp_path, {}, slugs, accuracy=accuracy | {"vit/f000/s1": 0.9})
+    assert widest_spread(made) == (pytest.approx(0.005), 2, "VIT")
+    assert widest_spread(make_evidence(tmp_path / "one", {}, SLUGS)) is None
 
 
 def test_seeds_that_differ_are_no_harm_of_fewer_images(tmp_path):

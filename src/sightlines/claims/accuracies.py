@@ -53,14 +53,20 @@ def _known(evidence: Evidence, criterion: str) -> Known:
 def widest_spread(evidence: Evidence) -> tuple[float, float, str] | None:
     """The largest variance of accuracy between seeds of a network, trained on one fraction.
 
+    With the degrees of freedom of all networks that have several seeds: where all vary alike it is
+    at least the variance that is pooled over them, of which these are the degrees of freedom.
+
     Returns:
-        With its degrees of freedom and the network's label; None where none has two seeds.
+        The variance, its degrees of freedom and the network's label; None where none has two seeds.
     """
     found = []
     trained = [n for n in evidence.networks if n.fraction != UNTRAINED]
     for model, fraction in dict.fromkeys((n.model, n.fraction) for n in trained):
         values = [evidence.accuracy(n)[0] for n in evidence.on(model, fraction)]
         variance, freedom = between_seeds(values)
-        if freedom and variance >= 0:
+        if freedom and variance >= 0:  # not NaN, where an accuracy is unknown
             found.append((float(variance), freedom, evidence.label(model)))
-    return max(found, default=None)
+    if not found:
+        return None
+    variance, _, label = max(found)
+    return variance, sum(freedom for _, freedom, _ in found), label

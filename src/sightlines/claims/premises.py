@@ -40,12 +40,13 @@ def less_data_hurts(pairs: Pairs) -> Premise:
         known = [[evidence.accuracy(n)[0] for n in pair] for pair in found]
         (more, fewer), less = np.mean(known, axis=0), found[0][1]
         over = "" if own.is_whole else " over images"
+        ends = f"{100 * low:.1f} to {100 * high:.1f}".replace("-", "−")
         return (
             f"{evidence.label(less.model)} is not shown to be worse with {per_cent(less.fraction)} "
-            f"% of the images than with all ({fewer:.1%} and {more:.1%}, difference "
-            f"{100 * low:.1f} to {100 * high:.1f} points{over}): needs a smaller fraction, longer "
-            "training, more seeds, or a harder dataset"
-        ).replace("-", "−")
+            f"% of the images than with all ({fewer:.1%} and {more:.1%}, difference {ends} "
+            f"points{over}): needs a smaller fraction, longer training, more seeds, or a harder "
+            "dataset"
+        )
 
     def one_run(evidence: Evidence) -> str:
         own = cost(evidence)
