@@ -57,7 +57,16 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+LARGE = ("crossvit_tiny_240", "gcvit_xxtiny", "hiera_tiny_224", "maxvit_pico_rw_256")
+LARGE += ("mobilevit_xxs", "pit_s_224")
+
+
+def cases(names, large):
+    """Names, of which some are of whole tests, of a second or so."""
+    return [pytest.param(name, marks=pytest.mark.whole if name in large else ()) for name in names]
+
+
+@pytest.fixture(scope="module", params=cases(FAMILIES, LARGE))
 def case(request):
     size_px, arguments, role, blocks = FAMILIES[request.param]
     model = built(request.param, size_px, **arguments)
@@ -97,6 +106,7 @@ def test_blocks_are_timms_own_intermediates(case):
         assert any(v.shape == like.shape and torch.equal(v, like) for v in own), like.shape
 
 
+@pytest.mark.whole
 def test_the_last_branches_of_hrnet_are_blocks_though_sums_join_them():
     model, images = built("hrnet_w18_small", 64), images_of(64)
     layers, values = timm_building.layers_of(model), []
@@ -212,12 +222,11 @@ DOES = {
     "vit_small_r26_s32_224": (224, "hybrid"),  # a ResNet before them
     "vitamin_small_224": (224, "hybrid"),  # blocks of a MobileNet before them
 }
-LONG = ("coat_tiny", "csatv2", "efficientvim_m1", "vitamin_small_224")
+QUICK = ("convnext_atto", "mobilevitv2_050", "resnest14d", "resnet18", "swiftformer_xs")
+QUICK += ("vit_tiny_r_s16_p8_224",)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.whole if n in LONG else ()) for n in DOES]
-)
+@pytest.mark.parametrize("name", cases(DOES, {*DOES} - {*QUICK}))
 def test_what_attends_in_whatever_way_is_no_resnet(name):
     size_px, does = DOES[name]
     known = timm_building.describe({"name": name, "size_px": size_px})
@@ -225,6 +234,7 @@ def test_what_attends_in_whatever_way_is_no_resnet(name):
     assert known["role"] == (does if does in ("vit", "resnet") else "other")
 
 
+@pytest.mark.whole
 def test_a_vit_behind_convolutional_blocks_is_measured_as_a_vit():
     known = timm_building.describe({"name": "vit_small_r26_s32_224"})
     assert known["attention"] and known["plain_attention"] and known["pool"] == "cls"
