@@ -61,10 +61,12 @@ RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""
+NO_FIGURES = ("test_figures.py", "test_figures_of_the_paper.py", "test_fonts.py")
+"""Files beside this that name figures and look at none of their own, and this one."""
 NEIGHBOURS = "".join(
     path.read_text()
-    for path in Path(__file__).parent.glob("test_fig*.py")
-    if path.name not in (Path(__file__).name, "test_figures_of_the_paper.py")
+    for path in Path(__file__).parent.glob("test_*.py")
+    if path.name not in NO_FIGURES
 )
 
 
