@@ -19,6 +19,8 @@ MODELS = {
     "resnet": {"family": "resnet", "units": [2, 2], "channels": [32, 32], "stem": "medium"},
     "large_stem": {"family": "resnet", "units": [1, 1], "channels": [32, 64], "stem": "large"},
 }
+QUICK = ("vit", "resnet")
+"""Those of `make test-fast`; of the others it is a whole test."""
 CONFIG = {
     "dataset": {"kind": "shapes", "n_conflict": making.CONFLICTS, "n_silhouette": 0},
     "splits": {
@@ -78,7 +80,8 @@ def cases():
         flag = registry.declarations("dumps", kind).get("FAMILIES", "")
         for name, model in config_of(kind).models.items():
             if not flag or has(flag, model.settings, SIDE):
-                yield pytest.param(kind, name, id=f"{kind}-{name}")
+                marks = () if name in QUICK else pytest.mark.whole
+                yield pytest.param(kind, name, id=f"{kind}-{name}", marks=marks)
 
 
 @pytest.mark.parametrize(("kind", "model"), cases())

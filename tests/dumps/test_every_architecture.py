@@ -71,7 +71,12 @@ def taken():
             yield kind, name
 
 
-@pytest.mark.parametrize(("kind", "name"), list(taken()))
+QUICK = ("resnet", "mixer", "fnet")
+"""Each kind's units; that of a ViT is in tests/run/test_dump.py, variants of them are whole."""
+TAKEN = [pytest.param(*own, marks=() if own[1] in QUICK else pytest.mark.whole) for own in taken()]
+
+
+@pytest.mark.parametrize(("kind", "name"), TAKEN)
 def test_every_kind_of_dump_takes_every_architecture(tmp_path, experiment, kind, name):
     _, path = dump(kind, name, tmp_path, experiment)
     reader = files.TensorReader(path)

@@ -89,8 +89,13 @@ def fields(model, targets, images):
     return found, gradients.is_short
 
 
-@pytest.mark.parametrize("channels", [5, 12], ids=["some channels", "all channels"])
-@pytest.mark.parametrize("kind", PLAIN)
+SOME, ALL = 5, 12
+"""Channels; the loops over all of them take a second, and are whole tests but of one kind."""
+FIELDS = [(kind, SOME) for kind in PLAIN] + [("class token", ALL)]
+FIELDS += [pytest.param(k, ALL, marks=pytest.mark.whole) for k in PLAIN if k != "class token"]
+
+
+@pytest.mark.parametrize(("kind", "channels"), FIELDS)
 def test_plain_vits_take_the_shortcut_and_agree_with_loops(kind, channels):
     """Blocks 0, 1, 3 and 4 are measured: with and without a measured block before them."""
     model, images = vit(**PLAIN[kind]), random_images(1)
