@@ -307,6 +307,10 @@ class Evidence:
         row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
         return bool(0 < row["train_images"] < AT_SCALE)
 
+    def is_public(self, slug: str) -> bool:
+        """Whether a network's weights were trained elsewhere."""
+        return not self.rows("accuracy.csv", Network.parse(slug)).iloc[0]["train_images"]
+
     def learned(self, slug: str) -> bool:
         """Whether a network reached what a claim may be judged by (`needed_accuracy`).
 

@@ -18,6 +18,7 @@ from sightlines.console.run_state import (
 )
 from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
+from sightlines.results.verdict_words import ONE_RUN, of_one_run
 
 MOST_NAMED = 3
 LOG_END_BYTES = 64 * 1024
@@ -118,8 +119,9 @@ def answer_text(folder: Path) -> str:
         counts: dict[str, int] = {}
         for row in claims:
             counts[row.get("verdict", "")] = counts.get(row.get("verdict", ""), 0) + 1
+        alone = of_one_run(r.get("in_this_run", "") for r in claims if r.get("verdict") == ONE_RUN)
         said = ", ".join(
-            f"{times} {verdict}"
+            f"{times} {verdict}" + (f" ({alone})" if verdict == ONE_RUN and alone else "")
             for verdict, times in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         )
         lines.append(f"{len(claims)} claims: {said}.")

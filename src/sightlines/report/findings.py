@@ -22,6 +22,7 @@ from sightlines.results.verdict_words import (
     ONE_RUN,
     OUT_OF_REACH,
     UNDECIDED,
+    of_one_run,
 )
 
 TOLD: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -161,16 +162,15 @@ def tally(claims: pd.DataFrame) -> str:
         )
         if n
     ]
-    open_ones = count(UNDECIDED, ONE_RUN)
-    alone = "all" if count(ONE_RUN) == open_ones > 1 else f"{count(ONE_RUN)} of them"
-    alone = "" if open_ones == 1 else f"{alone} "
-    runs = f"{alone}for want of a second seed" if count(ONE_RUN) else ""
+    alone = claims[claims["verdict"] == ONE_RUN]
+    shown = of_one_run(map(_text, alone["in_this_run"])) if "in_this_run" in alone else ""
     verb = "" if held else " hold"
     parts = [
         _some(held, "holds", "hold", ", ".join(how)),
         _some(count(DEPENDS), "depends on the architecture", "depend on the architecture", ""),
         _some(count(FAILS, LOST), f"does not{verb}", f"do not{verb}", ""),
-        _some(open_ones, "is undecided", "are undecided", runs),
+        _some(count(UNDECIDED), "is undecided", "are undecided", ""),
+        _some(count(ONE_RUN), "rests on one run", "rest on one run each", shown),
         _some(count(OUT_OF_REACH), f"is {BEYOND}", f"are {BEYOND}", ""),
         _some(count(NOT_RUN), "was not run", "were not run", ""),
     ]
@@ -186,7 +186,8 @@ def short_tally(verdicts: Sequence[str]) -> str:
         (HELD, "holds", "hold"),
         ((DEPENDS,), "depends", "depend"),
         ((FAILS, LOST), "does not", "do not"),
-        ((UNDECIDED, ONE_RUN), "open", "open"),
+        ((UNDECIDED,), "open", "open"),
+        ((ONE_RUN,), "of one run", "of one run"),
         ((OUT_OF_REACH, NOT_RUN), "not tested", "not tested"),
     )
     counted = [(sum(v in words for v in verdicts), *said) for words, *said in groups]

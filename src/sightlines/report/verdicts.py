@@ -54,7 +54,8 @@ MEANINGS = {
     LOST: "does not hold, though it does of untrained networks",
     FAILS: "does not hold",
     UNDECIDED: "the interval covers the threshold: the reason says what would decide",
-    ONE_RUN: "one seed, and nothing known of their spread: an interval over images only",
+    ONE_RUN: "one seed, and nothing known of their spread: what these networks alone show by an "
+    "interval over images",
     OUT_OF_REACH: "cannot be tested on these networks: what they lack is said",
     NOT_RUN: "something that it needs is not among the runs",
 }
@@ -88,6 +89,7 @@ class ClaimRow(NamedTuple):
     statistic: str
     verdict: str
     short: str
+    here: str
     mark: str
     because: str
     value: str
@@ -215,6 +217,7 @@ def _row(
         statistic=_text(row["statistic"]),
         verdict=verdict,
         short=SHORT.get(verdict, verdict),
+        here=_text(row.get("in_this_run")),
         mark=MARKS[verdict],
         because=_text(row["because"]),
         value=value,
