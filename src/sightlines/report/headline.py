@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.report.parts import number, with_interval
+from sightlines.results.numbers import fixed, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -90,7 +90,7 @@ def _measured(row: dict[Any, Any]) -> str:
     deciding = "" if pd.isna(row["deciding"]) else str(row["deciding"])
     what = deciding.rpartition(": ")[2]
     is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
-    value = number(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
+    value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
     return f"{what} {value}" if what else value
 
 
