@@ -187,7 +187,7 @@ def test_an_end_of_an_interval_is_told_apart_from_the_threshold_in_all_places():
     table = claims()
     table.loc[0, ["low", "control"]] = 0.498, 0.504
     row = of("C1", part(**{"claims.csv": table}))
-    assert row.value == "0.610 [0.498, 0.720]" and row.control == "0.504"
+    assert row.value == "0.613 [0.498, 0.719]" and row.control == "0.504"
     assert row.picture.words.startswith(
         "0.610, interval 0.498 to 0.720; needed ≥ 0.5; untrained 0.504"
     )
