@@ -191,6 +191,12 @@ def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
     place = "transfer/match_1/tuned_conflicts/vit/f100/s0.safetensors"
     assert reads["tuned_conflicts"][0].endswith(place)
     assert conditions.doses(experiment(raw).config) == {}, "without corruptions"
+    dosed = found.job_config_claims()["doses"]
+    assert (
+        dosed["match_4"]["images"] == {"n_train": 300, "seed": 1} and dosed.keys() == doses.keys()
+    )
+    assert dosed["match_4"]["train"]["vit"]["steps"] == 4
+    assert "doses" not in experiment(raw).job_config_claims()
     del raw["transfer"]["match_1"]
     few = experiment(raw, corruption=corrupted)
     assert "fignaseer_texture_match" not in few.figures, "three are too few"

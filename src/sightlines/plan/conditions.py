@@ -29,6 +29,8 @@ OTHER_IMAGES = (
     "n_mixed",
 )
 """Settings of `shapes` in which a task may differ that shows the effect of `texture_match`."""
+TRAINED_BY = ("n_train", "seed")
+"""Those of which the networks that are trained on it depend: doses are compared at equal ones."""
 FEWEST_DOSES = 4
 OPTIONAL = ("cutout", "corruption", "frequency", "foreign", "perturbation")
 """Families of which nothing may be asked for; NEEDS may name them."""
