@@ -189,7 +189,7 @@ def test_an_end_of_an_interval_is_told_apart_from_the_threshold_in_all_places():
     row = of("C1", part(**{"claims.csv": table}))
     assert row.value == "0.613 [0.498, 0.719]" and row.control == "0.504"
     assert row.picture.words.startswith(
-        "0.610, interval 0.498 to 0.720; needed ≥ 0.5; untrained 0.504"
+        "0.613, interval 0.498 to 0.719; needed ≥ 0.5; untrained 0.504"
     )
 
 
