@@ -125,11 +125,29 @@ def test_n3_takes_off_what_the_resnet_loses_as_well(tmp_path):
     assert verdict("N3b", evidence(tmp_path, made(0.03, 0.0), PUBLIC)).word == "holds"
 
 
-def test_n3_is_of_vits_whose_patches_are_the_cells(tmp_path):
-    tables = both("retention", {HALF: 0.8, MOVED: 0.6}, {HALF: 0.5, MOVED: 0.45})
-    finer = tables["occlusion.parquet"].assign(cells=16)
-    found = verdict("N3", evidence(tmp_path, {"occlusion.parquet": finer}))
-    assert found.word == "not run" and "(16 a side) are not its patches" in found.because
+@pytest.mark.parametrize(
+    ("number", "column", "origin"),
+    [
+        ("N1", "retention", HERE),
+        ("N1b", "retention", PUBLIC),
+        ("N2", "retention", HERE),
+        ("N3", "retention", HERE),
+        ("N3b", "retention", PUBLIC),
+        ("N5", "excess", HERE),
+        ("N5b", "excess", PUBLIC),
+    ],
+)
+def test_claims_about_dropped_patches_are_of_vits_whose_patches_are_the_cells(
+    tmp_path, number, column, origin
+):
+    vit, resnet = {HALF: 0.9, MEAN: 0.9, MOVED: 0.6}, {HALF: 0.1, MEAN: 0.1, MOVED: 0.05}
+    tables = both(column, vit, resnet)
+    assert verdict(number, evidence(tmp_path / "own", tables, origin)).word == "holds"
+    finer = {"occlusion.parquet": tables["occlusion.parquet"].assign(cells=16)}
+    found = verdict(number, evidence(tmp_path / "finer", finer, origin))
+    assert found.word == "not run"
+    assert "(16 a side) are not the patches of vit/f100/s0 (8 a side)" in found.because
+    assert "conditions.models" in found.because
 
 
 @pytest.mark.parametrize("number", ["N2", "N7", "N9", "P3", "P4", "P8", "P9"])

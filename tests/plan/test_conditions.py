@@ -80,6 +80,15 @@ def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said(experiment):
     assert conditions.own_cells(experiment(raw).config, 32) == 8
 
 
+def test_patches_of_models_that_are_not_shown_cut_none_of_those_that_are(experiment):
+    raw = copy.deepcopy(RAW)
+    raw["models"]["finer"] = {**RAW["models"]["vit"], "patch_px": 2}
+    raw["runs"] = [{"models": [*raw["models"]], "fractions": ["f100"], "seeds": ["s0"]}]
+    assert conditions.own_cells(experiment(raw).config, 32) == 16
+    for shown, cells in ((["finer", "vit"], 16), (["vit", "resnet"], 8), (["resnet"], 8)):
+        assert conditions.own_cells(experiment(raw, models=shown).config, 32) == cells
+
+
 def test_a_changed_key_changes_the_dumps_that_use_it_alone(experiment):
     network = Network("vit", "f100", "s0")
     before = {kind: experiment().job_config_dump(kind, network) for kind in KINDS}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sightlines.claims.judge import all_claims
-from sightlines.report.headline import BRACKETS, DIFFERENCES, HELD, OPEN, headline
+from sightlines.report.headline import BRACKETS, DIFFERENCES, HELD, NUMBERS, OPEN, headline
 from sightlines.results.verdict_words import FAILS, LOST, NOT_RUN, VERDICTS
 
 
@@ -25,10 +25,22 @@ def test_its_differences_are_claims_that_there_are_and_every_verdict_has_words()
 def test_all_that_holds_is_a_plain_no_with_numbers():
     said = told(C1="holds", C15="holds, learned", C20b="holds at initialisation", C6="holds")
     assert said.startswith("No: a ViT’s lowest and highest layers are more alike than a ResNet’s")
-    assert "than a ResNet’s (gap 0.61 [0.51, 0.72]), a ViT’s lowest blocks" in said
-    assert "(gap 0.61 [0.51, 0.72]; learned)" in said
-    assert "(gap 0.61 [0.51, 0.72]; untrained networks as well)." in said
+    assert "than a ResNet’s (gap: 0.61 [0.51, 0.72]), a ViT’s lowest blocks" in said
+    assert "(gap: 0.61 [0.51, 0.72]; learned)" in said
+    assert "(gap: 0.61 [0.51, 0.72]; untrained networks as well)." in said
     assert said.endswith(BRACKETS)
+
+
+def test_every_number_that_may_decide_is_told_in_words():
+    shorts = tuple(NUMBERS)
+    for claim in all_claims():
+        if claim.id in DIFFERENCES:
+            for criterion in claim.criteria:
+                said = headline(claims(**{claim.id: "holds"}).assign(deciding=criterion.name))[0]
+                assert criterion.name.startswith(shorts) and f"({criterion.name}" not in said
+    decided = "mean of 2: LH(ViT) − LH(ResNet), block outputs"
+    said = headline(claims(C1="holds").assign(deciding=decided))[0]
+    assert "(CKA of the lowest with the highest quarter of layers, ViT − ResNet, block out" in said
 
 
 def test_what_holds_what_fails_and_what_is_open_are_told_apart():
@@ -60,4 +72,4 @@ def test_one_respect_and_a_claim_without_a_number():
     table = claims(C1="holds").assign(value=None)
     assert headline(table) == [f"No: {DIFFERENCES['C1']}."]
     table = claims(C1="holds").assign(low=None, high=None)
-    assert headline(table) == [f"No: {DIFFERENCES['C1']} (gap 0.61)."]
+    assert headline(table) == [f"No: {DIFFERENCES['C1']} (gap: 0.61)."]

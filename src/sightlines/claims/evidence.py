@@ -74,7 +74,10 @@ class Evidence:
 
     def _named(self, name: str) -> Any:
         if name not in self._tables:
-            raise NotMeasured(f"{name} was not measured: see `figures` and `splits` in the config")
+            raise NotMeasured(
+                f"{name} was not measured: the config leaves it out (figures, splits, conditions), "
+                "or the images have no masks"
+            )
         return self._tables[name]
 
     def rows(self, name: str, network: Network, **values: Any) -> pd.DataFrame:

@@ -130,10 +130,15 @@ def stored_corruption(dataset: Mapping[str, Any]) -> tuple[str, int] | None:
 def own_cells(config: Config, size_px: int) -> int:
     """Cells along a side of the grid that all networks share: the finest of the ViTs' token grids.
 
-    Where there is no ViT, of the other networks', whose last map's size counts as theirs.
+    Of the models that are shown changed images (`conditions.models`): another one's finer patches
+    would cut through theirs. Where there is no ViT, of the other networks', whose last map's size
+    counts as theirs.
     """
     grids: dict[bool, list[int]] = {True: [], False: []}
+    shown = config.conditions.models
     for model in dict.fromkeys(n.model for n in networks(config)):
+        if shown != AUTO and model not in shown:
+            continue
         own = config.models[model]
         rows, columns = registry.load("models", own.family).check(own.settings, size_px)
         is_vit = described(own.settings, size_px).get("family") == "vit"

@@ -29,6 +29,15 @@ DIFFERENCES = {
     "C20b": "a ViT’s tokens keep their places better than a ResNet’s units",
 }
 """Claims in which the paper's answer lies: structure, local and global, skips, places."""
+NUMBERS = {
+    "LH(ViT) − LH(ResNet)": "CKA of the lowest with the highest quarter of layers, ViT − ResNet",
+    "most local head": "distance of the most local head over that of uniform attention",
+    "most global head": "distance of the most global head over that of uniform attention",
+    "attention ÷ ResNet": "skip over attention branch, ViT ÷ ResNet",
+    "MLP ÷ ResNet": "skip over MLP branch, ViT ÷ ResNet",
+    "d, ": "effect size of the own patch, ",
+}
+"""How their criteria begin, and what that is to whoever has read nothing else yet."""
 HELD = {LEARNED: "learned", INITIAL: "untrained networks as well", HOLDS: ""}
 """Verdicts by which a difference is there, and what else they say."""
 LOST_TOO = "though it does in untrained networks"
@@ -89,9 +98,11 @@ def _clause(row: dict[Any, Any], more: str) -> str:
 def _measured(row: dict[Any, Any]) -> str:
     deciding = "" if pd.isna(row["deciding"]) else str(row["deciding"])
     what = deciding.rpartition(": ")[2]
+    for short, words in NUMBERS.items():
+        what = words + what.removeprefix(short) if what.startswith(short) else what
     is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
     value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
-    return f"{what} {value}" if what else value
+    return f"{what}: {value}" if what else value
 
 
 def _joined(clauses: list[str], word: str) -> str:
