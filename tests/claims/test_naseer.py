@@ -309,3 +309,28 @@ def test_n10_asks_whether_errors_rise_with_shape_bias(tmp_path):
     assert unsure.word == "not run" and "at 0 values" in unsure.because
     flat = verdict("N10", evidence(tmp_path, doses(bias, [0.4] * 5)))
     assert flat.word == "not run" and "the same at every dose" in flat.because
+
+
+def test_n10_compares_doses_at_equal_images_steps_and_seeds(tmp_path):
+    bias, error = [0.9, 0.7, 0.5, 0.3, 0.1], [0.6, 0.5, 0.4, 0.3, 0.9]
+    made = evidence(tmp_path, doses(bias, error))
+    assert np.allclose(values(verdict("N10", made)), [0.0]), "all five"
+
+    def told(**odd):
+        """What the last dose was trained by, where it differs from the others."""
+        known = {"images": {"n_train": 6000, "seed": 1}, "train": {"vit": {"steps": 400}}}
+        found = {f"match_{place}": known for place in range(4)}
+        last = {part: own | odd.get(part, {}) for part, own in known.items()}
+        made.config["doses"] = found | {"match_4": last}
+        return verdict("N10", made)
+
+    assert np.allclose(values(told()), [0.0])
+    fewer = told(images={"n_train": 500})
+    assert fewer.word == "holds" and np.allclose(values(fewer), [1.0])
+    said = "doses of VIT that were trained otherwise: match_4 (n_train 500 instead of 6000)"
+    assert said in fewer.because
+    longer = told(train={"vit": {"steps": 900}}, images={"seed": 2})
+    assert "match_4 (seed 2 instead of 1, steps 900 instead of 400)" in longer.because
+    made.config["doses"].pop("match_0")
+    few = verdict("N10", made)
+    assert few.word == "not run" and "at 3 values" in few.because and "left out" in few.because

@@ -48,6 +48,7 @@ from sightlines.claims.calibration import calibration
 from sightlines.claims.claim import Case, Claim, Criterion, Sample
 from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.seeds import Known, Spread, spread
+from sightlines.results.numbers import interval, significant
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -438,15 +439,15 @@ def _control(line: CriterionResult) -> str:
     if line.bare is None:
         return ""
     value, low, high = _with_interval(line.bare)
-    return f"{line.criterion.name} {_number(value)} [{_number(low)}, {_number(high)}]"
+    bar = (line.criterion.threshold,)
+    return f"{line.criterion.name} {interval((value, low, high), bar, write=significant, digits=3)}"
 
 
 def _trained_by(line: CriterionResult) -> str:
     """What training adds, or takes: the difference with its interval."""
     if line.gain is None or line.difference is None:
         return ""
-    value, low, high = line.difference
-    ends = f"{_number(value)} [{_number(low)}, {_number(high)}]"
+    ends = interval(line.difference, (0.0,), write=significant, digits=3)
     over = "" if line.gain.is_whole else f", over {OVER_IMAGES} only"
     return f"; difference by training {ends}{over}"
 
@@ -463,7 +464,7 @@ def _what_would_decide(line: CriterionResult, needed: int | None) -> str:
     effect = line.spread.estimate.detectable
     if not np.isfinite(effect):
         return "; its error is not known"
-    seen = f"; an effect of {_number(effect)} would be seen"
+    seen = f"; an effect of {significant(effect)} would be seen"
     if needed is None:
         return f"{seen}; more seeds alone would not decide"
     return f"{seen}; about {needed} seeds would decide, if the truth is what was measured"
@@ -512,7 +513,3 @@ def _worst(by_case: dict[str, list[CriterionResult]]) -> CriterionResult:
     order = ("fails", "unclear", "holds")
     lines = [line for own in by_case.values() for line in own]
     return min(lines, key=lambda line: order.index(line.outcome))
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

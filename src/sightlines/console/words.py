@@ -18,6 +18,7 @@ from sightlines.console.run_state import (
 )
 from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
+from sightlines.results.numbers import bars, interval, significant
 from sightlines.results.verdict_words import ONE_RUN, of_one_run
 
 MOST_NAMED = 3
@@ -145,9 +146,12 @@ def _telling(claims: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
 
 def _claim_text(row: Mapping[str, str]) -> str:
     value, low, high = (number(row, key) for key in ("value", "low", "high"))
-    interval = f" [{low:.3g}, {high:.3g}]" if math.isfinite(low) and math.isfinite(high) else ""
+    is_whole = math.isfinite(low) and math.isfinite(high)
+    against = bars(row.get("threshold"), row.get("deciding"))
+    told = interval((value, low, high), against, write=significant, digits=3)
+    told = told if is_whole else significant(value)
     words = textwrap.shorten(row.get("statement", ""), WIDTH, placeholder=" …")
-    return f"  {row.get('claim', '')} {row.get('verdict', '')} ({value:.3g}{interval}): {words}"
+    return f"  {row.get('claim', '')} {row.get('verdict', '')} ({told}): {words}"
 
 
 def _or_one(p: float) -> float:

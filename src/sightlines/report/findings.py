@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.report.parts import number, with_interval
+from sightlines.results.numbers import fixed, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -232,21 +232,21 @@ def _values(cases: pd.DataFrame | None, claim: str, criterion: str, by_mean: boo
     values, controls = (
         sorted(row[key] for row in rows if not pd.isna(row[key])) for key in ("value", "control")
     )
-    spread = f"{number(values[0])} to {number(values[-1])} over {len(rows)} cases"
+    spread = f"{fixed(values[0])} to {fixed(values[-1])} over {len(rows)} cases"
     return spread + (
-        f" (untrained {number(controls[0])} to {number(controls[-1])})" if controls else ""
+        f" (untrained {fixed(controls[0])} to {fixed(controls[-1])})" if controls else ""
     )
 
 
 def _value(row: dict[Any, Any]) -> str:
     """One reading: value, interval, what it is of, untrained."""
-    said = number(row["value"])
+    said = fixed(row["value"])
     if not (pd.isna(row["low"]) or pd.isna(row["high"])):
         alone = "" if "seeds" in _text(row["over"]) else ", one run"
         said = with_interval(row, "value", "low", "high", alone)
     about = [_text(row["case"])] if _text(row["case"]) else []
     if not pd.isna(row["control"]):
-        about.append(f"untrained {number(row['control'])}")
+        about.append(f"untrained {fixed(row['control'])}")
     return f"{said} ({'; '.join(about)})" if about else said
 
 

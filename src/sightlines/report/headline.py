@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.report.parts import number, with_interval
+from sightlines.results.numbers import fixed, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -126,7 +126,7 @@ def _measured(row: dict[Any, Any]) -> str:
     for short, words in NUMBERS.items():
         what = words + what.removeprefix(short) if what.startswith(short) else what
     is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
-    value = number(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
+    value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
     return f"{what}: {value}" if what else value
 
 
