@@ -12,7 +12,7 @@ import functools
 import io
 import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,7 +173,7 @@ def model_look(models: list[str], model: str) -> dict[str, Any]:
     }
 
 
-def legend_below(figure: Figure, handles: list[Artist], most: int) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist], most: int) -> None:
     """A legend below a figure, in at most so many columns, and no more than fit its width."""
     for columns in range(most, 0, -1):
         legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)

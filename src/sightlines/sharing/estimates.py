@@ -12,7 +12,7 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from sightlines.core.errors import SightlinesError
 from sightlines.jobs.command import job_name
@@ -128,10 +128,10 @@ def _shown(conditions: Any) -> float:
 def _training(cut: Mapping[str, Any]) -> float:
     """Seconds of the steps of a training; 0 of what trains nothing."""
     model = cut.get("model")
-    recipe = model.get("train") if isinstance(model, Mapping) else None
+    recipe: Any = model.get("train") if isinstance(model, Mapping) else None
     try:
-        steps = schedule.total_steps(recipe, cut["network"][1])  # type: ignore[arg-type]
-        size = recipe["batch_size"]  # type: ignore[index]
+        steps = schedule.total_steps(recipe, cut["network"][1])
+        size = recipe["batch_size"]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, SightlinesError):
         return 0.0
     if not (_is_count(steps) and _is_count(size) and isinstance(model, Mapping)):
@@ -142,16 +142,16 @@ def _training(cut: Mapping[str, Any]) -> float:
 def _an_image(model: Mapping[str, Any]) -> float:
     """Seconds for which a model trains on one image."""
     width, depth = model.get("width"), model.get("depth")
-    features = [width * depth] if _is_count(width) and _is_count(depth) else []
+    features: list[float] = [width * depth] if _is_count(width) and _is_count(depth) else []
     units, channels = model.get("units"), model.get("channels")
     if isinstance(units, list) and isinstance(channels, list):
         features = [u * c for u, c in zip(units, channels, strict=False) if _is_count(u * c)]
     if not features or model.get("family") not in TRAINED_S:
         return TRAINED_OTHERWISE_S
-    return TRAINED_S[model["family"]] * sum(features)
+    return float(TRAINED_S[model["family"]] * sum(features))
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1e12
 
 
