@@ -14,7 +14,7 @@ from sightlines.models import found_layers, timm_building
 from sightlines.models.layers import capture
 from sightlines.models.placed_attention import capture_sites, check_sites, placed_sites
 from sightlines.models.tracing import trace
-from tests.models.public import randomised
+from tests.models.public import as_map, randomised
 from tests.rounding import assert_rounded
 
 IMAGES = 2
@@ -29,15 +29,6 @@ def built(name, size_px, **arguments):
 
 def images_of(size_px):
     return torch.randn(IMAGES, 3, size_px, size_px, generator=torch.Generator().manual_seed(5))
-
-
-def as_map(value, like, prefix):
-    """A layer's value as timm lays out its intermediates."""
-    if value.dim() == 3 and like.dim() == 4:
-        rows, columns = like.shape[2:]
-        value = value[:, prefix:].transpose(1, 2)
-        return value.unflatten(2, (rows, columns)) if value.shape[2] == rows * columns else value
-    return value
 
 
 THIN = {"embed_dim": 24, "num_heads": 2}
