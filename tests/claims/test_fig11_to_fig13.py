@@ -113,10 +113,12 @@ def figure_11b(trained, untrained, wide):
     return {"probe_replicates.parquet": pd.concat(parts)}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c24(tmp_path):
     check_words(tmp_path, "C24", figure_11b, False, slugs=TRIO, models=POOLS)
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c25(tmp_path):
     check_words(tmp_path, "C25", figure_11b, slugs=TRIO, models=POOLS)
 
@@ -189,6 +191,7 @@ def figure_13(trained, untrained, wide, dataset=""):
     return {"probe_replicates.parquet": pd.concat([*parts, *others]).assign(dataset=dataset)}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize(("identity", "has_control"), [("C28", False), ("C29", True)])
 def test_figure_13(tmp_path, identity, has_control):
     check_words(tmp_path, identity, figure_13, has_control, slugs=ENOUGH)
@@ -279,7 +282,7 @@ def test_of_one_run_the_harm_of_fewer_images_is_not_known(tmp_path):
     """.04 less are four standard errors of the images, and no more than seeds differ by."""
     found = cost(tmp_path / "alone", [0.56])
     assert found.word == "one run" and found.because.startswith("one run of VIT with all and with")
-    assert found.p is None
+    assert found.p is None and found.in_this_run in ("holds", "fails", "unclear")
     seeds = {"more": ["resnet/f100/s0", "resnet/f100/s1", "resnet/f100/s2"]}
     apart = {"resnet/f100/s0": 0.7, "resnet/f100/s1": 0.72, "resnet/f100/s2": 0.68}
     known = cost(tmp_path / "known", [0.56], **seeds, accuracy=apart)
