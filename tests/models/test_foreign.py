@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 from torchvision import models as torchvision_models
 
 from sightlines.core.errors import ConfigError, WeightsError
@@ -142,6 +143,9 @@ def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
         build({**own, "grid": [4, 4]}, SIZE_PX, 5, seed=1)
     with pytest.raises(ConfigError, match=r"attention of my_models\.py:build is none"):
         build({**own, "attention": "plain"}, SIZE_PX, 5, seed=1)
+    several = {"grid": [4, 4], "attention": "plain", "starts_idle": True}
+    with pytest.raises(ConfigError, match=r"grid .*; attention .*; starts_idle .*: set them"):
+        build({**own, **several}, SIZE_PX, 5, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +157,136 @@ def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
         ("my_models.py:make", "defines no make"),
         ("no_such_package.models:build", "no package no_such_package"),
         (".models:build", "no package "),
+        ("my_models.py:Block", "does not take classes, size_px, depth"),
     ],
 )
 def test_an_entry_that_is_not_there_is_refused(own, entry, said):
     with pytest.raises(ConfigError, match=said):
         module.check({**own, "entry": entry}, SIZE_PX)
+
+
+@pytest.mark.parametrize(
+    ("takes", "said"),
+    [
+        ("classes, size_px", "does not take depth"),
+        ("num_classes, img_size=32, **more", "also asks for num_classes"),
+        ("classes, size_px, depth, *, width", "also asks for width"),
+        ("classes, /, size_px, depth", "does not take classes"),
+    ],
+)
+def test_a_function_that_is_not_to_be_called_so_is_refused(own, tmp_path, takes, said):
+    (tmp_path / "my_models.py").write_text(f"def build({takes}):\n    pass\n")
+    with pytest.raises(ConfigError, match=said):
+        module.check(own, SIZE_PX)
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "classes, size_px, depth=3",
+        "*, depth, classes, size_px, width=6",
+        "classes, **more",
+        "**all",
+    ],
+)
+def test_a_function_may_take_more_than_it_is_given(own, tmp_path, takes):
+    (tmp_path / "my_models.py").write_text(f"def build({takes}):\n    pass\n")
+    assert module.check(own, SIZE_PX) == (8, 8)
+
+
+def test_an_entry_imports_what_lies_beside_it_relatively(own, tmp_path):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "own.py").write_text(CODE.replace("from parts", "from .parts"))
+    (tmp_path / "nets" / "parts.py").write_text("from . import sizes\n\nWIDTH = sizes.WIDTH\n")
+    (tmp_path / "nets" / "sizes.py").write_text("WIDTH = 7\n")
+    settings = {**own, "entry": "nets/own.py:build"}
+    before = module.code_of(settings)
+    module.require_trust(settings, before)
+    assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 7
+    # Of another length: Python tells old bytecode by length and by the second of the last edit.
+    (tmp_path / "nets" / "sizes.py").write_text("WIDTH = 12\n")
+    after = module.code_of(settings)
+    assert after != before
+    module.require_trust(settings, after)
+    assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 12
+
+
+class Attending(nn.Module):
+    """One block of a ViT, with torch's attention."""
+
+    def __init__(self, is_batch_first):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(8), nn.LayerNorm(8)])
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=is_batch_first)
+        self.mlp = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+
+    def forward(self, x):
+        normed = self.norms[0](x)
+        x = x + self.attention(normed, normed, normed, need_weights=False)[0]
+        return x + self.mlp(self.norms[1](x))
+
+
+class OwnViT(nn.Module):
+    """As the code of DINO and MAE has it: `cls_token` is a parameter of the network."""
+
+    def __init__(self, is_batch_first=True, gives=None):
+        super().__init__()
+        self.cut = nn.Conv2d(3, 8, 8, 8)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 8))
+        self.blocks = nn.ModuleList([Attending(is_batch_first) for _ in range(2)])
+        self.head = nn.Linear(8, 5)
+        self.is_batch_first, self.gives = is_batch_first, gives
+
+    def forward(self, images):
+        x = self.cut(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        x = x if self.is_batch_first else x.transpose(0, 1)
+        for block in self.blocks:
+            x = block(x)
+        x = x if self.is_batch_first else x.transpose(0, 1)
+        scores = self.head(x[:, 0])
+        return self.gives(scores, x) if self.gives else scores
+
+
+def test_a_class_token_of_ones_own_stays_the_networks_parameter():
+    torch.manual_seed(0)
+    model = OwnViT().eval()
+    images = torch.randn(2, 3, SIZE_PX, SIZE_PX)
+    with torch.no_grad():
+        before = model(images)
+        model = foreign.prepared(model, SIZE_PX)
+        known = foreign.facts(model, 5)
+        assert torch.equal(model(images), before)
+    assert model.cls_token is dict(model.named_parameters())["cls_token"]
+    assert (known["role"], known["attention"], known["pool"]) == ("vit", True, "cls")
+    assert (prefix_tokens(model), has_class_token(model)) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (lambda scores, x: {"logits": scores, "tokens": x}, r"a dict \(logits: \[2, 5\], tokens"),
+        (lambda scores, x: (scores, x), r"a tuple \(0: \[2, 5\], 1: \[2, 17, 8\]\)"),
+        (lambda scores, x: x, r"gives \[2, 17, 8\] for 2 images and 5 classes"),
+    ],
+)
+def test_what_a_network_gives_instead_of_scores_is_said_in_shapes(gives, said):
+    model = foreign.prepared(OwnViT(gives=gives).eval(), SIZE_PX)
+    with pytest.raises(ConfigError, match=said) as error:
+        foreign.facts(model, 5)
+    assert "tensor([" not in str(error.value)
+
+
+def test_blocks_with_images_on_the_second_axis_are_called_so():
+    model = foreign.prepared(OwnViT(is_batch_first=False).eval(), SIZE_PX)
+    with pytest.raises(ConfigError, match=r"blocks\.0.* gives \[17, 2, 8\] .* second axis"):
+        foreign.seen_of(model)
+
+
+def test_what_a_block_must_be_is_said_where_none_is_found():
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE_PX**2, 8), nn.ReLU(), nn.Linear(8, 5))
+    with pytest.raises(ConfigError, match="a module that holds its own skip connection"):
+        foreign.seen_of(foreign.prepared(plain.eval(), SIZE_PX))
 
 
 def test_planning_never_imports_the_code(own, tmp_path):

@@ -169,9 +169,10 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     """Rows and columns as the config says.
 
     Raises:
-        ConfigError: there is no such file or function.
+        ConfigError: there is no such file or function, or it is not to be called so.
     """
-    module_code.source_of(settings["entry"])
+    given = ("classes", "size_px", *settings.get("arguments", {}))
+    module_code.require_arguments(settings["entry"], given)
     weights = settings.get("weights", "random")
     keys = [key for key in (*VIEW, "outputs", "weight_set", "class_file") if key in settings]
     if weights == "random" and keys:
@@ -309,11 +310,13 @@ def _require_said(model: "nn.Module", settings: dict[str, Any], classes: int) ->
         found.append(("pool", known["pool"]))
     if not any(p.is_meta for p in model.parameters()):
         found.append(("starts_idle", idle.starts_idle(model)))
-    for key, is_so in found:
-        if settings.get(key, False) != is_so:
-            raise ConfigError(
-                f"{key} of {settings['entry']} is {is_so}, not {settings.get(key, False)}: set it"
-            )
+    odd = [(key, is_so) for key, is_so in found if settings.get(key, False) != is_so]
+    if odd:
+        told = [
+            f"{key} of {settings['entry']} is {is_so}, not {settings.get(key, False)}"
+            for key, is_so in odd
+        ]
+        raise ConfigError(f"{'; '.join(told)}: set {'them' if len(odd) > 1 else 'it'}")
 
 
 @contextlib.contextmanager
@@ -370,7 +373,10 @@ def _function(entry: str) -> Any:
     path = Path(place).resolve()
     name = f"{ENTRY}{module_code.digest(entry)}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
+        # With its folder as a package's: `from .parts import …` finds what lies beside it.
+        spec = importlib.util.spec_from_file_location(
+            name, path, submodule_search_locations=[str(path.parent)]
+        )
         assert spec is not None and spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[name] = loaded
