@@ -470,6 +470,20 @@ def test_numbers_of_8_bits_are_resampled_as_numbers_of_32(tmp_path):
     assert not torch.equal(places, places.to(torch.float8_e4m3fn).float())
 
 
+@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("scale", ["weight_scale", "scale_weight"])
+def test_numbers_of_8_bits_with_a_scale_beside_them_are_refused(model, tmp_path, prefix, scale):
+    """One scale a tensor, a tensor without an axis, is not passed over as a count would be."""
+    state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    for name in [name for name in state if name.endswith("mlp.fc1.weight")]:
+        size = state[name].abs().max() / 448
+        state[name] = (state[name] / size).to(torch.float8_e4m3fn)
+        state[name.removesuffix("weight") + scale] = size
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=rf"scales beside them .*mlp\.fc1\.{scale}.* float16"):
+        fit(model, tmp_path / "w.pth", FILE, False)
+
+
 def test_whole_numbers_are_no_weights(model, tmp_path):
     odd = altered(model) | {"head.weight": torch.ones(10, 24, dtype=torch.int8)}
     torch.save(odd, tmp_path / "w.pth")

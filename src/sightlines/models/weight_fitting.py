@@ -51,6 +51,8 @@ EVALUATED = (
 and the other."""
 LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Shares of red, green and blue in Pillow's `convert("L")`."""
+SCALE = re.compile(r"(^|\.)(weight_scale(_inv)?|scale_weight|scale)$")
+"""Names of what quantised weights are multiplied by, as the tools that write such files have it."""
 LIKELY = 0.5
 """Share of the model's names in a set that is taken for weights of such a model."""
 SHARED = 0.25
@@ -219,6 +221,7 @@ def fit(
     if not fitting:
         raise _misfit(path, model, min(trials, key=_distance), candidates)
     taken = _choose(path, fitting)
+    _refuse_scales(path, there[taken.candidate.wrapper], taken.candidate.left_out)
     if infinite(taken.state, expected):
         raise _misfit(path, model, taken, candidates)
     own, fits = taken.candidate, [trial.candidate for trial in fitting]
@@ -244,6 +247,21 @@ def fit(
 def _widened(raw: State) -> State:
     """The same tensors, but those of 8 bits as float32: torch computes nothing with the former."""
     return {n: t.float() if _is_float8(t) else t for n, t in raw.items()}
+
+
+def _refuse_scales(path: Path, raw: State, left_out: Sequence[str]) -> None:
+    """Refuse numbers of 8 bits that stand for others: without their scales they are none of these.
+
+    Raises:
+        WeightsError: naming a scale beside such numbers.
+    """
+    owners = {name.rpartition(".")[0] for name, tensor in raw.items() if _is_float8(tensor)}
+    scales = [n for n in left_out if SCALE.search(n) and n.rpartition(".")[0] in owners]
+    if scales:
+        raise WeightsError(
+            f"{path} holds numbers of 8 bits with scales beside them ({shown(scales)}), which are "
+            "not read here: let whoever made it save the weights in float16, bfloat16 or float32"
+        )
 
 
 def _is_float8(tensor: torch.Tensor) -> bool:
