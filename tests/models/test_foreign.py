@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 import subprocess
 import sys
 
@@ -10,8 +11,15 @@ import torch
 from torch import nn
 from torchvision import models as torchvision_models
 
-from sightlines.core.errors import ConfigError, WeightsError
-from sightlines.models import foreign, module, module_code, module_weights, torchvision
+from sightlines.core.errors import ConfigError, MissingSourceError, WeightsError
+from sightlines.models import (
+    foreign,
+    module,
+    module_code,
+    module_weights,
+    torchvision,
+    torchvision_weights,
+)
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.building import build, layers_of, with_new_head
 from sightlines.models.layers import capture
@@ -398,3 +406,81 @@ def test_a_class_token_that_is_read_out_is_found_where_the_last_layer_starts_at_
 def test_a_name_that_torchvision_has_not_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="resnet18"):
         torchvision.build({"name": "resnet_18"}, 32, 3)
+
+
+def test_weights_of_a_file_come_into_a_network_of_torchvision(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained = torchvision_models.mobilenet_v3_small(num_classes=1000).state_dict()
+    torch.save({"model": {f"module.{n}": t for n, t in trained.items()}}, "w.pth")
+    settings = {"name": "mobilenet_v3_small", "arguments": {}, "acts_as": "auto"}
+    settings |= {"weights": "w.pth"}
+    assert torchvision.check(settings, SIZE_PX) == (7, 7)
+    assert torchvision.described(settings, SIZE_PX)["weights"] == "w.pth"
+    sees = torchvision.view(settings, SIZE_PX)
+    assert sees == {
+        **{"size_px": 224, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+        **{"interpolation": "bilinear", "crop_share": 224 / 256, "crop_mode": "center"},
+    }
+    assert torchvision.view(settings | {"size_px": 64}, SIZE_PX) == sees | {"size_px": 64}
+    names = torchvision_weights.outputs_of(settings)
+    assert len(names) == 1000 and names[0] == "n01440764" and names == sorted(names)
+    stated = torchvision.weights_identity(settings, str(tmp_path))
+    model = torchvision.build(settings, 224, 1000)
+    log = logging.getLogger("sightlines.tests")
+    origin, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
+    assert (origin, fitted.wrapper, fitted.prefix) == ("file:w.pth", "model", "module.")
+    assert all(torch.equal(trained[name], fitted.state[name]) for name in trained)
+    with pytest.raises(WeightsError, match="changed"):
+        torchvision_weights.bring(model, settings, tmp_path, "0" * 64, log)
+
+
+def test_keys_of_weights_are_refused_where_a_network_of_torchvision_is_trained():
+    own = {"name": "resnet18", "arguments": {}, "acts_as": "auto"}
+    for key, value in {"size_px": 64, "outputs": 10, "class_order": "names"}.items():
+        with pytest.raises(ConfigError, match="trained here"):
+            torchvision.check(own | {key: value}, SIZE_PX)
+    for path in ("../w.pth", "/w.pth"):
+        with pytest.raises(ConfigError, match="weights"):
+            torchvision.check(own | {"weights": path}, SIZE_PX)
+    assert torchvision.view(own, SIZE_PX)["size_px"] == SIZE_PX
+
+
+def test_a_missing_file_of_torchvisions_weights_is_named(tmp_path):
+    with pytest.raises(MissingSourceError, match=r"no weight file .*w\.pth"):
+        torchvision.weights_identity({"name": "resnet18", "weights": "w.pth"}, str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "further"), [("googlenet", 20), ("inception_v3", 14)])
+def test_outputs_for_training_alone_are_left_out_and_images_seen_as_the_weights_do(
+    tmp_path, name, further
+):
+    with torch.random.fork_rng(devices=[]):
+        own = getattr(torchvision_models, name)(num_classes=5, init_weights=False)
+    torch.save(own.state_dict(), tmp_path / "w.pth")
+    settings = {"name": name, "weights": "w.pth", "outputs": 5}
+    with torch.device("meta"):
+        model = torchvision.build({**settings, "arguments": {"init_weights": False}}, 96, 5)
+    assert model.transform_input
+    stated = torchvision.weights_identity(settings, str(tmp_path))
+    log = logging.getLogger("sightlines.tests")
+    _, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
+    assert len(fitted.left_out) == further and fitted.state.keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", ["densenet121", "vit_b_16"])
+def test_former_names_of_torchvisions_own_files(tmp_path, name):
+    """Densenets' files of the site, and those of ViTs from before version 0.13."""
+    with torch.device("meta"):
+        model = torchvision.build({"name": name}, 32, 5)
+    wanted = {n: torch.randn(t.shape) for n, t in model.state_dict().items() if t.dim()}
+    former = {re.sub(r"(denselayer\d+\.[a-z]+)([12])", r"\1.\2", n): n for n in wanted}
+    for old, new in ((r"mlp\.0", "mlp.linear_1"), (r"mlp\.3", "mlp.linear_2")):
+        former = {re.sub(old, new, n): now for n, now in former.items()}
+    assert former.keys() != wanted.keys()
+    torch.save({before: wanted[now] for before, now in former.items()}, tmp_path / "w.pth")
+    settings = {"name": name, "weights": "w.pth", "outputs": 5}
+    stated = torchvision.weights_identity(settings, str(tmp_path))
+    log = logging.getLogger("sightlines.tests")
+    _, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
+    assert all(torch.equal(fitted.state[n], t) for n, t in wanted.items())
+    assert {*fitted.renamed} == former.keys() - wanted.keys()

@@ -11,7 +11,7 @@ from sightlines.models.weight_files import LISTED, State
 
 COUNTERS = "num_batches_tracked"
 """Of minibatches that a BatchNorm saw: no output depends on it, and many files leave it out."""
-SIZED = ("pos_embed", "patch_embed.proj.weight", "relative_position_bias_table")
+SIZED = ("pos_embed", "pos_embedding", "patch_embed.proj.weight", "relative_position_bias_table")
 """Ends of names of tensors that depend on the size of images or patches."""
 NUMBERED = re.compile(r"^(.*?(?:blocks|layers|resblocks|stages|layer\d+)\.)(\d+)\.")
 """Names of tensors that lie in one of several like blocks: where these lie, and which it is."""
