@@ -9,6 +9,7 @@ what: much less than another means that it waited at the end.
 
 import collections
 import functools
+import gc
 import os
 import re
 import sys
@@ -33,6 +34,17 @@ MAKES_SMOKE = "test_rerun_matrix.py"
 left_out = pytest.StashKey[int]()
 took = pytest.StashKey[collections.Counter]()
 """(Process, file) -> seconds, where there are several processes."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk():
+    """No test cuts the power: files need not be on the disk itself. Programs that tests start wait.
+
+    That a file is flushed before it takes its name: `tests.core.test_files`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +77,12 @@ def pytest_collection_modifyitems(config, items):
     if hasattr(config, "workerinput"):
         config.workeroutput[LEFT_OUT] = config.stash.get(left_out, 0)
         items.sort(key=rank)
+
+
+def pytest_collection_finish():
+    """What was imported stays: the collector of garbage need not look through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def rank(item):

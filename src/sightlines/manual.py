@@ -175,6 +175,10 @@ def _section(key: str, node: dict[str, Any]) -> Iterator[str]:
         for name, block in objectives.schemas().items():
             yield from ("", f"### `objective: {name}`, keys of `{key}.{name}`", "")
             yield from _table(block["properties"])
+    for name, block in inner["properties"].items():
+        if "properties" in block:
+            yield from ("", f"### `{key}.{name}`", "", " ".join(block["description"].split()), "")
+            yield from _table(block["properties"], block.get("required", ()))
 
 
 def _table(properties: dict[str, Any], required: Any = ()) -> Iterator[str]:

@@ -183,6 +183,7 @@ def tiny_disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.whole  # programs on a disk of their own
 def test_a_disk_that_is_really_full(tmp_path, tiny_disk):
     write_card(tmp_path, json.dumps(disk_cases.CARD))
     table = tiny_disk / "accuracy.csv"

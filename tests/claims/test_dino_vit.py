@@ -161,10 +161,12 @@ def heads(more, less):
     return tables
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_d4(tmp_path):
     check_words(tmp_path, "D4", heads("fixed", "prior"), **ALONE)
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_d5(tmp_path):
     check_words(tmp_path, "D5", heads("oracle", "fixed"), **ALONE)
 

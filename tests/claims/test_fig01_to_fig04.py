@@ -91,6 +91,7 @@ def figure_2(trained, untrained, wide):
     return {"cka_replicates.safetensors": maps, "layers.csv": LAYERS}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize("identity", ["C4", "C5"])
 def test_figure_2(tmp_path, identity):
     check_words(tmp_path, identity, figure_2)
@@ -250,6 +251,7 @@ def figure_3(trained, untrained, wide):
     return {"attention_replicates.parquet": pd.concat([own, bare])}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize("identity", ["C6", "C7"])
 def test_figure_3(tmp_path, identity):
     check_words(tmp_path, identity, figure_3)
@@ -264,6 +266,7 @@ def figure_3_trend(trained, untrained, wide):
     return tables
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c8(tmp_path):
     check_words(tmp_path, "C8", figure_3_trend)
 
@@ -329,6 +332,7 @@ def c10(trained, untrained, wide):
     return less_data(0.3, 0.05 if trained else 0.25, 0.05 * wide)
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize(("identity", "tables"), [("C9", c9), ("C10", c10)])
 def test_figure_4(tmp_path, identity, tables):
     more = {"slugs": FRACTIONS, "models": TWO_SIZES, "sizes": SIZES}

@@ -52,6 +52,7 @@ def figure_5(trained, untrained, wide):
     return {"head_subsets.parquet": pd.concat([own, bare])}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c11(tmp_path):
     check_words(tmp_path, "C11", figure_5)
 
@@ -299,6 +300,7 @@ def c16b(trained, untrained, wide):
     return {"skip_ratios.parquet": pd.concat(parts)}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize(("identity", "tables"), [("C15", c15), ("C16", c16), ("C16b", c16b)])
 def test_figure_7(tmp_path, identity, tables):
     check_words(tmp_path, identity, tables)

@@ -277,6 +277,7 @@ def figure_9(trained, untrained, wide):
     }
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize("identity", ["C19", "C20", "C21"])
 def test_figure_9(tmp_path, identity):
     check_words(tmp_path, identity, figure_9)
@@ -331,6 +332,7 @@ def figure_d3(trained, untrained, wide):
     return {"localisation.parquet": pd.concat(parts), "layers.csv": layers}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c20b(tmp_path):
     check_words(tmp_path, "C20b", figure_d3)
 
@@ -371,6 +373,7 @@ def figure_10(trained, untrained, wide):
     return {"localisation.parquet": pd.concat(parts)}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c22(tmp_path):
     check_words(tmp_path, "C22", figure_10, slugs=POOLED, models=POOLS)
 

@@ -110,10 +110,12 @@ def figure_11b(trained, untrained, wide):
     return {"probe_replicates.parquet": pd.concat(parts)}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c24(tmp_path):
     check_words(tmp_path, "C24", figure_11b, False, slugs=TRIO, models=POOLS)
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c25(tmp_path):
     check_words(tmp_path, "C25", figure_11b, slugs=TRIO, models=POOLS)
 
@@ -186,6 +188,7 @@ def figure_13(trained, untrained, wide, dataset=""):
     return {"probe_replicates.parquet": pd.concat([*parts, *others]).assign(dataset=dataset)}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 @pytest.mark.parametrize(("identity", "has_control"), [("C28", False), ("C29", True)])
 def test_figure_13(tmp_path, identity, has_control):
     check_words(tmp_path, identity, figure_13, has_control, slugs=ENOUGH)

@@ -172,6 +172,7 @@ def sizes(trained, untrained, wide):
     return {MAPS: maps, "layers.csv": pd.concat([vit_layers(), vit_layers(model="large")])}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c27(tmp_path):
     check_words(tmp_path, "C27", sizes, slugs=SIZED, models=SIZES, sizes=PARAMETERS)
 

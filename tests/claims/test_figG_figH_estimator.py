@@ -183,6 +183,7 @@ def figure_h(trained, untrained, wide):
     return {MAPS: maps, "layers.csv": LAYERS}
 
 
+@pytest.mark.whole  # every word, of nine experiments
 def test_c32(tmp_path):
     check_words(tmp_path, "C32", figure_h, slugs=ALL, models=MODELS)
 

@@ -125,11 +125,29 @@ def test_n3_takes_off_what_the_resnet_loses_as_well(tmp_path):
     assert verdict("N3b", evidence(tmp_path, made(0.03, 0.0), PUBLIC)).word == "holds"
 
 
-def test_n3_is_of_vits_whose_patches_are_the_cells(tmp_path):
-    tables = both("retention", {HALF: 0.8, MOVED: 0.6}, {HALF: 0.5, MOVED: 0.45})
-    finer = tables["occlusion.parquet"].assign(cells=16)
-    found = verdict("N3", evidence(tmp_path, {"occlusion.parquet": finer}))
-    assert found.word == "not run" and "(16 a side) are not its patches" in found.because
+@pytest.mark.parametrize(
+    ("number", "column", "origin"),
+    [
+        ("N1", "retention", HERE),
+        ("N1b", "retention", PUBLIC),
+        ("N2", "retention", HERE),
+        ("N3", "retention", HERE),
+        ("N3b", "retention", PUBLIC),
+        ("N5", "excess", HERE),
+        ("N5b", "excess", PUBLIC),
+    ],
+)
+def test_claims_about_dropped_patches_are_of_vits_whose_patches_are_the_cells(
+    tmp_path, number, column, origin
+):
+    vit, resnet = {HALF: 0.9, MEAN: 0.9, MOVED: 0.6}, {HALF: 0.1, MEAN: 0.1, MOVED: 0.05}
+    tables = both(column, vit, resnet)
+    assert verdict(number, evidence(tmp_path / "own", tables, origin)).word == "holds"
+    finer = {"occlusion.parquet": tables["occlusion.parquet"].assign(cells=16)}
+    found = verdict(number, evidence(tmp_path / "finer", finer, origin))
+    assert found.word == "not run"
+    assert "(16 a side) are not the patches of vit/f100/s0 (8 a side)" in found.because
+    assert "conditions.models" in found.because
 
 
 @pytest.mark.parametrize("number", ["N2", "N7", "N9", "P3", "P4", "P8", "P9"])
@@ -291,3 +309,28 @@ def test_n10_asks_whether_errors_rise_with_shape_bias(tmp_path):
     assert unsure.word == "not run" and "at 0 values" in unsure.because
     flat = verdict("N10", evidence(tmp_path, doses(bias, [0.4] * 5)))
     assert flat.word == "not run" and "the same at every dose" in flat.because
+
+
+def test_n10_compares_doses_at_equal_images_steps_and_seeds(tmp_path):
+    bias, error = [0.9, 0.7, 0.5, 0.3, 0.1], [0.6, 0.5, 0.4, 0.3, 0.9]
+    made = evidence(tmp_path, doses(bias, error))
+    assert np.allclose(values(verdict("N10", made)), [0.0]), "all five"
+
+    def told(**odd):
+        """What the last dose was trained by, where it differs from the others."""
+        known = {"images": {"n_train": 6000, "seed": 1}, "train": {"vit": {"steps": 400}}}
+        found = {f"match_{place}": known for place in range(4)}
+        last = {part: own | odd.get(part, {}) for part, own in known.items()}
+        made.config["doses"] = found | {"match_4": last}
+        return verdict("N10", made)
+
+    assert np.allclose(values(told()), [0.0])
+    fewer = told(images={"n_train": 500})
+    assert fewer.word == "holds" and np.allclose(values(fewer), [1.0])
+    said = "doses of VIT that were trained otherwise: match_4 (n_train 500 instead of 6000)"
+    assert said in fewer.because
+    longer = told(train={"vit": {"steps": 900}}, images={"seed": 2})
+    assert "match_4 (seed 2 instead of 1, steps 900 instead of 400)" in longer.because
+    made.config["doses"].pop("match_0")
+    few = verdict("N10", made)
+    assert few.word == "not run" and "at 3 values" in few.because and "left out" in few.because

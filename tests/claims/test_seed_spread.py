@@ -90,6 +90,7 @@ def test_the_table_has_the_variance_between_seeds_that_the_claims_statistics_hav
     assert command.table_of(of_seeds(tmp_path / "few", 3), FACTS).empty
 
 
+@pytest.mark.whole
 def test_one_run_is_judged_by_the_table_that_was_made_of_others(tmp_path):
     table = command.table_of(of_seeds(tmp_path / "many", 8), FACTS)
     alone = verdict("C7", of_seeds(tmp_path / "one", 1))

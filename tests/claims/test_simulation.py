@@ -233,7 +233,8 @@ def judged(world, draw):
         **WORDS,
     )
     spread = Known(world.known[:, draw], world.freedom)
-    evidence = SimpleNamespace(learned=lambda _: True, is_small=lambda _: False, spread=spread)
+    no = dict.fromkeys(("is_small", "is_public"), lambda _: False)
+    evidence = SimpleNamespace(learned=lambda _: True, spread=spread, **no)
     return judge(claim, evidence)
 
 

@@ -39,11 +39,12 @@ def made(cases, criteria=(AT_LEAST,), tier="A", premises=()):
     return Claim(**own, **words)
 
 
-def given(*cases, criteria=(AT_LEAST,), poor=(), small=(), spread=None, **more):
+def given(*cases, criteria=(AT_LEAST,), poor=(), small=(), public=(), spread=None, **more):
     """The verdict over cases; networks in `poor` learned too little, in `small` saw few images."""
     evidence = SimpleNamespace(
         learned=lambda slug: slug not in poor,
         is_small=lambda slug: slug in small,
+        is_public=lambda slug: slug in public,
         spread=spread,
     )
     return judge(made(lambda _: list(cases), criteria, **more), evidence)
@@ -126,6 +127,31 @@ def test_one_run_has_no_bare_verdict():
     assert verdict.lines[0].over == "images" and verdict.p is None
     assert "fails for A (x)" in given(case(0.5)).because
     assert "unclear for A (x)" in given(case(1.0, error=0.1)).because
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((1.5, 1.6), "holds"),
+        ((0.5, 0.4), "fails"),
+        ((1.5, 0.5), "differs"),
+        ((1.5, 1.0), "unclear"),
+        ((0.5, 1.0), "unclear"),
+    ],
+)
+def test_what_networks_of_one_run_show_stands_beside_the_verdict(values, shown):
+    cases = [case(v, label=label, error=0.01) for v, label in zip(values, "AB", strict=True)]
+    verdict = given(*cases)
+    assert verdict.word == "one run" and verdict.in_this_run == shown
+    assert not given(case(*BOTH)).in_this_run  # where there are seeds, the verdict says it
+    missed = Premise("there is more", lambda _: "there is not")
+    assert not given(*cases, premises=(missed,)).in_this_run
+
+
+def test_of_public_weights_no_second_seed_is_asked_for():
+    own = case(1.5, error=0.01, networks=("a", "b"))
+    assert given(own, public=("a", "b")).because.endswith("other weights of their kind may differ")
+    assert given(own, public=("a",)).because.endswith("needs a second seed")
 
 
 class Elsewhere:

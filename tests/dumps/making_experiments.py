@@ -1,6 +1,9 @@
 """Random images, chosen ones, and untrained networks on disk: what a recorder is shown."""
 
+import functools
 import logging
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -79,6 +82,21 @@ def settings_of(kind, sections):
 
 def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
     """Arrays of random bytes, and dataset.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _dataset(size_px, train, test, classes, seed).items():
+        (folder / name).write_bytes(content)
+    return folder / "dataset.json"
+
+
+@functools.cache
+def _dataset(*settings):
+    """Its files by name: hundreds of tests have the same ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        _fill(Path(folder), *settings)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _fill(folder, size_px, train, test, classes, seed):
     rng = np.random.Generator(np.random.Philox(seed))
     names = []
     for part, count in (("train", train), ("test", test)):
@@ -101,7 +119,6 @@ def make_dataset(folder, size_px=8, train=60, test=60, classes=3, seed=1):
         "counts": {"train": train, "test": test},
     }
     store.write_dataset(folder, names, facts | {"mean": [0.5] * 3, "std": [0.25] * 3})
-    return folder / "dataset.json"
 
 
 def make_reference(dataset, path, sizes):

@@ -19,6 +19,8 @@ MODELS = {
     "resnet": {"family": "resnet", "units": [2, 2], "channels": [32, 32], "stem": "medium"},
     "large_stem": {"family": "resnet", "units": [1, 1], "channels": [32, 64], "stem": "large"},
 }
+QUICK = ("vit", "resnet")
+"""Those of `make test-fast`; of the others it is a whole test."""
 CONFIG = {
     "dataset": {"kind": "shapes", "n_conflict": making.CONFLICTS, "n_silhouette": 0},
     "splits": {
@@ -49,13 +51,14 @@ def experiment(tmp_path_factory):
     making.make_probes(dataset, folder / "probes.safetensors", probes)
     making.make_conflicts(dataset, folder / "conflicts.safetensors")
     making.make_splits(dataset, folder / "splits.safetensors")
+    for name, model in complete(CONFIG, "a test").models.items():
+        making.make_network(folder / name, model.settings, dataset)
     return folder, dataset
 
 
-def bytes_written(experiment, kind, settings, config):
+def bytes_written(experiment, kind, model, config):
     folder, dataset = experiment
-    network, declared = folder / settings["family"], registry.declarations("dumps", kind)
-    making.make_network(network, settings, dataset)
+    network, declared = folder / model, registry.declarations("dumps", kind)
     shown = making.open_shown(network, dataset, folder / f"{declared['SPLITS']}.safetensors")
     uses = {key: config.recorded()[key] for key in declared.get("USES", ())}
     uses |= dict.fromkeys(declared.get("BESIDE", ()))
@@ -77,7 +80,8 @@ def cases():
         flag = registry.declarations("dumps", kind).get("FAMILIES", "")
         for name, model in config_of(kind).models.items():
             if not flag or has(flag, model.settings, SIDE):
-                yield pytest.param(kind, name, id=f"{kind}-{name}")
+                marks = () if name in QUICK else pytest.mark.whole
+                yield pytest.param(kind, name, id=f"{kind}-{name}", marks=marks)
 
 
 @pytest.mark.parametrize(("kind", "model"), cases())
@@ -85,4 +89,4 @@ def test_the_size_that_is_told_is_what_is_written(experiment, kind, model):
     config = config_of(kind)
     settings = config.models[model].settings
     told = dump_sizes.dump_bytes(kind, settings, config, SIDE)
-    assert told == bytes_written(experiment, kind, settings, config) > 0
+    assert told == bytes_written(experiment, kind, model, config) > 0

@@ -35,25 +35,27 @@ SECTIONS = {
 }
 
 
-@pytest.fixture
-def experiment(tmp_path):
-    dataset = making.make_dataset(tmp_path / "data")
-    making.make_reference(dataset, tmp_path / "reference.safetensors", REFERENCE)
-    making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
-    making.make_splits(dataset, tmp_path / "splits.safetensors")
-    making.make_conflicts(dataset, tmp_path / "conflicts.safetensors")
-    return dataset
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    """The dataset, and by name every network of it; no test changes them."""
+    folder = tmp_path_factory.mktemp("experiment")
+    dataset = making.make_dataset(folder / "data")
+    making.make_reference(dataset, folder / "reference.safetensors", REFERENCE)
+    making.make_probes(dataset, folder / "probes.safetensors", (11, 5, 3))
+    making.make_splits(dataset, folder / "splits.safetensors")
+    making.make_conflicts(dataset, folder / "conflicts.safetensors")
+    nets = {n: making.make_network(folder / n, net, dataset).eval() for n, net in NETS.items()}
+    return dataset, nets
 
 
 def dump(kind, name, folder, experiment):
     """Make one dump of one network; returns the network and the file."""
-    here = folder / name
-    model = making.make_network(here, NETS[name], experiment)
-    declared = registry.declarations("dumps", kind)
-    splits = folder / f"{declared['SPLITS']}.safetensors"
+    dataset, nets = experiment
+    here, path = dataset.parents[1], folder / name / f"{kind}.safetensors"
+    splits = here / f"{registry.declarations('dumps', kind)['SPLITS']}.safetensors"
     uses = making.settings_of(kind, SECTIONS)
-    making.record(kind, here, experiment, splits, here / f"{kind}.safetensors", **uses)
-    return model.eval(), here / f"{kind}.safetensors"
+    making.record(kind, here / name, dataset, splits, path, **uses)
+    return nets[name], path
 
 
 def taken():
@@ -69,7 +71,12 @@ def taken():
             yield kind, name
 
 
-@pytest.mark.parametrize(("kind", "name"), list(taken()))
+QUICK = ("resnet", "mixer", "fnet")
+"""Each kind's units; that of a ViT is in tests/run/test_dump.py, variants of them are whole."""
+TAKEN = [pytest.param(*own, marks=() if own[1] in QUICK else pytest.mark.whole) for own in taken()]
+
+
+@pytest.mark.parametrize(("kind", "name"), TAKEN)
 def test_every_kind_of_dump_takes_every_architecture(tmp_path, experiment, kind, name):
     _, path = dump(kind, name, tmp_path, experiment)
     reader = files.TensorReader(path)
@@ -94,8 +101,9 @@ def test_grams_are_those_of_the_layers(tmp_path, experiment, name):
     found, layers = GramDump(path), building.layers_of(NETS[name]["family"], model)
     assert [row["name"] for row in found.layers] == [layer.name for layer in layers]
     assert [row["kind"] for row in found.layers] == [layer.kind for layer in layers]
-    reference = files.TensorReader(tmp_path / "reference.safetensors")["reference"]
-    images = shown(experiment, "test", np.asarray(reference)[: REFERENCE[0]])
+    dataset = experiment[0]
+    reference = files.TensorReader(dataset.parents[1] / "reference.safetensors")["reference"]
+    images = shown(dataset, "test", np.asarray(reference)[: REFERENCE[0]])
     packed = found.packed(0)
     for index, value in enumerate(seen_by_hooks(model, layers, images)):
         assert found.layers[index]["features"] == value[0].numel()
@@ -111,8 +119,9 @@ def test_features_of_networks_without_class_token(tmp_path, experiment, name):
     assert [layer.name for layer in layers] == names == reader.meta["layers"]
     tensors = {f"{pool}.{layer}" for pool in ("mean", "first") for layer in names}
     assert set(reader.names()) == tensors | {"labels", "subset"}
-    splits = files.TensorReader(tmp_path / "probes.safetensors")
-    images = shown(experiment, "test", np.asarray(splits["probe_test"]))
+    dataset = experiment[0]
+    splits = files.TensorReader(dataset.parents[1] / "probes.safetensors")
+    images = shown(dataset, "test", np.asarray(splits["probe_test"]))
     # Sums of up to 48 terms, 7 of them in each of two blocks: minibatches are of other sizes.
     sums = {"terms": 48 * 7 * 2, "dtype": np.float32}
     for layer, value in zip(names, seen_by_hooks(model, layers, images), strict=True):

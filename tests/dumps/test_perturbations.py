@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn import functional
 
 from sightlines.core.files import write_tensor_file
 from sightlines.dumps import perturbations
-from sightlines.dumps.attacks import deepfool, project, projected_descent
+from sightlines.dumps.attacks import deepfool, project, projected_descent, steepest
 from sightlines.dumps.perturbations import draws, energies, published_budgets
 from sightlines.dumps.perturbations_reading import PerturbationsDump
 from sightlines.measures import perturbation
@@ -51,6 +52,63 @@ def test_of_a_linear_network_the_worst_change_of_a_size_is_a_corner():
     before, after = (outputs(own)[:, 1] - outputs(own)[:, 0] for own in (images, seen))
     signs = torch.where(right == 0, 1.0, -1.0).double()
     assert torch.allclose((after - before) * signs, budget * reach), "every level by the budget"
+
+
+def cross_entropy(answers, right):
+    return functional.cross_entropy(answers, right, reduction="sum")
+
+
+def log_odds(answers, right):
+    """Against the right output; the cross-entropy rises with it, and rounds to 0 before it does."""
+    own = answers.gather(1, right[:, None])
+    return (answers.scatter(1, right[:, None], -torch.inf).logsumexp(1) - own[:, 0]).sum()
+
+
+def plain_descent(loss, outputs, clean, right, budget, steps):
+    """Madry et al.'s steps by a loss itself."""
+    seen = clean
+    for _ in range(steps):
+        pixels = seen.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(outputs(pixels), right), pixels)
+        seen = project(seen + 2.5 * budget / steps * gradient.sign(), clean, budget)
+    return seen
+
+
+@pytest.mark.parametrize("gap", [3, 200, 5000])
+def test_a_network_that_is_very_sure_is_attacked_all_the_same(gap):
+    weights, _, images = linear(seed=3)
+    right = torch.arange(len(images)) % len(weights)
+    leads = gap * functional.one_hot(right, len(weights))
+
+    def outputs(x):
+        return (x - 0.5).flatten(1) @ weights.to(x.dtype).T / 100 + leads.to(x.dtype)
+
+    clean, exact = images.float(), images.float().double()
+    assert torch.equal(outputs(clean).argmax(1), right)
+    seen, fooled = projected_descent(outputs, clean, right, 0.03, 4, torch.zeros_like(clean))
+    twin = plain_descent(log_odds, outputs, exact, right, 0.03, 4)
+    by_loss = plain_descent(cross_entropy, outputs, clean, right, 0.03, 4)
+    if gap < 17:
+        assert torch.allclose(twin, by_loss.double(), atol=1e-6)
+    else:
+        assert torch.equal(by_loss, clean), "in float32 the loss itself has no gradient"
+    assert torch.allclose(seen.double(), twin, atol=1e-6) and not fooled.any()
+    assert torch.allclose((seen - clean).abs(), torch.tensor(0.03), atol=1e-6)
+    before, after = (outputs(x.double()) for x in (clean, seen))
+    own, others = leads.bool(), ~leads.bool()
+    assert (after[own] < before[own]).all(), "the right output falls"
+    mean = [x.masked_fill(own, 0).sum(1) for x in (before, after)]
+    assert others.sum() == 3 * own.sum() and (mean[1] - mean[0]).mean() > 0
+
+
+def test_the_direction_is_the_gradient_of_the_cross_entropy():
+    answers = torch.randn(6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    right = torch.tensor([0, 4, 2, 1, 3, 0])
+    loss = functional.cross_entropy(answers.requires_grad_(), right, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, answers)
+    scaled = gradient / gradient.abs().amax(dim=1, keepdim=True)
+    assert torch.allclose(steepest(answers, right), scaled, atol=1e-12)
+    assert torch.allclose(steepest(1e4 * answers.float(), right).sum(1), torch.zeros(6), atol=1e-6)
 
 
 def test_budgets_and_levels_are_kept():

@@ -71,7 +71,7 @@ def targets_in(model, layers, channels, depths=4):
     return [target_of(w, shapes[i], GRID, SIZE_PX, channels) for i, w in enumerate(watched)]
 
 
-def assert_as_loops(model, targets, images, found):
+def assert_fields_rounded(model, targets, images, found):
     """Hold each field against its slow twin."""
     model.double()
     modules = dict(model.named_modules())
@@ -89,8 +89,13 @@ def fields(model, targets, images):
     return found, gradients.is_short
 
 
-@pytest.mark.parametrize("channels", [5, 12], ids=["some channels", "all channels"])
-@pytest.mark.parametrize("kind", PLAIN)
+SOME, ALL = 5, 12
+"""Channels; the loops over all of them take a second, and are whole tests but of one kind."""
+FIELDS = [(kind, SOME) for kind in PLAIN] + [("class token", ALL)]
+FIELDS += [pytest.param(k, ALL, marks=pytest.mark.whole) for k in PLAIN if k != "class token"]
+
+
+@pytest.mark.parametrize(("kind", "channels"), FIELDS)
 def test_plain_vits_take_the_shortcut_and_agree_with_loops(kind, channels):
     """Blocks 0, 1, 3 and 4 are measured: with and without a measured block before them."""
     model, images = vit(**PLAIN[kind]), random_images(1)
@@ -98,7 +103,7 @@ def test_plain_vits_take_the_shortcut_and_agree_with_loops(kind, channels):
     assert {t.watched.block for t in targets} == {-1, 0, 1, 3, 4}
     found, is_short = fields(model, targets, images)
     assert is_short
-    assert_as_loops(model, targets, images, found)
+    assert_fields_rounded(model, targets, images, found)
 
 
 @pytest.mark.parametrize("kind", OTHER)
@@ -108,7 +113,7 @@ def test_other_vits_do_not_take_it_and_agree_with_loops_too(kind):
     targets = targets_in(model, watched, 3, depths=2)
     found, is_short = fields(model, targets, images)
     assert not is_short
-    assert_as_loops(model, targets, images, found)
+    assert_fields_rounded(model, targets, images, found)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,7 @@ def test_how_much_is_computed_at_once_changes_nothing(composed, at_once, monkeyp
     targets = targets_in(model, timm_blocks.layers(model), 7)
     found, is_short = fields(model, targets, images)
     assert is_short
-    assert_as_loops(model, targets, images, found)
+    assert_fields_rounded(model, targets, images, found)
 
 
 def test_images_do_not_mix_and_two_calls_are_the_same_bits():

@@ -91,7 +91,7 @@ def test_panels_show_the_tables_maps_with_rows_upwards_and_the_own_patch_outline
         "model == 'vit_small' and fraction == 'f100' and seed == 's0' and name == 'block03.out'"
     )
     z, rank = own.loc[own["token"] == token, ["z", "rank"]].iloc[0]
-    assert third.get_title() == f"token (3, 1)\nz {z:.1f}, rank {rank:.0f}"
+    assert third.get_title() == f"token (3, 1)\nz {z:.1f}\nrank {rank:.0f}"
 
 
 def test_panels_of_a_network_share_their_colours_and_start_at_0(drawn):

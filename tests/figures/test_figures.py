@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -60,6 +61,13 @@ RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too; of all others it is a whole test, of a second or more."""
+NO_FIGURES = ("test_figures.py", "test_figures_of_the_paper.py", "test_fonts.py")
+"""Files beside this that name figures and look at none of their own, and this one."""
+NEIGHBOURS = "".join(
+    path.read_text()
+    for path in Path(__file__).parent.glob("test_*.py")
+    if path.name not in NO_FIGURES
+)
 
 
 LOOKED_AT = (
@@ -71,6 +79,12 @@ LOOKED_AT = (
     fig12_data_fractions,
     training_curves,
 )
+
+
+def is_looked_at(name):
+    """Whether a figure has tests of its own here or in a file beside this, which draw it too."""
+    own = {module.__name__.rpartition(".")[2] for module in LOOKED_AT}
+    return name in own or re.search(rf"\b{name}\b", NEIGHBOURS) is not None
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +159,9 @@ def test_two_renders_are_equal_byte_for_byte(name, tmp_path):
     assert b"/FontFile2" in document and b"/Type3" not in document
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.whole if is_looked_at(n) else ()) for n in NAMES]
+)
 def test_every_figure_draws_plain_labels_and_leaves_all_as_it_was(name, every_table):
     """Tables, settings and pyplot are untouched; labels are no mathematics; axes have names."""
     module = registry.load("figures", name)
@@ -286,12 +302,12 @@ def test_undefined_cells_are_grey_and_explained(tables):
     image = figure.axes[0].images[0]
     assert image.get_array().mask[7].all() and not image.get_array().mask[6, 6]
     assert any("does not vary" in text for text in shown_texts(figure))
-    whole = synthetic.all_tables(ALONE)
+    whole = tables_of(ALONE, fig01_cka_within)
     assert not fig01_cka_within.draw(whole, ALONE).legends
 
 
 def test_within_works_for_one_model_without_untrained_control():
-    figure = fig01_cka_within.draw(synthetic.all_tables(ALONE), ALONE)
+    figure = fig01_cka_within.draw(tables_of(ALONE, fig01_cka_within), ALONE)
     assert sum(bool(a.images) for a in figure.axes) == 2
 
 
@@ -347,7 +363,7 @@ def test_many_pairs_fit_on_a_page_bring_every_model_in_and_count_what_is_left_ou
 
 def test_across_needs_a_pair():
     with pytest.raises(ResultError, match="no pair of networks"):
-        fig02_cka_across.draw(synthetic.all_tables(ALONE), ALONE)
+        fig02_cka_across.draw(tables_of(ALONE, fig02_cka_across), ALONE)
 
 
 def test_attention_lines_are_the_sorted_heads_of_the_outer_blocks(tables):
@@ -366,7 +382,7 @@ def test_attention_lines_are_the_sorted_heads_of_the_outer_blocks(tables):
 
 
 def test_attention_without_prefix_token_or_untrained_network():
-    lone = synthetic.all_tables(ALONE)
+    lone = tables_of(ALONE, fig03_attention_distance)
     lone["attention_distance.csv"] = synthetic.attention_distance(ALONE, blocks=3, prefix=False)
     figure = fig03_attention_distance.draw(lone, ALONE)
     texts = {t.get_text() for a in figure.axes for t in a.texts}
@@ -397,7 +413,8 @@ def test_less_data_has_one_column_a_fraction_and_needs_two(tables):
     assert titles == ["untrained", "3 % of the images", "30 % of the images", "all images"]
     assert len([a for a in figure.axes if a.lines]) == 8
     with pytest.raises(ResultError, match="two fractions"):
-        fig04_attention_distance_less_data.draw(synthetic.all_tables(ALONE), ALONE)
+        less_data = fig04_attention_distance_less_data
+        less_data.draw(tables_of(ALONE, less_data), ALONE)
 
 
 def test_fractions_have_error_bars_ceiling_and_floor(tables):

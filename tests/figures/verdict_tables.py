@@ -89,6 +89,7 @@ def claims(drawn="fig01_cka_within"):
                 "tier": "AB"[place % 2],
                 "statement": f"Statement number {place + 1}.",
                 "verdict": word,
+                "in_this_run": "",
                 "because": f"because of {word}",
                 "statistic": "Mean CKA.",
                 "deciding": "ViT-S: mean CKA" if is_run else "",

@@ -277,6 +277,11 @@ def test_apples_gpu_is_refused_by_name():
         sl.load("test_vit", weights="random", device="mps")
 
 
+def test_a_device_that_there_is_not_is_refused_by_name():
+    with pytest.raises(ConfigError, match="load: device is 'nonsense', which is no device: give"):
+        sl.load("test_vit", weights="random", device="nonsense")
+
+
 def test_receptive_fields_are_of_as_many_images_as_the_caller_says(pixels, cnn):
     images = sl.images(pixels, minibatch=12)
     few, more = (sl.receptive_fields(cnn, images, limit=n, channels=4) for n in (2, 8))

@@ -65,3 +65,12 @@ def small_vit(**changes):
     torch.manual_seed(3)
     made = timm.models.vision_transformer.VisionTransformer(**sizes | {"num_classes": 3} | changes)
     return randomised(made)
+
+
+def as_map(value, like, prefix):
+    """A layer's value as timm lays out its intermediates."""
+    if value.dim() == 3 and like.dim() == 4:
+        rows, columns = like.shape[2:]
+        value = value[:, prefix:].transpose(1, 2)
+        return value.unflatten(2, (rows, columns)) if value.shape[2] == rows * columns else value
+    return value

@@ -4,6 +4,7 @@
 """
 
 import csv
+import inspect
 import json
 import resource
 import subprocess
@@ -18,6 +19,10 @@ SECONDS, LARGE = 60, 180
 LARGEST = ("gemma4_vit_570m", "deepseek_vit_412m", "qwen3_vit_306m")
 BYTES = 8 * 2**30
 IMAGES = [16, 16]
+RECTIFIED = ("legacy_xception", "nasnetalarge", "pnasnet5large")
+"""Of these timm's intermediates are what the next block's rectifier makes of a block's output."""
+INSIDE = {"hrnet_w18_small": 1, "mobilenetv3_small_050": 1, "resnet10t": 1, "xception41p": 4}
+"""How many of timm's first points end no block: a stem after its activation, or inside a block."""
 SECTIONS = {"receptive_field": {"images": 2, "channels": 2, "depths": 2}}
 
 
@@ -44,6 +49,7 @@ def walk(name, size_px, folder):
     making.make_reference(dataset, folder / "reference.safetensors", IMAGES)
     making.make_probes(dataset, folder / "probes.safetensors", (16, 8, 8))
     known = timm.described(settings(name), size_px)
+    check_captured(name, size_px)
     making.make_network(folder, settings(name), dataset)
 
     def recorded(kind, **uses):
@@ -66,6 +72,41 @@ def walk(name, size_px, folder):
         table = attention_sites.site_table(AttentionSitesDump(recorded("attention_sites")))
         found |= {"attention": table["site"].nunique(), "far": float(table["relative"].max())}
     return found
+
+
+def check_captured(name, size_px):
+    """Layers fire once and in order, as the modules gave them; blocks are timm's intermediates."""
+    import torch
+
+    from sightlines.models import timm_building
+    from tests.models.public import as_map, captured, images_of, randomised
+
+    torch.manual_seed(1)
+    model = randomised(timm_building.build({"name": name, "arguments": {}}, size_px, 7))
+    layers, images = timm_building.layers_of(model), images_of(size_px)
+    with torch.no_grad():
+        alone = model(images)
+    values, output = captured(model, layers, images)
+    assert torch.equal(alone, output)
+    assert [*values] == [layer.name for layer in layers]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    if hasattr(model, "forward_intermediates"):
+        taken = inspect.signature(model.forward_intermediates).parameters
+        unnormed = {"norm": False} if "norm" in taken else {}
+        with torch.no_grad():
+            found = model.forward_intermediates(images, intermediates_only=True, **unnormed)
+        seen = timm_building.found_of(model)
+        prefix = seen.prefix if seen else getattr(model, "num_prefix_tokens", 0)
+        flat = [part for each in found for part in (each if type(each) is tuple else (each,))]
+        for like in flat[INSIDE.get(name, 0) :]:
+            own = [as_map(value, like, prefix) for value in values.values()]
+            own += [torch.relu(value) for value in own if name in RECTIFIED]
+            assert any(v.shape == like.shape and torch.equal(v, like) for v in own), like.shape
+    for module in model.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    unchanged, _ = captured(model, layers, images)
+    assert all(torch.equal(values[layer], unchanged[layer]) for layer in values)
 
 
 def at_native_size(name, native_px):

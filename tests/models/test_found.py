@@ -14,7 +14,7 @@ from sightlines.models import found_layers, timm_building
 from sightlines.models.layers import capture
 from sightlines.models.placed_attention import capture_sites, check_sites, placed_sites
 from sightlines.models.tracing import trace
-from tests.models.public import randomised
+from tests.models.public import as_map, randomised
 from tests.rounding import assert_rounded
 
 IMAGES = 2
@@ -29,15 +29,6 @@ def built(name, size_px, **arguments):
 
 def images_of(size_px):
     return torch.randn(IMAGES, 3, size_px, size_px, generator=torch.Generator().manual_seed(5))
-
-
-def as_map(value, like, prefix):
-    """A layer's value as timm lays out its intermediates."""
-    if value.dim() == 3 and like.dim() == 4:
-        rows, columns = like.shape[2:]
-        value = value[:, prefix:].transpose(1, 2)
-        return value.unflatten(2, (rows, columns)) if value.shape[2] == rows * columns else value
-    return value
 
 
 THIN = {"embed_dim": 24, "num_heads": 2}
@@ -57,7 +48,16 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+LARGE = ("crossvit_tiny_240", "gcvit_xxtiny", "hiera_tiny_224", "maxvit_pico_rw_256")
+LARGE += ("mobilevit_xxs", "pit_s_224")
+
+
+def cases(names, large):
+    """Names, of which some are of whole tests, of a second or so."""
+    return [pytest.param(name, marks=pytest.mark.whole if name in large else ()) for name in names]
+
+
+@pytest.fixture(scope="module", params=cases(FAMILIES, LARGE))
 def case(request):
     size_px, arguments, role, blocks = FAMILIES[request.param]
     model = built(request.param, size_px, **arguments)
@@ -97,6 +97,7 @@ def test_blocks_are_timms_own_intermediates(case):
         assert any(v.shape == like.shape and torch.equal(v, like) for v in own), like.shape
 
 
+@pytest.mark.whole
 def test_the_last_branches_of_hrnet_are_blocks_though_sums_join_them():
     model, images = built("hrnet_w18_small", 64), images_of(64)
     layers, values = timm_building.layers_of(model), []
@@ -212,12 +213,11 @@ DOES = {
     "vit_small_r26_s32_224": (224, "hybrid"),  # a ResNet before them
     "vitamin_small_224": (224, "hybrid"),  # blocks of a MobileNet before them
 }
-LONG = ("coat_tiny", "csatv2", "efficientvim_m1", "vitamin_small_224")
+QUICK = ("convnext_atto", "mobilevitv2_050", "resnest14d", "resnet18", "swiftformer_xs")
+QUICK += ("vit_tiny_r_s16_p8_224",)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.whole if n in LONG else ()) for n in DOES]
-)
+@pytest.mark.parametrize("name", cases(DOES, {*DOES} - {*QUICK}))
 def test_what_attends_in_whatever_way_is_no_resnet(name):
     size_px, does = DOES[name]
     known = timm_building.describe({"name": name, "size_px": size_px})
@@ -225,6 +225,7 @@ def test_what_attends_in_whatever_way_is_no_resnet(name):
     assert known["role"] == (does if does in ("vit", "resnet") else "other")
 
 
+@pytest.mark.whole
 def test_a_vit_behind_convolutional_blocks_is_measured_as_a_vit():
     known = timm_building.describe({"name": "vit_small_r26_s32_224"})
     assert known["attention"] and known["plain_attention"] and known["pool"] == "cls"

@@ -55,7 +55,7 @@ def test_an_own_process_answers_as_this_one():
     assert [answer.keys() == {"error"} for answer in found] == [False, True]
 
 
-def test_facts_are_asked_once(monkeypatch):
+def test_facts_are_asked_once(monkeypatch, timm_asked_here):
     asked = settings(**VIT)
     monkeypatch.setattr(timm_facts, "_known", {})
     timm_facts.facts(asked)

@@ -80,6 +80,15 @@ def test_the_grid_is_the_finest_of_the_vits_unless_it_is_said(experiment):
     assert conditions.own_cells(experiment(raw).config, 32) == 8
 
 
+def test_patches_of_models_that_are_not_shown_cut_none_of_those_that_are(experiment):
+    raw = copy.deepcopy(RAW)
+    raw["models"]["finer"] = {**RAW["models"]["vit"], "patch_px": 2}
+    raw["runs"] = [{"models": [*raw["models"]], "fractions": ["f100"], "seeds": ["s0"]}]
+    assert conditions.own_cells(experiment(raw).config, 32) == 16
+    for shown, cells in ((["finer", "vit"], 16), (["vit", "resnet"], 8), (["resnet"], 8)):
+        assert conditions.own_cells(experiment(raw, models=shown).config, 32) == cells
+
+
 def test_a_changed_key_changes_the_dumps_that_use_it_alone(experiment):
     network = Network("vit", "f100", "s0")
     before = {kind: experiment().job_config_dump(kind, network) for kind in KINDS}
@@ -148,6 +157,23 @@ def test_what_is_off_makes_no_dump_and_no_other_one_stale(experiment):
         assert on.job_config_dump(kind, network) == off.job_config_dump(kind, network), kind
 
 
+def test_one_corruption_of_one_severity_is_one_task(experiment):
+    def of(folder, domain="out"):
+        dataset = {"kind": "imagefolder", "folder": folder, "test_share": 0.99, "size_px": 32}
+        return {"dataset": dataset, "domain": domain}
+
+    of_cifar = {"kind": "cifar10_c", "corruption": "fog", "severity": 3}
+    raw = RAW | {"transfer": {"first": of("C/fog/3"), "other": of("C/fog/4")}}
+    experiment(raw)
+    inside = {"second": of("D/fog/3", domain="in")}
+    experiment(RAW | {"transfer": raw["transfer"] | inside})
+    others = {"D/fog/3": of("D/fog/3"), "CIFAR-10-C": {"dataset": of_cifar, "domain": "out"}}
+    for place, second in others.items():
+        said = rf"first \(C/fog/3\) and second \({place}\) are both fog at severity 3"
+        with pytest.raises(ConfigError, match=said):
+            experiment(RAW | {"transfer": raw["transfer"] | {"second": second}})
+
+
 def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
     raw = copy.deepcopy(RAW)
     own = raw["dataset"]
@@ -174,6 +200,12 @@ def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
     place = "transfer/match_1/tuned_conflicts/vit/f100/s0.safetensors"
     assert reads["tuned_conflicts"][0].endswith(place)
     assert conditions.doses(experiment(raw).config) == {}, "without corruptions"
+    dosed = found.job_config_claims()["doses"]
+    assert (
+        dosed["match_4"]["images"] == {"n_train": 300, "seed": 1} and dosed.keys() == doses.keys()
+    )
+    assert dosed["match_4"]["train"]["vit"]["steps"] == 4
+    assert "doses" not in experiment(raw).job_config_claims()
     del raw["transfer"]["match_1"]
     few = experiment(raw, corruption=corrupted)
     assert "fignaseer_texture_match" not in few.figures, "three are too few"

@@ -1,5 +1,8 @@
 import copy
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +16,7 @@ from sightlines.plan.config import (
     from_command_line,
     load,
     networks,
+    read_schema,
     source_folder,
 )
 from sightlines.plan.experiment import SPLIT_KEYS, Experiment, check
@@ -387,6 +391,16 @@ def test_a_label_changes_figures_but_no_network(smoke):
 
 def test_the_manual_is_current_and_names_every_key():
     assert (FOLDER / "README.md").read_text() == manual.manual(), "python -m sightlines.manual"
+    explained = set(re.findall(r"^(?:\| |## )`(\w+)`", manual.manual(), re.MULTILINE))
+    assert set(_keys(read_schema())) <= explained
+
+
+def _keys(node: Any) -> Iterator[str]:
+    """Keys of a schema and of the blocks within it, but deprecated ones."""
+    if isinstance(node, dict):
+        own = node.get("properties", {})
+        yield from (key for key, value in own.items() if "x-deprecated" not in value)
+        yield from (key for value in (*own.values(), *node.values()) for key in _keys(value))
 
 
 def test_the_list_of_claims_is_current():

@@ -11,6 +11,7 @@ from sightlines.plan.config_types import Train
 from sightlines.plan.experiment import Experiment
 from sightlines.plan.networks import Network
 from sightlines.training.dino.sizes import default_px
+from sightlines.training.dino.trial import tried
 from sightlines.training.objectives import dino
 
 RAW = """
@@ -171,9 +172,42 @@ def test_sides_are_whole_numbers_where_timm_gives_the_patches(local_px, said):
         objectives.check("dino", own, {"family": "timm"}, {"family": "vit", "patch_px": 4.0}, 32)
 
 
-def test_crops_for_a_cnn_of_timm_need_no_multiple_of_its_stride():
-    own = objectives.settings("dino", {"local_px": 16})
-    objectives.check("dino", own, {"family": "timm"}, {"family": "resnet", "patch_px": 32.0}, 32)
+def timm(name, **arguments):
+    return {"family": "timm", "name": name, "weights": "random", "arguments": arguments}
+
+
+RELATIVE = timm("vit_relpos_small_patch16_224", depth=1, embed_dim=24, num_heads=3)
+"""A ViT whose positions are those of pairs of patches, of one grid alone."""
+
+
+def test_a_vit_whose_positions_cannot_be_resampled_is_refused_at_planning():
+    own = objectives.settings("dino", {})
+    with pytest.raises(ConfigError) as caught:
+        objectives.check("dino", own, RELATIVE, {"family": "vit", "patch_px": 16.0}, 112)
+    told = str(caught.value)
+    assert told.startswith(
+        "dino.local_px 48, three sevenths of the images, cannot be shown to "
+        "vit_relpos_small_patch16_224 (AssertionError: "
+    )
+    assert told.endswith(
+        "): set local_px to 112 (small parts of an image are scaled up to it), or local_crops to 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "patch_px", "sides"),
+    [
+        (RELATIVE, 16, {112: 112, 64: 112}),
+        (timm("deit_tiny_patch16_224", depth=1), 16, {112: 112, 48: 48, 40: 32}),
+        (timm("mobilenetv2_035"), 1, {48: 48, 33: 33}),
+        (timm("mobilenetv3_small_050"), 1, {48: 48}),  # 1,024 features out of maps of 288
+        (timm("no_such_network"), 1, {48: 0}),
+    ],
+)
+def test_what_a_network_of_timm_can_be_shown_is_found_by_showing_it(model, patch_px, sides):
+    for local_px, works_at in sides.items():
+        found = tried(model, 112, local_px, patch_px)
+        assert found["works_at"] == works_at and bool(found["problem"]) == (works_at != local_px)
 
 
 @pytest.mark.parametrize("family", [None, MIXER, FNET])
@@ -210,4 +244,8 @@ def test_sizes_of_small_crops():
     assert default_px(vit | {"patch_px": 8}, 32) == 16
     assert default_px(vit | {"patch_px": 32}, 224) == 96
     assert default_px({"family": "resnet"}, 32) == 14
+    of_timm = [{"family": family, "patch_px": 4.0} for family in ("vit", "resnet", "mixer")]
+    sides = [default_px(known, 32) for known in of_timm]
+    assert sides == [12, 14, 32] and {type(side) for side in sides} == {int}
+    assert default_px({"family": "resnet", "patch_px": 32.0}, 224) == 96
     assert default_px({"family": "mixer", "patch_px": 4}, 32) == 32

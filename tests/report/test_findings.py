@@ -96,19 +96,20 @@ def test_verdicts_are_told_in_one_sentence():
     words = ["holds, learned", "holds", "holds at initialisation", "lost in training", "one run"]
     assert findings.tally(pd.DataFrame({"verdict": [*words, "undecided"]})) == (
         "Of 6 claims 3 hold (1 learned in training, 1 true of untrained networks as well), 1 does "
-        "not and 2 are undecided (1 of them for want of a second seed)."
+        "not, 1 is undecided and 1 rests on one run."
     )
 
 
 def test_each_sentence_about_verdicts_can_be_read():
-    def said(*words):
-        return findings.tally(pd.DataFrame({"verdict": [*words]}))
+    def said(*words, shown=()):
+        own = [*shown, *[""] * (len(words) - len(shown))]
+        return findings.tally(pd.DataFrame({"verdict": [*words], "in_this_run": own}))
 
-    assert said("does not hold", "one run", "one run") == (
-        "Of 3 claims 1 does not hold and 2 are undecided (all for want of a second seed)."
+    assert said("one run", "one run", "one run", "holds", shown=("holds", "fails", "holds")) == (
+        "Of 4 claims 1 holds and 3 rest on one run each (2 hold in it, 1 fails in it)."
     )
-    assert said("one run", "not run") == (
-        "Of 2 claims 1 is undecided (for want of a second seed) and 1 was not run."
+    assert said("one run", "not run", shown=("unclear",)) == (
+        "Of 2 claims 1 rests on one run (1 is unclear even so) and 1 was not run."
     )
     assert said("out of reach", "not run", "not run") == (
         "Of 3 claims 1 is out of reach of these networks and 2 were not run."
@@ -117,6 +118,6 @@ def test_each_sentence_about_verdicts_can_be_read():
 
 def test_a_folded_group_says_in_few_words_how_its_claims_came_out():
     words = ["holds", "holds, learned", "lost in training", "one run", "undecided", "not run"]
-    assert findings.short_tally(words) == "2 hold, 1 does not, 2 open, 1 not tested"
+    assert findings.short_tally(words) == "2 hold, 1 does not, 1 open, 1 of one run, 1 not tested"
     assert findings.short_tally(["holds"]) == "1 holds"
     assert sum(int(findings.short_tally([word])[0]) for word in VERDICTS) == len(VERDICTS)

@@ -183,6 +183,16 @@ def test_measured_values_come_with_interval_and_what_decided():
     assert not_run.measured == "" and not_run.drawn == "" and not_run.because
 
 
+def test_an_end_of_an_interval_is_told_apart_from_the_threshold_in_all_places():
+    table = claims()
+    table.loc[0, ["low", "control"]] = 0.498, 0.504
+    row = of("C1", part(**{"claims.csv": table}))
+    assert row.value == "0.613 [0.498, 0.719]" and row.control == "0.504"
+    assert row.picture.words.startswith(
+        "0.613, interval 0.498 to 0.719; needed ≥ 0.5; untrained 0.504"
+    )
+
+
 def test_one_run_is_said_of_intervals_over_images_alone():
     table = claims()
     table.loc[0, "over"] = "images"

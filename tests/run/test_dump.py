@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,22 @@ SECTIONS = {
 KINDS = registry.members("dumps")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    dataset = making.make_dataset(folder / "data")
+    making.make_reference(dataset, folder / "reference.safetensors", [13, 9])
+    making.make_probes(dataset, folder / "probes.safetensors", (11, 5, 3))
+    making.make_splits(dataset, folder / "splits.safetensors")
+    making.make_conflicts(dataset, folder / "conflicts.safetensors")
+    making.make_network(folder, making.VIT, dataset)
+    return folder
+
+
 @pytest.fixture
-def here(tmp_path):
-    """A folder with images, chosen ones, and an untrained ViT."""
-    dataset = making.make_dataset(tmp_path / "data")
-    making.make_reference(dataset, tmp_path / "reference.safetensors", [13, 9])
-    making.make_probes(dataset, tmp_path / "probes.safetensors", (11, 5, 3))
-    making.make_splits(dataset, tmp_path / "splits.safetensors")
-    making.make_conflicts(dataset, tmp_path / "conflicts.safetensors")
-    making.make_network(tmp_path, making.VIT, dataset)
+def here(made, tmp_path):
+    """A folder with images, chosen ones, and an untrained ViT, free to change."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

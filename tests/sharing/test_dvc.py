@@ -106,6 +106,7 @@ def test_settings_that_cannot_be_read_are_no_missing_remote(settings, level):
         default_remote()
 
 
+@pytest.mark.whole  # git and DVC
 def test_a_users_remote_is_made_to_verify_in_this_clone_alone(settings, tmp_path):
     ok(tool(tmp_path, "git", "init", "--quiet"))
     (tmp_path / ".dvc").rmdir()

@@ -17,7 +17,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 
 from sightlines.core import seeds
-from sightlines.core.errors import ConfigError, TrainingError
+from sightlines.core.errors import TrainingError
 from sightlines.core.files import TensorReader
 from sightlines.models.building import build, load_network, with_new_head
 from sightlines.plan import objectives
@@ -26,7 +26,7 @@ from sightlines.plan.schedule import init_seed
 from sightlines.training import state
 from sightlines.training.dino import schedules
 from sightlines.training.dino.distillation import Distillation
-from sightlines.training.dino.head import Head, Learner
+from sightlines.training.dino.head import Head, Learner, width_of
 from sightlines.training.team import Team
 from tests.rounding import bound, rounded
 from tests.training.dino import (
@@ -37,6 +37,7 @@ from tests.training.dino import (
     pixels,
 )
 from tests.training.jobs import (
+    PUBLIC,
     RECIPE,
     RESNET,
     RESULTS,
@@ -312,11 +313,12 @@ def test_positions_of_small_crops_are_those_of_a_network_that_resamples_them(wor
     assert torch.equal(learner.embed(whole), backbone(whole))
 
 
-def test_a_backbone_without_positions_to_resample_is_refused():
-    backbone = build(MIXER | {"patch_px": 2}, SIZE_PX, 0, seed=1)
-    backbone.patch_embed = backbone.stem  # as families of timm call it that have other positions
-    with pytest.raises(ConfigError, match="set local_px to 8"):
-        Learner(backbone, Head(12, 20, 8, 24), SIZE_PX, 4)
+def test_a_network_without_position_embeddings_is_shown_small_crops_as_they_are():
+    backbone = build(PUBLIC, SIZE_PX, 0, seed=1).eval()
+    backbone.patch_embed = backbone.conv_stem  # as some convolutional networks of timm call it
+    learner = Learner(backbone, Head(width_of(backbone), 20, 8, 24), SIZE_PX, 4)
+    images = torch.randn(5, 3, 4, 4)
+    assert torch.equal(learner.embed(images), backbone(images))
 
 
 def test_a_step_depends_on_nothing_but_its_number(workplace):

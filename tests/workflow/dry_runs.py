@@ -8,6 +8,7 @@ What is forked has none of sightlines: each checkout's own code is imported in i
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -61,6 +62,7 @@ def serve():
     """Answer each line of standard input with the exit status of the run that it asks for."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # so that no fork looks through all that, and has it copied by that
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

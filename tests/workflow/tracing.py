@@ -18,6 +18,7 @@ from inspect import CO_NEWLOCALS
 from pathlib import Path
 from types import CodeType, FrameType
 
+from sightlines.jobs import warm
 from sightlines.plan.code_digest import CACHE, reached
 from sightlines.plan.code_reading import is_frame
 from sightlines.plan.registry import PACKAGE
@@ -110,10 +111,8 @@ def run(words: list[str]) -> dict[str, object]:
 
 def main() -> None:
     """Run all commands that standard input names."""
-    import matplotlib.figure  # noqa: F401 - what most jobs pay for, once
-    import pandas  # noqa: F401
-    import torch  # noqa: F401
-
+    for used in (warm.TABLES, ("torch",), warm.DRAWING, warm.JUDGING, warm.CHANGING, warm.PAGE):
+        warm.load(used)  # what jobs import, once
     found = []
     for words in json.loads(sys.stdin.read()):
         readable, writable = os.pipe()

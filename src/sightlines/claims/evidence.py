@@ -74,7 +74,10 @@ class Evidence:
 
     def _named(self, name: str) -> Any:
         if name not in self._tables:
-            raise NotMeasured(f"{name} was not measured: see `figures` and `splits` in the config")
+            raise NotMeasured(
+                f"{name} was not measured: the config leaves it out (figures, splits, conditions), "
+                "or the images have no masks"
+            )
         return self._tables[name]
 
     def rows(self, name: str, network: Network, **values: Any) -> pd.DataFrame:
@@ -303,6 +306,10 @@ class Evidence:
         """Whether a network was trained here, on fewer than AT_SCALE images."""
         row = self.rows("accuracy.csv", Network.parse(slug)).iloc[0]
         return bool(0 < row["train_images"] < AT_SCALE)
+
+    def is_public(self, slug: str) -> bool:
+        """Whether a network's weights were trained elsewhere."""
+        return not self.rows("accuracy.csv", Network.parse(slug)).iloc[0]["train_images"]
 
     def learned(self, slug: str) -> bool:
         """Whether a network reached what a claim may be judged by (`needed_accuracy`).

@@ -87,7 +87,9 @@ def patch_pairs(evidence: Evidence) -> list[tuple[str, str]]:
         if large in vits and known[small].get("patch_px", 0) < known[large].get("patch_px", 0)
     ]
     if not found:
-        raise NotMeasured("needs two ViTs that differ by patch_px alone (and compare_grids: false)")
+        raise NotMeasured(
+            "needs two ViTs that differ by patch_px alone (and require_equal_grids: false)"
+        )
     return found
 
 

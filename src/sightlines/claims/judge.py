@@ -33,6 +33,13 @@ TABLES = {
             ("tier", "text", "", "A: at any scale; B: large networks; C: data at scale"),
             ("statement", "text", "", "what the paper says"),
             ("verdict", "text", "", "verdict"),
+            (
+                "in_this_run",
+                "text",
+                "",
+                "of one run: what its networks show by intervals over images: holds, fails, "
+                "differs (between networks), unclear",
+            ),
             ("because", "text", "", "why"),
             ("statistic", "text", "", "what is measured"),
             ("deciding", "text", "", "case and criterion that decided"),
@@ -196,6 +203,7 @@ def claim_table(
                 "tier": claim.tier,
                 "statement": claim.statement,
                 "verdict": verdict.word,
+                "in_this_run": verdict.in_this_run,
                 "because": verdict.because + note,
                 "depends_on": depends_on if is_judged else "",
                 "statistic": claim.statistic,

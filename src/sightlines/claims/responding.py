@@ -101,8 +101,7 @@ def pairs_of_one_origin(
 
 
 def _is_public(evidence: Evidence, model: str) -> bool:
-    row = evidence.rows("accuracy.csv", evidence.full(model)[0]).iloc[0]
-    return not row["train_images"]
+    return evidence.is_public(evidence.full(model)[0].slug)
 
 
 def _some(found: Iterator[str], lacking: str) -> list[str]:

@@ -25,7 +25,9 @@ the mean's, but that of the architecture that is least clear.
 * undecided: neither; the reason has the smallest effect that these seeds would show four times in
   five, and how many seeds would decide if the truth were what was measured.
 * one run: there is one seed of some network, and nothing is known of the spread between its seeds
-  (`seed_spread.SeedSpread`). The interval is over images only; the reason has its direction.
+  (`seed_spread.SeedSpread`). The interval is over images only. What it says of these networks
+  alone is told beside the verdict (`Verdict.in_this_run`), never as one about their kind: it holds,
+  fails, differs between networks, or is unclear.
 * out of reach: the claim cannot be tested on these networks. They learned too little; or a premise
   of the claim is not met; or the claim is about large networks or much data (tier B or C), it is
   refuted, and so few images were used for training that the paper's own networks might fail too.
@@ -46,6 +48,7 @@ from sightlines.claims.calibration import calibration
 from sightlines.claims.claim import Case, Claim, Criterion, Sample
 from sightlines.claims.evidence import NotMeasured
 from sightlines.claims.seeds import Known, Spread, spread
+from sightlines.results.numbers import interval, significant
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -131,6 +134,8 @@ class Verdict:
         detectable: The smallest effect on the deciding line that would be found; None of one run.
         needed: Seeds of each network that would decide; None where none would, or it is decided.
         calibration: Rows of seed_calibration.csv: the claim's statistics of seeds left out.
+        in_this_run: Of one run, what its networks show: "holds" or "fails" for all of them,
+            "differs" where it holds for some and fails for others, else "unclear".
     """
 
     claim: Claim
@@ -142,6 +147,7 @@ class Verdict:
     detectable: float | None = None
     needed: int | None = None
     calibration: list[dict[str, Any]] = field(default_factory=list)
+    in_this_run: str = ""
 
 
 def judge(claim: Claim, evidence: Any) -> Verdict:
@@ -166,7 +172,8 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
     own = (found.lines, found.deciding, found.p, found.detectable, found.needed)
-    return Verdict(claim, word, because, *own, _calibration(claim, cases, evidence))
+    here = found.in_this_run if word == ONE_RUN else ""
+    return Verdict(claim, word, because, *own, _calibration(claim, cases, evidence), here)
 
 
 def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dict[str, Any]]:
@@ -186,7 +193,10 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
         return Verdict(claim, OUT_OF_REACH, because, lines, lines[0])
     whole = {c: own for c, own in able.items() if all(line.over == OVER_ALL for line in own)}
     if not whole:
-        return Verdict(claim, ONE_RUN, _of_one_run(able) + also, lines, _worst(able))
+        slugs = {slug for case in cases if case.label in able for slug in case.networks}
+        because = _of_one_run(able, all(evidence.is_public(slug) for slug in slugs)) + also
+        deciding, here = _worst(able), _in_this_run(able)
+        return Verdict(claim, ONE_RUN, because, lines, deciding, in_this_run=here)
     if alone := [label for label in able if label not in whole]:
         left = {label: able[label] for label in alone}
         also += f"; left out as one run: {_by_direction(left)}"
@@ -429,15 +439,15 @@ def _control(line: CriterionResult) -> str:
     if line.bare is None:
         return ""
     value, low, high = _with_interval(line.bare)
-    return f"{line.criterion.name} {_number(value)} [{_number(low)}, {_number(high)}]"
+    bar = (line.criterion.threshold,)
+    return f"{line.criterion.name} {interval((value, low, high), bar, write=significant, digits=3)}"
 
 
 def _trained_by(line: CriterionResult) -> str:
     """What training adds, or takes: the difference with its interval."""
     if line.gain is None or line.difference is None:
         return ""
-    value, low, high = line.difference
-    ends = f"{_number(value)} [{_number(low)}, {_number(high)}]"
+    ends = interval(line.difference, (0.0,), write=significant, digits=3)
     over = "" if line.gain.is_whole else f", over {OVER_IMAGES} only"
     return f"; difference by training {ends}{over}"
 
@@ -454,29 +464,41 @@ def _what_would_decide(line: CriterionResult, needed: int | None) -> str:
     effect = line.spread.estimate.detectable
     if not np.isfinite(effect):
         return "; its error is not known"
-    seen = f"; an effect of {_number(effect)} would be seen"
+    seen = f"; an effect of {significant(effect)} would be seen"
     if needed is None:
         return f"{seen}; more seeds alone would not decide"
     return f"{seen}; about {needed} seeds would decide, if the truth is what was measured"
 
 
-def _of_one_run(able: dict[str, list[CriterionResult]]) -> str:
+def _of_one_run(able: dict[str, list[CriterionResult]], is_public: bool) -> str:
     alone = dict.fromkeys(a for own in able.values() for line in own for a in line.spread.alone)
+    more = "other weights of their kind may differ" if is_public else "needs a second seed"
     return (
         f"one run of {', '.join(alone)}, so the interval is over images only: "
-        f"{_by_direction(able)}; needs a second seed"
+        f"{_by_direction(able)}; {more}"
     )
+
+
+def _in_this_run(able: dict[str, list[CriterionResult]]) -> str:
+    """What networks of one run show, by intervals over images."""
+    found = {_outcome(own) for own in able.values()}
+    if len(found) == 1:
+        return found.pop().replace("undefined", "unclear")
+    return "differs" if {"holds", "fails"} <= found else "unclear"
+
+
+def _outcome(own: Sequence[CriterionResult]) -> str:
+    """The word for a case: the worst of its criteria's."""
+    outcomes = [_said(line) for line in own]
+    return next(w for w in ("fails", "undefined", "unclear", "holds") if w in outcomes)
 
 
 def _by_direction(by_case: dict[str, list[CriterionResult]]) -> str:
     """Cases by what their own intervals say."""
     said: dict[str, list[str]] = {}
     for label, own in by_case.items():
-        outcomes = [_said(line) for line in own]
-        word = next(w for w in ("fails", "undefined", "unclear", "holds") if w in outcomes)
-        names = [
-            line.criterion.name for line, out in zip(own, outcomes, strict=True) if out == word
-        ]
+        word = _outcome(own)
+        names = [line.criterion.name for line in own if _said(line) == word]
         where = "" if word == "holds" else f" ({', '.join(names)})"
         said.setdefault(word, []).append(f"{label}{where}")
     return "; ".join(f"{word} for {', '.join(own)}" for word, own in said.items())
@@ -491,7 +513,3 @@ def _worst(by_case: dict[str, list[CriterionResult]]) -> CriterionResult:
     order = ("fails", "unclear", "holds")
     lines = [line for own in by_case.values() for line in own]
     return min(lines, key=lambda line: order.index(line.outcome))
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

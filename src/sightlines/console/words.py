@@ -18,6 +18,8 @@ from sightlines.console.run_state import (
 )
 from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
+from sightlines.results.numbers import bars, interval, significant
+from sightlines.results.verdict_words import ONE_RUN, of_one_run
 
 MOST_NAMED = 3
 LOG_END_BYTES = 64 * 1024
@@ -118,8 +120,9 @@ def answer_text(folder: Path) -> str:
         counts: dict[str, int] = {}
         for row in claims:
             counts[row.get("verdict", "")] = counts.get(row.get("verdict", ""), 0) + 1
+        alone = of_one_run(r.get("in_this_run", "") for r in claims if r.get("verdict") == ONE_RUN)
         said = ", ".join(
-            f"{times} {verdict}"
+            f"{times} {verdict}" + (f" ({alone})" if verdict == ONE_RUN and alone else "")
             for verdict, times in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         )
         lines.append(f"{len(claims)} claims: {said}.")
@@ -143,9 +146,12 @@ def _telling(claims: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
 
 def _claim_text(row: Mapping[str, str]) -> str:
     value, low, high = (number(row, key) for key in ("value", "low", "high"))
-    interval = f" [{low:.3g}, {high:.3g}]" if math.isfinite(low) and math.isfinite(high) else ""
+    is_whole = math.isfinite(low) and math.isfinite(high)
+    against = bars(row.get("threshold"), row.get("deciding"))
+    told = interval((value, low, high), against, write=significant, digits=3)
+    told = told if is_whole else significant(value)
     words = textwrap.shorten(row.get("statement", ""), WIDTH, placeholder=" …")
-    return f"  {row.get('claim', '')} {row.get('verdict', '')} ({value:.3g}{interval}): {words}"
+    return f"  {row.get('claim', '')} {row.get('verdict', '')} ({told}): {words}"
 
 
 def _or_one(p: float) -> float:

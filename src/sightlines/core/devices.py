@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sightlines.core.errors import ConfigError
-from sightlines.core.hardware import count_gpus
+from sightlines.core.hardware import NO_MPS, count_gpus
 from sightlines.core.precision import choose, format_name
 
 SLOTS = Path(".cache/sightlines/gpu-slots")
@@ -76,13 +76,56 @@ def prepare(settings: dict[str, Any], precision: str = "fp32") -> Compute:
         _claim_gpu()
     found = torch.cuda.is_available()
     if wanted == "cuda" and not found:
-        raise ConfigError(
-            "compute.device is cuda, but torch finds no GPU here: "
-            "set compute.device to auto or cpu, or fix the driver (nvidia-smi shows it)"
-        )
+        raise ConfigError(no_gpu("compute.device", "cuda"))
     device = torch.device("cuda" if found and wanted != "cpu" else "cpu")
     dtype, why, evidence = choose(precision, device, os.environ)
     return Compute(device, dtype, settings["threads"], settings["workers"], why, evidence)
+
+
+def no_gpu(key: str, wanted: str) -> str:
+    """What is wrong where a GPU is asked for that torch does not find, and the cure.
+
+    Args:
+        key: That asks for it.
+        wanted: Its value.
+    """
+    return (
+        f"{key} is {wanted}, but torch finds no GPU here: set it to auto or cpu, or fix the driver "
+        "(nvidia-smi shows it)"
+    )
+
+
+def named(wanted: object, key: str) -> torch.device:
+    """A device of this machine, by the name that an argument gives.
+
+    Args:
+        wanted: ``cpu``, ``cuda``, one GPU of several such as ``cuda:1``, or ``auto``, a GPU where
+            there is one; or torch's device of such a name.
+        key: The argument, for errors.
+
+    Raises:
+        ConfigError: there is no such device, or nothing computes on it here.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = "give auto, cpu, cuda or one GPU of several, such as cuda:0"
+    try:
+        if isinstance(wanted, bool) or not isinstance(wanted, str | torch.device):
+            raise TypeError
+        found = torch.device(wanted)
+    except (RuntimeError, TypeError):
+        raise ConfigError(f"{key} is {wanted!r}, which is no device: {known}") from None
+    if found.type == "mps":
+        raise ConfigError(f"{key}: {NO_MPS}")
+    if found.type not in ("cpu", "cuda"):
+        raise ConfigError(f"{key} is {str(found)!r}, where nothing here computes: {known}")
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(no_gpu(key, str(found)))
+    if found.type == "cuda" and found.index is not None:
+        count = torch.cuda.device_count()
+        if found.index >= count:
+            raise ConfigError(f"{key} is {found}, but there are {count} GPUs here, from cuda:0 on")
+    return found
 
 
 _claimed: list[int] = []

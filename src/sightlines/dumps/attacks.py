@@ -5,6 +5,10 @@ normalises images by. `deepfool`: Moosavi-Dezfooli et al. 2016 (arXiv 1511.04599
 among the outputs that are largest at first, as in foolbox. `projected_descent`: Madry et al. 2018
 (arXiv 1706.06083), ℓ∞. Paul & Chen's own attack on BiT is never projected, and reaches 20 times the
 budget that it is compared at.
+
+Cross-entropy has no gradient in float32 where a network is very sure: the probability of the right
+output rounds to 1. Its signs are those of the log-odds against the right output, of which
+cross-entropy is a rising function, and whose gradient never vanishes (`steepest`).
 """
 
 from collections.abc import Callable
@@ -12,7 +16,6 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from torch.nn import functional
 
 Outputs = Callable[[Tensor], Tensor]
 """From pixels [n, 3, height, width], levels from 0 to 1, to outputs [n, outputs]."""
@@ -34,6 +37,27 @@ def project(images: Images, clean: Images, budget: float) -> Images:
     """
     low, high = (clean - budget).clamp(min=0), (clean + budget).clamp(max=1)
     return torch.minimum(torch.maximum(images, low), high)
+
+
+def steepest(
+    answers: Float[Tensor, "images outputs"], right: Int64[Tensor, " images"]
+) -> Float[Tensor, "images outputs"]:
+    """Gradient of the cross-entropy by the outputs, each image's largest element at -1.
+
+    The gradient is `softmax(answers)`, less 1 at the right output. Over the probability that is
+    left to the others it is the softmax among these, and -1 at the right one, which neither
+    rounds to 0 nor overflows.
+
+    Args:
+        answers: Outputs of a network, two at least.
+        right: The output that is right.
+
+    Returns:
+        Of the outputs' type, made in float64.
+    """
+    own = torch.zeros_like(answers, dtype=torch.bool).scatter_(1, right[:, None], True)
+    others = answers.detach().double().masked_fill(own, -torch.inf).softmax(1)
+    return others.masked_fill(own, -1).to(answers.dtype)
 
 
 @torch.enable_grad()
@@ -65,8 +89,7 @@ def projected_descent(
         pixels = seen.detach().requires_grad_()
         answers = outputs(pixels)
         fooled |= answers.detach().argmax(1) != right
-        loss = functional.cross_entropy(answers, right, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
+        (gradient,) = torch.autograd.grad(answers, pixels, steepest(answers, right))
         seen = project(seen + stride * gradient.sign(), clean, budget)
     with torch.no_grad():
         fooled |= outputs(seen).argmax(1) != right

@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sightlines.figures.style import BLACK, full_width, model_look, series_name, styled
+from sightlines.figures.style import (
+    BLACK,
+    full_width,
+    legend_below,
+    model_look,
+    series_name,
+    styled,
+)
 from sightlines.results.selecting import (
     Tables,
     full_network,
@@ -72,9 +79,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     grid[0, 0].set_ylim(0, 1)
     for axes in grid[1]:
         axes.set_xlabel("depth (0: first layer, 1: last)")
-    figure.legend(
-        handles=_handles(config, models), loc="outside lower center", ncols=min(6, len(models) + 2)
-    )
+    legend_below(figure, _handles(config, models), min(6, len(models) + 2))
     return figure
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from sightlines.figures import attention_panels as panels
 from sightlines.figures import paper_curves
-from sightlines.figures.style import column_width, fraction_label, full_width, styled
+from sightlines.figures.style import column_width, fraction_label, full_width, legend_below, styled
 from sightlines.plan import roles
 from sightlines.plan.networks import per_cent
 from sightlines.results.selecting import (
@@ -90,11 +90,8 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
             axes.set_ylim(0, top)
             if column == last:
                 panels.add_relative_axis(axes, panels.uniform_px(own[fraction]), True)
-    figure.legend(
-        handles=[*panels.handles(drawn), PAPER_LINES],
-        loc="outside lower center",
-        ncols=1 + 2 * (len(fractions) > 1),
-    )
+    handles = [*panels.handles(drawn), PAPER_LINES]
+    legend_below(figure, handles, 1 + 2 * (len(fractions) > 1))
     return figure
 
 

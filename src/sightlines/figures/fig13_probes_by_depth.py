@@ -14,6 +14,7 @@ from sightlines.figures.style import (
     fraction_label,
     fraction_look,
     full_width,
+    legend_below,
     model_look,
     series_name,
     styled,
@@ -202,4 +203,4 @@ def _add_legend(
     bare = any(untrained_network(config, m) for m in shown)
     handles += panels.control_handles(bare)
     handles += [paper_curves.handle("(a) L/16, (b) L/16, R50")] if few else []
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles, 4)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sightlines.figures.style import GREY, full_width, model_look, series_name, styled
+from sightlines.figures.style import GREY, full_width, legend_below, model_look, series_name, styled
 from sightlines.results.selecting import Tables, full_network, label, rows_of, trained_models
 from sightlines.stats.jackknife import ALL, standard_error
 
@@ -85,7 +85,7 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         Line2D([], [], label=label(config, m), **(model_look(shown, m) | {"linestyle": ""}))
         for m in shown
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(shown)))
+    legend_below(figure, handles, min(5, len(shown)))
     return figure
 
 

@@ -20,10 +20,10 @@ CAPTION = (
     "patch by patch, the class token's attention in heads of the last block, their mean, and "
     "rollout through all blocks, plain and weighted by measured skips. Each map is scaled from 0 "
     "(dark) to its own largest value (bright), so that brightness does not compare between "
-    "panels. One block of rows a ViT; last row: the untrained network on its first image. Look "
-    "for: heads that outline the object, and different heads on different parts. Heads that show "
-    "the same bright place in every image, or what the untrained network shows, have found no "
-    "object."
+    "panels. One block of rows a ViT, with gaps where it has fewer heads than another; last row: "
+    "the untrained network on its first image. Look for: heads that outline the object, and "
+    "different heads on different parts. Heads that show the same bright place in every image, or "
+    "what the untrained network shows, have found no object."
 )
 EXPLAINS = (
     "What does attention look like on single images? Bright patches are those from which the "

@@ -81,6 +81,8 @@ COLOURS = {
     "vit": VERMILLION,
 }
 SIDE_IN = 1.75
+ROW_IN, NAMES_IN = 0.2, 1.8
+"""Of a network's row among the accuracies, and of legends and titles around them."""
 MOST_MAPS = 4
 
 
@@ -97,8 +99,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     fnets = [m for m in plain_models(config) if kind_of(config, m) in PUBLISHED | {"hartley": 0}]
     require_some(fnets, "there is no FNet among the networks trained on all images")
-    figure = Figure(figsize=(full_width(), 2.9 + SIDE_IN + 0.5), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=[2.9, SIDE_IN + 0.5])
+    upper = max(2.9, NAMES_IN + ROW_IN * len(plain_models(config)))
+    figure = Figure(figsize=(full_width(), upper + SIDE_IN + 0.5), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[upper, SIDE_IN + 0.5])
     above, below = parts
     left, middle, right = above.subplots(1, 3)
     _draw_accuracy(left, tables["accuracy.csv"], config, fnets)
@@ -137,8 +140,8 @@ def _draw_accuracy(
             look: dict[str, Any] = {"marker": "D", "markerfacecolor": "none", "markersize": 4.5}
             look |= {"color": BLACK, "linestyle": "", "label": "published"}
             axes.plot(PUBLISHED[kind] / BERT, place, **look)
-    names = [maps.wrapped(label(config, m), 1.1) for m in shown]
-    axes.set_yticks(range(len(shown)), names)
+    axes.set_yticks(range(len(shown)), [label(config, m) for m in shown], fontsize="small")
+    axes.set_ylabel("network")
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.grid(axis="x")
     axes.set_xlim(0, 1.05 * max(1.0, *(float(np.max(own / base)) for own in found.values())))
@@ -165,7 +168,7 @@ def _draw_places(axes: Axes, tables: Tables, config: dict[str, Any], models: lis
             axes.plot(where, values, line, marker="o", color=colour, label=f"{name}: {what}")
     axes.axhline(0.75, color=GREY, linewidth=0.7, linestyle=":", label=DECORATION)
     axes.axhline(0.25, color=GREY, linewidth=0.7, linestyle=":", label=DECORATION)
-    axes.set(xlabel="block", ylabel="own patch first (share of tokens)", ylim=(-0.03, 1.03))
+    axes.set(xlabel="block", ylabel="own patch first\n(share of tokens)", ylim=(-0.03, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize="small")
     axes.set_title("places", fontweight="bold")
@@ -195,7 +198,7 @@ def _draw_mirrors(
                 own["block"], own["mirror_excess"], line, marker="o", color=colour, label=named
             )
     axes.axhline(0, color=GREY, linewidth=0.7, label=DECORATION)
-    axes.set(xlabel="block", ylabel="mirrored patch less others (CKA)")
+    axes.set(xlabel="block", ylabel="mirrored patch\nless others (CKA)")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize="small")
     axes.set_title("mirror", fontweight="bold")

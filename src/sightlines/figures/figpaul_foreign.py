@@ -15,10 +15,10 @@ PAPER = "Table 5 of Paul & Chen 2021"
 CAPTION = (
     "Images of other tasks, out of the domain, are mixed with the experiment's own test images; "
     "the less sure a network is of an image, the more it is taken for foreign. Area under the "
-    "curve of precision over recall, with two standard errors over groups of images; crosses, "
-    "untrained networks; dashed, the share of foreign images, which a score without information "
-    "reaches. Look for: a ViT above a ResNet. A better network is mostly also surer of its own "
-    "images: compare networks of one accuracy."
+    "curve of precision over recall, with two standard errors over groups of images; dashes, "
+    "other seeds; crosses, untrained networks; dashed line, the share of foreign images, which a "
+    "score without information reaches. Look for: a ViT above a ResNet. A better network is mostly "
+    "also surer of its own images: compare networks of one accuracy."
 )
 EXPLAINS = (
     "A network that is shown something quite unlike all that it was trained on should not be "
@@ -31,6 +31,9 @@ DIFFERS = (
 )
 READS = ("foreign.csv",)
 NEEDS = ("foreign",)
+
+SIDE_BY_SIDE = 8
+"""Names that stand beside each other; more are turned."""
 
 
 @styled
@@ -56,8 +59,12 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         dashed: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 0.8, "label": "base rate"}
         axes.axhline(float(own["base_rate"].iloc[0]), **dashed)
         axes.set_title(str(task).replace("_", " "))
-        names = [wrapped(label(config, m), 0.9) for m in models]
-        axes.set_xticks(range(len(models)), names)
+        names = [label(config, m) for m in models]
+        if len(models) * len(tasks) > SIDE_BY_SIDE:
+            look: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+            axes.set_xticks(range(len(models)), names, **look)
+        else:
+            axes.set_xticks(range(len(models)), [wrapped(name, 0.9) for name in names])
         axes.set(xlim=(-0.5, len(models) - 0.5), ylim=(0, 1.02), xlabel="network")
         panels.grid(axes)
     grid[0].set_ylabel("area under precision over recall")

@@ -24,9 +24,9 @@ CAPTION = (
     "low frequencies are at the lower left, within the dotted corner the lowest eighth of both. "
     "Below, left: images answered rightly that an attack within a budget makes be answered "
     "wrongly, with two standard errors over groups of images; dashed, random signs of the same "
-    "size. Right: the energy within that corner, crosses untrained networks, dashed white noise. "
-    "Look for: a ViT's map darker in the corner and brighter elsewhere than a ResNet's, and its "
-    "line below the ResNet's."
+    "size. Right: the energy within that corner; dashes, other seeds; crosses, untrained networks; "
+    "dashed line, white noise. Look for: a ViT's map darker in the corner and brighter elsewhere "
+    "than a ResNet's, and its line below the ResNet's."
 )
 EXPLAINS = (
     "With its gradients one can find the least change of an image that makes a network answer "

@@ -31,9 +31,9 @@ from sightlines.results.selecting import (
     untrained_network,
 )
 
-GAP_IN, ROW_IN, LABEL_IN, BAR_IN = 0.1, 1.0, 0.36, 0.42
+GAP_IN, ROW_IN, LABEL_IN, BAR_IN = 0.1, 1.12, 0.42, 0.42
 """Space between panels, height of a row with titles, space left of a row and right of it."""
-HEADER_IN, TITLES_IN, AXIS_IN = 0.22, 0.3, 0.4
+HEADER_IN, TITLES_IN, AXIS_IN = 0.22, 0.42, 0.4
 """Space of a header, above a row's panels, and below the last row for what its axes are."""
 LINE_IN = 0.15
 """Height of a line of the scores."""
@@ -84,7 +84,7 @@ def draw_row(
         series: What the maps are called in the figure's numbers.
     """
     line[0].set_ylabel(maps.wrapped(name, 0.9))
-    line[0].yaxis.set_label_coords(-0.26, 0.5)
+    line[0].yaxis.set_label_coords(-0.16, 0.5)
     if found is None:
         line[0].text(0.5, 0.5, "none", ha="center", va="center", color="0.4")
         return
@@ -115,13 +115,13 @@ def _draw_colour_bar(axes: Axes, image: AxesImage) -> None:
 
 def _title(found: Heatmaps, token: int) -> str:
     if token == CLS:
-        return "CLS token\n"
+        return "CLS token\n\n"
     row, column = divmod(token, found.grid[1])
     z, rank = found.z[token], found.rank[token]
     place = f"token ({row}, {column})"
     if not np.isfinite(z):
-        return f"{place}\nundefined"
-    return f"{place}\nz {z:.1f}, rank {rank:.0f}".replace("-", "−")
+        return f"{place}\nundefined\n"
+    return f"{place}\nz {z:.1f}\nrank {rank:.0f}".replace("-", "−")
 
 
 def _outline(axes: Axes, place: tuple[int, int]) -> None:
@@ -177,7 +177,8 @@ def name_axes(axes: Axes, grid: tuple[int, int]) -> None:
     """Say on one panel what its axes are."""
     axes.set_xticks([0, grid[1] - 1])
     axes.set_yticks([0, grid[0] - 1])
-    axes.tick_params(length=2, labelsize="small")
+    axes.tick_params(length=2, labelsize="small", pad=1.5)
+    axes.yaxis.set_label_coords(-0.38, 0.5)
     axes.set_xlabel("patch column", fontsize="small", labelpad=1)
 
 

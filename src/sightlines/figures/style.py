@@ -12,12 +12,13 @@ import functools
 import io
 import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.style
 from matplotlib import RcParams, rcParams
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -170,6 +171,15 @@ def model_look(models: list[str], model: str) -> dict[str, Any]:
         "color": colours[place % len(colours)],
         "marker": MODEL_MARKERS[(place + turn) % len(MODEL_MARKERS)],
     }
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], most: int) -> None:
+    """A legend below a figure, in at most so many columns, and no more than fit its width."""
+    for columns in range(most, 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= 0.98 * figure.bbox.width:
+            return
+        legend.remove()
 
 
 def wrap_columns(count: int, most: int) -> tuple[int, int]:

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from sightlines.core.devices import named
 from sightlines.core.errors import ConfigError, WeightsError
-from sightlines.core.hardware import NO_MPS
 from sightlines.datasets.imagefolder import MEAN, STD
 from sightlines.library.torch_state import as_before
 from sightlines.models import (
@@ -99,7 +99,8 @@ def load(
             shows.
         name: What to call it; by default what `source` says.
         seed: Of initial weights.
-        device: Where it computes.
+        device: Where it computes: "cpu", "cuda", one GPU of several such as "cuda:1", or "auto", a
+            GPU where there is one.
         weight_set: Of a file that holds several sets, such as "teacher", the one to take.
         drop: Beginnings of names in a file that are left out; "head": the last layer, whose
             outputs the network then lacks.
@@ -115,7 +116,8 @@ def load(
 
     Raises:
         ConfigError: timm has no such model, its blocks are not known and `layers` is empty, a key
-            of `view` is unknown, or an argument says nothing of such a source.
+            of `view` is unknown, an argument says nothing of such a source, or there is no such
+            device here.
         WeightsError: the weights do not fit: what does not is listed.
     """
     for key, value in {"layers": layers, "drop": drop}.items():
@@ -137,8 +139,7 @@ def load(
             f"load: source is of type {type(source).__name__}; give a model's name in timm, the "
             "folder of a network in a run's results, or a torch.nn.Module"
         )
-    if torch.device(device).type == "mps":
-        raise ConfigError(f"load: device: {NO_MPS}")
+    place = named(device, "load: device")
     if isinstance(source, nn.Module):
         _refuse(of_timm, "a module has weights of its own")
         with as_before():
@@ -155,7 +156,7 @@ def load(
     else:
         reading = {"weight_set": weight_set, "drop": drop, "positions": position_resampling}
         found = _of_timm(str(source), os.fspath(weights), layers, name, seed, view, reading)
-    module = building.placed(found.module.float().eval(), torch.device(device))
+    module = building.placed(found.module.float().eval(), place)
     return Network(found.identity, module, found.card, found.layers)
 
 

@@ -29,6 +29,8 @@ OTHER_IMAGES = (
     "n_mixed",
 )
 """Settings of `shapes` in which a task may differ that shows the effect of `texture_match`."""
+TRAINED_BY = ("n_train", "seed")
+"""Those of which the networks that are trained on it depend: doses are compared at equal ones."""
 FEWEST_DOSES = 4
 OPTIONAL = ("cutout", "corruption", "frequency", "foreign", "perturbation")
 """Families of which nothing may be asked for; NEEDS may name them."""
@@ -128,10 +130,15 @@ def stored_corruption(dataset: Mapping[str, Any]) -> tuple[str, int] | None:
 def own_cells(config: Config, size_px: int) -> int:
     """Cells along a side of the grid that all networks share: the finest of the ViTs' token grids.
 
-    Where there is no ViT, of the other networks', whose last map's size counts as theirs.
+    Of the models that are shown changed images (`conditions.models`): another one's finer patches
+    would cut through theirs. Where there is no ViT, of the other networks', whose last map's size
+    counts as theirs.
     """
     grids: dict[bool, list[int]] = {True: [], False: []}
+    shown = config.conditions.models
     for model in dict.fromkeys(n.model for n in networks(config)):
+        if shown != AUTO and model not in shown:
+            continue
         own = config.models[model]
         rows, columns = registry.load("models", own.family).check(own.settings, size_px)
         is_vit = described(own.settings, size_px).get("family") == "vit"
@@ -155,6 +162,7 @@ def check(config: Config, size_px: int) -> list[str]:
             if name not in known
         ]
     problems += _depth_problems(config, size_px)
+    problems += _stored_twice(config)
     own = block.occlusion
     cells = [("cells", own.cells), *(("other_cells", n) for n in own.other_cells)]
     return problems + [
@@ -163,6 +171,23 @@ def check(config: Config, size_px: int) -> list[str]:
         for key, count in cells
         if size_px and count != FINEST and not 1 < count <= size_px
     ]
+
+
+def _stored_twice(config: Config) -> list[str]:
+    """Tasks that stand for one corruption at one severity, of which a table could have but one."""
+    seen: dict[tuple[str, int], str] = {}
+    problems = []
+    for name, task in config.transfer.items():
+        stored = stored_corruption(task.dataset) if task.domain == "out" else None
+        if stored and (first := seen.setdefault(stored, name)) != name:
+            tasks = {t: config.transfer[t].dataset.get("folder", "") for t in (first, name)}
+            places = " and ".join(f"{t} ({folder})" for t, folder in tasks.items())
+            problems.append(
+                f"transfer: {places} are both {stored[0]} at severity {stored[1]}: "
+                "stored_corruption.csv has one row for it; leave one out, or put it into an "
+                "experiment of its own"
+            )
+    return problems
 
 
 def _depth_problems(config: Config, size_px: int) -> list[str]:

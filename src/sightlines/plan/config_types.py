@@ -438,7 +438,7 @@ class Occlusion(Block):
 
     cells: int = key(
         "Cells along a side of the grid from which cells are dropped; 0: the finest token grid of "
-        "the ViTs, or else of the other networks.",
+        "the ViTs among the models that are shown them, or else of the other networks.",
         default=0,
         minimum=0,
     )

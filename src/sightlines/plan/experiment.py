@@ -478,8 +478,25 @@ class Experiment:
         table = seed_spread.fitting(known)
         more["seed_spread"] = {"facts": known, "table": table} if table else {}
         more["studies"] = self.studies
+        more |= {"doses": doses} if (doses := self._dosed()) else {}
         more |= {"other_criteria": dict(other_criteria)} if other_criteria else {}
         return self._shown() | more
+
+    def _dosed(self) -> dict[str, dict[str, Any]]:
+        """Of each task that is a dose of `texture_match`: what else its networks were made by.
+
+        Returns:
+            Task -> `images`, settings of its own images; `train`, the recipe of each model.
+        """
+        found = {}
+        for task in conditions.doses(self.config):
+            dataset = self.config.transfer[task].dataset
+            models = dict.fromkeys(n.model for n in self.tuned(task))
+            found[task] = {
+                "images": {key: dataset[key] for key in conditions.TRAINED_BY},
+                "train": {m: self.config.recipe(m, task).recorded() for m in models},
+            }
+        return found
 
     def _steps(self, network: Network, task: str) -> int:
         """Optimiser steps for which a network is trained further on a task."""

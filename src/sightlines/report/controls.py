@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sightlines.plan.networks import Network, per_cent
-from sightlines.report.parts import Row, number
+from sightlines.report.parts import Row
+from sightlines.results.numbers import fixed
 from sightlines.results.selecting import (
     cka_matrix,
     controls,
@@ -59,8 +60,8 @@ def similarity(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:
         untrained = [matrix for matrix in found if matrix is not None]
         cells = [label(config, model)]
         for mean in (off_diagonal_mean, low_high_mean):
-            cells += [number(mean(trained)), spread([mean(matrix) for matrix in untrained])]
-        rows.append(Row([*cells, number(_shuffled(tables, full), 3)]))
+            cells += [fixed(mean(trained)), spread([mean(matrix) for matrix in untrained])]
+        rows.append(Row([*cells, fixed(_shuffled(tables, full), 3)]))
     head = ["Network", "Mean CKA, trained", "untrained", "Lowest × highest quarter, trained"]
     return {
         "title": "Similarity of layers within a network",
@@ -79,8 +80,8 @@ def spread(values: list[float]) -> str:
     found = [value for value in values if np.isfinite(value)]
     if not found:
         return "–"
-    mean = number(float(np.mean(found)))
-    return f"{mean} ({number(min(found))} to {number(max(found))})" if len(found) > 1 else mean
+    mean = fixed(float(np.mean(found)))
+    return f"{mean} ({fixed(min(found))} to {fixed(max(found))})" if len(found) > 1 else mean
 
 
 def _within(tables: dict[str, pd.DataFrame], network: Network | None) -> np.ndarray | None:
@@ -163,4 +164,4 @@ def fractions(config: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Part:
 
 
 def _mean_cka(rows: pd.DataFrame) -> str:
-    return number(rows["cka"].mean()) if len(rows) else "–"
+    return fixed(rows["cka"].mean()) if len(rows) else "–"

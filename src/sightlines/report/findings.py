@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.report.parts import number, with_interval
+from sightlines.results.numbers import fixed, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -22,6 +22,7 @@ from sightlines.results.verdict_words import (
     ONE_RUN,
     OUT_OF_REACH,
     UNDECIDED,
+    of_one_run,
 )
 
 TOLD: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -161,16 +162,15 @@ def tally(claims: pd.DataFrame) -> str:
         )
         if n
     ]
-    open_ones = count(UNDECIDED, ONE_RUN)
-    alone = "all" if count(ONE_RUN) == open_ones > 1 else f"{count(ONE_RUN)} of them"
-    alone = "" if open_ones == 1 else f"{alone} "
-    runs = f"{alone}for want of a second seed" if count(ONE_RUN) else ""
+    alone = claims[claims["verdict"] == ONE_RUN]
+    shown = of_one_run(map(_text, alone["in_this_run"])) if "in_this_run" in alone else ""
     verb = "" if held else " hold"
     parts = [
         _some(held, "holds", "hold", ", ".join(how)),
         _some(count(DEPENDS), "depends on the architecture", "depend on the architecture", ""),
         _some(count(FAILS, LOST), f"does not{verb}", f"do not{verb}", ""),
-        _some(open_ones, "is undecided", "are undecided", runs),
+        _some(count(UNDECIDED), "is undecided", "are undecided", ""),
+        _some(count(ONE_RUN), "rests on one run", "rest on one run each", shown),
         _some(count(OUT_OF_REACH), f"is {BEYOND}", f"are {BEYOND}", ""),
         _some(count(NOT_RUN), "was not run", "were not run", ""),
     ]
@@ -186,7 +186,8 @@ def short_tally(verdicts: Sequence[str]) -> str:
         (HELD, "holds", "hold"),
         ((DEPENDS,), "depends", "depend"),
         ((FAILS, LOST), "does not", "do not"),
-        ((UNDECIDED, ONE_RUN), "open", "open"),
+        ((UNDECIDED,), "open", "open"),
+        ((ONE_RUN,), "of one run", "of one run"),
         ((OUT_OF_REACH, NOT_RUN), "not tested", "not tested"),
     )
     counted = [(sum(v in words for v in verdicts), *said) for words, *said in groups]
@@ -231,21 +232,21 @@ def _values(cases: pd.DataFrame | None, claim: str, criterion: str, by_mean: boo
     values, controls = (
         sorted(row[key] for row in rows if not pd.isna(row[key])) for key in ("value", "control")
     )
-    spread = f"{number(values[0])} to {number(values[-1])} over {len(rows)} cases"
+    spread = f"{fixed(values[0])} to {fixed(values[-1])} over {len(rows)} cases"
     return spread + (
-        f" (untrained {number(controls[0])} to {number(controls[-1])})" if controls else ""
+        f" (untrained {fixed(controls[0])} to {fixed(controls[-1])})" if controls else ""
     )
 
 
 def _value(row: dict[Any, Any]) -> str:
     """One reading: value, interval, what it is of, untrained."""
-    said = number(row["value"])
+    said = fixed(row["value"])
     if not (pd.isna(row["low"]) or pd.isna(row["high"])):
         alone = "" if "seeds" in _text(row["over"]) else ", one run"
         said = with_interval(row, "value", "low", "high", alone)
     about = [_text(row["case"])] if _text(row["case"]) else []
     if not pd.isna(row["control"]):
-        about.append(f"untrained {number(row['control'])}")
+        about.append(f"untrained {fixed(row['control'])}")
     return f"{said} ({'; '.join(about)})" if about else said
 
 

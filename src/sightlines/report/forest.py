@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sightlines.report.paper_figures import MARKS as PAPER
-from sightlines.report.parts import number
+from sightlines.results.numbers import digits_apart, fixed
 from sightlines.results.verdict_words import FAILS, HOLDS, INITIAL, LEARNED, LOST
 
 EDGE = 46.0
@@ -134,14 +134,16 @@ def _shape(verdict: str) -> str:
 
 
 def _words(row: dict[str, Any], sense: str, bar: float) -> str:
-    words = f"{number(row['value'])}"
+    told = [row[key] for key in ("value", "low", "high", "control")]
+    digits = digits_apart(told, [bar])
+    words, low, high, control = (fixed(own, digits) for own in told)
     if _known(row["low"]) and _known(row["high"]):
-        words += f", interval {number(row['low'])} to {number(row['high'])}"
+        words += f", interval {low} to {high}"
     words += f"; needed {sense} {bar:g}".replace("-", "−")
     if _known(row["control"]):
-        words += f"; untrained {number(row['control'])}"
+        words += f"; untrained {control}"
     if paper := paper_value(row):
-        words += f"; Raghu et al. {' to '.join(number(p) for p in paper)}"
+        words += f"; Raghu et al. {' to '.join(fixed(p) for p in paper)}"
     return words
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.report.parts import number, with_interval
+from sightlines.results.numbers import fixed, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -29,16 +29,31 @@ DIFFERENCES = {
     "C20b": "a ViT’s tokens keep their places better than a ResNet’s units",
 }
 """Claims in which the paper's answer lies: structure, local and global, skips, places."""
+NUMBERS = {
+    "LH(ViT) − LH(ResNet)": "CKA of the lowest with the highest quarter of layers, ViT − ResNet",
+    "most local head": "distance of the most local head over that of uniform attention",
+    "most global head": "distance of the most global head over that of uniform attention",
+    "attention ÷ ResNet": "skip over attention branch, ViT ÷ ResNet",
+    "MLP ÷ ResNet": "skip over MLP branch, ViT ÷ ResNet",
+    "d, ": "effect size of the own patch, ",
+}
+"""How their criteria begin, and what that is to whoever has read nothing else yet."""
 HELD = {LEARNED: "learned", INITIAL: "untrained networks as well", HOLDS: ""}
 """Verdicts by which a difference is there, and what else they say."""
 LOST_TOO = "though it does in untrained networks"
 OPEN = {
     DEPENDS: "It depends on the architecture whether",
     UNDECIDED: "Undecided is whether",
-    ONE_RUN: "For want of a second seed it is open whether",
     OUT_OF_REACH: "Out of reach of these networks is whether",
 }
 """How sentences begin on what is neither there nor not, by verdict."""
+IN_ONE_RUN = {
+    "holds": ("it holds that", "and that"),
+    "fails": ("it does not hold that", "nor that"),
+    "differs": ("networks differ in whether", "and whether"),
+    "unclear": ("it is unclear whether", "and whether"),
+}
+"""What is said of claims of one run, by what that run shows."""
 BRACKETS = "Brackets: 95 % intervals over images and seeds, of one run over images alone."
 
 
@@ -54,7 +69,8 @@ def headline(claims: pd.DataFrame) -> list[str]:
     if not told:
         return ["These runs cannot say: none of the comparisons that would answer was made."]
     held = [_clause(row, HELD[row["verdict"]]) for row in told if row["verdict"] in HELD]
-    sentences = [_answer(held, len(told))]
+    alone = [row for row in told if row["verdict"] == ONE_RUN]
+    sentences = [_answer(held, len(told), len(alone))]
     fails = [
         _clause(row, LOST_TOO if row["verdict"] == LOST else "")
         for row in told
@@ -62,6 +78,8 @@ def headline(claims: pd.DataFrame) -> list[str]:
     ]
     if fails:
         sentences.append(f"It does not hold that {_joined(fails, 'nor that')}.")
+    if alone:
+        sentences.append(_of_one_run(alone))
     for verdict, beginning in OPEN.items():
         if own := [_clause(row, "") for row in told if row["verdict"] == verdict]:
             sentences.append(f"{beginning} {_joined(own, 'and whether')}.")
@@ -70,8 +88,24 @@ def headline(claims: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _answer(held: list[str], count: int) -> str:
+def _of_one_run(rows: list[dict[Any, Any]]) -> str:
+    """What these networks show, of which there is one run each."""
+    shown: dict[str, list[str]] = {key: [] for key in IN_ONE_RUN}
+    for row in rows:
+        key = row.get("in_this_run")
+        shown[key if key in shown else "unclear"].append(_clause(row, ""))
+    parts = [
+        f"{beginning} {_joined(shown[key], word)}"
+        for key, (beginning, word) in IN_ONE_RUN.items()
+        if shown[key]
+    ]
+    return f"Of these networks alone, one run each, {'; '.join(parts)}."
+
+
+def _answer(held: list[str], count: int, alone: int) -> str:
     """The first sentence: what is shown of all that was asked."""
+    if alone == count:
+        return "Open for such networks in general: there is one run of each."
     if not held:
         where = f"in none of {count} respects" if count > 1 else "not in the one respect measured"
         return f"Not shown: {where} do these networks prove to see differently."
@@ -89,9 +123,11 @@ def _clause(row: dict[Any, Any], more: str) -> str:
 def _measured(row: dict[Any, Any]) -> str:
     deciding = "" if pd.isna(row["deciding"]) else str(row["deciding"])
     what = deciding.rpartition(": ")[2]
+    for short, words in NUMBERS.items():
+        what = words + what.removeprefix(short) if what.startswith(short) else what
     is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
-    value = number(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
-    return f"{what} {value}" if what else value
+    value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
+    return f"{what}: {value}" if what else value
 
 
 def _joined(clauses: list[str], word: str) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sightlines.plan.networks import FULL, Network, per_cent
-from sightlines.report.parts import number
 from sightlines.report.pictures import map_picture
+from sightlines.results.numbers import fixed
 from sightlines.results.selecting import (
     best_accuracy,
     cka_matrix,
@@ -94,7 +94,7 @@ def _map(tables: dict[str, pd.DataFrame], network: Network | None) -> dict[str, 
     quarter = max(1, len(matrix) // 4)
     cells = matrix[:quarter, -quarter:]
     mean = float(np.nanmean(cells)) if np.isfinite(cells).any() else float("nan")
-    return {"source": map_picture(matrix), "layers": len(matrix), "far": number(mean)}
+    return {"source": map_picture(matrix), "layers": len(matrix), "far": fixed(mean)}
 
 
 def learned(

@@ -1,6 +1,5 @@
 """What the page says about the run, its networks and their accuracy: tables of text cells."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pandas as pd
 from sightlines.datasets.white_levels import describe_white
 from sightlines.plan.architectures import NOT_ARCHITECTURE, is_imported
 from sightlines.plan.networks import per_cent
+from sightlines.results.numbers import fixed
 from sightlines.results.selecting import (
     best_accuracy,
     label,
@@ -26,31 +26,6 @@ class Row(NamedTuple):
 
     cells: list[str]
     mark: str = ""
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A measured value with `digits` decimals; a dash where there is none."""
-    if pd.isna(value):
-        return "–"
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if not text.strip("-0.") else text.replace("-", "−")
-
-
-def with_interval(row: Mapping[Any, Any], value: str, low: str, high: str, more: str = "") -> str:
-    """A value with its interval in brackets; small ones with a digit more.
-
-    Args:
-        row: Of a table.
-        value: Its column with the value.
-        low: With the lower end of its interval.
-        high: With the upper end.
-        more: What else is said in the brackets.
-    """
-    own = [row[key] for key in (value, low, high)]
-    known = [abs(x) for x in own if not pd.isna(x)]
-    digits = 3 if max(known, default=1.0) < 0.05 else 1 if max(known, default=1.0) >= 100 else 2
-    middle, *ends = (number(x, digits) for x in own)
-    return f"{middle} [{ends[0]}, {ends[1]}{more}]"
 
 
 def text_columns(rows: list[Row]) -> list[bool]:
@@ -241,11 +216,11 @@ def _accuracy_row(
         f"{per_cent(row.fraction)} %" if trained else "0 %",
         row.seed,
         test,
-        number(row.times_chance, 1),
+        fixed(row.times_chance, 1),
         verdict,
         _per_cent(row.accuracy_validation),
         _per_cent(row.accuracy_train),
-        number(row.loss_test),
+        fixed(row.loss_test),
         f"{int(row.train_images):,}" if trained else "–",
         f"{int(row.steps):,}" if trained else "–",
     ]

@@ -62,7 +62,7 @@ nav a { padding: 0.15rem 0; }
 .forest h3 a { text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; }
 .row { display: grid; align-items: center; gap: 0 0.7rem; color: inherit; text-decoration: none;
-  grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 9.6rem 11rem;
+  grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 10.6rem 11rem;
   font-size: 0.8125rem; line-height: 1.25rem; height: 1.3rem; border-top: 1px solid var(--line); }
 .row:hover { background: var(--shade); }
 .row .id { color: var(--link); font-weight: 600; white-space: nowrap; }
@@ -116,6 +116,8 @@ figure { margin: 0; min-width: 0; }
 .zoom .name { display: block; font-weight: 600; margin-bottom: 0.2rem; }
 .zoom img { display: block; width: 100%; height: auto; max-height: 16rem; object-fit: cover;
   object-position: top; background: #ffffff; border: 1px solid var(--line); }
+.zoom:not([open]) > summary::after { content: "Whole figure, with its caption";
+  color: var(--link); font-size: 0.8rem; }
 .zoom[open] > summary { cursor: zoom-out; overflow-x: auto; }
 .zoom[open] img { max-height: none; min-width: var(--least); }
 .saw { margin: 0.3rem 0 0; }
@@ -192,6 +194,7 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   body { max-width: none; padding: 0; font-size: 9pt; line-height: 1.35; }
   h1 { font-size: 17pt; } h2 { font-size: 13pt; }
   nav, .skip, #explore, .files { display: none; }
+  .zoom > summary::after { display: none; }
   .question details::details-content, #accuracy::details-content, #verdicts::details-content {
     content-visibility: visible; display: block; block-size: auto; }
   .overview, .grid { display: block; }

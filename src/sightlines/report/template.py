@@ -27,8 +27,8 @@ PAGE = """\
 {%- macro look(verdict) -%}{{ verdict | replace(',', '') | replace(' ', '-') }}{%- endmacro -%}
 {%- macro badge(row) -%}
 <span class="verdict {{ look(row.verdict) }}"><span class="mark" aria-hidden="true">{{ row.mark }}\
-</span> <span class="long">{{ row.verdict }}</span><span class="short" aria-hidden="true">\
-{{ row.short }}</span></span>
+</span> <span class="long">{{ row.verdict }}{{ ": " ~ row.here if row.here }}</span>\
+<span class="short" aria-hidden="true">{{ row.here or row.short }}</span></span>
 {%- endmacro -%}
 {%- macro place(mark, kind, shape) -%}
 <svg x="{{ mark.at }}%" y="11" overflow="visible">

@@ -8,9 +8,10 @@ import pandas as pd
 
 from sightlines.core.errors import ResultError
 from sightlines.report.forest import Drawn, drawn
-from sightlines.report.parts import Row, number, with_interval
+from sightlines.report.parts import Row
 from sightlines.report.questions import Question, claim_question, used
 from sightlines.results.calibration import in_words
+from sightlines.results.numbers import bars, digits_apart, fixed, with_interval
 from sightlines.results.verdict_words import (
     DECISIVE,
     DEPENDS,
@@ -54,7 +55,8 @@ MEANINGS = {
     LOST: "does not hold, though it does of untrained networks",
     FAILS: "does not hold",
     UNDECIDED: "the interval covers the threshold: the reason says what would decide",
-    ONE_RUN: "one seed, and nothing known of their spread: an interval over images only",
+    ONE_RUN: "one seed, and nothing known of their spread: what these networks alone show by an "
+    "interval over images",
     OUT_OF_REACH: "cannot be tested on these networks: what they lack is said",
     NOT_RUN: "something that it needs is not among the runs",
 }
@@ -88,6 +90,7 @@ class ClaimRow(NamedTuple):
     statistic: str
     verdict: str
     short: str
+    here: str
     mark: str
     because: str
     value: str
@@ -200,7 +203,7 @@ def _calibration(table: pd.DataFrame | None) -> str:
 def _row(
     row: dict[str, Any], shown: set[str], cases: dict[str, list[Row]], taken: set[str]
 ) -> ClaimRow:
-    value = "" if pd.isna(row["value"]) else _interval(row, "value", "low", "high")
+    value = "" if pd.isna(row["value"]) else with_interval(row, "value", "low", "high")
     deciding = f" ({row['deciding']})" if value and _text(row.get("deciding")) else ""
     claim, verdict = str(row["claim"]), row["verdict"]
     return ClaimRow(
@@ -215,13 +218,14 @@ def _row(
         statistic=_text(row["statistic"]),
         verdict=verdict,
         short=SHORT.get(verdict, verdict),
+        here=_text(row.get("in_this_run")),
         mark=MARKS[verdict],
         because=_text(row["because"]),
         value=value,
         one_run="seeds" not in _text(row["over"]),
         measured=value + deciding,
         needed=_text(row["threshold"]),
-        control="" if pd.isna(row["control"]) else number(row["control"]),
+        control=_control(row),
         difference=_difference(row),
         over=_text(row["over"]),
         seeds=_text(row["seeds"]),
@@ -236,14 +240,17 @@ def _row(
     )
 
 
-def _interval(row: dict[str, Any], value: str, low: str, high: str) -> str:
-    return with_interval(row, value, low, high)
+def _control(row: dict[str, Any]) -> str:
+    """The untrained networks' value, told apart from the threshold; empty without one."""
+    needed = bars(row.get("threshold"), row.get("deciding"))
+    digits = digits_apart([row["control"]], needed)
+    return "" if pd.isna(row["control"]) else fixed(row["control"], digits)
 
 
 def _difference(row: dict[str, Any]) -> str:
     if pd.isna(row["difference"]):
         return ""
-    return _interval(row, "difference", "difference_low", "difference_high")
+    return with_interval(row, "difference", "difference_low", "difference_high")
 
 
 def _small(p: float) -> str:
@@ -262,11 +269,13 @@ def _text(value: Any) -> str:
 
 
 def _case(row: dict[str, Any]) -> Row:
-    control = "–" if pd.isna(row["control"]) else number(row["control"], 3)
+    keys = ("value", "low", "high", "control")
+    digits = digits_apart([row[key] for key in keys], bars(row["threshold"]), digits=3)
+    *ends, control = (fixed(row[key], digits) for key in keys)
     cells = [
         _text(row["case"]),
         _text(row["criterion"]),
-        *(number(row[key], 3) for key in ("value", "low", "high")),
+        *ends,
         _text(row["over"]),
         _text(row["seeds"]),
         row["threshold"],

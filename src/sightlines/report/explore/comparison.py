@@ -15,9 +15,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sightlines.report.explore import explorer
-from sightlines.report.parts import number
 from sightlines.report.style import CSS
 from sightlines.report.verdicts import MARKS
+from sightlines.results.numbers import bars, fixed, interval
 
 READS = ("claims.csv", "claim_cases.csv", "accuracy.csv", *explorer.READS)
 """Tables that the page reads, where both experiments have them."""
@@ -59,7 +59,6 @@ def render(one: Side, other: Side) -> str:
         "css": Markup(CSS + STYLE),
         "script_sources": Markup(explorer.script_sources()),
         "marks": MARKS,
-        "number": number,
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(PAGE).render(page)
@@ -109,8 +108,8 @@ def _readings(sides: list[Side]) -> list[dict[str, Any]]:
             names
             | {
                 "needed": needed,
-                "said": [_interval(value) for value in values],
-                "difference": _interval(difference),
+                "said": [_interval(value, bars(needed)) for value in values],
+                "difference": _interval(difference, (0.0,)),
                 "is_clear": difference[1] > 0 or difference[2] < 0,
                 "strip": _strip(values, needed),
             }
@@ -129,10 +128,10 @@ def _difference(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float
     return value, low, high
 
 
-def _interval(value: tuple[float, ...]) -> str:
+def _interval(value: tuple[float, ...], against: tuple[float, ...]) -> str:
     if not all(map(math.isfinite, value)):
-        return number(value[0], 3)
-    return f"{number(value[0], 3)} [{number(value[1], 3)}, {number(value[2], 3)}]"
+        return fixed(value[0], 3)
+    return interval(value, against, digits=3)
 
 
 def _strip(values: list[tuple[float, ...]], needed: str) -> dict[str, Any]:
@@ -176,8 +175,8 @@ def _accuracy(sides: list[Side]) -> list[dict[str, str]]:
     for row in joined.to_dict("records"):
         both = [float(row[f"accuracy_test_{i}"]) for i in (0, 1)]
         if all(map(math.isfinite, both)):
-            points = number(100 * (both[1] - both[0]), 1)
-            shares = [f"{number(100 * share, 1)} %" for share in both]
+            points = fixed(100 * (both[1] - both[0]), 1)
+            shares = [f"{fixed(100 * share, 1)} %" for share in both]
             rows.append(
                 {
                     "network": "/".join(str(row[key]) for key in NETWORK),

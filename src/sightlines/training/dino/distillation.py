@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sightlines.core import seeds
 from sightlines.training.dino import schedules
-from sightlines.training.dino.head import Head, Learner
+from sightlines.training.dino.head import Head, Learner, width_of
 from sightlines.training.dino.loss import answers_of, distillation_loss, information
 from sightlines.training.dino.sizes import default_px
 from sightlines.training.dino.views import GLOBAL, Views, some
@@ -219,4 +219,4 @@ def _head(plan: Plan, backbone: Any) -> Head:
     sizes = (settings["hidden_dim"], settings["bottleneck_dim"], settings["out_dim"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(plan.root, "head", *named))
-        return Head(backbone.num_features, *sizes)
+        return Head(width_of(backbone), *sizes)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sightlines.core.errors import ConfigError
 from sightlines.training.dino.resampling import resampling_weights
 
 SPREAD = 0.02
@@ -63,27 +62,19 @@ class Learner(nn.Module):
             backbone: A network of timm without a last layer.
             head: For vectors of its width.
             size_px: Side of its own images.
-            local_px: Side of other images that it will see.
-
-        Raises:
-            ConfigError: the backbone has patches, but no position embeddings to resample.
+            local_px: Side of other images that it will see. What has no position embeddings takes
+                them as they are, or cannot; a plan finds out (`dino/trial.py`).
         """
         super().__init__()
         self.backbone, self.head = backbone, head
         self.size_px = size_px
         self._matrices: dict[int, Tensor] = {}
-        patches = getattr(backbone, "patch_embed", None)
-        is_resized = local_px != size_px and patches is not None
-        if is_resized and not _has_one_position_each(backbone):
-            raise ConfigError(
-                f"dino.local_px {local_px}: {type(backbone).__name__} has no position embeddings "
-                f"that could be resampled; set local_px to {size_px}"
-            )
+        is_resized = local_px != size_px and _has_one_position_each(backbone)
         if is_resized and not backbone.dynamic_img_size:
-            patches.strict_img_size = False  # type: ignore[union-attr]
+            patches = backbone.patch_embed
+            patches.strict_img_size = False
             self._matrices[local_px] = _resampling_matrix(
-                patches.grid_size[0],  # type: ignore[union-attr]
-                local_px // patches.patch_size[0],  # type: ignore[union-attr]
+                patches.grid_size[0], local_px // patches.patch_size[0]
             )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -102,6 +93,14 @@ class Learner(nn.Module):
         placed = torch.cat([own[:, :prefix], matrix @ own[:, prefix:]], dim=1)
         replaced = {"pos_embed": placed}
         return torch.func.functional_call(self.backbone, replaced, (images,))  # type: ignore[no-any-return]
+
+
+def width_of(backbone: Any) -> int:
+    """Length of the vectors that a network of timm gives without its last layer.
+
+    Some have a layer between the pooled features and the last one, such as MobileNetV3.
+    """
+    return int(getattr(backbone, "head_hidden_size", 0) or backbone.num_features)
 
 
 def _has_one_position_each(backbone: Any) -> bool:

@@ -16,7 +16,16 @@ def default_px(described: Mapping[str, Any], size_px: int) -> int:
     """
     if described["family"] not in ANY_SIZE:
         return size_px
-    return nearest_px(size_px * 3 / 7, described.get("patch_px") or 1, size_px)
+    return nearest_px(size_px * 3 / 7, patch_of(described), size_px)
+
+
+def patch_of(described: Mapping[str, Any]) -> int:
+    """Side of a ViT's patches; 1 px of what convolves.
+
+    What a network of timm is said to have is a quotient, 4.0 px; of what convolves it is the stride
+    of the last map, which crops need not be multiples of.
+    """
+    return round(described.get("patch_px") or 1) if described["family"] == "vit" else 1
 
 
 def nearest_px(wanted: float, patch_px: int, size_px: int) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sightlines.core.errors import ConfigError
 from sightlines.jobs.command import Job, run
-from sightlines.training.dino.sizes import ANY_SIZE, default_px, nearest_px
+from sightlines.training.dino.sizes import ANY_SIZE, default_px, nearest_px, patch_of
+from sightlines.training.dino.trial import require_crops
 
 SETTINGS = {
     "out_dim": {
@@ -43,9 +44,9 @@ SETTINGS = {
         "default": 8,
     },
     "local_px": {
-        "description": "Side of the small crops; 0: three sevenths of the images' (96 of 224), in "
-        "whole patches and at least two, and all of it for networks that mix a fixed number of "
-        "tokens (mixer, fnet).",
+        "description": "Side of the small crops; 0: three sevenths of the images' (96 of 224), of "
+        "ViTs in whole patches and at least two, and all of it for networks that mix a fixed "
+        "number of tokens (mixer, fnet).",
         "unit": "px",
         "type": "integer",
         "minimum": 0,
@@ -192,8 +193,8 @@ def check(
 
     Raises:
         ConfigError: the family gives no vector an image; small crops are larger than the images, no
-            whole patches, a single patch, or of another size than the network's tokens; or the
-            areas or temperatures contradict each other.
+            whole patches, a single patch, or of another size than the network's tokens; a network
+            of timm cannot be shown them; or the areas or temperatures contradict each other.
     """
     if model["family"] not in FAMILIES:
         raise ConfigError(
@@ -218,11 +219,15 @@ def check(
         )
     if own["local_crops"]:
         _check_local(own["local_px"], model["family"], described, size_px)
+    if model["family"] == "timm":
+        side = own["local_px"] or default_px(described, size_px)
+        side = side if own["local_crops"] else size_px
+        require_crops(model, size_px, side, patch_of(described), is_default=not own["local_px"])
 
 
 def _check_local(local_px: int, name: str, described: Mapping[str, Any], size_px: int) -> None:
-    family, patch_px = described["family"], round(described.get("patch_px") or 1)  # timm's: 4.0
-    default = default_px({**described, "patch_px": patch_px}, size_px)
+    family, patch_px = described["family"], patch_of(described)
+    default = default_px(described, size_px)
     if local_px > size_px:
         raise ConfigError(
             f"dino.local_px {local_px} is larger than the images, which have {size_px} px: small "
@@ -235,7 +240,7 @@ def _check_local(local_px: int, name: str, described: Mapping[str, Any], size_px
             f"local_px to {size_px}, or to 0, so that small parts of an image are scaled up to it"
         )
     if family != "vit" or local_px in (0, size_px):
-        return  # a CNN has no patches: what timm's are said to have is the stride of the last map
+        return
     if local_px % patch_px or local_px < 2 * patch_px:
         problem = "is no whole number of patches" if local_px % patch_px else "is a single patch"
         near = nearest_px(float(local_px), patch_px, size_px)
