@@ -17,6 +17,8 @@ from typing import Any
 _PUBLIC = {
     "load": "sightlines.library.networks:load",
     "Network": "sightlines.library.networks:Network",
+    "describe": "sightlines.library.describing:describe",
+    "Description": "sightlines.library.describing:Description",
     "images": "sightlines.library.images:images",
     "Images": "sightlines.library.images:Images",
     "grams": "sightlines.library.similarity:grams",

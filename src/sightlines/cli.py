@@ -42,10 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("options", nargs=argparse.REMAINDER, help="for snakemake, such as -n")
     check = add("check", _check, "check config files, and run nothing")
     check.add_argument("configs", nargs="+", type=Path)
-    described = add("describe", _describe, "what would be looked at in a network of timm")
-    described.add_argument("network", help="timm's name of it")
+    described = add("describe", _describe, "what would be looked at in a network")
+    described.add_argument(
+        "network", help="timm's name of it; for more, python -m sightlines.models"
+    )
     described.add_argument("--json", action="store_true", help="as JSON")
-    described.add_argument("--size-px", type=int, help="side of the images; timm's own by default")
+    described.add_argument("--size-px", type=int, help="side of the images; its own by default")
+    described.add_argument("--family", default="timm", help="torchvision, transformers, open_clip")
     compare = add("compare", _compare, "what differs between two experiments' results")
     compare.add_argument("one", type=Path, help="a folder such as results/default")
     compare.add_argument("other", type=Path)
@@ -90,11 +93,12 @@ def _check(given: argparse.Namespace) -> bool:
 
 
 def _describe(given: argparse.Namespace) -> None:
+    from sightlines.models.described_families import FAMILIES, described
     from sightlines.models.description import as_text
-    from sightlines.models.timm_building import described_network
 
-    size = {"size_px": given.size_px} if given.size_px else {}
-    found = described_network({"name": given.network} | size)
+    if given.family not in FAMILIES:
+        raise ConfigError(f"no family {given.family!r}: there are {', '.join(FAMILIES)}")
+    found = described(given.family, given.network, size_px=given.size_px)
     print(json.dumps(found, indent=2) if given.json else as_text(found))
 
 

@@ -3,16 +3,25 @@
 import copy
 import functools
 import logging
+import re
 import subprocess
 import sys
 from importlib import metadata
 
 import pytest
 import torch
+from torch import nn
 from torchvision import models as torchvision_models
 
-from sightlines.core.errors import ConfigError, WeightsError
-from sightlines.models import foreign, module, module_code, module_weights, torchvision
+from sightlines.core.errors import ConfigError, MissingSourceError, WeightsError
+from sightlines.models import (
+    foreign,
+    module,
+    module_code,
+    module_weights,
+    torchvision,
+    torchvision_weights,
+)
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.building import build, layers_of, with_new_head
 from sightlines.models.layers import capture
@@ -153,6 +162,9 @@ def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
         build({**own, "grid": [4, 4]}, SIZE_PX, 5, seed=1)
     with pytest.raises(ConfigError, match=r"attention of my_models\.py:build is none"):
         build({**own, "attention": "plain"}, SIZE_PX, 5, seed=1)
+    several = {"grid": [4, 4], "attention": "plain", "starts_idle": True}
+    with pytest.raises(ConfigError, match=r"grid .*; attention .*; starts_idle .*: set them"):
+        build({**own, **several}, SIZE_PX, 5, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -164,11 +176,136 @@ def test_what_the_config_says_of_a_network_is_checked_where_it_is_built(own):
         ("my_models.py:make", "defines no make"),
         ("no_such_package.models:build", "no package no_such_package"),
         (".models:build", "no package "),
+        ("my_models.py:Block", "does not take classes, size_px, depth"),
     ],
 )
 def test_an_entry_that_is_not_there_is_refused(own, entry, said):
     with pytest.raises(ConfigError, match=said):
         module.check({**own, "entry": entry}, SIZE_PX)
+
+
+@pytest.mark.parametrize(
+    ("takes", "said"),
+    [
+        ("classes, size_px", "does not take depth"),
+        ("num_classes, img_size=32, **more", "also asks for num_classes"),
+        ("classes, size_px, depth, *, width", "also asks for width"),
+        ("classes, /, size_px, depth", "does not take classes"),
+    ],
+)
+def test_a_function_that_is_not_to_be_called_so_is_refused(own, tmp_path, takes, said):
+    (tmp_path / "my_models.py").write_text(f"def build({takes}):\n    pass\n")
+    with pytest.raises(ConfigError, match=said):
+        module.check(own, SIZE_PX)
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "classes, size_px, depth=3",
+        "*, depth, classes, size_px, width=6",
+        "classes, **more",
+        "**all",
+    ],
+)
+def test_a_function_may_take_more_than_it_is_given(own, tmp_path, takes):
+    (tmp_path / "my_models.py").write_text(f"def build({takes}):\n    pass\n")
+    assert module.check(own, SIZE_PX) == (8, 8)
+
+
+def test_an_entry_imports_what_lies_beside_it_relatively(own, tmp_path):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "own.py").write_text(CODE.replace("from parts", "from .parts"))
+    (tmp_path / "nets" / "parts.py").write_text("from . import sizes\n\nWIDTH = sizes.WIDTH\n")
+    (tmp_path / "nets" / "sizes.py").write_text("WIDTH = 7\n")
+    settings = {**own, "entry": "nets/own.py:build"}
+    before = module.code_of(settings)
+    module.require_trust(settings, before)
+    assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 7
+    # Of another length: Python tells old bytecode by length and by the second of the last edit.
+    (tmp_path / "nets" / "sizes.py").write_text("WIDTH = 12\n")
+    after = module.code_of(settings)
+    assert after != before
+    module.require_trust(settings, after)
+    assert build(settings, SIZE_PX, 5, seed=1)[0].weight.shape[0] == 12
+
+
+class Attending(nn.Module):
+    """One block of a ViT, with torch's attention."""
+
+    def __init__(self, is_batch_first):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(8), nn.LayerNorm(8)])
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=is_batch_first)
+        self.mlp = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+
+    def forward(self, x):
+        normed = self.norms[0](x)
+        x = x + self.attention(normed, normed, normed, need_weights=False)[0]
+        return x + self.mlp(self.norms[1](x))
+
+
+class OwnViT(nn.Module):
+    """As the code of DINO and MAE has it: `cls_token` is a parameter of the network."""
+
+    def __init__(self, is_batch_first=True, gives=None):
+        super().__init__()
+        self.cut = nn.Conv2d(3, 8, 8, 8)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 8))
+        self.blocks = nn.ModuleList([Attending(is_batch_first) for _ in range(2)])
+        self.head = nn.Linear(8, 5)
+        self.is_batch_first, self.gives = is_batch_first, gives
+
+    def forward(self, images):
+        x = self.cut(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        x = x if self.is_batch_first else x.transpose(0, 1)
+        for block in self.blocks:
+            x = block(x)
+        x = x if self.is_batch_first else x.transpose(0, 1)
+        scores = self.head(x[:, 0])
+        return self.gives(scores, x) if self.gives else scores
+
+
+def test_a_class_token_of_ones_own_stays_the_networks_parameter():
+    torch.manual_seed(0)
+    model = OwnViT().eval()
+    images = torch.randn(2, 3, SIZE_PX, SIZE_PX)
+    with torch.no_grad():
+        before = model(images)
+        model = foreign.prepared(model, SIZE_PX)
+        known = foreign.facts(model, 5)
+        assert torch.equal(model(images), before)
+    assert model.cls_token is dict(model.named_parameters())["cls_token"]
+    assert (known["role"], known["attention"], known["pool"]) == ("vit", True, "cls")
+    assert (prefix_tokens(model), has_class_token(model)) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (lambda scores, x: {"logits": scores, "tokens": x}, r"a dict \(logits: \[2, 5\], tokens"),
+        (lambda scores, x: (scores, x), r"a tuple \(0: \[2, 5\], 1: \[2, 17, 8\]\)"),
+        (lambda scores, x: x, r"gives \[2, 17, 8\] for 2 images and 5 classes"),
+    ],
+)
+def test_what_a_network_gives_instead_of_scores_is_said_in_shapes(gives, said):
+    model = foreign.prepared(OwnViT(gives=gives).eval(), SIZE_PX)
+    with pytest.raises(ConfigError, match=said) as error:
+        foreign.facts(model, 5)
+    assert "tensor([" not in str(error.value)
+
+
+def test_blocks_with_images_on_the_second_axis_are_called_so():
+    model = foreign.prepared(OwnViT(is_batch_first=False).eval(), SIZE_PX)
+    with pytest.raises(ConfigError, match=r"blocks\.0.* gives \[17, 2, 8\] .* second axis"):
+        foreign.seen_of(model)
+
+
+def test_what_a_block_must_be_is_said_where_none_is_found():
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE_PX**2, 8), nn.ReLU(), nn.Linear(8, 5))
+    with pytest.raises(ConfigError, match="a module that holds its own skip connection"):
+        foreign.seen_of(foreign.prepared(plain.eval(), SIZE_PX))
 
 
 def test_planning_never_imports_the_code(own, tmp_path):
@@ -280,3 +417,81 @@ def test_a_class_token_that_is_read_out_is_found_where_the_last_layer_starts_at_
 def test_a_name_that_torchvision_has_not_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="resnet18"):
         torchvision.build({"name": "resnet_18"}, 32, 3)
+
+
+def test_weights_of_a_file_come_into_a_network_of_torchvision(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained = torchvision_models.mobilenet_v3_small(num_classes=1000).state_dict()
+    torch.save({"model": {f"module.{n}": t for n, t in trained.items()}}, "w.pth")
+    settings = {"name": "mobilenet_v3_small", "arguments": {}, "acts_as": "auto"}
+    settings |= {"weights": "w.pth"}
+    assert torchvision.check(settings, SIZE_PX) == (7, 7)
+    assert torchvision.described(settings, SIZE_PX)["weights"] == "w.pth"
+    sees = torchvision.view(settings, SIZE_PX)
+    assert sees == {
+        **{"size_px": 224, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+        **{"interpolation": "bilinear", "crop_share": 224 / 256, "crop_mode": "center"},
+    }
+    assert torchvision.view(settings | {"size_px": 64}, SIZE_PX) == sees | {"size_px": 64}
+    names = torchvision_weights.outputs_of(settings)
+    assert len(names) == 1000 and names[0] == "n01440764" and names == sorted(names)
+    stated = torchvision.weights_identity(settings, str(tmp_path))
+    model = torchvision.build(settings, 224, 1000)
+    log = logging.getLogger("sightlines.tests")
+    origin, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
+    assert (origin, fitted.wrapper, fitted.prefix) == ("file:w.pth", "model", "module.")
+    assert all(torch.equal(trained[name], fitted.state[name]) for name in trained)
+    with pytest.raises(WeightsError, match="changed"):
+        torchvision_weights.bring(model, settings, tmp_path, "0" * 64, log)
+
+
+def test_keys_of_weights_are_refused_where_a_network_of_torchvision_is_trained():
+    own = {"name": "resnet18", "arguments": {}, "acts_as": "auto"}
+    for key, value in {"size_px": 64, "outputs": 10, "class_order": "names"}.items():
+        with pytest.raises(ConfigError, match="trained here"):
+            torchvision.check(own | {key: value}, SIZE_PX)
+    for path in ("../w.pth", "/w.pth"):
+        with pytest.raises(ConfigError, match="weights"):
+            torchvision.check(own | {"weights": path}, SIZE_PX)
+    assert torchvision.view(own, SIZE_PX)["size_px"] == SIZE_PX
+
+
+def test_a_missing_file_of_torchvisions_weights_is_named(tmp_path):
+    with pytest.raises(MissingSourceError, match=r"no weight file .*w\.pth"):
+        torchvision.weights_identity({"name": "resnet18", "weights": "w.pth"}, str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "further"), [("googlenet", 20), ("inception_v3", 14)])
+def test_outputs_for_training_alone_are_left_out_and_images_seen_as_the_weights_do(
+    tmp_path, name, further
+):
+    with torch.random.fork_rng(devices=[]):
+        own = getattr(torchvision_models, name)(num_classes=5, init_weights=False)
+    torch.save(own.state_dict(), tmp_path / "w.pth")
+    settings = {"name": name, "weights": "w.pth", "outputs": 5}
+    with torch.device("meta"):
+        model = torchvision.build({**settings, "arguments": {"init_weights": False}}, 96, 5)
+    assert model.transform_input
+    stated = torchvision.weights_identity(settings, str(tmp_path))
+    log = logging.getLogger("sightlines.tests")
+    _, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
+    assert len(fitted.left_out) == further and fitted.state.keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", ["densenet121", "vit_b_16"])
+def test_former_names_of_torchvisions_own_files(tmp_path, name):
+    """Densenets' files of the site, and those of ViTs from before version 0.13."""
+    with torch.device("meta"):
+        model = torchvision.build({"name": name}, 32, 5)
+    wanted = {n: torch.randn(t.shape) for n, t in model.state_dict().items() if t.dim()}
+    former = {re.sub(r"(denselayer\d+\.[a-z]+)([12])", r"\1.\2", n): n for n in wanted}
+    for old, new in ((r"mlp\.0", "mlp.linear_1"), (r"mlp\.3", "mlp.linear_2")):
+        former = {re.sub(old, new, n): now for n, now in former.items()}
+    assert former.keys() != wanted.keys()
+    torch.save({before: wanted[now] for before, now in former.items()}, tmp_path / "w.pth")
+    settings = {"name": name, "weights": "w.pth", "outputs": 5}
+    stated = torchvision.weights_identity(settings, str(tmp_path))
+    log = logging.getLogger("sightlines.tests")
+    _, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
+    assert all(torch.equal(fitted.state[n], t) for n, t in wanted.items())
+    assert {*fitted.renamed} == former.keys() - wanted.keys()

@@ -3,7 +3,11 @@
 import argparse
 import datetime
 import pickle
+from collections import Counter, OrderedDict
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -32,6 +36,66 @@ def test_a_scripts_options_do_not_hide_the_weights(tmp_path):
     options = argparse.Namespace(arch="vit", lr=0.1)
     torch.save({"teacher": {"a": A}, "args": options}, tmp_path / "w.pth")
     assert torch.equal(read(tmp_path / "w.pth")["teacher"]["a"], A)
+
+
+def options_of_scripts():
+    """What training scripts keep beside the weights, as lists, arguments and paths."""
+    return {
+        "lr": np.float64(0.1),
+        "epoch": np.int64(3),
+        "mean": np.array([0.5, 0.5]),
+        "names": np.array(["a", "b"], dtype=object),
+        "out": Path("runs/a"),
+        "bare": PurePosixPath("runs/b"),
+        "windows": PureWindowsPath("runs"),
+        "args": argparse.Namespace(root=Path("data"), seed=np.int32(1)),
+        "more": SimpleNamespace(depth=np.float32(2)),
+        "ordered": OrderedDict(a=1),
+        "counts": Counter("aab"),
+        "type": np.dtype("float32"),
+    }
+
+
+@pytest.mark.parametrize("place", ["args", "hyper_parameters"])
+@pytest.mark.parametrize("form", ["now", "before zip files"])
+def test_numbers_and_paths_beside_the_weights_are_passed_over(tmp_path, place, form):
+    content = {"state_dict": {"a": A}, place: options_of_scripts()}
+    torch.save(content, tmp_path / "w.ckpt", _use_new_zipfile_serialization=form == "now")
+    found = read(tmp_path / "w.ckpt")
+    assert [*found] == ["state_dict"] and torch.equal(found["state_dict"]["a"], A)
+    assert not look(tmp_path / "w.ckpt").names
+
+
+@pytest.mark.parametrize("inner", [{"w": 1}, [1.0]])
+def test_what_an_array_holds_is_refused_as_elsewhere(tmp_path, inner):
+    odd = np.array([inner, Bomb(tmp_path / "fired")], dtype=object)
+    torch.save({"state_dict": {"a": A}, "args": odd}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"it names io\.open.*checkpoint\[\"state_dict\"\]"):
+        read(tmp_path / "w.pth")
+    assert not (tmp_path / "fired").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["W.PTH", "w.PT", "pytorch_model.BIN", "W.CKPT", "weights", "w.v2"]
+)
+def test_torch_files_by_any_name(tmp_path, name):
+    for is_zip in (True, False):
+        torch.save({"a": A}, tmp_path / name, _use_new_zipfile_serialization=is_zip)
+        assert torch.equal(read(tmp_path / name)[""]["a"], A)
+
+
+@pytest.mark.parametrize("name", ["w.SAFETENSORS", "weights", "w.v2"])
+def test_safetensors_by_any_name(tmp_path, name):
+    save_file({"a": A}, tmp_path / name)
+    assert torch.equal(read(tmp_path / name)[""]["a"], A)
+
+
+@pytest.mark.parametrize("name", ["w.npz", "weights"])
+def test_archives_of_others_are_no_weights(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        np.savez(file, a=A.numpy())
+    with pytest.raises(WeightsError, match="no kind of weight file"):
+        read(tmp_path / name)
 
 
 class Bomb:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
@@ -289,6 +290,85 @@ def test_one_prefix_is_taken_off_every_name(model, tmp_path, prefix):
     assert any("head.mlp.0.weight" in note for note in found.notes())
 
 
+@pytest.mark.parametrize("before", ["", "module.", "model._orig_mod."])
+@pytest.mark.parametrize(
+    "inside", ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module._orig_mod."]
+)
+def test_what_torch_leaves_inside_of_names_is_taken_away(model, tmp_path, before, inside):
+    state = {
+        before + re.sub(r"^(blocks\.\d+\.(attn\.)?)", rf"\1{inside}", name): tensor
+        for name, tensor in altered(model).items()
+    }
+    assert any(inside in name.removeprefix(before) for name in state)
+    save_file(state, tmp_path / "w.safetensors")
+    found = weight_fitting.fit(model, tmp_path / "w.safetensors", FILE, False)
+    assert all(torch.equal(found.state[n], t) for n, t in model.state_dict().items())
+    told = sorted(f"{part}." for part in inside.split(".") if part)
+    assert found.inside == told and found.prefix == before and not found.left_out
+    assert found.on_card()["weights_inside_names"] == told
+    assert all(part in " ".join(found.notes()) for part in told)
+
+
+def test_names_that_would_become_one_stay(model, tmp_path):
+    state = altered(model) | {"blocks.0._orig_mod.norm1.weight": torch.ones(24)}
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"blocks\.0\._orig_mod\.norm1\.weight: unexpected"):
+        fit(model, tmp_path / "w.safetensors", FILE)
+
+
+def parted(model, head, **changes):
+    """A backbone under a prefix, and the last layer beside it by another name."""
+    state = altered(model, **changes)
+    heads = {f"{head}.{part}": state.pop(f"head.{part}") for part in ("weight", "bias")}
+    return {f"backbone.{name}": tensor for name, tensor in state.items()} | heads
+
+
+def test_a_last_layer_beside_the_backbone_is_taken(model, tmp_path):
+    save_file(parted(model, "head"), tmp_path / "w.safetensors")
+    found = weight_fitting.fit(model, tmp_path / "w.safetensors", FILE, False)
+    assert all(torch.equal(found.state[n], t) for n, t in model.state_dict().items())
+    assert found.prefix == "backbone." and not found.left_out
+    assert sorted(found.beside) == ["head.bias", "head.weight"]
+    assert "the last layer beside it is taken" in " ".join(found.notes())
+    assert found.on_card()["weights_beside_prefix"] == found.beside
+
+
+def test_a_last_layer_of_another_length_beside_the_backbone_says_how_long_it_is(model, tmp_path):
+    other = {"head__weight": torch.zeros(7, 24), "head__bias": torch.zeros(7)}
+    save_file(parted(model, "head", **other), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"has 7 outputs: set num_classes: 7"):
+        fit(model, tmp_path / "w.safetensors", FILE)
+
+
+def test_a_last_layer_by_another_name_beside_the_backbone_is_called_so(model, tmp_path):
+    save_file(parted(model, "fc"), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(model, tmp_path / "w.safetensors", FILE)
+    text = str(caught.value)
+    assert "(fc.weight, 10 outputs): set num_classes: 0" in text and "call it head" in text
+    assert "no last layer" not in text
+    headless = build(TINY, 64, 0, seed=3)
+    found = weight_fitting.fit(headless, tmp_path / "w.safetensors", FILE, False)
+    assert sorted(found.left_out) == ["fc.bias", "fc.weight"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    "vgg11 mobilenet_v2 mobilenet_v3_small convnext_tiny efficientnet_b0 swin_t regnet_x_400mf "
+    "shufflenet_v2_x0_5 maxvit_t".split(),
+)
+def test_torchvisions_names_are_called_so(model, tmp_path, name):
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
+        own = torchvision.models.get_model(name)
+    names = [n for n, t in own.state_dict().items() if t.dim()]
+    save_file({n: torch.zeros(1) for n in names}, tmp_path / "w.safetensors")
+    timms = (
+        model if name != "vgg11" else build({**TINY, "name": "vgg11", "arguments": {}}, 32, 3, 0)
+    )
+    with pytest.raises(WeightsError, match=r"of torchvision, not timm's: set family: torchvision"):
+        fit(timms, tmp_path / "w.safetensors", FILE if name != "vgg11" else "vgg")
+
+
 def test_two_networks_in_one_set_are_told_apart_by_their_prefixes(model, tmp_path):
     both = prefixed(altered(model), "net.") | prefixed(other(model), "critic.")
     with pytest.raises(WeightsError, match=r"weight_set.*net, critic"):
@@ -470,6 +550,20 @@ def test_numbers_of_8_bits_are_resampled_as_numbers_of_32(tmp_path):
     assert not torch.equal(places, places.to(torch.float8_e4m3fn).float())
 
 
+@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("scale", ["weight_scale", "scale_weight"])
+def test_numbers_of_8_bits_with_a_scale_beside_them_are_refused(model, tmp_path, prefix, scale):
+    """One scale a tensor, a tensor without an axis, is not passed over as a count would be."""
+    state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    for name in [name for name in state if name.endswith("mlp.fc1.weight")]:
+        size = state[name].abs().max() / 448
+        state[name] = (state[name] / size).to(torch.float8_e4m3fn)
+        state[name.removesuffix("weight") + scale] = size
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=rf"scales beside them .*mlp\.fc1\.{scale}.* float16"):
+        fit(model, tmp_path / "w.pth", FILE, False)
+
+
 def test_whole_numbers_are_no_weights(model, tmp_path):
     odd = altered(model) | {"head.weight": torch.ones(10, 24, dtype=torch.int8)}
     torch.save(odd, tmp_path / "w.pth")
@@ -508,3 +602,17 @@ def test_both_sides_are_listed_the_longer_one_first(model, tmp_path):
         fit(model, tmp_path / "w.safetensors", FILE)
     kinds = [line.partition(": ")[2] for line in str(caught.value).splitlines()[1:-1]]
     assert kinds == ["missing", "missing", "unexpected"]
+
+
+def test_a_part_by_other_names_is_told_in_one_line(tmp_path):
+    scaled = TINY | {"arguments": TINY["arguments"] | {"depth": 2, "init_values": 0.1}}
+    own = build(scaled, 64, 10, seed=1)
+    state = {re.sub(r"ls(\d)\.gamma", r"x.gamma_\1", n): t for n, t in own.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        fit(own, tmp_path / "w.safetensors", FILE)
+    told = [line for line in str(caught.value).splitlines() if "LayerScale" in line]
+    assert told == [
+        "  LayerScale: on both sides by other names (blocks.0.x.gamma_1 in the file, "
+        "blocks.0.ls1.gamma in the model)"
+    ]

@@ -269,3 +269,23 @@ def test_a_folder_of_transformers_is_taken_in(here, tmp_path, caplog):
     assert metrics["accuracy_all"] == pytest.approx(np.mean(right), abs=1e-12)
     _, card = taken_in(here, tmp_path / "b", model, network=("net", "f000", "s0"), source="")
     assert card["origin"] == "untrained"
+
+
+def test_weights_of_torchvision_are_imported(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what torchvision says is remembered below it
+    model = {"family": "torchvision", "name": "mobilenet_v3_small", "arguments": {}}
+    model |= {"acts_as": "auto", "weights": "tv.pth", "outputs": 12, "size_px": SIZE_PX}
+    model |= {"class_order": "timm"}
+    own = build(model, SIZE_PX, 12, seed=5).eval()
+    torch.save(own.state_dict(), here / "tv.pth")
+    row, card = taken_in(here, tmp_path / "out", model)
+    network, _ = load_network(
+        tmp_path / "out" / "weights.safetensors", tmp_path / "out" / "card.json"
+    )
+    same = network.state_dict()
+    assert all(torch.equal(t, same[n]) for n, t in own.state_dict().items())
+    assert card["interpolation"] == "bilinear" and card["crop_share"] == 224 / 256
+    assert card["size_px"] == SIZE_PX and card["mean"] == [0.485, 0.456, 0.406]
+    assert card["classes"] == NUMBERS and card["torchvision"] == "mobilenet_v3_small"
+    assert card["origin"].startswith("file:tv.pth sha256:") and card["grid"] == [2, 2]
+    assert row

@@ -30,6 +30,7 @@ from sightlines.models.timm import HEAD
 from sightlines.models.timm_facts import ASKED
 from sightlines.models.timm_names import class_names
 from sightlines.models.towers import Tower
+from sightlines.models.tracing import without_numbers
 from sightlines.plan import networks as names
 from sightlines.plan import renamed_keys
 from sightlines.plan.networks import FULL, UNTRAINED
@@ -237,7 +238,8 @@ def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, An
             found, grid = list(seen.layers), seen.grid
             card["centres"] = seen.centres
     else:
-        listed = timm_listed.look(module, list(layers), card["size_px"])
+        # A copy without numbers: they are looked at by images that have none.
+        listed = timm_listed.look(without_numbers(module), list(layers), card["size_px"])
         found, grid = listed.layers, listed.grid
     card |= {"family": "", "grid": list(grid), "classes": [], "network": called}
     return Network(names.Network(called, FULL, "s0"), module, card, found)

@@ -1,7 +1,7 @@
-"""Command: what would be looked at in a network of timm.
+"""Command: what would be looked at in a network.
 
-python -m sightlines.models NAME [--json] [--size-px N]; --all: a table of one network of each of
-timm's files.
+python -m sightlines.models NAME [--family torchvision] [--json] [--size-px N]; --all: a table of
+one network of each of timm's files.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from sightlines.core.errors import SightlinesError
-from sightlines.models import timm_building
+from sightlines.models import described_families, timm_building
 from sightlines.models.description import as_text
 from sightlines.models.timm_names import entry_points
 
@@ -20,9 +20,8 @@ COLUMNS = ("timm's file", "network", "does", "blocks", "places", "attention", "n
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the description of one network, or the table of all."""
     parser = argparse.ArgumentParser(prog="python -m sightlines.models", description=__doc__)
-    parser.add_argument("name", nargs="?", help="timm's name of a network")
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
-    parser.add_argument("--size-px", type=int, help="side of the images; timm's own by default")
+    parser.add_argument("name", nargs="?", help="timm's name of a network, or the family's")
+    described_families.add_arguments(parser)
     parser.add_argument("--all", action="store_true", help="one network of each file of timm")
     given = parser.parse_args(arguments)
     if given.all:
@@ -30,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given.name:
         parser.error("name a network, or ask for --all")
-    asked = {"name": given.name} | ({"size_px": given.size_px} if given.size_px else {})
+    asked = (given.family, given.name, given.arguments, given.size_px)
     try:
-        found = timm_building.described_network(asked)
+        found = described_families.described(*asked, given.data_root, given.trust_code)
     except SightlinesError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

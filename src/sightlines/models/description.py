@@ -1,16 +1,18 @@
 """What would be looked at in a network: layers, tokens, attention, and what can be measured.
 
-`python -m sightlines.models NAME` prints it; the same function takes a network that is there.
+`python -m sightlines.models NAME` prints it, and `sightlines.describe` gives it in a notebook.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from sightlines.models import found_layers
+from sightlines.models import foreign, found_layers
 from sightlines.models.layers import Layer, PlacedLayer, capture
 
+COMPARED = ("vit", "resnet", "mixer")
+"""What claims take networks for; any other is `other`."""
 MEASUREMENTS = {
     "cka": "similarity of layers (Figures 1, 2)",
     "probes": "linear probes (Figure 13)",
@@ -27,9 +29,10 @@ def describe_network(
     """What would be looked at in a network.
 
     Args:
-        model: On torch's meta device, in evaluation mode.
+        model: In evaluation mode; it may lie on torch's meta device.
         layers: Its layers.
-        facts: As `timm_facts.facts` gives them.
+        facts: name, role, does, size_px, mean, std, grid, prefix, branches, plain_attention and
+            parameters, as `timm_facts.facts` gives them.
 
     Returns:
         Plain values, ready for JSON.
@@ -82,11 +85,35 @@ def describe_network(
     }
 
 
+def describe_found(
+    model: nn.Module, name: str, size_px: int, mean: Sequence[float], std: Sequence[float]
+) -> dict[str, Any]:
+    """The same of a network that no table knows: one forward pass shows it.
+
+    Args:
+        model: That `foreign.prepared` gave, in evaluation mode.
+        name: What to call it.
+        size_px: Side of its images.
+        mean: Of each channel of [0, 1] pixels.
+        std: Standard deviation of each channel.
+
+    Raises:
+        ConfigError: none of its blocks was found, or it cannot be run.
+    """
+    seen = foreign.seen_of(model)
+    facts = {"name": name, "size_px": size_px, "mean": mean, "std": std}
+    facts |= {"grid": seen.grid, "prefix": seen.prefix, "does": seen.role}
+    facts |= {"role": seen.role if seen.role in COMPARED else "other"}
+    facts |= {"branches": False, "plain_attention": False}
+    facts |= {"parameters": sum(p.numel() for p in model.parameters())}
+    return describe_network(model, list(seen.layers), facts)
+
+
 def _shapes(model: nn.Module, layers: list[Layer], size_px: int) -> dict[int, tuple[int, ...]]:
     import torch
 
     shapes: dict[int, tuple[int, ...]] = {}
-    images = torch.zeros(2, 3, size_px, size_px, device="meta")
+    images = torch.zeros(2, 3, size_px, size_px, device=next(model.parameters()).device)
 
     def note(index: int, value: Any) -> None:
         shapes[index] = tuple(value.shape[1:])
@@ -140,6 +167,9 @@ def as_text(found: Mapping[str, Any]) -> str:
         )
     for module, reason in found["no_attention_over_places"].items():
         lines.append(f"    not {module}: {reason}")
+    if "config" in found:
+        lines.append("  the config must say:")
+        lines += [f"    {key}: {value}" for key, value in found["config"].items()]
     lines.append("  can be measured:")
     lines += [f"    {MEASUREMENTS[name]}" for name in found["measurements"]]
     lines += [f"    not {MEASUREMENTS[n]}: {why}" for n, why in found["not_measured"].items()]

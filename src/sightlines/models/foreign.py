@@ -8,11 +8,14 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError
 from sightlines.models.attention import READS_MAPS
-from sightlines.models.found_layers import Seen, attention_of, look, uncompiled
+from sightlines.models.found_layers import Seen, attention_of, look, traced, uncompiled
 from sightlines.models.layers import Layer, capture
+from sightlines.models.tracing import IMAGES, tensors_of
 
 CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
 """Parameters that are a class token: of torchvision, timm and transformers, CLIP."""
+LISTED = 5
+"""Tensors that a message lists, at most."""
 
 
 def prepared(model: nn.Module, size_px: int) -> nn.Module:
@@ -43,13 +46,32 @@ def seen_of(model: nn.Module) -> Seen:
         try:
             own["found"] = look(model, own["seen_px"])
         except LookupError as error:
-            raise ConfigError(str(error.args[0])) from error
+            raise ConfigError(_no_blocks(model, own["seen_px"])) from error
         setattr(model, READS_MAPS, own["found"].reads_maps)
         own.setdefault("num_prefix_tokens", own["found"].prefix)
-        if own["found"].prefix and _has_class_token(model):
+        # A parameter of that name, as many ViTs have, must not be hidden by a plain attribute.
+        if own["found"].prefix and _has_class_token(model) and not hasattr(model, "cls_token"):
             own["cls_token"] = True
     found: Seen = own["found"]
     return found
+
+
+def _no_blocks(model: nn.Module, size_px: int) -> str:
+    """Why no block of a network was found, as far as shapes tell, and what a block must be."""
+    said = f"the blocks of {type(model).__name__} were not found: "
+    for call in traced(model, size_px).calls:
+        for shape in (output.shape for output in call.outputs):
+            if len(shape) == 3 and shape[1] == IMAGES != shape[0]:
+                return said + (
+                    f"{call.path} gives {list(shape)} for {IMAGES} images, which stand on its "
+                    "second axis. Let it give [images, tokens, features], and set batch_first=True "
+                    "of nn.MultiheadAttention"
+                )
+    return said + (
+        "let each be a module that holds its own skip connection or branches and gives [images, "
+        "tokens, features] or [images, features, rows, columns]. In a notebook `load` also takes "
+        "`layers`, the paths of modules to look at"
+    )
 
 
 def _has_class_token(model: nn.Module) -> bool:
@@ -60,6 +82,14 @@ def _has_class_token(model: nn.Module) -> bool:
 def layers(model: nn.Module) -> list[Layer]:
     """Its layers in the order in which they compute."""
     return list(seen_of(model).layers)
+
+
+def _said(given: Any) -> str:
+    """What a network gave, in words: its numbers say nothing."""
+    if isinstance(given, torch.Tensor):
+        return str(list(given.shape))
+    parts = [f"{'.'.join(map(str, pick))}: {list(t.shape)}" for pick, t in tensors_of(given)]
+    return f"a {type(given).__name__}" + (f" ({', '.join(parts[:LISTED])})" if parts else "")
 
 
 # -- what is read out ----------------------------------------------------------------------
@@ -171,8 +201,8 @@ def facts(model: nn.Module, classes: int) -> dict[str, Any]:
         scores = model.eval()(torch.zeros(2, 3, size_px, size_px, device=device))
     if tuple(getattr(scores, "shape", ())) != (2, classes):
         raise ConfigError(
-            f"{type(model).__name__} gives {list(getattr(scores, 'shape', [])) or scores!r} for 2 "
-            f"images and {classes} classes: its output must be a tensor [images, classes]"
+            f"{type(model).__name__} gives {_said(scores)} for 2 images and {classes} classes: its "
+            "output must be a tensor [images, classes]"
         )
     sites, _ = attention_of(model, size_px)
     return {

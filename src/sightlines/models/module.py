@@ -169,9 +169,10 @@ def check(settings: dict[str, Any], size_px: int) -> tuple[int, int]:
     """Rows and columns as the config says.
 
     Raises:
-        ConfigError: there is no such file or function.
+        ConfigError: there is no such file or function, or it is not to be called so.
     """
-    module_code.source_of(settings["entry"])
+    given = ("classes", "size_px", *settings.get("arguments", {}))
+    module_code.require_arguments(settings["entry"], given)
     weights = settings.get("weights", "random")
     keys = [key for key in (*VIEW, "outputs", "weight_set", "class_file") if key in settings]
     if weights == "random" and keys:
@@ -263,6 +264,17 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
     Raises:
         ConfigError: its code is not trusted or changed, or it is not what the config says.
     """
+    model = made(settings, size_px, classes)
+    _require_said(model, settings, classes)
+    return model
+
+
+def made(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
+    """The same, whatever the config says of it.
+
+    Raises:
+        ConfigError: its code is not trusted or changed, or gives no network.
+    """
     from torch import nn
 
     from sightlines.models import foreign
@@ -280,9 +292,7 @@ def build(settings: dict[str, Any], size_px: int, classes: int) -> "nn.Module":
         model = _function(entry)(classes=classes, size_px=size_px, **settings["arguments"])
     if not isinstance(model, nn.Module):
         raise ConfigError(f"{entry} returns a {type(model).__name__}, not a torch.nn.Module")
-    model = foreign.prepared(model, size_px)
-    _require_said(model, settings, classes)
-    return model
+    return foreign.prepared(model, size_px)
 
 
 def layers(model: "nn.Module") -> "list[Layer]":
@@ -298,22 +308,35 @@ def _require_said(model: "nn.Module", settings: dict[str, Any], classes: int) ->
     Raises:
         ConfigError: with what to set.
     """
+    known = facts_of(model, classes)
+    if settings.get("pool", "other") == "other":
+        known.pop("pool", None)
+    odd = [(key, is_so) for key, is_so in known.items() if settings.get(key, False) != is_so]
+    if odd:
+        told = [
+            f"{key} of {settings['entry']} is {is_so}, not {settings.get(key, False)}"
+            for key, is_so in odd
+        ]
+        raise ConfigError(f"{'; '.join(told)}: set {'them' if len(odd) > 1 else 'it'}")
+
+
+def facts_of(model: "nn.Module", classes: int) -> dict[str, Any]:
+    """What a config must say of a network: grid, attention, pool of a ViT, starts_idle.
+
+    Raises:
+        ConfigError: it gives no score a class, or none of its blocks was found.
+    """
     from sightlines.models import foreign, idle
 
     was_training = model.training
     known = foreign.facts(model, classes)
     model.train(was_training)
     attention = "plain" if known["attention"] else "placed" if known["attention_sites"] else "none"
-    found = [("grid", known["grid"]), ("attention", attention)]
-    if settings.get("pool", "other") != "other" and known["pool"]:
-        found.append(("pool", known["pool"]))
+    found = {"grid": known["grid"], "attention": attention}
+    found |= {"pool": known["pool"]} if known["pool"] else {}
     if not any(p.is_meta for p in model.parameters()):
-        found.append(("starts_idle", idle.starts_idle(model)))
-    for key, is_so in found:
-        if settings.get(key, False) != is_so:
-            raise ConfigError(
-                f"{key} of {settings['entry']} is {is_so}, not {settings.get(key, False)}: set it"
-            )
+        found["starts_idle"] = idle.starts_idle(model)
+    return found
 
 
 @contextlib.contextmanager
@@ -370,7 +393,10 @@ def _function(entry: str) -> Any:
     path = Path(place).resolve()
     name = f"{ENTRY}{module_code.digest(entry)}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
+        # With its folder as a package's: `from .parts import …` finds what lies beside it.
+        spec = importlib.util.spec_from_file_location(
+            name, path, submodule_search_locations=[str(path.parent)]
+        )
         assert spec is not None and spec.loader is not None
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[name] = loaded

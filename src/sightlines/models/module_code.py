@@ -8,7 +8,7 @@ of the installed packages that it imports by name. What a clone pulled is refuse
 import ast
 import hashlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata, util
 from pathlib import Path
 
@@ -65,6 +65,49 @@ def source_of(entry: str) -> Path:
         there = ", ".join(sorted(names)) or "none"
         raise ConfigError(f"{path} defines no {function}: it has {there}")
     return path
+
+
+def require_arguments(entry: str, given: Sequence[str]) -> None:
+    """Check that the function of an entry takes what it will be called with, as far as it is read.
+
+    Args:
+        entry: Of the config.
+        given: Names of the arguments.
+
+    Raises:
+        ConfigError: with what it does not take, or asks for besides.
+    """
+    path, function = source_of(entry), parted(entry)[1]
+    for node in _tree(path).body:
+        if isinstance(node, ast.ClassDef) and node.name == function:
+            own = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+            skipped = 1
+        elif isinstance(node, ast.FunctionDef) and node.name == function:
+            own, skipped = [node], 0
+        else:
+            continue
+        if node.decorator_list or not own or own[-1].decorator_list:
+            return  # what it takes is not to be read here
+        _require_taken(f"{function} of {path}", own[-1].args, skipped, given)
+
+
+def _require_taken(what: str, takes: ast.arguments, skipped: int, given: Sequence[str]) -> None:
+    alone = [argument.arg for argument in takes.posonlyargs][skipped:]
+    skipped = max(skipped - len(takes.posonlyargs), 0)
+    named = [argument.arg for argument in takes.args][skipped:]
+    single = [argument.arg for argument in takes.kwonlyargs]
+    optional = {*[*alone, *named][len(alone) + len(named) - len(takes.defaults) :]}
+    optional |= {n for n, v in zip(single, takes.kw_defaults, strict=True) if v is not None}
+    odd = [] if takes.kwarg else [name for name in given if name not in (*named, *single)]
+    lacking = [n for n in (*named, *single) if n not in optional and n not in given]
+    lacking += [n for n in alone if n not in optional]
+    told = [f"it does not take {', '.join(odd)}"] * bool(odd)
+    told += [f"it also asks for {', '.join(lacking)}"] * bool(lacking)
+    if told:
+        raise ConfigError(
+            f"{what} is called with {', '.join(f'{name}=…' for name in given)}: "
+            f"{' and '.join(told)}. Change it, or `arguments` of the model"
+        )
 
 
 def digest(entry: str) -> str:

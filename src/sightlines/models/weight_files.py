@@ -1,6 +1,6 @@
 """Reads a file of weights that comes from somebody else: tensors only, nothing that could run."""
 
-import argparse
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sightlines.core.errors import WeightsError
-from sightlines.models.weight_pickles import Held, look
+from sightlines.models.weight_pickles import BESIDE, PROTOCOL, Held, look
 from sightlines.models.weight_shards import INDEX, is_index, read_index
 
 SAFE, TORCH = (".safetensors",), (".pth", ".pt", ".bin", ".tar", ".ckpt")
@@ -45,9 +45,14 @@ def read(path: Path) -> dict[str, State]:
         raise WeightsError(f"{path} is a pointer of Git LFS, not the weights: run git lfs pull")
     if is_index(path.name):
         return {"": _read_shards(path)}
-    if path.suffix in SAFE:
+    ending = path.suffix.lower()
+    if ending in SAFE:
         return {"": _read_safetensors(path)}
-    if path.suffix in TORCH:
+    if ending in TORCH:
+        return _read_torch(path)
+    if _is_safetensors(path):
+        return {"": _read_safetensors(path)}
+    if _is_torch(path):
         return _read_torch(path)
     raise WeightsError(
         f"{path} is no kind of weight file that is read here: use one of "
@@ -88,8 +93,8 @@ def _read_torch(path: Path) -> dict[str, State]:
     if _is_safetensors(path):
         raise WeightsError(f"{path} is a safetensors file: give it the ending .safetensors")
     try:
-        # Many scripts keep their options beside the weights; a Namespace only holds values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        # Many scripts keep their options beside the weights.
+        with torch.serialization.safe_globals([(_PassedOver, name) for name in BESIDE]):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise _not_read(path, error) from error
@@ -102,6 +107,16 @@ def _read_torch(path: Path) -> dict[str, State]:
             "safetensors or by torch.save"
         )
     return sets
+
+
+class _PassedOver:
+    """Stands for a value beside the weights, whatever made it."""
+
+    def __init__(self, *parts: Any) -> None:
+        """Keep nothing."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep nothing."""
 
 
 def _not_read(path: Path, error: Exception) -> WeightsError:
@@ -146,6 +161,18 @@ def _is_safetensors(path: Path) -> bool:
     """Whether a file begins as safetensors do: 8 bytes of length, then JSON."""
     with path.open("rb") as handle:
         return handle.read(9)[8:] == b"{"
+
+
+def _is_torch(path: Path) -> bool:
+    """Whether a file is one of torch's by its content: a pickle alone, or in a zip archive."""
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith("data.pkl") for name in archive.namelist())
+        except zipfile.BadZipFile:
+            return False
+    with path.open("rb") as handle:
+        return handle.read(1) == PROTOCOL
 
 
 def _sets(found: Any, place: str = "", depth: int = 0) -> dict[str, State]:

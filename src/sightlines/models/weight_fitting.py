@@ -10,7 +10,7 @@ their authors evaluate. Nothing is chosen unsaid.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,11 @@ EVALUATED = (
 and the other."""
 LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Shares of red, green and blue in Pillow's `convert("L")`."""
+SCALE = re.compile(r"(^|\.)(weight_scale(_inv)?|scale_weight|scale)$")
+"""Names of what quantised weights are multiplied by, as the tools that write such files have it."""
+INSIDE = re.compile(r"(?<=\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""What torch leaves inside of names where parts of a network alone were compiled, sharded or
+computed anew for their gradients."""
 LIKELY = 0.5
 """Share of the model's names in a set that is taken for weights of such a model."""
 SHARED = 0.25
@@ -70,6 +75,8 @@ class Fitted:
             nothing but the weights by their own names.
         wrapper: The keys under which the set lies.
         prefix: What was taken off every name.
+        inside: What was taken out of the middle of names.
+        beside: Names of a last layer that lies outside of the prefix, and is taken too.
         other_sets: Names of the file's other sets of such weights; a dot is the file's top.
         are_equal: Whether these are the same as the ones that are taken.
         left_out: Names of tensors beside the weights, such as projection heads, that no name of
@@ -92,11 +99,15 @@ class Fitted:
     renamed: dict[str, str] = field(default_factory=dict)
     numbers: list[str] = field(default_factory=list)
     positions: str = ""
+    inside: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         """What was done, in sentences; none where names and shapes were the model's own."""
         told = [f"weights lie under the key {self.wrapper}"] if self.wrapper else []
         told += [f"the prefix {self.prefix} is taken off their names"] if self.prefix else []
+        told += [f"{', '.join(self.inside)} are taken out of their names"] if self.inside else []
+        told += [f"the last layer beside it is taken: {shown(self.beside)}"] if self.beside else []
         if self.other_sets:
             which = "averaged " if AVERAGED.search(self.weight_set) else ""
             told.append(
@@ -116,8 +127,9 @@ class Fitted:
         return told
 
     def on_card(self) -> dict[str, Any]:
-        """All of it but the weights; of the last three keys those for what was done to them."""
+        """All of it but the weights; of the last five keys those for what was done to them."""
         done = {"renamed": self.renamed, "numbers": self.numbers, "positions": self.positions}
+        done |= {"inside_names": self.inside, "beside_prefix": self.beside}
         return {
             "weight_set": self.weight_set,
             "weights_under": self.wrapper,
@@ -138,6 +150,9 @@ class _Candidate:
     raw: State
     left_out: list[str]
     coverage: float
+    inside: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    heads: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -196,7 +211,8 @@ def fit(
             not finite: some of each kind are listed.
     """
     expected, there = model.state_dict(), read(path)
-    sets = [_candidates(name, _widened(raw), expected) for name, raw in there.items()]
+    heads = {name for name in expected if belongs(model, "classifier", name)}
+    sets = [_candidates(name, _widened(raw), expected, heads) for name, raw in there.items()]
     candidates = [candidate for own in sets for candidate in own]
     chosen = [[c for c in own if _is_of(c.name, weight_set)] for own in sets]
     if not any(chosen):
@@ -219,6 +235,7 @@ def fit(
     if not fitting:
         raise _misfit(path, model, min(trials, key=_distance), candidates)
     taken = _choose(path, fitting)
+    _refuse_scales(path, there[taken.candidate.wrapper], taken.candidate.left_out)
     if infinite(taken.state, expected):
         raise _misfit(path, model, taken, candidates)
     own, fits = taken.candidate, [trial.candidate for trial in fitting]
@@ -238,12 +255,29 @@ def fit(
         renamed=taken.renamed,
         numbers=_formats(there[own.wrapper], own.left_out),
         positions=taken.positions,
+        inside=own.inside,
+        beside=own.beside,
     )
 
 
 def _widened(raw: State) -> State:
     """The same tensors, but those of 8 bits as float32: torch computes nothing with the former."""
     return {n: t.float() if _is_float8(t) else t for n, t in raw.items()}
+
+
+def _refuse_scales(path: Path, raw: State, left_out: Sequence[str]) -> None:
+    """Refuse numbers of 8 bits that stand for others: without their scales they are none of these.
+
+    Raises:
+        WeightsError: naming a scale beside such numbers.
+    """
+    owners = {name.rpartition(".")[0] for name, tensor in raw.items() if _is_float8(tensor)}
+    scales = [n for n in left_out if SCALE.search(n) and n.rpartition(".")[0] in owners]
+    if scales:
+        raise WeightsError(
+            f"{path} holds numbers of 8 bits with scales beside them ({shown(scales)}), which are "
+            "not read here: let whoever made it save the weights in float16, bfloat16 or float32"
+        )
 
 
 def _is_float8(tensor: torch.Tensor) -> bool:
@@ -276,15 +310,27 @@ def _trials(
     return found
 
 
-def _candidates(wrapper: str, raw: State, expected: Mapping[str, Any]) -> list[_Candidate]:
-    """What of a set may be the model's weights: all of it, or what is under one prefix."""
+def _candidates(
+    wrapper: str, raw: State, expected: Mapping[str, Any], heads: Set[str]
+) -> list[_Candidate]:
+    """What of a set may be the model's weights: all of it, or what is under one prefix.
+
+    With the last layer beside the prefix, where the model's lies under it and the file's does not.
+
+    Args:
+        wrapper: The keys under which the set lies.
+        raw: Its tensors.
+        expected: The model's.
+        heads: Names of those of its last layer.
+    """
     counts: Counter[str] = Counter()
     for name in raw:
         for at in (0, *(m.end() for m in re.finditer(r"\.", name))):
-            counts[name[:at]] += name[at:] in expected
+            counts[name[:at]] += INSIDE.sub("", name[at:]) in expected
     wanted = max(sum(not name.endswith(COUNTERS) for name in expected), 1)
     likely = [prefix for prefix, count in counts.items() if count > wanted * LIKELY]
-    found = [_Candidate(wrapper, "", raw, [], counts[""] / wanted)]
+    whole, inside = _bare(raw)
+    found = [_Candidate(wrapper, "", whole, [], counts[""] / wanted, inside)]
     for prefix in likely or _shared_prefixes(raw):
         longer = tuple(p for p in likely if p != prefix and p.startswith(prefix))
         own = {n: t for n, t in raw.items() if n.startswith(prefix) and not n.startswith(longer)}
@@ -292,9 +338,31 @@ def _candidates(wrapper: str, raw: State, expected: Mapping[str, Any]) -> list[_
             own = {n: t for n, t in own.items() if t.dim() or n.removeprefix(prefix) in expected}
         rest = [n for n in raw if n not in own]
         if prefix or rest:
-            named = {name.removeprefix(prefix): tensor for name, tensor in own.items()}
-            found.append(_Candidate(wrapper, prefix, named, rest, counts[prefix] / wanted))
+            named, inside = _bare({n.removeprefix(prefix): tensor for n, tensor in own.items()})
+            beside = [n for n in rest if n in heads] if not heads & named.keys() else []
+            named |= {name: raw[name] for name in beside}
+            rest = [n for n in rest if n not in beside]
+            share = counts[prefix] / wanted
+            other = _heads({name: raw[name] for name in rest}) if prefix else {}
+            found.append(_Candidate(wrapper, prefix, named, rest, share, inside, beside, other))
     return found
+
+
+def _heads(rest: State) -> dict[str, int]:
+    """What may be a last layer among few tensors beside a prefix: names, and their outputs."""
+    is_few = len(rest) <= 2 * LISTED
+    return {n: len(t) for n, t in rest.items() if is_few and t.dim() == 2 and "weight" in n}
+
+
+def _bare(raw: State) -> tuple[State, list[str]]:
+    """Tensors without what torch leaves inside of their names, and what that was.
+
+    Names stay where two would become one.
+    """
+    bare = {INSIDE.sub("", name): tensor for name, tensor in raw.items()}
+    if len(bare) < len(raw):
+        return raw, []
+    return bare, sorted({match[0] for name in raw for match in INSIDE.finditer(name)})
 
 
 def _shared_prefixes(names: Iterable[str]) -> list[str]:
@@ -474,7 +542,7 @@ def _misfit(
     listed = "".join(f"\n  {line}" for line in [*told, *lines])
     return WeightsError(
         f"{path} does not fit {type(model).__name__}{said}{trial.reason}:{listed}\n"
-        f"{cure(model, own.raw, trial.state, trial.offences)}"
+        f"{cure(model, own.raw, trial.state, trial.offences, own.heads)}"
     )
 
 

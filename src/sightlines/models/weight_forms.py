@@ -41,6 +41,10 @@ TORCHVISION = (
     (r"\.mlp\.(3|linear_2)\.", ".mlp.fc2."),
 )
 """Names of torchvision's VisionTransformer, those before version 0.13 too -> timm's."""
+FORMER = ((r"\.mlp\.linear_1\.", ".mlp.0."), (r"\.mlp\.linear_2\.", ".mlp.3."))
+"""Names of torchvision's ViTs before version 0.13 -> those of now."""
+DENSE = re.compile(r"(\.denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
+"""Names in torchvision's own files of DenseNets; its networks have no dot before the number."""
 CHUNK = re.compile(r"^blocks\.\d+\.(\d+)\.")
 """A block of DINOv2's training: by its chunk, then by its number among all blocks."""
 SHARED_BIAS = "rel_pos_bias.relative_position_bias_table"
@@ -70,9 +74,12 @@ def convert(
 
 
 def _in_timms_names(raw: State, model: nn.Module) -> State:
-    if "encoder.pos_embedding" in raw and "conv_proj.weight" in raw:
-        return {_renamed(name): tensor for name, tensor in raw.items()}
     expected = {name for name, _ in model.named_parameters()}
+    if "encoder.pos_embedding" in raw and "conv_proj.weight" in raw:
+        form = FORMER if "conv_proj.weight" in expected else TORCHVISION
+        return {_renamed(name, form): tensor for name, tensor in raw.items()}
+    if any(DENSE.search(name) for name in raw.keys() - expected):
+        return {DENSE.sub(r"\1\2.", name): tensor for name, tensor in raw.items()}
     if "cls_token" in raw and any(CHUNK.match(name) for name in raw.keys() - expected):
         return {CHUNK.sub(r"blocks.\1.", name): tensor for name, tensor in raw.items()}
     if SHARED_BIAS in raw and SHARED_BIAS not in expected:
@@ -82,8 +89,8 @@ def _in_timms_names(raw: State, model: nn.Module) -> State:
     return raw
 
 
-def _renamed(name: str) -> str:
-    for pattern, replacement in TORCHVISION:
+def _renamed(name: str, form: Sequence[tuple[str, str]]) -> str:
+    for pattern, replacement in form:
         name = re.sub(pattern, replacement, name)
     return name
 

@@ -11,7 +11,7 @@ from sightlines.models.weight_files import LISTED, State
 
 COUNTERS = "num_batches_tracked"
 """Of minibatches that a BatchNorm saw: no output depends on it, and many files leave it out."""
-SIZED = ("pos_embed", "patch_embed.proj.weight", "relative_position_bias_table")
+SIZED = ("pos_embed", "pos_embedding", "patch_embed.proj.weight", "relative_position_bias_table")
 """Ends of names of tensors that depend on the size of images or patches."""
 NUMBERED = re.compile(r"^(.*?(?:blocks|layers|resblocks|stages|layer\d+)\.)(\d+)\.")
 """Names of tensors that lie in one of several like blocks: where these lie, and which it is."""
@@ -31,6 +31,13 @@ TRANSFORMERS = re.compile(
     r"|encoder\.stages\.\d+\.layers)(\.|$|_)"
 )
 """Names of tensors as the library transformers has them."""
+
+
+TORCHVISION = re.compile(
+    r"^(features\.\d+\.(\d+|block|attn|weight)(\.|$)|trunk_output\.block\d|stage\d\.\d+\.branch\d"
+    r"|blocks\.\d+\.layers\.\d+\.layers\.)"
+)
+"""Names of tensors as torchvision has them, of networks whose names are others in timm."""
 
 
 def misfits(found: Mapping[str, Any], expected: Mapping[str, torch.Tensor]) -> list[str]:
@@ -58,7 +65,9 @@ def infinite(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]
     ]
 
 
-def cure(model: Any, raw: State, found: State, offences: Sequence[str]) -> str:
+def cure(
+    model: Any, raw: State, found: State, offences: Sequence[str], beside: Mapping[str, int]
+) -> str:
     """The key or the step that helps, as far as names and shapes tell.
 
     Args:
@@ -66,15 +75,21 @@ def cure(model: Any, raw: State, found: State, offences: Sequence[str]) -> str:
         raw: The file's tensors, without a prefix.
         found: The same by timm's names, where it can convert them.
         offences: From `misfits`.
+        beside: Names of what may be a last layer beside the prefix, and their outputs.
     """
     odd = {line.partition(":")[0] for line in offences}
+    if _is_torchvisions(raw, model):
+        return (
+            "Its names are those of torchvision, not timm's: set family: torchvision, name to "
+            "torchvision's name of the network, and weights to this file."
+        )
     if any(TRANSFORMERS.search(name) for name in raw):
         return (
             "Its names are those of the library transformers, not timm's: set weights to hub for "
             "timm's own file of this network, or to the state_dict of a model of timm."
         )
     if odd and all(belongs(model, "classifier", name) for name in odd):
-        return _cure_of_head(model, found)
+        return _cure_of_head(model, found, beside)
     if odd and all(_is_grey(model, name, found) for name in odd):
         return "The file is of a network for grey images: set arguments: {in_chans: 1}."
     if odd and all(name.endswith(SIZED) for name in odd):
@@ -82,9 +97,26 @@ def cure(model: Any, raw: State, found: State, offences: Sequence[str]) -> str:
     return "Check name, num_classes, size_px, patch_px and arguments of the model in the config."
 
 
-def _cure_of_head(model: Any, found: State) -> str:
+def _is_torchvisions(raw: State, model: Any) -> bool:
+    """Whether names are those of torchvision's VGGs, MobileNets, ConvNeXts, Swins and the like."""
+    is_timms = bool(getattr(model, "pretrained_cfg", None))
+    if not is_timms:
+        return False
+    is_vgg = {"features.0.weight", "classifier.6.weight"} <= raw.keys()
+    own = model.state_dict().keys()
+    return is_vgg or any(TORCHVISION.search(name) for name in raw.keys() - own)
+
+
+def _cure_of_head(model: Any, found: State, beside: Mapping[str, int]) -> str:
     """What helps where only last layers differ."""
     own = {n: t for n, t in found.items() if belongs(model, "classifier", n) and t.dim()}
+    if not own and beside:
+        named = ", ".join(f"{name}, {size} outputs" for name, size in beside.items())
+        wanted = getattr(model, "pretrained_cfg", {}).get("classifier")
+        return (
+            f"Its last layer lies beside its other weights, by another name ({named}): set "
+            f"num_classes: 0, which leaves it out, or let whoever made it call it {wanted}."
+        )
     if not own:
         return "It has no last layer: set num_classes: 0."
     dropped = "leave it out: num_classes: 0 and drop: [head]"
@@ -123,7 +155,7 @@ def explained(
         offences: From `misfits`.
     """
     odd = [line.partition(":")[0] for line in offences]
-    told = [*_depths(found, expected, odd), *_widths(found, expected), *_parts(found, odd)]
+    told = [*_depths(found, expected, odd), *_widths(found, expected), *_parts(found, expected)]
     if not found.keys() & expected.keys():
         told.append((len(odd) + 1, f"none of the model's {len(expected)} tensors is in the file"))
     return [text for count, text in sorted(told, key=lambda one: -one[0]) if count > 1]
@@ -166,15 +198,20 @@ def _widths(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[tuple
     return [(count, f"{theirs} in the file is {own} in the model, in {count} tensors")]
 
 
-def _parts(found: Mapping[str, Any], odd: Sequence[str]) -> list[tuple[int, str]]:
-    """Parts that one side lacks."""
+def _parts(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Parts that one side lacks, or has by other names."""
     told = []
     for pattern, what, key in PARTS:
-        names = [name for name in odd if re.search(pattern, name)]
-        here = [name for name in names if name in found]
-        for side, own in (("only the file", here), ("only the model", [*{*names} - {*here}])):
-            cure = f" ({key})" if side == "only the file" else ""
-            told.append((len(own), f"{what}: {side} has them{cure}, {len(own)} tensors"))
+        there = [n for n in found if n not in expected and re.search(pattern, n)]
+        here = [n for n in expected if n not in found and re.search(pattern, n)]
+        if there and here:
+            sides = f"{there[0]} in the file, {here[0]} in the model"
+            text = f"{what}: on both sides by other names ({sides})"
+        elif there:
+            text = f"{what}: only the file has them ({key}), {len(there)} tensors"
+        else:
+            text = f"{what}: only the model has them, {len(here)} tensors"
+        told.append((len(there) + len(here), text))
     return told
 
 

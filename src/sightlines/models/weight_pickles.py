@@ -19,6 +19,22 @@ PICKLES = 8
 """Pickles one after the other that are looked at, at most: files before zip archives hold five."""
 PROTOCOL = b"\x80"
 """The first byte of a pickle of torch's."""
+BESIDE = (
+    *("argparse.Namespace", "types.SimpleNamespace"),
+    *(
+        f"{place}.{kind}Path"
+        for place in ("pathlib", "pathlib._local")
+        for kind in ("", "Pure", "Posix", "PurePosix", "Windows", "PureWindows")
+    ),
+    *(
+        f"{place}.multiarray.{what}"
+        for place in ("numpy.core", "numpy._core")
+        for what in ("scalar", "_reconstruct")
+    ),
+    *("numpy.dtype", "numpy.ndarray"),
+)
+"""Options that training scripts keep beside weights: groups of values, paths, numbers and arrays
+of numpy. A file with these is read and they are passed over: none is called."""
 KEYS = (
     *("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "ema"),
     *("teacher", "student", "net", "network", "module", "weights", "params"),
@@ -27,9 +43,9 @@ KEYS = (
 OF_TENSORS = (
     *("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.serialization._get_layout"),
     *("torch.Size", "torch.device", "torch.nn.parameter.Parameter", "collections.OrderedDict"),
-    "argparse.Namespace",
+    *("collections.Counter", "_codecs.encode"),
 )
-"""Beginnings of names that tensors need, or that are read although they are more."""
+"""Beginnings of names that tensors, texts and counts need."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +147,15 @@ def _named(content: bytes) -> Iterator[tuple[str | None, int]]:
 
 def _held(words: Sequence[str], is_whole: bool) -> Held:
     names = [word.replace(" ", ".") for word in words if word[0] not in "'\""]
-    odd = [n for n in dict.fromkeys(names) if not n.startswith(OF_TENSORS) and not _is_type(n)]
+    odd = [n for n in dict.fromkeys(names) if not _is_read(n)]
     key = next((key for key in KEYS if repr(key) in words), "")
     is_network = any(name.startswith("torch.nn.modules.") for name in names)
     return Held(odd, key, is_network, is_whole=is_whole)
+
+
+def _is_read(name: str) -> bool:
+    """Whether a file may name this and be read."""
+    return name in BESIDE or name.startswith(OF_TENSORS) or _is_type(name)
 
 
 def _is_type(name: str) -> bool:
