@@ -1,12 +1,10 @@
 """Networks of torchvision and of somebody's own: built, seen, refused where nobody trusts them."""
 
 import copy
-import functools
 import logging
 import re
 import subprocess
 import sys
-from importlib import metadata
 
 import pytest
 import torch
@@ -50,15 +48,6 @@ def build(classes, size_px, depth):
     pooled = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, classes))
     return nn.Sequential(cut, blocks, *pooled)
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def packages_are_read_once():
-    """Which package brings which module: half a second each time, three times a digest."""
-    with pytest.MonkeyPatch.context() as patch:
-        once = functools.cache(metadata.packages_distributions)
-        patch.setattr(metadata, "packages_distributions", once)
-        yield
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ of the installed packages that it imports by name. What a clone pulled is refuse
 """
 
 import ast
+import functools
 import hashlib
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
 
@@ -258,5 +259,10 @@ def _local(folder: Path, name: str) -> list[tuple[Path, Path]]:
 
 
 def _version(top: str) -> dict[str, str]:
-    names = metadata.packages_distributions().get(top, [])
-    return {name: metadata.version(name) for name in names}
+    return {name: metadata.version(name) for name in _distributions().get(top, [])}
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Names of installed distributions by top module; it reads a file of each, in a second."""
+    return metadata.packages_distributions()
