@@ -9,6 +9,7 @@ import json
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ import pytest
 HERE = Path(__file__).parent
 MEMBERS = [*csv.DictReader((HERE / "families.csv").read_text().splitlines())]
 SECONDS, LARGE = 60, 180
-LARGEST = ("gemma4_vit_570m", "deepseek_vit_412m", "qwen3_vit_306m")
+LARGEST = ("deepseek_vit_412m", "gemma4_vit_570m", "mobilenetv5_300m", "qwen3_vit_306m")
+"""Of a process's time on a processor; more than that and the kernel ends it."""
 BYTES = 8 * 2**30
 IMAGES = [16, 16]
 RECTIFIED = ("legacy_xception", "nasnetalarge", "pnasnet5large")
@@ -126,7 +128,9 @@ def at_native_size(name, native_px):
     fields = sl.receptive_fields(network, sl.images(drawn), channels=1, depths=1)
     with torch.no_grad():
         scores = network.module(torch.zeros(1, 3, native_px, native_px))
-    assert network.card["grid"] == known["grid"] and scores.shape == (1, known["outputs"])
+    assert network.card["grid"] == known["grid"]
+    if known["outputs"]:  # some encoders come without a last layer
+        assert scores.shape == (1, known["outputs"])
     return {"fields": len(fields), "layers": [layer.name for layer in network.layers]}
 
 
@@ -139,8 +143,7 @@ def test_the_whole_chain(member, tmp_path):
     found = in_own_process(name, member["size_px"], tmp_path)
     assert len({*found["layers"]}) == len(found["layers"]) > 1
     assert found["probed"] >= 1 and found["far"] < 2
-    used = found["seconds"]
-    assert found["bytes"] <= BYTES and used >= 0
+    assert found["bytes"] <= BYTES
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member["name"])
@@ -157,11 +160,15 @@ def in_own_process(name, *arguments):
         capture_output=True,
         text=True,
         cwd=HERE.parents[1],
-        timeout=LARGE if name in LARGEST else None,
         check=False,
+        preexec_fn=partial(_limit, LARGE if name in LARGEST else SECONDS),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def _limit(seconds):
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
 
 
 if __name__ == "__main__":
