@@ -79,6 +79,13 @@ def test_size_and_patch_can_be_set():
     assert View.of(view).box(300, 200) == (0, 0, 300, 200)
 
 
+def test_models_whose_photographs_timm_pads_see_the_whole_of_them(monkeypatch):
+    """As deepseek_vit_412m and its like, which are too large to be built here."""
+    own = timm_facts.facts(settings(**VIT)) | {"crop_mode": "border", "crop_share": 1.0}
+    monkeypatch.setattr(timm, "facts", lambda _: own)
+    assert View.of(timm.view(settings(**VIT), 224)).box(300, 200) == (0, 0, 300, 200)
+
+
 @pytest.mark.parametrize(
     ("own", "said"),
     [
