@@ -114,7 +114,7 @@ figure { margin: 0; min-width: 0; }
 .zoom > summary { list-style: none; cursor: zoom-in; color: var(--ink); }
 .zoom > summary::-webkit-details-marker { display: none; }
 .zoom .name { display: block; font-weight: 600; margin-bottom: 0.2rem; }
-.zoom img { display: block; width: 100%; height: auto; max-height: 16rem; object-fit: cover;
+.zoom img { display: block; width: 100%; height: auto; max-height: 14.4rem; object-fit: cover;
   object-position: top; background: #ffffff; border: 1px solid var(--line); }
 .zoom:not([open]) > summary::after { content: "Whole figure, with its caption";
   color: var(--link); font-size: 0.8rem; }
