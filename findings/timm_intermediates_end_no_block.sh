@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 python3 -m venv "$here/venv"
-"$here/venv/bin/pip" install --quiet --disable-pip-version-check torch==2.13.0 timm==1.0.31 numpy==2.3.5
+"$here/venv/bin/pip" install --quiet --disable-pip-version-check torch===2.13.0 torchvision===0.28.0 timm==1.0.31 numpy==2.3.5
 
 cat > "$here/intermediates.py" <<'PY'
 import sys

@@ -125,7 +125,7 @@ def at_native_size(name, native_px):
     known = timm.facts(settings(name) | {"size_px": native_px})
     network = sl.load(name, weights="random", size_px=native_px)
     drawn = np.random.default_rng(0).integers(0, 256, (4, native_px, native_px, 3), dtype=np.uint8)
-    fields = sl.receptive_fields(network, sl.images(drawn), channels=1, depths=1)
+    fields = sl.receptive_fields(network, sl.images(drawn), limit=1, channels=1, depths=1)
     with torch.no_grad():
         scores = network.module(torch.zeros(1, 3, native_px, native_px))
     assert network.card["grid"] == known["grid"]
