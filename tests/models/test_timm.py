@@ -1,5 +1,7 @@
 """Public models by name: what timm says of them, what it cannot build, and how they see images."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -81,9 +83,14 @@ def test_size_and_patch_can_be_set():
 
 def test_models_whose_photographs_timm_pads_see_the_whole_of_them(monkeypatch):
     """As deepseek_vit_412m and its like, which are too large to be built here."""
-    own = timm_facts.facts(settings(**VIT)) | {"crop_mode": "border", "crop_share": 1.0}
-    monkeypatch.setattr(timm, "facts", lambda _: own)
-    assert View.of(timm.view(settings(**VIT), 224)).box(300, 200) == (0, 0, 300, 200)
+    published = timm_building.published
+
+    def padded(name):
+        return replace(published(name), crop_mode="border", crop_pct=1.0)
+
+    monkeypatch.setattr(timm_building, "published", padded)
+    found = timm_facts._answer({"name": "test_vit", "size_px": 64})
+    assert View.of(found).box(300, 200) == (0, 0, 300, 200)
 
 
 @pytest.mark.parametrize(

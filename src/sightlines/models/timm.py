@@ -284,10 +284,6 @@ def require_weights(settings: dict[str, Any], size_px: int) -> None:
         )
 
 
-WHOLE = {"border": "squash"}
-"""Timm's crop modes that show the whole photograph -> ours."""
-
-
 def sized(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     """Settings with a size: a network that is trained sees the dataset's images as they are."""
     is_trained = settings["weights"] == "random" and "size_px" not in settings
@@ -295,13 +291,8 @@ def sized(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
 
 
 def view(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
-    """How the model sees images: size_px, mean, std, interpolation, crop_share, crop_mode.
-
-    Timm's crop mode ``border`` shows the whole photograph, with its proportions, on a padded
-    square; here the whole photograph is made square. Square ones are seen alike.
-    """
+    """How the model sees images: size_px, mean, std, interpolation, crop_share, crop_mode."""
     known = facts(sized(settings, size_px))
-    known = known | {"crop_mode": WHOLE.get(known["crop_mode"], known["crop_mode"])}
     keys = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
     return {key: settings.get(key, known[key]) for key in keys}
 

@@ -19,6 +19,9 @@ from sightlines.models.timm_names import GREY, Facts, entry_point, refuse_argume
 COMPARED = ("vit", "resnet", "mixer")
 """What the paper compares; claims take any other network for ``other``."""
 TWICE = re.compile(r"multiple values for keyword argument '(\w+)'")
+WHOLE = {"border": "squash"}
+"""Timm's crop modes -> ours. Its ``border`` shows the whole photograph, with its proportions, on a
+padded square; here the whole photograph is made square. Square ones are seen alike."""
 
 
 def published(name: str) -> Any:
@@ -158,7 +161,7 @@ def describe(asked: Mapping[str, Any]) -> Facts:
         "std": list(known.std),
         "interpolation": known.interpolation,
         "crop_share": known.crop_pct,
-        "crop_mode": known.crop_mode,
+        "crop_mode": WHOLE.get(known.crop_mode, known.crop_mode),
         "outputs": outputs,
         "grid": list(grid),
         "role": traits.role if traits.role in COMPARED else "other",
