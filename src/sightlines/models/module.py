@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightlines.core.data_root import require_below
-from sightlines.core.errors import ConfigError, MissingSourceError
-from sightlines.core.file_hashes import UNREADABLE
+from sightlines.core.errors import ConfigError
 from sightlines.datasets.views import View
 from sightlines.models import module_code, weight_shards
 from sightlines.plan.renamed_keys import name_of
@@ -243,13 +242,7 @@ def weights_identity(settings: dict[str, Any], source: str) -> str:
     Raises:
         MissingSourceError: there is none.
     """
-    found = weight_shards.identity(Path(source), settings["weights"])
-    if found == UNREADABLE:
-        raise MissingSourceError(
-            f"there is no weight file {Path(source, settings['weights'])}: set `weights` of "
-            f"{settings['entry']} to a file below data_root (or below SIGHTLINES_DATA), or random"
-        )
-    return found
+    return weight_shards.require_identity(Path(source), settings["weights"], settings["entry"])
 
 
 def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:

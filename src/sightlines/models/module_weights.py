@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from sightlines.core.errors import WeightsError
-from sightlines.models import module, weight_fitting, weight_shards
+from sightlines.models import file_weights, module
+from sightlines.models.file_weights import leave_untrained
 from sightlines.models.weight_fitting import Fitted
+
+__all__ = ["bring", "leave_untrained", "on_card", "outputs_of"]
 
 
 def outputs_of(settings: dict[str, Any]) -> list[str]:
@@ -20,11 +22,6 @@ def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     return module.on_card(settings, size_px) | {"grid": list(settings["grid"])}
 
 
-def leave_untrained(model: nn.Module, settings: dict[str, Any]) -> None:
-    """It is as it was built."""
-    del model, settings
-
-
 def bring(
     model: nn.Module, settings: dict[str, Any], source: Path, stated: str, log: Any
 ) -> tuple[str, str, Fitted]:
@@ -34,9 +31,4 @@ def bring(
         WeightsError: they changed since then, or do not fit.
     """
     del log
-    path = source / settings["weights"]
-    digest = weight_shards.digest(source, settings["weights"])
-    if digest and digest != stated:
-        raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
-    fitted = weight_fitting.fit(model, path, "", False, settings.get("weight_set", ""))
-    return f"file:{settings['weights']}", digest, fitted
+    return file_weights.bring(model, settings, source, stated)

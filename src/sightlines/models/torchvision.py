@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightlines.core.data_root import require_below
-from sightlines.core.errors import ConfigError, MissingSourceError, SightlinesError
-from sightlines.core.file_hashes import UNREADABLE
+from sightlines.core.errors import ConfigError, SightlinesError
 from sightlines.core.files import write_json
 from sightlines.datasets.views import View
 from sightlines.models import weight_shards
@@ -209,13 +208,7 @@ def weights_identity(settings: dict[str, Any], source: str) -> str:
     Raises:
         MissingSourceError: there is none.
     """
-    found = weight_shards.identity(Path(source), settings["weights"])
-    if found == UNREADABLE:
-        raise MissingSourceError(
-            f"there is no weight file {Path(source, settings['weights'])}: set `weights` of "
-            f"{settings['name']} to a file below data_root (or below SIGHTLINES_DATA), or random"
-        )
-    return found
+    return weight_shards.require_identity(Path(source), settings["weights"], settings["name"])
 
 
 def starts_idle(settings: dict[str, Any], size_px: int) -> bool:

@@ -5,10 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from sightlines.core.errors import WeightsError
-from sightlines.models import torchvision, weight_fitting, weight_shards
+from sightlines.models import file_weights, torchvision
+from sightlines.models.file_weights import leave_untrained
 from sightlines.models.timm_names import class_names
 from sightlines.models.weight_fitting import Fitted
+
+__all__ = ["bring", "leave_untrained", "on_card", "outputs_of"]
 
 
 def outputs_of(settings: dict[str, Any]) -> list[str]:
@@ -22,11 +24,6 @@ def on_card(settings: dict[str, Any], size_px: int) -> dict[str, Any]:
     return torchvision.on_card(settings, size_px) | {"grid": known["grid"]}
 
 
-def leave_untrained(model: nn.Module, settings: dict[str, Any]) -> None:
-    """It is as it was built."""
-    del model, settings
-
-
 def bring(
     model: nn.Module, settings: dict[str, Any], source: Path, stated: str, log: Any
 ) -> tuple[str, str, Fitted]:
@@ -36,11 +33,6 @@ def bring(
         WeightsError: they changed since then, or do not fit.
     """
     del log
-    path = source / settings["weights"]
-    digest = weight_shards.digest(source, settings["weights"])
-    if digest and digest != stated:
-        raise WeightsError(f"{path} changed since snakemake started: run snakemake again")
-    chosen = settings.get("weight_set", "")
-    further = torchvision.AUXILIARY.get(settings["name"], ())
-    fitted = weight_fitting.fit(model, path, "", False, chosen, drop=further)
-    return f"file:{settings['weights']}", digest, fitted
+    return file_weights.bring(
+        model, settings, source, stated, torchvision.AUXILIARY.get(settings["name"], ())
+    )

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from sightlines.core.errors import WeightsError
+from sightlines.core.errors import MissingSourceError, WeightsError
 from sightlines.core.file_hashes import UNREADABLE, hash_files
 from sightlines.core.files import sha256
 
@@ -81,6 +81,27 @@ def identity(root: Path, name: str) -> str:
     beside = _beside(name, read_index(root / name))
     found = hash_files(root, beside)
     return UNREADABLE if UNREADABLE in found else _joined(found)
+
+
+def require_identity(root: Path, name: str, whose: str) -> str:
+    """`identity`, of weights that are there.
+
+    Args:
+        root: data_root or SIGHTLINES_DATA.
+        name: The file's path below it.
+        whose: The network, for the message.
+
+    Raises:
+        MissingSourceError: a file is missing.
+        WeightsError: an index is none.
+    """
+    found = identity(root, name)
+    if found == UNREADABLE:
+        raise MissingSourceError(
+            f"there is no weight file {root / name}: set `weights` of {whose} to a file below "
+            "data_root (or below SIGHTLINES_DATA), or random"
+        )
+    return found
 
 
 def digest(root: Path, name: str) -> str:
