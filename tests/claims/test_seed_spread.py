@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from sightlines.claims.accuracies import ahead
 from sightlines.claims.claim import Source
 from sightlines.claims.seed_spread import OF_ANOTHER_SIZE, SeedSpread
 from sightlines.claims.seeds import with_known
 from sightlines.plan import seed_spread
 from sightlines.plan.experiment import Experiment
+from sightlines.plan.networks import Network
 from sightlines.run import seed_spread as command
-from tests.claims.making_evidence import MEANS, make_evidence, verdict, vit_layers
+from tests.claims.making_evidence import MEANS, RESNET, make_evidence, verdict, vit_layers
 from tests.claims.test_fig01_to_fig04 import MIXED_TO_GLOBAL, heads
 from tests.rounding import rounded
 
@@ -89,6 +91,67 @@ def test_the_table_has_the_variance_between_seeds_that_the_claims_statistics_hav
     assert row["freedom"] == 4 and row["architecture"] == "small"
     assert ("C7", "vit f000") in local.index
     assert command.table_of(of_seeds(tmp_path / "few", 3), FACTS).empty
+
+
+def of_accuracies(folder, count, spread=None, **others):
+    """Accuracies of so many seeds on all images and on a tenth, of which the ViT's differ."""
+    own = {f"{m}/{f}/s{s}": 0.6 for m in ("vit", "gap") for f in SHARES for s in range(count)}
+    for seed in range(count):
+        own[f"vit/f100/s{seed}"] += 0.01 * (seed % 3)
+        own[f"vit/f010/s{seed}"] += 0.02 * (seed % 2) - 0.3
+    own |= others
+    models = {"vit": MODEL, "gap": MODEL | {"pool": "gap"}, "resnet": RESNET}
+    return make_evidence(folder, {}, [*own], models, own, spread=spread)
+
+
+SHARES = ("f100", "f010")
+
+
+def test_it_has_the_variance_of_accuracies_and_of_what_fewer_images_cost(tmp_path):
+    table = command.table_of(of_accuracies(tmp_path, 8), FACTS)
+    own = table[table["claim"] == "accuracy"].set_index(["criterion", "networks"])
+    more, less = 0.6 + 0.01 * (np.arange(8) % 3), 0.3 + 0.02 * (np.arange(8) % 2)
+    expected = {
+        ("test accuracy", "vit f100"): more,
+        ("test accuracy", "vit f010"): less,
+        ("difference of test accuracies", "vit f010 + vit f100"): more - less,
+        ("test accuracy", "vit gap f100"): np.full(8, 0.6),
+        ("test accuracy", "vit gap f010"): np.full(8, 0.6),
+        ("difference of test accuracies", "vit gap f010 + vit gap f100"): np.zeros(8),
+    }
+    assert {*own.index} == {*expected}
+    for key, values in expected.items():
+        row = own.loc[key]
+        found = row["variance"], row["mean"]
+        assert found == rounded((values.var(ddof=1), values.mean()), **MEANS), key
+        assert row["freedom"] == 7 and row["seeds"] == "s0 s1 s2 s3 s4 s5 s6 s7"
+
+
+@pytest.mark.parametrize(
+    ("pair", "spreads"),
+    [
+        ("vit/f100/s0 vit/f010/s0", ("vit f010 + vit f100",)),
+        ("vit/f100/s0 gap/f100/s0", ("vit f100", "vit gap f100")),
+    ],
+)
+def test_of_one_run_accuracies_have_the_shipped_spread_before_the_widest_here(
+    tmp_path, pair, spreads
+):
+    networks = [Network.parse(slug) for slug in pair.split()]
+    table = command.table_of(of_accuracies(tmp_path / "many", 8), FACTS)
+    far = {"resnet/f100/s0": 0.3, "resnet/f100/s1": 0.9}
+
+    def found(folder, facts=FACTS):
+        spread = facts and (lambda: SeedSpread(table, facts))
+        return ahead(of_accuracies(tmp_path / folder, 1, spread, **far), [networks], "what it is")
+
+    known, widest = found("known"), found("widest", None)
+    told = [words.partition("spread of 8 seeds of ")[2].rstrip(")") for words in known.seeds]
+    assert tuple(told) == spreads and known.is_whole
+    assert all("widest spread of accuracy here, RESNET's" in words for words in widest.seeds)
+    assert known.estimate.error < 0.05 < widest.estimate.error
+    elsewhere = {model: own | {"dataset": "cifar"} for model, own in FACTS.items()}
+    assert found("elsewhere", elsewhere).seeds == widest.seeds
 
 
 @pytest.mark.whole

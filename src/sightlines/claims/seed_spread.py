@@ -3,6 +3,7 @@
 Eight networks of each family, which differ in their seed alone, were held against every claim
 (`python -m sightlines.run.seed_spread`); `seed_spread.csv` has the variance of each statistic, with
 its degrees of freedom, `seed_spread.json` what networks of what recipe on which images these were.
+Premises about accuracies have rows too, as claim ``accuracy`` (`accuracies`).
 
 A row speaks for other networks only where all of this is so: same claim and criterion; networks of
 the same kind (family, read-out, skips), trained on the same share of the same dataset by the same

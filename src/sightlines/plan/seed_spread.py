@@ -1,8 +1,9 @@
 """Which networks the shipped spread between seeds speaks for, and where it lies.
 
 `claims/seed_spread.csv` has a row for each claim, criterion and kind of networks: the variance
-between seeds with its degrees of freedom. `claims/seed_spread.json` says where it is from: config,
-seeds, dataset, recipe, versions. Without these files nothing is known from elsewhere.
+between seeds with its degrees of freedom. Rows of the claim ``accuracy`` are for premises.
+`claims/seed_spread.json` says where it is from: config, seeds, dataset, recipe, versions. Without
+these files nothing is known from elsewhere.
 """
 
 import hashlib

@@ -6,14 +6,16 @@
 Writes `workflow/config/seed_spread.yaml`: the config's images and recipe, and of each model eight
 networks that differ in their seed alone, trained and untrained. Snakemake runs it up to its
 verdicts (kill it and type the same again: it goes on where it was). Then every claim reads its
-statistics from the tables, as it does to be judged, and the variance between the seeds goes into
-`claims/seed_spread.csv`, where it is from into `claims/seed_spread.json`. Commit both.
+statistics from the tables, as it does to be judged, and so do premises about accuracies. The
+variance between the seeds goes into `claims/seed_spread.csv`, where it is from into
+`claims/seed_spread.json`. Commit both.
 
 Without --models: of each kind of network (family and read-out) that the config trains on all
 images, skips complete, the first one. Fractions below 100 % are those that the config trains it on.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,7 +27,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from sightlines.claims.claim import Claim
+from sightlines.claims import accuracies
+from sightlines.claims.claim import Source
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.judge import all_claims
 from sightlines.claims.seed_spread import described, seeds_of
@@ -75,39 +78,45 @@ def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[
 
 
 def table_of(evidence: Evidence, facts: dict[str, dict[str, str]]) -> pd.DataFrame:
-    """The variance between seeds of every statistic that a claim reads.
+    """The variance between seeds of every statistic that a claim reads, and of accuracies.
 
     Args:
         evidence: Of networks that differ in their seeds.
         facts: Of their models (`plan.seed_spread.facts`).
     """
     found: dict[tuple[str, ...], tuple[Any, ...]] = {}
-    for claim in all_claims():
-        for key, values, seeds in _values(claim, evidence, facts):
+    for claim, criteria, source in _sources(evidence):
+        for key, values, seeds in _values(claim, criteria, source, facts):
             if len(values) >= FEWEST and np.isfinite(values).all():
                 row = (np.var(values, ddof=1), len(values) - 1, np.mean(values), seeds)
                 found.setdefault(key, (*key, *row))
     return pd.DataFrame([*found.values()], columns=[*seed_spread.COLUMNS])
 
 
+def _sources(evidence: Evidence) -> Iterator[tuple[str, list[str], Source]]:
+    """What statistics vary with from seed to seed: a claim's, by its criteria; then accuracies."""
+    for claim in all_claims():
+        with contextlib.suppress(NotMeasured):
+            cases = claim.cases(evidence)
+            both = [own for case in cases for own in (case.trained, case.untrained) if own]
+            for source in (source for sample in both for source in sample.sources):
+                yield claim.id, [criterion.name for criterion in claim.criteria], source
+    for criterion, source in accuracies.sources(evidence):
+        yield accuracies.NAME, [criterion], source
+
+
 def _values(
-    claim: Claim, evidence: Evidence, facts: dict[str, dict[str, str]]
+    claim: str, criteria: Sequence[str], source: Source, facts: dict[str, dict[str, str]]
 ) -> Iterator[tuple[tuple[str, ...], list[float], str]]:
-    """A claim's statistics by seed, with what the table tells them by, and the seeds."""
-    try:
-        cases = claim.cases(evidence)
-    except NotMeasured:
+    """Statistics by seed, with what the table tells them by, and the seeds."""
+    told = described(source, facts)
+    if told is None or source.readings is None:
         return
-    samples = [own for case in cases for own in (case.trained, case.untrained) if own is not None]
-    for source in (source for sample in samples for source in sample.sources):
-        told = described(source, facts)
-        if told is None or source.readings is None:
-            continue
-        for index, criterion in enumerate(claim.criteria):
-            readings = [own[index] for own in source.readings]
-            values = [np.nan if reading is None else reading.value for reading in readings]
-            place = (told[key] for key in seed_spread.COLUMNS[2:6])
-            yield (claim.id, criterion.name, *place), values, " ".join(seeds_of(source))
+    for index, criterion in enumerate(criteria):
+        readings = [own[index] for own in source.readings]
+        values = [np.nan if reading is None else reading.value for reading in readings]
+        place = (told[key] for key in seed_spread.COLUMNS[2:6])
+        yield (claim, criterion, *place), values, " ".join(seeds_of(source))
 
 
 def write(experiment: Experiment, evidence: Evidence, of: Path) -> int:
