@@ -127,6 +127,18 @@ def test_it_has_the_variance_of_accuracies_and_of_what_fewer_images_cost(tmp_pat
         assert row["freedom"] == 7 and row["seeds"] == "s0 s1 s2 s3 s4 s5 s6 s7"
 
 
+def test_networks_that_learned_too_little_are_left_out_as_verdicts_leave_them_out(tmp_path):
+    made = of_accuracies(tmp_path, 8, **{"vit/f100/s3": 0.1, "vit/f000/s3": 0.1})
+    evidence, poor = command.learned(made.config, made._tables)
+    assert poor == ["vit/f100/s3"], "untrained networks stay"
+    table = command.table_of(evidence, FACTS).set_index(["criterion", "networks"])
+    row = table.loc[("test accuracy", "vit f100")]
+    left = 0.6 + 0.01 * (np.delete(np.arange(8), 3) % 3)
+    assert (row["variance"], row["freedom"]) == (rounded(left.var(ddof=1), **MEANS), 6)
+    assert row["seeds"] == "s0 s1 s2 s4 s5 s6 s7"
+    assert table.loc[("test accuracy", "vit f010")]["freedom"] == 7
+
+
 @pytest.mark.parametrize(
     ("pair", "spreads"),
     [

@@ -30,7 +30,7 @@ def _changes(evidence: Evidence, network: Network) -> list[Reading]:
 
 def _themselves(evidence: Evidence) -> list[tuple[Network, Network]]:
     """The networks that were trained further, of which there is nothing on fewer images to see."""
-    return [(network, network) for m in _tuned(evidence) for network in evidence.full(m)[:1]]
+    return [(network, network) for m in _tuned(evidence) for network in evidence.full(m)]
 
 
 def _tuned(evidence: Evidence) -> list[str]:

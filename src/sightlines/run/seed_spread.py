@@ -8,7 +8,8 @@ networks that differ in their seed alone, trained and untrained. Snakemake runs 
 verdicts (kill it and type the same again: it goes on where it was). Then every claim reads its
 statistics from the tables, as it does to be judged, and so do premises about accuracies. The
 variance between the seeds goes into `claims/seed_spread.csv`, where it is from into
-`claims/seed_spread.json`. Commit both.
+`claims/seed_spread.json`. Commit both. Networks that learned too little are left out and named, as
+verdicts leave them out: how far seeds differ is said of those that are judged.
 
 Without --models: of each kind of network (family and read-out) that the config trains on all
 images, skips complete, the first one. Fractions below 100 % are those that the config trains it on.
@@ -18,7 +19,7 @@ import argparse
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,23 @@ def config_of(of: Path, seeds: int = SEEDS, models: Sequence[str] = ()) -> dict[
     kept = {key: own for key, own in raw.items() if key != "transfer"}
     own_models = {model: raw["models"][model] for model in chosen}
     return kept | {"models": own_models, "runs": runs, "figures": "auto"}
+
+
+def learned(config: dict[str, Any], tables: Mapping[str, Any]) -> tuple[Evidence, list[str]]:
+    """Without the networks that are not judged, since they learned too little.
+
+    Args:
+        config: As claims have it.
+        tables: Of the experiment, by file name.
+
+    Returns:
+        The evidence, and the slugs of the trained networks that it lacks.
+    """
+    every = Evidence(config, tables)
+    trained = [n.slug for n in every.networks if n.fraction != UNTRAINED]
+    poor = [slug for slug in trained if not every.learned(slug)]
+    left = [slug for slug in config["networks"] if slug not in poor]
+    return Evidence(config | {"networks": left}, tables), poor
 
 
 def table_of(evidence: Evidence, facts: dict[str, dict[str, str]]) -> pd.DataFrame:
@@ -136,7 +154,7 @@ def write(experiment: Experiment, evidence: Evidence, of: Path) -> int:
     origin = {
         "of": of.name,
         "fits": sorted({(own["dataset"], own["recipe"]) for own in facts.values()}),
-        "networks": [n.slug for n in experiment.networks],
+        "networks": [n.slug for n in evidence.networks],
         **experiment.config.some_recorded(("dataset", "models", "splits", "seed")),
         "code": experiment.code("claims.judge"),
         "versions": {name: metadata.version(name) for name in PACKAGES},
@@ -162,10 +180,13 @@ def main(words: Sequence[str] | None = None) -> int:
         if status := subprocess.run(command).returncode:
             return status
         tables = Opened(map(Path, experiment.tables()))
-        count = write(experiment, Evidence(experiment.job_config_claims(), tables), asked.of)
+        evidence, poor = learned(experiment.job_config_claims(), tables)
+        count = write(experiment, evidence, asked.of)
     except SightlinesError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if poor:
+        print(f"left out, since they learned too little: {', '.join(poor)}")
     print(f"{seed_spread.TABLE}: the spread of {count} statistics. Commit it, and its .json")
     return 0
 
