@@ -1,7 +1,11 @@
 """Figures of changed images show what their tables hold."""
 
 import numpy as np
+import pytest
+from scipy.stats import spearmanr
 
+from sightlines.claims import naseer_doses
+from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.figures import (
     fignaseer_conflict_depth,
     fignaseer_correlation,
@@ -11,6 +15,7 @@ from sightlines.figures import (
     fignaseer_shuffle,
     fignaseer_texture_match,
 )
+from sightlines.figures.drawn import numbers
 from sightlines.plan.networks import Network
 from sightlines.results.selecting import rows_of
 from sightlines.stats.jackknife import ALL
@@ -147,3 +152,57 @@ def test_bias_and_errors_by_how_often_surfaces_tell_the_class():
     bias, error = (value(table, VIT, column) for column in ("bias", "error"))
     assert has_line(left, doses, bias) and has_line(middle, doses, error)
     assert has_line(middle, doses, [0.2] * 4) and has_line(right, bias, error)
+
+
+def of_doses(own):
+    """Seven doses of two models, with shape biases and errors at random; and the config."""
+    doses = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
+    table, random = robustness_tables.texture_match(own, doses), np.random.default_rng(3)
+    for column in ("bias", "error"):
+        table[column] = random.uniform(0.1, 0.9, len(table))
+    models = table["model"].unique()
+    made_by = {"images": {"n_train": 6000, "seed": 1}, "train": {m: {"steps": 4} for m in models}}
+    return table, own | {"doses": dict.fromkeys(table["task"].unique(), made_by)}
+
+
+def test_the_doses_of_the_verdict_are_those_of_the_figure_and_others_are_pale():
+    """Where the verdict's rank correlation is that of the points that are drawn in full."""
+    own = synthetic.config(("vit_small",), fractions=("f100",))
+    table, config = of_doses(own)
+    fewer = config["doses"]["match_1"] | {"images": {"n_train": 500, "seed": 1}}
+    config["doses"]["match_1"] = fewer
+    resnets = table["model"] == "resnet_thin"
+    unsure = resnets & (table["task"] == "match_10") & (table["seed"] == "s0")
+    table.loc[unsure, "cue_accuracy"] = 0.5
+    few = resnets & (table["seed"] == "s1") & (table["texture_match"] < 0.7)
+    table.loc[few, "cue_accuracy"] = 0.5
+    evidence = Evidence(config, {"texture_match.csv": table})
+    figure = fignaseer_texture_match.draw({"texture_match.csv": table}, config)
+    *_, right = numbers(figure).groupby("panel")
+    shown = right[1].groupby("series")
+    for slug, count in (("vit_small/f100/s0", 6), ("vit_small/f100/s1", 6), (RESNET, 5)):
+        network = Network.parse(slug)
+        name = f"{config['labels'][network.model]}, {network.seed}"
+        points = shown.get_group(name)
+        assert len(points) == count
+        told = naseer_doses.dose_response(evidence, network)[0]
+        assert np.isclose(told, spearmanr(points["x"], points["y"])[0])
+        pale = shown.get_group(f"{name}, left out of N10")
+        left = {*value(table, network, "bias")} - {*points["x"]}
+        assert {*pale["x"]} == left and len(left) == 7 - count
+    with pytest.raises(NotMeasured, match="at 3 values"):
+        naseer_doses.dose_response(evidence, Network.parse("resnet_thin/f100/s1"))
+    assert len(shown.get_group("Resnet thin, s1, left out of N10")) == 7
+    assert "Resnet thin, s1" not in shown.groups
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries[-1] == "left out of N10"
+
+
+def test_where_all_doses_are_compared_none_is_pale():
+    table, config = of_doses(synthetic.config(("vit_small",), fractions=("f100",)))
+    figure = fignaseer_texture_match.draw({"texture_match.csv": table}, config)
+    assert not numbers(figure)["series"].str.contains("left out").any()
+    assert "left out of N10" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+RESNET = "resnet_thin/f100/s0"

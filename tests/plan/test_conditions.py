@@ -206,6 +206,9 @@ def test_tasks_that_differ_in_texture_match_alone_are_doses(experiment):
     )
     assert dosed["match_4"]["train"]["vit"]["steps"] == 4
     assert "doses" not in experiment(raw).job_config_claims()
+    assert found.job_config_draw("fignaseer_texture_match")["doses"] == dosed
+    other = found.job_config_draw("fignaseer_shape_bias")
+    assert other == found.job_config_draw() and "doses" not in other
     del raw["transfer"]["match_1"]
     few = experiment(raw, corruption=corrupted)
     assert "fignaseer_texture_match" not in few.figures, "three are too few"

@@ -14,7 +14,7 @@ for figure in registry.members("figures"):
         log:
             f"{R}/logs/draw/{figure}.log",
         params:
-            cfg=lambda w: as_json(EXPERIMENT.job_config_draw()),
+            cfg=lambda w, figure=figure: as_json(EXPERIMENT.job_config_draw(figure)),
             code=EXPERIMENT.code(f"figures.{figure}"),
             figure=figure,
             reads=lambda w, reads=reads: named("--input", reads),

@@ -1,38 +1,45 @@
 """Claim N10: what more shape bias costs (Naseer et al. 2021, section 3.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_draws
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled, spearman
 from sightlines.plan.networks import Network
+from sightlines.stats.jackknife import ALL
 
 STUDY = "naseer2021"
 READS = ("texture_match.csv", "accuracy.csv")
 TIMES_CHANCE, FEWEST = 3, 4
 """Of the cue accuracy below which a bias says nothing; and the doses that a rank needs."""
+Doses = Mapping[str, Mapping[str, Any]]
+"""By task, `images` and `train`, by model: what networks of a dose were made by, but the dose."""
 
 
-def trained_by(evidence: Evidence, model: str, task: str) -> dict[str, Any]:
+def trained_by(doses: Doses, model: str, task: str) -> dict[str, Any]:
     """All that a model was trained further by on a task, but the dose: images, steps, recipe."""
-    known: dict[str, Any] = evidence.config.get("doses", {}).get(task, {})
+    known = doses.get(task, {})
     return {**known.get("images", {}), **known.get("train", {}).get(model, {})}
 
 
-def comparable(
-    evidence: Evidence, model: str, tasks: Sequence[str]
-) -> tuple[list[str], dict[str, str]]:
+def comparable(doses: Doses, model: str, tasks: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The tasks on which a model was trained by the same but the dose: the most that there are.
+
+    Args:
+        doses: Of every task that is a dose, what else its networks were made by.
+        model: The model.
+        tasks: Those on which it was trained further.
 
     Returns:
         These tasks; and the others, with what of them differs, in words.
     """
-    own = {task: trained_by(evidence, model, task) for task in tasks}
+    own = {task: trained_by(doses, model, task) for task in tasks}
     groups = [[t for t in tasks if own[t] == own[task]] for task in tasks]
     kept = max(groups, key=len, default=[])  # the first of equal ones
     others = [task for task in tasks if task not in kept]
@@ -47,10 +54,34 @@ def comparable(
     return kept, differ
 
 
+def compared(doses: Doses, model: str, rows: pd.DataFrame) -> list[str]:
+    """The doses of a network that N10 compares.
+
+    Args:
+        doses: See `comparable`.
+        model: The network's.
+        rows: Of the network, in ``texture_match.csv``.
+
+    Returns:
+        Tasks, sorted: those on which it was trained by the same but the dose, and after which it
+        names either cue at least TIMES_CHANCE times as often as guessing would.
+    """
+    whole = rows[rows["left_out"] == ALL]
+    sure = whole[whole["cue_accuracy"] >= TIMES_CHANCE * whole["chance"]]
+    alike, _ = comparable(doses, model, sorted({*rows["task"]}))
+    return sorted({*sure["task"]} & {*alike})
+
+
+def _doses(evidence: Evidence) -> Doses:
+    known: Doses = evidence.config.get("doses", {})
+    return known
+
+
 def left_out(evidence: Evidence, model: str) -> str:
     """The doses that are compared with none, and why; empty where all are comparable."""
     rows = evidence.table("texture_match.csv")
-    _, differ = comparable(evidence, model, sorted({*rows[rows["model"] == model]["task"]}))
+    tasks = sorted({*rows[rows["model"] == model]["task"]})
+    _, differ = comparable(_doses(evidence), model, tasks)
     if not differ:
         return ""
     told = "; ".join(f"{task} ({what})" for task, what in differ.items())
@@ -69,10 +100,7 @@ def dose_response(evidence: Evidence, network: Network) -> np.ndarray:
         NotMeasured: there are too few doses at which the network names either cue.
     """
     rows = evidence.rows("texture_match.csv", network)
-    whole = rows[rows["left_out"] == -1]
-    sure = whole[whole["cue_accuracy"] >= TIMES_CHANCE * whole["chance"]]
-    alike, _ = comparable(evidence, network.model, sorted({*rows["task"]}))
-    tasks = sorted({*sure["task"]} & {*alike})
+    tasks = compared(_doses(evidence), network.model, rows)
     if len(tasks) < FEWEST:
         others = left_out(evidence, network.model)
         raise NotMeasured(

@@ -502,9 +502,15 @@ class Experiment:
         """Optimiser steps for which a network is trained further on a task."""
         return self.config.recipe(network.model, task).steps
 
-    def job_config_draw(self) -> dict[str, Any]:
-        """Config values that figures depend on."""
-        return self._shown() | {"style": self._style}
+    def job_config_draw(self, figure: str = "") -> dict[str, Any]:
+        """Config values that a figure depends on; one of doses is told what these were made by.
+
+        Args:
+            figure: Its name; empty: what all figures depend on.
+        """
+        needs = registry.declarations("figures", figure).get("NEEDS", ()) if figure else ()
+        more = {"doses": self._dosed()} if "doses" in needs else {}
+        return self._shown() | {"style": self._style} | more
 
     def figure_files(self, figure: str) -> dict[str, str]:
         """A figure's files, by their endings."""
