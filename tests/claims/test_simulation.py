@@ -213,18 +213,28 @@ def judged(world, draw):
         pairs, error = world.pairs[m, :, draw], np.sqrt(world.images[m, draw])
         moves = np.zeros(models * GROUPS)  # images of one case's own: no two move together
         moves[m * GROUPS] = error
-
-        def reading(value, moves=moves):
-            return Reading(float(value), 0.0, 0.0, moves, freedom=GROUPS - 1.0)
-
         vits = [f"vit{m}/f100/s{s}" for s in range(seeds)]
-        sources = []
-        for own, values in ((vits, world.vits[m, :, draw]), (slugs, -world.resnets[:, draw])):
-            units = tuple((slug,) for slug in own)
-            readings = tuple([reading(v)] for v in values) if seeds > 1 else None
-            sources.append(Source(own[0], units, readings, (1 / seeds,) * seeds))
-        own = [[reading(value)] for value in pairs]
-        cases.append(Case(f"{m}", [*vits], own, None, (), tuple(sources)))
+        own = (vits, world.vits[m, :, draw]), (slugs, -world.resnets[:, draw])
+        cases.append(case(f"{m}", pairs, own, moves))
+    return judge_cases(cases, Known(world.known[:, draw], world.freedom))
+
+
+def case(label, values, sources, moves):
+    """A pair of models: a value a seed, and of each model its slugs with a value each."""
+
+    def reading(value):
+        return [Reading(float(value), 0.0, 0.0, moves, freedom=GROUPS - 1.0)]
+
+    found, seeds = [], len(values)
+    for own, parts in sources:
+        units = tuple((slug,) for slug in own)
+        readings = tuple(reading(v) for v in parts) if seeds > 1 else None
+        found.append(Source(own[0], units, readings, (1 / seeds,) * seeds))
+    networks = [slug for own, _ in sources for slug in own]
+    return Case(label, networks, [reading(value) for value in values], None, (), tuple(found))
+
+
+def judge_cases(cases, spread):
     claim = Claim(
         id="C0",
         criteria=(Criterion("x", ">=", 0.0),),
@@ -232,7 +242,6 @@ def judged(world, draw):
         cases=lambda _: cases,
         **WORDS,
     )
-    spread = Known(world.known[:, draw], world.freedom)
     no = dict.fromkeys(("is_small", "is_public"), lambda _: False)
     evidence = SimpleNamespace(learned=lambda _: True, spread=spread, **no)
     return judge(claim, evidence)
@@ -259,3 +268,82 @@ def test_what_is_simulated_is_what_verdicts_are(setting):
         assert found.word == word
         if not differ[draw]:
             assert found.p == pytest.approx(min(1, 2 * min(p[0][draw], p[1][draw])))
+
+
+class Crossed:
+    """Several ViTs and several ResNets, each an architecture of its own, of each some seeds."""
+
+    def __init__(self, vits, resnets, apart, effect=0.0, seeds=3):
+        random = np.random.default_rng([vits, resnets, int(10 * apart), int(10 * effect)])
+        kinds = [random.normal(size=(count, 1, DRAWS)) * apart for count in (vits, resnets)]
+        self.vits, self.resnets = (k + random.normal(size=(len(k), seeds, DRAWS)) for k in kinds)
+        self.vits += effect
+        self.values = self.vits.mean(axis=1)[:, None] - self.resnets.mean(axis=1)[None]
+
+    def mean(self, rule):
+        """The mean over pairs, with what a rule adds for the architectures."""
+        kinds = [between_seeds(own.swapaxes(0, 1)) for own in (self.vits, self.resnets)]
+        seeds = self.vits.shape[1]
+        own = [variance / seeds for variance, _ in kinds]
+        parts = [(v / len(one) ** 2, seeds - 1) for one in own for v in one]
+        bare = made(self.values.mean(axis=(0, 1)), [(np.zeros(DRAWS), GROUPS - 1), *parts])
+        for part, freedom in rule(self.values, own, bare.error**2):
+            bare = bare.with_part(part, freedom)
+        return bare
+
+
+def by_crossed(values, own, mean):
+    for axis, (one, other) in enumerate((own, own[::-1])):
+        errors = one + other.mean(axis=0) / len(other)
+        yield between_architectures(values.mean(axis=1 - axis), errors, mean), len(one) - 1
+
+
+def by_pairs(values, own, mean):
+    """As if pairs were independent draws."""
+    pairs = values.reshape(-1, DRAWS)
+    errors = (own[0][:, None] + own[1][None]).reshape(-1, DRAWS)
+    yield between_architectures(pairs, errors, mean), len(pairs) - 1
+
+
+def decisive(estimate):
+    low, high = estimate.interval()
+    return ((low > 0) | (high < 0)).mean()
+
+
+CROSSED = [(2, 2), (2, 4), (3, 3), (4, 4)]
+FEW_SEEDS = 0.08
+"""Of few seeds and architectures, whose variances Satterthwaite's degrees of freedom join."""
+
+
+@pytest.mark.parametrize(("vits", "resnets"), CROSSED)
+def test_the_mean_of_pairs_that_share_networks_is_seldom_wrong_of_the_kinds(vits, resnets):
+    assert decisive(Crossed(vits, resnets, 0).mean(by_crossed)) <= AT_MOST
+    for apart in (1, 2, 4):
+        world = Crossed(vits, resnets, apart)
+        assert decisive(world.mean(by_crossed)) <= FEW_SEEDS
+        assert decisive(world.mean(by_pairs)) > 0.1, "pairs are no independent draws"
+
+
+def test_more_of_both_kinds_find_more():
+    found = [decisive(Crossed(n, n, 1, effect=4.0).mean(by_crossed)) for n in (2, 3, 4)]
+    assert found[0] < found[1] < found[2] and found[1] > 0.5
+
+
+@pytest.mark.parametrize(("vits", "resnets"), CROSSED)
+def test_the_mean_of_pairs_that_share_networks_is_what_verdicts_have(vits, resnets):
+    world = Crossed(vits, resnets, apart=2)
+    low, high = world.mean(by_crossed).interval()
+    seeds = range(world.vits.shape[1])
+    for draw in range(5):
+        cases = []
+        for v, r in np.ndindex(vits, resnets):
+            one, other = world.vits[v, :, draw], -world.resnets[r, :, draw]
+            own = [
+                ([f"{kind}/f100/s{s}" for s in seeds], values)
+                for kind, values in ((f"vit{v}", one), (f"resnet{r}", other))
+            ]
+            cases.append(case(f"{v} × {r}", one + other, own, np.zeros(GROUPS)))
+        line = judge_cases(cases, None).lines[-1]
+        assert line.case == f"mean of {vits * resnets}"
+        assert (line.low, line.high) == pytest.approx((low[draw], high[draw]))
+        assert line.spread.architectures == 2

@@ -85,7 +85,7 @@ class Spread:
         alone: Sources of one seed alone, of whose spread nothing is known.
         count: Seeds of the source that has fewest.
         known: Degrees of freedom from elsewhere, of the source that has fewest.
-        has_architectures: Whether the last part of its variance is that of architectures.
+        architectures: Last parts of its variance that are those of architectures.
         granular: Part of the first variance that is the shares' (`stats.nested.granularity`).
     """
 
@@ -94,7 +94,7 @@ class Spread:
     alone: tuple[str, ...]
     count: int
     known: float
-    has_architectures: bool = False
+    architectures: int = 0
     granular: float = 0.0
 
     @property
@@ -106,14 +106,13 @@ class Spread:
     def of_seeds(self) -> float:
         """Part of the variance that more seeds would lessen."""
         own = self.estimate.variances
-        parts = float(np.sum(own[1:-1] if self.has_architectures else own[1:]))
-        return parts + self.granular
+        return float(np.sum(own[1 : len(own) - self.architectures])) + self.granular
 
     @property
     def held(self) -> Estimate:
         """With the parts of its variance that more seeds would not change."""
         own = self.estimate
-        kept = [0, -1] if self.has_architectures else [0]
+        kept = [0, *range(len(own.variances) - self.architectures, len(own.variances))]
         variances = own.variances[kept]
         variances[0] -= self.granular
         return Estimate(own.value, variances, own.freedoms[kept])
@@ -124,7 +123,7 @@ class Spread:
         own = self.estimate
         images = own.variances[:1] - self.granular
         estimate = Estimate(own.value, images, own.freedoms[:1])
-        return replace(self, estimate=estimate, has_architectures=False, granular=0.0)
+        return replace(self, estimate=estimate, architectures=0, granular=0.0)
 
 
 def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:

@@ -3,10 +3,11 @@
 Every interval is over the images and over the seeds of the networks (`stats.nested`), 95 %, and
 two-sided: so of claims whose truth lies at the threshold at most one in 20 is decided.
 
-What is judged is the mean over the architectures that a claim is about (its cases), with a random
-effect of the architecture; each is shown, and judged, by itself as well. A claim is fulfilled if
-all its criteria are: an intersection-union test (Berger 1982), which needs no correction for their
-number. It is refuted if one of them is: that P value is multiplied by their number (Bonferroni).
+What is judged is the mean over the architectures that a claim is about (its cases), with random
+effects of these (`architectures`); each is shown, and judged, by itself as well. A claim is
+fulfilled if all its criteria are: an intersection-union test (Berger 1982), which needs no
+correction for their number. It is refuted if one of them is: that P value is multiplied by their
+number (Bonferroni).
 Both are so of the mean over architectures, or of each architecture by itself: of two or three the
 mean has a wide interval wherever they differ. The line that is told as the deciding one is then not
 the mean's, but that of the architecture that is least clear.
@@ -44,10 +45,11 @@ from typing import Any
 
 import numpy as np
 
+from sightlines.claims.architectures import pooled
 from sightlines.claims.calibration import calibration
-from sightlines.claims.claim import Case, Claim, Criterion, Sample
+from sightlines.claims.claim import Case, Claim, Criterion
 from sightlines.claims.evidence import NotMeasured
-from sightlines.claims.seeds import Known, Spread, spread
+from sightlines.claims.seeds import Known, Spread
 from sightlines.results.numbers import interval, significant
 from sightlines.results.verdict_words import (
     DEPENDS,
@@ -61,7 +63,7 @@ from sightlines.results.verdict_words import (
     OUT_OF_REACH,
     UNDECIDED,
 )
-from sightlines.stats.nested import CONFIDENCE, Estimate, between_architectures, seeds_needed
+from sightlines.stats.nested import CONFIDENCE, Estimate, seeds_needed
 
 OF_SCALE = {
     "B": "the claim is about large or pretrained networks, which these are not",
@@ -240,12 +242,12 @@ def _lines(
     lines = []
     for index, criterion in enumerate(claim.criteria):
         known = _known(evidence, claim, criterion)
-        trained = [case.trained for case in cases]
-        bare = [(c.trained, c.untrained) for c in cases if c.untrained is not None]
-        own = _mean(trained, index, known)
+        own = pooled([[(1.0, case.trained)] for case in cases], index, known)
         assert own is not None  # trained networks always say something
-        control = _mean([u for _, u in bare], index, known) if bare else None
-        gain = _gain(bare, index, known) if bare else None
+        bare = [(c.trained, c.untrained) for c in cases if c.untrained is not None]
+        gains = [[(1.0, trained), (-1.0, untrained)] for trained, untrained in bare]
+        control = pooled([[(1.0, untrained)] for _, untrained in bare], index, known)
+        gain = pooled(gains, index, known)
         low, high = (own if own.is_whole else own.of_images).estimate.interval()
         if not own.is_whole and len(cases) == len(cases[0].readings) == 1:
             reading = cases[0].readings[0][index]
@@ -280,32 +282,6 @@ def _known(evidence: Any, claim: Claim, criterion: Criterion) -> Known | None:
         return lambda _: None
     known: Known = evidence.spread.known(claim.id, criterion.name)
     return known
-
-
-def _mean(samples: Sequence[Sample], index: int, known: Known | None) -> Spread | None:
-    """The mean over cases, with a random effect of the architecture."""
-    found = spread([(1 / len(samples), sample) for sample in samples], index, known)
-    single = [spread([(1.0, sample)], index, known) for sample in samples]
-    return _with_architectures(found, single)
-
-
-def _gain(pairs: Sequence[tuple[Sample, Sample]], index: int, known: Known | None) -> Spread | None:
-    """Mean over cases of trained minus untrained networks."""
-    share = 1 / len(pairs)
-    terms = [(s, sample) for pair in pairs for s, sample in zip((share, -share), pair, strict=True)]
-    single = [spread([(1.0, one), (-1.0, other)], index, known) for one, other in pairs]
-    return _with_architectures(spread(terms, index, known), single)
-
-
-def _with_architectures(found: Spread | None, single: Sequence[Spread | None]) -> Spread | None:
-    own = [one.estimate for one in single if one is not None]
-    if found is None or len(own) < 2:
-        return found
-    values = [estimate.value for estimate in own]
-    errors = [estimate.error**2 for estimate in own]
-    part = between_architectures(values, errors, found.estimate.error**2)
-    estimate = found.estimate.with_part(part, len(own) - 1)
-    return replace(found, estimate=estimate, has_architectures=True)
 
 
 def _with_interval(found: Spread) -> tuple[float, float, float]:
