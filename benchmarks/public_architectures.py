@@ -102,7 +102,8 @@ def found_of_normal():
 
 def measured():
     """Print what the reference results say: whether networks are alone, and of one group."""
-    values, outcomes = {}, {}
+    values: dict = {}
+    outcomes: dict = {}
     with CASES.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             key, case = (row["claim"], row["criterion"]), tuple(row["case"].split(" × "))
