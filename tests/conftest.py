@@ -16,6 +16,8 @@ import sys
 
 import pytest
 
+from tests import type_checks  # noqa: F401 - jaxtyping asks for it by name
+
 # What is computed here is small: more threads would wait for each other. `make test` says it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Each of the hundreds of programs that tests start would compile the code of its clone anew.
