@@ -150,7 +150,18 @@ def test_a_layer_that_does_not_vary_is_named_and_has_no_similarity(tmp_path, cap
     assert tables["cka_shuffled"].cka.isna().sum() == 5
     assert tables["cka_degenerate"].to_dict("records")[0]["name"] == "block01.out"
     assert list(tables["cka_degenerate"].columns)[-1] == "reason"
-    assert "no similarity for layer block01.out of resnet/f000/s0" in caplog.text
+    assert "no similarity for a layer of resnet/f000/s0, block01.out: its output" in caplog.text
+
+
+def test_layers_of_one_network_that_do_not_vary_are_named_on_one_line(caplog):
+    one = {"model": "resnet", "fraction": "f000", "seed": "s0", "reason": "all are the same"}
+    other = one | {"seed": "s1", "name": "block01.out"}
+    cka.warn_of_constant([one | {"name": name} for name in ("b0.norm2", "b1.norm2")])
+    cka.warn_of_constant([other])
+    assert caplog.messages == [
+        "no similarity for 2 layers of resnet/f000/s0, b0.norm2, b1.norm2: all are the same",
+        "no similarity for a layer of resnet/f000/s1, block01.out: all are the same",
+    ]
 
 
 def test_a_gram_of_rounding_alone_is_degenerate(tmp_path):

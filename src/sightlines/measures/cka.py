@@ -119,8 +119,7 @@ def measure(gram: list[GramDump], seed: int) -> dict[str, Any]:
     ]
     warn_of_few(minibatches)
     constant = [row for part in parts for row in degenerate_rows(*part)]
-    for row in constant:
-        log.warning(f"no similarity for layer {row['name']} of {_slug(row)}: {row['reason']}")
+    warn_of_constant(constant)
     return {
         "layers.csv": pd.DataFrame(layers),
         "cka.parquet": (table for part in parts for table in pair_tables(*part)),
@@ -336,6 +335,20 @@ def _rectangle(a: GramDump, b: GramDump, values: dict[str, np.ndarray]) -> pd.Da
         columns |= {f"{k}_{side}": v for k, v in zip(KEYS, dump.network, strict=True)}
         columns[f"layer_{side}"] = layer.ravel()
     return pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
+
+
+def warn_of_constant(rows: Sequence[dict[str, Any]]) -> None:
+    """Name the layers that have no similarity, on one line a network and reason.
+
+    Args:
+        rows: Of `cka_degenerate.csv`.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        found.setdefault((_slug(row), row["reason"]), []).append(row["name"])
+    for (network, reason), names in found.items():
+        layers = "a layer" if len(names) == 1 else f"{len(names)} layers"
+        log.warning(f"no similarity for {layers} of {network}, {', '.join(names)}: {reason}")
 
 
 def _slug(row: dict[str, Any]) -> str:
