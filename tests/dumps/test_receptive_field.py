@@ -199,6 +199,18 @@ class Residual(nn.Module):
         return x + self.norm(self.conv(x)).relu()
 
 
+class WithoutGradients(nn.Sequential):
+    @torch.no_grad()
+    def forward(self, pixels):
+        return super().forward(pixels)
+
+
+def test_a_layer_without_a_gradient_is_named():
+    model = WithoutGradients(nn.Conv2d(3, 6, 3, padding=1))
+    with pytest.raises(ResultError, match=r"layer x has no gradient .* under torch.no_grad"):
+        gradients(model, [target("0", (6, 9, 9), range(6))], random_images(1, 9))
+
+
 class AsksForANumber(nn.Sequential):
     def forward(self, pixels):
         return super().forward(pixels) if pixels.sum().isfinite().item() else pixels

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
+from sightlines.core.errors import ResultError
 from sightlines.dumps.receptive_field_layers import Target
 from sightlines.dumps.receptive_field_vit import PlainViT
 from sightlines.models.layers import capture
@@ -56,6 +57,9 @@ class ChannelGradients:
 
         Yields:
             [n, height, width], one for each target in order.
+
+        Raises:
+            ResultError: a layer is computed without gradients.
         """
         with _without_gradients_of_weights(self._model):
             if not self._is_checked:
@@ -92,6 +96,7 @@ class ChannelGradients:
         def keep(index: int, value: Tensor) -> None:
             with saved_tensors_hooks(_itself, _itself):  # what we keep is none of a checkpoint's
                 chosen = at_centre(value, self._targets[index])
+            _require_gradient(chosen, self._targets[index])
             is_cut = type(value.grad_fn).__name__ == RELU
             kept[index] = (
                 chosen,
@@ -124,6 +129,15 @@ class ChannelGradients:
                 if not apart <= TOLERANCE * float(expected.abs().max()):
                     return False
         return True
+
+
+def _require_gradient(chosen: Tensor, target: Target) -> None:
+    if not chosen.requires_grad:
+        raise ResultError(
+            f"layer {target.watched.layer.name} has no gradient in the pixels: something before it "
+            "is computed under torch.no_grad or inference_mode, or is detached. Take that out of "
+            "the network's forward: in evaluation nothing else needs it"
+        )
 
 
 class _ConvolutionsKeepNoInput(TorchFunctionMode):
