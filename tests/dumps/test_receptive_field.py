@@ -1,14 +1,17 @@
 import itertools
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+import sightlines as sl
 from sightlines.core import files
 from sightlines.core.errors import DiskError, ResultError
 from sightlines.datasets.reading import normalise
-from sightlines.dumps import receptive_field
+from sightlines.dumps import receptive_field, receptive_field_gradients
 from sightlines.dumps.receptive_field_gradients import ChannelGradients
 from sightlines.dumps.receptive_field_layers import (
     Target,
@@ -138,6 +141,93 @@ def test_an_operation_in_place_after_the_layer_changes_nothing():
     expected = gradients(plain, [target("0", (6, 9, 9), range(6))], random_images(2, 9))
     assert_rounded(found, expected, terms=6 * 9, dtype=np.float32)
     assert found.sum() > 0.1
+
+
+class Curved(nn.Module):
+    """Convolutions behind activations that do not keep what they give."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.stem, self.inner, self.last = (nn.Conv2d(c, 6, 3, padding=1) for c in (3, 6, 6))
+        self.norm = nn.BatchNorm2d(6)
+        self.act = nn.SiLU(inplace=True) if kind == "in place" else nn.GELU()
+
+    def block(self, x):
+        return x + self.norm(self.inner(self.act(x * 2)))
+
+    def forward(self, pixels):
+        x = self.act(self.stem(pixels) * 2)
+        is_again = self.kind == "checkpointed"
+        x = checkpoint(self.block, x, use_reentrant=False) if is_again else self.block(x)
+        if self.kind == "of the image":
+            return nn.functional.conv2d(x, self.last.weight * x.mean(), padding=1)
+        return self.last(x)
+
+
+KINDS = ("usual", "in place", "checkpointed", "of the image")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_convolutions_do_not_keep_changes_no_bit(kind, monkeypatch):
+    torch.manual_seed(1)
+    model, images = Curved(kind), random_images(2, 9)
+    targets = [target(module, (6, 9, 9), range(6)) for module in ("stem", "norm", "")]
+    found = gradients(model, targets, images)
+    monkeypatch.setattr(receptive_field_gradients, "CONVOLUTIONS", frozenset())
+    assert torch.equal(found, gradients(model, targets, images))
+    assert all(field.std() > 0 for field in found)
+
+
+def test_convolutions_do_not_keep_what_they_see():
+    model = Curved("usual")
+    seen = []
+    for convolution in (model.inner, model.last):
+        convolution.register_forward_pre_hook(lambda _, given: seen.append(weakref.ref(given[0])))
+    targets = [target(module, (6, 9, 9), range(6)) for module in ("stem", "")]
+    fields = ChannelGradients(model, targets).of(random_images(1, 9))
+    next(fields)  # what the second field needs is still held
+    assert [given() is None for given in seen] == [True, True]
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return x + self.norm(self.conv(x)).relu()
+
+
+class WithoutGradients(nn.Sequential):
+    @torch.no_grad()
+    def forward(self, pixels):
+        return super().forward(pixels)
+
+
+def test_a_layer_without_a_gradient_is_named():
+    model = WithoutGradients(nn.Conv2d(3, 6, 3, padding=1))
+    with pytest.raises(ResultError, match=r"layer x has no gradient .* under torch.no_grad"):
+        gradients(model, [target("0", (6, 9, 9), range(6))], random_images(1, 9))
+
+
+class AsksForANumber(nn.Sequential):
+    def forward(self, pixels):
+        return super().forward(pixels) if pixels.sum().isfinite().item() else pixels
+
+
+@pytest.mark.parametrize("kind", [nn.Sequential, AsksForANumber])
+def test_shapes_are_found_without_numbers_where_none_is_asked_for(kind):
+    model = kind(nn.Conv2d(3, 4, 2, stride=2), Residual(), Residual())
+    network = sl.load(model, size_px=16)
+    drawn = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    shown = []
+    hook = network.module.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    table = sl.receptive_fields(network, sl.images(drawn, minibatch=4), limit=3, channels=2)
+    hook.remove()
+    passes = [len(pixels) for pixels in shown if not pixels.is_meta]
+    assert passes == ([3] if kind is nn.Sequential else [2, 3])
+    assert [*table["name"].unique()] == ["stem", "block00.out", "block01.out"]
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -6,6 +6,7 @@
 import csv
 import inspect
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
+from sightlines.jobs import memory
 
 HERE = Path(__file__).parent
 MEMBERS = [*csv.DictReader((HERE / "families.csv").read_text().splitlines())]
@@ -160,11 +163,14 @@ def in_own_process(name, *arguments):
         capture_output=True,
         text=True,
         cwd=HERE.parents[1],
+        env=os.environ | {memory.VARIABLE: memory.KEPT},  # as jobs are started
         check=False,
         preexec_fn=partial(_limit, LARGE if name in LARGEST else SECONDS),
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"{name}: {found['seconds']:.0f} s, {found['bytes'] / 2**30:.2f} GiB")  # shown by -rP
+    return found
 
 
 def _limit(seconds):

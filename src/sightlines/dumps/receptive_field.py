@@ -6,9 +6,11 @@ averaged over channels, colours and the images of a group.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorFile, TensorShapes
@@ -16,6 +18,8 @@ from sightlines.core.progress import Progress
 from sightlines.dumps.network import Shown
 from sightlines.dumps.receptive_field_gradients import ChannelGradients
 from sightlines.dumps.receptive_field_layers import Target, target_of, watched_layers
+from sightlines.models.layers import Layer
+from sightlines.models.tracing import without_numbers
 
 KIND = "receptive_field"
 NETWORKS = "main_seeds"
@@ -56,10 +60,23 @@ def find_targets(shown: Shown, settings: dict[str, Any]) -> list[Target]:
         settings: The config's `receptive_field`: how many `depths` and `channels`.
     """
     watched = watched_layers(shown.layers, settings["depths"])
-    shapes = shown.layer_shapes([w.layer for w in watched])
+    shapes = _shapes(shown, [w.layer for w in watched])
     card = shown.card
     facts = (card["grid"], card["size_px"], settings["channels"], card.get("centres", "start"))
     return [target_of(w, shape, *facts) for w, shape in zip(watched, shapes, strict=True)]
+
+
+def _shapes(shown: Shown, layers: list[Layer]) -> list[tuple[int, ...]]:
+    """Shape of each layer's value of one image.
+
+    Found without numbers, since a pass with them can cost as much as the gradients; with them where
+    a network asks for one, or cannot be copied.
+    """
+    try:
+        blank, meta = without_numbers(shown.model), torch.device("meta")
+        return replace(shown, model=blank, device=meta).layer_shapes(layers)
+    except Exception:  # what is wrong with the network itself is said with numbers
+        return shown.layer_shapes(layers)
 
 
 def group_sizes(images: int) -> list[int]:

@@ -2,16 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.overrides import TorchFunctionMode
 
+from sightlines.core.errors import ResultError
 from sightlines.dumps.receptive_field_layers import Target
 from sightlines.dumps.receptive_field_vit import PlainViT
 from sightlines.models.layers import capture
 
 RELU = "ReluBackward0"
 """How torch calls what a ReLU gave: its zeros have no gradient."""
+CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
 TOLERANCE = 1e-4
 """Of a shortcut, relative to a layer's largest gradient: float32 in two orders of summation."""
 
@@ -52,6 +57,9 @@ class ChannelGradients:
 
         Yields:
             [n, height, width], one for each target in order.
+
+        Raises:
+            ResultError: a layer is computed without gradients.
         """
         with _without_gradients_of_weights(self._model):
             if not self._is_checked:
@@ -86,7 +94,9 @@ class ChannelGradients:
         kept: dict[int, tuple[Tensor, Tensor]] = {}
 
         def keep(index: int, value: Tensor) -> None:
-            chosen = at_centre(value, self._targets[index])
+            with saved_tensors_hooks(_itself, _itself):  # what we keep is none of a checkpoint's
+                chosen = at_centre(value, self._targets[index])
+            _require_gradient(chosen, self._targets[index])
             is_cut = type(value.grad_fn).__name__ == RELU
             kept[index] = (
                 chosen,
@@ -94,7 +104,8 @@ class ChannelGradients:
             )
 
         pixels = images.detach().clone().requires_grad_()
-        with capture(self._model, [target.watched.layer for target in self._targets], keep):
+        layers = [target.watched.layer for target in self._targets]
+        with capture(self._model, layers, keep), _ConvolutionsKeepNoInput():
             self._model(pixels)
         return pixels, kept
 
@@ -118,6 +129,58 @@ class ChannelGradients:
                 if not apart <= TOLERANCE * float(expected.abs().max()):
                     return False
         return True
+
+
+def _require_gradient(chosen: Tensor, target: Target) -> None:
+    if not chosen.requires_grad:
+        raise ResultError(
+            f"layer {target.watched.layer.name} has no gradient in the pixels: something before it "
+            "is computed under torch.no_grad or inference_mode, or is detached. Take that out of "
+            "the network's forward: in evaluation nothing else needs it"
+        )
+
+
+class _ConvolutionsKeepNoInput(TorchFunctionMode):
+    """Convolutions keep the shape of what they see for the backward pass, not its numbers.
+
+    The gradient of a convolution's input follows from its weights alone. Torch keeps the input
+    nevertheless, for a gradient of weights that nobody asks for: of a MobileNetV5 3 in 10 bytes.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") not in CONVOLUTIONS or len(args) < 2:
+            return func(*args, **kwargs)
+        seen, weight = args[:2]
+        if weight.requires_grad or _are_hooked():
+            return func(*args, **kwargs)
+
+        at, shape = seen.data_ptr(), seen.shape  # torch holds `pack`, which must not hold `seen`
+
+        def pack(kept: Tensor) -> Any:
+            is_seen = kept.data_ptr() == at and kept.shape == shape
+            return (kept.shape, kept.stride(), kept.dtype, kept.device) if is_seen else kept
+
+        with saved_tensors_hooks(pack, _unpacked):
+            return func(*args, **kwargs)
+
+
+def _itself(kept: Tensor) -> Tensor:
+    return kept
+
+
+def _unpacked(kept: Any) -> Tensor:
+    if isinstance(kept, Tensor):
+        return kept
+    shape, stride, dtype, device = kept
+    return torch.empty_strided(shape, stride, dtype=dtype, device=device)
+
+
+def _are_hooked() -> bool:
+    """Whether somebody else counts what torch keeps, as a checkpoint does to compute it again."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 def at_centre(value: Tensor, target: Target) -> Tensor:

@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.optim.swa_utils import AveragedModel
 
 from sightlines.core.devices import named
-from sightlines.core.errors import ConfigError, WeightsError
+from sightlines.core.errors import ConfigError, SightlinesError, WeightsError
 from sightlines.datasets.imagefolder import MEAN, STD
 from sightlines.library.torch_state import as_before
 from sightlines.models import (
@@ -25,6 +27,7 @@ from sightlines.models import (
     transformers_building,
     weight_fitting,
 )
+from sightlines.models.found_layers import Seen, uncompiled
 from sightlines.models.layers import Layer, layer_table
 from sightlines.models.timm import HEAD
 from sightlines.models.timm_facts import ASKED
@@ -39,6 +42,8 @@ VIEW = ("size_px", "mean", "std", "interpolation", "crop_pct", "crop_mode")
 """How a network sees an image, by the names that `load` takes."""
 ON_CARD = {"crop_pct": "crop_share"}
 """Names of these that cards have, where they are others."""
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+"""Modules that train another one, their `module`, on several GPUs, or average its weights."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def load(
         source: A model's name in timm; or the folder of a network in a run's results, with its
             `weights.safetensors` and `card.json`; or a module of your own, which is itself set to
             evaluation, float32 and `device`: any torch.nn.Module, also a network of transformers
-            or OpenCLIP, of which what sees the images is taken.
+            or OpenCLIP, of which what sees the images is taken. It is taken out of DataParallel,
+            AveragedModel and torch.compile.
         weights: Of a model of timm: a safetensors or torch file; or "random" for initial weights.
         layers: Paths of the modules to look at, in the order in which they compute; by default the
             sub-layers of all blocks where they are known, else the blocks that one forward pass
@@ -224,25 +230,70 @@ def _of_timm(
 
 def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, Any]) -> Network:
     """Look at a module that the caller made: two images tell what its layers give."""
+    module = _bare(module)
     card: dict[str, Any] = {"size_px": 224, "mean": list(MEAN), "std": list(STD)}
     called = _plain(name or type(module).__name__)
-    module, told = _tower(module.eval(), view.get("size_px", 0))
+    module, told = _tower(module, view.get("size_px", 0))
     card |= told | view
-    if not layers:
-        try:
-            found = timm_blocks.layers(module)
-            grid = timm_blocks.traits(module, card["size_px"], found).grid
-        except LookupError:  # no table knows it: one forward pass shows its blocks
-            module = foreign.prepared(module, card["size_px"])
-            seen = foreign.seen_of(module)
-            found, grid = list(seen.layers), seen.grid
-            card["centres"] = seen.centres
-    else:
-        # A copy without numbers: they are looked at by images that have none.
-        listed = timm_listed.look(without_numbers(module), list(layers), card["size_px"])
-        found, grid = listed.layers, listed.grid
-    card |= {"family": "", "grid": list(grid), "classes": [], "network": called}
+    try:
+        module, found, facts = _look(module, layers, card["size_px"])
+    except SightlinesError:
+        raise
+    except Exception as error:
+        side, why = card["size_px"], str(error) or "no reason given"
+        raise ConfigError(
+            f"load: {called} cannot be run on images [2, 3, {side}, {side}]: "
+            f"{type(error).__name__}: {why}. Set size_px to the side of its own images; where it "
+            "takes others than normalised colours, give a module that calls it as it wants"
+        ) from error
+    card |= facts | {"family": "", "classes": [], "network": called}
     return Network(names.Network(called, FULL, "s0"), module, card, found)
+
+
+def _bare(module: nn.Module) -> nn.Module:
+    """A module without what wraps it, in evaluation mode and float32.
+
+    Raises:
+        ConfigError: it has no weights yet, or cannot be set so.
+    """
+    while isinstance(module := uncompiled(module), WRAPPERS):
+        module = module.module
+    called = type(module).__name__
+    lazy = [name for name, parameter in module.named_parameters() if is_lazy(parameter)]
+    if lazy:
+        raise ConfigError(
+            f"load: {called} has parameters without a shape ({', '.join(lazy[:3])}): show it one "
+            "image first, by which its lazy modules get their weights"
+        )
+    try:
+        return module.eval().float()
+    except NotImplementedError as error:
+        raise ConfigError(
+            f"load: {called} cannot be set to evaluation ({error}): give the network from which it "
+            "was exported"
+        ) from error
+
+
+def _look(
+    module: nn.Module, layers: Sequence[str], size_px: int
+) -> tuple[nn.Module, list[Layer], dict[str, Any]]:
+    """The module to look into, its layers, and what the card says of their places."""
+    if layers:
+        # A copy without numbers: they are looked at by images that have none.
+        listed = timm_listed.look(without_numbers(module), list(layers), size_px)
+        return module, listed.layers, {"grid": list(listed.grid)}
+    try:
+        found = timm_blocks.layers(module)
+        grid = timm_blocks.traits(module, size_px, found).grid
+        return module, found, {"grid": list(grid)}
+    except LookupError:  # no table knows it: one forward pass shows its blocks
+        own = vars(module)
+        if isinstance(own.get("found"), Seen):  # by an earlier call, maybe at another size
+            own.pop("found")
+            own.pop("attended", None)
+        module = foreign.prepared(module, size_px)
+        seen = foreign.seen_of(module)
+        return module, list(seen.layers), {"grid": list(seen.grid), "centres": seen.centres}
 
 
 def _tower(module: nn.Module, size_px: int) -> tuple[nn.Module, dict[str, Any]]:

@@ -1,0 +1,94 @@
+"""Modules that a caller made, as people have them: wrapped, in half precision, of other images."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+import sightlines as sl
+from sightlines.core.errors import ConfigError
+
+pytestmark = pytest.mark.whole
+SIZE_PX = 16
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return x + self.norm(self.conv(x)).relu()
+
+
+class Net(nn.Module):
+    def __init__(self, channels=3, head=None):
+        super().__init__()
+        self.stem = nn.Conv2d(channels, 8, 2, stride=2)
+        self.blocks = nn.Sequential(Residual(), Residual())
+        self.head = head or nn.Linear(8, 5)
+
+    def forward(self, images):
+        return self.head(self.blocks(self.stem(images)).mean((2, 3)))
+
+
+class OfLargerImages(Net):
+    def forward(self, images):
+        if images.shape[-1] != 2 * SIZE_PX:
+            raise AssertionError
+        return super().forward(images)
+
+
+def vit():
+    return timm.create_model("test_vit", img_size=SIZE_PX, patch_size=4)
+
+
+LAYERS = ["stem", "block00.out", "block01.out"]
+WRAPPED = {
+    "DataParallel": nn.DataParallel,
+    "AveragedModel": AveragedModel,
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "both": lambda model: torch.compile(nn.DataParallel(model), backend="eager"),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_what_wraps_a_network_hides_none_of_its_layers(wrap):
+    model = vit()
+    network, plain = sl.load(wrap(model), size_px=SIZE_PX), sl.load(vit(), size_px=SIZE_PX)
+    assert network.layers == plain.layers and len(network.layers) > 10
+    assert network.name == plain.name == "VisionTransformer"
+    images = torch.randn(2, 3, SIZE_PX, SIZE_PX)
+    with torch.no_grad():
+        assert torch.equal(network.module(images), model.eval()(images))
+
+
+@pytest.mark.parametrize("number", [torch.float16, torch.bfloat16, torch.float64])
+def test_numbers_become_float32_before_a_network_is_looked_at(number):
+    network = sl.load(Net().to(number), size_px=SIZE_PX)
+    assert [layer.name for layer in network.layers] == LAYERS
+    assert {p.dtype for p in network.module.parameters()} == {torch.float32}
+
+
+def test_a_module_is_looked_at_anew_at_another_size():
+    model = Net()
+    grids = [sl.load(model, size_px=side).card["grid"] for side in (SIZE_PX, 2 * SIZE_PX)]
+    assert grids == [[8, 8], [16, 16]]
+    assert len(sl.describe(model, size_px=SIZE_PX).found["layers"]) == 3
+
+
+NOT_RUN = {
+    "of one channel": (lambda: Net(channels=1), r"Net cannot be run on images \[2, 3, 16, 16\]"),
+    "of larger images": (OfLargerImages, "AssertionError: no reason given. Set size_px to"),
+    "lazy": (
+        lambda: Net(head=nn.LazyLinear(5)),
+        r"without a shape \(head.weight, head.bias\): show",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), NOT_RUN.values(), ids=NOT_RUN)
+def test_what_cannot_be_run_says_what_to_give(make, message):
+    with pytest.raises(ConfigError, match=message):
+        sl.load(make(), size_px=SIZE_PX)
