@@ -8,6 +8,7 @@ what: much less than another means that it waited at the end.
 """
 
 import collections
+import contextlib
 import functools
 import gc
 import os
@@ -16,7 +17,7 @@ import sys
 
 import pytest
 
-from tests import type_checks  # noqa: F401 - jaxtyping asks for it by name
+from tests import type_checks  # jaxtyping asks for it by name
 
 # What is computed here is small: more threads would wait for each other. `make test` says it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,6 +57,28 @@ def settings_of_torch():
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
         torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_modules_are_read_without_checks_of_types():
+    """Code digests read the whole package: 5 s of a processor, 50 s where each call is checked.
+
+    What a test writes or edits is read with all checks.
+    """
+    from sightlines.plan import code_digest, registry
+
+    read = code_digest.read_module
+
+    def read_module(source, name, is_package):
+        path = registry.PACKAGE.parent.joinpath(*name.split("."))
+        path = path / "__init__.py" if is_package else path.with_suffix(".py")
+        is_own = path.is_file() and path.read_bytes() == source
+        with type_checks.unchecked() if is_own else contextlib.nullcontext():
+            return read(source, name, is_package=is_package)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code_digest, "read_module", read_module)
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Checks of types that are made once for equal signatures find what fresh ones find."""
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -97,6 +98,14 @@ def test_of_a_function_within_another_each_is_checked_and_one_check_is_made():
 def test_functions_of_the_package_are_checked():
     with pytest.raises(TypeCheckError, match="root"):
         seeds.generator("no number", "a")
+
+
+def test_none_is_checked_only_where_it_is_said():
+    with contextlib.suppress(RuntimeError), type_checks.unchecked():
+        assert seeds.derive("1", "a") == seeds.derive(1, "a")
+        raise RuntimeError
+    with pytest.raises(TypeCheckError, match="root"):
+        seeds.derive("1", "a")
 
 
 @pytest.mark.whole

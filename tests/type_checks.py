@@ -7,10 +7,11 @@ are equal: what is decorated here is not the package's function but an empty one
 parameters, defaults and annotations.
 """
 
+import contextlib
 import typing
 
 from beartype import beartype
-from jaxtyping import AbstractArray
+from jaxtyping import AbstractArray, config
 
 top_level = []
 """What stands for the functions of modules and classes: each can be checked, or is a mistake."""
@@ -35,6 +36,16 @@ def checked(function):
     if "<locals>" not in function.__qualname__:
         top_level.append(function)
     return ask
+
+
+@contextlib.contextmanager
+def unchecked():
+    """No types are checked within: for millions of small calls of what other tests check."""
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)
 
 
 def make(function):

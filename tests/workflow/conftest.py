@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightlines.jobs.shown import CONSOLE, OFF
+from sightlines.plan.code_digest import CACHE, READ
 from tests.making_environments import lend_environment
 from tests.workflow.dry_runs import DryRuns
 
@@ -19,6 +20,8 @@ MADE = ("results", "data", ".snakemake", ".cache")
 """What commands make in a checkout."""
 dry_run = DryRuns()
 """`dry_run(folder, …)`: what `snakemake -n …` says there, in half the time."""
+factory = []
+"""Of temporary folders; none where these functions are called from tests of another folder."""
 
 
 def snakemake(folder, *arguments, **environment):
@@ -27,6 +30,7 @@ def snakemake(folder, *arguments, **environment):
     Dry runs are forks of one process (`tests.workflow.dry_runs`), but where the environment is not
     this one's.
     """
+    lend_code(folder)
     if "-n" in arguments and environment.keys() <= {"SIGHTLINES_DATA"}:
         rest = [word for word in arguments if word != "-n"]
         return dry_run(ROOT, "--directory", folder, *rest, **environment)
@@ -101,6 +105,30 @@ def all_of_snakemakes_lines():
 def end_of_dry_runs():
     yield
     dry_run.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders_for_all(tmp_path_factory):
+    factory.append(tmp_path_factory)
+    yield
+    factory.clear()
+
+
+def lend_code(folder):
+    """Leave in a folder what a call elsewhere read of the package's modules.
+
+    Each folder's first call would read them anew: 4 s of a processor, in dozens of folders. What is
+    known goes by the modules' text; no digest is lent. The smoke experiment is made without it.
+    """
+    known = Path(folder) / CACHE
+    if factory and not known.exists():
+        made = made_once(
+            factory[0],
+            "code",
+            lambda it: ok(dry_run(ROOT, "--directory", it, "--configfile", SMOKE)),
+        )
+        known.mkdir(parents=True)
+        shutil.copyfile(made / CACHE / READ, known / READ)
 
 
 def made_once(tmp_path_factory, name, make):
@@ -227,6 +255,7 @@ def plan(folder, *options, **environment):
 def clone_of(origin, folder):
     """A fresh clone of a repository."""
     ok(tool(origin, "git", "clone", "--quiet", str(origin), str(folder)))
+    lend_code(folder)
     return folder
 
 
