@@ -78,6 +78,32 @@ def test_a_module_is_looked_at_anew_at_another_size():
     assert len(sl.describe(model, size_px=SIZE_PX).found["layers"]) == 3
 
 
+@pytest.mark.parametrize("name", ["found", "attended"])
+def test_attributes_of_a_module_s_own_are_not_taken_for_ours(name):
+    class Noting(Net):
+        def forward(self, images):
+            setattr(self, name, [*getattr(self, name), len(images)])
+            return super().forward(images)
+
+    model = Noting()
+    setattr(model, name, [])
+    network = sl.load(model, size_px=SIZE_PX)
+    assert [layer.name for layer in network.layers] == LAYERS
+    assert sl.describe(network).measurements == ["cka", "probes", "receptive_fields"]
+    assert getattr(model, name) == []  # what is looked at without numbers is a copy
+
+
+def test_a_network_that_timm_built_sees_images_as_by_its_name():
+    model = timm.create_model("test_vit")
+    cards = [sl.load(model).card, sl.load("test_vit", weights="random").card]
+    keys = ("size_px", "mean", "std", "interpolation", "crop_share", "crop_mode")
+    assert [[card[key] for key in keys] for card in cards] == [
+        [160, [0.5] * 3, [0.5] * 3, "bicubic", 0.95, "center"]
+    ] * 2
+    card = sl.load(vit(), std=[0.2, 0.3, 0.4]).card
+    assert (card["size_px"], card["mean"], card["std"]) == (SIZE_PX, [0.5] * 3, [0.2, 0.3, 0.4])
+
+
 NOT_RUN = {
     "of one channel": (lambda: Net(channels=1), r"Net cannot be run on images \[2, 3, 16, 16\]"),
     "of larger images": (OfLargerImages, "AssertionError: no reason given. Set size_px to"),

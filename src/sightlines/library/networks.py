@@ -113,8 +113,9 @@ def load(
         position_resampling: How position embeddings come to another grid: "antialias" as timm
             does, "plain" or "dino" as the weights' authors may have done.
         view: How it sees images, where it is otherwise than timm says: size_px, mean, std,
-            interpolation, crop_pct, crop_mode. Of an own module, by default the size that its
-            config names or 224 px, and ImageNet's mean and standard deviation.
+            interpolation, crop_pct, crop_mode. Of an own module, by default as timm's config says
+            if timm built it; else the size that its config names or 224 px, and ImageNet's mean and
+            standard deviation.
 
     Example:
         >>> sl.load("test_vit", weights="random", size_px=64)
@@ -240,7 +241,7 @@ def _own(module: nn.Module, layers: Sequence[str], name: str, view: dict[str, An
     except SightlinesError:
         raise
     except Exception as error:
-        side, why = card["size_px"], str(error) or "no reason given"
+        side, why = card["size_px"], str(error).rstrip(".") or "no reason given"
         raise ConfigError(
             f"load: {called} cannot be run on images [2, 3, {side}, {side}]: "
             f"{type(error).__name__}: {why}. Set size_px to the side of its own images; where it "
@@ -291,9 +292,27 @@ def _look(
         if isinstance(own.get("found"), Seen):  # by an earlier call, maybe at another size
             own.pop("found")
             own.pop("attended", None)
+        elif own.keys() & {"found", "attended"}:
+            module = _Within(module)
         module = foreign.prepared(module, size_px)
         seen = foreign.seen_of(module)
         return module, list(seen.layers), {"grid": list(seen.grid), "centres": seen.centres}
+
+
+class _Within(nn.Module):
+    """A module that has attributes of its own by the names of those that are put on what it is in.
+
+    Args:
+        network: The module.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> Any:
+        """What the module gives."""
+        return self.network(images)
 
 
 def _tower(module: nn.Module, size_px: int) -> tuple[nn.Module, dict[str, Any]]:
@@ -313,7 +332,24 @@ def _tower(module: nn.Module, size_px: int) -> tuple[nn.Module, dict[str, Any]]:
         said = getattr(visual, "preprocess_cfg", None) or {}
         told = {key: list(said[key]) for key in ("mean", "std") if key in said}
         return Tower(visual), {"size_px": side} | told
-    return module, {}
+    return module, _timms_view(module)
+
+
+def _timms_view(module: Any) -> dict[str, Any]:
+    """How a network that timm built sees images, as timm's config of it says; empty of any other.
+
+    But the side for which it was built, where that is one.
+    """
+    said = getattr(module, "pretrained_cfg", None)
+    if not isinstance(said, Mapping):
+        return {}
+    found = {ON_CARD.get(key, key): said[key] for key in VIEW if said.get(key)}
+    found |= {key: list(found[key]) for key in ("mean", "std") if key in found}
+    if "crop_mode" in found:
+        found["crop_mode"] = timm_building.WHOLE.get(found["crop_mode"], found["crop_mode"])
+    built = getattr(getattr(module, "patch_embed", None), "img_size", None)
+    sides = {*(built or said.get("input_size", ())[1:])}
+    return found | ({"size_px": sides.pop()} if len(sides) == 1 else {})
 
 
 def _plain(name: str) -> str:
