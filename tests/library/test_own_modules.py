@@ -90,7 +90,7 @@ def test_attributes_of_a_module_s_own_are_not_taken_for_ours(name):
     network = sl.load(model, size_px=SIZE_PX)
     assert [layer.name for layer in network.layers] == LAYERS
     assert sl.describe(network).measurements == ["cka", "probes", "receptive_fields"]
-    assert getattr(model, name) == []  # what is looked at without numbers is a copy
+    assert {*getattr(model, name)} <= {2}  # as its own code left it
 
 
 def test_a_network_that_timm_built_sees_images_as_by_its_name():

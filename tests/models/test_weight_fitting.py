@@ -126,6 +126,45 @@ def test_damaged_and_unknown_files(model, tmp_path, name, content, said):
         fit(model, tmp_path / name, FILE)
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ("a.txt", "b.safetensors"),
+            "is a folder: set `weights` to the file in it, such as b.safe",
+        ),
+        (("m-1-of-2.bin", "m.bin.index.json"), "in it, such as m.bin.index.json"),
+        ((), "in it, of which none is one of weights"),
+    ],
+)
+def test_of_a_folder_the_file_is_named(model, tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(WeightsError, match=re.escape(said)):
+        fit(model, tmp_path, FILE)
+
+
+def test_one_file_of_several_asks_for_their_index(model, tmp_path):
+    path = tmp_path / "model-00001-of-00002.safetensors"
+    save_file(altered(model, norm__weight=None), path)
+    with pytest.raises(WeightsError, match=r"norm.weight: missing\nIt is one of several files"):
+        fit(model, path, FILE)
+
+
+def test_adapters_are_called_so(model, tmp_path):
+    inner = {k.replace(".qkv.", ".qkv.base_layer."): v for k, v in altered(model).items()}
+    inner["blocks.0.attn.qkv.lora_A.default.weight"] = torch.zeros(2, 24)
+    with pytest.raises(WeightsError, match=r"adapters beside them \(LoRA\): let whoever made it"):
+        taken(model, tmp_path, prefixed(inner, "base_model.model."))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch gives up such tensors
+def test_quantised_numbers_are_no_weights(model, tmp_path):
+    number = torch.quantize_per_tensor(model.state_dict()["head.weight"], 0.1, 0, torch.qint8)
+    with pytest.raises(WeightsError, match=r"head.weight: numbers of the type torch.qint8"):
+        taken(model, tmp_path, altered(model, head__weight=number))
+
+
 def test_a_missing_file_says_where_it_should_lie(model, tmp_path):
     with pytest.raises(WeightsError, match=r"there is no weight file .*SIGHTLINES_DATA"):
         fit(model, tmp_path / "none.safetensors", FILE)
@@ -522,7 +561,14 @@ def test_tensors_without_entries_of_their_own_are_no_weights(model, tmp_path):
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull")],
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (
+            b"\n<!DOCTYPE html><html><title>Sign in</title>",
+            "is a page of the web, .* fetch it again",
+        ),
+    ],
 )
 def test_what_is_no_weights_yet_is_called_so(model, tmp_path, ending, content, said):
     path = tmp_path / f"w.{ending}"

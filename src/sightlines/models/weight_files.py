@@ -32,6 +32,8 @@ def read(path: Path) -> dict[str, State]:
         WeightsError: the file is missing, damaged, of an unknown kind, would run code, or holds no
             tensor by name.
     """
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder: set `weights` to the file in it{_likely(path)}")
     if not path.is_file():
         raise WeightsError(
             f"there is no weight file {path}: set `weights` to a file below data_root "
@@ -43,6 +45,8 @@ def read(path: Path) -> dict[str, State]:
         raise WeightsError(f"{path} is empty: fetch it again")
     if begin.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{path} is a pointer of Git LFS, not the weights: run git lfs pull")
+    if begin.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise WeightsError(f"{path} is a page of the web, not the weights: fetch it again")
     if is_index(path.name):
         return {"": _read_shards(path)}
     ending = path.suffix.lower()
@@ -58,6 +62,15 @@ def read(path: Path) -> dict[str, State]:
         f"{path} is no kind of weight file that is read here: use one of "
         f"{', '.join((*SAFE, *TORCH, INDEX))}"
     )
+
+
+def _likely(folder: Path) -> str:
+    """Of the files in a folder the first that may be its weights, in words."""
+    names = sorted(
+        p.name for p in folder.iterdir() if is_index(p.name) or p.suffix in (*SAFE, *TORCH)
+    )
+    names.sort(key=lambda name: not is_index(name))
+    return f", such as {names[0]}" if names else ", of which none is one of weights"
 
 
 def _read_shards(path: Path) -> State:

@@ -56,6 +56,9 @@ SCALE = re.compile(r"(^|\.)(weight_scale(_inv)?|scale_weight|scale)$")
 INSIDE = re.compile(r"(?<=\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """What torch leaves inside of names where parts of a network alone were compiled, sharded or
 computed anew for their gradients."""
+PART = re.compile(r"-\d+-of-\d+\.")
+"""Names of files that hold a part of the weights each."""
+ONE_OF_SEVERAL = "It is one of several files: set weights to their index (*.index.json)."
 LIKELY = 0.5
 """Share of the model's names in a set that is taken for weights of such a model."""
 SHARED = 0.25
@@ -539,10 +542,12 @@ def _misfit(
     said = f" ({'; '.join(told)})" if told else ""
     lines = some([*infinite(trial.state, model.state_dict()), *trial.offences])
     told = explained(trial.state, model.state_dict(), trial.offences)
+    advice = ONE_OF_SEVERAL
+    if not PART.search(path.name):
+        advice = cure(model, own.raw, trial.state, trial.offences, own.heads)
     listed = "".join(f"\n  {line}" for line in [*told, *lines])
     return WeightsError(
-        f"{path} does not fit {type(model).__name__}{said}{trial.reason}:{listed}\n"
-        f"{cure(model, own.raw, trial.state, trial.offences, own.heads)}"
+        f"{path} does not fit {type(model).__name__}{said}{trial.reason}:{listed}\n{advice}"
     )
 
 

@@ -25,6 +25,8 @@ PARTS = (
     (r"^fc_norm\.", "a norm behind the pooling", "arguments: {global_pool: avg}"),
 )
 """Parts that some networks of one form have and others lack, and what says so in the config."""
+ADAPTER = re.compile(r"\.(lora_[AB]|base_layer|modules_to_save)\.")
+"""Names of tensors as the library peft has them."""
 TRANSFORMERS = re.compile(
     r"(^|\.)(embeddings\.(patch_embeddings|cls_token)|embedder\.embedder"
     r"|encoder\.layers?\.\d+\.(attention|self_attn|layer_?norm|blocks\.\d+\.attention)"
@@ -61,7 +63,8 @@ def infinite(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]
     return [
         f"{name}: holds numbers that are not finite"
         for name in expected
-        if name in found and not torch.isfinite(found[name].float()).all()
+        if name in found and found[name].is_floating_point()  # others are, or are misfits
+        if not torch.isfinite(found[name].float()).all()
     ]
 
 
@@ -78,6 +81,11 @@ def cure(
         beside: Names of what may be a last layer beside the prefix, and their outputs.
     """
     odd = {line.partition(":")[0] for line in offences}
+    if any(ADAPTER.search(name) for name in raw):
+        return (
+            "It holds weights with adapters beside them (LoRA): let whoever made it merge them "
+            "(peft: merge_and_unload) and save model.state_dict()."
+        )
     if _is_torchvisions(raw, model):
         return (
             "Its names are those of torchvision, not timm's: set family: torchvision, name to "
