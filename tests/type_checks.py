@@ -16,11 +16,13 @@ import types
 import typing
 
 import jaxtyping
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, config
 
 top_level = []
 """What stands for the functions of modules and classes: each can be checked, or is a mistake."""
+RAISES = BeartypeConf(violation_type=jaxtyping.TypeCheckError)
+"""What jaxtyping raises: a TypeError, which callers may catch of bad input."""
 _made = {}
 _with_shapes = jaxtyping.jaxtyped
 
@@ -41,7 +43,7 @@ def typed(function=None, **options):
         if config.jaxtyping_disable:
             return function(*args, **kwargs)
         if check is None:
-            check = beartype(function)
+            check = beartype(function, conf=RAISES)
         return check(*args, **kwargs)
 
     top_level.append(function)
