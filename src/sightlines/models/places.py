@@ -10,6 +10,7 @@ has two companions: the places of queries and those of keys.
 """
 
 import cmath
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -94,10 +95,10 @@ def varies(places: Tensor, dim: int) -> bool:
     return not same(compact.narrow(dim, 0, 1), compact)
 
 
-def squeezed(places: Tensor) -> Tensor:
-    """The same with axes of stride 0 cut to one entry."""
+def squeezed(places: Tensor, but: Sequence[int] = ()) -> Tensor:
+    """The same with axes of stride 0 cut to one entry, but for some axes."""
     for dim, (size, stride) in enumerate(zip(places.shape, places.stride(), strict=True)):
-        if size > 1 and stride == 0:
+        if size > 1 and stride == 0 and dim not in but:
             places = places.narrow(dim, 0, 1)
     return places
 
@@ -109,9 +110,26 @@ def along(places: Tensor, dim: int, size: int) -> Tensor:
     return places.narrow(dim, 0, 1).expand(shape)
 
 
-def flattened(places: Tensor, shape: Shape) -> Tensor:
-    """A companion in another shape."""
-    return places.reshape(tuple(shape))
+def reshaped(places: Tensor, shape: Shape) -> Tensor:
+    """A companion in another shape; an axis of stride 0 that stays one of the axes keeps it."""
+    begins = {(math.prod(shape[:axis]), size): axis for axis, size in enumerate(shape)}
+    few, own = list(shape), places
+    for dim, (size, stride) in enumerate(zip(places.shape, places.stride(), strict=True)):
+        axis = begins.get((math.prod(places.shape[:dim]), size))
+        if size > 1 and stride == 0 and axis is not None:
+            own, few[axis] = own.narrow(dim, 0, 1), 1
+    try:
+        return own.view(few).expand(tuple(shape))
+    except RuntimeError:  # axes that are joined: those along which places are one need no copy
+        for dim, size in enumerate(own.shape):
+            own = own if varies(own, dim) else along(own, dim, size)
+        return own.reshape(few).expand(tuple(shape))
+
+
+def rolled(places: Tensor, shifts: Sequence[int], dims: Sequence[int]) -> Tensor:
+    """A companion rolled along some axes."""
+    own = squeezed(places, [dim % places.dim() for dim in dims])
+    return own.roll(tuple(shifts), tuple(dims)).expand(places.shape)
 
 
 # -- pointwise -----------------------------------------------------------------------------------
@@ -153,9 +171,11 @@ def sampled(places: Tensor, dim: int, at: Tensor) -> Tensor:
     shape = [1] * places.dim()
     shape[dim] = len(at)
     share = share.reshape(shape)
-    below, above = places.index_select(dim, low), places.index_select(dim, low + 1)
+    own = squeezed(places, (dim,))
+    below, above = own.index_select(dim, low), own.index_select(dim, low + 1)
     between = below * (1 - share) + above * share
-    return torch.where(share == 0, below, torch.where(share == 1, above, between))
+    found = torch.where(share == 0, below, torch.where(share == 1, above, between))
+    return found.expand(*places.shape[:dim], len(at), *places.shape[dim + 1 :])
 
 
 def convolved(

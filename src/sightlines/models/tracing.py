@@ -494,10 +494,12 @@ def _move(
     name = _name(func)
     first = seen.of(args[0]) if args else None
     if name in _SHAPES:
-        return [first and first.moved(lambda p: p.reshape(tuple(given.shape)))]
+        return [first and first.moved(lambda p: along_with.reshaped(p, given.shape))]
     if name in _VIEWS:
         if first is None:
             return []
+        if name == "roll" and len(args) > 2 and args[2]:
+            return [first.moved(lambda p: along_with.rolled(p, args[1], args[2]))]
         return _view(func, first, args, kwargs)
     if name in _SAME:
         return [
