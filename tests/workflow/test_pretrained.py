@@ -101,6 +101,16 @@ def here(tmp_path_factory):
     return folder
 
 
+def beside(here, folder, photos=True):
+    """Another folder with these photographs and weights, and what timm answered about its models.
+
+    It answers in 4 s of a processor, and here again only to what is new.
+    """
+    for name in (".cache/sightlines/timm", "weights", *["photos"] * photos):
+        shutil.copytree(here / name, folder / name)
+    return folder
+
+
 def call(folder, *arguments, config="public.yaml"):
     return snakemake(
         folder, "--configfile", folder / config, *arguments, SIGHTLINES_DATA=str(folder)
@@ -203,8 +213,7 @@ def test_two_runs_give_the_same_bytes(here):
 def test_what_cannot_work_is_said_before_anything_runs(here, tmp_path, key, value, said):
     import re
 
-    shutil.copytree(here / "weights", tmp_path / "weights")
-    shutil.copytree(here / "photos", tmp_path / "photos")
+    beside(here, tmp_path)
     odd = CONFIG | {"models": CONFIG["models"] | {"vit": VIT | {key: value}}}
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump(odd))
     done = call(tmp_path, "-n", config="odd.yaml")
@@ -213,14 +222,13 @@ def test_what_cannot_work_is_said_before_anything_runs(here, tmp_path, key, valu
     assert re.search(said, " ".join(text.split())), text
 
 
-def test_photographs_need_no_classes_unless_probes_ask_for_them(tmp_path):
-    for folder in ("photos", "weights"):
-        (tmp_path / folder).mkdir()
+def test_photographs_need_no_classes_unless_probes_ask_for_them(here, tmp_path):
+    beside(here, tmp_path, photos=False)
+    (tmp_path / "photos").mkdir()
     rng = np.random.default_rng(0)
     for number in range(160):
         pixels = rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
-    save_file(weights(VIT, 64, 1), tmp_path / "weights" / "vit.safetensors")
     config = CONFIG | {"models": {"vit": VIT}, "runs": [CONFIG["runs"][0] | {"models": ["vit"]}]}
     splits = {k: v for k, v in CONFIG["splits"].items() if not k.startswith("probe")}
     for name, changes in (("probes", {}), ("flat", {"splits": splits})):
@@ -240,10 +248,7 @@ def test_photographs_need_no_classes_unless_probes_ask_for_them(tmp_path):
 
 
 def test_weights_of_another_model_are_refused_with_the_list(here, tmp_path):
-    shutil.copytree(here / "photos", tmp_path / "photos")
-    (tmp_path / "weights").mkdir()
-    for name in ("cnn.pth", "listed.pth"):
-        shutil.copy(here / "weights" / name, tmp_path / "weights" / name)
+    beside(here, tmp_path)
     state = weights(VIT, 64, 1)
     del state["norm.bias"]
     save_file(state, tmp_path / "weights/vit.safetensors")
@@ -256,8 +261,7 @@ def test_weights_of_another_model_are_refused_with_the_list(here, tmp_path):
 
 
 def test_trained_fractions_need_random_weights(here, tmp_path):
-    shutil.copytree(here / "weights", tmp_path / "weights")
-    shutil.copytree(here / "photos", tmp_path / "photos")
+    beside(here, tmp_path)
     runs = [{"models": ["vit"], "fractions": ["f010"], "seeds": ["s0"]}]
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump(CONFIG | {"runs": runs}))
     done = call(tmp_path, "-n", config="odd.yaml")
