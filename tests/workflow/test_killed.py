@@ -1,6 +1,8 @@
 """SIGKILL: the same command goes on, without a thought from the user, to the same bytes."""
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from tests.workflow.conftest import ROOT, SMOKE, snakemake
 pytestmark = pytest.mark.workflow
 
 IMPORT = "from sightlines.jobs import liveness"
+WARM = [b"-m", b"sightlines.jobs.warm"]
 NETWORK = "vit_small/f100/s0"
 WEIGHTS = f"results/killed/models/{NETWORK}/weights.safetensors"
 
@@ -39,17 +42,34 @@ def states(folder):
     return list((folder / ".cache/sightlines/training").glob("*/step*.safetensors"))
 
 
+def command_of(process):
+    try:
+        return (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def parent_of(process):
+    try:
+        status = (process / "status").read_text()
+    except OSError:
+        return process
+    return process.with_name(re.search(r"^PPid:\s+(\d+)", status, re.MULTILINE)[1])
+
+
 def trainers(folder):
-    """Processes that train in this folder."""
+    """Processes that train in this folder: the forks of the warm process, and who called them.
+
+    Nothing else runs there once a training has left a state.
+    """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            place = (process / "cwd").readlink()
-        except OSError:
-            continue
-        if words[1:3] == [b"-m", b"sightlines.training.train"] and place == folder:
-            found.append(int(process.name))
+        words = command_of(process)[1:4]
+        calls = words == [b"-m", b"sightlines.jobs.start", b"sightlines.training.train"]
+        if calls or (words[:2] == WARM and command_of(parent_of(process))[1:3] == WARM):
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink() == folder:
+                    found.append(int(process.name))
     return found
 
 

@@ -38,7 +38,7 @@ for task in TASKS:
             ),
             code=lambda w: EXPERIMENT.code("training.train", network(w)),
         shell:
-            "python -m sightlines.training.train --config {params.cfg:q} --code {params.code}"
+            "python -m sightlines.jobs.start sightlines.training.train --config {params.cfg:q} --code {params.code}"
             " --input dataset {input.dataset:q} --input splits {input.splits:q}"
             " --input start {input.start:q} --input start_card {input.card:q}"
             " --output weights {output.weights:q} --output history {output.history:q}"
@@ -69,7 +69,7 @@ rule train_without_labels:
         cfg=lambda w: as_json(EXPERIMENT.job_config_train(network(w))),
         code=lambda w: EXPERIMENT.code(EXPERIMENT.trainer(network(w)), network(w)),
     shell:
-        "python -m sightlines.{params.trainer} --config {params.cfg:q} --code {params.code}"
+        "python -m sightlines.jobs.start sightlines.{params.trainer} --config {params.cfg:q} --code {params.code}"
         " --input dataset {input.dataset:q} --input splits {input.splits:q}"
         " --output weights {output.weights:q} --output history {output.history:q}"
         " --output card {output.card:q} --log {log:q}"
