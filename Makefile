@@ -96,8 +96,9 @@ $(VENV)/ready:
 	$(if $(COMPILE),@$(BIN)/python -m compileall -q src/sightlines)
 	@$(BIN)/python -I src/sightlines/core/checkout.py sign
 
-# Two processes, whose libraries take one thread each: more would wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Two processes, whose libraries take one thread each: more would wait for each other. Bytecode is kept whatever the
+# environment says: without it both compile all tests, and each program that they start the package, anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: setup check
 	$(PYTEST)
@@ -110,7 +111,7 @@ docs: setup
 	@echo "The documentation: .cache/site/index.html"
 
 test-instruction-sets: setup
-	$(BIN)/python -m tests.instruction_sets
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.instruction_sets
 
 check: setup
 	ruff check .
