@@ -41,7 +41,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 | `cifar10_dino.yaml` | a ViT and a ResNet, each with labels and without, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
 | `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
-| `imagenette.yaml` | two ImageNet networks on Imagenette, half an hour on 2 cores |
+| `imagenette.yaml` | two ImageNet networks on Imagenette, 40 minutes on 2 cores |
 | `texture_match.yaml` | what outlines cost: seven shares of surfaces that tell the class |
 | `imagenette_zoo.yaml` | a ViT and a ResNet-50, the paper's pair, and four more on Imagenette |
 | `imagenet_compatible.yaml` | the same six on photographs that are in no ImageNet set |

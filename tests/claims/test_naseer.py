@@ -1,4 +1,4 @@
-"""Claims N1 to N7 and N12 on results in which the answer is known, and on the published numbers."""
+"""Claims N1 to N12 but N9 on results of which the answer is known, and on published numbers."""
 
 import numpy as np
 import pandas as pd
@@ -296,6 +296,14 @@ def test_n8_is_of_two_vits_that_differ_by_positions_alone(tmp_path, worth, word)
 
 
 DEEPER = {"depth": 8}
+
+
+def test_n11_is_not_run_whatever_networks_there_are_and_says_why(tmp_path):
+    table = pd.DataFrame([of(slug) | {"category": "all", "left_out": -1} for slug in SLUGS])
+    found = verdict("N11", evidence(tmp_path, {"shape_bias.csv": table}, PUBLIC))
+    assert found.word == "not run" and found.because.startswith("needs weights that cannot be had")
+    alone = verdict("N11", evidence(tmp_path / "none", {}))
+    assert (alone.word, alone.because) == (found.word, found.because)
 
 
 def test_n10_is_open_where_doses_are_closer_than_their_error(tmp_path):

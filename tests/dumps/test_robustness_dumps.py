@@ -1,5 +1,7 @@
 """Corruptions, waves, squares, foreign images and grounds: through dumps into tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from sightlines.dumps.passes import alone
 from sightlines.dumps.responses_reading import ResponsesDump
 from sightlines.measures import backgrounds as background_measure
 from sightlines.measures import corruption, cutout, foreign, frequency
+from sightlines.models import building
 from sightlines.stats.detection import average_precision
 from tests.dumps import making_experiments as making
 from tests.dumps.test_predictions import with_head
@@ -158,6 +161,24 @@ def test_confidences_are_largest_probabilities_and_classes_are_told_by_name(tmp_
     assert again["accuracy"] == pytest.approx(right.mean()) and again["aupr"] == pytest.approx(
         0.5, abs=0.15
     )
+
+
+def test_of_more_outputs_than_classes_answers_are_right_over_all_and_among_these(tmp_path, shown):
+    """As of ImageNet-A and -R, whose 200 classes are some of 1,000 outputs."""
+    model = building.build(making.VIT, 8, 5, 3).eval()
+    torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(0))
+    card = shown.card | {"classes": ["x", "c2", "c0", "c1", "y"]}
+    wider, places = replace(shown, model=model, card=card), np.array([2, 3, 1])
+    watched = confidences.record(wider, SEED, {"images": IMAGES})
+    dump = dumped(tmp_path, alone(wider, watched), ConfidencesDump)
+    walk = responses_order(shown)
+    logits = answers(wider, np.load(shown.images.path.parent / "test_images.npy")[walk])
+    labels = shown.images.labels("test")[walk]
+    assert np.array_equal(dump.right, logits.argmax(1) == places[labels])
+    assert np.array_equal(dump.right_among, logits[:, places].argmax(1) == labels)
+    table = joined(foreign.measure([dump], {"own": [dump]}, SEED)["foreign.csv"]).iloc[0]
+    assert table["accuracy"] == dump.right.mean() < table["accuracy_among"]
+    assert table["accuracy_among"] == pytest.approx(dump.right_among.mean())
 
 
 def test_grounds_of_the_own_class_and_of_others(tmp_path, shown):

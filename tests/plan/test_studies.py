@@ -80,3 +80,31 @@ def test_claims_of_other_studies_are_not_judged():
     assert first[:2] == ["C1", "C2"] and first[-1] == "V2"
     assert not {*first} & {*rest}
     assert first + rest == [claim.id for claim in judge.all_claims()]
+
+
+NOT_OF_PHOTOGRAPHS = {
+    "naseer2021": {"texture_match.csv"},  # networks of several doses
+    "paul2022": {"backgrounds.csv", "foreign.csv"},  # masks; other tasks
+}
+"""Tables of `imagenette` that there are not."""
+DEPTHS = ("occlusion_depth", "corruption_depth", "frequency_depth", "conflict_depth")
+
+
+@pytest.mark.parametrize("study", NOT_OF_PHOTOGRAPHS)
+def test_imagenette_measures_what_photographs_and_public_networks_allow(study):
+    experiment = Experiment.open(FOLDER / "imagenette.yaml")
+    made = {table.rpartition("/")[2] for table in experiment.tables()}
+    read = {name for claims in of("claims", study) for name in reads(claims)}
+    assert read - made == NOT_OF_PHOTOGRAPHS[study]
+
+
+def test_imagenette_asks_of_every_change_at_which_depth_it_is_noticed():
+    experiment = Experiment.open(FOLDER / "imagenette.yaml")
+    shown = {kind: {n.slug for n in experiment.dumped(kind)} for kind in DEPTHS}
+    both = {"vit_tiny/f100/s0", "vit_tiny/f000/s0", "mobilenet/f100/s0", "mobilenet/f000/s0_on"}
+    assert shown == dict.fromkeys(DEPTHS, both)
+    assert {"condition_depth", "conflict_depth"} <= {*experiment.measures}
+
+
+def reads(claims):
+    return registry.declarations("claims", claims).get("READS", ())

@@ -1,4 +1,8 @@
-"""Claim N9: whether ViTs go by outlines more than convolutional networks (Naseer et al. 2021)."""
+"""Claims N9 and N11: who goes by outlines, and whether two tokens do (Naseer et al. 2021).
+
+N9 holds ViTs against convolutional networks. N11 is about weights that the authors trained, and is
+never run.
+"""
 
 import numpy as np
 
@@ -54,6 +58,17 @@ def _cues_differ(evidence: Evidence) -> str:
     return ""
 
 
+def _of_two_tokens(evidence: Evidence) -> list[Case]:
+    """Raise NotMeasured: nothing here is a network whose distillation token learned shape."""
+    del evidence
+    raise NotMeasured(
+        "needs weights that cannot be had here: the authors' DeiT-T and DeiT-S, whose distillation "
+        "token was taught by a ResNet-50 trained on stylised images; timm and the hubs have DeiTs "
+        "distilled on natural images alone, nothing here trains such a token, and no dump keeps "
+        "its answers apart from the class token's"
+    )
+
+
 CLAIMS = (
     Claim(
         id="N9",
@@ -79,5 +94,25 @@ CLAIMS = (
                 _cues_differ,
             ),
         ),
+    ),
+    Claim(
+        id="N11",
+        figure="Table 3",
+        statement="Two tokens of one ViT can hold two cues: the distillation token outlines, the "
+        "class token surfaces.",
+        statistic="shape bias of what the distillation token answers minus that of what the class "
+        "token answers; and the cosine of both tokens at the end",
+        criteria=(
+            Criterion("bias, distillation − class token", ">=", 0.05),
+            Criterion("cosine of both tokens", "<=", 0.8),
+        ),
+        reason="five points as for N9; the cosine lies between those of tokens that were taught "
+        "shape (.35 and .68) and of plain distillation (.94 and .96)",
+        paper_value="bias .44 and .35 (DeiT-T), .47 and .39 (DeiT-S); cosine .35 and .68",
+        source="[table]",
+        tier="A",
+        controls="DeiTs distilled on natural images",
+        drawn="fignaseer_shape_bias",
+        cases=_of_two_tokens,
     ),
 )
