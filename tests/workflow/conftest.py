@@ -12,14 +12,14 @@ import pytest
 from sightlines.jobs.shown import CONSOLE, OFF
 from sightlines.plan.code_digest import CACHE, READ
 from tests.making_environments import lend_environment
-from tests.workflow.dry_runs import DryRuns
+from tests.workflow.warm_runs import WarmRuns
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"
 MADE = ("results", "data", ".snakemake", ".cache")
 """What commands make in a checkout."""
-dry_run = DryRuns()
-"""`dry_run(folder, …)`: what `snakemake -n …` says there, in half the time."""
+call_warm = WarmRuns()
+"""`call_warm(folder, …)`: what `snakemake …` says there, without its imports."""
 factory = []
 """Of temporary folders; none where these functions are called from tests of another folder."""
 
@@ -27,13 +27,12 @@ factory = []
 def snakemake(folder, *arguments, **environment):
     """Call Snakemake in `folder` as a user would, and return what it said.
 
-    Dry runs are forks of one process (`tests.workflow.dry_runs`), but where the environment is not
+    Calls are forks of one process (`tests.workflow.warm_runs`), but where the environment is not
     this one's.
     """
     lend_code(folder)
-    if "-n" in arguments and environment.keys() <= {"SIGHTLINES_DATA"}:
-        rest = [word for word in arguments if word != "-n"]
-        return dry_run(ROOT, "--directory", folder, *rest, **environment)
+    if environment.keys() <= {"SIGHTLINES_DATA"}:
+        return call_warm(ROOT, "--directory", folder, *arguments, **environment)
     program = Path(sys.executable).with_name("snakemake")
     return subprocess.run(
         [program, "--snakefile", ROOT / "Snakefile", "--directory", folder, *arguments],
@@ -42,6 +41,11 @@ def snakemake(folder, *arguments, **environment):
         capture_output=True,
         text=True,
     )
+
+
+def dry_run(folder, *arguments, **environment):
+    """What `snakemake -n` says in `folder`, on the code of its `src`."""
+    return call_warm(folder, "-n", *arguments, **environment)
 
 
 def tool(folder, name, *arguments, **environment):
@@ -102,9 +106,9 @@ def all_of_snakemakes_lines():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def end_of_dry_runs():
+def end_of_warm_runs():
     yield
-    dry_run.close()
+    call_warm.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

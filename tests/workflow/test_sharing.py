@@ -8,7 +8,18 @@ import pytest
 
 from sightlines.plan.experiment import Experiment
 from sightlines.sharing.carried import Command, Stage, write_table
-from tests.workflow.conftest import ROOT, SMOKE, clone_of, copy_project, ok, plan, pull, share, tool
+from tests.workflow.conftest import (
+    ROOT,
+    SMOKE,
+    call_warm,
+    clone_of,
+    copy_project,
+    ok,
+    plan,
+    pull,
+    share,
+    tool,
+)
 from tests.workflow.planning import follow, planned, reasons
 
 pytestmark = pytest.mark.workflow
@@ -18,7 +29,7 @@ GIT = ("git", "-c", "user.name=B", "-c", "user.email=b@localhost")
 
 
 def run(folder, *options):
-    return tool(folder, "snakemake", "--configfile", CONFIG, *options)
+    return call_warm(folder, "--configfile", CONFIG, *options)
 
 
 def edit(path, text="\nassert __name__\n"):

@@ -1,11 +1,14 @@
-"""A dry run in a fork of the warm process is that of the program."""
+"""What Snakemake does in a fork of the warm process is what the program does."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from sightlines.plan.experiment import Experiment
-from tests.workflow.conftest import ROOT, SMOKE, dry_run, tool
+from tests.workflow.conftest import ROOT, SMOKE, call_warm, dry_run, ok, results, tool
 from tests.workflow.planning import everything, planned, reasons
 
 pytestmark = pytest.mark.workflow
@@ -31,6 +34,21 @@ def lines(done):
 def printed(done):
     own = ("  Command: ", "  Run directory: ")  # Snakemake's, the folder in which it was imported
     return [x for x in (done.stdout + done.stderr).splitlines() if not x.startswith(own)]
+
+
+def test_it_runs_what_the_program_runs(tmp_path):
+    target = "results/smoke/dumps/gram/vit_small/f000/s0.safetensors"
+    words = (target, "--configfile", SMOKE)
+    for name in ("warm", "cold"):
+        (tmp_path / name).mkdir()
+    warm = call_warm(ROOT, "--directory", tmp_path / "warm", *words)
+    program = [Path(sys.executable).with_name("snakemake"), "--directory", tmp_path / "cold"]
+    cold = subprocess.run([*program, *words], cwd=ROOT, capture_output=True, text=True)
+    assert ok(warm).count("Finished jobid") == ok(cold).count("Finished jobid") > 2
+    one, two = results(tmp_path / "warm"), results(tmp_path / "cold")
+    assert one == two and len(one[target.removeprefix("results/")]) > 1000
+    again = call_warm(ROOT, "--directory", tmp_path / "warm", *words)
+    assert "Nothing to be done" in ok(again)
 
 
 def test_its_errors_are_the_programs(tmp_path):

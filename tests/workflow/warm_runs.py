@@ -1,9 +1,9 @@
-"""Dry runs from one warm process: Snakemake is imported once, and each run is a fork of its own.
+"""Snakemake from one warm process: it is imported once, and each call is a fork of its own.
 
 A dry run of the smoke experiment takes 3 s of a processor, of which the imports are more than one.
 What is forked has none of sightlines: each checkout's own code is imported in its fork.
 
-    python -m tests.workflow.dry_runs    one request a line, as JSON, and one answer each
+    python -m tests.workflow.warm_runs    one request a line, as JSON, and one answer each
 """
 
 import atexit
@@ -20,17 +20,17 @@ import traceback
 from pathlib import Path
 
 LIBRARIES = ("snakemake.cli", "pandas", "jsonschema", "jaxtyping", "jinja2", "requests")
-"""What a dry run imports beside sightlines."""
+"""What Snakemake imports beside sightlines before it runs a job."""
 
 
-class DryRuns:
-    """A warm process, started when the first run is asked for."""
+class WarmRuns:
+    """A warm process, started when the first call is asked for."""
 
     def __init__(self):
         self._process = None
 
     def __call__(self, folder, *arguments, **environment):
-        """What `snakemake -n` says in `folder`, on the code of its `src`, as of a program."""
+        """What `snakemake` says in `folder`, on the code of its `src`, as of a program."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
@@ -39,7 +39,7 @@ class DryRuns:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-        arguments = ["-n", *map(str, arguments)]
+        arguments = [*map(str, arguments)]
         request = {
             "folder": str(folder),
             "arguments": arguments,
@@ -71,7 +71,7 @@ def serve():
 
 
 def run(request):
-    """One dry run in this process: its exit status."""
+    """One call in this process: its exit status."""
     assert not any(name.split(".")[0] == "sightlines" for name in sys.modules)
     source = str(Path(request["folder"]) / "src")
     os.environ.clear()
