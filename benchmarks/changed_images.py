@@ -1,15 +1,23 @@
-"""Processor time of showing a network changed images, against its bare forward passes.
+"""Processor time of the studies of changed images, against their bare forward and backward passes.
 
-    python benchmarks/changed_images.py [--images 192] [--family resnet]
+    python benchmarks/changed_images.py [--images 192] [--repeats 2] [--family resnet]
 
-A ViT-S and a ResNet of cifar10_small's size and its own conditions: changed images made, networks
-run, answers and features kept. The limit is as many forward passes of the same minibatches, with
-nothing else. Goal: 1.5 at most. A ResNet's pass costs some ten times a ViT's: 192 images and two
-reference minibatches, each measured twice, are some four minutes of one core for both; the ratio is
-that of more, since all of it grows with the images.
+What Naseer et al. and Paul & Chen ask of one network: every dump of theirs, of the ViT-S (or the
+ResNet-S) of cifar10_small with random weights, under the conditions of that config, on images of
+`shapes`, which have the masks, cue conflicts and grounds that CIFAR-10 has not. A dump makes the
+changed images, runs the network, and keeps answers, features or Grams. The limit is the passes that
+it took, forward and backward, of the same minibatches and with nothing else: they are written down
+in a run that is not measured, and taken again. Passes without gradient are so here as well.
+Goal: 1.5 at most over both studies.
+
+Fewer images than the config has make no dump cheaper by the image, but for what is made once a
+process (tables of constants), which is made in the run that is not measured. A ViT takes some two
+minutes of one core; a ResNet's passes cost some ten times as much: take 32 images, once.
 """
 
 import argparse
+import contextlib
+import logging
 import sys
 import tempfile
 from dataclasses import replace
@@ -17,100 +25,190 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-REPEATS, REFERENCE = 2, (128, 128)
-"""Measurements of each, of which the least counts; and reference minibatches."""
-VIT = {
-    "family": "vit",
-    **{"patch_px": 4, "width": 48, "depth": 6, "heads": 6, "mlp_ratio": 4, "pool": "cls"},
-    **{"drop_path": 0, "dropout": 0, "qkv_bias": True},
+REFERENCE = (128, 128)
+"""Reference minibatches; the config has ten of them."""
+SIZE_PX = 32
+MODELS = {"vit": "vit_small", "resnet": "resnet_small"}
+STUDIES = {
+    "Naseer et al.": ("occlusions", "lesions", "occlusion_depth", "conflicts", "conflict_depth"),
+    "Paul & Chen": (
+        *("corruptions", "corruption_depth", "frequencies", "frequency_depth", "cutouts"),
+        *("perturbations", "confidences", "backgrounds"),
+    ),
 }
-RESNET = {
-    "family": "resnet",
-    **{"units": [2, 2, 2], "channels": [32, 64, 128], "stem": "small", "stem_channels": 16},
-    **{"groups": 8, "drop_path": 0},
-}
-KINDS = ("occlusions", "lesions", "occlusion_depth")
 
 
-def settings(kind, images):
-    """What the config's defaults ask of a kind."""
-    from sightlines.plan import registry
-    from sightlines.plan.config_types import Conditions
+def dataset_settings(images):
+    """Settings of `shapes` with as many test images, conflicts and mixed grounds."""
+    from sightlines.datasets import shapes
 
-    family = registry.declarations("dumps", kind)["CONDITIONS"]
-    own: dict = getattr(Conditions(), family).recorded()
-    return own | {"images": images} | ({"cells": 8} if "cells" in own else {})
+    counts = {"n_train": 200, "n_test": max(images, sum(REFERENCE)), "n_conflict": images}
+    defaults = {name: own["default"] for name, own in shapes.SETTINGS.items()}
+    return defaults | counts | {"n_mixed": images}
 
 
-def bare(shown, kind, content):
-    """As many forward passes of the same minibatches; the CPU seconds."""
+def settings(config, kind, images, dataset):
+    """What a recorder is given: the config's conditions, of at most so many images."""
+    from sightlines.plan import conditions, registry
+    from sightlines.plan.config_types import CONFLICTING
+
+    declared = registry.declarations("dumps", kind)
+    given = {"seed": 0, "dataset": dataset}
+    found = {key: given[key] for key in declared.get("USES", ())}
+    if "CONDITIONS" in declared:
+        own = conditions.settings(config, kind, SIZE_PX)
+        if kind == "conflict_depth":  # CIFAR-10 has no conflicts
+            own["depth"] = list(CONFLICTING)
+        if "images" in own:
+            own["images"] = min(images, own["images"])
+        found["conditions"] = own
+    return found
+
+
+class Passes:
+    """The passes of a network, as they were taken: minibatch, gradient or not, backward passes."""
+
+    def __init__(self, model):
+        self.taken, self.minibatches, self._model = [], {}, model
+
+    @contextlib.contextmanager
+    def noted(self):
+        """Write down what is taken in the block; grey images, which ask for shapes, are none."""
+        import torch
+
+        whole = torch.autograd.grad
+
+        def note(_, arguments):
+            (images,) = arguments
+            if images.any():
+                self.minibatches.setdefault(len(images), images.detach().clone())
+                self.taken.append([len(images), torch.is_grad_enabled(), 0])
+
+        def grad(*arguments, **options):
+            self.taken[-1][2] += 1
+            return whole(*arguments, **options)
+
+        handle = self._model.register_forward_pre_hook(note)
+        torch.autograd.grad = grad
+        try:
+            yield
+        finally:
+            torch.autograd.grad = whole
+            handle.remove()
+
+    def again(self):
+        """Take them, with nothing else; the CPU seconds."""
+        import measuring
+        import torch
+
+        began = measuring.cpu_s()
+        for count, has_gradient, backward in self.taken:
+            images = self.minibatches[count]
+            with torch.enable_grad() if has_gradient else torch.inference_mode():
+                pixels = images.clone().requires_grad_() if backward else images
+                answers = self._model(pixels)
+                for turn in range(backward):
+                    summed = answers[:, turn % answers.shape[1]].sum()
+                    torch.autograd.grad(summed, pixels, retain_graph=turn < backward - 1)
+        return measuring.cpu_s() - began
+
+    def count(self):
+        """Images that passed forward, and backward."""
+        forward = sum(count for count, _, _ in self.taken)
+        return forward, sum(count * backward for count, _, backward in self.taken)
+
+
+def record(shown, kind, uses):
+    """Make a dump, written nowhere; the CPU seconds."""
     import measuring
-    import torch
+    from tests.dumps import making_experiments as making
 
-    from sightlines.dumps import responses
-    from sightlines.dumps.labelled import cut
+    from sightlines.plan import registry
 
-    passes = 1 + len(content.meta["conditions"])
-    if kind == "occlusion_depth":
-        minibatches = [m.images for m in shown.reference()]
-    else:
-        walk = responses.walk_of(shown, 0, content.meta["images"])
-        minibatches = [m.images for m in cut([walk], shown.batch_size)]
-    pixels = list(shown.pixels("test", minibatches))
     began = measuring.cpu_s()
-    with torch.inference_mode():
-        for images in pixels:
-            for _ in range(passes):
-                shown.model(images)
+    content = making.content_of(shown, registry.load("dumps", kind).record(shown, **uses))
+    for _ in content.tensors:
+        pass
     return measuring.cpu_s() - began
+
+
+def experiment(folder, settings):
+    """A dataset, and the files that say which of its images are shown."""
+    from tests.dumps import making_experiments as making
+
+    from sightlines.core.files import sha256, write_tensors
+    from sightlines.datasets import cue_conflicts, shapes, store
+
+    dataset = folder / "data" / "dataset.json"
+    dataset.parent.mkdir()
+    shapes.prepare(settings, folder, dataset.parent, logging.getLogger("benchmark"))
+    making.make_splits(dataset, folder / "splits.safetensors", 50)
+    making.make_reference(dataset, folder / "reference.safetensors", [*REFERENCE])
+    tensors, meta = cue_conflicts.of_dataset(dataset, store.read_dataset(dataset))
+    meta |= {"dataset_sha256": sha256(dataset), "folder": ""}
+    write_tensors(folder / "conflicts.safetensors", tensors, meta)
+    return dataset
+
+
+def with_all_branches(state):
+    """Random weights in last layers and branches that start at 0."""
+    from tests.dumps.test_predictions import with_head
+
+    with_head(state)
+    for name, values in state.items():
+        if name.endswith("norm3.weight"):
+            values[...] = 0.5
+
+
+def row(name, own, bare, passes=None):
+    """A line of the table."""
+    counted = f"{passes[0]:9d} {passes[1]:9d}" if passes else " " * 19
+    print(f"{name:18} {counted} {own:8.2f} {bare:8.2f} {own / bare:6.2f}", flush=True)
 
 
 def main():
     """Measure dumps and passes in turn, the least of some repeats."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=192)
-    parser.add_argument("--family", choices=("vit", "resnet"), help="this one alone")
+    parser.add_argument("--images", type=int, default=192, help="test images, 20 at least")
+    parser.add_argument("--repeats", type=int, default=2, help="of which the least counts")
+    parser.add_argument("--family", choices=tuple(MODELS), default="vit")
     asked = parser.parse_args()
-    images = asked.images
-    import measuring
     import torch
     from tests.dumps import making_experiments as making
 
     from sightlines.core.files import TensorReader
     from sightlines.plan import registry
+    from sightlines.plan.config import FOLDER, load
 
     torch.set_num_threads(1)
-    for config in (c for c in (VIT, RESNET) if asked.family in (None, c["family"])):
-        total = [0.0, 0.0]
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            dataset = making.make_dataset(folder / "data", 32, 100, 2000, 10)
-            making.make_splits(dataset, folder / "splits.safetensors", 50)
-            making.make_reference(dataset, folder / "reference.safetensors", [*REFERENCE])
-            making.make_network(folder, config, dataset)
-            for kind in KINDS:
-                declared = registry.declarations("dumps", kind)
-                path = folder / f"{declared['SPLITS']}.safetensors"
-                shown = replace(making.open_shown(folder, dataset, path), batch_size=256)
-                shown = replace(shown, splits=TensorReader(path))
-                times = []
-                for _ in range(REPEATS):
-                    began = measuring.cpu_s()
-                    content = registry.load("dumps", kind).record(
-                        shown, seed=0, conditions=settings(kind, images)
-                    )
-                    for _ in content.tensors:
-                        pass
-                    spent = measuring.cpu_s() - began
-                    times.append((spent, bare(shown, kind, content)))
-                own, passes = (min(column) for column in zip(*times, strict=True))
-                total = [total[0] + own, total[1] + passes]
-                print(
-                    f"{config['family']}, {kind}: {own:.2f} s, bare passes {passes:.2f} s: "
-                    f"ratio {own / passes:.2f}",
-                    flush=True,
+    config = load(FOLDER / "cifar10_small.yaml")
+    network = config.models[MODELS[asked.family]].settings
+    print(f"{MODELS[asked.family]} of cifar10_small, {asked.images} images; CPU seconds")
+    print(f"{'dump':18} {'forward':>9} {'backward':>9} {'dump':>8} {'bare':>8} {'ratio':>6}")
+    with tempfile.TemporaryDirectory() as name:
+        folder, own = Path(name), dataset_settings(asked.images)
+        dataset = experiment(folder, own)
+        making.make_network(folder, network, dataset, change=with_all_branches)
+        whole = [0.0, 0.0]
+        for study, kinds in STUDIES.items():
+            total = [0.0, 0.0]
+            for kind in kinds:
+                splits = folder / f"{registry.declarations('dumps', kind)['SPLITS']}.safetensors"
+                shown = making.open_shown(folder, dataset, splits)
+                shown = replace(
+                    shown, batch_size=config.compute.batch_size, splits=TensorReader(splits)
                 )
-        print(f"{config['family']}, all: ratio {total[0] / total[1]:.2f}", flush=True)
+                uses = settings(config, kind, asked.images, own)
+                passes = Passes(shown.model)
+                with passes.noted():
+                    record(shown, kind, uses)
+                times = [(record(shown, kind, uses), passes.again()) for _ in range(asked.repeats)]
+                least = [min(column) for column in zip(*times, strict=True)]
+                total = [a + b for a, b in zip(total, least, strict=True)]
+                row(kind, *least, passes.count())
+            row(study, *total)
+            whole = [a + b for a, b in zip(whole, total, strict=True)]
+        row("both", *whole)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Corruptions of 224-px photographs, ours against imagecorruptions-imaug, in one process.
 
-    python benchmarks/corruptions.py FOLDER [IMAGES]
+    python benchmarks/corruptions.py FOLDER [IMAGES [CORRUPTION…]]
 
-FOLDER holds photographs, anywhere below it. The peer needs OpenCV, scikit-image and numba, and
-setuptools below 81: it is not in our lock file, so make an environment of its own for it,
+FOLDER holds photographs, anywhere below it; all 14 corruptions, or those that are named. The peer
+needs OpenCV, scikit-image and numba, and setuptools below 81: it is not in our lock file, so make
+an environment of its own for it,
 
     python -m venv peer
     peer/bin/pip install imagecorruptions-imaug==1.1.5 "setuptools<81" jaxtyping
@@ -50,7 +51,7 @@ def main() -> None:
     print(f"{len(images)} photographs; ms an image, process time, medians")
     print(f"{'corruption':18} {'ours':>7} {'peer':>7} {'ratio':>6} {'changed by':>17}  differ by")
     ratios = []
-    for name in corruption.NAMES:
+    for name in sys.argv[3:] or corruption.NAMES:
         times: dict[str, list[float]] = {"ours": [], "peer": []}
         change: dict[str, list[float]] = {"ours": [], "peer": []}
         apart = []
