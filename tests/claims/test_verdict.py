@@ -107,6 +107,25 @@ def test_lost_in_training():
     assert given(case(*BELOW)).word == "does not hold"
 
 
+def test_what_each_architecture_refutes_by_itself_is_lost_in_training_too():
+    """Their mean is unclear, since they differ; what training took of it is clear, or is not."""
+
+    def judged(untrained):
+        control = [untrained + v for v in (0.0, 0.01, 0.02)]
+        lower = case(-0.1, -0.11, -0.12, label="B", control=control)
+        return given(case(*BELOW, control=control), lower)
+
+    lost, unclear = judged(40.0), judged(1.5)
+    for verdict in (lost, unclear):
+        mean, told = verdict.lines[-1], verdict.deciding
+        assert (mean.case, mean.outcome, mean.control_passes) == ("mean of 2", "unclear", True)
+        assert (told.case, told.outcome) == ("A", "fails")
+    assert lost.word == "lost in training"
+    assert "untrained networks (mean of 2): x 40 [" in lost.because
+    assert "difference by training −39.9 [" in lost.because
+    assert unclear.word == "does not hold"
+
+
 def test_undecided_says_what_would_be_seen_and_what_would_decide():
     verdict = given(case(*BOTH))
     assert verdict.word == "undecided" and verdict.because.startswith("unclear for A (x)")

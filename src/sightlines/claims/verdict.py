@@ -317,11 +317,14 @@ def _p_values(
     judged: Sequence[CriterionResult], each: Sequence[Sequence[CriterionResult]]
 ) -> tuple[float, float]:
     """Against a claim's not holding, and against its holding; see the module."""
-    count = len(judged)
-    own = [[line.fails for line in lines] for lines in each]
     holds = min(max(line.holds for line in judged), max(o.holds for lines in each for o in lines))
-    by_all = min(max(column) for column in zip(*own, strict=True))
-    return holds, min(1.0, count * min(*(line.fails for line in judged), by_all))
+    by_criterion = zip(judged, zip(*each, strict=True), strict=True)
+    return holds, min(_p_fails(line, own, len(judged)) for line, own in by_criterion)
+
+
+def _p_fails(mean: CriterionResult, each: Iterable[CriterionResult], criteria: int) -> float:
+    """Against one of so many criteria being met: of the mean, or of each architecture by itself."""
+    return min(1.0, criteria * min(mean.fails, max(line.fails for line in each)))
 
 
 def _deciding(
@@ -379,7 +382,8 @@ def _explain(
         if word == HOLDS:
             line = max(untrained, key=_p_untrained)
             return INITIAL, f"{because}; {untrained_networks}: {_control(line)}{_trained_by(line)}"
-        failing = [line for line in untrained if len(judged) * line.fails <= ONE_SIDE]
+        own = zip(judged, zip(*whole.values(), strict=True), strict=True)
+        failing = [line for line, each in own if _p_fails(line, each, len(judged)) <= ONE_SIDE]
         lost = [o for o in failing if len(judged) * _p_gain(o, towards=False) <= ONE_SIDE]
         if lost:
             return (
