@@ -56,5 +56,5 @@ def test_each_kind_adds_the_variance_of_its_means():
     assert found.estimate.value == rounded(1.8, **MEANS) and found.architectures == 2
     assert found.estimate.variances.round(12).tolist() == [0.0, 2.0 / 2, 0.08 / 2]
     assert found.estimate.freedoms[1:].tolist() == [1, 1]
-    assert found.held.variances.shape == (3,) and found.of_seeds == 0
+    assert found.held.variances.shape == (3,) and found.of_seeds == ()
     assert pooled([], 0, None) is None and pooled(cases[:1], 0, None).architectures == 0

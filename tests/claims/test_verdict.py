@@ -107,6 +107,25 @@ def test_lost_in_training():
     assert given(case(*BELOW)).word == "does not hold"
 
 
+def test_what_each_architecture_refutes_by_itself_is_lost_in_training_too():
+    """Their mean is unclear, since they differ; what training took of it is clear, or is not."""
+
+    def judged(untrained):
+        control = [untrained + v for v in (0.0, 0.01, 0.02)]
+        lower = case(-0.1, -0.11, -0.12, label="B", control=control)
+        return given(case(*BELOW, control=control), lower)
+
+    lost, unclear = judged(40.0), judged(1.5)
+    for verdict in (lost, unclear):
+        mean, told = verdict.lines[-1], verdict.deciding
+        assert (mean.case, mean.outcome, mean.control_passes) == ("mean of 2", "unclear", True)
+        assert (told.case, told.outcome) == ("A", "fails")
+    assert lost.word == "lost in training"
+    assert "untrained networks (mean of 2): x 40 [" in lost.because
+    assert "difference by training −39.9 [" in lost.because
+    assert unclear.word == "does not hold"
+
+
 def test_undecided_says_what_would_be_seen_and_what_would_decide():
     verdict = given(case(*BOTH))
     assert verdict.word == "undecided" and verdict.because.startswith("unclear for A (x)")
@@ -114,7 +133,8 @@ def test_undecided_says_what_would_be_seen_and_what_would_decide():
     seen = (stats.t.ppf(0.975, 2) + stats.t.ppf(0.8, 2)) * error
     assert verdict.detectable == pytest.approx(seen)
     assert f"an effect of {seen:.3g} would be seen; about" in verdict.because
-    assert verdict.needed > 3 and f"{verdict.needed} seeds would decide" in verdict.because
+    assert verdict.needed > 3
+    assert f"{verdict.needed} seeds of each network would decide" in verdict.because
 
 
 def test_images_that_are_too_few_are_not_mended_by_seeds():
@@ -367,6 +387,15 @@ def test_a_premise_that_is_not_met_is_said_whatever_the_values():
         assert found.word == "out of reach"
         assert found.because.startswith(f"no images were left out; {words}")
     assert given(case(*ABOVE), premises=premises[:1]).word == "holds"
+
+
+def test_seeds_do_not_stand_in_for_a_premise():
+    """What these networks cannot test, more seeds of them would not decide."""
+    unmet = Premise("other", lambda _: "no images were left out")
+    alone = Premise("other", lambda _: "", lambda _: "one run of B")
+    for premise, word in ((unmet, "out of reach"), (alone, "one run")):
+        found = given(case(*BOTH), premises=(premise,))
+        assert found.word == word and found.needed is None and "would" not in found.because
 
 
 def test_what_was_not_measured_is_told():

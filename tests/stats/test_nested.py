@@ -82,27 +82,40 @@ def test_architectures_add_what_they_differ_by_beyond_their_own_errors():
 def test_seeds_needed_are_the_fewest_that_would_do():
     held = of(0.0, (0.001, np.inf))
     for distance in (0.5, 1.0, 2.0):
-        count = seeds_needed(distance, held, 1 / 3, 3)
+        count = seeds_needed(distance, held, [(1 / 3, 3)])
         enough, too_few = (
             of(0.0, (0.001, np.inf), (1 / n, n - 1)).detectable for n in (count, count - 1)
         )
         assert enough <= distance < too_few or count == 4
-    assert seeds_needed(0.01, of(0.0, (0.5, np.inf)), 0.1, 3) is None, "images alone hide it"
-    assert seeds_needed(1.0, held, 0.0, 3) is None, "seeds do not differ"
-    assert seeds_needed(1.0, held, 1 / 3, 3, level=0.999) > seeds_needed(1.0, held, 1 / 3, 3)
+    assert seeds_needed(0.01, of(0.0, (0.5, np.inf)), [(0.1, 3)]) is None, "images alone hide it"
+    assert seeds_needed(1.0, held, [(0.0, 3)]) is None, "seeds do not differ"
+    usual, strict = (seeds_needed(1.0, held, [(1 / 3, 3)], level=own) for own in (0.95, 0.999))
+    assert strict > usual
 
 
 def test_what_architectures_differ_by_and_few_images_are_not_mended_by_seeds():
     apart = of(0.0, (0.001, np.inf), (0.25, 1))
-    assert seeds_needed(1.0, of(0.0, (0.001, np.inf)), 0.01, 3) == 4
-    assert seeds_needed(1.0, apart, 0.01, 3) is None, "t of one degree is 12.7, of half a unit"
-    many, few = (seeds_needed(1.0, of(0.0, (0.04, d)), 1 / 3, 3) for d in (np.inf, 2))
+    assert seeds_needed(1.0, of(0.0, (0.001, np.inf)), [(0.01, 3)]) == 4
+    assert seeds_needed(1.0, apart, [(0.01, 3)]) is None, "t of one degree is 12.7, of half a unit"
+    many, few = (seeds_needed(1.0, of(0.0, (0.04, d)), [(1 / 3, 3)]) for d in (np.inf, 2))
     assert few is None and many > 4
+
+
+def test_a_source_with_more_seeds_than_asked_for_keeps_them():
+    """One of two networks has three seeds already: a second of the other changes nothing of it."""
+    held, seeds = of(0.0, (0.0, np.inf)), [(1 / 3, 3), (1.0, 1)]
+
+    def seen(one, other):
+        return of(0.0, (0.0, np.inf), (1 / one + 1 / other, 3 + other - 1)).detectable
+
+    assert seen(6, 2) < 3.2 < seen(3, 2) < 3.5 < seen(2, 2) and seen(3, 3) < 3.2
+    assert seeds_needed(3.5, held, seeds, known=3.0) == 2
+    assert seeds_needed(3.2, held, seeds, known=3.0) == 3
 
 
 def test_so_many_seeds_find_an_effect_four_times_in_five():
     random = np.random.default_rng(0)
-    needed = seeds_needed(1.0, of(0.0, (0.0, np.inf)), 1 / 3, 3)
+    needed = seeds_needed(1.0, of(0.0, (0.0, np.inf)), [(1 / 3, 3)])
     draws = random.normal(1.0, 1.0, size=(needed, 20_000))
     found = stats.ttest_1samp(draws, 0.0).pvalue <= 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.07)

@@ -58,7 +58,12 @@ TABLES = {
             ("p", "float", "", "P value of its being met or not; empty: one run, out of reach"),
             ("q", "float", "", "false discovery rate at which it is taken (Benjamini-Yekutieli)"),
             ("detectable", "float", "", "smallest effect that these seeds would show 4 in 5 times"),
-            ("seeds_needed", "float", "", "about how many seeds would decide; empty where none"),
+            (
+                "seeds_needed",
+                "float",
+                "",
+                "about how many seeds of each network would decide; empty where none",
+            ),
             ("paper_value", "text", "", "the paper's value"),
             ("source", "text", "", "where the paper has it"),
             ("amended", "text", "", "when the claim was amended last; see docs/amendments.md"),

@@ -83,7 +83,8 @@ class Spread:
             things have by chance), then one a source.
         seeds: How many seeds of what, in words, with where else their spread is known from.
         alone: Sources of one seed alone, of whose spread nothing is known.
-        count: Seeds of the source that has fewest.
+        of_seeds: Parts of the variance that more seeds would lessen, each with how many seeds
+            there are.
         known: Degrees of freedom from elsewhere, of the source that has fewest.
         architectures: Last parts of its variance that are those of architectures.
         granular: Part of the first variance that is the shares' (`stats.nested.granularity`).
@@ -92,7 +93,7 @@ class Spread:
     estimate: Estimate
     seeds: tuple[str, ...]
     alone: tuple[str, ...]
-    count: int
+    of_seeds: tuple[tuple[float, int], ...]
     known: float
     architectures: int = 0
     granular: float = 0.0
@@ -101,12 +102,6 @@ class Spread:
     def is_whole(self) -> bool:
         """Whether the error is over images and seeds, not over images alone."""
         return not self.alone
-
-    @property
-    def of_seeds(self) -> float:
-        """Part of the variance that more seeds would lessen."""
-        own = self.estimate.variances
-        return float(np.sum(own[1 : len(own) - self.architectures])) + self.granular
 
     @property
     def held(self) -> Estimate:
@@ -123,7 +118,7 @@ class Spread:
         own = self.estimate
         images = own.variances[:1] - self.granular
         estimate = Estimate(own.value, images, own.freedoms[:1])
-        return replace(self, estimate=estimate, architectures=0, granular=0.0)
+        return replace(self, estimate=estimate, of_seeds=(), architectures=0, granular=0.0)
 
 
 def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
@@ -148,10 +143,10 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
     value = float(sum(w * _valued(r) for w, r in zip(weights, readings, strict=True)))
     seeds, alone = [], []
     parts: dict[str | int, tuple[float, float]] = {-1: images(readings, weights)}
-    counts, elsewhere = [], []
+    lessened, elsewhere = [], []
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
-        return Spread(_estimate(value, parts), (), (), 1, 0.0)
+        return Spread(_estimate(value, parts), (), (), (), 0.0)
     granular = sum(w**2 * _granular(sample, index, known) for w, sample in terms)
     if granular:
         shared = [parts[-1][0], granular], [parts[-1][1], np.inf]
@@ -168,14 +163,16 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
             place = found[2].told if found[2] else len(parts)
             before, freedom = parts.get(place, (0.0, np.inf))
             parts[place] = before + found[0], min(freedom, found[1])
-            counts.append(count)
+            lessened.append((found[0], count))
             elsewhere.append(found[2].freedom if found[2] else 0.0)
             told += f" ({found[2].told})" if found[2] else ""
         seeds.append(told)
     estimate = _estimate(value, parts)
-    least = (min(counts, default=1), min(elsewhere, default=0.0))
+    if granular and lessened:
+        lessened.append((granular, min(count for _, count in lessened)))
     of_what, without = tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone))
-    return Spread(estimate, of_what, without, *least, granular=granular)
+    known_least = min(elsewhere, default=0.0)
+    return Spread(estimate, of_what, without, tuple(lessened), known_least, granular=granular)
 
 
 def _granular(sample: Sample, index: int, known: Known) -> float:

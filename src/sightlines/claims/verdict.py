@@ -24,7 +24,7 @@ the mean's, but that of the architecture that is least clear.
   ones, with its whole interval, is away from the claim.
 * does not hold: refuted otherwise.
 * undecided: neither; the reason has the smallest effect that these seeds would show four times in
-  five, and how many seeds would decide if the truth were what was measured.
+  five, and how many seeds of each network would decide if the truth were what was measured.
 * one run: there is one seed of some network, and nothing is known of the spread between its seeds
   (`seed_spread.SeedSpread`), or a premise is met by images alone. The interval is over images only.
   What it says of these networks alone is told beside the verdict (`Verdict.in_this_run`), never as
@@ -165,7 +165,7 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
         return Verdict(claim, NOT_RUN, str(reason))
     if not cases:
         return Verdict(claim, NOT_RUN, "no network of the runs is what this claim is about")
-    found = _decide(claim, cases, poor, evidence)
+    found = _decide(claim, cases, poor, evidence, more_seeds=not unmet and not alone)
     word, because = found.word, found.because
     if unmet:
         word, because = OUT_OF_REACH, f"{'; '.join(unmet)}; {because}"
@@ -193,8 +193,18 @@ def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dic
     return [*calibration(claim.id, [c.name for c in claim.criteria], sources, known)]
 
 
-def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) -> Verdict:
-    """The verdict before premises and tiers."""
+def _decide(
+    claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any, more_seeds: bool
+) -> Verdict:
+    """The verdict before premises and tiers.
+
+    Args:
+        claim: The claim.
+        cases: Its architectures.
+        poor: Labels of those that learned too little.
+        evidence: The tables.
+        more_seeds: Whether more seeds could decide it; not where a premise stands in the way.
+    """
     by_case = {case.label: _lines(claim, [case], case.label, evidence, poor) for case in cases}
     lines = [line for own in by_case.values() for line in own]
     able = {label: own for label, own in by_case.items() if label not in poor}
@@ -223,8 +233,9 @@ def _decide(claim: Claim, cases: Sequence[Case], poor: set[str], evidence: Any) 
         word, p = DEPENDS, differ
     deciding = _deciding(word, judged, [*whole.values()])
     word, because = _explain(word, judged, whole, deciding)
-    needed = _needed(deciding, len(judged)) if word == UNDECIDED else None
-    if word == UNDECIDED:
+    is_open = word == UNDECIDED and more_seeds
+    needed = _needed(deciding, len(judged)) if is_open else None
+    if is_open:
         because += _what_would_decide(deciding, needed)
     if bare := [c.label for c in chosen if c.untrained is None]:
         because += f"; no untrained control for {', '.join(bare)}"
@@ -317,11 +328,14 @@ def _p_values(
     judged: Sequence[CriterionResult], each: Sequence[Sequence[CriterionResult]]
 ) -> tuple[float, float]:
     """Against a claim's not holding, and against its holding; see the module."""
-    count = len(judged)
-    own = [[line.fails for line in lines] for lines in each]
     holds = min(max(line.holds for line in judged), max(o.holds for lines in each for o in lines))
-    by_all = min(max(column) for column in zip(*own, strict=True))
-    return holds, min(1.0, count * min(*(line.fails for line in judged), by_all))
+    by_criterion = zip(judged, zip(*each, strict=True), strict=True)
+    return holds, min(_p_fails(line, own, len(judged)) for line, own in by_criterion)
+
+
+def _p_fails(mean: CriterionResult, each: Iterable[CriterionResult], criteria: int) -> float:
+    """Against one of so many criteria being met: of the mean, or of each architecture by itself."""
+    return min(1.0, criteria * min(mean.fails, max(line.fails for line in each)))
 
 
 def _deciding(
@@ -379,7 +393,8 @@ def _explain(
         if word == HOLDS:
             line = max(untrained, key=_p_untrained)
             return INITIAL, f"{because}; {untrained_networks}: {_control(line)}{_trained_by(line)}"
-        failing = [line for line in untrained if len(judged) * line.fails <= ONE_SIDE]
+        own = zip(judged, zip(*whole.values(), strict=True), strict=True)
+        failing = [line for line, each in own if _p_fails(line, each, len(judged)) <= ONE_SIDE]
         lost = [o for o in failing if len(judged) * _p_gain(o, towards=False) <= ONE_SIDE]
         if lost:
             return (
@@ -416,7 +431,7 @@ def _needed(line: CriterionResult, criteria: int) -> int | None:
     tests = 1 if line.criterion.admits(line.value) else criteria
     level = 1 - (1 - CONFIDENCE) / tests
     found = line.spread
-    return seeds_needed(distance, found.held, found.of_seeds, found.count, found.known, level)
+    return seeds_needed(distance, found.held, found.of_seeds, found.known, level)
 
 
 # -- words ------------------------------------------------------------------------------------
@@ -454,7 +469,10 @@ def _what_would_decide(line: CriterionResult, needed: int | None) -> str:
     seen = f"; an effect of {significant(effect)} would be seen"
     if needed is None:
         return f"{seen}; more seeds alone would not decide"
-    return f"{seen}; about {needed} seeds would decide, if the truth is what was measured"
+    return (
+        f"{seen}; about {needed} seeds of each network would decide, if the truth is what was "
+        "measured"
+    )
 
 
 def _of_one_run(able: dict[str, list[CriterionResult]], is_public: bool) -> str:

@@ -25,6 +25,7 @@ speak for two seeds.
 All functions take arrays with any leading axes: 10,000 simulated experiments go through at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,8 +215,7 @@ def granularity(share: float, count: int) -> float:
 def seeds_needed(
     distance: float,
     held: Estimate,
-    seeds: float,
-    count: int,
+    seeds: Sequence[tuple[float, int]],
     known: float = 0.0,
     level: float = CONFIDENCE,
     most: int = 1000,
@@ -226,8 +226,8 @@ def seeds_needed(
         distance: Of the truth from the threshold.
         held: With the parts of the variance that more seeds do not change: the images' first, then
             that of architectures, if there are several.
-        seeds: Variance of the mean of so many seeds, for theirs.
-        count: How many these are.
+        seeds: By source its part of the variance, and of how many seeds that is. A source that has
+            more seeds than are asked for keeps them.
         known: Degrees of freedom that the variance between seeds has from elsewhere.
         level: Of the interval that must not reach the threshold.
         most: Of seeds worth naming.
@@ -235,9 +235,11 @@ def seeds_needed(
     Returns:
         None where no number up to `most` would do, and where seeds do not differ.
     """
-    tried = count + 1
-    while seeds > 0 and tried <= most:
-        found = held.with_part(seeds * count / tried, known + tried - 1)
+    differ = any(variance > 0 for variance, _ in seeds)
+    tried = min((count for _, count in seeds), default=0) + 1
+    while differ and tried <= most:
+        left = sum(variance * count / max(count, tried) for variance, count in seeds)
+        found = held.with_part(left, known + tried - 1)
         if found.half_width((1 + level) / 2) + found.half_width(POWER) <= abs(distance):
             return tried
         tried = tried + max(1, tried // 20)
