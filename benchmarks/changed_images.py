@@ -22,6 +22,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -43,7 +44,8 @@ def dataset_settings(images):
     from sightlines.datasets import shapes
 
     counts = {"n_train": 200, "n_test": max(images, sum(REFERENCE)), "n_conflict": images}
-    defaults = {name: own["default"] for name, own in shapes.SETTINGS.items()}
+    declared: Any = shapes.SETTINGS
+    defaults = {name: own["default"] for name, own in declared.items()}
     return defaults | counts | {"n_mixed": images}
 
 
@@ -205,10 +207,10 @@ def main():
                 times = [(record(shown, kind, uses), passes.again()) for _ in range(asked.repeats)]
                 least = [min(column) for column in zip(*times, strict=True)]
                 total = [a + b for a, b in zip(total, least, strict=True)]
-                row(kind, *least, passes.count())
-            row(study, *total)
+                row(kind, least[0], least[1], passes.count())
+            row(study, total[0], total[1])
             whole = [a + b for a, b in zip(whole, total, strict=True)]
-        row("both", *whole)
+        row("both", whole[0], whole[1])
 
 
 if __name__ == "__main__":
