@@ -1,5 +1,5 @@
 # make run    environment, then the whole default experiment; prints where the report is
-# make test   environment, then linters, type checker and all tests
+# make test   environment, then all tests, with linters and type checker beside them
 # make test-fast  the tests of single modules alone, without Snakemake, browsers and servers
 # make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
@@ -100,8 +100,11 @@ $(VENV)/ready:
 # environment says: without it both compile all tests, and each program that they start the package, anew.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-test: setup check
-	$(PYTEST)
+# Linters and type checker run meanwhile: they take one core for a minute. What they found is told last, where they failed.
+test: setup
+	@mkdir -p .cache; make --no-print-directory check >.cache/check.log 2>&1 & checked=$$!; \
+	$(PYTEST); tests=$$?; \
+	wait $$checked || { cat .cache/check.log; echo "make check failed, as above"; exit 1; }; exit $$tests
 
 test-fast: setup
 	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not slow"
