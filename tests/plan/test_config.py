@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from sightlines import manual
+from sightlines.claims.judge import all_claims
 from sightlines.core.errors import ConfigError
 from sightlines.plan import registry
 from sightlines.plan.config import (
@@ -406,6 +407,13 @@ def _keys(node: Any) -> Iterator[str]:
 def test_the_list_of_claims_is_current():
     page = FOLDER.parents[1] / "docs" / "claims.md"
     assert page.read_text() == manual.claims(), "python -m sightlines.manual"
+
+
+def test_the_list_of_claims_says_premises_and_where_published_values_are_from():
+    head, _, rows = manual.claims().partition("\n## ")
+    (row,) = [line for line in rows.splitlines() if line.startswith("| **C9** ")]
+    assert "≥ 0.2; premise: fewer images cost accuracy; premise: with all images there are" in row
+    assert all(claim.source in head for claim in all_claims())
 
 
 def test_the_page_of_tables_is_current_and_names_every_column():
