@@ -36,7 +36,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 |---|---|
 | `default.yaml` | embedded images, thin networks, no download |
 | `smoke.yaml` | the same path in about two minutes, for tests |
-| `cifar10_small.yaml` | every measurement on real CIFAR-10, 50 minutes on 2 cores |
+| `cifar10_small.yaml` | every measurement on real CIFAR-10, an hour on 2 cores |
 | `cifar10.yaml` | the full experiment, sized for one GPU |
 | `cifar10_dino.yaml` | a ViT and a ResNet, each with labels and without, sized for one GPU |
 | `imagefolder.yaml` | a template for your own photographs |
