@@ -1,6 +1,5 @@
 """SIGKILL: the same command goes on, without a thought from the user, to the same bytes."""
 
-import contextlib
 import os
 import re
 import signal
@@ -57,19 +56,27 @@ def parent_of(process):
     return process.with_name(re.search(r"^PPid:\s+(\d+)", status, re.MULTILINE)[1])
 
 
+def processes_in(folder):
+    """Every process that works in a folder, with the words of its command."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            place = (process / "cwd").readlink()
+        except OSError:
+            continue
+        if place == folder:
+            yield process, command_of(process)
+
+
 def trainers(folder):
     """Processes that train in this folder: the forks of the warm process, and who called them.
 
     Nothing else runs there once a training has left a state.
     """
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        words = command_of(process)[1:4]
-        calls = words == [b"-m", b"sightlines.jobs.start", b"sightlines.training.train"]
-        if calls or (words[:2] == WARM and command_of(parent_of(process))[1:3] == WARM):
-            with contextlib.suppress(OSError):
-                if (process / "cwd").readlink() == folder:
-                    found.append(int(process.name))
+    for process, command in processes_in(folder):
+        calls = command[1:4] == [b"-m", b"sightlines.jobs.start", b"sightlines.training.train"]
+        if calls or (command[1:3] == WARM and command_of(parent_of(process))[1:3] == WARM):
+            found.append(int(process.name))
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.conftest import ROOT, SMOKE, results, snakemake
-from tests.workflow.test_killed import long_training, states, trainers, wait_for
+from tests.workflow.test_killed import long_training, processes_in, states, trainers, wait_for
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -38,16 +38,8 @@ def begin(folder, *arguments):
 
 def jobs_in(folder, main):
     """Our processes that work in a folder, but Snakemake itself."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes()
-            place = (process / "cwd").readlink()
-        except OSError:
-            continue
-        if b"sightlines." in words and place == folder and int(process.name) != main.pid:
-            found.append(int(process.name))
-    return found
+    ours = (p for p, command in processes_in(folder) if any(b"sightlines." in w for w in command))
+    return [number for number in (int(p.name) for p in ours) if number != main.pid]
 
 
 def kill(kind, main, folder, draw):
@@ -60,6 +52,7 @@ def kill(kind, main, folder, draw):
     else:
         os.kill(main.pid, signal.SIGKILL)
     main.wait()
+    wait_for(lambda: not jobs_in(folder, main), "what it left to end", 30)
 
 
 @pytest.mark.parametrize("seed", range(3))
