@@ -200,7 +200,18 @@ class Known:
 
 
 WORDS = dict.fromkeys(
-    ("figure", "statement", "statistic", "reason", "paper_value", "source", "controls", "drawn"), ""
+    (
+        "figure",
+        "title",
+        "statement",
+        "statistic",
+        "reason",
+        "paper_value",
+        "source",
+        "controls",
+        "drawn",
+    ),
+    "",
 )
 
 

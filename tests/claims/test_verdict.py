@@ -35,7 +35,7 @@ AT_MOST = Criterion("y", "<=", 0.5)
 
 
 def made(cases, criteria=(AT_LEAST,), tier="A", premises=()):
-    words = {"figure", "statement", "statistic", "reason", "paper_value", "source"}
+    words = {"figure", "title", "statement", "statistic", "reason", "paper_value", "source"}
     words = dict.fromkeys(words | {"controls", "drawn"}, "")
     own = {"id": "C0", "criteria": criteria, "cases": cases, "tier": tier, "premises": premises}
     return Claim(**own, **words)

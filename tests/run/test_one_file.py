@@ -53,6 +53,7 @@ CLAIMS = (
     Claim(
         id="X1",
         figure="none",
+        title="Networks learn",
         statement="Networks learn.",
         statistic="test accuracy",
         criteria=(Criterion("test accuracy", ">=", 0.05),),

@@ -249,6 +249,7 @@ class Claim:
     Attributes:
         id: As in docs/claims.md, such as "C1".
         figure: The paper's figure.
+        title: What it says in at most 60 characters, for where there is one line for it.
         statement: In one sentence.
         statistic: What is computed, in words.
         criteria: All must hold.
@@ -270,6 +271,7 @@ class Claim:
 
     id: str
     figure: str
+    title: str
     statement: str
     statistic: str
     criteria: tuple[Criterion, ...]

@@ -53,6 +53,7 @@ CLAIMS = (
     Claim(
         id="V1",
         figure="Appendix A",
+        title="Smaller minibatches do not change a CKA map",
         statement="Smaller minibatches change no entry of a CKA map noticeably.",
         statistic="change of an entry when the same images are compared within quarter "
         "minibatches, mean of 8 random partitions less whole minibatches: mean over entries, and "
@@ -84,6 +85,7 @@ CLAIMS = (
     Claim(
         id="V2",
         figure="Appendix A",
+        title="The source of the reference images matters little",
         statement="It does not matter much from which source the reference images come.",
         statistic="correlation of the off-diagonal entries of two maps of one network, on the "
         "experiment's reference images and on those of another dataset of the domain",

@@ -134,6 +134,7 @@ CLAIMS = (
     Claim(
         id="C1",
         figure="Figure 1",
+        title="Low and high layers are more alike in a ViT than a ResNet",
         statement="A ViT's lowest and highest layers are more alike than a ResNet's.",
         statistic="LH = mean CKA of the lowest with the highest quarter of depth, ViT minus ResNet",
         criteria=(
@@ -153,6 +154,7 @@ CLAIMS = (
     Claim(
         id="C2",
         figure="Figure 1",
+        title="A ResNet falls into two parts, a ViT less so",
         statement="A ResNet falls into a lower and an upper part that differ; a ViT does less so.",
         statistic="best two-part contrast (within − across), ResNet minus ViT; and the ratio of "
         "CKA across to within the halves, ViT minus ResNet",
@@ -175,6 +177,7 @@ CLAIMS = (
     Claim(
         id="C3",
         figure="Figure 1",
+        title="A ViT's map is a grid: block outputs resemble each other",
         statement="A ViT's map is a grid: block outputs are more like each other than like the "
         "branches between them.",
         statistic="share of blocks i with CKA(out i, out i+1) > CKA(out i, attention i+1)",

@@ -118,6 +118,7 @@ CLAIMS = (
     Claim(
         id="C4",
         figure="Figure 2",
+        title="Many low ResNet layers compute what few ViT layers do",
         statement="What a ResNet computes in many lower layers, a ViT computes in few: a ResNet's "
         "layers match ViT layers of less depth.",
         statistic="a ViT layer for every ResNet layer, never lower than for the one before, so "
@@ -140,6 +141,7 @@ CLAIMS = (
     Claim(
         id="C5",
         figure="Figure 2",
+        title="A ViT's final third of layers resembles a ResNet least",
         statement="The final third of a ViT's layers is less like any ResNet layers than the ViT's "
         "lower layers are.",
         statistic="mean CKA of a third of the ViT's layers with half of the ResNet's: larger of "

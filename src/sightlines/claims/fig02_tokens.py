@@ -33,6 +33,7 @@ CLAIMS = (
     Claim(
         id="C5b",
         figure="Figure 2",
+        title="A ViT's final third changes the class token most",
         statement="A ViT's final third of layers changes the class token more than the spatial "
         "tokens.",
         statistic="CKA of the last block below two thirds of the depth with the last block: of the "

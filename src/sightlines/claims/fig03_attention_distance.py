@@ -61,6 +61,7 @@ CLAIMS = (
     Claim(
         id="C6",
         figure="Figure 3",
+        title="A ViT's lowest blocks hold both local and global heads",
         statement="A ViT's lowest blocks hold both local and global heads.",
         statistic="mean attention distance over that of uniform attention: smallest and largest of "
         "the heads of the lowest two blocks",
@@ -80,6 +81,7 @@ CLAIMS = (
     Claim(
         id="C7",
         figure="Figure 3",
+        title="All heads of a ViT's highest blocks look globally",
         statement="All heads of a ViT's highest blocks look globally.",
         statistic="mean attention distance over that of uniform attention: smallest of the heads "
         "of the last two blocks",
@@ -96,6 +98,7 @@ CLAIMS = (
     Claim(
         id="C8",
         figure="Figure 3",
+        title="Heads look further the higher their block",
         statement="Heads look further the higher their block.",
         statistic="Spearman correlation of a block's number and the mean attention distance of its "
         "heads",

@@ -82,6 +82,7 @@ CLAIMS = (
     Claim(
         id="C9",
         figure="Figure 4",
+        title="With less data a large ViT learns no local heads",
         statement="With less data a large ViT's lowest blocks do not learn local heads.",
         statistic="smallest relative attention distance of the heads of the lowest two blocks, "
         "largest ViT: on its smallest fraction minus on all images",
@@ -98,6 +99,7 @@ CLAIMS = (
     Claim(
         id="C10",
         figure="Figure C.5",
+        title="Less data costs a small ViT's local heads far less",
         statement="A small ViT loses its local heads with less data much less than a large one.",
         statistic="the same rise of the most local head: half of the largest ViT's minus the "
         "smallest ViT's; and the largest ViT's",

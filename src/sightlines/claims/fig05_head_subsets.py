@@ -119,6 +119,7 @@ CLAIMS = (
     Claim(
         id="C11",
         figure="Figure 5",
+        title="A ViT's local heads are the most like low ResNet layers",
         statement="The more local a subset of a ViT's first heads, the more it is like a ResNet's "
         "lower layers.",
         statistic="CKA of three subsets of heads that share none (most local, middle, most global) "

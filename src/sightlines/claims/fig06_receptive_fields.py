@@ -81,6 +81,7 @@ CLAIMS = (
     Claim(
         id="C12",
         figure="Figure 6",
+        title="A ResNet's receptive fields grow with depth",
         statement="A ResNet's receptive fields grow with depth.",
         statistic="side of a unit's effective receptive field (root of the number of pixels whose "
         "gradient exceeds 4.55 % of the largest): growth in px from the first measured unit to "
@@ -101,6 +102,7 @@ CLAIMS = (
     Claim(
         id="C13",
         figure="Figure 6",
+        title="A ViT's receptive fields are global early, a ResNet's late",
         statement="A ViT's receptive fields are as global midway as in the end, and larger than a "
         "ResNet's from the first block on; a ResNet's only become so.",
         statistic="share of the gradient outside the ViT's own patch, and outside an equally large "
@@ -124,6 +126,7 @@ CLAIMS = (
     Claim(
         id="C14",
         figure="Figure C.4",
+        title="Skips keep a ViT's upper attention on the own patch",
         statement="In a ViT's upper half it is the skip connection that keeps attention centred on "
         "the own patch.",
         statistic="own patch's share of the gradient after minus before the residual addition of "

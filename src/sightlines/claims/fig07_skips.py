@@ -66,6 +66,7 @@ CLAIMS = (
     Claim(
         id="C15",
         figure="Figure 7",
+        title="More comes over a ViT's skips than over a ResNet's",
         statement="More of a ViT's representations comes over skip connections than of a ResNet's.",
         statistic="norm of skip over norm of branch, mean over spatial tokens and blocks: a ViT's "
         "attention and MLP, each over the ResNet's units",
@@ -86,6 +87,7 @@ CLAIMS = (
     Claim(
         id="C16",
         figure="Figure 7",
+        title="Skips carry the class token early, spatial tokens late",
         statement="Half-way up, skips change from carrying the class token to carrying the spatial "
         "tokens.",
         statistic="norm of skip over norm of branch, means over halves of the blocks: MLP of the "
@@ -109,6 +111,7 @@ CLAIMS = (
     Claim(
         id="C16b",
         figure="Figure E.2",
+        title="Spatial tokens are turned early, the class token late",
         statement="Spatial tokens are turned early and kept late; the class token the other way "
         "round.",
         statistic="cosine of skip and sum, mean of attention and MLP and over halves of the "

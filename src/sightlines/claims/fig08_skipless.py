@@ -133,6 +133,7 @@ CLAIMS = (
     Claim(
         id="C17",
         figure="Figure 8",
+        title="Without a middle or late skip a ViT falls into two parts",
         statement="Without the skips of a middle or late block, the layers below and above it have "
         "little in common.",
         statistic="mean CKA across the cut over the mean of the means within both parts, all "
@@ -153,6 +154,7 @@ CLAIMS = (
     Claim(
         id="C17b",
         figure="Figure 8",
+        title="Without an early skip a ViT does not fall into two parts",
         statement="Without the skips of one of the first blocks, there is no such partition.",
         statistic="mean CKA across the cut over the mean of the means within both parts, all "
         "sub-layers, cut after the block's first norm; a block of the first third",
@@ -170,6 +172,7 @@ CLAIMS = (
     Claim(
         id="C18",
         figure="Figure 8",
+        title="Without a middle skip accuracy falls only a little",
         statement="Without the skips of a middle block accuracy falls a little and does not "
         "collapse.",
         statistic="test accuracy of the intact ViT minus that of the ViT without the skips of a "

@@ -195,6 +195,7 @@ CLAIMS = (
     Claim(
         id="C19",
         figure="Figure 9",
+        title="A ViT's last tokens are still about their own patches",
         statement="After the last block, a ViT's tokens are still about their own patches.",
         statistic="CKA of a token with the pixels of every patch, interior tokens: share whose own "
         "patch ranks first, and effect size d of the own patch (its CKA less the mean of the "
@@ -222,6 +223,7 @@ CLAIMS = (
     Claim(
         id="C20",
         figure="Figure 9",
+        title="A ResNet's last locations are all about the same patches",
         statement="A ResNet's last locations are not: they are all about the same patches.",
         statistic="effect size d of the own patch (C19), half the ViT's minus the ResNet's; mean "
         "correlation of the maps of two tokens, ResNet and ViT",
@@ -249,6 +251,7 @@ CLAIMS = (
     Claim(
         id="C20b",
         figure="Figure D.3",
+        title="Earlier ResNet layers keep places better, a ViT's last best",
         statement="Earlier layers of a ResNet are better localised than its last, but less than a "
         "ViT's last.",
         statistic="effect size d of the own patch (C19), all on maps of one size: first unit of "
@@ -279,6 +282,7 @@ CLAIMS = (
     Claim(
         id="C21",
         figure="Figure 9",
+        title="A ViT's corner tokens are most like patches of the border",
         statement="A ViT's corner tokens are more like patches of the border than of the interior.",
         statistic="mean CKA of the corner tokens after the last block with border patches but "
         "their own, minus with interior patches",

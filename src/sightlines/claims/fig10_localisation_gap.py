@@ -31,6 +31,7 @@ CLAIMS = (
     Claim(
         id="C22",
         figure="Figure 10",
+        title="A mean-pooled ViT's tokens lose their places",
         statement="A ViT that classifies the mean of its tokens does not keep them about their own "
         "patches.",
         statistic="interior tokens after the last block: effect size d of the own patch (C19), "

@@ -89,6 +89,7 @@ CLAIMS = (
     Claim(
         id="C23",
         figure="Figure 11a",
+        title="Beside a class token, single tokens know least of the class",
         statement="After the last block, single tokens of a ViT with a class token know half as "
         "much of the class as those of a pooled ViT or of a ResNet, or less.",
         statistic="mean accuracy over tokens of each token's own probe, above chance: half of the "
@@ -107,6 +108,7 @@ CLAIMS = (
     Claim(
         id="C24",
         figure="Figure 11b",
+        title="With a class token or pooled, ViTs end equally well",
         statement="Read out by its own aggregation, a ViT with a class token and a pooled ViT end "
         "equally well.",
         statistic="probe accuracy at the last layer: class token of the one less mean of the "
@@ -128,6 +130,7 @@ CLAIMS = (
     Claim(
         id="C25",
         figure="Figure 11b",
+        title="Pooled ViT: one token knows what all know, only at the end",
         statement="In a pooled ViT one token knows at the end what all know together, but not half "
         "way; the pooled tokens of a ViT with a class token end below its class token.",
         statistic="probe accuracy: mean of tokens less first token, at the last layer and at half "

@@ -250,6 +250,7 @@ CLAIMS = (
     Claim(
         id="C26",
         figure="Figure 12",
+        title="Fewer images harm a ViT's upper blocks more than its lower",
         statement="Trained on fewer images, a ViT's lower blocks come closer to the fully trained "
         "network than its higher ones; more images bring all of them closer.",
         statistic="Spearman correlation of block index and CKA(fraction, all images), weakest "
@@ -276,6 +277,7 @@ CLAIMS = (
     Claim(
         id="C27",
         figure="Figure 12",
+        title="Few images harm a larger ViT's upper blocks more",
         statement="With equally few images, a larger ViT's upper blocks are further from their "
         "fully trained form than a smaller one's.",
         statistic="mean CKA(fraction, all images) over the upper half of the blocks, small ViT "

@@ -116,6 +116,7 @@ CLAIMS = (
     Claim(
         id="C28",
         figure="Figure 13a",
+        title="More data helps a large ViT's middle layers most",
         statement="More training data helps a large ViT's middle layers most: there the gap is at "
         "least twice that at the end.",
         statistic="accuracy of probes on pooled tokens, all images minus the smallest fraction: "
@@ -134,6 +135,7 @@ CLAIMS = (
     Claim(
         id="C29",
         figure="Figure 13b",
+        title="A large ViT beats a ResNet midway and equals it at the end",
         statement="A large ViT's middle layers are better than a ResNet's, and its end is as good.",
         statistic="accuracy of probes on pooled tokens, ViT minus ResNet: mean over depth .5 to "
         ".8, and at the last layer",
@@ -151,6 +153,7 @@ CLAIMS = (
     Claim(
         id="C30",
         figure="Figures F.1 and F.2",
+        title="What probes show holds on other datasets",
         statement="What holds of probes on the training dataset holds on other datasets.",
         statistic="those of C28 and C29 on the images of every task under transfer",
         criteria=(*MORE_DATA, *IN_FRONT),

@@ -52,6 +52,7 @@ CLAIMS = (
     Claim(
         id="C6b",
         figure="Figure C.6",
+        title="Fine-tuning does not change how far a ViT's heads look",
         statement="Whether or not a ViT was fine-tuned, its heads look as far.",
         statistic="mean change by fine-tuning on a task of the domain of the distances of all "
         "heads of the two lowest and two highest blocks, without sign, over that of uniform "

@@ -42,6 +42,7 @@ CLAIMS = (
     Claim(
         id="C30b",
         figure="Figure F.3",
+        title="What pooled tokens know compares alike on other datasets",
         statement="What pooled tokens know compares on other datasets as on the training dataset.",
         statistic="those of C24 and C25 on the images of every task under transfer",
         criteria=(*PARITY, *FIRST_TOKEN),

@@ -120,6 +120,7 @@ CLAIMS = (
     Claim(
         id="C31",
         figure="Figure G.1",
+        title="Fine-tuning keeps low blocks and changes high ones",
         statement="Fine-tuning keeps the lowest blocks, changes the highest, and changes more on a "
         "task out of the domain.",
         statistic="CKA before × after: mean of the lowest third of the blocks (tasks in the "

@@ -59,6 +59,7 @@ CLAIMS = (
     Claim(
         id="C33",
         figure="Figure G.2",
+        title="Layers of ViTs of two sizes match by relative depth",
         statement="The layers of ViTs of different sizes correspond by their relative depth.",
         statistic="a layer of the smaller ViT for every layer of the larger one, never lower than "
         "for the one before, so that their mean CKA is largest: mean difference of relative depth "

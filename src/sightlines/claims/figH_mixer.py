@@ -49,6 +49,7 @@ CLAIMS = (
     Claim(
         id="C32",
         figure="Figures H.1 and H.2",
+        title="A Mixer has two parts and is more like a ViT than a ResNet",
         statement="A Mixer's layers fall into a small lower and a large upper part, and are more "
         "like a ViT's than like a ResNet's.",
         statistic="within the Mixer: best two-part contrast (within − across) and the depth of "

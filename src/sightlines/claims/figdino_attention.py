@@ -112,6 +112,7 @@ CLAIMS = (
     Claim(
         id="D3",
         figure="Figure 4",
+        title="Self-distilled ViTs' heads segment better than supervised",
         statement="Heads of self-distilled ViTs segment better than supervised heads.",
         statistic="Jaccard index of the patches that hold 60 % of the class token's attention in "
         "the last block, best head of each mask, mean over masks and images: ViT by DINO minus "
@@ -128,6 +129,7 @@ CLAIMS = (
     Claim(
         id="D4",
         figure="Figure 4",
+        title="A trained ViT has a head that finds the object",
         statement="A trained ViT has a head that finds the object, beyond what no network need "
         "know.",
         statistic="Jaccard index as for D3 of one head, chosen on half of the images and scored on "
@@ -146,6 +148,7 @@ CLAIMS = (
     Claim(
         id="D5",
         figure="Figures 3 and 4",
+        title="Heads divide the image among them",
         statement="Heads divide the image among them.",
         statistic="Jaccard index as for D3, best head of each mask minus the one head that is "
         "chosen on the other half of the images",
@@ -161,6 +164,7 @@ CLAIMS = (
     Claim(
         id="D6b",
         figure="Table 2 and Figure 4",
+        title="Self-distilled: smaller patches help neighbours, not masks",
         statement="Smaller patches help neighbours of self-distilled ViTs, not their segmentation.",
         statistic="accuracy of weighted 20-NN, and Jaccard index of the best head of each mask: "
         "ViT by DINO with smaller patches minus its like with larger ones",

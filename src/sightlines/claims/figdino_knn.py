@@ -113,6 +113,7 @@ CLAIMS = (
     Claim(
         id="D1",
         figure="Table 2",
+        title="Nearest neighbours are nearly as good as a linear classifier",
         statement="Nearest neighbours of frozen features are nearly as good as a linear "
         "classifier, also of supervised networks.",
         statistic="accuracy of the linear probe minus accuracy of weighted 20-NN at the last "
@@ -131,6 +132,7 @@ CLAIMS = (
     Claim(
         id="D1b",
         figure="Table 2",
+        title="Neighbours match probes in DINO's ViTs, not in its ResNets",
         statement="Of self-distilled networks that holds of ViTs and not of ResNets.",
         statistic="the same of a ViT and of a ResNet that were trained by DINO",
         criteria=(
@@ -148,6 +150,7 @@ CLAIMS = (
     Claim(
         id="D2",
         figure="Table 2",
+        title="DINO's ViT beats its ResNet at nearest neighbours",
         statement="DINO's ViT is a better nearest-neighbour classifier than its ResNet.",
         statistic="accuracy of weighted 20-NN, ViT minus ResNet, both trained by DINO",
         criteria=(Criterion("k-NN, ViT − ResNet", ">=", 0.03),),
@@ -163,6 +166,7 @@ CLAIMS = (
     Claim(
         id="D6",
         figure="Table 2",
+        title="Smaller patches do not harm nearest neighbours",
         statement="Smaller patches do not harm nearest neighbours.",
         statistic="accuracy of weighted 20-NN at the last layer, ViT with smaller patches minus "
         "its like with larger ones",

@@ -56,6 +56,7 @@ CLAIMS = (
     Claim(
         id="V2r",
         figure="Figure 7, centre",
+        title="Position embeddings encode distance within the image",
         statement="Position embeddings encode distance within the image.",
         statistic="Spearman correlation of the cosine of two patches' position embeddings with "
         "their nearness, over all pairs of patches",
@@ -71,6 +72,7 @@ CLAIMS = (
     Claim(
         id="V2rb",
         figure="Figure 7, centre",
+        title="Large networks' position embeddings encode distance clearly",
         statement="Large networks' position embeddings do so clearly.",
         statistic="that of V2r",
         criteria=(Criterion("correlation of cosine and nearness", ">=", 0.5),),
@@ -86,6 +88,7 @@ CLAIMS = (
     Claim(
         id="V3r",
         figure="Figure 7, centre",
+        title="Embeddings in one row or column are more similar",
         statement="Patches in the same row or column have more similar embeddings than others as "
         "far apart.",
         statistic="mean cosine of position embeddings within rows and columns, minus that of other "
@@ -102,6 +105,7 @@ CLAIMS = (
     Claim(
         id="V3rb",
         figure="Figure 7, centre",
+        title="Large networks' embeddings show rows and columns clearly",
         statement="Large networks' position embeddings show rows and columns clearly.",
         statistic="that of V3r",
         criteria=(Criterion("within rows and columns − others", ">=", 0.1),),
@@ -116,6 +120,7 @@ CLAIMS = (
     Claim(
         id="V4r",
         figure="Figure 7, left",
+        title="Filters of the patch embedding become smooth",
         statement="Filters of the patch embedding become smooth.",
         statistic="mean frequency of the filters' power over that of white filters",
         criteria=(Criterion("frequency over that of white filters", "<=", 0.8),),
@@ -130,6 +135,7 @@ CLAIMS = (
     Claim(
         id="V4rb",
         figure="Figure 7, left",
+        title="Large networks' filters are smooth and few",
         statement="Large networks' filters are smooth and few.",
         statistic="that of V4r; principal components for 90 % of the filters' variance, of all",
         criteria=(

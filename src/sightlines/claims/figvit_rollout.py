@@ -24,6 +24,7 @@ CLAIMS = (
     Claim(
         id="V1r",
         figure="Figures 6 and 14",
+        title="Rollout finds the object better than the last block does",
         statement="Rollout finds the object better than the last block's attention does, and "
         "better than what no network need know.",
         statistic="area under the ROC curve over patches, half of which or more are the object's: "

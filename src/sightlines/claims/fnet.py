@@ -259,6 +259,7 @@ CLAIMS = (
     Claim(
         id="F1",
         figure="Table 2",
+        title="Fourier mixing keeps most of attention's accuracy",
         statement="Fourier mixing keeps most of attention's accuracy.",
         statistic="test accuracy above chance, FNet over a ViT of its patches, width, depth, MLPs "
         "and steps, and pooled as it is where there is such a ViT (mean of the tokens, or class "
@@ -275,6 +276,7 @@ CLAIMS = (
     Claim(
         id="F1b",
         figure="Table 2",
+        title="An FNet knows by its mixing, not by its MLPs alone",
         statement="What an FNet knows it owes to its mixing, and not to its MLPs alone.",
         statistic="test accuracy, FNet less its twin that mixes nothing",
         criteria=(Criterion("FNet − FF-only", ">=", 0.1),),
@@ -289,6 +291,7 @@ CLAIMS = (
     Claim(
         id="F2",
         figure="Table 2",
+        title="Random mixing matrices do not do instead",
         statement="It must be this mixing: random matrices do not do.",
         statistic="test accuracy, FNet less its twin with random orthogonal mixing",
         criteria=(Criterion("FNet − random mixing", ">=", 0.03),),
@@ -304,6 +307,7 @@ CLAIMS = (
     Claim(
         id="F2b",
         figure="none",
+        title="The half that Fourier mixing loses is not missed",
         statement="The half of its input that Fourier mixing loses is not missed.",
         statistic="test accuracy, FNet less its twin with the Hartley transform, which is its own "
         "inverse",
@@ -323,6 +327,7 @@ CLAIMS = (
     Claim(
         id="F3",
         figure="none",
+        title="An FNet is more like a Mixer than like a ResNet",
         statement="An FNet's layers are more like a Mixer's than like a ResNet's.",
         statistic="mean CKA of all layers of the FNet with the Mixer's, minus with the ResNet's "
         "(as C32)",
@@ -342,6 +347,7 @@ CLAIMS = (
     Claim(
         id="F4",
         figure="none",
+        title="An FNet keeps places in its stream, not in its branches",
         statement="Places survive in an FNet's stream of tokens, and not in its mixing branches.",
         statistic="share of interior tokens whose own patch of pixels is the most similar (CKA), "
         "mean over blocks: of block outputs, of what mixing adds",
@@ -362,6 +368,7 @@ CLAIMS = (
     Claim(
         id="F5",
         figure="none",
+        title="A second transform brings mirrored patches together",
         statement="A second transform brings the tokens of mirrored patches together.",
         statistic="CKA of a mixing branch's tokens with their mirrored patches, less with all "
         "others but their own: second block minus first",
@@ -379,6 +386,7 @@ CLAIMS = (
     Claim(
         id="F6",
         figure="Table 2",
+        title="One block of attention on top closes half of an FNet's gap",
         statement="One block with attention at the top recovers half of what an FNet lacks.",
         statistic="test accuracy: what attention in the last block alone adds to an FNet, less "
         "half of what the ViT has beyond it, pooled as the FNet is where there is such a ViT",
@@ -404,6 +412,7 @@ CLAIMS = (
     Claim(
         id="F6b",
         figure="layouts of hybrids",
+        title="Attention is worth more in an FNet's last block than first",
         statement="Attention is worth more in an FNet's last block than in its first.",
         statistic="test accuracy, attention in the last block alone less in the first block alone",
         criteria=(Criterion("top − bottom", ">=", 0.0),),

@@ -138,6 +138,7 @@ CLAIMS = (
     Claim(
         id="N10",
         figure="Section 3.2",
+        title="Networks that go by outlines bear corruptions worse",
         statement="The more a network goes by outlines, the worse it bears corruptions.",
         statistic="rank correlation (Spearman) of shape bias and mean error on corrupted images, "
         "over networks that were trained further on images which differ in texture_match alone, "

@@ -53,6 +53,7 @@ def _criteria(most: float, least: float) -> tuple[Criterion, ...]:
 N12 = Claim(
     id="N12",
     figure="Tables 6 and 7",
+    title="A CNN's early maps are fragile, a ViT's blocks are sturdy",
     statement="Early maps of a CNN are fragile, a ViT's blocks are all alike sturdy.",
     statistic="accuracy above chance that is kept with a quarter of the places zeroed that enter "
     "the ResNet's first stage; and the smallest of that over the inputs of the ViT's blocks",
@@ -72,6 +73,7 @@ CLAIMS = (
     replace(
         N12,
         id="N12b",
+        title="A public CNN's early maps are fragile, a ViT's are sturdy",
         statement="Early maps of a public CNN are fragile, a public ViT's blocks are all alike "
         "sturdy.",
         criteria=_criteria(0.1, 0.5),

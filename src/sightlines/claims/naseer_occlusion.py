@@ -159,6 +159,7 @@ def _n3(least: float) -> tuple[Criterion, ...]:
 N1 = Claim(
     id="N1",
     figure="Figure 3",
+    title="ViTs stay accurate with half of the image gone, CNNs do not",
     statement="ViTs keep their accuracy with half of the image gone, CNNs do not.",
     statistic="accuracy above chance with half of the cells of the patch grid black over that on "
     "whole images: the ViT's, and the ViT's minus the ResNet's",
@@ -175,6 +176,7 @@ N1 = Claim(
 N3 = Claim(
     id="N3",
     figure="Figures 3 and 25",
+    title="Dropped cells that are patches harm a ViT less than others",
     statement="Dropped cells that are patches harm a ViT less than equally many that are not.",
     statistic="accuracy above chance that is kept with half of the cells black, own grid minus "
     "the grid that is shifted by half a cell, equal pixels: ViT, and ViT minus ResNet",
@@ -190,6 +192,7 @@ N3 = Claim(
 N5 = Claim(
     id="N5",
     figure="Table 1",
+    title="A class token survives occlusion, pooled maps do not",
     statement="A class token survives occlusion, pooled maps do not.",
     statistic="Pearson's r of the features before the head (after the last block) with those of "
     "the clean image, half of the cells black, less that of different images, over what that "
@@ -207,6 +210,7 @@ N5 = Claim(
 N6 = Claim(
     id="N6",
     figure="Figure 10",
+    title="Moving whole patches hurts a ViT less than cutting them",
     statement="Moving whole patches hurts a ViT less than cutting them finer.",
     statistic="accuracy above chance with the cells of the own grid shuffled, minus with those of "
     "the next finer grid",
@@ -224,6 +228,7 @@ CLAIMS = (
     replace(
         N1,
         id="N1b",
+        title="Public ViTs bear half of a photograph gone, CNNs do not",
         statement="Public ViTs keep their accuracy with half of a photograph gone, CNNs do not.",
         criteria=_n1(0.75, 0.3),
         reason="a little below the paper's .88 and .88, for other networks of the same kind",
@@ -233,6 +238,7 @@ CLAIMS = (
     Claim(
         id="N2",
         figure="Figure 3",
+        title="ViTs' lead under occlusion is not the black fill or recipe",
         statement="That ViTs bear occlusion better is not the black fill or the recipe.",
         statistic="accuracy above chance that is kept with half of the cells dropped, ViT minus "
         "ResNet: filled with the mean colour, and black, by networks of one augmentation",
@@ -253,6 +259,7 @@ CLAIMS = (
     replace(
         N3,
         id="N3b",
+        title="Dropped cells that are patches harm a public ViT less",
         statement="Dropped cells that are patches harm a public ViT less than equally many that "
         "are not.",
         criteria=_n3(0.02),
@@ -263,6 +270,7 @@ CLAIMS = (
     Claim(
         id="N4",
         figure="Figure 3",
+        title="Dropping the object harms most, dropping the ground least",
         statement="What is dropped matters: the object more than anything, anything more than the "
         "ground.",
         statistic="accuracy with equal numbers of cells black, chosen by the true mask: ground "
@@ -284,6 +292,7 @@ CLAIMS = (
     replace(
         N5,
         id="N5b",
+        title="A public ViT's class token survives occlusion, maps do not",
         statement="A public ViT's class token survives occlusion, pooled maps do not.",
         criteria=(Criterion("excess correlation, ViT − ResNet", ">=", 0.3),),
         reason="half of the paper's difference, which is of raw correlations",
@@ -294,6 +303,7 @@ CLAIMS = (
     replace(
         N6,
         id="N6b",
+        title="Moving whole patches hurts a public ViT less than cutting",
         statement="Moving whole patches hurts a public ViT less than cutting them finer.",
         criteria=(Criterion("own − next finer grid", ">=", 0.02),),
         reason="two points (14 × 14 against 16 × 16)",
@@ -303,6 +313,7 @@ CLAIMS = (
     Claim(
         id="N7",
         figure="Figure 10",
+        title="ViTs bear shuffled patches better than CNNs",
         statement="ViTs bear shuffled patches better than CNNs.",
         statistic="accuracy above chance that is kept when the cells of a grid change places, mean "
         "over grids up to the ViT's own: ViT minus ResNet",

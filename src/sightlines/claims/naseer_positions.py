@@ -51,6 +51,7 @@ CLAIMS = (
     Claim(
         id="N8",
         figure="Figure 10",
+        title="Position embeddings help a ViT, but little",
         statement="Position embeddings are worth something to a ViT, but little.",
         statistic="test accuracy of a ViT with a position embedding minus that of its like without",
         criteria=(

@@ -73,6 +73,7 @@ CLAIMS = (
     Claim(
         id="N9",
         figure="Section 3.2",
+        title="ViTs go by outlines more than convolutional networks do",
         statement="ViTs go by outlines more than convolutional networks do.",
         statistic="shape bias, of the answers to cue conflicts that name outline or surface the "
         "share that name the outline, ViT minus ResNet, of images paired; both name one of the two "
@@ -98,6 +99,7 @@ CLAIMS = (
     Claim(
         id="N11",
         figure="Table 3",
+        title="Two tokens of one ViT can hold two cues",
         statement="Two tokens of one ViT can hold two cues: the distillation token outlines, the "
         "class token surfaces.",
         statistic="shape bias of what the distillation token answers minus that of what the class "

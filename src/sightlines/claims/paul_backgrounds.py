@@ -29,6 +29,7 @@ CLAIMS = (
     Claim(
         id="P9",
         figure="Table 4",
+        title="ViTs lean less on backgrounds than CNNs",
         statement="ViTs lean less on backgrounds than CNNs.",
         statistic="accuracy on objects on grounds of their own class less that on grounds of "
         "another, cut out by true masks, ResNet minus ViT",

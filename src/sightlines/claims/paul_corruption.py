@@ -109,6 +109,7 @@ EQUAL = "accuracies on clean images are shown to be equal to 3 points"
 HERE = Claim(
     id="P1",
     figure="Table 2",
+    title="ViTs bear corruptions better than equally accurate CNNs",
     statement="ViTs are more robust to corruptions than equally accurate CNNs.",
     statistic="error on corrupted less error on clean images, mean over corruptions (those of "
     "ImageNet-C without frost) and severities, ResNet minus ViT",
@@ -128,6 +129,7 @@ CLAIMS = (
     replace(
         HERE,
         id="P1b",
+        title="Public ViTs bear corruptions better than equal CNNs",
         statement="ViTs with public weights are more robust to corruptions than equally accurate "
         "CNNs.",
         criteria=(Criterion("ResNet − ViT", ">=", 0.02),),
@@ -139,6 +141,7 @@ CLAIMS = (
     Claim(
         id="P2",
         figure="section 4.1",
+        title="Robustness is more of the architecture than of the recipe",
         statement="For robustness to corruptions the architecture matters more than the recipe.",
         statistic="error on corrupted less error on clean images, mean over corruptions and "
         "severities: difference of ViT and CNN without sign, minus that of the CNN and the same "

@@ -36,6 +36,7 @@ def _cases(evidence: Evidence, chosen: Chosen) -> list[Case]:
 HERE = Claim(
     id="P5",
     figure="Table 6",
+    title="ViTs bear a cut-out square better than CNNs",
     statement="ViTs bear it better than CNNs that a square of the image is cut out.",
     statistic="accuracy above chance with 40 % of the area black over that on clean images, the "
     "same squares for all, ViT minus ResNet",
@@ -54,6 +55,7 @@ CLAIMS = (
     replace(
         HERE,
         id="P5b",
+        title="Public ViTs bear a cut-out square better than CNNs",
         statement="ViTs with public weights bear it better than CNNs that a square of the image is "
         "cut out.",
         criteria=(Criterion("kept, ViT − ResNet", ">=", 0.02),),

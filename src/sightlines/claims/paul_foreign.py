@@ -34,6 +34,7 @@ CLAIMS = (
     Claim(
         id="P8",
         figure="Table 5",
+        title="ViTs notice foreign images better than CNNs",
         statement="ViTs notice foreign images better than CNNs.",
         statistic="area under precision over recall, foreign images as positive, minus the largest "
         "softmax probability as the score; mean over tasks out of the domain, ViT minus ResNet",

@@ -55,6 +55,7 @@ CLAIMS = (
     Claim(
         id="P3",
         figure="Figure 8",
+        title="ViTs are less sensitive to low and middle frequencies",
         statement="ViTs are less sensitive than CNNs to noise of low and of middle frequencies.",
         statistic="error with a wave added less error on clean images, mean over the waves of "
         "radius below 1/8 and from 1/8 to 1/4 of the images' side, ResNet minus ViT",
@@ -74,6 +75,7 @@ CLAIMS = (
     Claim(
         id="P4",
         figure="Figure 8",
+        title="A ViT's sensitivity map bears the mark of its patch grid",
         statement="A ViT's sensitivity map bears the mark of its patch grid, a CNN's does not.",
         statistic="at multiples of the number of patches along a side, which every patch sees "
         "alike: distance of the error from the mean of the eight frequencies beside, over the "

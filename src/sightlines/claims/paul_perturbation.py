@@ -81,6 +81,7 @@ def _attacks(evidence: Evidence, chosen: Chosen) -> list[Case]:
 HERE = Claim(
     id="P7",
     figure="PGD",
+    title="ViTs resist attacks of one size better than CNNs",
     statement="ViTs resist attacks of one size better than CNNs do.",
     statistic="images answered rightly that projected gradient descent makes be answered wrongly "
     "within a budget (ℓ∞, levels from 0 to 1, equal steps), at the smallest and the largest "
@@ -102,6 +103,7 @@ CLAIMS = (
     Claim(
         id="P6",
         figure="DCT figure",
+        title="Attacks on a ViT are spread over frequencies, on a CNN low",
         statement="The smallest changes that change a ViT's answer are spread over frequencies, a "
         "CNN's lie at low ones.",
         statistic="energy of minimal perturbations (ℓ2 DeepFool, orthonormal DCT, every image's "
@@ -124,6 +126,7 @@ CLAIMS = (
     replace(
         HERE,
         id="P7b",
+        title="Public ViTs resist attacks of one size better than CNNs",
         statement="ViTs with public weights resist attacks of one size better than CNNs do.",
         criteria=(
             Criterion("smallest budget, ResNet − ViT", ">=", 0.1),

@@ -7,7 +7,9 @@ What is judged is the mean over the architectures that a claim is about (its cas
 effects of these (`architectures`); each is shown, and judged, by itself as well. A claim is
 fulfilled if all its criteria are: an intersection-union test (Berger 1982), which needs no
 correction for their number. It is refuted if one of them is: that P value is multiplied by their
-number (Bonferroni).
+number (Bonferroni). The interval that is told with a verdict is the one that it is judged by
+(`Verdict.level`): where a criterion that is refuted, or nearly so, is one of several, it is wider
+than 95 %, so that it reaches the threshold wherever the verdict is open.
 Both are so of the mean over architectures, or of each architecture by itself: of two or three the
 mean has a wide interval wherever they differ. The line that is told as the deciding one is then not
 the mean's, but that of the architecture that is least clear.
@@ -138,6 +140,9 @@ class Verdict:
         calibration: Rows of seed_calibration.csv: the claim's statistics of seeds left out.
         in_this_run: Of one run, what its networks show: "holds" or "fails" for all of them,
             "differs" where it holds for some and fails for others, else "unclear".
+        level: Confidence of the interval by which the deciding line is judged: CONFIDENCE, or more
+            where it is one of several comparisons of which each could refute the claim. What is of
+            one run, or out of reach, is not judged: CONFIDENCE.
     """
 
     claim: Claim
@@ -150,6 +155,17 @@ class Verdict:
     needed: int | None = None
     calibration: list[dict[str, Any]] = field(default_factory=list)
     in_this_run: str = ""
+    level: float = CONFIDENCE
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the deciding line's interval at `level`; NaN without such a line."""
+        if self.deciding is None:
+            return np.nan, np.nan
+        if self.level == CONFIDENCE:
+            return self.deciding.low, self.deciding.high
+        low, high = self.deciding.spread.estimate.interval(self.level)
+        return float(low), float(high)
 
 
 def judge(claim: Claim, evidence: Any) -> Verdict:
@@ -180,7 +196,8 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
     rows = _calibration(claim, cases, evidence)
-    decided = replace(found, word=word, because=because, calibration=rows)
+    level = CONFIDENCE if word in (ONE_RUN, OUT_OF_REACH) else found.level
+    decided = replace(found, word=word, because=because, calibration=rows, level=level)
     if word != ONE_RUN:
         return replace(decided, in_this_run="")
     here = found.in_this_run or _in_this_run(_by_case(found.lines))
@@ -232,6 +249,7 @@ def _decide(
     if (differ := _differ(whole)) is not None:
         word, p = DEPENDS, differ
     deciding = _deciding(word, judged, [*whole.values()])
+    level = _level(word, deciding, len(judged), len(whole))
     word, because = _explain(word, judged, whole, deciding)
     is_open = word == UNDECIDED and more_seeds
     needed = _needed(deciding, len(judged)) if is_open else None
@@ -240,7 +258,8 @@ def _decide(
     if bare := [c.label for c in chosen if c.untrained is None]:
         because += f"; no untrained control for {', '.join(bare)}"
     detectable = deciding.spread.estimate.detectable
-    return Verdict(claim, word, because + also, lines, deciding, p, detectable, needed)
+    because += also
+    return Verdict(claim, word, because, lines, deciding, p, detectable, needed, level=level)
 
 
 # -- lines ----------------------------------------------------------------------------------
@@ -360,6 +379,23 @@ def _deciding(
     return max((line for lines in each for line in lines), key=lambda line: line.holds)
 
 
+def _level(word: str, line: CriterionResult, criteria: int, architectures: int) -> float:
+    """Confidence of the interval that the deciding line is judged by (`_p_values`, `_differ`).
+
+    A value that meets its criterion is judged at CONFIDENCE, since all must; one that does not, at
+    what keeps to CONFIDENCE for all criteria together (Bonferroni), of each architecture where
+    these differ.
+    """
+    if word != DEPENDS and line.criterion.admits(line.value):
+        return CONFIDENCE
+    return _together(criteria * (architectures if word == DEPENDS else 1))
+
+
+def _together(comparisons: int) -> float:
+    """Confidence of each of so many intervals that keep to CONFIDENCE together (Bonferroni)."""
+    return CONFIDENCE if comparisons == 1 else 1 - (1 - CONFIDENCE) / comparisons
+
+
 def _differ(whole: dict[str, list[CriterionResult]]) -> float | None:
     """P value of architectures being on different sides; None where that is not shown."""
     count = len(whole)
@@ -383,7 +419,11 @@ def _explain(
         because += ", which decides"
         untrained_networks += f" ({judged[0].case})"
     if word == UNDECIDED and any(line.outcome == "fails" for line in judged):
-        because += f"; not so clearly that chance could not do it in one of {len(judged)} criteria"
+        level = 100 * _together(len(judged))
+        because += (
+            f"; one criterion fails at {100 * CONFIDENCE:.3g} %, but not at the {level:.3g} % that "
+            f"{len(judged)} criteria need to keep to {100 * CONFIDENCE:.3g} % together"
+        )
     untrained = [line for line in judged if line.bare is not None]
     if word not in (HOLDS, FAILS) or not untrained:
         return word, because
@@ -428,8 +468,7 @@ def _needed(line: CriterionResult, criteria: int) -> int | None:
     distance = float(line.value - line.criterion.threshold)
     if not np.isfinite(distance) or not distance:
         return None
-    tests = 1 if line.criterion.admits(line.value) else criteria
-    level = 1 - (1 - CONFIDENCE) / tests
+    level = CONFIDENCE if line.criterion.admits(line.value) else _together(criteria)
     found = line.spread
     return seeds_needed(distance, found.held, found.of_seeds, found.known, level)
 

@@ -18,7 +18,7 @@ from sightlines.console.run_state import (
 )
 from sightlines.core.csv_rows import number, read_rows
 from sightlines.core.errors import ResultError
-from sightlines.results.numbers import bars, interval, significant
+from sightlines.results.numbers import bars, interval, level, significant
 from sightlines.results.verdict_words import ONE_RUN, of_one_run
 
 MOST_NAMED = 3
@@ -148,9 +148,11 @@ def _claim_text(row: Mapping[str, str]) -> str:
     value, low, high = (number(row, key) for key in ("value", "low", "high"))
     is_whole = math.isfinite(low) and math.isfinite(high)
     against = bars(row.get("threshold"), row.get("deciding"))
-    told = interval((value, low, high), against, write=significant, digits=3)
+    wide = f", {of}" if (of := level({"level": number(row, "level")})) else ""
+    told = interval((value, low, high), against, wide, write=significant, digits=3)
     told = told if is_whole else significant(value)
-    words = textwrap.shorten(row.get("statement", ""), WIDTH, placeholder=" …")
+    said = row.get("title") or row.get("statement", "")
+    words = textwrap.shorten(said, WIDTH, placeholder=" …")
     return f"  {row.get('claim', '')} {row.get('verdict', '')} ({told}): {words}"
 
 

@@ -1,8 +1,9 @@
 """What was found, in sentences with numbers: made from the tables of verdicts alone.
 
-Each number comes with its 95 % interval, with what it is of, and with the untrained networks' where
-these were measured; where several networks or pairs were read, each is named, up to two, and of
-more the lowest and highest value are. Their mean stands for them, unless each decided by itself.
+Each number comes with its interval, of 95 % where nothing else is said, with what it is of, and
+with the untrained networks' where these were measured; where several networks or pairs were read,
+each is named, up to two, and of more the lowest and highest value are. Their mean stands for them,
+unless each decided by itself.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from sightlines.results.numbers import fixed, with_interval
+from sightlines.results.numbers import fixed, level, with_interval
 from sightlines.results.verdict_words import (
     DEPENDS,
     FAILS,
@@ -159,8 +160,9 @@ def tally(claims: pd.DataFrame) -> str:
         for n, said in (
             (count(LEARNED), "learned in training"),
             (count(INITIAL), "true of untrained networks as well"),
+            (count(HOLDS), "not known to be either"),
         )
-        if n
+        if n and held > count(HOLDS)
     ]
     alone = claims[claims["verdict"] == ONE_RUN]
     shown = of_one_run(map(_text, alone["in_this_run"])) if "in_this_run" in alone else ""
@@ -243,7 +245,8 @@ def _value(row: dict[Any, Any]) -> str:
     said = fixed(row["value"])
     if not (pd.isna(row["low"]) or pd.isna(row["high"])):
         alone = "" if "seeds" in _text(row["over"]) else ", one run"
-        said = with_interval(row, "value", "low", "high", alone)
+        wide = f", {told}" if (told := level(row)) else ""
+        said = with_interval(row, "value", "low", "high", alone + wide)
     about = [_text(row["case"])] if _text(row["case"]) else []
     if not pd.isna(row["control"]):
         about.append(f"untrained {fixed(row['control'])}")

@@ -3,7 +3,8 @@
 Statistics of claims have units of their own. Each row is drawn on its own scale, so that the
 threshold is one line down the picture and what fulfils the claim lies to the right of it. A row is
 an SVG whose coordinates are shares of its width: it needs no script, prints, and follows the
-page's colours.
+page's colours. Intervals are those that verdicts are judged by, so that none lies wholly on one
+side of the threshold where the verdict is open.
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sightlines.report.paper_figures import MARKS as PAPER
-from sightlines.results.numbers import digits_apart, fixed
+from sightlines.results.numbers import digits_apart, fixed, level
 from sightlines.results.verdict_words import FAILS, HOLDS, INITIAL, LEARNED, LOST
 
 EDGE = 46.0
@@ -138,7 +139,7 @@ def _words(row: dict[str, Any], sense: str, bar: float) -> str:
     digits = digits_apart(told, [bar])
     words, low, high, control = (fixed(own, digits) for own in told)
     if _known(row["low"]) and _known(row["high"]):
-        words += f", interval {low} to {high}"
+        words += f", {level(row)} interval {low} to {high}".replace(",  ", ", ")
     words += f"; needed {sense} {bar:g}".replace("-", "−")
     if _known(row["control"]):
         words += f"; untrained {control}"

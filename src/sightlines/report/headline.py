@@ -1,32 +1,22 @@
-"""The page's question answered in a few sentences, out of the verdicts on its four main claims.
+"""The page's question answered in a sentence, and what that rests on: its four main claims.
 
-Each respect in which the paper finds that ViTs and convolutional networks differ comes with the
-number that decided, its 95 % interval, and how sure that is. What is open is said to be open.
+Each respect in which the paper finds that ViTs and convolutional networks differ comes in a line,
+with its verdict, the number that decided and its interval. What is open is said to be open.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sightlines.results.numbers import fixed, with_interval
-from sightlines.results.verdict_words import (
-    DEPENDS,
-    FAILS,
-    HOLDS,
-    INITIAL,
-    LEARNED,
-    LOST,
-    NOT_RUN,
-    ONE_RUN,
-    OUT_OF_REACH,
-    UNDECIDED,
-)
+from sightlines.report.verdicts import MARKS, SHORT
+from sightlines.results.numbers import fixed, level, with_interval
+from sightlines.results.verdict_words import HOLDS, INITIAL, LEARNED, NOT_RUN, ONE_RUN, VERDICTS
 
 DIFFERENCES = {
-    "C1": "a ViT’s lowest and highest layers are more alike than a ResNet’s",
-    "C6": "a ViT’s lowest blocks hold global heads beside local ones",
-    "C15": "more comes over a ViT’s skips than over a ResNet’s",
-    "C20b": "a ViT’s tokens keep their places better than a ResNet’s units",
+    "C1": "A ViT’s lowest and highest layers are more alike than a ResNet’s",
+    "C6": "A ViT’s lowest blocks hold global heads beside local ones",
+    "C15": "More comes over a ViT’s skips than over a ResNet’s",
+    "C20b": "A ViT’s tokens keep their places better than a ResNet’s units",
 }
 """Claims in which the paper's answer lies: structure, local and global, skips, places."""
 NUMBERS = {
@@ -38,86 +28,95 @@ NUMBERS = {
     "d, ": "effect size of the own patch, ",
 }
 """How their criteria begin, and what that is to whoever has read nothing else yet."""
-HELD = {LEARNED: "learned", INITIAL: "untrained networks as well", HOLDS: ""}
-"""Verdicts by which a difference is there, and what else they say."""
-LOST_TOO = "though it does in untrained networks"
-OPEN = {
-    DEPENDS: "It depends on the architecture whether",
-    UNDECIDED: "Undecided is whether",
-    OUT_OF_REACH: "Out of reach of these networks is whether",
-}
-"""How sentences begin on what is neither there nor not, by verdict."""
-IN_ONE_RUN = {
-    "holds": ("it holds that", "and that"),
-    "fails": ("it does not hold that", "nor that"),
-    "differs": ("networks differ in whether", "and whether"),
-    "unclear": ("it is unclear whether", "and whether"),
-}
-"""What is said of claims of one run, by what that run shows."""
-BRACKETS = "Brackets: 95 % intervals over images and seeds, of one run over images alone."
+HELD = (LEARNED, INITIAL, HOLDS)
+"""Verdicts by which a difference is there."""
+NOTE = (
+    "Brackets: the interval that decides, of 95 % where nothing else is said, over images and "
+    "seeds; of one run over images alone."
+)
 
 
-def headline(claims: pd.DataFrame) -> list[str]:
-    """Whether these networks see alike, as far as they can say: sentences, the answer first.
+class Respect(NamedTuple):
+    """One difference that the paper names, and how it came out.
+
+    Attributes:
+        claim: Its claim's number.
+        verdict: Its verdict.
+        short: The same where there is little room.
+        mark: The verdict's mark.
+        here: What one run shows; empty where there are more.
+        says: What the paper says.
+        measured: The number that decided, with what it is and its interval; empty without one.
+    """
+
+    claim: str
+    verdict: str
+    short: str
+    mark: str
+    here: str
+    says: str
+    measured: str
+
+
+class Headline(NamedTuple):
+    """The answer in a sentence, what it rests on, and how to read that."""
+
+    answer: str
+    respects: list[Respect]
+    note: str
+
+
+def headline(claims: pd.DataFrame) -> Headline:
+    """Whether these networks see alike, as far as they can say.
 
     Args:
         claims: Rows of ``claims.csv``.
+
+    Returns:
+        The answer, and the differences that were looked at, those first that are there.
     """
     rows = claims[claims["claim"].isin(DIFFERENCES) & (claims["verdict"] != NOT_RUN)]
     found = {str(row["claim"]): row for row in rows.to_dict("records")}
     told = [found[claim] for claim in DIFFERENCES if claim in found]
     if not told:
-        return ["These runs cannot say: none of the comparisons that would answer was made."]
-    held = [_clause(row, HELD[row["verdict"]]) for row in told if row["verdict"] in HELD]
-    alone = [row for row in told if row["verdict"] == ONE_RUN]
-    sentences = [_answer(held, len(told), len(alone))]
-    fails = [
-        _clause(row, LOST_TOO if row["verdict"] == LOST else "")
-        for row in told
-        if row["verdict"] in (FAILS, LOST)
-    ]
-    if fails:
-        sentences.append(f"It does not hold that {_joined(fails, 'nor that')}.")
-    if alone:
-        sentences.append(_of_one_run(alone))
-    for verdict, beginning in OPEN.items():
-        if own := [_clause(row, "") for row in told if row["verdict"] == verdict]:
-            sentences.append(f"{beginning} {_joined(own, 'and whether')}.")
-    if "[" in " ".join(sentences):
-        sentences.append(BRACKETS)
-    return sentences
+        answer = "These runs cannot say: none of the comparisons that would answer was made."
+        return Headline(answer, [], "")
+    told.sort(key=lambda row: VERDICTS.index(row["verdict"]))
+    respects = [_respect(row) for row in told]
+    has_brackets = any("[" in respect.measured for respect in respects)
+    return Headline(_answer(respects), respects, NOTE if has_brackets else "")
 
 
-def _of_one_run(rows: list[dict[Any, Any]]) -> str:
-    """What these networks show, of which there is one run each."""
-    shown: dict[str, list[str]] = {key: [] for key in IN_ONE_RUN}
-    for row in rows:
-        key = row.get("in_this_run")
-        shown[key if key in shown else "unclear"].append(_clause(row, ""))
-    parts = [
-        f"{beginning} {_joined(shown[key], word)}"
-        for key, (beginning, word) in IN_ONE_RUN.items()
-        if shown[key]
-    ]
-    return f"Of these networks alone, one run each, {'; '.join(parts)}."
-
-
-def _answer(held: list[str], count: int, alone: int) -> str:
-    """The first sentence: what is shown of all that was asked."""
-    if alone == count:
+def _answer(respects: list[Respect]) -> str:
+    """What is shown of all that was asked."""
+    count = len(respects)
+    held = sum(respect.verdict in HELD for respect in respects)
+    if all(respect.verdict == ONE_RUN for respect in respects):
         return "Open for such networks in general: there is one run of each."
+    if count == 1:
+        verb = "No: the one difference looked at shows" if held else "Not shown: not in the one way"
+        return f"{verb} in these networks." if held else f"{verb} looked at."
     if not held:
-        where = f"in none of {count} respects" if count > 1 else "not in the one respect measured"
-        return f"Not shown: {where} do these networks prove to see differently."
-    among = "" if len(held) == count else f", in {len(held)} of {count} respects"
-    return f"No{among}: {_joined(held, 'and')}."
+        return f"Not shown: of the paper’s {count} main differences none is sure in these networks."
+    if held == count:
+        return f"No: all of the paper’s {count} main differences show in these networks."
+    verb = "shows" if held == 1 else "show"
+    return f"No: of the paper’s {count} main differences {held} {verb} in these networks."
 
 
-def _clause(row: dict[Any, Any], more: str) -> str:
-    """What the paper says of one difference, with the number that decided."""
-    said = [_measured(row)] if pd.notna(row["value"]) else []
-    said += [more] if more else []
-    return DIFFERENCES[str(row["claim"])] + (f" ({'; '.join(said)})" if said else "")
+def _respect(row: dict[Any, Any]) -> Respect:
+    """One claim's row, as the page's head tells it."""
+    verdict = str(row["verdict"])
+    here = row.get("in_this_run")
+    return Respect(
+        claim=str(row["claim"]),
+        verdict=verdict,
+        short=SHORT.get(verdict, verdict),
+        mark=MARKS[verdict],
+        here=str(here) if verdict == ONE_RUN and here and not pd.isna(here) else "",
+        says=DIFFERENCES[str(row["claim"])],
+        measured=_measured(row) if pd.notna(row["value"]) else "",
+    )
 
 
 def _measured(row: dict[Any, Any]) -> str:
@@ -126,11 +125,6 @@ def _measured(row: dict[Any, Any]) -> str:
     for short, words in NUMBERS.items():
         what = words + what.removeprefix(short) if what.startswith(short) else what
     is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
-    value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high")
+    wide = f", {told}" if (told := level(row)) else ""
+    value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high", wide)
     return f"{what}: {value}" if what else value
-
-
-def _joined(clauses: list[str], word: str) -> str:
-    if len(clauses) == 1:
-        return clauses[0]
-    return f"{', '.join(clauses[:-1])}, {word} {clauses[-1]}"

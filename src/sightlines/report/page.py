@@ -82,8 +82,7 @@ def render(
     explored = explorer.explorer(config, tables)
     page = {
         "experiment": config["experiment"],
-        "answer": headline(tables["claims.csv"]) if verdicts else [],
-        "tally": findings.tally(tables["claims.csv"]) if verdicts else "",
+        "head": headline(tables["claims.csv"]) if verdicts else None,
         "networks": overview.networks_line(config),
         "images": overview.images_line(config, dataset),
         "maps": overview.maps(config, tables),

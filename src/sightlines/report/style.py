@@ -34,8 +34,12 @@ nav a { padding: 0.15rem 0; }
 .kicker { margin: 0; }
 .line { margin: 0.1rem 0; }
 .line b { color: var(--ink); margin-right: 0.35rem; }
-.answer { font-size: 1rem; margin: 0.2rem 0 0.4rem; max-width: 80rem; }
-.answer b { font-size: 1.1rem; }
+.answer { font-size: 1.1rem; line-height: 1.35; margin: 0.2rem 0 0.3rem; }
+.respects { list-style: none; margin: 0 0 0.3rem; padding: 0; }
+.respects li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 0.6rem;
+  line-height: 1.4; }
+.respects .verdict { line-height: 1.4rem; }
+.respects .soft { font-size: 0.875rem; }
 .paper { font-weight: 400; margin-left: 0.3rem; }
 .from { font-style: italic; }
 .found { max-width: 78rem; font-size: 0.9375rem; }
@@ -63,10 +67,11 @@ nav a { padding: 0.15rem 0; }
 .rows { list-style: none; margin: 0; padding: 0; }
 .row { display: grid; align-items: center; gap: 0 0.7rem; color: inherit; text-decoration: none;
   grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 10.6rem 11rem;
-  font-size: 0.8125rem; line-height: 1.25rem; height: 1.3rem; border-top: 1px solid var(--line); }
+  font-size: 0.8125rem; line-height: 1.25rem; min-height: 1.3rem;
+  border-top: 1px solid var(--line); }
 .row:hover { background: var(--shade); }
 .row .id { color: var(--link); font-weight: 600; white-space: nowrap; }
-.row .says, .row .plot.none { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.row .plot.none { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .row .plot.none { color: var(--soft); font-style: italic; }
 .got { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .one { color: var(--soft); font-size: 0.8125rem; }
@@ -80,8 +85,8 @@ li.absent a { white-space: nowrap; }
   @media print, (min-width: 46.01rem) {
     .group > summary { display: none; }
     .group::details-content { content-visibility: visible; display: block; block-size: auto; } } }
-.legend { list-style: none; margin: 0; padding: 0; columns: 2; column-gap: 1.5rem;
-  font-size: 0.8rem; line-height: 1.35; color: var(--soft); }
+.legend { list-style: none; margin: 0 0 0.3rem; padding: 0; columns: 3; column-gap: 1.5rem;
+  font-size: 0.8125rem; line-height: 1.4; color: var(--soft); }
 .legend li { break-inside: avoid; padding-left: 1.2rem; text-indent: -1.2rem; }
 .far { font-size: 0.8rem; }
 .soft { color: var(--soft); }
@@ -160,6 +165,7 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
 @media (prefers-color-scheme: dark) { .zoom img { filter: brightness(0.9); } }
 
 @media screen and (max-width: 64rem) {
+  .legend { columns: 2; }
   .overview { grid-template-columns: minmax(0, 1fr); }
   .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
     gap: 0 2rem; }
@@ -167,11 +173,12 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   .grid, .cards, .grid.single .cards { grid-template-columns: minmax(0, 1fr); } }
 @media screen and (max-width: 46rem) {
   .row { grid-template: "id says badge" "id plot got" / 2.4rem minmax(0, 1fr) 8.4rem;
-    height: auto; padding: 0.15rem 0; }
+    padding: 0.15rem 0; }
   .row .id { grid-area: id; } .row .says { grid-area: says; }
   .row .plot { grid-area: plot; } .row .got { grid-area: got; font-size: 0.72rem; }
   .row .verdict { grid-area: badge; }
   .legend { columns: 1; }
+  .respects li { display: block; margin-bottom: 0.25rem; }
   .forest h3 { display: none; }
   .group > summary { border-top: 1px solid var(--line); padding: 0.25rem 0; }
   .verdict .long { position: absolute; clip-path: inset(50%); width: 1px; height: 1px;
@@ -207,12 +214,11 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   .maps { max-width: 16cm; }
   .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3cm 3.9cm; font-size: 7pt;
     break-inside: avoid; }
-  .row { height: auto; } .row .says { white-space: normal; overflow: visible; }
   .zoom img { width: auto; max-width: 100%; max-height: 16cm; object-fit: contain; border: 0;
     filter: none; margin: 0 auto; }
   figure, .claim, .row, tr { break-inside: avoid; }
   h2, h3, .found { break-after: avoid; }
-  .found, .answer { break-inside: avoid; }
+  .found, .answer, .respects { break-inside: avoid; }
   :not(.question) > details.fold:not([open], #accuracy, #verdicts) { display: none; }
   p, figcaption, dd { orphans: 3; widows: 3; }
   .scroll { overflow: visible; }

@@ -79,7 +79,7 @@ height="{{ figure.height }}" style="--least: {{ figure.least }}px">
 <span class="id">{{ row.claim }}</span>
 <span class="says">{{ row.statement }}</span>
 {{ badge(row) }}
-<span class="got">{{ row.value }}{% if row.value and row.one_run and \
+<span class="got">{{ row.value }}{{ " †" if row.level }}{% if row.value and row.one_run and \
 row.verdict != "one run" %} <span class="one">one run\
 </span>{% endif %}</span>
 </summary>
@@ -138,9 +138,27 @@ base-uri 'none'; form-action 'none'">
 {%- set works = sections | selectattr("question.work") | list | length %}
 {%- if works %} and {{ works }} other work{{ "s" if works > 1 }}{% endif %}</p>
 <h1>Do vision transformers see like convolutional networks?</h1>
-{%- if answer %}
-<p class="answer"><b>{{ answer[0] }}</b> {{ answer[1:] | join(" ") }}</p>
-<p class="line"><b>Claims</b> {{ tally }}</p>
+{%- if head %}
+<p class="answer"><b>{{ head.answer }}</b></p>
+{%- if head.respects %}
+<ul class="respects">
+{%- for row in head.respects %}
+<li>{{ badge(row) }} <span>{{ row.says }} \
+<a href="#{{ verdicts.anchors[row.claim] }}">{{ row.claim }}</a>\
+{%- if row.measured %} <span class="soft">{{ row.measured }}</span>{% endif %}</span></li>
+{%- endfor %}
+</ul>
+{%- endif %}
+{%- if head.note %}
+<p class="note">{{ head.note }}</p>
+{%- endif %}
+<p class="line"><b>{{ verdicts.rows | length }} claims</b> of these works, by verdict:</p>
+<ul class="legend">
+{%- for word, mark, count, meaning in verdicts.counts %}
+<li><span class="verdict {{ look(word) }}"><span class="mark" aria-hidden="true">{{ mark }}</span> \
+{{ word }}:&nbsp;{{ count }}</span> {{ meaning }}</li>
+{%- endfor %}
+</ul>
 {%- endif %}
 <p class="line"><b>Networks</b> {{ networks }}.</p>
 <p class="line"><b>Images</b> {{ images }}.</p>
@@ -174,7 +192,7 @@ width="96" height="96">
 </div>
 {%- endfor %}
 </div>
-<p class="note">CKA of every layer with every other, first layer at the lower left: \
+<p class="note">Similarity (CKA) of every layer with every other, first layer at the lower left: \
 <span class="scale" aria-hidden="true"></span> 0 to 1. Above trained, below untrained. \
 Numbers: mean of the lowest with the highest quarter of layers, trained (untrained).</p>
 {%- endif %}
@@ -211,19 +229,28 @@ claim</li>
 {%- if verdicts %}
 <div class="forest">
 <h2 class="small">Every claim against its threshold</h2>
-<p class="key"><span><svg width="30" height="12" aria-hidden="true"><line class="ci" x1="2" \
-x2="28" y1="6" y2="6"/><circle class="value disc" cx="15" cy="6" r="4"/></svg> value and 95 % \
-interval</span>
-<span><svg width="30" height="12" aria-hidden="true"><line class="ci alone" x1="2" x2="28" y1="6" \
+<p class="key"><span><svg width="10" height="12" aria-hidden="true"><circle class="value disc" \
+cx="5" cy="6" r="4"/></svg> value: holds</span>
+<span><svg width="10" height="12" aria-hidden="true"><path class="value square" \
+d="M1.4 2.4h7.2v7.2h-7.2Z"/></svg> does not hold</span>
+<span><svg width="10" height="12" aria-hidden="true"><circle class="value ring" cx="5" cy="6" \
+r="4"/></svg> open</span>
+<span><svg width="24" height="12" aria-hidden="true"><line class="ci" x1="2" x2="22" y1="6" \
+y2="6"/></svg> interval that decides, 95 %</span>
+{%- if verdicts.rows | selectattr("level") | list %}
+<span>† wider: 95 % for all criteria of the claim together</span>
+{%- endif %}
+<span><svg width="24" height="12" aria-hidden="true"><line class="ci alone" x1="2" x2="22" y1="6" \
 y2="6"/></svg> over images of one run</span>
 <span><svg width="6" height="14" aria-hidden="true"><line class="bar" x1="3" x2="3" y1="0" \
 y2="14"/></svg> threshold; right of it the claim holds</span>
 <span><svg width="12" height="12" viewBox="-6 -6 12 12" aria-hidden="true"><path class="control" \
-d="M-4.5 4H4.5L0-4.5Z"/></svg> untrained</span>
+d="M-4.5 4H4.5L0-4.5Z"/></svg> untrained networks</span>
 <span><svg width="14" height="12" viewBox="-7 -6 14 12" aria-hidden="true"><path class="paper" \
-d="M0-5.5 5.5 0 0 5.5-5.5 0Z"/></svg> Raghu et al.</span>
+d="M0-5.5 5.5 0 0 5.5-5.5 0Z"/></svg> the paper’s networks</span>
 <span><svg width="10" height="12" viewBox="-5 -6 10 12" aria-hidden="true"><path \
-class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
+class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span>
+<span>Each row has its own scale, and leads to the readings behind it.</span></p>
 {%- for question, rows in verdicts.groups %}
 <h3><a href="#{{ question.key }}">{{ question.short }}</a></h3>
 <details class="group"><summary><b>{{ question.short }}</b> \
@@ -232,9 +259,9 @@ class="control beyond" d="M-3-4 3 0-3 4"/></svg> farther than shown</span></p>
 {%- for row in rows if row.is_run %}
 <li><a class="row" href="#{{ row.anchor }}">
 <span class="id">{{ row.claim }}</span>
-<span class="says" title="{{ row.statement }}">{{ row.statement }}</span>
+<span class="says" title="{{ row.statement }}">{{ row.title }}</span>
 {{ plot(row) }}
-<span class="got">{{ row.value }}</span>
+<span class="got" title="{{ row.measured }}">{{ row.value }}{{ " †" if row.level }}</span>
 {{ badge(row) }}
 </a></li>
 {%- endfor %}
@@ -247,13 +274,6 @@ title="{{ row.statement }}">{{ row.claim }}</a>{{ "" if loop.last else "," }}
 </ul>
 </details>
 {%- endfor %}
-<p class="note">Each row has a scale of its own. Verdicts:</p>
-<ul class="legend">
-{%- for word, mark, count, meaning in verdicts.counts %}
-<li><span class="verdict {{ look(word) }}"><span class="mark">{{ mark }}</span> {{ word }} \
-({{ count }})</span> {{ meaning }}</li>
-{%- endfor %}
-</ul>
 </div>
 {%- endif %}
 </section>
@@ -360,7 +380,10 @@ figure{{ "s" if section.more | length > 1 }}: \
 <p>Thresholds stand in the claims’ source files and were set before there were results;
 docs/amendments.md has what changed later. The reading that decided has a 95 % interval over these
 images and these seeds: what other images of the kind, and networks trained from other seeds, would
-give. Of one run it is over images only, and says nothing of other runs. p is the probability of so
+give. Where it does not meet its criterion and others of the claim might not either, it is wider
+(†: 97.5 % with two criteria, 98.3 % with three), so that all keep to 95 % together; the readings of
+each claim have intervals of 95 %. Of one run it is over images only, and says nothing of other
+runs. A verdict does not depend on how many claims there are; q does. p is the probability of so
 clear a verdict were the truth at the threshold; q, with which of all verdicts those up to it are
 wrong on average in that share (Benjamini and Yekutieli). Of {{ verdicts.discoveries[0] }} decisive
 verdicts {{ verdicts.discoveries[1] }} are taken at a false discovery rate of

@@ -11,7 +11,14 @@ from sightlines.report.forest import Drawn, drawn
 from sightlines.report.parts import Row
 from sightlines.report.questions import Question, claim_question, used
 from sightlines.results.calibration import in_words
-from sightlines.results.numbers import bars, digits_apart, fixed, with_interval
+from sightlines.results.numbers import (
+    COMMON,
+    bars,
+    digits_apart,
+    fixed,
+    level,
+    with_interval,
+)
 from sightlines.results.verdict_words import (
     DECISIVE,
     DEPENDS,
@@ -25,6 +32,7 @@ from sightlines.results.verdict_words import (
     OUT_OF_REACH,
     UNDECIDED,
     VERDICTS,
+    of_one_run,
 )
 
 MARKS = {
@@ -48,18 +56,18 @@ SHORT = {
 }
 """Words of a verdict where there is little room; others are short enough."""
 MEANINGS = {
-    LEARNED: "holds, and training brought it about",
-    INITIAL: "holds of untrained networks as well: a finding about the architecture",
-    HOLDS: "holds; whether it is learned is open, or there is no control",
-    DEPENDS: "holds for one architecture, not for another",
-    LOST: "does not hold, though it does of untrained networks",
-    FAILS: "does not hold",
-    UNDECIDED: "the interval covers the threshold: the reason says what would decide",
-    ONE_RUN: "one seed, and nothing known of their spread: what these networks alone show by an "
-    "interval over images",
-    OUT_OF_REACH: "cannot be tested on these networks: what they lack is said",
-    NOT_RUN: "something that it needs is not among the runs",
+    LEARNED: "by training",
+    INITIAL: "so it does in untrained networks",
+    HOLDS: "whether by training is open",
+    DEPENDS: "holds for one, not for another",
+    LOST: "true of untrained networks alone",
+    FAILS: "the interval misses the threshold",
+    UNDECIDED: "the interval covers the threshold",
+    ONE_RUN: "a single seed, so nothing is said of others",
+    OUT_OF_REACH: "these networks cannot test it",
+    NOT_RUN: "the runs lack what it needs",
 }
+"""What a verdict means, in the few words that stand beside its count."""
 TIERS = (
     ("A", "expected at any scale"),
     ("B", "about large or pretrained networks: small ones that fail say nothing against it"),
@@ -86,6 +94,7 @@ class ClaimRow(NamedTuple):
     drawn: str
     picture: Drawn | None
     cases: list[Row]
+    title: str
     statement: str
     statistic: str
     verdict: str
@@ -94,6 +103,7 @@ class ClaimRow(NamedTuple):
     mark: str
     because: str
     value: str
+    level: str
     one_run: bool
     measured: str
     needed: str
@@ -143,10 +153,13 @@ def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dic
     rows = [_row(row, shown, cases, taken) for row in _records(claims)]
     return {
         "counts": [
-            (v, MARKS[v], int(counts.get(v, 0)), MEANINGS[v]) for v in VERDICTS if counts.get(v, 0)
+            (v, MARKS[v], int(counts.get(v, 0)), _meaning(v, rows))
+            for v in VERDICTS
+            if counts.get(v, 0)
         ],
         "absent": [v for v in VERDICTS if not counts.get(v, 0)],
         "rows": rows,
+        "anchors": {row.claim: row.anchor for row in reversed(rows)},
         "groups": groups(rows),
         "out_of_reach": _out_of_reach(rows),
         "tiers": TIERS,
@@ -154,6 +167,12 @@ def verdict_part(tables: dict[str, pd.DataFrame], figures: Iterable[str]) -> dic
         "calibration": _calibration(tables.get("seed_calibration.csv")),
         "cases_head": CASES_HEAD,
     }
+
+
+def _meaning(verdict: str, rows: list[ClaimRow]) -> str:
+    """What a verdict means; of one run also how its claims came out in it."""
+    shown = of_one_run(row.here for row in rows if row.verdict == verdict == ONE_RUN)
+    return f"{MEANINGS[verdict]}; {shown}" if shown else MEANINGS[verdict]
 
 
 def groups(rows: list[ClaimRow]) -> list[tuple[Question, list[ClaimRow]]]:
@@ -214,6 +233,7 @@ def _row(
         drawn=row["drawn"] if row["drawn"] in shown else "",
         picture=drawn(row),
         cases=cases.get(claim, []),
+        title=row["title"],
         statement=row["statement"],
         statistic=_text(row["statistic"]),
         verdict=verdict,
@@ -222,8 +242,9 @@ def _row(
         mark=MARKS[verdict],
         because=_text(row["because"]),
         value=value,
+        level=_level(row),
         one_run="seeds" not in _text(row["over"]),
-        measured=value + deciding,
+        measured=value + (f", {wide}" if (wide := _level(row)) else "") + deciding,
         needed=_text(row["threshold"]),
         control=_control(row),
         difference=_difference(row),
@@ -238,6 +259,16 @@ def _row(
         amended=_text(row.get("amended")),
         before=_text(row.get("verdict_before")),
     )
+
+
+def _level(row: dict[str, Any]) -> str:
+    """Which interval a verdict is judged by, where that is not of 95 %, and why."""
+    told = level(row)
+    if not told:
+        return ""
+    comparisons = round((1 - COMMON) / (1 - float(row["level"])))
+    what = "criteria" if row["verdict"] != DEPENDS else "criteria and architectures"
+    return f"{told}: {comparisons} {what} keep to 95 % together"
 
 
 def _control(row: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+COMMON = 0.95
+"""Level of an interval of which nothing else is said."""
 MOST = 8
 """Digits; what differs by less is equal in words."""
 BAR = re.compile(r"(?:^|; )(?:(?P<name>(?:(?!; ).)*) )?[≥≤<>] (?P<bar>[-−]?[\d.]+(?:e[-+]?\d+)?)")
@@ -88,6 +90,18 @@ def interval(
     digits = digits_apart(values, against, write, digits)
     middle, low, high = (write(v, digits) for v in values)
     return f"{middle} [{low}, {high}{more}]"
+
+
+def level(row: Mapping[Any, Any]) -> str:
+    """The confidence of an interval that is another than 95 %, such as "98.3 %"; else empty.
+
+    Args:
+        row: Of a table; without a `level` its interval is of 95 %.
+    """
+    share = row.get("level")
+    if share is None or not is_known(share) or abs(share - COMMON) < 1e-9:
+        return ""
+    return f"{100 * share:.3g} %"
 
 
 def with_interval(row: Mapping[Any, Any], value: str, low: str, high: str, more: str = "") -> str:

@@ -80,6 +80,7 @@ def _claims(sides: list[Side]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "claim": claim,
+                "title": _text((own[0] or own[1]).get("title")),
                 "statement": _text((own[0] or own[1]).get("statement")),
                 "verdicts": verdicts,
                 "because": [_text(each.get("because")) for each in own],
@@ -251,7 +252,7 @@ y1="{{ 4 + 10 * loop.index0 }}" y2="{{ 12 + 10 * loop.index0 }}"/>
 <tbody>
 {%- for row in rows %}
 <tr><td class="words"><strong>{{ row.claim }}</strong>
-{%- if not is_brief %} {{ row.statement }}{% endif %}</td>
+{{- " " ~ (row.title if is_brief else row.statement) }}</td>
 {%- for i in (0, 1) %}
 <td class="words">{{ badge(row.verdicts[i]) }}
 {%- if not is_brief and row.because[i] %}<br>\
