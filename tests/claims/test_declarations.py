@@ -39,9 +39,15 @@ def test_every_table_that_claims_read_is_written_by_a_measure():
         assert len(set(reads)) == len(reads), name
 
 
+def test_no_two_claims_have_one_title():
+    assert max(Counter(own.title for own in CLAIMS).values()) == 1
+
+
 @pytest.mark.parametrize("own", CLAIMS, ids=lambda own: own.id)
 def test_claims_say_one_sentence_and_where_it_is_from(own):
     assert ". " not in own.statement, "one sentence"
+    assert own.title[0].isupper() and own.title[-1].isalnum()
+    assert len(own.title) <= 60 and "…" not in own.title, "it fits on one line, whole"
     assert own.statement[0].isupper() and own.statement.endswith(".")
     for text in (own.figure, own.statistic, own.reason, own.paper_value, own.controls):
         assert text.strip() == text != ""

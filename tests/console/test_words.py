@@ -7,13 +7,13 @@ from sightlines.console import words
 from sightlines.console.live import draw
 from sightlines.console.run_state import PlannedJob, RunningJob, RunState
 
-CLAIMS = """claim,statement,verdict,value,low,high,p
-C1,ViTs are uniform,holds at initialisation,0.8,0.7,0.9,0.001
-C2,ResNets are not,undecided,0.2,,,0.5
-C3,"Heads, local and global",does not hold,1.5,1.1,1.9,0.0001
-C4,Nothing,out of reach,,,,
-C5,More,"holds, learned",0.5,0.4,0.6,0.2
-C6,Most,"holds, learned",0.5,0.4,0.6,0.3
+CLAIMS = """claim,statement,verdict,value,low,high,level,p
+C1,ViTs are uniform,holds at initialisation,0.8,0.7,0.9,0.95,0.001
+C2,ResNets are not,undecided,0.2,,,0.95,0.5
+C3,"Heads, local and global",does not hold,1.5,1.1,1.9,0.975,0.0001
+C4,Nothing,out of reach,,,,,
+C5,More,"holds, learned",0.5,0.4,0.6,0.95,0.2
+C6,Most,"holds, learned",0.5,0.4,0.6,0.95,0.3
 """
 
 

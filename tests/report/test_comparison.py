@@ -114,7 +114,10 @@ def test_what_one_of_them_lacks_is_left_out(sides):
 def test_nothing_of_either_is_trusted(sides):
     one, other = sides
     config, tables = hostile(one.config, one.tables)
-    for name, columns in (("claims.csv", ["statement", "because"]), ("claim_cases.csv", ["over"])):
+    for name, columns in (
+        ("claims.csv", ["title", "statement", "because"]),
+        ("claim_cases.csv", ["over"]),
+    ):
         tables[name] = tables[name].assign(**dict.fromkeys(columns, HOSTILE))
     verdicts = tables["claims.csv"].assign(verdict=f'"{HOSTILE}')
     tables["claims.csv"] = verdicts

@@ -34,6 +34,12 @@ def test_an_interval_over_images_of_one_run_says_so():
     assert "0.61 [0.51, 0.72, one run] (ViT-S)" in sentence
 
 
+def test_the_level_of_an_interval_is_told_where_it_is_not_95_percent():
+    own = claims()[2:3].assign(claim="N1", level=1 - 0.05 / 3)
+    assert "[0.51, 0.72, 98.3 %]" in findings.found("naseer2021", own, None)[0]
+    assert "[0.51, 0.72]" in findings.found("naseer2021", own.assign(level=0.95), None)[0]
+
+
 def test_two_are_named_and_of_more_the_range_is_told():
     other = ONE | {"case": "ViT-L", "value": 0.4, "low": None, "control": None}
     assert "(ViT-S; untrained 0.94) and 0.40 (ViT-L)" in told(ONE, other)[0]
@@ -95,8 +101,8 @@ def test_every_verdict_is_counted(word):
 def test_verdicts_are_told_in_one_sentence():
     words = ["holds, learned", "holds", "holds at initialisation", "lost in training", "one run"]
     assert findings.tally(pd.DataFrame({"verdict": [*words, "undecided"]})) == (
-        "Of 6 claims 3 hold (1 learned in training, 1 true of untrained networks as well), 1 does "
-        "not, 1 is undecided and 1 rests on one run."
+        "Of 6 claims 3 hold (1 learned in training, 1 true of untrained networks as well, 1 not "
+        "known to be either), 1 does not, 1 is undecided and 1 rests on one run."
     )
 
 

@@ -1,5 +1,7 @@
 """Rows of the picture of all claims: what fulfils a claim lies right of the threshold."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,16 @@ import pytest
 from sightlines.claims.judge import all_claims
 from sightlines.report import forest
 from sightlines.report.paper_figures import MARKS
+from sightlines.results.verdict_words import (
+    DECISIVE,
+    DEPENDS,
+    FAILS,
+    LOST,
+    NOT_RUN,
+    ONE_RUN,
+    OUT_OF_REACH,
+    UNDECIDED,
+)
 from tests.figures.verdict_tables import claims
 
 
@@ -23,6 +35,33 @@ def test_value_interval_and_control_stand_on_one_scale_around_the_threshold():
     assert found.control.at == pytest.approx(50 - 46 * 0.189 / scale, abs=0.06)
     assert found.control.beyond == 0 and found.shape == "disc"
     assert found.words == "0.61, interval 0.51 to 0.72; needed ≥ 0.5; untrained 0.31"
+
+
+def test_another_level_than_95_percent_is_told():
+    told = forest.drawn(row(level=1 - 0.05 / 3)).words
+    assert told.startswith("0.61, 98.3 % interval 0.51 to 0.72; needed")
+
+
+REFERENCES = sorted(Path(__file__).parents[2].glob("results/reference/*/claims.csv"))
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.parent.name)
+def test_no_interval_of_a_real_run_contradicts_the_verdict_beside_it(path):
+    """Drawn of what decided: decisive ones lie on their side, undecided ones reach the middle."""
+    rows = pd.read_csv(path).to_dict("records")
+    seen = 0
+    for own in rows:
+        found, word = forest.drawn(own), own["verdict"]
+        if found is None or found.low is None or word not in (*DECISIVE, UNDECIDED):
+            continue
+        seen += 1
+        if word == UNDECIDED:
+            assert found.low <= 50 <= found.high, own["claim"]
+        elif word in (FAILS, LOST, DEPENDS):
+            assert found.high < 50, own["claim"]
+        else:
+            assert found.low >= 50, own["claim"]
+    assert seen or all(own["verdict"] in (ONE_RUN, OUT_OF_REACH, NOT_RUN) for own in rows)
 
 
 def test_where_less_is_asked_for_less_lies_to_the_right():

@@ -53,10 +53,10 @@ def words(markup):
 
 def test_the_answer_comes_first_and_counts_every_claim(html):
     assert html.index('class="answer"') < html.index('<section id="answer"')
-    assert (
-        "Of 6 claims 3 hold (2 learned in training, 1 true of untrained networks as well), 1 does "
-        "not, 1 is undecided and 1 was not run." in html
-    )
+    head = words(html.split("<header>")[1].split("</header>")[0])
+    assert "6 claims of these works, by verdict:" in head
+    counted = [int(n) for n in re.findall(r"\((\d+)\)", head.split("by verdict:")[1])]
+    assert sum(counted) == len(claims())
 
 
 def test_the_overview_stands_before_all_sections_and_names_them(html):
@@ -78,7 +78,8 @@ def test_the_legend_has_the_verdicts_that_there_are_with_their_meaning(html):
     assert set(verdicts.MARKS) == set(verdicts.MEANINGS) == set(VERDICTS)
     assert len(set(verdicts.MARKS.values())) == len(VERDICTS), "told apart without colour"
     assert {*found["absent"], *(word for word, *_ in found["counts"])} == set(VERDICTS)
-    legend = words(overview(html).split('<ul class="legend">')[1].split("</ul>")[0])
+    assert html.index('<ul class="legend">') < html.index("</header>"), "on the first screen"
+    legend = words(html.split('<ul class="legend">')[1].split("</ul>")[0])
     for word, mark, count, meaning in found["counts"]:
         assert f"{mark} {word} ({count}) {meaning}" in legend
 
@@ -116,7 +117,18 @@ def test_a_figure_that_is_not_on_the_page_is_not_linked(page_parts):
 
 
 TEXTS = [
-    *("claim", "study", "figure", "tier", "statement", "because", "statistic", "deciding", "over"),
+    *(
+        "claim",
+        "study",
+        "figure",
+        "tier",
+        "title",
+        "statement",
+        "because",
+        "statistic",
+        "deciding",
+        "over",
+    ),
     *("seeds", "threshold", "reason", "controls", "paper_value", "source", "amended"),
     *("verdict_before", "depends_on", "other_criteria", "stands_under", "drawn"),
 ]
@@ -191,6 +203,28 @@ def test_an_end_of_an_interval_is_told_apart_from_the_threshold_in_all_places():
     assert row.picture.words.startswith(
         "0.613, interval 0.498 to 0.719; needed ≥ 0.5; untrained 0.504"
     )
+
+
+def test_a_wider_interval_is_marked_and_its_level_is_told(html):
+    assert of("C3").level == "97.5 %: 2 criteria keep to 95 % together"
+    assert of("C3").measured == f"0.61 [0.51, 0.72], {of('C3').level} (ViT-S: mean CKA)"
+    assert of("C1").level == ""
+    rows = {row[:2]: row for row in overview(html).split('<a class="row" href="#')[1:]}
+    assert [claim for claim, row in rows.items() if "†" in row] == ["C3"]
+    assert "97.5 % interval" in rows["C3"] and "†" in words(card(html, "C3"))
+    assert "† wider: 95 % for all criteria of the claim together" in words(overview(html))
+    table = claims()
+    table.loc[1, ["verdict", "level"]] = "depends on the architecture", 1 - 0.05 / 6
+    assert of("C2", part(**{"claims.csv": table})).level == (
+        "99.2 %: 6 criteria and architectures keep to 95 % together"
+    )
+
+
+def test_a_row_of_the_overview_has_its_title_and_tells_the_whole_statement(html):
+    for claim in claims()[1:].itertuples():
+        if claim.verdict != "not run":
+            says = f'title="{claim.statement}">{claim.title}</span>'
+            assert says in overview(html) and claim.statement in card(html, claim.claim)
 
 
 def test_one_run_is_said_of_intervals_over_images_alone():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from sightlines.report.forest import threshold
 from sightlines.report.verdicts import MARKS, SHORT
 from sightlines.results.numbers import fixed, level, with_interval
 from sightlines.results.verdict_words import HOLDS, INITIAL, LEARNED, NOT_RUN, ONE_RUN, VERDICTS
@@ -32,7 +33,7 @@ HELD = (LEARNED, INITIAL, HOLDS)
 """Verdicts by which a difference is there."""
 NOTE = (
     "Brackets: the interval that decides, of 95 % where nothing else is said, over images and "
-    "seeds; of one run over images alone."
+    "seeds; of one run over images alone. Needed: the threshold that was set beforehand."
 )
 
 
@@ -96,12 +97,14 @@ def _answer(respects: list[Respect]) -> str:
     if count == 1:
         verb = "No: the one difference looked at shows" if held else "Not shown: not in the one way"
         return f"{verb} in these networks." if held else f"{verb} looked at."
+    what = f"the paper’s {count} main differences"
+    if count < len(DIFFERENCES):
+        what = f"{count} main differences looked at"
     if not held:
-        return f"Not shown: of the paper’s {count} main differences none is sure in these networks."
+        return f"Not shown: of {what} none is sure in these networks."
     if held == count:
-        return f"No: all of the paper’s {count} main differences show in these networks."
-    verb = "shows" if held == 1 else "show"
-    return f"No: of the paper’s {count} main differences {held} {verb} in these networks."
+        return f"No: all of {what} show in these networks."
+    return f"No: of {what} {held} {'shows' if held == 1 else 'show'} in these networks."
 
 
 def _respect(row: dict[Any, Any]) -> Respect:
@@ -127,4 +130,6 @@ def _measured(row: dict[Any, Any]) -> str:
     is_bare = pd.isna(row["low"]) or pd.isna(row["high"])
     wide = f", {told}" if (told := level(row)) else ""
     value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high", wide)
-    return f"{what}: {value}" if what else value
+    needed = threshold(str(row.get("threshold", "")), deciding, float(row["value"]))
+    bar = f", needed {needed[0]} {needed[1]:g}".replace("-", "−") if needed else ""
+    return (f"{what}: {value}" if what else value) + bar

@@ -45,8 +45,8 @@ nav a { padding: 0.15rem 0; }
 .found { max-width: 78rem; font-size: 0.9375rem; }
 
 /* The overview: maps and learning beside the claims. */
-.overview { display: grid; grid-template-columns: minmax(0, 18.5rem) minmax(0, 1fr);
-  gap: 0 2rem; border-top: 1px solid var(--line); margin-top: 0.6rem; align-items: start; }
+.overview { display: grid; grid-template-columns: minmax(0, 16.5rem) minmax(0, 1fr);
+  gap: 0 1.6rem; border-top: 1px solid var(--line); margin-top: 0.6rem; align-items: start; }
 .maps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 0.4rem; }
 .map { display: grid; gap: 0.35rem; align-content: start; }
 .map .name { font-size: 0.875rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -66,7 +66,7 @@ nav a { padding: 0.15rem 0; }
 .forest h3 a { text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; }
 .row { display: grid; align-items: center; gap: 0 0.7rem; color: inherit; text-decoration: none;
-  grid-template-columns: 2.6rem minmax(0, 1fr) 10rem 10.6rem 11rem;
+  grid-template-columns: 2.6rem minmax(0, 1fr) 8.8rem 10.6rem 11rem;
   font-size: 0.8125rem; line-height: 1.25rem; min-height: 1.3rem;
   border-top: 1px solid var(--line); }
 .row:hover { background: var(--shade); }
@@ -102,7 +102,7 @@ li.absent a { white-space: nowrap; }
 path.paper { fill: none; stroke: var(--paper); stroke-width: 1.7; }
 path.beyond { fill: none; }
 .verdict { white-space: nowrap; font-weight: 600; font-size: 0.8125rem; color: var(--soft); }
-.verdict .mark { display: inline-block; width: 1.1em; text-align: center; }
+.verdict .mark { display: inline-block; text-indent: 0; width: 1.1em; text-align: center; }
 .verdict .short { display: none; }
 .holds-learned, .holds { color: var(--good); }
 .holds-at-initialisation { color: var(--initial); }
@@ -223,6 +223,8 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   p, figcaption, dd { orphans: 3; widows: 3; }
   .scroll { overflow: visible; }
   .verdict { font-size: 7pt; }
+  .respects li { grid-template-columns: 3.9cm minmax(0, 1fr); }
+  .respects .verdict, .respects .soft, .legend, .legend .verdict { font-size: 8pt; }
   td, .got { white-space: normal; }
   table { font-size: 7pt; }
   .question .claim .scroll { display: none; }

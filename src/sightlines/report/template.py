@@ -156,7 +156,7 @@ base-uri 'none'; form-action 'none'">
 <ul class="legend">
 {%- for word, mark, count, meaning in verdicts.counts %}
 <li><span class="verdict {{ look(word) }}"><span class="mark" aria-hidden="true">{{ mark }}</span> \
-{{ word }}:&nbsp;{{ count }}</span> {{ meaning }}</li>
+{{ word }} ({{ count }})</span> {{ meaning }}</li>
 {%- endfor %}
 </ul>
 {%- endif %}

@@ -57,13 +57,13 @@ SHORT = {
 """Words of a verdict where there is little room; others are short enough."""
 MEANINGS = {
     LEARNED: "by training",
-    INITIAL: "so it does in untrained networks",
+    INITIAL: "untrained networks too",
     HOLDS: "whether by training is open",
     DEPENDS: "holds for one, not for another",
     LOST: "true of untrained networks alone",
     FAILS: "the interval misses the threshold",
     UNDECIDED: "the interval covers the threshold",
-    ONE_RUN: "a single seed, so nothing is said of others",
+    ONE_RUN: "there is no second seed",
     OUT_OF_REACH: "these networks cannot test it",
     NOT_RUN: "the runs lack what it needs",
 }
