@@ -326,11 +326,12 @@ def test_the_interval_that_is_told_is_the_one_that_the_verdict_is_judged_by():
     draws, hidden, words = np.random.default_rng(5), 0, set()
     for _ in range(400):
         criteria = (AT_LEAST, AT_MOST, Criterion("z", ">=", 0.0))[: draws.integers(1, 4)]
-        middles = [draws.normal(c.threshold, 0.3) for c in criteria]
-        cases = [
-            Case(label, ["a"], [[measured(draws.normal(m, 0.12)) for m in middles] for _ in "123"])
-            for label in "AB"[: draws.integers(1, 3)]
-        ]
+        shared, apart = [draws.normal(c.threshold, 0.3) for c in criteria], draws.choice([0, 0.7])
+        cases = []
+        for label in "AB"[: draws.integers(1, 3)]:
+            own = [draws.normal(middle, apart) for middle in shared]
+            seeds = [[measured(draws.normal(middle, 0.12)) for middle in own] for _ in "123"]
+            cases.append(Case(label, ["a"], seeds))
         found = given(*cases, criteria=criteria)
         criterion = found.deciding.criterion
         words.add(found.word)

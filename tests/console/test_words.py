@@ -67,7 +67,7 @@ def test_the_answer_counts_verdicts_and_quotes_the_clearest(tmp_path):
         "1 undecided."
     )
     assert [line.split()[0] for line in said[1:]] == ["C3", "C1", "C5"]
-    assert said[1] == "  C3 does not hold (1.5 [1.1, 1.9]): Heads, local and global"
+    assert said[1] == "  C3 does not hold (1.5 [1.1, 1.9, 97.5 %]): Heads, local and global"
     (tmp_path / "report.html").write_text("")
     assert words.answer_text(tmp_path).endswith(f"The report: {tmp_path.as_posix()}/report.html")
 

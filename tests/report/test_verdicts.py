@@ -212,7 +212,8 @@ def test_a_wider_interval_is_marked_and_its_level_is_told(html):
     rows = {row[:2]: row for row in overview(html).split('<a class="row" href="#')[1:]}
     assert [claim for claim, row in rows.items() if "†" in row] == ["C3"]
     assert "97.5 % interval" in rows["C3"] and "†" in words(card(html, "C3"))
-    assert "† wider: 95 % for all criteria of the claim together" in words(overview(html))
+    key = words(overview(html).split('<p class="key">')[1].split("</p>")[0])
+    assert "† wider: 95 % for all criteria of the claim together" in key
     table = claims()
     table.loc[1, ["verdict", "level"]] = "depends on the architecture", 1 - 0.05 / 6
     assert of("C2", part(**{"claims.csv": table})).level == (

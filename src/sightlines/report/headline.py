@@ -17,7 +17,7 @@ DIFFERENCES = {
     "C1": "A ViT’s lowest and highest layers are more alike than a ResNet’s",
     "C6": "A ViT’s lowest blocks hold global heads beside local ones",
     "C15": "More comes over a ViT’s skips than over a ResNet’s",
-    "C20b": "A ViT’s tokens keep their places better than a ResNet’s units",
+    "C20b": "A ViT’s tokens keep their places best, a ResNet’s last units worst",
 }
 """Claims in which the paper's answer lies: structure, local and global, skips, places."""
 NUMBERS = {

@@ -45,11 +45,11 @@ nav a { padding: 0.15rem 0; }
 .found { max-width: 78rem; font-size: 0.9375rem; }
 
 /* The overview: maps and learning beside the claims. */
-.overview { display: grid; grid-template-columns: minmax(0, 16.5rem) minmax(0, 1fr);
+.overview { display: grid; grid-template-columns: minmax(0, 17rem) minmax(0, 1fr);
   gap: 0 1.6rem; border-top: 1px solid var(--line); margin-top: 0.6rem; align-items: start; }
 .maps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 0.4rem; }
 .map { display: grid; gap: 0.35rem; align-content: start; }
-.map .name { font-size: 0.875rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.map .name { font-size: 0.8rem; line-height: 1.2; align-self: end; }
 .cells { width: 100%; max-width: 10rem; height: auto; aspect-ratio: 1; image-rendering: pixelated; }
 .cells.none { font-size: 0.8rem; color: var(--soft); border: 1px dashed var(--line); }
 .scale { display: inline-block; width: 4rem; height: 0.7rem; vertical-align: -0.05rem;
