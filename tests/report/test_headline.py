@@ -26,7 +26,7 @@ def test_all_that_holds_is_a_plain_no_with_numbers():
     assert found.answer == "No: all of the paper’s 4 main differences show in these networks."
     assert [respect.claim for respect in found.respects] == ["C15", "C1", "C6", "C20b"]
     assert {respect.measured for respect in found.respects} == {
-        "gap: 0.61 [0.51, 0.72], needed ≥ 0.5"
+        "gap: 0.61 [0.51, 0.72], needed ≥\N{NO-BREAK SPACE}0.5"
     }
     assert found.note == NOTE
 
@@ -42,7 +42,9 @@ def test_every_number_that_may_decide_is_told_in_words():
                 (respect,) = headline(own).respects
                 assert criterion.name.startswith(shorts)
                 assert not respect.measured.startswith(criterion.name)
-                assert respect.measured.endswith(f"needed {criterion}")
+                assert respect.measured.replace("\N{NO-BREAK SPACE}", " ").endswith(
+                    f"needed {criterion}".replace("-", "−")
+                )
     decided = "mean of 2: LH(ViT) − LH(ResNet), block outputs"
     (respect,) = headline(claims(C1="holds").assign(deciding=decided)).respects
     assert respect.measured == (
@@ -110,6 +112,8 @@ def test_a_claim_without_a_number_or_an_interval_and_one_of_another_level():
     (respect,) = headline(claims(C1="holds").assign(value=None)).respects
     assert respect.measured == ""
     bare = headline(claims(C1="holds").assign(low=None, high=None))
-    assert bare.respects[0].measured == "gap: 0.61, needed ≥ 0.5" and bare.note == ""
+    assert (
+        bare.respects[0].measured == "gap: 0.61, needed ≥\N{NO-BREAK SPACE}0.5" and bare.note == ""
+    )
     (respect,) = headline(claims(C1="does not hold").assign(level=1 - 0.05 / 3)).respects
-    assert respect.measured == "gap: 0.61 [0.51, 0.72, 98.3 %], needed ≥ 0.5"
+    assert respect.measured == "gap: 0.61 [0.51, 0.72, 98.3 %], needed ≥\N{NO-BREAK SPACE}0.5"

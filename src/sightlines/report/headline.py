@@ -131,5 +131,5 @@ def _measured(row: dict[Any, Any]) -> str:
     wide = f", {told}" if (told := level(row)) else ""
     value = fixed(row["value"]) if is_bare else with_interval(row, "value", "low", "high", wide)
     needed = threshold(str(row.get("threshold", "")), deciding, float(row["value"]))
-    bar = f", needed {needed[0]} {needed[1]:g}".replace("-", "−") if needed else ""
+    bar = f", needed {needed[0]}\N{NO-BREAK SPACE}{needed[1]:g}".replace("-", "−") if needed else ""
     return (f"{what}: {value}" if what else value) + bar
