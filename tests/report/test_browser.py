@@ -128,7 +128,8 @@ def whole(tmp_path_factory, page_parts):
     config, tables, dataset, figures, records = page_parts
     told, every = claims().to_dict("records"), all_claims()
     own = pd.DataFrame(
-        told[place % len(told)] | {"claim": claim.id, "statement": claim.statement}
+        told[place % len(told)]
+        | {"claim": claim.id, "title": claim.title, "statement": claim.statement}
         for place, claim in enumerate(every)
     )
     path = tmp_path_factory.mktemp("whole") / "report.html"

@@ -28,7 +28,8 @@ a { color: var(--link); }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { position: static; }
-nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; margin-top: 0.4rem; }
+nav { display: flex; flex-wrap: wrap; gap: 0.1rem 0.9rem; margin-top: 0.3rem;
+  font-size: 0.9375rem; }
 nav a { padding: 0.15rem 0; }
 .kicker, .note, .paper, .saw, .line { color: var(--soft); font-size: 0.875rem; line-height: 1.4; }
 .kicker { margin: 0; }
@@ -71,6 +72,7 @@ nav a { padding: 0.15rem 0; }
   border-top: 1px solid var(--line); }
 .row:hover { background: var(--shade); }
 .row .id { color: var(--link); font-weight: 600; white-space: nowrap; }
+.row svg.plot { margin: -1px 0; }
 .row .plot.none { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .row .plot.none { color: var(--soft); font-style: italic; }
 .got { font-variant-numeric: tabular-nums; white-space: nowrap; }
