@@ -175,7 +175,8 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
         because += f"; {OF_SCALE[claim.tier]}" if small else ""
     if alone and word != OUT_OF_REACH:
         word, because = ONE_RUN, "; ".join(dict.fromkeys([*alone, because]))
-    because = "; ".join(dict.fromkeys([because, *caveats]))
+    beside = [words for case in cases for words in case.beside]
+    because = "; ".join(dict.fromkeys([because, *caveats, *beside]))
     missing = dict.fromkeys(words for case in cases for words in case.missing)
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
