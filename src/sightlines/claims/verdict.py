@@ -61,6 +61,9 @@ from sightlines.results.verdict_words import (
     NOT_RUN,
     ONE_RUN,
     OUT_OF_REACH,
+    OVER_ALL,
+    OVER_IMAGES,
+    OVER_NETWORKS,
     UNDECIDED,
 )
 from sightlines.stats.nested import CONFIDENCE, Estimate, seeds_needed
@@ -72,7 +75,6 @@ OF_SCALE = {
 """Tier -> why a small network's failure says nothing against the claim."""
 ONE_SIDE = (1 - CONFIDENCE) / 2
 """P value by which a claim is decided, to one side."""
-OVER_ALL, OVER_IMAGES = "images and seeds", "images"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class CriterionResult:
         low: Lower end of its interval.
         high: Upper end.
         outcome: "holds", "fails", "unclear", or "learned too little".
-        over: What the interval is over: OVER_ALL, or OVER_IMAGES of one run.
+        over: What the interval is over: OVER_ALL, OVER_IMAGES of one run, or OVER_NETWORKS.
         seeds: How many there are of what.
         control: Value of the untrained networks; None without any.
         control_passes: Whether it fulfils the criterion with its whole interval.
@@ -213,7 +215,7 @@ def _decide(
     if not able:
         because = f"learned too little: {', '.join(label for label in by_case if label in poor)}"
         return Verdict(claim, OUT_OF_REACH, because, lines, lines[0])
-    whole = {c: own for c, own in able.items() if all(line.over == OVER_ALL for line in own)}
+    whole = {c: own for c, own in able.items() if all(line.spread.is_whole for line in own)}
     if not whole:
         slugs = {slug for case in cases if case.label in able for slug in case.networks}
         because = _of_one_run(able, all(evidence.is_public(slug) for slug in slugs)) + also
@@ -273,7 +275,7 @@ def _lines(
                 float(low),
                 float(high),
                 outcome,
-                OVER_ALL if own.is_whole else OVER_IMAGES,
+                _over(claim, own),
                 "; ".join(own.seeds),
                 None if control is None else float(control.estimate.value),
                 None if control is None else _passes(control, criterion),
@@ -284,6 +286,13 @@ def _lines(
             )
         )
     return lines
+
+
+def _over(claim: Claim, found: Spread) -> str:
+    """What an interval is over, in words."""
+    if claim.of_estimator:
+        return OVER_NETWORKS if found.architectures else OVER_IMAGES
+    return OVER_ALL if found.is_whole else OVER_IMAGES
 
 
 def _known(evidence: Any, claim: Claim, criterion: Criterion) -> Known | None:
