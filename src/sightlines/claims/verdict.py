@@ -171,9 +171,9 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     word, because = found.word, found.because
     if unmet:
         word, because = OUT_OF_REACH, f"{'; '.join(unmet)}; {because}"
-    elif word in (FAILS, LOST, DEPENDS) and claim.tier in OF_SCALE:
+    elif claim.tier in OF_SCALE and _refutes(found):
         small = any(evidence.is_small(slug) for case in cases for slug in case.networks)
-        word = OUT_OF_REACH if small else word
+        word = OUT_OF_REACH if small and word != ONE_RUN else word
         because += f"; {OF_SCALE[claim.tier]}" if small else ""
     if alone and word != OUT_OF_REACH:
         word, because = ONE_RUN, "; ".join(dict.fromkeys([*alone, because]))
@@ -188,6 +188,11 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
         return replace(decided, in_this_run="")
     here = found.in_this_run or _in_this_run(_by_case(found.lines))
     return replace(decided, p=None, detectable=None, needed=None, in_this_run=here)
+
+
+def _refutes(found: Verdict) -> bool:
+    """Whether anything speaks against the claim: of one run, by intervals over images."""
+    return found.word in (FAILS, LOST, DEPENDS) or found.in_this_run in ("fails", "differs")
 
 
 def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dict[str, Any]]:
@@ -240,7 +245,8 @@ def _decide(
     needed = _needed(deciding, len(judged)) if is_open else None
     if is_open:
         because += _what_would_decide(deciding, needed)
-    if bare := [c.label for c in chosen if c.untrained is None]:
+    bare = [c.label for c in chosen if c.untrained is None]
+    if bare and not claim.of_estimator:
         because += f"; no untrained control for {', '.join(bare)}"
     detectable = deciding.spread.estimate.detectable
     return Verdict(claim, word, because + also, lines, deciding, p, detectable, needed)
