@@ -222,6 +222,20 @@ def test_shot_noise_is_poisson(photons):
     assert np.allclose(found, np.rint(found), atol=1e-3), "counts"
 
 
+@pytest.mark.parametrize("photons", [3.0, 60.0, 500.0])
+def test_a_count_is_the_first_that_exceeds_the_draw_also_in_the_tails(photons):
+    """Draws in the lowest and highest 1/256 lie up to hundreds of counts from the guide's."""
+    planes = np.arange(256, dtype=np.uint8).repeat(300).reshape(3, 256, 100)
+    cumulated, _ = noise.poisson_tables(photons)
+    uniform = generator(0, "shot").random(planes.size)
+    wanted = [
+        np.searchsorted(cumulated[level], draw, side="right")
+        for level, draw in zip(planes.ravel(), uniform, strict=True)
+    ]
+    found = noise.shot_noise(planes, photons, generator(0, "shot")) * (photons / 255)
+    assert np.rint(found).ravel().tolist() == wanted
+
+
 def test_impulses_are_as_many_as_asked_and_salt_as_often_as_pepper():
     planes = np.full((3, 200, 200), 100, np.uint8)
     found = noise.impulse_noise(planes, 0.27, generator(0, "impulse"))
