@@ -54,7 +54,13 @@ TABLES = {
                 "confidence of that interval: .95; where the value does not meet its criterion and "
                 "there are others, what keeps all to .95 together (Bonferroni)",
             ),
-            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            (
+                "over",
+                "text",
+                "",
+                "what the interval is over: images and seeds; images: of one run; images and "
+                "networks: of V1 and V2, to which seeds do not matter",
+            ),
             ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("reason", "text", "", "why this threshold"),
@@ -102,7 +108,13 @@ TABLES = {
             ("value", "float", "", "the reading"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
-            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            (
+                "over",
+                "text",
+                "",
+                "what the interval is over: images and seeds; images: of one run; images and "
+                "networks: of V1 and V2, to which seeds do not matter",
+            ),
             ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("outcome", "text", "", "whether it is met, or why that is not judged"),
