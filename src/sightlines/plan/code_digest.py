@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sightlines.core.file_hashes import SETTLED_NS, stamp_of
+from sightlines.core.file_hashes import SETTLED_NS
 from sightlines.core.files import atomic, write_json
 from sightlines.plan import code_reading, registry
 from sightlines.plan.code_reading import LOAD, MEMBERS, NAMED, RAW, USE, is_frame, read_module
@@ -511,9 +511,10 @@ def _stamps() -> tuple[str, int]:
         with os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
-                    stamp = stamp_of(Path(entry.path))
-                    found.append((entry.path, *stamp))
-                    newest = max(newest, *stamp[1:3])
+                    status = entry.stat()
+                    times = (status.st_mtime_ns, status.st_ctime_ns)
+                    found.append((entry.path, status.st_size, status.st_ino, *times))
+                    newest = max(newest, *times)
                 elif entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
                     waiting.append(entry.path)
     text = json.dumps([sys.version_info[:2], sorted(found)])
