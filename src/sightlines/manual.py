@@ -43,6 +43,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 | `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
 | `imagenette.yaml` | two ImageNet networks on Imagenette, 40 minutes on 2 cores |
 | `texture_match.yaml` | what outlines cost: seven shares of surfaces that tell the class |
+| `objects.yaml` | masks, grounds, finer patches, no positions, a second recipe: what `default` lacks of the other works |
 | `imagenette_zoo.yaml` | a ViT and a ResNet-50, the paper's pair, and four more on Imagenette |
 | `imagenet_compatible.yaml` | the same six on photographs that are in no ImageNet set |
 
@@ -56,14 +57,15 @@ CLAIMS = """\
 <!-- Made by `python -m sightlines.manual` from src/sightlines/claims; edit those, not this. -->
 
 What each work says of its networks, and what an experiment must show for it: every criterion, with
-its whole interval over images and seeds, of the mean over the architectures that the claim is about
-or of each by itself ([protocols.md](protocols.md), "Claims and verdicts", which also has the words
-of verdicts). Where a premise is not met the claim is out of reach, whatever its values. Tier A: at
-any scale; B: for pretrained or large networks; C: about data at scale, where experiments on smaller
-data are analogues. Published values: [text] as it says, [table] from its tables, [code] from its
-released code or notebooks, [fig] read off its plots, [notes] from others' notes of it, [other] from
-another work, [none] where it has none. Verdicts of an experiment are in its `tables/claims.csv`,
-every reading behind them in `tables/claim_cases.csv`; which studies it makes is the key `studies`.
+its whole interval over images and seeds (of V1 and V2 over images and networks), of the mean over
+the architectures that the claim is about or of each by itself ([protocols.md](protocols.md),
+"Claims and verdicts", which also has the words of verdicts). Where a premise is not met the claim
+is out of reach, whatever its values. Tier A: at any scale; B: for pretrained or large networks; C:
+about data at scale, where experiments on smaller data are analogues. Published values: [text] as it
+says, [table] from its tables, [code] from its released code or notebooks, [fig] read off its plots,
+[notes] from others' notes of it, [other] from another work, [none] where it has none. Verdicts of
+an experiment are in its `tables/claims.csv`, every reading behind them in `tables/claim_cases.csv`;
+which studies it makes is the key `studies`.
 """
 CLAIMS_HEAD = """\
 | claim | tier | what is said | statistic | needed | why this threshold | control | published |

@@ -120,6 +120,7 @@ def cifar_10_c_without_its_files(here):
         (("conditions.corruption.depth", "'rain'"), ("fog", "gaussian_noise")),
         (("conditions.corruption.depth", "'fog:9'"), "fog:3"),
         (("conditions.frequency.depth", "40 cycles"), "use 1 to 16"),
+        (("conditions.occlusion.depth", "'drop_blak:0.5'"), ("drop_black:0.5", "other keys of")),
         (("conditions.conflict.depth",), ("dataset.n_conflict", "conflicts.folder")),
     ],
 )
@@ -130,6 +131,7 @@ def conditions_that_there_are_not(here):
         "corruption": {"depth": ["rain:3", "fog:9"]},
         "frequency": {"depth": [2, 40]},
         "conflict": {"depth": ["other_shape"]},
+        "occlusion": {"depth": ["drop_blak:0.5"]},
     }
     return opened(here, yaml.safe_dump(config))
 

@@ -1,5 +1,7 @@
 """A/A: seeds of one network against each other, and what that comes to."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from tests.figures.verdict_tables import seed_calibration
 from tests.rounding import rounded
 
 GROUPS = 10
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 
 def source(values, error=0.1, label="V"):
@@ -142,3 +145,12 @@ def test_the_judge_writes_what_its_verdicts_rest_on(tmp_path):
     assert list(found) == list(required("seed_calibration.csv"))
     assert found["networks"].tolist() == ["VIT"] * 3
     assert found["left_out"].tolist() == [f"vit/f100/s{n}" for n in range(3)]
+
+
+@pytest.mark.parametrize(("name", "width"), [("default", 5.0), ("cifar10_small", 5.5)])
+def test_reference_results_are_calibrated(name, width):
+    """What is shipped; t of three seeds alone is 5.0 standard deviations wide."""
+    table = pd.read_csv(REFERENCE / name / "seed_calibration.csv")
+    with_seeds, of_images = decisive(table), decisive(table, IMAGES_ALONE)
+    assert with_seeds.low <= 0.05 and with_seeds.share < 0.1 < of_images.low
+    assert median_width(table) <= width

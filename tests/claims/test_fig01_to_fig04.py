@@ -8,9 +8,10 @@ import pytest
 
 from sightlines.claims.claim import from_replicates
 from sightlines.claims.evidence import NotMeasured
-from sightlines.claims.fig02_cka_across import ahead_of_permuted, match, top_third
+from sightlines.claims.fig02_cka_across import ahead_of_permuted, best_match, match, top_third
 from sightlines.claims.seeds import Prior
 from sightlines.claims.statistics import depths
+from sightlines.claims.verdict import judge
 from tests.claims.making_evidence import (
     GROUPS,
     MEANS,
@@ -170,6 +171,26 @@ def test_match_and_top_third_are_their_slow_twins(seed):
     assert top_third(m) == rounded(slow_top_third(m), **MEANS)
 
 
+def slow_best_match(m):
+    columns = m.shape[1]
+    seen = {j: np.nanargmax(m[:, j]) / (len(m) - 1) for j in range(columns) if (m[:, j] > -9).any()}
+    parts = [
+        [a for j, a in seen.items() if (j / (columns - 1) < 0.5) == is_lower]
+        for is_lower in (True, False)
+    ]
+    below = [a < j / (columns - 1) for j, a in seen.items() if j]
+    return [*map(np.median, parts), np.mean(below)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_match_of_each_layer_is_its_slow_twin(seed):
+    m = np.random.default_rng(seed).normal(size=(7, 6))
+    assert best_match(m) == rounded(slow_best_match(m), **MEANS)
+    m[4], m[:, 2] = np.nan, np.nan
+    assert best_match(m) == rounded(slow_best_match(m), **MEANS)
+    assert best_match(m[None])[0] == rounded([slow_best_match(m)[0]], **MEANS)
+
+
 def test_a_match_that_any_order_of_the_layers_has_says_nothing_of_depth():
     row, column = depths(9)[:, None], depths(8)
     ordered = 0.9 - np.abs(row - 0.4 * column)
@@ -188,6 +209,8 @@ def test_c4_leaves_the_embeddings_out(tmp_path):
     evidence = make_evidence(tmp_path, tables | {"layers.csv": LAYERS}, slugs=TRAINED)
     found = verdict("C4", evidence)
     assert found.word == "does not hold" and values(found)[0] > 0.25
+    former = judge(claim("C4").former, evidence)
+    assert former.word.startswith("holds") and values(former) == [0.0, 0.0, 1.0]
 
 
 def test_a_map_without_any_value_matches_nothing(tmp_path):

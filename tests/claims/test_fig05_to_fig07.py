@@ -241,6 +241,19 @@ def test_fields_that_stop_growing_half_way_do_not_grow_with_depth(tmp_path):
     assert found.word == "undecided" and "from half depth" in found.because
 
 
+def test_c12_before_it_was_amended_was_a_rank_correlation(tmp_path):
+    """A field that stops growing half way could fail it, and one that shrinks a little pass."""
+    former = claim("C12").former
+    for sides, expected in (
+        ([3, 5, 9, 9, 9], 2 / 5**0.5),
+        ([3, 5, 8, 12, 11], 0.9),
+        ([3] * 5, 0.0),
+    ):
+        table = fields(TRAINED[1], "side_px", sides, "unit")
+        found = judge(former, make_evidence(tmp_path / str(sides), {TABLE: table}, TRAINED))
+        assert values(found) == rounded([expected], **MEANS)
+
+
 def test_fields_of_one_size_do_not_grow(tmp_path):
     same = [fields(slug, "side_px", [3] * 5, "unit") for slug in SLUGS[1::2]]
     found = verdict("C12", make_evidence(tmp_path, {TABLE: pd.concat(same)}))

@@ -83,6 +83,24 @@ def test_c17_cuts_after_the_first_norm_and_holds_it_against_the_intact_twin(tmp_
     assert found == rounded([0.2, 0.2 / ratio], **MEANS, dtype=np.float32)
 
 
+def test_c17_before_it_was_amended_cut_below_the_block(tmp_path):
+    """There the first norm is among what is above, which it is as unlike as all below is."""
+    tables = figure_8(3, 0.2, 0.6)(True, False, False)
+    evidence = make_evidence(tmp_path, tables, BOTH, lacking(3))
+    across, of_intact = values(judge(claim("C17").former, evidence))
+    above = COUNT - 20
+    within = (1.0 + (1.0 - 0.8 * 2 / above)) / 2
+    ratio = (1.0 + 0.2 * (above - 1)) / above / within
+    assert [across, of_intact] == rounded([ratio, ratio], **MEANS, dtype=np.float32)
+
+
+def test_c17_before_it_was_amended_judged_the_last_block_too(tmp_path):
+    tables = figure_8(5, 0.2, 0.6)(True, False, False)
+    evidence = make_evidence(tmp_path, tables, BOTH, lacking(5))
+    assert verdict("C17", evidence).word == "not run"
+    assert judge(claim("C17").former, evidence).word != "not run"
+
+
 def test_a_partition_that_the_intact_vit_has_as_well_is_not_of_the_skips(tmp_path):
     tables = figure_8(3, 0.2, 0.6)(True, False, False)
     maps = tables["cka_replicates.safetensors"]

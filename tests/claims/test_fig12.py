@@ -78,6 +78,22 @@ def test_c26_takes_a_second_seed_on_all_images_as_the_last_fraction(tmp_path):
     assert alone.word == "not run" and "second seed" in alone.because
 
 
+def test_the_control_of_c26_is_untrained_whatever_a_second_seed_does(tmp_path):
+    """The second seed falls by as much as can be, and is told beside the verdict."""
+    swapped = np.array([0.9, 0.8, 0.6, 0.7, 0.5, 0.4])
+    maps = own_blocks(swapped, fraction="f003") | own_blocks(swapped + 0.05)
+    maps |= own_blocks(FALLING + 0.1, 0, "s1", "f100") | own_blocks(TURNED, fraction="f000")
+    found = c26(tmp_path, maps, [*LESS, "vit/f100/s1"])
+    falls, rises = found.lines
+    assert (falls.control, rises.control) == (1.0, None)
+    assert falls.difference[0] == rounded(falls.value - 1.0, **MEANS)
+    assert found.because.endswith("all images has Spearman(block, CKA) −1 [−1, −1] over images")
+    alone = c26(tmp_path / "alone", maps, LESS)
+    assert "second seed of" not in alone.because
+    bare = c26(tmp_path / "bare", maps, [*LESS[:3], "vit/f100/s1"])
+    assert bare.lines[0].control is None and "no untrained control" in bare.because
+
+
 def test_c26_asks_for_a_rise_from_the_fewest_images_to_the_most(tmp_path):
     """The paper's own smaller ViT falls a little from one fraction to the next."""
     slugs = [f"vit/{f}/s0" for f in ("f003", "f010", "f030", "f100")]

@@ -304,6 +304,22 @@ def test_every_model_is_a_case_of_v1(tmp_path):
     assert "by itself: holds for VIT; fails for RESNET (mean change, mean square" in found.because
 
 
+@pytest.mark.parametrize(("identity", "check"), [("V1", "batch_size"), ("V2", "image_source")])
+def test_intervals_of_the_estimator_are_over_images_and_of_a_mean_over_networks(
+    tmp_path, identity, check
+):
+    """Seeds have no part in them: networks have one here, and the verdict is none of one run."""
+    parts = [
+        estimates(slug, own, value)
+        for slug, value in zip(TRAINED, (0.996, 0.99), strict=True)
+        for own in (check, f"{check}_square")
+    ]
+    found = verdict(identity, make_evidence(tmp_path, {"estimator.csv": pd.concat(parts)}))
+    over = {line.case: line.over for line in found.lines}
+    assert over == {"VIT": "images", "RESNET": "images", "mean of 2": "images and networks"}
+    assert found.word != "one run" and "no untrained control" not in found.because
+
+
 def test_v1_asks_for_equivalence_not_for_a_difference_that_is_not_found(tmp_path):
     """An interval that reaches beyond the margin says nothing, though it covers 0."""
     rows = [of(TRAINED[0]) | {"check": "batch_size", "source": "32 images", "value": 0.001}]

@@ -124,17 +124,29 @@ def test_p3_asks_for_low_and_for_middle_frequencies(tmp_path, vit, word):
     assert np.allclose(values(found), [0.3 - vit[0], 0.4 - vit[1]])
 
 
+def marks(vit, resnet, cells=8, grid=8):
+    own = {"vit/f100/s0": vit, "resnet/f100/s0": resnet}
+    rows = [of(slug) | {"grid_contrast": value} for slug, value in own.items()]
+    found = frame(signed(rows), "grid_contrast").assign(cells=cells, grid=grid)
+    return {"frequency_grid.csv": found}
+
+
 def test_p4_asks_for_half_a_deviation(tmp_path):
     def word(vit, resnet):
-        own = {"vit/f100/s0": vit, "resnet/f100/s0": resnet}
-        rows = [of(slug) | {"grid_contrast": value} for slug, value in own.items()]
-        return verdict(
-            "P4",
-            evidence(tmp_path, {"frequency_grid.csv": frame(signed(rows), "grid_contrast")}, HERE),
-        ).word
+        return verdict("P4", evidence(tmp_path, marks(vit, resnet), HERE)).word
 
     assert word(1.6, 0.8).startswith("holds")
     assert word(1.2, 0.8) == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("cells", "grid", "is_alike"), [(8, 4, True), (8, 16, False), (16, 14, False), (8, 0, False)]
+)
+def test_p4_is_of_vits_whose_patches_see_the_grids_waves_alike(tmp_path, cells, grid, is_alike):
+    found = verdict("P4", evidence(tmp_path, marks(1.6, 0.8, cells, grid), HERE))
+    assert (found.word != "not run") == is_alike
+    said = f"({cells} cells a side) are not alike in all patches of vit/f100/s0 ({grid} a side)"
+    assert (said in found.because) != is_alike
 
 
 def test_the_mark_of_a_grid_is_found_where_there_is_one():

@@ -380,6 +380,20 @@ def test_failures_of_small_networks_say_nothing_against_claims_about_large_ones(
         assert given(case(*BELOW), small=["a"], tier=own).word == "does not hold"
 
 
+@pytest.mark.parametrize(("tier", "why"), [("B", "which these are not"), ("C", "have seen")])
+def test_of_one_run_such_failures_are_told_for_what_they_are(tier, why):
+    """A second seed that fails as well would leave the claim out of reach."""
+
+    def told(value, **more):
+        return given(case(value, error=0.01), **more)
+
+    found = told(0.5, small=["a"], tier=tier)
+    assert (found.word, found.in_this_run) == ("one run", "fails")
+    assert found.because.endswith(why)
+    others = told(1.5, small=["a"], tier=tier), told(0.5, tier=tier), told(0.5, small=["a"])
+    assert not any(other.because.endswith(why) for other in others)
+
+
 def test_a_premise_that_is_not_met_is_said_whatever_the_values():
     premises = Premise("one", lambda _: ""), Premise("other", lambda _: "no images were left out")
     for values, words in ((ABOVE, "holds for A"), (BELOW, "fails for A (x)")):

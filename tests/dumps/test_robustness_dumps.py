@@ -122,6 +122,7 @@ def test_waves_have_their_norm_and_their_place(tmp_path, shown):
         table["excess"] - table["error"], (table["excess"] - table["error"]).mean(), atol=0.1
     )
     assert list(grid["left_out"]) == list(range(-1, 20)) and set(grid["frequencies"]) == {9}
+    assert set(grid["cells"]) == {2} and set(grid["grid"]) == {dump.grid[0]}
 
 
 def test_squares_cover_what_the_table_says(tmp_path, shown):

@@ -66,8 +66,8 @@ def frequency_grid(config, cells=8):
     rows = []
     for network in shown(config):
         for left_out in range(-1, GROUPS):
-            own = dict(zip(NETWORK, network, strict=True)) | {"cells": cells, "frequencies": 9}
-            rows.append(own | {"grid_contrast": 1.0, "left_out": left_out})
+            own = dict(zip(NETWORK, network, strict=True)) | {"cells": cells, "grid": cells}
+            rows.append(own | {"frequencies": 9, "grid_contrast": 1.0, "left_out": left_out})
     return pd.DataFrame(rows)
 
 

@@ -131,6 +131,32 @@ def test_what_cannot_work_is_said_at_once(experiment):
         experiment(occlusion={"depth": ["blur"]})
 
 
+def test_depths_of_occlusion_are_of_conditions_that_are_made(experiment):
+    asked = {
+        "depth": ["drop_blak:0.5", "drop_black:0.3", "shuffle:5", "shuffle:8", "drop_ground:1"]
+    }
+    with pytest.raises(ConfigError) as error:
+        experiment(occlusion=asked | {"shares": [0.5], "shuffle_cells": [2]})
+    said = str(error.value)
+    assert "depth: there is no 'drop_blak:0.5', 'drop_black:0.3', 'shuffle:5' among" in said
+    assert "drop_black:0.5" in said and "shuffle:2, shuffle:8, drop_object:1" in said
+    with pytest.raises(ConfigError, match=r"no 'drop_object:1' among"):
+        experiment(occlusion={"depth": ["drop_object:1"], "parts": False})
+    with pytest.raises(ConfigError, match=r"no 'drop_salient:0.5' among"):
+        experiment(occlusion={"depth": ["drop_salient:0.5"]})
+    experiment(occlusion={"depth": ["shuffle:4"], "shuffle_cells": [2], "cells": 4})
+    experiment(occlusion={"depth": ["drop_grid5:0.2"], "other_cells": [5], "other_shares": [0.2]})
+
+
+def test_of_the_usual_depths_those_are_left_out_that_other_keys_leave_out(experiment):
+    experiment(occlusion={"shares": [0.25], "shuffle_cells": [2]})
+    with pytest.raises(ConfigError, match=r"no 'drop_mean:0.5' among"):
+        experiment(occlusion={"mean_shares": []})
+    few = {"shares": [0.25], "mean_shares": [0.25], "shuffle_cells": [4], "cells": 4}
+    with pytest.raises(ConfigError, match=r"no 'drop_black:0.5', 'drop_mean:0.5', 'shuffle:2'"):
+        experiment(occlusion=few)
+
+
 NEW = ("corruption_depth", "frequency_depth", "conflict_depth", "perturbations")
 
 

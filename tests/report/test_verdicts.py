@@ -196,7 +196,9 @@ def test_an_end_of_an_interval_is_told_apart_from_the_threshold_in_all_places():
 def test_one_run_is_said_of_intervals_over_images_alone():
     table = claims()
     table.loc[0, "over"] = "images"
-    assert of("C1", part(**{"claims.csv": table})).one_run and not of("C2").one_run
+    table.loc[2, "over"] = "images and networks"
+    told = part(**{"claims.csv": table})
+    assert [of(claim, told).one_run for claim in ("C1", "C2", "C3")] == [True, False, False]
 
 
 def test_undefined_ends_and_missing_words_are_dashes_and_blanks():

@@ -187,6 +187,7 @@ class Case:
         control: The same statistics of the untrained networks, None for one that says nothing
             of them; None in all where there are none. Of several initialisations: `controls`.
         missing: Seeds, or other cases, of which the results lack something, with what that is.
+        beside: What else the verdict is to say of it, in words.
         sources: Where the spread between seeds comes from; empty: every seed has networks of its
             own.
         controls: The untrained networks' readings, once an initialisation; None: `control` has
@@ -200,6 +201,7 @@ class Case:
     missing: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     controls: Sample | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def trained(self) -> Sample:

@@ -46,7 +46,13 @@ TABLES = {
             ("value", "float", "", "its value"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
-            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            (
+                "over",
+                "text",
+                "",
+                "what the interval is over: images and seeds; images: of one run; images and "
+                "networks: of V1 and V2, to which seeds do not matter",
+            ),
             ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("reason", "text", "", "why this threshold"),
@@ -94,7 +100,13 @@ TABLES = {
             ("value", "float", "", "the reading"),
             ("low", "float", "", "lower end of its interval"),
             ("high", "float", "", "upper end of its interval"),
-            ("over", "text", "", "what the interval is over: images and seeds; images: of one run"),
+            (
+                "over",
+                "text",
+                "",
+                "what the interval is over: images and seeds; images: of one run; images and "
+                "networks: of V1 and V2, to which seeds do not matter",
+            ),
             ("seeds", "text", "", "how many seeds of what, and where else their spread is from"),
             ("threshold", "text", "", "what is needed"),
             ("outcome", "text", "", "whether it is met, or why that is not judged"),

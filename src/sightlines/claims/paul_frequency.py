@@ -12,6 +12,7 @@ from sightlines.plan.networks import Network
 
 STUDY = "paul2022"
 READS = ("frequency.parquet", "frequency_grid.csv", "accuracy.csv")
+GRID = "frequency_grid.csv"
 RINGS = ((0.0, 1 / 8), (1 / 8, 1 / 4))
 """Radii of low and of middle frequencies, over the side of the images in px."""
 
@@ -38,11 +39,27 @@ def _rings(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
 
 
 def _contrast(evidence: Evidence, network: Network) -> np.ndarray:
-    rows = evidence.rows("frequency_grid.csv", network).sort_values("left_out")
+    rows = evidence.rows(GRID, network).sort_values("left_out")
     return rows["grid_contrast"].to_numpy()
 
 
+def _need_own_grid(evidence: Evidence, vit: Network) -> None:
+    """Raise NotMeasured where a ViT's patches do not all see the grid's waves alike.
+
+    A wave of the grid of `cells` is alike in every cell, and in every patch that is so many of
+    them; in a finer patch, or in one that cells cut, it is not.
+    """
+    first = evidence.rows(GRID, vit).iloc[0]
+    cells, own = int(first["cells"]), int(first["grid"])
+    if not own or cells % own:
+        raise NotMeasured(
+            f"waves of the grid ({cells} cells a side) are not alike in all patches of {vit.slug} "
+            f"({own} a side): see conditions.frequency.cells, conditions.models"
+        )
+
+
 def _grid(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
+    _need_own_grid(evidence, vit)
     return [from_replicates(_contrast(evidence, vit) - _contrast(evidence, resnet))]
 
 

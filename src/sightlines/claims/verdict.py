@@ -61,6 +61,9 @@ from sightlines.results.verdict_words import (
     NOT_RUN,
     ONE_RUN,
     OUT_OF_REACH,
+    OVER_ALL,
+    OVER_IMAGES,
+    OVER_NETWORKS,
     UNDECIDED,
 )
 from sightlines.stats.nested import CONFIDENCE, Estimate, seeds_needed
@@ -72,7 +75,6 @@ OF_SCALE = {
 """Tier -> why a small network's failure says nothing against the claim."""
 ONE_SIDE = (1 - CONFIDENCE) / 2
 """P value by which a claim is decided, to one side."""
-OVER_ALL, OVER_IMAGES = "images and seeds", "images"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class CriterionResult:
         low: Lower end of its interval.
         high: Upper end.
         outcome: "holds", "fails", "unclear", or "learned too little".
-        over: What the interval is over: OVER_ALL, or OVER_IMAGES of one run.
+        over: What the interval is over: OVER_ALL, OVER_IMAGES of one run, or OVER_NETWORKS.
         seeds: How many there are of what.
         control: Value of the untrained networks; None without any.
         control_passes: Whether it fulfils the criterion with its whole interval.
@@ -169,13 +171,14 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
     word, because = found.word, found.because
     if unmet:
         word, because = OUT_OF_REACH, f"{'; '.join(unmet)}; {because}"
-    elif word in (FAILS, LOST, DEPENDS) and claim.tier in OF_SCALE:
+    elif claim.tier in OF_SCALE and _refutes(found):
         small = any(evidence.is_small(slug) for case in cases for slug in case.networks)
-        word = OUT_OF_REACH if small else word
+        word = OUT_OF_REACH if small and word != ONE_RUN else word
         because += f"; {OF_SCALE[claim.tier]}" if small else ""
     if alone and word != OUT_OF_REACH:
         word, because = ONE_RUN, "; ".join(dict.fromkeys([*alone, because]))
-    because = "; ".join(dict.fromkeys([because, *caveats]))
+    beside = [words for case in cases for words in case.beside]
+    because = "; ".join(dict.fromkeys([because, *caveats, *beside]))
     missing = dict.fromkeys(words for case in cases for words in case.missing)
     if missing:
         because += f"; in part not measured: {'; '.join(missing)}"
@@ -185,6 +188,11 @@ def judge(claim: Claim, evidence: Any) -> Verdict:
         return replace(decided, in_this_run="")
     here = found.in_this_run or _in_this_run(_by_case(found.lines))
     return replace(decided, p=None, detectable=None, needed=None, in_this_run=here)
+
+
+def _refutes(found: Verdict) -> bool:
+    """Whether anything speaks against the claim: of one run, by intervals over images."""
+    return found.word in (FAILS, LOST, DEPENDS) or found.in_this_run in ("fails", "differs")
 
 
 def _calibration(claim: Claim, cases: Sequence[Case], evidence: Any) -> list[dict[str, Any]]:
@@ -212,7 +220,7 @@ def _decide(
     if not able:
         because = f"learned too little: {', '.join(label for label in by_case if label in poor)}"
         return Verdict(claim, OUT_OF_REACH, because, lines, lines[0])
-    whole = {c: own for c, own in able.items() if all(line.over == OVER_ALL for line in own)}
+    whole = {c: own for c, own in able.items() if all(line.spread.is_whole for line in own)}
     if not whole:
         slugs = {slug for case in cases if case.label in able for slug in case.networks}
         because = _of_one_run(able, all(evidence.is_public(slug) for slug in slugs)) + also
@@ -237,7 +245,8 @@ def _decide(
     needed = _needed(deciding, len(judged)) if is_open else None
     if is_open:
         because += _what_would_decide(deciding, needed)
-    if bare := [c.label for c in chosen if c.untrained is None]:
+    bare = [c.label for c in chosen if c.untrained is None]
+    if bare and not claim.of_estimator:
         because += f"; no untrained control for {', '.join(bare)}"
     detectable = deciding.spread.estimate.detectable
     return Verdict(claim, word, because + also, lines, deciding, p, detectable, needed)
@@ -272,7 +281,7 @@ def _lines(
                 float(low),
                 float(high),
                 outcome,
-                OVER_ALL if own.is_whole else OVER_IMAGES,
+                _over(claim, own),
                 "; ".join(own.seeds),
                 None if control is None else float(control.estimate.value),
                 None if control is None else _passes(control, criterion),
@@ -283,6 +292,13 @@ def _lines(
             )
         )
     return lines
+
+
+def _over(claim: Claim, found: Spread) -> str:
+    """What an interval is over, in words."""
+    if claim.of_estimator:
+        return OVER_NETWORKS if found.architectures else OVER_IMAGES
+    return OVER_ALL if found.is_whole else OVER_IMAGES
 
 
 def _known(evidence: Any, claim: Claim, criterion: Criterion) -> Known | None:

@@ -229,8 +229,11 @@ def magnified(
         return levels
     height, width = levels.shape[1:]
     first, second, share = _between(height, factor)
-    rows = levels[:, first] * (1 - share)[:, None]
-    rows += levels[:, second] * share[:, None]
+    rows = np.take(levels, first, axis=1)
+    rows *= (1 - share)[:, None]
+    part = np.take(levels, second, axis=1)
+    part *= share[:, None]
+    rows += part
     first, second, share = _between(width, factor)
     found = np.take(rows, first, axis=2)
     found *= 1 - share

@@ -15,6 +15,8 @@ Planes = UInt8[np.ndarray, "3 height width"]
 Levels = Float32[np.ndarray, "3 height width"]
 GUIDES = 256
 """Entries of the table that says where in a distribution to begin to look."""
+STEPS = 3
+"""Counts that are tried one after the other, before the rest is halved."""
 
 
 def gaussian_noise(planes: Planes, deviation: float, draws: np.random.Generator) -> Levels:
@@ -48,12 +50,20 @@ def shot_noise(planes: Planes, photons: float, draws: np.random.Generator) -> Le
     cumulated, guide = poisson_tables(photons)
     level = planes.ravel().astype(np.int64)
     uniform = draws.random(level.size)
-    counts = guide[level, (uniform * GUIDES).astype(np.int64)]
-    # From the guide's count up, until the distribution exceeds the draw: mostly one step or two.
-    left = np.flatnonzero(cumulated[level, counts] <= uniform)
-    while len(left):
+    counts = guide.take(level * GUIDES + (uniform * GUIDES).astype(np.int64))
+    # From the guide's count up, until the distribution exceeds the draw: mostly one step or two,
+    # but hundreds where the draw is in the tail, so that what is left is halved.
+    row = level * cumulated.shape[1]
+    left = np.flatnonzero(cumulated.take(row + counts) <= uniform)
+    for _ in range(STEPS):
         counts[left] += 1
-        left = left[cumulated[level[left], counts[left]] <= uniform[left]]
+        left = left[cumulated.take(row[left] + counts[left]) <= uniform[left]]
+    low, high = counts[left], np.full(len(left), cumulated.shape[1] - 1, counts.dtype)
+    while (low + 1 < high).any():
+        middle = (low + high) // 2
+        is_below = cumulated.take(row[left] + middle) <= uniform[left]
+        low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
+    counts[left] = high
     return (counts * np.float32(255 / photons)).astype(np.float32).reshape(planes.shape)
 
 

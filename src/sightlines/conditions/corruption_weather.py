@@ -5,8 +5,10 @@ severity (`corruption.CONSTANTS`) -> levels in float32, not yet clipped. Hendryc
 2019, `make_imagenet_c.py`. Frost, which lays photographs over the image, is left out.
 """
 
+from functools import lru_cache
+
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
 from sightlines.conditions.corruption_blur import Levels, Planes, as_bytes, magnified, moved
 
@@ -75,21 +77,24 @@ def plasma(side: int, decay: float, draws: np.random.Generator) -> Float64[np.nd
     while step >= 2:
         half = step // 2
         corners = cloud[::step, ::step]
-        total = corners + np.roll(corners, -1, 0)
-        total = total + np.roll(total, -1, 1)
-        cloud[half::step, half::step] = _shifted(total, wibble, draws)
-        middles = cloud[half::step, half::step]
-        beside = corners + np.roll(corners, -1, 1)
-        cloud[::step, half::step] = _shifted(
-            middles + np.roll(middles, 1, 0) + beside, wibble, draws
-        )
-        below = corners + np.roll(corners, -1, 0)
-        cloud[half::step, ::step] = _shifted(
-            middles + np.roll(middles, 1, 1) + below, wibble, draws
-        )
+        below = corners + corners.take(_turned(step, side, -1), axis=0)
+        total = below + below.take(_turned(step, side, -1), axis=1)
+        middles = _shifted(total, wibble, draws)
+        beside = corners + corners.take(_turned(step, side, -1), axis=1)
+        above = middles.take(_turned(step, side, 1), axis=0)
+        cloud[::step, half::step] = _shifted(middles + above + beside, wibble, draws)
+        left = middles.take(_turned(step, side, 1), axis=1)
+        cloud[half::step, ::step] = _shifted(middles + left + below, wibble, draws)
+        cloud[half::step, half::step] = middles
         step, wibble = half, wibble / decay
     cloud -= cloud.min()
     return cloud / cloud.max()  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64)
+def _turned(step: int, side: int, by: int) -> Int64[np.ndarray, " places"]:
+    """Places of every step-th row or column of a torus, turned on by so many of them."""
+    return np.roll(np.arange(side // step), by)
 
 
 def _shifted(

@@ -193,6 +193,8 @@ def _draw_mirrors(
             (full_network(config, model), "-"),
         ):
             own = _whole(table, network).sort_values("block")
+            if own.empty:  # an untrained twin that is not among the runs
+                continue
             named = name if line == "-" else f"{name}, untrained"
             axes.plot(
                 own["block"], own["mirror_excess"], line, marker="o", color=colour, label=named

@@ -13,6 +13,7 @@ import pandas as pd
 
 from sightlines.conditions.frequency import canonical, grid_frequencies, neighbours
 from sightlines.dumps.frequencies_reading import FrequenciesDump
+from sightlines.measures.occlusion import own_grid
 from sightlines.measures.responding import groups_of, statistics
 from sightlines.stats.jackknife import ALL
 
@@ -50,6 +51,13 @@ TABLES = {
         "columns": (
             "network",
             ("cells", "int", "", "cells along a side of the patch grid"),
+            (
+                "grid",
+                "int",
+                "",
+                "cells along a side of the network's own grid, of tokens or of its last map; 0: "
+                "it is not square",
+            ),
             ("frequencies", "int", "", "multiples of the grid that were measured"),
             (
                 "grid_contrast",
@@ -125,6 +133,7 @@ def _grid(dump: FrequenciesDump, seed: int) -> pd.DataFrame:
         {
             **dump.network._asdict(),
             "cells": dump.cells,
+            "grid": own_grid(dump),
             "frequencies": count,
             "grid_contrast": contrast,
             "left_out": np.arange(len(error)) + ALL,

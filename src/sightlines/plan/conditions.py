@@ -4,14 +4,16 @@ A dump that declares CONDITIONS, the name of a block below the config's `conditi
 that block alone: a changed family reruns its own dumps.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from sightlines.core.errors import ConfigError
 from sightlines.plan import registry, roles
 from sightlines.plan.architectures import described
 from sightlines.plan.config import networks
-from sightlines.plan.config_types import CORRUPTIONS, EXTRA_CORRUPTIONS, Config
+from sightlines.plan.config_types import CORRUPTIONS, EXTRA_CORRUPTIONS, Config, Occlusion
 
 AUTO, FINEST = "auto", 0
 SEVERITIES = ("1", "2", "3", "4", "5")
@@ -162,6 +164,7 @@ def check(config: Config, size_px: int) -> list[str]:
             if name not in known
         ]
     problems += _depth_problems(config, size_px)
+    problems += _occlusion_depth(config, size_px)
     problems += _stored_twice(config)
     own = block.occlusion
     cells = [("cells", own.cells), *(("other_cells", n) for n in own.other_cells)]
@@ -213,3 +216,46 @@ def _depth_problems(config: Config, size_px: int) -> list[str]:
         if radius > most
     ]
     return problems
+
+
+def _occlusion_depth(config: Config, size_px: int) -> list[str]:
+    """Conditions under `occlusion.depth` that are not made.
+
+    Of the depth that a config has by default what its other keys leave out is no offence, but that
+    nothing is left.
+    """
+    own, known = config.conditions.occlusion, {*config.models}
+    models = {n.model for n in networks(config)}
+    shown = models if config.conditions.models == AUTO else models & {*config.conditions.models}
+    if not own.depth or not shown or not models <= known:
+        return []
+    made: dict[str, tuple[float, ...]] = {
+        "drop_black": own.shares,
+        "drop_mean": own.mean_shares,
+        "drop_shifted": own.shifted_shares,
+        **{f"drop_grid{cells}": own.other_shares for cells in own.other_cells},
+        "shuffle": _shuffled(config, size_px),
+    }
+    if own.parts and registry.declarations("datasets", config.dataset["kind"]).get("MASKS"):
+        made |= dict.fromkeys(("drop_object", "drop_anywhere", "drop_ground"), (1,))
+    labels = [f"{name}:{severity:g}" for name, some in made.items() for severity in some]
+    missing = [label for label in own.depth if label not in labels]
+    if own.depth == Occlusion().depth and len(missing) < len(own.depth):
+        missing = [label for label in missing if not made.get(label.partition(":")[0])]
+    if not missing:
+        return []
+    return [
+        f"conditions.occlusion.depth: there is no {', '.join(map(repr, missing))} among what is "
+        f"made ({', '.join(labels)}): name one of these, or ask for more of them by the other keys "
+        "of conditions.occlusion"
+    ]
+
+
+def _shuffled(config: Config, size_px: int) -> tuple[int, ...]:
+    """Cells along a side of the grids whose cells change places, the own one among them."""
+    own = config.conditions.occlusion
+    cells = own.cells
+    if cells == FINEST and size_px:
+        with contextlib.suppress(ConfigError):  # of models, which is said of them
+            cells = own_cells(config, size_px)
+    return tuple(sorted({*own.shuffle_cells, cells} - {FINEST}))

@@ -21,6 +21,7 @@ from sightlines.results.verdict_words import (
     NOT_RUN,
     ONE_RUN,
     OUT_OF_REACH,
+    OVER_IMAGES,
     UNDECIDED,
     of_one_run,
 )
@@ -242,7 +243,7 @@ def _value(row: dict[Any, Any]) -> str:
     """One reading: value, interval, what it is of, untrained."""
     said = fixed(row["value"])
     if not (pd.isna(row["low"]) or pd.isna(row["high"])):
-        alone = "" if "seeds" in _text(row["over"]) else ", one run"
+        alone = ", one run" if _text(row["over"]) == OVER_IMAGES else ""
         said = with_interval(row, "value", "low", "high", alone)
     about = [_text(row["case"])] if _text(row["case"]) else []
     if not pd.isna(row["control"]):

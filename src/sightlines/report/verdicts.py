@@ -23,6 +23,7 @@ from sightlines.results.verdict_words import (
     NOT_RUN,
     ONE_RUN,
     OUT_OF_REACH,
+    OVER_IMAGES,
     UNDECIDED,
     VERDICTS,
 )
@@ -222,7 +223,7 @@ def _row(
         mark=MARKS[verdict],
         because=_text(row["because"]),
         value=value,
-        one_run="seeds" not in _text(row["over"]),
+        one_run=_text(row["over"]) == OVER_IMAGES,
         measured=value + deciding,
         needed=_text(row["threshold"]),
         control=_control(row),

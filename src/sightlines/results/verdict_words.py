@@ -22,6 +22,10 @@ VERDICTS = (
 DECISIVE = (LEARNED, INITIAL, HOLDS, DEPENDS, LOST, FAILS)
 """Words that say what is true of the networks, not that it is open."""
 
+OVER_ALL, OVER_IMAGES, OVER_NETWORKS = "images and seeds", "images", "images and networks"
+"""What an interval is over: with several seeds; of one run; of what is asked of the estimator,
+whatever the networks (V1, V2), to which seeds do not matter."""
+
 IN_THIS_RUN = {
     "holds": ("holds in it", "hold in it"),
     "fails": ("fails in it", "fail in it"),
