@@ -1,5 +1,6 @@
 import ast
 import json
+import os
 
 import pytest
 
@@ -412,6 +413,59 @@ def test_what_was_found_while_somebody_edited_is_not_kept(package):
     keep_parts()
     assert not (package.parent / module.CACHE / module.DIGESTS).exists()
     assert digest() != first
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """The files' times are trusted at once, so that no test waits for two seconds."""
+    monkeypatch.setattr(module, "SETTLED_NS", 0)
+
+
+def test_a_job_reads_no_file_whose_times_are_those_of_the_plan(package, soon, monkeypatch):
+    first = digest()
+    keep_parts()
+    module.forget()
+    monkeypatch.setattr(module, "_read_content", lambda: pytest.fail("reads the package"))
+    assert changed_since(first) == []
+
+
+@pytest.mark.parametrize("edited", ["leaf", "new", "gone"])
+def test_an_edit_of_equal_size_and_date_is_seen_in_a_job(package, soon, edited):
+    first = digest()
+    keep_parts()
+    assert (package.parent / module.CACHE / module.STAMPS).exists()
+    path = package / "leaf.py"
+    status, text = path.stat(), path.read_text()
+    if edited == "leaf":
+        assert text.count("LIMIT = 4") == 1
+        path.write_text(text.replace("LIMIT = 4", "LIMIT = 5"))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert (path.stat().st_size, path.stat().st_mtime_ns) == (
+            status.st_size,
+            status.st_mtime_ns,
+        )
+    elif edited == "new":
+        (package / "leaf").mkdir()
+        (package / "leaf" / "__init__.py").write_text(text.replace("LIMIT = 4", "LIMIT = 5"))
+    else:
+        path.unlink()
+    module.forget()
+    assert changed_since(first) != []
+
+
+def test_by_times_of_the_last_seconds_no_text_is_remembered(package):
+    digest()
+    keep_parts()
+    assert not (package.parent / module.CACHE / module.STAMPS).exists()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"0": 1}'])
+def test_a_damaged_memory_of_times_is_ignored(package, soon, damage):
+    first = digest()
+    keep_parts()
+    (package.parent / module.CACHE / module.STAMPS).write_text(damage)
+    module.forget()
+    assert changed_since(first) == [] and digest() == first
 
 
 def test_a_digest_whose_parts_are_gone_is_found_anew(package):

@@ -1,7 +1,8 @@
 """Snakemake from one warm process: it is imported once, and each call is a fork of its own.
 
 A dry run of the smoke experiment takes 3 s of a processor, of which the imports are more than one.
-What is forked has none of sightlines: each checkout's own code is imported in its fork.
+What is forked has none of sightlines: each checkout's own code is imported in its fork. Where jobs
+run, their libraries are lent as well (`lender.py`).
 
     python -m tests.workflow.warm_runs    one request a line, as JSON, and one answer each
 """
@@ -21,13 +22,17 @@ from pathlib import Path
 
 LIBRARIES = ("snakemake.cli", "pandas", "jsonschema", "jaxtyping", "jinja2", "requests")
 """What Snakemake imports beside sightlines before it runs a job."""
+LENDING = Path(__file__).with_name("lending")
+PLANNING = {"-n", "--dry-run"}
+"""Without these, jobs may run."""
 
 
 class WarmRuns:
-    """A warm process, started when the first call is asked for."""
+    """A warm process, started when the first call is asked for, and one of libraries for jobs."""
 
     def __init__(self):
-        self._process = None
+        self._process = self._lender = None
+        self._folder = tempfile.TemporaryDirectory(prefix="lender")
 
     def __call__(self, folder, *arguments, **environment):
         """What `snakemake` says in `folder`, on the code of its `src`, as of a program."""
@@ -40,10 +45,18 @@ class WarmRuns:
                 text=True,
             )
         arguments = [*map(str, arguments)]
+        lender = str(Path(self._folder.name, "socket"))
+        if self._lender is None and not PLANNING.intersection(arguments):
+            self._lender = subprocess.Popen(
+                [sys.executable, "-m", "tests.workflow.lender", lender],
+                cwd=Path(__file__).parents[2],
+                stdout=subprocess.PIPE,
+            )
+            assert self._lender.stdout.readline() == b"ready\n"
         request = {
             "folder": str(folder),
             "arguments": arguments,
-            "environment": os.environ | environment,
+            "environment": os.environ | environment | {"TESTS_LENDER": lender},
         }
         with tempfile.TemporaryDirectory() as said:
             self._process.stdin.write(json.dumps(request | {"said": said}) + "\n")
@@ -53,9 +66,13 @@ class WarmRuns:
         return subprocess.CompletedProcess(["snakemake", *arguments], code, *texts)
 
     def close(self):
-        """End the warm process."""
+        """End the warm processes."""
         if self._process is not None:
             self._process.communicate()
+        if self._lender is not None:
+            self._lender.terminate()
+            self._lender.communicate()
+        self._folder.cleanup()
 
 
 def serve():
@@ -75,7 +92,7 @@ def run(request):
     assert not any(name.split(".")[0] == "sightlines" for name in sys.modules)
     source = str(Path(request["folder"]) / "src")
     os.environ.clear()
-    os.environ.update(request["environment"], PYTHONPATH=source)
+    os.environ.update(request["environment"], PYTHONPATH=f"{source}{os.pathsep}{LENDING}")
     os.chdir(request["folder"])
     # As of `bin/snakemake`: the folder of the program, and then what PYTHONPATH says.
     sys.path[:] = [str(Path(sys.executable).parent), source, *sys.path[1:]]

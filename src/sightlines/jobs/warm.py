@@ -45,6 +45,7 @@ NETWORKS = ("torch", "timm", *IMAGES)
 """With timm come torchvision and torch's compiler; `models/lean.py` finds it imported."""
 DRAWING = (
     "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",
     "matplotlib.patheffects",

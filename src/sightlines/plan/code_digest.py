@@ -17,11 +17,14 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sightlines.core.file_hashes import SETTLED_NS
 from sightlines.core.files import atomic, write_json
 from sightlines.plan import code_reading, registry
 from sightlines.plan.code_reading import LOAD, MEMBERS, NAMED, RAW, USE, is_frame, read_module
@@ -33,6 +36,8 @@ CACHE = Path(".cache/sightlines/code")
 READ = "modules.json"
 DIGESTS = "digests.json"
 """The digests of the package as it was read last: nothing is followed again until it changes."""
+STAMPS = "stamps.json"
+"""Which text the package's files have while their sizes and times stay as they are."""
 
 _parts: dict[str, dict[str, Any]] = {}
 _walks: dict[str, tuple[tuple[str, ...], "_Walk"]] = {}
@@ -442,6 +447,7 @@ def keep_parts() -> None:
         digests = _remembered() | _found
         write_json(CACHE / DIGESTS, {"content": _content(), "digests": digests}, is_lasting=False)
         _found.clear()
+    _keep_content()
 
 
 # -- modules as they are read ------------------------------------------------------------------
@@ -492,7 +498,49 @@ def _read_content() -> str:
     return digest.hexdigest()
 
 
-_content = functools.cache(_read_content)
+@functools.cache
+def _content() -> str:
+    """That digest, without reading all where no file changed: each job of a run asks for it."""
+    return _stamped().get(_stamps()[0]) or _read_content()
+
+
+def _stamps() -> tuple[str, int]:
+    """Digest of what changes with the package's files, and the latest time of one in ns."""
+    found, newest, waiting = [], 0, [str(ROOT / PACKAGE.name)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    times = (status.st_mtime_ns, status.st_ctime_ns)
+                    found.append((entry.path, status.st_size, status.st_ino, *times))
+                    newest = max(newest, *times)
+                elif entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+                    waiting.append(entry.path)
+    text = json.dumps([sys.version_info[:2], sorted(found)])
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(), newest
+
+
+def _stamped() -> dict[str, str]:
+    """Digest of sizes and times -> digest of the text; empty where that is not known."""
+    try:
+        kept = json.loads((CACHE / STAMPS).read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    is_whole = isinstance(kept, dict) and all(isinstance(text, str) for text in kept.values())
+    return kept if is_whole else {}
+
+
+def _keep_content() -> None:
+    """Remember the text by the files' times, but not by those of the last seconds.
+
+    A second edit might leave the same times.
+    """
+    now, (stamps, newest) = time.time_ns(), _stamps()
+    if now - newest > SETTLED_NS and stamps not in _stamped():
+        content = _read_content()
+        if _stamps()[0] == stamps:
+            write_json(CACHE / STAMPS, {stamps: content}, is_lasting=False)
 
 
 @functools.cache

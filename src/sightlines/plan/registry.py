@@ -62,6 +62,13 @@ def members(folder: str) -> tuple[str, ...]:
     return tuple(s for s in stems if MARKS[folder] in declarations(folder, s))
 
 
+def has(folder: str, name: Any) -> bool:
+    """Whether a folder has a member of that name; of all its files that one alone is read."""
+    is_name = isinstance(name, str) and name.isidentifier()
+    is_file = is_name and (PACKAGE / folder / f"{name}.py").is_file()
+    return is_file and MARKS[folder] in declarations(folder, name)
+
+
 if TYPE_CHECKING:
 
     @overload
@@ -75,7 +82,7 @@ def load(folder: str, name: str) -> ModuleType:
 
     Whoever calls this for a name out of the config puts that module into the stage's digest.
     """
-    if name not in members(folder):
+    if not has(folder, name):
         raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
     return importlib.import_module(f"sightlines.{folder}.{name}")
 
@@ -86,7 +93,7 @@ def load_beside(folder: str, name: str, part: str) -> ModuleType:
     Raises:
         KeyError: there is no such member.
     """
-    if name not in members(folder):
+    if not has(folder, name):
         raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
     return importlib.import_module(f"sightlines.{folder}.{name}_{part}")
 
