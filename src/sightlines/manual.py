@@ -43,7 +43,7 @@ letters and digits of any script and `_-.+=,`; the first is a letter, a digit or
 | `pretrained.yaml` | a template: public networks on your photographs, nothing trained |
 | `imagenette.yaml` | two ImageNet networks on Imagenette, 40 minutes on 2 cores |
 | `texture_match.yaml` | what outlines cost: seven shares of surfaces that tell the class |
-| `objects.yaml` | masks, grounds, finer patches, no positions, a second recipe: what `default` lacks of the other works |
+| `objects.yaml` | masks, grounds, finer patches, a second recipe: what `default` lacks |
 | `imagenette_zoo.yaml` | a ViT and a ResNet-50, the paper's pair, and four more on Imagenette |
 | `imagenet_compatible.yaml` | the same six on photographs that are in no ImageNet set |
 
