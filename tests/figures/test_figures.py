@@ -42,6 +42,7 @@ from sightlines.plan.config_types import (
 )
 from sightlines.plan.experiment import FIGURE_FILES
 from sightlines.plan.table_schemas import schemas
+from sightlines.results import selecting
 from sightlines.results.tables import required
 from tests.figures import tables as synthetic
 from tests.figures import verdict_tables
@@ -203,6 +204,8 @@ PLANNED = {
     "Mixers alone": {"vits": (), "resnets": (), "mixers": ("mixer", "other")},
     "FNets alone": {"vits": (), "resnets": (), "fnets": ("fnet", "fnet_random")},
     "a ResNet alone": {"vits": ()},
+    "a ViT and an FNet": {"vits": ("a",), "resnets": (), "fnets": ("fnet_hybrid", "fnet")},
+    "a ResNet, a Mixer and FNets": {"vits": (), "mixers": ("mixer",), "fnets": ("fnet_random",)},
     "only a ViT without skips": {"vits": (), "resnets": (), "skipless": ("bare",)},
 }
 
@@ -314,19 +317,24 @@ def test_within_works_for_one_model_without_untrained_control():
 def test_within_wraps_many_models_at_the_papers_width():
     names = [f"vit_{i}" for i in range(7)]
     many = synthetic.config(vits=names, resnets=(), fractions=("f000", "f100"), seeds=("s0",))
-    figure = fig01_cka_within.draw(tables_of(many, fig01_cka_within), many)
+    tables = tables_of(many, fig01_cka_within)
+    figure = fig01_cka_within.draw(tables, many)
     assert sum(bool(a.images) for a in figure.axes) == 21
     assert figure.get_figwidth() <= FULL_IN + 0.01
+    fewer = [slug for slug in many["networks"] if slug.split("/")[0] in names[:5]]
+    of_five = fig01_cka_within.draw(tables, many | {"networks": fewer})
+    assert sum(bool(a.images) for a in of_five.axes) == 15
+    assert of_five.get_figheight() == figure.get_figheight(), "two bands, as high with larger maps"
 
 
 def test_across_pairs_every_vit_with_the_resnet(tables):
-    assert fig02_cka_across.model_pairs(CONFIG) == [
+    assert selecting.pairs_across(CONFIG) == [
         ("vit_small", "resnet_thin"),
         ("vit_large", "resnet_thin"),
     ]
     reordered = synthetic.config()
     reordered["networks"] = reordered["networks"][::-1]
-    assert fig02_cka_across.model_pairs(reordered)[0] == ("vit_large", "resnet_thin")
+    assert selecting.pairs_across(reordered)[0] == ("vit_large", "resnet_thin")
     figure = fig02_cka_across.draw(tables, CONFIG)
     maps = [a for a in figure.axes if a.images]
     assert len(maps) == 6

@@ -29,6 +29,8 @@ models:
   resnet:
     {family: resnet, units: [1, 1], channels: [32, 64], stem: medium, stem_channels: 8, groups: 4}
   mixer: {family: mixer, patch_px: 4, width: 24, depth: 3}
+  fnet: {family: fnet, patch_px: 4, width: 24, depth: 3}
+  hartley: {family: fnet, patch_px: 4, width: 24, depth: 3, mixing: hartley}
 runs:
   - {models: [vit, resnet], fractions: [f000, f100], seeds: [s0]}
   - {models: [bare, gap, mixer], fractions: [f100], seeds: [s0]}
@@ -487,10 +489,16 @@ HERE = {"trained", "trained_here", "branches", "changed_images", "cutout"}
         ),
         (["vit", "mixer"], HERE | VIT | {"two_models", "mixer"}),
         (["mixer", "resnet"], HERE | {"two_models", "mixer", "resnet"}),
+        (["vit", "fnet"], HERE | VIT | {"two_models", "two_families", "fnet"}),
+        (["fnet", "resnet"], HERE | {"two_models", "two_families", "fnet", "resnet"}),
+        (["hartley", "resnet"], HERE | {"two_models", "fnet", "resnet"}),
     ],
 )
 def test_which_networks_meet_which_needs(models, expected):
-    """Pooled ViTs and Mixers have figures of their own; ViTs without skips never stand in."""
+    """Pooled ViTs and Mixers have figures of their own; ViTs without skips never stand in.
+
+    Figure 2, which needs two families, has the FNet that mixes by a Fourier transform.
+    """
     assert needs_of(models) == expected
 
 

@@ -96,6 +96,52 @@ def test_models_by_role():
     assert roles.pooled_pairs(on_all("vit"), KNOWN) == []
 
 
+FNET = {"family": "fnet", "pool": "gap", "mixing": "fourier", "attention_blocks": []}
+FNETS = {
+    "hybrid": FNET | {"attention_blocks": [1]},
+    "hartley": FNET | {"mixing": "hartley"},
+    "fnet": FNET,
+    "post": FNET | {"norm": "post"},
+}
+BESIDE = KNOWN | FNETS | {"large": VIT, "wide": RESNET, "mixer_large": MIXER}
+
+
+def test_one_mixer_and_one_fnet_stand_behind_the_main_models():
+    own = on_all("mixer", *FNETS, "vit", "large", "gap", "bare", "wide", "resnet", "mixer_large")
+    assert roles.fourier_model(own, BESIDE) == "fnet"
+    assert roles.main_models(own, BESIDE) == ["vit", "large", "wide", "resnet"]
+    assert roles.shown_models(own, BESIDE) == ["vit", "large", "wide", "resnet", "mixer", "fnet"]
+    paper = [("vit", "wide"), ("vit", "resnet"), ("large", "wide"), ("large", "resnet")]
+    assert roles.pairs_across(own, BESIDE) == [*paper, ("vit", "fnet"), ("fnet", "wide")]
+    others = ["vit", "large", "wide", "resnet", "fnet"]
+    assert roles.mixer_pairs(own, BESIDE) == [
+        (mixer, other) for mixer in ("mixer", "mixer_large") for other in (mixer, *others)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("models", "shown", "across", "of_mixers"),
+    [
+        ("vit resnet", "vit resnet", "vit-resnet", ""),
+        ("resnet vit", "resnet vit", "vit-resnet", ""),
+        ("vit fnet", "vit fnet", "vit-fnet", ""),
+        ("gap fnet", "gap fnet", "gap-fnet", ""),
+        ("fnet resnet", "resnet fnet", "fnet-resnet", ""),
+        ("hartley hybrid resnet", "resnet", "", ""),
+        ("vit mixer", "vit mixer", "", "mixer-mixer mixer-vit"),
+        ("mixer fnet", "mixer fnet", "mixer-fnet", "mixer-mixer mixer-fnet"),
+        ("fnet hartley", "fnet hartley", "", ""),
+        ("hartley", "hartley", "", ""),
+        ("bare", "", "", ""),
+    ],
+)
+def test_what_figures_of_layers_show_where_networks_are_missing(models, shown, across, of_mixers):
+    own = on_all(*models.split())
+    assert roles.shown_models(own, BESIDE) == shown.split()
+    assert ["-".join(p) for p in roles.pairs_across(own, BESIDE)] == across.split()
+    assert ["-".join(p) for p in roles.mixer_pairs(own, BESIDE)] == of_mixers.split()
+
+
 def test_pyramids_and_hybrids_are_no_vits_and_no_resnets_unless_they_are_asked_for():
     """Claims about ViTs and ResNets are judged by `of_kind`."""
     seen = {"role": "other", "attention": False, "attention_sites": 12, "pool": ""}

@@ -13,7 +13,7 @@ from sightlines.results.selecting import (
     full_network,
     label,
     layer_rows,
-    main_models,
+    shown_models,
     untrained_network,
 )
 
@@ -21,13 +21,14 @@ TITLE = "Similarity of layers within a network"
 PAPER = "Figures 1 and B.1"
 QUESTION = "structure"
 CAPTION = (
-    "Linear CKA between all pairs of layers of one network (one column a network; origin at the "
-    "lower left, small ticks where a block begins). Look for: a ViT that stays similar from its "
-    "lowest to its highest layers, with a grid from sub-layers off the residual stream, against a "
-    "ResNet that falls into dissimilar lower and upper parts. The second row keeps block outputs "
-    "only, so the grid vanishes there. Compare with the row of the untrained network, where there "
-    "is one: what it shows as well was not learned. It would contradict the paper if the lowest "
-    "and highest quarters of the ViT were no more similar to each other than those of the ResNet."
+    "Linear CKA between all pairs of layers of one network (one column a network, a Mixer and an "
+    "FNet last, where there are such; origin at the lower left, small ticks where a block begins). "
+    "Look for: a ViT that stays similar from its lowest to its highest layers, with a grid from "
+    "sub-layers off the residual stream, against a ResNet that falls into dissimilar lower and "
+    "upper parts. The second row keeps block outputs only, so the grid vanishes there. Compare "
+    "with the row of the untrained network, where there is one: what it shows as well was not "
+    "learned. It would contradict the paper if the lowest and highest quarters of the ViT were no "
+    "more similar to each other than those of the ResNet."
 )
 READS = ("cka.parquet", "layers.csv")
 NEEDS = ("trained",)
@@ -40,9 +41,11 @@ EXPLAINS = (
 DIFFERS = (
     "The paper's top row shows no untrained network, and its maps have no common colour scale. "
     "Block outputs are shown apart, since which layers are drawn decides much of what such a map "
-    "looks like."
+    "looks like. The paper has Mixers in Figure H.1 and no FNet."
 )
 
+ABREAST = 4
+"""At most so many networks side by side; in several bands each is as narrow as that, for height."""
 ROWS = ("all sub-layers", "block outputs", "untrained, all sub-layers")
 
 
@@ -54,9 +57,9 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
         tables: ``cka.parquet`` and ``layers.csv``.
         config: `networks`, `labels`, `families`.
     """
-    models = main_models(config)
-    bands, columns = wrap_columns(len(models), 4)
-    side = min(2.3, (full_width() - 1.6) / columns - 0.1)
+    models = shown_models(config)
+    bands, columns = wrap_columns(len(models), ABREAST)
+    side = min(2.3, (full_width() - 1.6) / (columns if bands == 1 else ABREAST) - 0.1)
     lines = 3 if any(untrained_network(config, m) for m in models) else 2
     size = (columns * (side + 0.1) + 1.6, bands * lines * (side + 0.42) + 0.4)
     figure = Figure(figsize=size, layout="constrained")

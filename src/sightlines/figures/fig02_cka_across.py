@@ -6,19 +6,20 @@ from matplotlib.figure import Figure
 
 from sightlines.figures.cross_maps import draw_pairs
 from sightlines.figures.style import styled
-from sightlines.results.selecting import Tables, main_models, require_some
+from sightlines.results.selecting import Tables, pairs_across, require_some
 
 TITLE = "Similarity of layers across networks"
 PAPER = "Figures 2 and B.1"
 QUESTION = "structure"
 CAPTION = (
     "Linear CKA between the layers of two networks (one or two pairs a row; ViT upwards, ResNet "
-    "to the right). The line gives each layer on the x axis a layer on the y axis, never lower "
-    "than for the layer before it, so that their mean CKA is largest (without embeddings; as "
-    "claim C4 reads it). Look for: a line that stays well below the diagonal, that is, many lower "
-    "ResNet layers doing the work of few lower ViT layers, and for top ViT layers that resemble "
-    "no ResNet layer. Compare with the untrained pair beside it. A line on the diagonal, or the "
-    "same line in the untrained pair, would contradict the paper's reading."
+    "to the right; last an FNet with a ViT and with a ResNet, where there is one). The line gives "
+    "each layer on the x axis a layer on the y axis, never lower than for the layer before it, so "
+    "that their mean CKA is largest (without embeddings; as claim C4 reads it). Look for: a line "
+    "that stays well below the diagonal, that is, many lower ResNet layers doing the work of few "
+    "lower ViT layers, and for top ViT layers that resemble no ResNet layer. Compare with the "
+    "untrained pair beside it. A line on the diagonal, or the same line in the untrained pair, "
+    "would contradict the paper's reading."
 )
 READS = ("cka.parquet", "layers.csv")
 NEEDS = ("trained", "two_families")
@@ -29,13 +30,14 @@ EXPLAINS = (
     "in fewer layers."
 )
 DIFFERS = (
-    "The line of best matches and the untrained pair are ours; the paper describes them in words."
+    "The line of best matches and the untrained pair are ours; the paper describes them in words. "
+    "The FNet is ours too."
 )
 
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
-    """One row a pair of models of two families.
+    """One row a pair of models of two families; those with the FNet come last.
 
     Args:
         tables: ``cka.parquet`` and ``layers.csv``.
@@ -44,17 +46,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     Raises:
         ResultError: the experiment has no pair of trained models to compare.
     """
-    pairs = model_pairs(config)
+    pairs = pairs_across(config)
     require_some(pairs, "there is no pair of networks to compare, of two families")
     return draw_pairs(tables, config, pairs)
-
-
-def model_pairs(config: dict[str, Any]) -> list[tuple[str, str]]:
-    """(model upwards, model to the right): every ViT with every model of another family."""
-    models, families = main_models(config), config["families"]
-    return [
-        (b, a) if families[b] == "vit" else (a, b)
-        for place, a in enumerate(models)
-        for b in models[place + 1 :]
-        if families[a] != families[b]
-    ]

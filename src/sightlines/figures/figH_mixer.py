@@ -1,4 +1,4 @@
-"""Figures H.1 and H.2: an MLP-Mixer's layers, alone and beside a ViT's and a ResNet's."""
+"""Figures H.1 and H.2: an MLP-Mixer's layers, alone and beside those of other networks."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from matplotlib.figure import Figure
 
 from sightlines.figures.cross_maps import draw_pairs
 from sightlines.figures.style import styled
-from sightlines.results.selecting import Tables, main_models, plain_models, require_some
+from sightlines.results.selecting import Tables, mixer_pairs, require_some
 
 TITLE = "Similarity of layers of an MLP-Mixer"
 PAPER = "Figures H.1 and H.2"
 QUESTION = "structure"
 CAPTION = (
     "Linear CKA within the Mixer (first row), and between its layers (upwards) and those of other "
-    "networks (to the right); the line gives each layer on the x axis a layer of the Mixer, never "
-    "lower than for the layer before it, so that their mean CKA is largest. Look for: a small "
-    "lower and a large upper part within the Mixer, and more similarity with ViTs than with "
-    "ResNets. Compare with the untrained pair beside it. One even map within the Mixer, or more "
-    "similarity with ResNets, would contradict the paper."
+    "networks (to the right; last an FNet, where there is one). The line gives each layer on the x "
+    "axis a layer of the Mixer, never lower than for the layer before it, so that their mean CKA "
+    "is largest. Look for: a small lower and a large upper part within the Mixer, and more "
+    "similarity with ViTs than with ResNets. Compare with the untrained pair beside it. One even "
+    "map within the Mixer, or more similarity with ResNets, would contradict the paper."
 )
 EXPLAINS = (
     "Is what is special about a ViT its attention, or its tokens? The Mixer has tokens and skip "
@@ -27,7 +27,7 @@ EXPLAINS = (
 )
 DIFFERS = (
     "The paper has four sizes of Mixer at ImageNet scale; ours is the config's, with the recipe of "
-    "all other networks."
+    "all other networks. The FNet is ours."
 )
 READS = ("cka.parquet", "layers.csv")
 NEEDS = ("mixer",)
@@ -35,7 +35,7 @@ NEEDS = ("mixer",)
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
-    """Each Mixer with itself, then with every model of the main figures.
+    """Each Mixer with itself, with every model of the main figures, and with the FNet.
 
     Args:
         tables: ``cka.parquet`` and ``layers.csv``.
@@ -44,7 +44,6 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     Raises:
         ResultError: no Mixer is trained on all images.
     """
-    mixers = [m for m in plain_models(config) if config["families"][m] == "mixer"]
-    require_some(mixers, "there is no Mixer among the networks trained on all images")
-    others = [m for m in main_models(config) if m not in mixers]
-    return draw_pairs(tables, config, [(a, b) for a in mixers for b in (a, *others)])
+    pairs = mixer_pairs(config)
+    require_some(pairs, "there is no Mixer among the networks trained on all images")
+    return draw_pairs(tables, config, pairs)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sightlines.figures import maps
@@ -15,7 +15,9 @@ from sightlines.figures.style import (
     BLUE,
     GREEN,
     GREY,
+    MODEL_MARKERS,
     ORANGE,
+    PURPLE,
     VERMILLION,
     full_width,
     styled,
@@ -35,6 +37,7 @@ from sightlines.results.selecting import (
     rows_of,
     untrained_network,
 )
+from sightlines.stats.means import mean_of_finite
 
 STUDY = "lee_thorp2021"
 TITLE = "Mixing tokens by a Fourier transform"
@@ -44,11 +47,12 @@ CAPTION = (
     "are seeds, open diamonds the published GLUE averages relative to BERT-Base (text, another "
     "task and size). Upper middle: share of interior tokens whose own patch of pixels is the most "
     "similar one, in the stream (lines) and in what mixing adds to it (dashed). Upper right: CKA "
-    "of that with the mirrored patch less with other patches; dashed: untrained. Lower row: CKA of "
-    "the FNet's layers with its own and with other networks'. Look for: an FNet not far below the "
-    "ViT and well above random and no mixing; places in the stream and not in the branches; a rise "
-    "of the mirror from the first block to the second for Fourier mixing alone. Places in the "
-    "branches, or an FNet at the level of no mixing, would contradict the paper."
+    "of that with the mirrored patch less with other patches; dashed: untrained. Lower panel: CKA "
+    "of each of the FNet's layers with those of another network, mean over the other's layers; "
+    "dashed: untrained. Look for: an FNet not far below the ViT and well above random and no "
+    "mixing; places in the stream and not in the branches; a rise of the mirror from the first "
+    "block to the second for Fourier mixing alone; the Mixer's line above the ResNet's. Places in "
+    "the branches, or an FNet at the level of no mixing, would contradict the paper."
 )
 EXPLAINS = (
     "Does a network need attention to bring its tokens together? An FNet adds a Fourier transform "
@@ -79,16 +83,17 @@ COLOURS = {
     "identity": GREY,
     "hybrid": "#56B4E9",
     "vit": VERMILLION,
+    "mixer": PURPLE,
 }
-SIDE_IN = 1.75
+LOWER_IN = 2.1
 ROW_IN, NAMES_IN = 0.2, 1.8
 """Of a network's row among the accuracies, and of legends and titles around them."""
-MOST_MAPS = 4
+MOST_OTHERS = 4
 
 
 @styled
 def draw(tables: Tables, config: dict[str, Any]) -> Figure:
-    """Accuracies, places, mirrors; then maps of CKA.
+    """Accuracies, places, mirrors; then similarity with other networks, where there are any.
 
     Args:
         tables: READS.
@@ -99,17 +104,19 @@ def draw(tables: Tables, config: dict[str, Any]) -> Figure:
     """
     fnets = [m for m in plain_models(config) if kind_of(config, m) in PUBLISHED | {"hartley": 0}]
     require_some(fnets, "there is no FNet among the networks trained on all images")
-    upper = max(2.9, NAMES_IN + ROW_IN * len(plain_models(config)))
-    figure = Figure(figsize=(full_width(), upper + SIDE_IN + 0.5), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=[upper, SIDE_IN + 0.5])
-    above, below = parts
-    left, middle, right = above.subplots(1, 3)
+    first = roles.fourier_model(networks(config), architectures(config)) or fnets[0]
+    others = _others(config)
+    heights = [max(2.9, NAMES_IN + ROW_IN * len(plain_models(config)))]
+    heights += [LOWER_IN] if others else []
+    figure = Figure(figsize=(full_width(), sum(heights)), layout="constrained")
+    parts: Any = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    left, middle, right = parts[0, 0].subplots(1, 3)
     _draw_accuracy(left, tables["accuracy.csv"], config, fnets)
-    first = next((m for m in fnets if kind_of(config, m) == "fourier"), fnets[0])
     vits = [m for m in plain_models(config) if kind_of(config, m) == "vit"][:1]
     _draw_places(middle, tables, config, [first, *vits])
     _draw_mirrors(right, tables["branch_places.parquet"], config, fnets)
-    _draw_maps(below, tables, config, first)
+    if others:
+        _draw_similarity(parts[1, 0].subplots(), tables, config, first, others)
     return figure
 
 
@@ -206,36 +213,43 @@ def _draw_mirrors(
     axes.set_title("mirror", fontweight="bold")
 
 
-def _draw_maps(figure: SubFigure, tables: Tables, config: dict[str, Any], fnet: str) -> None:
-    """CKA of one FNet with itself, and with a network of each other family."""
-    others, layers = [fnet], tables["layers.csv"]
+def _others(config: dict[str, Any]) -> list[str]:
+    """The first model of each other family."""
+    first: dict[str, str] = {}
     for model in plain_models(config):
-        kinds = [kind_of(config, m) for m in others]
-        if kind_of(config, model) not in kinds and architectures(config)[model]["family"] != "fnet":
-            others.append(model)
-    others = others[:MOST_MAPS]
-    grid = figure.subplots(1, MOST_MAPS, squeeze=False)[0]
-    own = full_network(config, fnet)
-    networks_of = [_of_seed(config, model, own) for model in others]
-    found = [
-        None if own is None or n is None else cka_matrix(tables["cka.parquet"], layers, own, n)
-        for n in networks_of
-    ]
-    finite = [m for m in found if m is not None]
-    scale = maps.common_scale(finite)
-    images = []
-    for axes, model, matrix in zip(grid, others, found, strict=False):
-        if matrix is None:
-            maps.blank(axes, "not compared")
-            continue
-        images.append(maps.draw_map(axes, matrix, scale))
-        maps.mark_blocks(axes, *(layer_rows(layers, m) for m in (fnet, model)))
-        axes.set_xlabel(maps.wrapped(f"{label(config, model)}: layer index", 1.3))
-    grid[0].set_ylabel(maps.wrapped(f"{label(config, fnet)}: layer index", 1.5))
-    for axes in grid[len(others) :]:
-        axes.set_axis_off()
-    if images:
-        figure.colorbar(images[0], ax=list(grid), label="linear CKA", shrink=0.9, aspect=18)
+        first.setdefault(str(architectures(config)[model]["family"]), model)
+    return [model for family, model in first.items() if family != "fnet"][:MOST_OTHERS]
+
+
+def _draw_similarity(
+    axes: Axes, tables: Tables, config: dict[str, Any], fnet: str, others: list[str]
+) -> None:
+    """CKA of each layer of an FNet with other networks, mean over their layers; and untrained.
+
+    The mean of a line over layers is what claim F3 compares; single cells are in Figures 1, 2 and
+    H.
+    """
+    cka, layers = tables["cka.parquet"], tables["layers.csv"]
+    full, bare = full_network(config, fnet), untrained_network(config, fnet)
+    for place, model in enumerate(others):
+        look: dict[str, Any] = {"color": COLOURS.get(kind_of(config, model), BLACK)}
+        look |= {"marker": MODEL_MARKERS[place], "markersize": 3}
+        for own, other, line, name in (
+            (bare, untrained_network(config, model), "--", f"{label(config, model)}, untrained"),
+            (full, _of_seed(config, model, full), "-", label(config, model)),
+        ):
+            if own is None or other is None:
+                continue
+            matrix = cka_matrix(cka, layers, own, other)
+            if matrix is not None:
+                means = mean_of_finite(matrix)
+                axes.plot(np.arange(len(means)), means, line, label=name, **look)
+    maps.mark_blocks(axes, None, layer_rows(layers, fnet))
+    axes.set(xlabel=f"{label(config, fnet)}: layer index (small ticks: a block begins)")
+    axes.set(ylabel="linear CKA\n(mean over layers)", ylim=(min(0.0, axes.get_ylim()[0]), 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
+    axes.set_title("similarity with other networks", fontweight="bold")
 
 
 def _of_seed(config: dict[str, Any], model: str, like: Network | None) -> Network | None:

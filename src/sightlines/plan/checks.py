@@ -335,6 +335,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
     pools = {known[m].get("pool") for m in attention}
     main = roles.main_models(nets, known)
     families = [family[m] for m in main]
+    across = roles.pairs_across(nets, known)
     less = {n.model for n in trained if per_cent(n.fraction) < 100}
     tuned = {m for task in config.transfer.values() for m in task.finetune}
     seeds = {m: roles.on(nets, m, FULL) for m in full}
@@ -346,7 +347,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
             f"a model trained on {FULL} here",
         ),
         "two_models": (len(full) > 1, f"two models trained on {FULL}"),
-        "two_families": (len(set(families)) > 1, f"two families trained on {FULL}"),
+        "two_families": (bool(across), f"two families trained on {FULL}"),
         "two_sizes": (
             len({(family[m], size_of(known[m])) for m in main}) > len(set(families)),
             f"two models of one family trained on {FULL}",

@@ -15,10 +15,11 @@ The rules (docs/protocols.md, "Networks by role"):
   *further controls* see reference images alone.
 * A network that has a switched-on twin is the start of training, and no control.
 * *Plain* models have a full network, and all their skips; *main* ones are those of the paper's
-  main figures.
+  main figures. Figures of layers show a Mixer and an FNet beside them (`shown_models`).
 * A network is held against another model's of the *same seed*, else against that model's full one.
 """
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -123,8 +124,8 @@ def plain_models(networks: Iterable[Network], architectures: Architectures) -> l
 def main_models(networks: Iterable[Network], architectures: Architectures) -> list[str]:
     """Plain models of the paper's main figures: ViTs with a class token, ResNets and the like.
 
-    Pooled ViTs stand in only where no model has a class token; Mixers and FNets, which have figures
-    of their own, only where there is nothing else.
+    Pooled ViTs stand in only where no model has a class token; Mixers and FNets only where there is
+    nothing else.
     """
     plain = plain_models(networks, architectures)
     read_out = {m: _read_out(architectures.get(m, {})) for m in plain}
@@ -133,6 +134,66 @@ def main_models(networks: Iterable[Network], architectures: Architectures) -> li
     left_out = {m for m in plain if architectures.get(m, {}).get("family") in ("mixer", "fnet")}
     left_out |= pooled if has_class_token else set()
     return [m for m in plain if m not in left_out] or plain
+
+
+def fourier_model(networks: Iterable[Network], architectures: Architectures) -> str | None:
+    """The FNet that stands for all: the first whose tokens are mixed by a Fourier transform alone.
+
+    None where there is none: other mixing and attention in some blocks make variants of it.
+    """
+    own = {m: architectures[m] for m in of_kind(networks, architectures, "fnet")}
+    return next(
+        (
+            model
+            for model, settings in own.items()
+            if settings.get("mixing", "fourier") == "fourier"
+            and not settings.get("attention_blocks")
+        ),
+        None,
+    )
+
+
+def shown_models(networks: Iterable[Network], architectures: Architectures) -> list[str]:
+    """Models of Figure 1: the main ones, then the first Mixer and the FNet."""
+    networks = list(networks)
+    mixer = next(iter(of_kind(networks, architectures, "mixer")), None)
+    fnet = fourier_model(networks, architectures)
+    main = main_models(networks, architectures)
+    return list(dict.fromkeys([*main, *(m for m in (mixer, fnet) if m is not None)]))
+
+
+def pairs_across(
+    networks: Iterable[Network], architectures: Architectures
+) -> list[tuple[str, str]]:
+    """Pairs of Figure 2, (model upwards, model to the right).
+
+    Main models of two families each, a ViT upwards; then the FNet with the first main ViT and with
+    the first main ResNet.
+    """
+    networks = list(networks)
+    main = main_models(networks, architectures)
+    family = {m: architectures.get(m, {}).get("family") for m in main}
+    pairs = [
+        (b, a) if family[b] == "vit" else (a, b)
+        for a, b in itertools.combinations(main, 2)
+        if family[a] != family[b]
+    ]
+    fnet = fourier_model(networks, architectures)
+    if fnet is None or fnet in main:
+        return pairs
+    vit, resnet = (next((m for m in main if family[m] == f), None) for f in ("vit", "resnet"))
+    pairs += [(vit, fnet)] if vit else []
+    pairs += [(fnet, resnet)] if resnet else []
+    return pairs
+
+
+def mixer_pairs(networks: Iterable[Network], architectures: Architectures) -> list[tuple[str, str]]:
+    """Pairs of Figure H: each Mixer with itself, with the main models, and with the FNet."""
+    networks = list(networks)
+    mixers = of_kind(networks, architectures, "mixer")
+    shown = [*main_models(networks, architectures), fourier_model(networks, architectures)]
+    others = [m for m in dict.fromkeys(shown) if m is not None and m not in mixers]
+    return [(mixer, other) for mixer in mixers for other in (mixer, *others)]
 
 
 def of_kind(

@@ -104,6 +104,25 @@ def main_models(config: dict[str, Any]) -> list[str]:
     return _some(roles.main_models(networks(config), architectures(config)))
 
 
+def shown_models(config: dict[str, Any]) -> list[str]:
+    """Models of Figure 1: see `roles.shown_models`.
+
+    Raises:
+        ResultError: no model with all its skips is trained on all images.
+    """
+    return _some(roles.shown_models(networks(config), architectures(config)))
+
+
+def pairs_across(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Pairs of models of Figure 2, one upwards and one to the right: see `roles.pairs_across`."""
+    return roles.pairs_across(networks(config), architectures(config))
+
+
+def mixer_pairs(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Pairs of models of Figure H, one upwards and one to the right: see `roles.mixer_pairs`."""
+    return roles.mixer_pairs(networks(config), architectures(config))
+
+
 def _some(models: list[str]) -> list[str]:
     require_some(models, "none of the networks is trained on all images (f100), with all its skips")
     return models
