@@ -22,7 +22,7 @@ from sightlines.claims.claim import (
     from_shares,
 )
 from sightlines.claims.evidence import NotMeasured
-from sightlines.claims.seeds import Prior
+from sightlines.claims.seeds import Prior, mean
 from sightlines.claims.statistics import resampled
 from sightlines.claims.verdict import judge
 from sightlines.results.verdict_words import VERDICTS
@@ -612,3 +612,33 @@ def test_more_seeds_lessen_what_shares_of_few_blocks_have_by_chance():
     own = [[replace(exactly(share), of=6)] for share in (1.0, 1.0, 5 / 6)]
     found = given(Case("A", ["a"], own), criteria=(Criterion("share", ">=", 0.8),))
     assert found.word == "undecided" and 3 < found.needed < 30
+
+
+@pytest.mark.parametrize("groups", [3, 4, 10])
+@pytest.mark.parametrize("more", [{"step": 0.05}, {"of": 5}])
+def test_no_interval_is_narrower_for_steps(groups, more):
+    """Of images in few groups, too, whose degrees of freedom must stay few."""
+    random = np.random.default_rng(groups)
+    for error in (0.001, 0.01, 0.1, 1.0):
+        own = [[from_replicates(0.5 + error * random.normal(size=groups + 1))] for _ in range(3)]
+        stepped = [[replace(reading, **more)] for (reading,) in own]
+        narrow, wide = (given(Case("A", ["a"], r)).lines[0] for r in (own, stepped))
+        assert wide.high - wide.low > narrow.high - narrow.low
+        assert wide.holds >= narrow.holds or wide.fails >= narrow.fails
+
+
+def test_an_interval_is_told_within_the_bounds_of_the_statistic():
+    share = Criterion("share", ">=", 0.5, bounds=(0.0, 1.0))
+    found = given(case(0.9, 1.0, 1.0, control=(0.0, 0.0, 0.1)), criteria=(share,))
+    line = found.lines[0]
+    beyond = given(case(0.9, 1.0, 1.0), criteria=(replace(share, bounds=(-np.inf, np.inf)),))
+    assert line.high == 1.0 < beyond.lines[0].high and line.low == beyond.lines[0].low
+    assert (line.holds, line.fails) == (beyond.lines[0].holds, beyond.lines[0].fails)
+    assert "share 0.0333 [0, " in found.because
+    assert line.difference[2] == 1.0
+    assert share.told_difference(0.0, -3.0, 3.0) == (0.0, -1.0, 1.0)
+
+
+def test_a_mean_of_readings_moves_in_the_largest_of_their_steps():
+    found = mean([replace(exactly(v), step=s, of=3) for v, s in ((1.0, 0.1), (2.0, 0.2))])
+    assert (found.value, found.step, found.of) == (1.5, 0.2, 3)

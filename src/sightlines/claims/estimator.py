@@ -3,7 +3,14 @@
 from collections.abc import Callable
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import (
+    OF_CORRELATIONS,
+    Case,
+    Claim,
+    Criterion,
+    Reading,
+    from_replicates,
+)
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.several import least
 from sightlines.plan.networks import Network
@@ -87,7 +94,7 @@ CLAIMS = (
         statement="It does not matter much from which source the reference images come.",
         statistic="correlation of the off-diagonal entries of two maps of one network, on the "
         "experiment's reference images and on those of another dataset of the domain",
-        criteria=(Criterion("correlation of the maps", ">=", 0.95),),
+        criteria=(Criterion("correlation of the maps", ">=", 0.95, OF_CORRELATIONS),),
         reason="maps that correlate to .95 show the same structure",
         paper_value="no meaningful difference (JFT and ImageNet)",
         source="[text]",

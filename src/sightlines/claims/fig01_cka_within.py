@@ -8,6 +8,7 @@ import numpy as np
 
 from sightlines.claims.cases import each, first_pairs, satisfies_all
 from sightlines.claims.claim import (
+    OF_SHARES,
     Case,
     Claim,
     Criterion,
@@ -129,7 +130,7 @@ def _grid_stands(evidence: Evidence, index: str) -> bool:
 
 
 AMENDED = "2026-11-29"
-GRID = (Criterion("share of blocks", ">=", 0.8),)
+GRID = (Criterion("share of blocks", ">=", 0.8, OF_SHARES),)
 CLAIMS = (
     Claim(
         id="C1",

@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Claim,
     Criterion,
     Reading,
@@ -12,7 +13,7 @@ from sightlines.claims.claim import (
 )
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.several import least
-from sightlines.claims.statistics import resampled, spearman
+from sightlines.claims.statistics import resampled, spearman, swap
 from sightlines.plan.networks import Network
 
 QUESTION = "local_and_global"
@@ -54,7 +55,8 @@ def _highest(evidence: Evidence, network: Network) -> list[Reading]:
 
 
 def _trend(evidence: Evidence, network: Network) -> list[Reading]:
-    return [from_draws(spearman(resampled(reach(evidence, network).mean(axis=2))))]
+    by_block = reach(evidence, network).mean(axis=2)
+    return [from_draws(spearman(resampled(by_block)), swap(by_block.shape[-1]))]
 
 
 CLAIMS = (
@@ -99,7 +101,7 @@ CLAIMS = (
         statement="Heads look further the higher their block.",
         statistic="Spearman correlation of a block's number and the mean attention distance of its "
         "heads",
-        criteria=(Criterion("Spearman(block, distance)", ">=", 0.6),),
+        criteria=(Criterion("Spearman(block, distance)", ">=", 0.6, OF_CORRELATIONS),),
         reason="a trend that some neighbouring blocks may break",
         paper_value="a rise (in the ViT paper)",
         source="[other]",

@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each_pair, first_pairs, satisfies_all
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Claim,
     Criterion,
     Premise,
@@ -12,7 +13,7 @@ from sightlines.claims.claim import (
     from_replicates,
 )
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
-from sightlines.claims.statistics import Values, resampled, spearman
+from sightlines.claims.statistics import Values, resampled, spearman, swap
 from sightlines.plan.networks import Network
 from sightlines.stats.means import mean_of_finite, quotient
 
@@ -104,8 +105,9 @@ def _fall_before(evidence: Evidence, vit: Network, resnet: Network) -> list[Read
     """Of the unit that shows it least: rank correlation, and most global over most local."""
     cka, distance = (resampled(_windows(evidence, vit, resnet, c)) for c in ("cka", "relative"))
     local, global_ = cka[..., 0], cka[..., -1]
-    found = (spearman(cka, distance), quotient(global_, local))
-    return [from_draws(values.max(axis=-1)) for values in found]
+    order, ratio = spearman(cka, distance), quotient(global_, local)
+    step = swap(cka.shape[-1])
+    return [from_draws(order.max(axis=-1), step), from_draws(ratio.max(axis=-1))]
 
 
 CRITERIA = (
@@ -142,7 +144,7 @@ CLAIMS = (
         statistic="Spearman correlation of a subset's attention distance and its CKA with a ResNet "
         "unit, and CKA of the most global over that of the most local subset; of block1unit2, "
         "block1unit3 and block2unit1, as far as the ResNet has them, the unit that shows it least",
-        criteria=(Criterion("Spearman(distance, CKA)", "<=", -0.8), CRITERIA[-1]),
+        criteria=(Criterion("Spearman(distance, CKA)", "<=", -0.8, OF_CORRELATIONS), CRITERIA[-1]),
         reason="only for these three units is the paper's fall monotonic or nearly so; a ResNet "
         "with fewer units a stage is judged by those it has",
         premises=(),

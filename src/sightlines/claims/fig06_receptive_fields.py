@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Claim,
     Criterion,
     Reading,
@@ -13,7 +14,7 @@ from sightlines.claims.claim import (
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.several import least
-from sightlines.claims.statistics import resampled, spearman
+from sightlines.claims.statistics import resampled, spearman, swap
 from sightlines.plan.networks import Network
 from sightlines.stats.means import quotient
 
@@ -59,7 +60,7 @@ def _order(evidence: Evidence, resnet: Network) -> list[Reading]:
     depth, sides = _course(evidence, resnet, "side_px", "unit")
     side = resampled(sides)
     is_constant = (side == side[:, :1]).all(axis=1)
-    return [from_draws(np.where(is_constant, 0.0, spearman(side, depth)))]
+    return [from_draws(np.where(is_constant, 0.0, spearman(side, depth)), swap(len(depth)))]
 
 
 def _spread(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
@@ -110,7 +111,7 @@ CLAIMS = (
         "2026-11-29",
         statistic="Spearman correlation of a unit's depth and the side of its effective receptive "
         "field (root of the number of pixels whose gradient exceeds 4.55 % of the largest)",
-        criteria=(Criterion("Spearman(depth, side)", ">=", 0.9),),
+        criteria=(Criterion("Spearman(depth, side)", ">=", 0.9, OF_CORRELATIONS),),
         reason="of five measured depths, neighbours at most may swap",
         cases=lambda evidence: each(evidence, evidence.resnets(), _order),
     ),

@@ -9,6 +9,8 @@ import numpy as np
 
 from sightlines.claims.cases import each, each_pair, satisfies_all
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
+    OF_SHARES,
     Claim,
     Criterion,
     Premise,
@@ -178,13 +180,13 @@ def _corner(evidence: Evidence, vit: Network, score: str = "cka") -> list[Readin
 
 
 LOCALISED = (
-    Criterion("own patch first", ">=", 0.75),
+    Criterion("own patch first", ">=", 0.75, OF_SHARES),
     Criterion("effect size of the own patch", ">=", 3.4),
 )
 LESS_IN_RESNET = (
     Criterion("half of d(ViT) − d(ResNet)", ">=", 0.0),
-    Criterion("correlation of tokens, ResNet", ">=", 0.6),
-    Criterion("correlation of tokens, ViT", "<=", 0.2),
+    Criterion("correlation of tokens, ResNet", ">=", 0.6, OF_CORRELATIONS),
+    Criterion("correlation of tokens, ViT", "<=", 0.2, OF_CORRELATIONS),
 )
 EARLIER = (
     Criterion("d, earlier − final unit of the ResNet", ">=", 0.0),

@@ -3,7 +3,7 @@
 from functools import partial
 
 from sightlines.claims.cases import gather
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import OF_CORRELATIONS, Claim, Criterion, Reading, from_replicates
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig09_localisation import AMENDED, EFFECT, final, stands
 from sightlines.claims.matching import comparable, with_matched
@@ -25,7 +25,7 @@ def _loss(
 
 LOSS = (
     Criterion("d(CLS) − d(GAP)", ">=", 3.6),
-    Criterion("correlation of tokens, GAP", ">=", 0.6),
+    Criterion("correlation of tokens, GAP", ">=", 0.6, OF_CORRELATIONS),
 )
 CLAIMS = (
     Claim(

@@ -3,7 +3,7 @@
 import math
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Claim, Criterion, Reading, exactly
+from sightlines.claims.claim import OF_CORRELATIONS, OF_SHARES, Claim, Criterion, Reading, exactly
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.plan.networks import Network
 
@@ -59,7 +59,7 @@ CLAIMS = (
         statement="Position embeddings encode distance within the image.",
         statistic="Spearman correlation of the cosine of two patches' position embeddings with "
         "their nearness, over all pairs of patches",
-        criteria=(Criterion("correlation of cosine and nearness", ">=", 0.3),),
+        criteria=(Criterion("correlation of cosine and nearness", ">=", 0.3, OF_CORRELATIONS),),
         reason="fifteen standard deviations of random embeddings of an 8 × 8 grid (.02)",
         paper_value="closer patches tend to have more similar position embeddings",
         source="[text]",
@@ -73,7 +73,7 @@ CLAIMS = (
         figure="Figure 7, centre",
         statement="Large networks' position embeddings do so clearly.",
         statistic="that of V2r",
-        criteria=(Criterion("correlation of cosine and nearness", ">=", 0.5),),
+        criteria=(Criterion("correlation of cosine and nearness", ">=", 0.5, OF_CORRELATIONS),),
         reason="a quarter of the variance of ranks; nearness in rows and columns (V3r) keeps it "
         "from 1",
         paper_value="seen in the maps of ViT-L/32",
@@ -134,7 +134,7 @@ CLAIMS = (
         statistic="that of V4r; principal components for 90 % of the filters' variance, of all",
         criteria=(
             Criterion("frequency over that of white filters", "<=", 0.6),
-            Criterion("components for 90 % of the variance", "<=", 0.5),
+            Criterion("components for 90 % of the variance", "<=", 0.5, OF_SHARES),
         ),
         reason="low-dimensional is at most half of the dimensions; as many white filters as a "
         "patch has values need .52 of them, a quarter as many .76",

@@ -8,6 +8,7 @@ from typing import Any
 from sightlines.claims.accuracies import ahead
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import (
+    OF_SHARES,
     Case,
     Claim,
     Criterion,
@@ -346,8 +347,8 @@ CLAIMS = (
         statistic="share of interior tokens whose own patch of pixels is the most similar (CKA), "
         "mean over blocks: of block outputs, of what mixing adds",
         criteria=(
-            Criterion("own patch first, block outputs", ">=", 0.75),
-            Criterion("own patch first, mixing branches", "<=", 0.25),
+            Criterion("own patch first, block outputs", ">=", 0.75, OF_SHARES),
+            Criterion("own patch first, mixing branches", "<=", 0.25, OF_SHARES),
         ),
         reason="three tokens of four, and one of four: an output of a transform is a frequency and "
         "no place, so that the skip connection must keep places",

@@ -273,19 +273,20 @@ def _lines(
             reading = cases[0].readings[0][index]
             low, high = reading.low, reading.high
         outcome = "learned too little" if label in poor else criterion.outcome(low, high)
+        value, low, high = criterion.told(float(own.estimate.value), float(low), float(high))
         lines.append(
             CriterionResult(
                 label,
                 criterion,
-                float(own.estimate.value),
-                float(low),
-                float(high),
+                value,
+                low,
+                high,
                 outcome,
                 _over(claim, own),
                 "; ".join(own.seeds),
                 None if control is None else float(control.estimate.value),
                 None if control is None else _passes(control, criterion),
-                None if gain is None else _with_interval(gain),
+                None if gain is None else criterion.told_difference(*_with_interval(gain)),
                 own,
                 control,
                 gain,
@@ -456,9 +457,9 @@ def _needed(line: CriterionResult, criteria: int) -> int | None:
 def _control(line: CriterionResult) -> str:
     if line.bare is None:
         return ""
-    value, low, high = _with_interval(line.bare)
+    told = line.criterion.told(*_with_interval(line.bare))
     bar = (line.criterion.threshold,)
-    return f"{line.criterion.name} {interval((value, low, high), bar, write=significant, digits=3)}"
+    return f"{line.criterion.name} {interval(told, bar, write=significant, digits=3)}"
 
 
 def _trained_by(line: CriterionResult) -> str:
