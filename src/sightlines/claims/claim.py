@@ -122,12 +122,19 @@ class Criterion:
         threshold: Set before any result was seen.
         bounds: Between which the statistic lies whatever the networks; what is told of an interval
             ends there.
+        smallest: The smallest effect on a statistic of its kind that matters (`effects`).
     """
 
     name: str
     direction: str
     threshold: float
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    smallest: float = np.nan
+
+    @property
+    def matters(self) -> float:
+        """Distance from the threshold that matters; NaN where none is declared."""
+        return min(self.smallest, abs(self.threshold) or np.inf)
 
     def outcome(self, low: float, high: float) -> str:
         """Of an interval: "holds", "fails", or "unclear" where it covers the threshold.

@@ -7,6 +7,7 @@ import numpy as np
 
 from sightlines.claims.cases import each_pair, first_pairs, satisfies_all
 from sightlines.claims.claim import OF_SHARES, Claim, Criterion, Reading, from_draws
+from sightlines.claims.effects import DEPTH, SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import (
     Values,
@@ -173,19 +174,19 @@ def _stands(
 
 
 MATCH = (
-    Criterion("median match of the lower half", "<=", 0.25, OF_SHARES),
-    Criterion("median match of the upper half", "<=", 0.6, OF_SHARES),
-    Criterion("share matched below their depth", ">=", 0.8, OF_SHARES),
+    Criterion("median match of the lower half", "<=", 0.25, OF_SHARES, smallest=DEPTH),
+    Criterion("median match of the upper half", "<=", 0.6, OF_SHARES, smallest=DEPTH),
+    Criterion("share matched below their depth", ">=", 0.8, OF_SHARES, smallest=SHARE),
 )
 BEST_MATCH = (
-    Criterion("best match of the lower half", "<=", 0.25, OF_SHARES),
-    Criterion("best match of the upper half", "<=", 0.6, OF_SHARES),
-    Criterion("share best matched below their depth", ">=", 0.8, OF_SHARES),
+    Criterion("best match of the lower half", "<=", 0.25, OF_SHARES, smallest=DEPTH),
+    Criterion("best match of the upper half", "<=", 0.6, OF_SHARES, smallest=DEPTH),
+    Criterion("share best matched below their depth", ">=", 0.8, OF_SHARES, smallest=SHARE),
 )
 """What MATCH was before it was amended."""
-ORDERED = Criterion("path − permuted layers", ">=", 0.0)
+ORDERED = Criterion("path − permuted layers", ">=", 0.0, smallest=SIMILARITY)
 """Not asked of block outputs, under another index: so few come to be in order by chance."""
-TOP = (Criterion("best of the lower thirds − top third", ">=", 0.0),)
+TOP = (Criterion("best of the lower thirds − top third", ">=", 0.0, smallest=SIMILARITY),)
 
 CLAIMS = (
     Claim(

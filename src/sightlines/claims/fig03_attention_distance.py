@@ -11,6 +11,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import DISTANCE, RANK
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.several import least
 from sightlines.claims.statistics import resampled, spearman, swap
@@ -67,8 +68,8 @@ CLAIMS = (
         statistic="mean attention distance over that of uniform attention: smallest and largest of "
         "the heads of the lowest two blocks",
         criteria=(
-            Criterion("most local head", "<=", 0.5),
-            Criterion("most global head", ">=", 0.8),
+            Criterion("most local head", "<=", 0.5, smallest=DISTANCE),
+            Criterion("most global head", ">=", 0.8, smallest=DISTANCE),
         ),
         reason="half of uniform attention's reach is local, four fifths is nearly uniform; the "
         "paper's heads are well beyond both",
@@ -85,7 +86,7 @@ CLAIMS = (
         statement="All heads of a ViT's highest blocks look globally.",
         statistic="mean attention distance over that of uniform attention: smallest of the heads "
         "of the last two blocks",
-        criteria=(Criterion("most local head", ">=", 0.85),),
+        criteria=(Criterion("most local head", ">=", 0.85, smallest=DISTANCE),),
         reason="a little below the smallest of the paper's, .91",
         paper_value="at least .91",
         source="[fig]",
@@ -101,7 +102,9 @@ CLAIMS = (
         statement="Heads look further the higher their block.",
         statistic="Spearman correlation of a block's number and the mean attention distance of its "
         "heads",
-        criteria=(Criterion("Spearman(block, distance)", ">=", 0.6, OF_CORRELATIONS),),
+        criteria=(
+            Criterion("Spearman(block, distance)", ">=", 0.6, OF_CORRELATIONS, smallest=RANK),
+        ),
         reason="a trend that some neighbouring blocks may break",
         paper_value="a rise (in the ViT paper)",
         source="[other]",

@@ -12,6 +12,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import DISTANCE, RANK, SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.claims.statistics import Values, resampled, spearman, swap
 from sightlines.plan.networks import Network
@@ -97,7 +98,7 @@ def _alike(evidence: Evidence) -> str:
     return ""
 
 
-SPREAD = Criterion("most global − most local", ">=", 0.2)
+SPREAD = Criterion("most global − most local", ">=", 0.2, smallest=DISTANCE)
 """A fifth of uniform attention's reach, as in C9; the paper's are .58 (L/16) and .76 (H/14)."""
 
 
@@ -111,9 +112,9 @@ def _fall_before(evidence: Evidence, vit: Network, resnet: Network) -> list[Read
 
 
 CRITERIA = (
-    Criterion("most local − middle heads", ">=", 0.0),
-    Criterion("middle − most global heads", ">=", 0.0),
-    Criterion("most global ÷ most local", "<=", 0.85),
+    Criterion("most local − middle heads", ">=", 0.0, smallest=SIMILARITY),
+    Criterion("middle − most global heads", ">=", 0.0, smallest=SIMILARITY),
+    Criterion("most global ÷ most local", "<=", 0.85, smallest=SHARE),
 )
 
 
@@ -144,7 +145,10 @@ CLAIMS = (
         statistic="Spearman correlation of a subset's attention distance and its CKA with a ResNet "
         "unit, and CKA of the most global over that of the most local subset; of block1unit2, "
         "block1unit3 and block2unit1, as far as the ResNet has them, the unit that shows it least",
-        criteria=(Criterion("Spearman(distance, CKA)", "<=", -0.8, OF_CORRELATIONS), CRITERIA[-1]),
+        criteria=(
+            Criterion("Spearman(distance, CKA)", "<=", -0.8, OF_CORRELATIONS, smallest=RANK),
+            CRITERIA[-1],
+        ),
         reason="only for these three units is the paper's fall monotonic or nearly so; a ResNet "
         "with fewer units a stage is judged by those it has",
         premises=(),

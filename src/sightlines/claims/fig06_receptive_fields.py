@@ -11,6 +11,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import GRADIENT, PIXELS, RANK, SHARE
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.several import least
@@ -97,8 +98,8 @@ CLAIMS = (
         "gradient exceeds 4.55 % of the largest): growth in px from the first measured unit to "
         "half depth, and from there to the last",
         criteria=(
-            Criterion("growth up to half depth", ">=", 0.0),
-            Criterion("growth from half depth", ">=", 0.0),
+            Criterion("growth up to half depth", ">=", 0.0, smallest=PIXELS),
+            Criterion("growth from half depth", ">=", 0.0, smallest=PIXELS),
         ),
         reason="the paper claims an order, all the way up",
         paper_value="grow in every panel",
@@ -111,7 +112,7 @@ CLAIMS = (
         "2026-11-29",
         statistic="Spearman correlation of a unit's depth and the side of its effective receptive "
         "field (root of the number of pixels whose gradient exceeds 4.55 % of the largest)",
-        criteria=(Criterion("Spearman(depth, side)", ">=", 0.9, OF_CORRELATIONS),),
+        criteria=(Criterion("Spearman(depth, side)", ">=", 0.9, OF_CORRELATIONS, smallest=RANK),),
         reason="of five measured depths, neighbours at most may swap",
         cases=lambda evidence: each(evidence, evidence.resnets(), _order),
     ),
@@ -124,9 +125,9 @@ CLAIMS = (
         "window around a ResNet's location: at half depth over that after the last block; and "
         "after the first block, ViT minus ResNet",
         criteria=(
-            Criterion("ViT, half depth ÷ last", ">=", 0.8),
-            Criterion("ResNet, half depth ÷ last", "<=", 0.6),
-            Criterion("first block, ViT − ResNet", ">=", 0.0),
+            Criterion("ViT, half depth ÷ last", ">=", 0.8, smallest=SHARE),
+            Criterion("ResNet, half depth ÷ last", "<=", 0.6, smallest=SHARE),
+            Criterion("first block, ViT − ResNet", ">=", 0.0, smallest=GRADIENT),
         ),
         reason="four fifths is nearly all, three fifths leaves much to come; half depth is "
         "interpolated between measured blocks, so that both networks are read at the same depth",
@@ -145,7 +146,7 @@ CLAIMS = (
         "the own patch.",
         statistic="own patch's share of the gradient after minus before the residual addition of "
         "attention, smallest of the measured blocks of the upper half",
-        criteria=(Criterion("own patch, after − before", ">=", 0.0),),
+        criteria=(Criterion("own patch, after − before", ">=", 0.0, smallest=GRADIENT),),
         reason="the paper claims an order, for every block of the upper half",
         paper_value="later attention is not dominated by the own patch before the addition",
         source="[text]",

@@ -16,6 +16,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import RANK, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values, resampled, spearman, swap
 from sightlines.plan.networks import Network
@@ -259,12 +260,12 @@ def _stands(evidence: Evidence, index: str) -> bool:
 
 
 ORDER = (
-    Criterion("Spearman(block, CKA)", "<=", -0.8, OF_CORRELATIONS),
-    Criterion("rise of mean CKA, fewest to most images", ">=", 0.0),
+    Criterion("Spearman(block, CKA)", "<=", -0.8, OF_CORRELATIONS, smallest=RANK),
+    Criterion("rise of mean CKA, fewest to most images", ">=", 0.0, smallest=SIMILARITY),
 )
-STEPS = (ORDER[0], Criterion("rise of mean CKA with the fraction", ">=", 0.0))
+STEPS = (ORDER[0], Criterion("rise of mean CKA with the fraction", ">=", 0.0, smallest=SIMILARITY))
 """What ORDER was before it was amended."""
-SIZES = (Criterion("upper half, small − large", ">=", 0.0),)
+SIZES = (Criterion("upper half, small − large", ">=", 0.0, smallest=SIMILARITY),)
 CLAIMS = (
     Claim(
         id="C26",

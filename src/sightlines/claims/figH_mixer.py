@@ -11,6 +11,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import DEPTH, SIMILARITY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.statistics import Values, mean_all, one_layer, resampled, split
@@ -47,9 +48,9 @@ def _values(evidence: Evidence, index: str, *models: str) -> list[Values]:
 
 
 CRITERIA = (
-    Criterion("contrast(Mixer)", ">=", 0.2),
-    Criterion("depth of the cut", "<=", 0.5, OF_SHARES),
-    Criterion("CKA(Mixer, ViT) − CKA(Mixer, ResNet)", ">=", 0.0),
+    Criterion("contrast(Mixer)", ">=", 0.2, smallest=SIMILARITY),
+    Criterion("depth of the cut", "<=", 0.5, OF_SHARES, smallest=DEPTH),
+    Criterion("CKA(Mixer, ViT) − CKA(Mixer, ResNet)", ">=", 0.0, smallest=SIMILARITY),
 )
 
 CLAIMS = (

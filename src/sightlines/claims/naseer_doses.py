@@ -9,6 +9,7 @@ import pandas as pd
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import OF_CORRELATIONS, Case, Claim, Criterion, Reading, from_draws
+from sightlines.claims.effects import RANK
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import resampled, spearman, swap
 from sightlines.plan.networks import Network
@@ -144,7 +145,9 @@ CLAIMS = (
         "over networks that were trained further on images which differ in texture_match alone, "
         f"where they name either cue at least {TIMES_CHANCE} times as often as guessing would, at "
         "equal numbers of images and steps, seeds of images and recipes",
-        criteria=(Criterion("Spearman(shape bias, error)", ">=", 0.6, OF_CORRELATIONS),),
+        criteria=(
+            Criterion("Spearman(shape bias, error)", ">=", 0.6, OF_CORRELATIONS, smallest=RANK),
+        ),
         reason="an order that most pairs of doses keep; the paper has two doses, natural and "
         "stylised",
         paper_value="DeiT-S natural: bias plot only, mCE 54.6; stylised: .93, mCE 84.0",

@@ -19,6 +19,7 @@ from sightlines.stats.nested import (
     by_steps,
     granularity,
     moderated,
+    seeds_needed,
     student,
 )
 
@@ -86,6 +87,7 @@ class Spread:
             there are.
         known: Degrees of freedom from elsewhere, of the source that has fewest.
         architectures: Last parts of its variance that are those of architectures.
+        counts: Of seeds, of each source.
     """
 
     estimate: Estimate
@@ -94,6 +96,7 @@ class Spread:
     of_seeds: tuple[tuple[float, int], ...]
     known: float
     architectures: int = 0
+    counts: tuple[int, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -106,6 +109,10 @@ class Spread:
         own = self.estimate
         kept = [0, *range(len(own.variances) - self.architectures, len(own.variances))]
         return Estimate(own.value, own.variances[kept], own.freedoms[kept])
+
+    def needed(self, distance: float, level: float = CONFIDENCE) -> int | None:
+        """Seeds of each network that would show a truth so far from the threshold; see nested."""
+        return seeds_needed(distance, self.held, self.of_seeds, self.known, level)
 
     @property
     def of_images(self) -> "Spread":
@@ -137,7 +144,7 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
     value = float(sum(w * _valued(r) for w, r in zip(weights, readings, strict=True)))
     seeds, alone = [], []
     parts: dict[str | int, tuple[float, float]] = {-1: images(readings, weights)}
-    lessened, elsewhere = [], []
+    lessened, elsewhere, counts = [], [], []
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
         return Spread(_estimate(value, parts), (), (), (), 0.0)
@@ -151,6 +158,7 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
         found = _variance(group, index, known)
         label = _joined(dict.fromkeys(source.label for _, source in group))
         count = min(len(source.units) for _, source in group)
+        counts.append(count)
         told = f"{count} of {label}"
         if found is None:
             alone.append(label)
@@ -169,7 +177,8 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
         lessened.append((granular, min(count for _, count in lessened)))
     of_what, without = tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone))
     known_least = min(elsewhere, default=0.0)
-    return Spread(estimate, of_what, without, tuple(lessened), known_least)
+    parted = tuple(lessened)
+    return Spread(estimate, of_what, without, parted, known_least, counts=tuple(counts))
 
 
 def _of_sample(sample: Sample, index: int, known: Known) -> float:

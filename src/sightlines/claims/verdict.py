@@ -24,7 +24,9 @@ the mean's, but that of the architecture that is least clear.
   ones, with its whole interval, is away from the claim.
 * does not hold: refuted otherwise.
 * undecided: neither; the reason has the smallest effect that these seeds would show four times in
-  five, and how many seeds of each network would decide if the truth were what was measured.
+  five, whether the smallest that matters (`effects`) is among those and how many seeds would do for
+  it, and how many seeds of each network would decide if the truth were what was measured. It is not
+  out of reach: that is what only other networks, recipes or images would mend.
 * one run: there is one seed of some network, and nothing is known of the spread between its seeds
   (`seed_spread.SeedSpread`), or a premise is met by images alone. The interval is over images only.
   What it says of these networks alone is told beside the verdict (`Verdict.in_this_run`), never as
@@ -66,7 +68,7 @@ from sightlines.results.verdict_words import (
     OVER_NETWORKS,
     UNDECIDED,
 )
-from sightlines.stats.nested import CONFIDENCE, Estimate, seeds_needed
+from sightlines.stats.nested import CONFIDENCE, Estimate
 
 OF_SCALE = {
     "B": "the claim is about large or pretrained networks, which these are not",
@@ -244,7 +246,7 @@ def _decide(
     is_open = word == UNDECIDED and more_seeds
     needed = _needed(deciding, len(judged)) if is_open else None
     if is_open:
-        because += _what_would_decide(deciding, needed)
+        because += _what_would_decide(deciding, judged, needed)
     bare = [c.label for c in chosen if c.untrained is None]
     if bare and not claim.of_estimator:
         because += f"; no untrained control for {', '.join(bare)}"
@@ -447,8 +449,7 @@ def _needed(line: CriterionResult, criteria: int) -> int | None:
         return None
     tests = 1 if line.criterion.admits(line.value) else criteria
     level = 1 - (1 - CONFIDENCE) / tests
-    found = line.spread
-    return seeds_needed(distance, found.held, found.of_seeds, found.known, level)
+    return line.spread.needed(distance, level)
 
 
 # -- words ------------------------------------------------------------------------------------
@@ -479,17 +480,62 @@ def _why_open(line: CriterionResult, untrained_networks: str) -> str:
     return f"{untrained_networks}: {_control(line)}{_trained_by(line)}"
 
 
-def _what_would_decide(line: CriterionResult, needed: int | None) -> str:
+def _what_would_decide(
+    line: CriterionResult, judged: Sequence[CriterionResult], needed: int | None
+) -> str:
     effect = line.spread.estimate.detectable
     if not np.isfinite(effect):
         return "; its error is not known"
     seen = f"; an effect of {significant(effect)} would be seen"
+    widest = _widest(judged)
+    if widest is not None:
+        matters = widest.criterion.matters
+        few = widest.spread.estimate.detectable > matters
+        seen = ("" if few and widest is line else seen) + _of_what_matters(widest, judged)
+        if few and needed is None and widest.spread.needed(matters) is None:
+            return seen
     if needed is None:
         return f"{seen}; more seeds alone would not decide"
     return (
         f"{seen}; about {needed} seeds of each network would decide, if the truth is what was "
         "measured"
     )
+
+
+def _widest(judged: Sequence[CriterionResult]) -> CriterionResult | None:
+    """Of the criteria that are open the one whose smallest effect is furthest from being seen."""
+    known = [
+        line
+        for line in judged
+        if line.outcome == "unclear"
+        and line.spread.counts
+        and np.isfinite([line.criterion.matters, line.spread.estimate.detectable]).all()
+    ]
+    return max(
+        known, key=lambda o: o.spread.estimate.detectable / o.criterion.matters, default=None
+    )
+
+
+def _of_what_matters(line: CriterionResult, judged: Sequence[CriterionResult]) -> str:
+    """Whether the seeds at hand can show the smallest effect that matters; else how many would."""
+    matters, effect = line.criterion.matters, line.spread.estimate.detectable
+    size, seeds = significant(matters), _seeds(line.spread.counts)
+    if effect <= matters:
+        return f"; {size} matters here, for which {seeds} are enough"
+    would = line.spread.needed(matters)
+    more = "more seeds alone would not do" if would is None else f"about {would} seeds would do"
+    where = f" in {line.criterion.name}" if len({o.criterion.name for o in judged}) > 1 else ""
+    return (
+        f"; with {seeds} a difference below {significant(effect)}{where} could not be seen; {size} "
+        f"matters here; {more}"
+    )
+
+
+def _seeds(counts: Sequence[int]) -> str:
+    """Such as "3 and 1 seeds"; of several networks with as many seeds once."""
+    told = [str(count) for count in dict.fromkeys(counts)]
+    joined = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+    return f"{joined} {'seed' if told == ['1'] else 'seeds'}"
 
 
 def _of_one_run(able: dict[str, list[CriterionResult]], is_public: bool) -> str:
