@@ -60,12 +60,13 @@ What each work says of its networks, and what an experiment must show for it: ev
 its whole interval over images and seeds (of V1 and V2 over images and networks), of the mean over
 the architectures that the claim is about or of each by itself ([protocols.md](protocols.md),
 "Claims and verdicts", which also has the words of verdicts). Where a premise is not met the claim
-is out of reach, whatever its values. Tier A: at any scale; B: for pretrained or large networks; C:
-about data at scale, where experiments on smaller data are analogues. Published values: [text] as it
-says, [table] from its tables, [code] from its released code or notebooks, [fig] read off its plots,
-[notes] from others' notes of it, [other] from another work, [none] where it has none. Verdicts of
-an experiment are in its `tables/claims.csv`, every reading behind them in `tables/claim_cases.csv`;
-which studies it makes is the key `studies`.
+is out of reach, whatever its values. In brackets: the smallest effect that matters, by which an
+undecided claim says whether its seeds are enough. Tier A: at any scale; B: for pretrained or large
+networks; C: about data at scale, where experiments on smaller data are analogues. Published values:
+[text] as it says, [table] from its tables, [code] from its released code or notebooks, [fig] read
+off its plots, [notes] from others' notes of it, [other] from another work, [none] where it has
+none. Verdicts of an experiment are in its `tables/claims.csv`, every reading behind them in
+`tables/claim_cases.csv`; which studies it makes is the key `studies`.
 """
 CLAIMS_HEAD = """\
 | claim | tier | what is said | statistic | needed | why this threshold | control | published |
@@ -111,7 +112,10 @@ def claims() -> str:
 
 
 def _claim(claim: Claim) -> str:
-    needed = [f"{criterion.name} {criterion}" for criterion in claim.criteria]
+    needed = [
+        f"{criterion.name} {criterion} ({criterion.matters:g} matters)"
+        for criterion in claim.criteria
+    ]
     premises = [f"premise: {premise.says}" for premise in claim.premises]
     cells = (
         f"**{claim.id}** {claim.figure}",

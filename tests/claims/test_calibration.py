@@ -1,5 +1,6 @@
 """A/A: seeds of one network against each other, and what that comes to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,18 @@ def test_a_seed_is_held_against_the_mean_of_the_others_by_their_spread():
     assert last["in_image_intervals"] == pytest.approx(
         0.9 / (stats.t.ppf(0.975, 9) * np.sqrt(images))
     )
+
+
+def test_seeds_that_agree_because_of_steps_are_no_yardstick_for_another():
+    """Two seeds of a rank correlation are .7, the third is two steps off."""
+    values = source([0.7, 0.7, 0.5], error=0.0)
+    assert rows(values)["in_intervals"].iloc[2] == np.inf
+    own = tuple([replace(r, step=0.1) for r in unit] for unit in values.readings)
+    found = rows(replace(values, readings=own)).iloc[2]
+    seeds = stats.t.ppf(0.975, 1) ** 2 * 0.1**2 / 12 * (1 + 1 / 2)
+    steps = sum((0.1 * (1 - 0.025 ** (1 / n))) ** 2 for n in (2, 1))
+    assert found["half_width"] == pytest.approx(np.sqrt(seeds + steps))
+    assert found["in_intervals"] < 1
 
 
 def test_two_seeds_have_no_interval_unless_their_spread_is_known_from_elsewhere():

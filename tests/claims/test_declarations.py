@@ -71,6 +71,11 @@ def test_what_may_make_a_failing_claim_out_of_reach_is_dated_in_the_docs(own):
     assert bool(own.premises) == any("| premises:" in line for line in told)
 
 
+@pytest.mark.parametrize("own", CLAIMS, ids=lambda own: own.id)
+def test_every_criterion_says_what_effect_matters(own):
+    assert all(0 < criterion.matters < 5 for criterion in own.criteria)
+
+
 def test_claims_stand_in_files_that_declare_them():
     for name in registry.members("claims"):
         assert registry.load("claims", name).CLAIMS, name

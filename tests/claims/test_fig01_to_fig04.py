@@ -8,7 +8,14 @@ import pytest
 
 from sightlines.claims.claim import from_replicates
 from sightlines.claims.evidence import NotMeasured
-from sightlines.claims.fig02_cka_across import ahead_of_permuted, best_match, match, top_third
+from sightlines.claims.fig02_cka_across import (
+    ahead_of_permuted,
+    best_match,
+    match,
+    matched,
+    next_value,
+    top_third,
+)
 from sightlines.claims.seeds import Prior
 from sightlines.claims.statistics import depths
 from sightlines.claims.verdict import judge
@@ -507,3 +514,22 @@ def test_figure_4_needs_the_largest_vit_on_less(tmp_path):
     assert "two sizes" in verdict("C10", evidence).because
     alone = make_evidence(tmp_path, tables, slugs[1:], TWO_SIZES, sizes=SIZES)
     assert verdict("C10", alone).word == "not run"
+
+
+def test_a_median_steps_to_the_next_depth_that_is_matched():
+    assert next_value(np.array([0.1, 0.1, 0.1, 0.4, 0.5]), 0.05) == pytest.approx(0.3)
+    assert next_value(np.array([0.1, 0.2, 0.3]), 0.05) == pytest.approx(0.1)
+    assert next_value(np.array([0.1, 0.4]), 0.05) == pytest.approx(0.15), "half-way between two"
+    assert next_value(np.array([0.3, np.nan, 0.3]), 0.05) == 0.05
+    assert next_value(np.array([np.nan]), 0.05) == 0.0
+
+
+def test_layers_that_match_the_same_layer_count_as_one_thing():
+    """Of 5 × 8 layers: three of the ViT's are matched, at depths 0, ¼ and ¾."""
+    maps = np.full((2, 5, 8), 0.1)
+    for column, row in enumerate((0, 0, 0, 1, 1, 3, 3, 3)):
+        maps[:, row, column] = 0.9
+    lower, upper, share = matched(maps)
+    assert (lower.value, lower.step) == (0.0, 0.25)
+    assert (upper.value, upper.step) == (0.75, 0.5)
+    assert share.of == 3 and share.value == match(maps[0])[2] and share.step == 0.0

@@ -22,7 +22,7 @@ from sightlines.claims.claim import (
     from_shares,
 )
 from sightlines.claims.evidence import NotMeasured
-from sightlines.claims.seeds import Prior
+from sightlines.claims.seeds import Prior, mean
 from sightlines.claims.statistics import resampled
 from sightlines.claims.verdict import judge
 from sightlines.results.verdict_words import VERDICTS
@@ -69,6 +69,7 @@ def case(*values, label="A", control=None, networks=("a",), error=0.0):
     return Case(label, list(networks), own, first, (), (), controls)
 
 
+COUNTS = (("a", 3), ("b", 1))
 ABOVE, BELOW, BOTH = (1.3, 1.31, 1.32), (0.3, 0.31, 0.32), (0.8, 1.0, 1.4)
 
 
@@ -135,6 +136,74 @@ def test_undecided_says_what_would_be_seen_and_what_would_decide():
     assert f"an effect of {seen:.3g} would be seen; about" in verdict.because
     assert verdict.needed > 3
     assert f"{verdict.needed} seeds of each network would decide" in verdict.because
+
+
+def test_undecided_says_whether_its_seeds_can_show_what_matters():
+    error = np.std(BOTH, ddof=1) / np.sqrt(3)
+    seen = f"{(stats.t.ppf(0.975, 2) + stats.t.ppf(0.8, 2)) * error:.3g}"
+
+    def judged(smallest, **more):
+        found = given(case(*BOTH, **more), criteria=(replace(AT_LEAST, smallest=smallest),))
+        assert found.word == "undecided"
+        return found
+
+    few = judged(0.2)
+    words = f"with 3 seeds a difference below {seen} could not be seen; 0.2 matters here; about "
+    assert words in few.because
+    would = few.deciding.spread.needed(0.2)
+    assert f"{words}{would} seeds would do; about {few.needed} seeds of each" in few.because
+    order = Criterion("x", ">=", 0.0, smallest=5.0)
+    enough = given(case(-0.2, 0.0, 0.4), criteria=(order,))
+    assert enough.word == "undecided"
+    assert "; 5 matters here, for which 3 seeds are enough" in enough.because
+    assert "0.2 matters here; more seeds alone would not do" in judged(0.2, error=1.0).because
+    assert "matters" not in given(case(*BOTH)).because
+
+
+def test_of_several_criteria_the_one_furthest_from_enough_is_told():
+    """Both are open; the one that decides is the first, of which its seeds are enough."""
+    fine, coarse = (
+        Criterion(n, ">=", 0.0, smallest=s) for n, s in (("fine", 9.0), ("coarse", 0.1))
+    )
+    own = [[measured(v), measured(3 * v + 0.4)] for v in (-0.2, 0.0, 0.1)]
+    found = given(Case("A", ["a"], own), criteria=(fine, coarse))
+    assert found.word == "undecided" and found.deciding.criterion is fine
+    effect = found.lines[1].spread.estimate.detectable
+    seen = f"an effect of {found.detectable:.3g} would be seen; with 3 seeds a difference below "
+    assert f"{seen}{effect:.3g} in coarse could not be seen; 0.1 matters here" in found.because
+
+
+def test_so_many_seeds_show_what_matters_four_times_in_five():
+    few = given(case(*BOTH), criteria=(replace(AT_LEAST, smallest=0.2),))
+    seeds = few.deciding.spread.needed(0.2)
+    random = np.random.default_rng(0)
+    values = random.normal(1.2, np.std(BOTH, ddof=1), size=(4000, seeds))
+    low, _ = stats.t.interval(0.95, seeds - 1, values.mean(axis=1), stats.sem(values, axis=1))
+    assert 0.77 < (low > 1.0).mean() < 0.87
+
+
+def test_counts_of_seeds_are_those_of_every_network():
+    units = [tuple((f"{kind}/f100/s{n}",) for n in range(count)) for kind, count in COUNTS]
+    known = SimpleNamespace(known=lambda *_: lambda _: Prior(0.04, 7.0, "elsewhere"))
+    own = [
+        Source(
+            u[0][0],
+            u,
+            tuple([measured(v)] for v in BOTH) if len(u) > 1 else None,
+            (1 / len(u),) * len(u),
+        )
+        for u in units
+    ]
+    both = replace(case(*BOTH), sources=tuple(own))
+    found = given(both, criteria=(replace(AT_LEAST, smallest=0.05),), spread=known)
+    assert "; with 3 and 1 seeds a difference below" in found.because
+
+
+def test_the_smallest_effect_is_never_more_than_the_threshold():
+    assert replace(AT_MOST, smallest=0.05).matters == 0.05
+    assert replace(AT_MOST, smallest=0.7).matters == 0.5
+    assert Criterion("order", ">=", 0.0, smallest=0.05).matters == 0.05
+    assert np.isnan(AT_MOST.matters)
 
 
 def test_images_that_are_too_few_are_not_mended_by_seeds():
@@ -649,3 +718,33 @@ def test_more_seeds_lessen_what_shares_of_few_blocks_have_by_chance():
     own = [[replace(exactly(share), of=6)] for share in (1.0, 1.0, 5 / 6)]
     found = given(Case("A", ["a"], own), criteria=(Criterion("share", ">=", 0.8),))
     assert found.word == "undecided" and 3 < found.needed < 30
+
+
+@pytest.mark.parametrize("groups", [3, 4, 10])
+@pytest.mark.parametrize("more", [{"step": 0.05}, {"of": 5}])
+def test_no_interval_is_narrower_for_steps(groups, more):
+    """Of images in few groups, too, whose degrees of freedom must stay few."""
+    random = np.random.default_rng(groups)
+    for error in (0.001, 0.01, 0.1, 1.0):
+        own = [[from_replicates(0.5 + error * random.normal(size=groups + 1))] for _ in range(3)]
+        stepped = [[replace(reading, **more)] for (reading,) in own]
+        narrow, wide = (given(Case("A", ["a"], r)).lines[0] for r in (own, stepped))
+        assert wide.high - wide.low > narrow.high - narrow.low
+        assert wide.holds >= narrow.holds or wide.fails >= narrow.fails
+
+
+def test_an_interval_is_told_within_the_bounds_of_the_statistic():
+    share = Criterion("share", ">=", 0.5, bounds=(0.0, 1.0))
+    found = given(case(0.9, 1.0, 1.0, control=(0.0, 0.0, 0.1)), criteria=(share,))
+    line = found.lines[0]
+    beyond = given(case(0.9, 1.0, 1.0), criteria=(replace(share, bounds=(-np.inf, np.inf)),))
+    assert line.high == 1.0 < beyond.lines[0].high and line.low == beyond.lines[0].low
+    assert (line.holds, line.fails) == (beyond.lines[0].holds, beyond.lines[0].fails)
+    assert "share 0.0333 [0, " in found.because
+    assert line.difference[2] == 1.0
+    assert share.told_difference(0.0, -3.0, 3.0) == (0.0, -1.0, 1.0)
+
+
+def test_a_mean_of_readings_moves_in_the_largest_of_their_steps():
+    found = mean([replace(exactly(v), step=s, of=3) for v, s in ((1.0, 0.1), (2.0, 0.2))])
+    assert (found.value, found.step, found.of) == (1.5, 0.2, 3)

@@ -10,6 +10,7 @@ from sightlines.stats.nested import (
     Estimate,
     between_architectures,
     between_seeds,
+    by_steps,
     granularity,
     moderated,
     satterthwaite,
@@ -139,3 +140,11 @@ def test_granularity_is_clopper_and_pearsons():
     assert half == pytest.approx(max(15 / 18 - own.low, own.high - 15 / 18))
     assert granularity(1.0, 17) < ((1 - 0.8) / ndtri(0.975)) ** 2 < granularity(1.0, 16)
     assert np.isnan(granularity(float("nan"), 5))
+
+
+def test_steps_are_sheppards_error_and_what_no_seed_had():
+    within, unseen = by_steps(0.2, 3)
+    assert within == pytest.approx(np.random.default_rng(0).uniform(0, 0.2, 10**6).var(), rel=0.01)
+    chance = np.sqrt(unseen) * ndtri(0.975) / 0.2
+    assert (1 - chance) ** 3 == pytest.approx(0.025)
+    assert by_steps(0.0, 3) == (0.0, 0.0)

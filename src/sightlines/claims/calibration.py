@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from sightlines.claims.claim import Reading, Source
-from sightlines.claims.seeds import Known, images, with_known
-from sightlines.stats.nested import Estimate
+from sightlines.claims.seeds import Known, granular, images, largest_step, with_known
+from sightlines.stats.nested import Estimate, by_steps
 
 COLUMNS = (
     *("claim", "criterion", "networks", "seeds", "left_out", "value", "difference"),
@@ -72,7 +72,9 @@ def _left_out(
     half_images = _half([by_images])
     half = np.nan
     if found is not None:
-        half = _half([by_images, (found[0] * (1 + 1 / len(others)), found[1])])
+        seeds = (found[0] + _within_steps(readings)) * (1 + 1 / len(others)), found[1]
+        steps = granular(others, found[1] + 1) + granular(readings, 1.0)
+        half = _half([by_images, seeds], steps)
     return {
         "value": readings[place].value,
         "difference": difference,
@@ -89,12 +91,18 @@ def _width(readings: Sequence[Reading], source: Source, known: Known) -> float:
         return float("nan")
     count = len(readings)
     by_images = images(readings, [1 / count] * count)
-    return 2 * _half([by_images, (found[0] / count, found[1])]) / math.sqrt(found[0])
+    seeds = (found[0] + _within_steps(readings)) / count, found[1]
+    half = _half([by_images, seeds], granular(readings, found[1] + 1))
+    return 2 * half / math.sqrt(found[0])
 
 
-def _half(parts: Sequence[tuple[float, float]]) -> float:
+def _within_steps(readings: Sequence[Reading]) -> float:
+    return by_steps(largest_step(readings), 1.0)[0]
+
+
+def _half(parts: Sequence[tuple[float, float]], steps: float = 0.0) -> float:
     variances, freedoms = np.array(parts, np.float64).T
-    return float(Estimate(0.0, variances, freedoms).interval()[1])
+    return float(Estimate(0.0, variances, freedoms, steps).interval()[1])
 
 
 def _share(difference: float, half: float) -> float:

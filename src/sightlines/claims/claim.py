@@ -27,6 +27,8 @@ class Reading:
         freedom: Degrees of freedom of that variance.
         of: Of a share, how many things it is a share of, which vary from seed to seed (blocks,
             tokens); 0 where it is none.
+        step: Of a statistic that takes few values (a median, a rank correlation of few layers), the
+            smallest change that one swap or one layer makes; 0 where it moves smoothly.
     """
 
     value: float
@@ -36,11 +38,12 @@ class Reading:
     error: float = field(default=0.0, compare=False, repr=False)
     freedom: float = field(default=np.inf, compare=False, repr=False)
     of: int = field(default=0, compare=False, repr=False)
+    step: float = field(default=0.0, compare=False, repr=False)
 
     def plus(self, constant: float) -> "Reading":
         """The reading of the statistic plus a constant."""
         moved = (self.value + constant, self.low + constant, self.high + constant)
-        return Reading(*moved, self.moves, self.error, self.freedom, self.of)
+        return Reading(*moved, self.moves, self.error, self.freedom, self.of, self.step)
 
 
 def from_replicates(replicates: Any) -> Reading:
@@ -66,13 +69,14 @@ def from_replicates(replicates: Any) -> Reading:
     )
 
 
-def from_draws(draws: Any) -> Reading:
+def from_draws(draws: Any, step: float = 0.0) -> Reading:
     """A reading with its percentile interval.
 
     Args:
         draws: [1 + draws] values of a statistic of what `statistics.resampled` gives; they are
             spread as t's distribution asks for, so that no degrees of freedom are to be allowed
             for again.
+        step: Of a statistic that takes few values (`Reading`).
 
     Returns:
         The value and the interval that holds CONFIDENCE of the draws and the value; without ends
@@ -82,7 +86,8 @@ def from_draws(draws: Any) -> Reading:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile([*drawn, value], [tail, 1 - tail])
     moves = (np.array(drawn) - np.mean(drawn)) / np.sqrt(len(drawn))
-    return Reading(float(value), float(min(low, value)), float(max(high, value)), moves)
+    ends = float(min(low, value)), float(max(high, value))
+    return Reading(float(value), *ends, moves, step=step)
 
 
 def from_shares(terms: Sequence[tuple[float, float, int]]) -> Reading:
@@ -103,6 +108,10 @@ def exactly(value: float) -> Reading:
     return Reading(value, value, value)
 
 
+OF_SHARES, OF_CORRELATIONS = (0.0, 1.0), (-1.0, 1.0)
+"""Bounds of shares and relative depths; of correlations."""
+
+
 @dataclass(frozen=True)
 class Criterion:
     """One inequality of a claim: the statistic must be at least, or at most, the threshold.
@@ -111,11 +120,21 @@ class Criterion:
         name: The statistic, as tables and the report call it.
         direction: ">=" or "<=".
         threshold: Set before any result was seen.
+        bounds: Between which the statistic lies whatever the networks; what is told of an interval
+            ends there.
+        smallest: The smallest effect on a statistic of its kind that matters (`effects`).
     """
 
     name: str
     direction: str
     threshold: float
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    smallest: float = np.nan
+
+    @property
+    def matters(self) -> float:
+        """Distance from the threshold that matters; NaN where none is declared."""
+        return min(self.smallest, abs(self.threshold) or np.inf)
 
     def outcome(self, low: float, high: float) -> str:
         """Of an interval: "holds", "fails", or "unclear" where it covers the threshold.
@@ -131,6 +150,16 @@ class Criterion:
     def admits(self, value: float) -> bool:
         """Whether a value fulfils it."""
         return self.outcome(value, value) == "holds"
+
+    def told(self, value: float, low: float, high: float) -> tuple[float, float, float]:
+        """A value and its interval, which ends where the statistic does."""
+        least, most = self.bounds
+        return value, float(np.clip(low, least, most)), float(np.clip(high, least, most))
+
+    def told_difference(self, value: float, low: float, high: float) -> tuple[float, float, float]:
+        """`told` of a difference of two values."""
+        reach = self.bounds[1] - self.bounds[0]
+        return value, float(np.clip(low, -reach, reach)), float(np.clip(high, -reach, reach))
 
     def __str__(self) -> str:
         return f"{'≥' if self.direction == '>=' else '≤'} {self.threshold:g}"

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import (
+    OF_CORRELATIONS,
+    Case,
+    Claim,
+    Criterion,
+    Reading,
+    from_replicates,
+)
+from sightlines.claims.effects import CORRELATION
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.several import least
 from sightlines.plan.networks import Network
@@ -59,9 +67,9 @@ CLAIMS = (
         "minibatches, mean of 8 random partitions less whole minibatches: mean over entries, and "
         "mean square (product of two folds of images, in which chance cancels)",
         criteria=(
-            Criterion("mean change", ">=", -MARGIN),
-            Criterion("mean change", "<=", MARGIN),
-            Criterion("mean square of an entry's change", "<=", 0.0004),
+            Criterion("mean change", ">=", -MARGIN, smallest=MARGIN),
+            Criterion("mean change", "<=", MARGIN, smallest=MARGIN),
+            Criterion("mean square of an entry's change", "<=", 0.0004, smallest=0.0004),
         ),
         reason="equivalence, by two one-sided tests: a hundredth is a fifth of the smallest "
         "difference that the paper reads off two maps (.38 against .33, Figure 1); .0004 is a "
@@ -89,7 +97,9 @@ CLAIMS = (
         statement="It does not matter much from which source the reference images come.",
         statistic="correlation of the off-diagonal entries of two maps of one network, on the "
         "experiment's reference images and on those of another dataset of the domain",
-        criteria=(Criterion("correlation of the maps", ">=", 0.95),),
+        criteria=(
+            Criterion("correlation of the maps", ">=", 0.95, OF_CORRELATIONS, smallest=CORRELATION),
+        ),
         reason="maps that correlate to .95 show the same structure",
         paper_value="no meaningful difference (JFT and ImageNet)",
         source="[text]",

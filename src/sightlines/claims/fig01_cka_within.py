@@ -8,6 +8,7 @@ import numpy as np
 
 from sightlines.claims.cases import each, first_pairs, satisfies_all
 from sightlines.claims.claim import (
+    OF_SHARES,
     Case,
     Claim,
     Criterion,
@@ -15,6 +16,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import Values, low_high, mid_ratio, resampled, split_contrast
@@ -129,7 +131,7 @@ def _grid_stands(evidence: Evidence, index: str) -> bool:
 
 
 AMENDED = "2026-11-29"
-GRID = (Criterion("share of blocks", ">=", 0.8),)
+GRID = (Criterion("share of blocks", ">=", 0.8, OF_SHARES, smallest=SHARE),)
 CLAIMS = (
     Claim(
         id="C1",
@@ -138,8 +140,8 @@ CLAIMS = (
         statement="A ViT's lowest and highest layers are more alike than a ResNet's.",
         statistic="LH = mean CKA of the lowest with the highest quarter of depth, ViT minus ResNet",
         criteria=(
-            Criterion("LH(ViT) − LH(ResNet), all sub-layers", ">=", 0.0),
-            Criterion("LH(ViT) − LH(ResNet), block outputs", ">=", 0.0),
+            Criterion("LH(ViT) − LH(ResNet), all sub-layers", ">=", 0.0, smallest=SIMILARITY),
+            Criterion("LH(ViT) − LH(ResNet), block outputs", ">=", 0.0, smallest=SIMILARITY),
         ),
         reason="the paper claims an order, not a size: zero, with the whole interval",
         paper_value=".42, .38 against .29, .33 (all sub-layers)",
@@ -159,10 +161,18 @@ CLAIMS = (
         statistic="best two-part contrast (within − across), ResNet minus ViT; and the ratio of "
         "CKA across to within the halves, ViT minus ResNet",
         criteria=(
-            Criterion("contrast(ResNet) − contrast(ViT), all sub-layers", ">=", 0.0),
-            Criterion("contrast(ResNet) − contrast(ViT), block outputs", ">=", 0.0),
-            Criterion("halves(ViT) − halves(ResNet), all sub-layers", ">=", 0.0),
-            Criterion("halves(ViT) − halves(ResNet), block outputs", ">=", 0.0),
+            Criterion(
+                "contrast(ResNet) − contrast(ViT), all sub-layers", ">=", 0.0, smallest=SIMILARITY
+            ),
+            Criterion(
+                "contrast(ResNet) − contrast(ViT), block outputs", ">=", 0.0, smallest=SIMILARITY
+            ),
+            Criterion(
+                "halves(ViT) − halves(ResNet), all sub-layers", ">=", 0.0, smallest=SIMILARITY
+            ),
+            Criterion(
+                "halves(ViT) − halves(ResNet), block outputs", ">=", 0.0, smallest=SIMILARITY
+            ),
         ),
         reason="the paper claims an order; its own margin is thin for ResNet-152",
         paper_value="contrast .30, .20 against .17, .16; ratio .83, .79 against .61, .74",

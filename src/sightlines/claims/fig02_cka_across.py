@@ -1,11 +1,13 @@
 """Claims C4 and C5: which layers of a ViT and of a ResNet are alike (paper, Figures 2 and B.1)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sightlines.claims.cases import each_pair, first_pairs, satisfies_all
-from sightlines.claims.claim import Claim, Criterion, Reading, from_draws
+from sightlines.claims.claim import OF_SHARES, Claim, Criterion, Reading, from_draws
+from sightlines.claims.effects import DEPTH, SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.statistics import (
     Values,
@@ -39,15 +41,65 @@ def match(maps: np.ndarray, depth_of_rows: np.ndarray | None = None) -> list[Val
         without a match are left out.
     """
     rows = depths(maps.shape[-2]) if depth_of_rows is None else depth_of_rows
-    path, _ = monotone_path(maps)
-    return _by_half(np.where(path < 0, np.nan, rows[path]))
+    return _by_half(_path(maps, rows))
+
+
+def matched(draws: np.ndarray, depth_of_rows: np.ndarray | None = None) -> list[Reading]:
+    """Readings of `match`, which takes few values.
+
+    A median is one of the depths that are matched, or half-way between two, and its next value is
+    the next of these: as far off as the next layer of the ViT that any layer of the ResNet
+    matches. Layers that match the same one move together: the share is of so many things.
+
+    Args:
+        draws: [1 + draws, layers of a ViT, layers of a ResNet].
+        depth_of_rows: As for `match`.
+    """
+    rows = depths(draws.shape[-2]) if depth_of_rows is None else depth_of_rows
+    return _with_steps(match(draws, rows), _path(draws[:1], rows)[0], rows)
+
+
+def _with_steps(values: list[Values], found: np.ndarray, rows: np.ndarray) -> list[Reading]:
+    """Of medians and share [1 + draws], with the depths [columns] that the first are of."""
+    depth, one = depths(len(found)), float(np.max(np.diff(rows), initial=0.0))
+    steps = [next_value(found[half], one) for half in (depth < 0.5, depth >= 0.5)]
+    things = len(np.unique(found[np.isfinite(found)]))
+    lower, upper = (from_draws(v, step) for v, step in zip(values, steps, strict=False))
+    return [lower, upper, replace(from_draws(values[2]), of=things)]
+
+
+def next_value(values: np.ndarray, one: float) -> float:
+    """How far the median is from the values next to it that differ, the further one.
+
+    Args:
+        values: Undefined ones are left out.
+        one: Where all values are the same: how far the next one would be.
+    """
+    own = np.unique(values[np.isfinite(values)])
+    if not len(own):
+        return 0.0
+    middle = float(np.median(values[np.isfinite(values)]))
+    gaps = [middle - own[own < middle].max(initial=-np.inf), own[own > middle].min(initial=np.inf)]
+    gaps[1] -= middle
+    return max((float(gap) for gap in gaps if np.isfinite(gap)), default=one)
 
 
 def best_match(maps: np.ndarray) -> list[Values]:
     """`match` of the layers most similar to each, in whatever order: C4 before it was amended."""
+    return _by_half(_best(maps))
+
+
+def _path(maps: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Depths of the ViT layers on the best monotone path [..., layers of a ResNet]."""
+    path, _ = monotone_path(maps)
+    return np.where(path < 0, np.nan, rows[path])
+
+
+def _best(maps: np.ndarray) -> np.ndarray:
+    """Depths of the ViT layers most similar to each of the ResNet's [..., layers of a ResNet]."""
     similar = np.where(np.isfinite(maps), maps, -np.inf)
     found = depths(maps.shape[-2])[similar.argmax(axis=-2)]
-    return _by_half(np.where(np.isfinite(similar.max(axis=-2)), found, np.nan))
+    return np.where(np.isfinite(similar.max(axis=-2)), found, np.nan)
 
 
 def _by_half(found: np.ndarray) -> list[Values]:
@@ -98,12 +150,13 @@ def _match(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
     layers = evidence.layers(vit.model)
     computed = (layers["kind"] != "embed").to_numpy()
     maps = resampled(evidence.cka(vit, resnet))[:, computed]
-    own = match(maps, depths(len(layers))[computed])
-    return [from_draws(v) for v in (*own, ahead_of_permuted(maps))]
+    own = matched(maps, depths(len(layers))[computed])
+    return [*own, from_draws(ahead_of_permuted(maps))]
 
 
 def _best_match(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
-    return [from_draws(v) for v in best_match(resampled(evidence.cka(vit, resnet)))]
+    maps = resampled(evidence.cka(vit, resnet))
+    return _with_steps(best_match(maps), _best(maps[0]), depths(maps.shape[-2]))
 
 
 def _top_third(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
@@ -121,19 +174,19 @@ def _stands(
 
 
 MATCH = (
-    Criterion("median match of the lower half", "<=", 0.25),
-    Criterion("median match of the upper half", "<=", 0.6),
-    Criterion("share matched below their depth", ">=", 0.8),
+    Criterion("median match of the lower half", "<=", 0.25, OF_SHARES, smallest=DEPTH),
+    Criterion("median match of the upper half", "<=", 0.6, OF_SHARES, smallest=DEPTH),
+    Criterion("share matched below their depth", ">=", 0.8, OF_SHARES, smallest=SHARE),
 )
 BEST_MATCH = (
-    Criterion("best match of the lower half", "<=", 0.25),
-    Criterion("best match of the upper half", "<=", 0.6),
-    Criterion("share best matched below their depth", ">=", 0.8),
+    Criterion("best match of the lower half", "<=", 0.25, OF_SHARES, smallest=DEPTH),
+    Criterion("best match of the upper half", "<=", 0.6, OF_SHARES, smallest=DEPTH),
+    Criterion("share best matched below their depth", ">=", 0.8, OF_SHARES, smallest=SHARE),
 )
 """What MATCH was before it was amended."""
-ORDERED = Criterion("path − permuted layers", ">=", 0.0)
+ORDERED = Criterion("path − permuted layers", ">=", 0.0, smallest=SIMILARITY)
 """Not asked of block outputs, under another index: so few come to be in order by chance."""
-TOP = (Criterion("best of the lower thirds − top third", ">=", 0.0),)
+TOP = (Criterion("best of the lower thirds − top third", ">=", 0.0, smallest=SIMILARITY),)
 
 CLAIMS = (
     Claim(

@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import depths
 from sightlines.plan.networks import Network
@@ -38,7 +39,11 @@ CLAIMS = (
         "tokens.",
         statistic="CKA of the last block below two thirds of the depth with the last block: of the "
         "spatial tokens alone minus of the class token alone",
-        criteria=(Criterion("kept by spatial tokens − by the class token", ">=", 0.0),),
+        criteria=(
+            Criterion(
+                "kept by spatial tokens − by the class token", ">=", 0.0, smallest=SIMILARITY
+            ),
+        ),
         reason="the paper claims an order (the final third mainly manipulates the class token)",
         paper_value="the final third mainly manipulates the CLS token",
         source="[text]",

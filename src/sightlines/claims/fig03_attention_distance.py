@@ -4,15 +4,17 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Claim,
     Criterion,
     Reading,
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import DISTANCE, RANK
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.several import least
-from sightlines.claims.statistics import resampled, spearman
+from sightlines.claims.statistics import resampled, spearman, swap
 from sightlines.plan.networks import Network
 
 QUESTION = "local_and_global"
@@ -54,7 +56,8 @@ def _highest(evidence: Evidence, network: Network) -> list[Reading]:
 
 
 def _trend(evidence: Evidence, network: Network) -> list[Reading]:
-    return [from_draws(spearman(resampled(reach(evidence, network).mean(axis=2))))]
+    by_block = reach(evidence, network).mean(axis=2)
+    return [from_draws(spearman(resampled(by_block)), swap(by_block.shape[-1]))]
 
 
 CLAIMS = (
@@ -66,8 +69,8 @@ CLAIMS = (
         statistic="mean attention distance over that of uniform attention: smallest and largest of "
         "the heads of the lowest two blocks",
         criteria=(
-            Criterion("most local head", "<=", 0.5),
-            Criterion("most global head", ">=", 0.8),
+            Criterion("most local head", "<=", 0.5, smallest=DISTANCE),
+            Criterion("most global head", ">=", 0.8, smallest=DISTANCE),
         ),
         reason="half of uniform attention's reach is local, four fifths is nearly uniform; the "
         "paper's heads are well beyond both",
@@ -85,7 +88,7 @@ CLAIMS = (
         statement="All heads of a ViT's highest blocks look globally.",
         statistic="mean attention distance over that of uniform attention: smallest of the heads "
         "of the last two blocks",
-        criteria=(Criterion("most local head", ">=", 0.85),),
+        criteria=(Criterion("most local head", ">=", 0.85, smallest=DISTANCE),),
         reason="a little below the smallest of the paper's, .91",
         paper_value="at least .91",
         source="[fig]",
@@ -102,7 +105,9 @@ CLAIMS = (
         statement="Heads look further the higher their block.",
         statistic="Spearman correlation of a block's number and the mean attention distance of its "
         "heads",
-        criteria=(Criterion("Spearman(block, distance)", ">=", 0.6),),
+        criteria=(
+            Criterion("Spearman(block, distance)", ">=", 0.6, OF_CORRELATIONS, smallest=RANK),
+        ),
         reason="a trend that some neighbouring blocks may break",
         paper_value="a rise (in the ViT paper)",
         source="[other]",

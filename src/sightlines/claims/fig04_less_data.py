@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import of_seeds
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import DISTANCE
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig03_attention_distance import most_local
 from sightlines.claims.premises import has_local_heads, less_data_hurts
@@ -86,7 +87,7 @@ CLAIMS = (
         statement="With less data a large ViT's lowest blocks do not learn local heads.",
         statistic="smallest relative attention distance of the heads of the lowest two blocks, "
         "largest ViT: on its smallest fraction minus on all images",
-        criteria=(Criterion("rise of the most local head", ">=", 0.2),),
+        criteria=(Criterion("rise of the most local head", ">=", 0.2, smallest=DISTANCE),),
         reason="a fifth of uniform attention's reach; the paper's heads move by .5 or more",
         paper_value=".7–.8 against at most .22",
         source="[fig]",
@@ -104,8 +105,10 @@ CLAIMS = (
         statistic="the same rise of the most local head: half of the largest ViT's minus the "
         "smallest ViT's; and the largest ViT's",
         criteria=(
-            Criterion("half the rise of the large − rise of the small ViT", ">=", 0.0),
-            Criterion("rise of the large ViT", ">=", 0.2),
+            Criterion(
+                "half the rise of the large − rise of the small ViT", ">=", 0.0, smallest=DISTANCE
+            ),
+            Criterion("rise of the large ViT", ">=", 0.2, smallest=DISTANCE),
         ),
         reason="much smaller is taken as at most half; a large ViT that loses nothing (C9) leaves "
         "nothing to be smaller than",

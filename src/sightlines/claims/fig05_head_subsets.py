@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each_pair, first_pairs, satisfies_all
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Claim,
     Criterion,
     Premise,
@@ -11,8 +12,9 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import DISTANCE, RANK, SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
-from sightlines.claims.statistics import Values, resampled, spearman
+from sightlines.claims.statistics import Values, resampled, spearman, swap
 from sightlines.plan.networks import Network
 from sightlines.stats.means import mean_of_finite, quotient
 
@@ -96,7 +98,7 @@ def _alike(evidence: Evidence) -> str:
     return ""
 
 
-SPREAD = Criterion("most global − most local", ">=", 0.2)
+SPREAD = Criterion("most global − most local", ">=", 0.2, smallest=DISTANCE)
 """A fifth of uniform attention's reach, as in C9; the paper's are .58 (L/16) and .76 (H/14)."""
 
 
@@ -104,14 +106,15 @@ def _fall_before(evidence: Evidence, vit: Network, resnet: Network) -> list[Read
     """Of the unit that shows it least: rank correlation, and most global over most local."""
     cka, distance = (resampled(_windows(evidence, vit, resnet, c)) for c in ("cka", "relative"))
     local, global_ = cka[..., 0], cka[..., -1]
-    found = (spearman(cka, distance), quotient(global_, local))
-    return [from_draws(values.max(axis=-1)) for values in found]
+    order, ratio = spearman(cka, distance), quotient(global_, local)
+    step = swap(cka.shape[-1])
+    return [from_draws(order.max(axis=-1), step), from_draws(ratio.max(axis=-1))]
 
 
 CRITERIA = (
-    Criterion("most local − middle heads", ">=", 0.0),
-    Criterion("middle − most global heads", ">=", 0.0),
-    Criterion("most global ÷ most local", "<=", 0.85),
+    Criterion("most local − middle heads", ">=", 0.0, smallest=SIMILARITY),
+    Criterion("middle − most global heads", ">=", 0.0, smallest=SIMILARITY),
+    Criterion("most global ÷ most local", "<=", 0.85, smallest=SHARE),
 )
 
 
@@ -143,7 +146,10 @@ CLAIMS = (
         statistic="Spearman correlation of a subset's attention distance and its CKA with a ResNet "
         "unit, and CKA of the most global over that of the most local subset; of block1unit2, "
         "block1unit3 and block2unit1, as far as the ResNet has them, the unit that shows it least",
-        criteria=(Criterion("Spearman(distance, CKA)", "<=", -0.8), CRITERIA[-1]),
+        criteria=(
+            Criterion("Spearman(distance, CKA)", "<=", -0.8, OF_CORRELATIONS, smallest=RANK),
+            CRITERIA[-1],
+        ),
         reason="only for these three units is the paper's fall monotonic or nearly so; a ResNet "
         "with fewer units a stage is judged by those it has",
         premises=(),

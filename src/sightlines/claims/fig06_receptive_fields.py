@@ -4,16 +4,18 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Claim,
     Criterion,
     Reading,
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import GRADIENT, PIXELS, RANK, SHARE
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.several import least
-from sightlines.claims.statistics import resampled, spearman
+from sightlines.claims.statistics import resampled, spearman, swap
 from sightlines.plan.networks import Network
 from sightlines.stats.means import quotient
 
@@ -59,7 +61,7 @@ def _order(evidence: Evidence, resnet: Network) -> list[Reading]:
     depth, sides = _course(evidence, resnet, "side_px", "unit")
     side = resampled(sides)
     is_constant = (side == side[:, :1]).all(axis=1)
-    return [from_draws(np.where(is_constant, 0.0, spearman(side, depth)))]
+    return [from_draws(np.where(is_constant, 0.0, spearman(side, depth)), swap(len(depth)))]
 
 
 def _spread(evidence: Evidence, vit: Network, resnet: Network) -> list[Reading]:
@@ -97,8 +99,8 @@ CLAIMS = (
         "gradient exceeds 4.55 % of the largest): growth in px from the first measured unit to "
         "half depth, and from there to the last",
         criteria=(
-            Criterion("growth up to half depth", ">=", 0.0),
-            Criterion("growth from half depth", ">=", 0.0),
+            Criterion("growth up to half depth", ">=", 0.0, smallest=PIXELS),
+            Criterion("growth from half depth", ">=", 0.0, smallest=PIXELS),
         ),
         reason="the paper claims an order, all the way up",
         paper_value="grow in every panel",
@@ -111,7 +113,7 @@ CLAIMS = (
         "2026-11-29",
         statistic="Spearman correlation of a unit's depth and the side of its effective receptive "
         "field (root of the number of pixels whose gradient exceeds 4.55 % of the largest)",
-        criteria=(Criterion("Spearman(depth, side)", ">=", 0.9),),
+        criteria=(Criterion("Spearman(depth, side)", ">=", 0.9, OF_CORRELATIONS, smallest=RANK),),
         reason="of five measured depths, neighbours at most may swap",
         cases=lambda evidence: each(evidence, evidence.resnets(), _order),
     ),
@@ -125,9 +127,9 @@ CLAIMS = (
         "window around a ResNet's location: at half depth over that after the last block; and "
         "after the first block, ViT minus ResNet",
         criteria=(
-            Criterion("ViT, half depth ÷ last", ">=", 0.8),
-            Criterion("ResNet, half depth ÷ last", "<=", 0.6),
-            Criterion("first block, ViT − ResNet", ">=", 0.0),
+            Criterion("ViT, half depth ÷ last", ">=", 0.8, smallest=SHARE),
+            Criterion("ResNet, half depth ÷ last", "<=", 0.6, smallest=SHARE),
+            Criterion("first block, ViT − ResNet", ">=", 0.0, smallest=GRADIENT),
         ),
         reason="four fifths is nearly all, three fifths leaves much to come; half depth is "
         "interpolated between measured blocks, so that both networks are read at the same depth",
@@ -147,7 +149,7 @@ CLAIMS = (
         "the own patch.",
         statistic="own patch's share of the gradient after minus before the residual addition of "
         "attention, smallest of the measured blocks of the upper half",
-        criteria=(Criterion("own patch, after − before", ">=", 0.0),),
+        criteria=(Criterion("own patch, after − before", ">=", 0.0, smallest=GRADIENT),),
         reason="the paper claims an order, for every block of the upper half",
         paper_value="later attention is not dominated by the own patch before the addition",
         source="[text]",

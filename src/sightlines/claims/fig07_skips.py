@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import COSINE, RATIO
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import depths
@@ -71,8 +72,8 @@ CLAIMS = (
         statistic="norm of skip over norm of branch, mean over spatial tokens and blocks: a ViT's "
         "attention and MLP, each over the ResNet's units",
         criteria=(
-            Criterion("attention ÷ ResNet", ">=", 1.5),
-            Criterion("MLP ÷ ResNet", ">=", 1.5),
+            Criterion("attention ÷ ResNet", ">=", 1.5, smallest=RATIO),
+            Criterion("MLP ÷ ResNet", ">=", 1.5, smallest=RATIO),
         ),
         reason="half as much again is seen in the figure; means over blocks, since the paper's own "
         "first block lies below the ResNet",
@@ -94,10 +95,12 @@ CLAIMS = (
         "class token, first minus second half; attention of spatial tokens, second minus first; "
         "and of the MLP class token minus spatial tokens in either half",
         criteria=(
-            Criterion("MLP of CLS, first − second half", ">=", 0.0),
-            Criterion("attention of spatial tokens, second − first half", ">=", 0.0),
-            Criterion("MLP, CLS − spatial, first half", ">=", 0.0),
-            Criterion("MLP, CLS − spatial, second half", "<=", 0.0),
+            Criterion("MLP of CLS, first − second half", ">=", 0.0, smallest=RATIO),
+            Criterion(
+                "attention of spatial tokens, second − first half", ">=", 0.0, smallest=RATIO
+            ),
+            Criterion("MLP, CLS − spatial, first half", ">=", 0.0, smallest=RATIO),
+            Criterion("MLP, CLS − spatial, second half", "<=", 0.0, smallest=RATIO),
         ),
         reason="the paper claims two directions and a change of sign, not sizes",
         paper_value="MLP of CLS 7.2 → 3.0; attention of spatial tokens 2.9 → 8.8; MLP of spatial "
@@ -117,8 +120,8 @@ CLAIMS = (
         statistic="cosine of skip and sum, mean of attention and MLP and over halves of the "
         "blocks: spatial tokens, second minus first half; class token, first minus second half",
         criteria=(
-            Criterion("spatial tokens, second − first half", ">=", 0.0),
-            Criterion("CLS, first − second half", ">=", 0.0),
+            Criterion("spatial tokens, second − first half", ">=", 0.0, smallest=COSINE),
+            Criterion("CLS, first − second half", ">=", 0.0, smallest=COSINE),
         ),
         reason="the paper claims two directions, not sizes",
         paper_value="spatial tokens change early, CLS late",

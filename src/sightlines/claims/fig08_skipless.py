@@ -16,6 +16,7 @@ from sightlines.claims.claim import (
     from_replicates,
     from_shares,
 )
+from sightlines.claims.effects import IN_POINTS, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.statistics import Values, cut_ratio
 from sightlines.plan.networks import Network
@@ -32,9 +33,9 @@ PARTS: dict[str, Callable[[int, int], bool]] = {
 }
 """Whether a block, counted from 0, lies in a third of so many blocks, or in two. Above the last
 block there is nothing to be cut off."""
-ACROSS = Criterion("across ÷ within", "<=", 0.35)
-WHOLE = Criterion("across ÷ within", ">=", 0.5)
-OF_INTACT = Criterion("of the intact ViT's", "<=", 0.5)
+ACROSS = Criterion("across ÷ within", "<=", 0.35, smallest=SIMILARITY)
+WHOLE = Criterion("across ÷ within", ">=", 0.5, smallest=SIMILARITY)
+OF_INTACT = Criterion("of the intact ViT's", "<=", 0.5, smallest=SIMILARITY)
 BEFORE = {
     criterion: replace(criterion, name=f"{criterion.name}, cut below the block")
     for criterion in (ACROSS, OF_INTACT, WHOLE)
@@ -217,8 +218,8 @@ CLAIMS = (
         statistic="test accuracy of the intact ViT minus that of the ViT without the skips of a "
         "block of the middle third, in points",
         criteria=(
-            Criterion("fall in points", ">=", 0.0),
-            Criterion("fall in points", "<=", 8.0),
+            Criterion("fall in points", ">=", 0.0, smallest=IN_POINTS),
+            Criterion("fall in points", "<=", 8.0, smallest=IN_POINTS),
         ),
         reason="a fall, however little, and no more than twice the paper's",
         paper_value="4 %",
@@ -230,8 +231,8 @@ CLAIMS = (
     ).loosened(
         "2026-11-29",
         criteria=(
-            Criterion("fall in points", ">=", 1.0),
-            Criterion("fall in points", "<=", 8.0),
+            Criterion("fall in points", ">=", 1.0, smallest=IN_POINTS),
+            Criterion("fall in points", "<=", 8.0, smallest=IN_POINTS),
         ),
         reason="from a quarter of the paper's fall to twice it",
     ),

@@ -9,6 +9,8 @@ import numpy as np
 
 from sightlines.claims.cases import each, each_pair, satisfies_all
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
+    OF_SHARES,
     Claim,
     Criterion,
     Premise,
@@ -17,6 +19,7 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import CORRELATION, DEVIATION, SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import Groups, comparable, each_pair_matched, pairs
 from sightlines.claims.statistics import resampled
@@ -178,19 +181,19 @@ def _corner(evidence: Evidence, vit: Network, score: str = "cka") -> list[Readin
 
 
 LOCALISED = (
-    Criterion("own patch first", ">=", 0.75),
-    Criterion("effect size of the own patch", ">=", 3.4),
+    Criterion("own patch first", ">=", 0.75, OF_SHARES, smallest=SHARE),
+    Criterion("effect size of the own patch", ">=", 3.4, smallest=DEVIATION),
 )
 LESS_IN_RESNET = (
-    Criterion("half of d(ViT) − d(ResNet)", ">=", 0.0),
-    Criterion("correlation of tokens, ResNet", ">=", 0.6),
-    Criterion("correlation of tokens, ViT", "<=", 0.2),
+    Criterion("half of d(ViT) − d(ResNet)", ">=", 0.0, smallest=DEVIATION),
+    Criterion("correlation of tokens, ResNet", ">=", 0.6, OF_CORRELATIONS, smallest=CORRELATION),
+    Criterion("correlation of tokens, ViT", "<=", 0.2, OF_CORRELATIONS, smallest=CORRELATION),
 )
 EARLIER = (
-    Criterion("d, earlier − final unit of the ResNet", ">=", 0.0),
-    Criterion("d, ViT − earlier unit of the ResNet", ">=", 0.0),
+    Criterion("d, earlier − final unit of the ResNet", ">=", 0.0, smallest=DEVIATION),
+    Criterion("d, ViT − earlier unit of the ResNet", ">=", 0.0, smallest=DEVIATION),
 )
-CORNER = (Criterion("border − interior", ">=", 0.0),)
+CORNER = (Criterion("border − interior", ">=", 0.0, smallest=SIMILARITY),)
 CLAIMS = (
     Claim(
         id="C19",
@@ -215,7 +218,7 @@ CLAIMS = (
         AMENDED,
         statistic="CKA of a token with the pixels of every patch, interior tokens: share whose own "
         "patch ranks first, and mean z of the own patch among all",
-        criteria=(LOCALISED[0], Criterion("z of the own patch", ">=", 3.0)),
+        criteria=(LOCALISED[0], Criterion("z of the own patch", ">=", 3.0, smallest=DEVIATION)),
         reason="three of four tokens, and three standard deviations: below nearly all of the "
         "paper's interior tokens, above chance",
         cases=lambda evidence: each(evidence, evidence.vits(), partial(_localised, column="z")),
@@ -243,7 +246,10 @@ CLAIMS = (
         premises=(),
         statistic="mean z of the own patch, half the ViT's minus the ResNet's; mean correlation of "
         "the maps of two tokens, ResNet and ViT",
-        criteria=(Criterion("half of z(ViT) − z(ResNet)", ">=", 0.0), *LESS_IN_RESNET[1:]),
+        criteria=(
+            Criterion("half of z(ViT) − z(ResNet)", ">=", 0.0, smallest=DEVIATION),
+            *LESS_IN_RESNET[1:],
+        ),
         cases=lambda evidence: each_pair(
             evidence, evidence.vits(), evidence.resnets(), partial(_less_in_resnet, column="z")
         ),
@@ -272,8 +278,8 @@ CLAIMS = (
         statistic="mean z of the own patch, all on maps of one size: first unit of the ResNet's "
         "last stage minus its final unit; the ViT's last block minus that first unit",
         criteria=(
-            Criterion("z, earlier − final unit of the ResNet", ">=", 0.0),
-            Criterion("z, ViT − earlier unit of the ResNet", ">=", 0.0),
+            Criterion("z, earlier − final unit of the ResNet", ">=", 0.0, smallest=DEVIATION),
+            Criterion("z, ViT − earlier unit of the ResNet", ">=", 0.0, smallest=DEVIATION),
         ),
         cases=lambda evidence: each_pair(
             evidence, evidence.vits(), evidence.resnets(), partial(_earlier, column="z")

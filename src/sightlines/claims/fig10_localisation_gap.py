@@ -3,7 +3,8 @@
 from functools import partial
 
 from sightlines.claims.cases import gather
-from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import OF_CORRELATIONS, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import CORRELATION, DEVIATION
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.fig09_localisation import AMENDED, EFFECT, final, stands
 from sightlines.claims.matching import comparable, with_matched
@@ -24,8 +25,8 @@ def _loss(
 
 
 LOSS = (
-    Criterion("d(CLS) − d(GAP)", ">=", 3.6),
-    Criterion("correlation of tokens, GAP", ">=", 0.6),
+    Criterion("d(CLS) − d(GAP)", ">=", 3.6, smallest=DEVIATION),
+    Criterion("correlation of tokens, GAP", ">=", 0.6, OF_CORRELATIONS, smallest=CORRELATION),
 )
 CLAIMS = (
     Claim(
@@ -55,7 +56,7 @@ CLAIMS = (
         premises=(),
         statistic="interior tokens after the last block: mean z of the own patch, class-token ViT "
         "minus its mean-pooled twin; mean correlation of the maps of two tokens of the twin",
-        criteria=(Criterion("z(CLS) − z(GAP)", ">=", 2.0), LOSS[1]),
+        criteria=(Criterion("z(CLS) − z(GAP)", ">=", 2.0, smallest=DEVIATION), LOSS[1]),
         reason="half of the paper's difference; the correlation as for a ResNet (C20)",
         cases=lambda evidence: gather(evidence, evidence.pooled(), partial(_loss, column="z")),
     ),

@@ -7,6 +7,7 @@ import numpy as np
 
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
 from sightlines.claims.probing import Draw, at, final_tokens, last
@@ -72,18 +73,21 @@ def first_token(
 
 def _within(margin: float) -> tuple[Criterion, ...]:
     name = "CLS;CLS − GAP;GAP"
-    return Criterion(name, ">=", -margin), Criterion(name, "<=", margin)
+    return (
+        Criterion(name, ">=", -margin, smallest=margin),
+        Criterion(name, "<=", margin, smallest=margin),
+    )
 
 
 HALVES = (
-    Criterion("½ GAP ViT − CLS ViT", ">=", 0.0),
-    Criterion("½ ResNet − CLS ViT", ">=", 0.0),
+    Criterion("½ GAP ViT − CLS ViT", ">=", 0.0, smallest=ACCURACY),
+    Criterion("½ ResNet − CLS ViT", ">=", 0.0, smallest=ACCURACY),
 )
 PARITY = _within(0.05)
 FIRST_TOKEN = (
-    Criterion("GAP;GAP − GAP;first token, last layer", "<=", 0.03),
-    Criterion("GAP;GAP − GAP;first token, half depth", ">=", 0.10),
-    Criterion("CLS;CLS − CLS;GAP, last layer", ">=", 0.0),
+    Criterion("GAP;GAP − GAP;first token, last layer", "<=", 0.03, smallest=ACCURACY),
+    Criterion("GAP;GAP − GAP;first token, half depth", ">=", 0.10, smallest=ACCURACY),
+    Criterion("CLS;CLS − CLS;GAP, last layer", ">=", 0.0, smallest=ACCURACY),
 )
 CLAIMS = (
     Claim(

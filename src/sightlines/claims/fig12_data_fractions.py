@@ -8,6 +8,7 @@ import numpy as np
 
 from sightlines.claims.cases import measured, of_seeds, satisfies_all, untrained
 from sightlines.claims.claim import (
+    OF_CORRELATIONS,
     Case,
     Claim,
     Criterion,
@@ -15,8 +16,9 @@ from sightlines.claims.claim import (
     from_draws,
     from_replicates,
 )
+from sightlines.claims.effects import RANK, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.statistics import Values, resampled, spearman
+from sightlines.claims.statistics import Values, resampled, spearman, swap
 from sightlines.plan.networks import Network
 from sightlines.results.numbers import interval, significant
 
@@ -123,8 +125,8 @@ def _read(
 ) -> list[Reading]:
     """Of a network on all images, on each fraction, and perhaps a second seed on all images."""
     of_others = [resampled(_own_blocks(evidence, n, full)) for n in others]
-    values = _order(of_others[:fractions], of_others[fractions:], each_step)
-    return [from_draws(v) for v in values]
+    fall, rise = _order(of_others[:fractions], of_others[fractions:], each_step)
+    return [from_draws(fall, swap(of_others[0].shape[-1])), from_draws(rise)]
 
 
 def _fractions(evidence: Evidence, each_step: bool = False) -> list[Case]:
@@ -146,7 +148,8 @@ def _of_vit(evidence: Evidence, vit: str, each_step: bool) -> Case:
 
 def _fall_alone(evidence: Evidence, full: Network, other: Network) -> list[Reading | None]:
     """Fall with depth of a network that was not trained on fewer images; it has no rise."""
-    return [from_draws(spearman(resampled(_own_blocks(evidence, other, full)))), None]
+    own = _own_blocks(evidence, other, full)
+    return [from_draws(spearman(resampled(own)), swap(own.shape[-1])), None]
 
 
 def _of_second(evidence: Evidence, full: Network, second: Network) -> str:
@@ -257,12 +260,12 @@ def _stands(evidence: Evidence, index: str) -> bool:
 
 
 ORDER = (
-    Criterion("Spearman(block, CKA)", "<=", -0.8),
-    Criterion("rise of mean CKA, fewest to most images", ">=", 0.0),
+    Criterion("Spearman(block, CKA)", "<=", -0.8, OF_CORRELATIONS, smallest=RANK),
+    Criterion("rise of mean CKA, fewest to most images", ">=", 0.0, smallest=SIMILARITY),
 )
-STEPS = (ORDER[0], Criterion("rise of mean CKA with the fraction", ">=", 0.0))
+STEPS = (ORDER[0], Criterion("rise of mean CKA with the fraction", ">=", 0.0, smallest=SIMILARITY))
 """What ORDER was before it was amended."""
-SIZES = (Criterion("upper half, small − large", ">=", 0.0),)
+SIZES = (Criterion("upper half, small − large", ">=", 0.0, smallest=SIMILARITY),)
 CLAIMS = (
     Claim(
         id="C26",

@@ -6,6 +6,7 @@ import numpy as np
 
 from sightlines.claims.cases import each_pair, measured, of_seeds, untrained
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.premises import less_data_hurts
 from sightlines.claims.probing import MIDDLE, Draw, at, last
@@ -95,15 +96,17 @@ def _on_task(evidence: Evidence, resnet: str, task: str, times: int) -> Case:
 
 def _more_data(times: int) -> tuple[Criterion, ...]:
     return (
-        Criterion("gap at mid depth, all − fewest images", ">=", 0.0),
-        Criterion(f"gap at mid depth − {times} × gap at the last layer", ">=", 0.0),
+        Criterion("gap at mid depth, all − fewest images", ">=", 0.0, smallest=ACCURACY),
+        Criterion(
+            f"gap at mid depth − {times} × gap at the last layer", ">=", 0.0, smallest=ACCURACY
+        ),
     )
 
 
 def _in_front(end: float) -> tuple[Criterion, ...]:
     return (
-        Criterion("ViT − ResNet at mid depth", ">=", 0.0),
-        Criterion("ViT − ResNet at the last layer", ">=", end),
+        Criterion("ViT − ResNet at mid depth", ">=", 0.0, smallest=ACCURACY),
+        Criterion("ViT − ResNet at the last layer", ">=", end, smallest=ACCURACY),
     )
 
 

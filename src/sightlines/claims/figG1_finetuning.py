@@ -7,6 +7,7 @@ import numpy as np
 
 from sightlines.claims.cases import each, satisfies_all
 from sightlines.claims.claim import Claim, Criterion, Premise, Reading
+from sightlines.claims.effects import SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured, unbiased
 from sightlines.claims.several import least
 from sightlines.plan.networks import Network
@@ -112,9 +113,9 @@ def _learned(evidence: Evidence, network: Network) -> None:
 
 
 CRITERIA = (
-    Criterion("lowest third, in domain", ">=", 0.9),
-    Criterion("lowest − highest third", ">=", 0.0),
-    Criterion("in − out of domain", ">=", 0.0),
+    Criterion("lowest third, in domain", ">=", 0.9, smallest=SIMILARITY),
+    Criterion("lowest − highest third", ">=", 0.0, smallest=SIMILARITY),
+    Criterion("in − out of domain", ">=", 0.0, smallest=SIMILARITY),
 )
 CLAIMS = (
     Claim(

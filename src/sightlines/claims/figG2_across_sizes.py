@@ -6,6 +6,7 @@ import numpy as np
 
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_draws
+from sightlines.claims.effects import DEPTH, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig02_cka_across import ahead_of_permuted
 from sightlines.claims.statistics import Values, depths, monotone_path, resampled
@@ -66,8 +67,8 @@ CLAIMS = (
         "without sign, and mean CKA less the largest of 19 random orders of the smaller ViT's "
         "layers",
         criteria=(
-            Criterion("difference of depth", "<=", 0.15),
-            Criterion("path − permuted layers", ">=", 0.0),
+            Criterion("difference of depth", "<=", 0.15, smallest=DEPTH),
+            Criterion("path − permuted layers", ">=", 0.0, smallest=SIMILARITY),
         ),
         reason="a path at one depth throughout is .25 off at best, one at equal depths is not; "
         "half-way to it is .125, and layers inside of a block may swap",

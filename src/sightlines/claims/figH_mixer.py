@@ -3,10 +3,18 @@
 from itertools import product
 
 from sightlines.claims.cases import gather, satisfies_all
-from sightlines.claims.claim import Claim, Criterion, Reading, from_draws, from_replicates
+from sightlines.claims.claim import (
+    OF_SHARES,
+    Claim,
+    Criterion,
+    Reading,
+    from_draws,
+    from_replicates,
+)
+from sightlines.claims.effects import DEPTH, SIMILARITY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
-from sightlines.claims.statistics import Values, mean_all, resampled, split
+from sightlines.claims.statistics import Values, mean_all, one_layer, resampled, split
 from sightlines.plan.networks import Network
 
 QUESTION = "structure"
@@ -16,8 +24,8 @@ READS = ("cka_replicates.safetensors", "layers.csv", "accuracy.csv")
 def _read(evidence: Evidence, mixer: Network, vit: Network, resnet: Network) -> list[Reading]:
     own = resampled(evidence.cka(mixer, mixer))
     ahead = mean_all(evidence.cka(mixer, vit)) - mean_all(evidence.cka(mixer, resnet))
-    parts = [from_draws(v) for v in split(own)]
-    return [*parts, from_replicates(ahead)]
+    contrast, cut = split(own)
+    return [from_draws(contrast), from_draws(cut, one_layer(own)), from_replicates(ahead)]
 
 
 def _trios(evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -40,9 +48,9 @@ def _values(evidence: Evidence, index: str, *models: str) -> list[Values]:
 
 
 CRITERIA = (
-    Criterion("contrast(Mixer)", ">=", 0.2),
-    Criterion("depth of the cut", "<=", 0.5),
-    Criterion("CKA(Mixer, ViT) − CKA(Mixer, ResNet)", ">=", 0.0),
+    Criterion("contrast(Mixer)", ">=", 0.2, smallest=SIMILARITY),
+    Criterion("depth of the cut", "<=", 0.5, OF_SHARES, smallest=DEPTH),
+    Criterion("CKA(Mixer, ViT) − CKA(Mixer, ResNet)", ">=", 0.0, smallest=SIMILARITY),
 )
 
 CLAIMS = (

@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each, gather
 from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY, IN_POINTS
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.probing import last
 from sightlines.plan.architectures import PRETRAINING, twins
@@ -118,7 +119,7 @@ CLAIMS = (
         "classifier, also of supervised networks.",
         statistic="accuracy of the linear probe minus accuracy of weighted 20-NN at the last "
         "layer, in points, same test images (class token, or mean of the last map)",
-        criteria=(Criterion("probe − k-NN, points", "<=", 5.0),),
+        criteria=(Criterion("probe − k-NN, points", "<=", 5.0, smallest=IN_POINTS),),
         reason="the paper's DINO ViTs have 1.4 to 2.7 points, its supervised networks 0; one "
         "number in both columns of these means that k-NN is as good there too, or was not "
         "measured",
@@ -136,8 +137,8 @@ CLAIMS = (
         statement="Of self-distilled networks that holds of ViTs and not of ResNets.",
         statistic="the same of a ViT and of a ResNet that were trained by DINO",
         criteria=(
-            Criterion("probe − k-NN, ViT, points", "<=", 5.0),
-            Criterion("probe − k-NN, ResNet, points", ">=", 5.0),
+            Criterion("probe − k-NN, ViT, points", "<=", 5.0, smallest=IN_POINTS),
+            Criterion("probe − k-NN, ResNet, points", ">=", 5.0, smallest=IN_POINTS),
         ),
         reason="half-way between the paper's 2.5 points of ViT-S/16 and its 7.8 of ResNet-50",
         paper_value="2.5 and 7.8 points",
@@ -153,7 +154,7 @@ CLAIMS = (
         title="DINO's ViT beats its ResNet at nearest neighbours",
         statement="DINO's ViT is a better nearest-neighbour classifier than its ResNet.",
         statistic="accuracy of weighted 20-NN, ViT minus ResNet, both trained by DINO",
-        criteria=(Criterion("k-NN, ViT − ResNet", ">=", 0.03),),
+        criteria=(Criterion("k-NN, ViT − ResNet", ">=", 0.03, smallest=ACCURACY),),
         reason="nearly half of the paper's difference",
         paper_value=".745 and .675",
         source="[text]",
@@ -170,7 +171,7 @@ CLAIMS = (
         statement="Smaller patches do not harm nearest neighbours.",
         statistic="accuracy of weighted 20-NN at the last layer, ViT with smaller patches minus "
         "its like with larger ones",
-        criteria=(Criterion("k-NN, smaller − larger patches", ">=", 0.0),),
+        criteria=(Criterion("k-NN, smaller − larger patches", ">=", 0.0, smallest=ACCURACY),),
         reason="an order; the paper's gain is .013 to .038",
         paper_value=".783 (S/8) and .745 (S/16); .774 and .761 (B)",
         source="[text]",

@@ -3,7 +3,8 @@
 import math
 
 from sightlines.claims.cases import each
-from sightlines.claims.claim import Claim, Criterion, Reading, exactly
+from sightlines.claims.claim import OF_CORRELATIONS, OF_SHARES, Claim, Criterion, Reading, exactly
+from sightlines.claims.effects import CORRELATION, COSINE, SHARE
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.plan.networks import Network
 
@@ -60,7 +61,15 @@ CLAIMS = (
         statement="Position embeddings encode distance within the image.",
         statistic="Spearman correlation of the cosine of two patches' position embeddings with "
         "their nearness, over all pairs of patches",
-        criteria=(Criterion("correlation of cosine and nearness", ">=", 0.3),),
+        criteria=(
+            Criterion(
+                "correlation of cosine and nearness",
+                ">=",
+                0.3,
+                OF_CORRELATIONS,
+                smallest=CORRELATION,
+            ),
+        ),
         reason="fifteen standard deviations of random embeddings of an 8 × 8 grid (.02)",
         paper_value="closer patches tend to have more similar position embeddings",
         source="[text]",
@@ -75,7 +84,15 @@ CLAIMS = (
         title="Large networks' position embeddings encode distance clearly",
         statement="Large networks' position embeddings do so clearly.",
         statistic="that of V2r",
-        criteria=(Criterion("correlation of cosine and nearness", ">=", 0.5),),
+        criteria=(
+            Criterion(
+                "correlation of cosine and nearness",
+                ">=",
+                0.5,
+                OF_CORRELATIONS,
+                smallest=CORRELATION,
+            ),
+        ),
         reason="a quarter of the variance of ranks; nearness in rows and columns (V3r) keeps it "
         "from 1",
         paper_value="seen in the maps of ViT-L/32",
@@ -93,7 +110,7 @@ CLAIMS = (
         "far apart.",
         statistic="mean cosine of position embeddings within rows and columns, minus that of other "
         "pairs at the same distance",
-        criteria=(Criterion("within rows and columns − others", ">=", 0.05),),
+        criteria=(Criterion("within rows and columns − others", ">=", 0.05, smallest=COSINE),),
         reason="smooth embeddings that prefer no direction have .02, random ones ± .01",
         paper_value="row-column structure appears",
         source="[text]",
@@ -108,7 +125,7 @@ CLAIMS = (
         title="Large networks' embeddings show rows and columns clearly",
         statement="Large networks' position embeddings show rows and columns clearly.",
         statistic="that of V3r",
-        criteria=(Criterion("within rows and columns − others", ">=", 0.1),),
+        criteria=(Criterion("within rows and columns − others", ">=", 0.1, smallest=COSINE),),
         reason="five times what smooth embeddings have that prefer no direction",
         paper_value="seen in the maps of ViT-L/32",
         source="[fig]",
@@ -123,7 +140,7 @@ CLAIMS = (
         title="Filters of the patch embedding become smooth",
         statement="Filters of the patch embedding become smooth.",
         statistic="mean frequency of the filters' power over that of white filters",
-        criteria=(Criterion("frequency over that of white filters", "<=", 0.8),),
+        criteria=(Criterion("frequency over that of white filters", "<=", 0.8, smallest=SHARE),),
         reason="white filters, which networks start from, have 1",
         paper_value="plausible basis functions for a low-dimensional representation of each patch",
         source="[text]",
@@ -139,8 +156,8 @@ CLAIMS = (
         statement="Large networks' filters are smooth and few.",
         statistic="that of V4r; principal components for 90 % of the filters' variance, of all",
         criteria=(
-            Criterion("frequency over that of white filters", "<=", 0.6),
-            Criterion("components for 90 % of the variance", "<=", 0.5),
+            Criterion("frequency over that of white filters", "<=", 0.6, smallest=SHARE),
+            Criterion("components for 90 % of the variance", "<=", 0.5, OF_SHARES, smallest=SHARE),
         ),
         reason="low-dimensional is at most half of the dimensions; as many white filters as a "
         "patch has values need .52 of them, a quarter as many .76",

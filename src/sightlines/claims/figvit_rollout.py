@@ -4,6 +4,7 @@ import numpy as np
 
 from sightlines.claims.cases import each
 from sightlines.claims.claim import Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import OVERLAP
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.figdino_attention import NOT_BY_BRIGHTNESS, area
 from sightlines.claims.several import least
@@ -31,8 +32,8 @@ CLAIMS = (
         "rollout of all blocks minus mean attention of the last block's heads, and minus the best "
         "prior (centre, brightness)",
         criteria=(
-            Criterion("rollout − last block", ">=", 0.0),
-            Criterion("rollout − best prior", ">=", 0.0),
+            Criterion("rollout − last block", ">=", 0.0, smallest=OVERLAP),
+            Criterion("rollout − best prior", ">=", 0.0, smallest=OVERLAP),
         ),
         reason="an order; the paper shows pictures, and no other map beside them",
         paper_value="attends to image regions that are semantically relevant",

@@ -8,6 +8,7 @@ from typing import Any
 from sightlines.claims.accuracies import ahead
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import (
+    OF_SHARES,
     Case,
     Claim,
     Criterion,
@@ -16,6 +17,7 @@ from sightlines.claims.claim import (
     from_replicates,
     from_shares,
 )
+from sightlines.claims.effects import ACCURACY, SHARE, SIMILARITY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig09_localisation import interior_tokens
 from sightlines.claims.statistics import mean_all
@@ -264,7 +266,7 @@ CLAIMS = (
         statistic="test accuracy above chance, FNet over a ViT of its patches, width, depth, MLPs "
         "and steps, and pooled as it is where there is such a ViT (mean of the tokens, or class "
         "token); else the ViT pools by its class token, and what is compared is mixing and pooling",
-        criteria=(Criterion("acc⁺(FNet) / acc⁺(ViT)", ">=", 0.85),),
+        criteria=(Criterion("acc⁺(FNet) / acc⁺(ViT)", ">=", 0.85, smallest=ACCURACY),),
         reason="a little below the least of the published 92–97 %, for another task and size",
         paper_value="92–97 % of BERT's accuracy on GLUE",
         source="[text]",
@@ -279,7 +281,7 @@ CLAIMS = (
         title="An FNet knows by its mixing, not by its MLPs alone",
         statement="What an FNet knows it owes to its mixing, and not to its MLPs alone.",
         statistic="test accuracy, FNet less its twin that mixes nothing",
-        criteria=(Criterion("FNet − FF-only", ">=", 0.1),),
+        criteria=(Criterion("FNet − FF-only", ">=", 0.1, smallest=ACCURACY),),
         reason="a third of the published 27 points",
         paper_value="76.7 against 49.3 (GLUE, Base)",
         source="[notes]",
@@ -294,7 +296,7 @@ CLAIMS = (
         title="Random mixing matrices do not do instead",
         statement="It must be this mixing: random matrices do not do.",
         statistic="test accuracy, FNet less its twin with random orthogonal mixing",
-        criteria=(Criterion("FNet − random mixing", ">=", 0.03),),
+        criteria=(Criterion("FNet − random mixing", ">=", 0.03, smallest=ACCURACY),),
         reason="more than two seeds of one network differ by; the published difference is 20 "
         "points, of matrices that are not orthogonal",
         paper_value="76.7 against 56.6 (GLUE, Base)",
@@ -312,8 +314,8 @@ CLAIMS = (
         statistic="test accuracy, FNet less its twin with the Hartley transform, which is its own "
         "inverse",
         criteria=(
-            Criterion("FNet − Hartley", ">=", -0.03),
-            Criterion("FNet − Hartley", "<=", 0.03),
+            Criterion("FNet − Hartley", ">=", -0.03, smallest=ACCURACY),
+            Criterion("FNet − Hartley", "<=", 0.03, smallest=ACCURACY),
         ),
         reason="equivalence, by two one-sided tests: three points, as two seeds of one network "
         "differ",
@@ -331,7 +333,9 @@ CLAIMS = (
         statement="An FNet's layers are more like a Mixer's than like a ResNet's.",
         statistic="mean CKA of all layers of the FNet with the Mixer's, minus with the ResNet's "
         "(as C32)",
-        criteria=(Criterion("CKA(FNet, Mixer) − CKA(FNet, ResNet)", ">=", 0.0),),
+        criteria=(
+            Criterion("CKA(FNet, Mixer) − CKA(FNet, ResNet)", ">=", 0.0, smallest=SIMILARITY),
+        ),
         reason="an order",
         paper_value="not measured there",
         source="[none]",
@@ -352,8 +356,8 @@ CLAIMS = (
         statistic="share of interior tokens whose own patch of pixels is the most similar (CKA), "
         "mean over blocks: of block outputs, of what mixing adds",
         criteria=(
-            Criterion("own patch first, block outputs", ">=", 0.75),
-            Criterion("own patch first, mixing branches", "<=", 0.25),
+            Criterion("own patch first, block outputs", ">=", 0.75, OF_SHARES, smallest=SHARE),
+            Criterion("own patch first, mixing branches", "<=", 0.25, OF_SHARES, smallest=SHARE),
         ),
         reason="three tokens of four, and one of four: an output of a transform is a frequency and "
         "no place, so that the skip connection must keep places",
@@ -372,7 +376,7 @@ CLAIMS = (
         statement="A second transform brings the tokens of mirrored patches together.",
         statistic="CKA of a mixing branch's tokens with their mirrored patches, less with all "
         "others but their own: second block minus first",
-        criteria=(Criterion("mirror, block 1 − block 0", ">=", 0.0),),
+        criteria=(Criterion("mirror, block 1 − block 0", ">=", 0.0, smallest=SIMILARITY),),
         reason="an order: twice in a row the real part of a transform gives the mean of its input "
         "and of that mirrored",
         paper_value="not measured there; follows from the transform",
@@ -390,7 +394,7 @@ CLAIMS = (
         statement="One block with attention at the top recovers half of what an FNet lacks.",
         statistic="test accuracy: what attention in the last block alone adds to an FNet, less "
         "half of what the ViT has beyond it, pooled as the FNet is where there is such a ViT",
-        criteria=(Criterion("(hybrid − FNet) − ½ (ViT − FNet)", ">=", 0.0),),
+        criteria=(Criterion("(hybrid − FNet) − ½ (ViT − FNet)", ">=", 0.0, smallest=ACCURACY),),
         reason="half, as a difference, which every seed has whether its own gap is clear or not; "
         "published .59 of the gap on GLUE with two such blocks of twelve",
         paper_value="80.6 between 76.7 and 83.3 (GLUE, Base), which is .59",
@@ -404,7 +408,7 @@ CLAIMS = (
         "2026-11-29",
         statistic="test accuracy: what attention in the last block alone adds to an FNet, over "
         "what the ViT has beyond it, pooled as the FNet is where there is such a ViT",
-        criteria=(Criterion("(hybrid − FNet) / (ViT − FNet)", ">=", 0.5),),
+        criteria=(Criterion("(hybrid − FNet) / (ViT − FNet)", ">=", 0.5, smallest=ACCURACY),),
         reason="half; published .59 of the gap on GLUE with two such blocks of twelve",
         premises=(),
         cases=lambda evidence: _trained(evidence, hybrids(evidence, -1), _share_recovered),
@@ -415,7 +419,7 @@ CLAIMS = (
         title="Attention is worth more in an FNet's last block than first",
         statement="Attention is worth more in an FNet's last block than in its first.",
         statistic="test accuracy, attention in the last block alone less in the first block alone",
-        criteria=(Criterion("top − bottom", ">=", 0.0),),
+        criteria=(Criterion("top − bottom", ">=", 0.0, smallest=ACCURACY),),
         reason="an order",
         paper_value=".526 at the top against .497 at the bottom (masked words)",
         source="[notes]",

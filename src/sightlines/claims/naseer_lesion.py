@@ -7,6 +7,7 @@ import numpy as np
 
 from sightlines.claims.cases import each_pair
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import SHARE
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import LESION, RETENTION, public, trained_here
 from sightlines.claims.several import least
@@ -45,8 +46,8 @@ def _pairs(evidence: Evidence, are_public: bool) -> list[Case]:
 
 def _criteria(most: float, least: float) -> tuple[Criterion, ...]:
     return (
-        Criterion("ResNet, first stage", "<=", most),
-        Criterion("ViT, weakest block", ">=", least),
+        Criterion("ResNet, first stage", "<=", most, smallest=SHARE),
+        Criterion("ViT, weakest block", ">=", least, smallest=SHARE),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sightlines.claims.cases import Read, each, gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY, CORRELATION
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import (
     OCCLUSION,
@@ -144,15 +145,15 @@ def _all(evidence: Evidence, models: Iterable[str]) -> list[str]:
 
 def _n1(least: float, ahead: float) -> tuple[Criterion, ...]:
     return (
-        Criterion("kept by the ViT", ">=", least),
-        Criterion("ViT − ResNet", ">=", ahead),
+        Criterion("kept by the ViT", ">=", least, smallest=ACCURACY),
+        Criterion("ViT − ResNet", ">=", ahead, smallest=ACCURACY),
     )
 
 
 def _n3(least: float) -> tuple[Criterion, ...]:
     return (
-        Criterion("own − shifted grid, ViT", ">=", least),
-        Criterion("own − shifted grid, ViT − ResNet", ">=", 0.0),
+        Criterion("own − shifted grid, ViT", ">=", least, smallest=ACCURACY),
+        Criterion("own − shifted grid, ViT − ResNet", ">=", 0.0, smallest=ACCURACY),
     )
 
 
@@ -197,7 +198,7 @@ N5 = Claim(
     statistic="Pearson's r of the features before the head (after the last block) with those of "
     "the clean image, half of the cells black, less that of different images, over what that "
     "leaves: ViT minus ResNet",
-    criteria=(Criterion("excess correlation, ViT − ResNet", ">=", 0.1),),
+    criteria=(Criterion("excess correlation, ViT − ResNet", ">=", 0.1, smallest=CORRELATION),),
     reason="a tenth is seen; raw correlations differ by .64 in the paper, with what all images "
     "share still in them",
     paper_value="DeiT-B .77, ResNet50 .13 (raw)",
@@ -214,7 +215,7 @@ N6 = Claim(
     statement="Moving whole patches hurts a ViT less than cutting them finer.",
     statistic="accuracy above chance with the cells of the own grid shuffled, minus with those of "
     "the next finer grid",
-    criteria=(Criterion("own − next finer grid", ">=", 0.0),),
+    criteria=(Criterion("own − next finer grid", ">=", 0.0, smallest=ACCURACY),),
     reason="an order",
     paper_value="accuracy rises at the own grid (14 × 14 against 8 × 8 and 16 × 16)",
     source="[fig]",
@@ -243,8 +244,8 @@ CLAIMS = (
         statistic="accuracy above chance that is kept with half of the cells dropped, ViT minus "
         "ResNet: filled with the mean colour, and black, by networks of one augmentation",
         criteria=(
-            Criterion("ViT − ResNet, mean colour", ">=", 0.1),
-            Criterion("ViT − ResNet, black, one augmentation", ">=", 0.1),
+            Criterion("ViT − ResNet, mean colour", ">=", 0.1, smallest=ACCURACY),
+            Criterion("ViT − ResNet, black, one augmentation", ">=", 0.1, smallest=ACCURACY),
         ),
         reason="as N1; models of one config have one augmentation, of public weights choose a "
         "ResNet whose recipe has random erasing and CutMix (resnet50.a1_in1k)",
@@ -276,8 +277,8 @@ CLAIMS = (
         statistic="accuracy with equal numbers of cells black, chosen by the true mask: ground "
         "minus anywhere, anywhere minus object",
         criteria=(
-            Criterion("ground − anywhere", ">=", 0.0),
-            Criterion("anywhere − object", ">=", 0.1),
+            Criterion("ground − anywhere", ">=", 0.0, smallest=ACCURACY),
+            Criterion("anywhere − object", ">=", 0.1, smallest=ACCURACY),
         ),
         reason="an order, and a difference that is seen; the paper's salient and other patches are "
         "of unequal area, and of another network's attention",
@@ -294,7 +295,7 @@ CLAIMS = (
         id="N5b",
         title="A public ViT's class token survives occlusion, maps do not",
         statement="A public ViT's class token survives occlusion, pooled maps do not.",
-        criteria=(Criterion("excess correlation, ViT − ResNet", ">=", 0.3),),
+        criteria=(Criterion("excess correlation, ViT − ResNet", ">=", 0.3, smallest=CORRELATION),),
         reason="half of the paper's difference, which is of raw correlations",
         tier="A/B",
         cases=partial(_pairs, chosen=public, read=_correlated),
@@ -305,7 +306,7 @@ CLAIMS = (
         id="N6b",
         title="Moving whole patches hurts a public ViT less than cutting",
         statement="Moving whole patches hurts a public ViT less than cutting them finer.",
-        criteria=(Criterion("own − next finer grid", ">=", 0.02),),
+        criteria=(Criterion("own − next finer grid", ">=", 0.02, smallest=ACCURACY),),
         reason="two points (14 × 14 against 16 × 16)",
         tier="A/B",
         cases=partial(_vits, chosen=public, read=_finer),
@@ -317,7 +318,7 @@ CLAIMS = (
         statement="ViTs bear shuffled patches better than CNNs.",
         statistic="accuracy above chance that is kept when the cells of a grid change places, mean "
         "over grids up to the ViT's own: ViT minus ResNet",
-        criteria=(Criterion("ViT − ResNet", ">=", 0.0),),
+        criteria=(Criterion("ViT − ResNet", ">=", 0.0, smallest=ACCURACY),),
         reason="an order",
         paper_value="ViTs' curves lie above the ResNet50's",
         source="[fig]",

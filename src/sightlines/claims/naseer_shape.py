@@ -8,6 +8,7 @@ import numpy as np
 
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY, CORRELATION
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
@@ -78,7 +79,7 @@ CLAIMS = (
         statistic="shape bias, of the answers to cue conflicts that name outline or surface the "
         "share that name the outline, ViT minus ResNet, of images paired; both name one of the two "
         f"at least {TIMES_CHANCE} times as often as guessing would",
-        criteria=(Criterion("bias(ViT) − bias(ResNet)", ">=", 0.05),),
+        criteria=(Criterion("bias(ViT) − bias(ResNet)", ">=", 0.05, smallest=ACCURACY),),
         reason="five points: as many as JPEG compression and the choice of mean move it by, twice",
         paper_value="ViTs above CNNs of their size (plot only); DeiT-S trained on stylised images "
         ".93",
@@ -105,8 +106,8 @@ CLAIMS = (
         statistic="shape bias of what the distillation token answers minus that of what the class "
         "token answers; and the cosine of both tokens at the end",
         criteria=(
-            Criterion("bias, distillation − class token", ">=", 0.05),
-            Criterion("cosine of both tokens", "<=", 0.8),
+            Criterion("bias, distillation − class token", ">=", 0.05, smallest=ACCURACY),
+            Criterion("cosine of both tokens", "<=", 0.8, smallest=CORRELATION),
         ),
         reason="five points as for N9; the cosine lies between those of tokens that were taught "
         "shape (.35 and .68) and of plain distillation (.94 and .96)",

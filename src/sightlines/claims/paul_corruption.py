@@ -12,6 +12,7 @@ import numpy as np
 
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.matching import NOT_SHOWN, are_equal, first
 from sightlines.claims.responding import pairs_of_one_origin, public, trained_here
@@ -113,7 +114,7 @@ HERE = Claim(
     statement="ViTs are more robust to corruptions than equally accurate CNNs.",
     statistic="error on corrupted less error on clean images, mean over corruptions (those of "
     "ImageNet-C without frost) and severities, ResNet minus ViT",
-    criteria=(Criterion("ResNet − ViT", ">=", 0.0),),
+    criteria=(Criterion("ResNet − ViT", ">=", 0.0, smallest=ACCURACY),),
     reason="an order; of networks whose accuracy on clean images is equal to 3 points, since "
     "the paper's ViTs are better, larger and trained on more as well",
     paper_value="mCE of L/16 45.5, of BiT-M r101x3 58.3, not verified",
@@ -132,7 +133,7 @@ CLAIMS = (
         title="Public ViTs bear corruptions better than equal CNNs",
         statement="ViTs with public weights are more robust to corruptions than equally accurate "
         "CNNs.",
-        criteria=(Criterion("ResNet − ViT", ">=", 0.02),),
+        criteria=(Criterion("ResNet − ViT", ">=", 0.02, smallest=ACCURACY),),
         reason="two points; of networks whose accuracy on clean images is equal to 3 points, since "
         "the paper's ViTs are better, larger and trained on more as well",
         cases=partial(_cases, chosen=public),
@@ -146,7 +147,9 @@ CLAIMS = (
         statistic="error on corrupted less error on clean images, mean over corruptions and "
         "severities: difference of ViT and CNN without sign, minus that of the CNN and the same "
         "CNN by another recipe",
-        criteria=(Criterion("|ViT − CNN| − |CNN − CNN, other recipe|", ">=", 0.0),),
+        criteria=(
+            Criterion("|ViT − CNN| − |CNN − CNN, other recipe|", ">=", 0.0, smallest=ACCURACY),
+        ),
         reason="an order: what the paper puts down to attention may be the recipe's (Bai et al. "
         "2021)",
         paper_value="not measured: its networks differ in data, size and recipe as well",

@@ -9,6 +9,7 @@ from functools import partial
 
 from sightlines.claims.cases import each_pair
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.responding import column, public, trained_here
 from sightlines.plan.networks import Network
@@ -40,7 +41,7 @@ HERE = Claim(
     statement="ViTs bear it better than CNNs that a square of the image is cut out.",
     statistic="accuracy above chance with 40 % of the area black over that on clean images, the "
     "same squares for all, ViT minus ResNet",
-    criteria=(Criterion("kept, ViT − ResNet", ">=", 0.0),),
+    criteria=(Criterion("kept, ViT − ResNet", ">=", 0.0, smallest=ACCURACY),),
     reason="the paper claims an order; 40 % is what its factor of .5 covers in the mean",
     paper_value="L/16 83.0 → 60.4 %, m-r101x3 79.0 → 52.0 %, which is .73 and .66 kept",
     source="[code]",
@@ -58,7 +59,7 @@ CLAIMS = (
         title="Public ViTs bear a cut-out square better than CNNs",
         statement="ViTs with public weights bear it better than CNNs that a square of the image is "
         "cut out.",
-        criteria=(Criterion("kept, ViT − ResNet", ">=", 0.02),),
+        criteria=(Criterion("kept, ViT − ResNet", ">=", 0.02, smallest=ACCURACY),),
         reason="two points, a third of the difference of the paper's two networks",
         cases=partial(_cases, chosen=public),
     ),

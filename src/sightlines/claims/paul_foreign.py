@@ -4,6 +4,7 @@ from functools import partial
 
 from sightlines.claims.cases import Read, gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
@@ -38,7 +39,7 @@ CLAIMS = (
         statement="ViTs notice foreign images better than CNNs.",
         statistic="area under precision over recall, foreign images as positive, minus the largest "
         "softmax probability as the score; mean over tasks out of the domain, ViT minus ResNet",
-        criteria=(Criterion("AUPR, ViT − ResNet", ">=", 0.0),),
+        criteria=(Criterion("AUPR, ViT − ResNet", ">=", 0.0, smallest=ACCURACY),),
         reason="the paper claims an order",
         paper_value="ImageNet-O; its table could not be read",
         source="[none]",

@@ -6,6 +6,7 @@ import numpy as np
 
 from sightlines.claims.cases import Read, gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY, RATIO
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import pairs_of_one_origin
 from sightlines.plan.networks import Network
@@ -77,8 +78,8 @@ CLAIMS = (
         statistic="error with a wave added less error on clean images, mean over the waves of "
         "radius below 1/8 and from 1/8 to 1/4 of the images' side, ResNet minus ViT",
         criteria=(
-            Criterion("low frequencies, ResNet − ViT", ">=", 0.0),
-            Criterion("middle frequencies, ResNet − ViT", ">=", 0.0),
+            Criterion("low frequencies, ResNet − ViT", ">=", 0.0, smallest=ACCURACY),
+            Criterion("middle frequencies, ResNet − ViT", ">=", 0.0, smallest=ACCURACY),
         ),
         reason="the paper claims an order; the clean error is taken off first, since its networks "
         "differ in that as well",
@@ -97,7 +98,7 @@ CLAIMS = (
         statistic="at multiples of the number of patches along a side, which every patch sees "
         "alike: distance of the error from the mean of the eight frequencies beside, over the "
         "standard deviation of the ring around, mean; ViT minus ResNet",
-        criteria=(Criterion("grid contrast, ViT − ResNet", ">=", 0.5),),
+        criteria=(Criterion("grid contrast, ViT − ResNet", ">=", 0.5, smallest=RATIO),),
         reason="half a standard deviation of its ring is a mark that is seen",
         paper_value="not claimed by the paper: it follows from patches",
         source="[none]",

@@ -12,6 +12,7 @@ import numpy as np
 
 from sightlines.claims.cases import gather
 from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.effects import ACCURACY, RATIO
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.responding import pairs_of_one_origin, public, trained_here
 from sightlines.plan.networks import Network
@@ -87,8 +88,8 @@ HERE = Claim(
     "within a budget (ℓ∞, levels from 0 to 1, equal steps), at the smallest and the largest "
     "budget, ResNet minus ViT",
     criteria=(
-        Criterion("smallest budget, ResNet − ViT", ">=", 0.0),
-        Criterion("largest budget, ResNet − ViT", ">=", 0.0),
+        Criterion("smallest budget, ResNet − ViT", ">=", 0.0, smallest=ACCURACY),
+        Criterion("largest budget, ResNet − ViT", ">=", 0.0, smallest=ACCURACY),
     ),
     reason="an order, at budgets that are kept: Bai et al. 2021 find none under one recipe",
     paper_value="44 of 88 attacks on ViT-L/16 succeed, 72 of 79 on BiT-M r101x3, whose "
@@ -111,8 +112,8 @@ CLAIMS = (
         "ResNet minus ViT; entropy over bands of frequency, as a share of white noise's, ViT minus "
         "ResNet",
         criteria=(
-            Criterion("lowest frequencies, ResNet − ViT", ">=", 0.0),
-            Criterion("entropy, ViT − ResNet", ">=", 0.0),
+            Criterion("lowest frequencies, ResNet − ViT", ">=", 0.0, smallest=ACCURACY),
+            Criterion("entropy, ViT − ResNet", ">=", 0.0, smallest=RATIO),
         ),
         reason="the paper claims an order, and in its code the panel of ResNet-50 attacks the ViT",
         paper_value="seen in the maps",
@@ -129,8 +130,8 @@ CLAIMS = (
         title="Public ViTs resist attacks of one size better than CNNs",
         statement="ViTs with public weights resist attacks of one size better than CNNs do.",
         criteria=(
-            Criterion("smallest budget, ResNet − ViT", ">=", 0.1),
-            Criterion("largest budget, ResNet − ViT", ">=", 0.1),
+            Criterion("smallest budget, ResNet − ViT", ">=", 0.1, smallest=ACCURACY),
+            Criterion("largest budget, ResNet − ViT", ">=", 0.1, smallest=ACCURACY),
         ),
         reason="ten points: the paper claims 41, at budgets that differ by 20",
         cases=partial(_attacks, chosen=public),

@@ -16,9 +16,10 @@ from sightlines.stats.nested import (
     CONFIDENCE,
     Estimate,
     between_seeds,
+    by_steps,
     granularity,
     moderated,
-    satterthwaite,
+    seeds_needed,
     student,
 )
 
@@ -79,15 +80,14 @@ class Spread:
     """A weighted sum of means over seeds, with its error.
 
     Attributes:
-        estimate: Its value and the parts of its variance: images first (with what shares of few
-            things have by chance), then one a source.
+        estimate: Its value and the parts of its variance: images first, then one a source.
         seeds: How many seeds of what, in words, with where else their spread is known from.
         alone: Sources of one seed alone, of whose spread nothing is known.
         of_seeds: Parts of the variance that more seeds would lessen, each with how many seeds
             there are.
         known: Degrees of freedom from elsewhere, of the source that has fewest.
         architectures: Last parts of its variance that are those of architectures.
-        granular: Part of the first variance that is the shares' (`stats.nested.granularity`).
+        counts: Of seeds, of each source.
     """
 
     estimate: Estimate
@@ -96,7 +96,7 @@ class Spread:
     of_seeds: tuple[tuple[float, int], ...]
     known: float
     architectures: int = 0
-    granular: float = 0.0
+    counts: tuple[int, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -108,17 +108,18 @@ class Spread:
         """With the parts of its variance that more seeds would not change."""
         own = self.estimate
         kept = [0, *range(len(own.variances) - self.architectures, len(own.variances))]
-        variances = own.variances[kept]
-        variances[0] -= self.granular
-        return Estimate(own.value, variances, own.freedoms[kept])
+        return Estimate(own.value, own.variances[kept], own.freedoms[kept])
+
+    def needed(self, distance: float, level: float = CONFIDENCE) -> int | None:
+        """Seeds of each network that would show a truth so far from the threshold; see nested."""
+        return seeds_needed(distance, self.held, self.of_seeds, self.known, level)
 
     @property
     def of_images(self) -> "Spread":
         """With the images' part of its error alone."""
         own = self.estimate
-        images = own.variances[:1] - self.granular
-        estimate = Estimate(own.value, images, own.freedoms[:1])
-        return replace(self, estimate=estimate, of_seeds=(), architectures=0, granular=0.0)
+        estimate = Estimate(own.value, own.variances[:1], own.freedoms[:1])
+        return replace(self, estimate=estimate, of_seeds=(), architectures=0)
 
 
 def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
@@ -143,18 +144,21 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
     value = float(sum(w * _valued(r) for w, r in zip(weights, readings, strict=True)))
     seeds, alone = [], []
     parts: dict[str | int, tuple[float, float]] = {-1: images(readings, weights)}
-    lessened, elsewhere = [], []
+    lessened, elsewhere, counts = [], [], []
     weighted = [(w, source) for w, sample in terms for source in sample.sources]
     if known is None:
         return Spread(_estimate(value, parts), (), (), (), 0.0)
-    granular = sum(w**2 * _granular(sample, index, known) for w, sample in terms)
-    if granular:
-        shared = [parts[-1][0], granular], [parts[-1][1], np.inf]
-        parts[-1] = sum(shared[0]), float(satterthwaite(*map(np.array, shared)))
+    granular = sum(w**2 * _of_sample(sample, index, known) for w, sample in terms)
+    steps = {
+        id(source): largest_step([seed[index] for seed in sample.readings])
+        for _, sample in terms
+        for source in sample.sources
+    }
     for group in linked(weighted, lambda item: [n for unit in item[1].units for n in unit]):
         found = _variance(group, index, known)
         label = _joined(dict.fromkeys(source.label for _, source in group))
         count = min(len(source.units) for _, source in group)
+        counts.append(count)
         told = f"{count} of {label}"
         if found is None:
             alone.append(label)
@@ -162,32 +166,57 @@ def spread(terms: Terms, index: int, known: Known | None) -> Spread | None:
             # What is known from one place is one draw, however many sources it serves.
             place = found[2].told if found[2] else len(parts)
             before, freedom = parts.get(place, (0.0, np.inf))
-            parts[place] = before + found[0], min(freedom, found[1])
-            lessened.append((found[0], count))
+            variance = found[0] + _within_steps(group, steps)
+            parts[place] = before + variance, min(freedom, found[1])
+            lessened.append((variance, count))
             elsewhere.append(found[2].freedom if found[2] else 0.0)
             told += f" ({found[2].told})" if found[2] else ""
         seeds.append(told)
-    estimate = _estimate(value, parts)
+    estimate = replace(_estimate(value, parts), granular=granular)
     if granular and lessened:
         lessened.append((granular, min(count for _, count in lessened)))
     of_what, without = tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(alone))
     known_least = min(elsewhere, default=0.0)
-    return Spread(estimate, of_what, without, tuple(lessened), known_least, granular=granular)
+    parted = tuple(lessened)
+    return Spread(estimate, of_what, without, parted, known_least, counts=tuple(counts))
 
 
-def _granular(sample: Sample, index: int, known: Known) -> float:
-    """Variance of a mean over seeds for its being a share of few things; 0 where it is none.
+def _of_sample(sample: Sample, index: int, known: Known) -> float:
+    """Variance of a sample's mean for its granularity.
 
     Seeds by which the spread is known from elsewhere count as seeds that agree, or do not.
     """
-    readings = [seed[index] for seed in sample.readings]
-    shares = [reading for reading in readings if reading is not None and reading.of]
-    if not shares or len(shares) < len(readings):
-        return 0.0
     spreads = [_variance([(1.0, source)], index, known) for source in sample.sources]
     seeds = min([found[1] + 1 for found in spreads if found], default=1.0)
+    return granular([seed[index] for seed in sample.readings], seeds)
+
+
+def granular(readings: Sequence[Reading | None], seeds: float) -> float:
+    """Variance of a mean over seeds for its being of few things, or in steps; else 0.
+
+    Args:
+        readings: Of one statistic.
+        seeds: By how many the mean is known.
+    """
+    variance = by_steps(largest_step(readings), seeds)[1]
+    shares = [reading for reading in readings if reading is not None and reading.of]
+    if not shares or len(shares) < len(readings):
+        return variance
     things = float(np.mean([reading.of for reading in shares]))
-    return granularity(float(np.mean([_valued(r) for r in shares])), round(things * seeds))
+    share = float(np.mean([_valued(reading) for reading in shares]))
+    return variance + granularity(share, round(things * seeds))
+
+
+def largest_step(readings: Sequence[Reading | None]) -> float:
+    """Of a statistic's readings; 0 where it moves in none."""
+    return max((reading.step for reading in readings if reading is not None), default=0.0)
+
+
+def _within_steps(group: Sequence[tuple[float, Source]], steps: Mapping[int, float]) -> float:
+    """Variance between seeds that values on steps hide, of a sum of sources that move together."""
+    _, squares = _by_unit(group, 0)
+    step = sum(abs(weight) * steps[id(source)] for weight, source in group)
+    return by_steps(step, 1.0)[0] * squares
 
 
 def _estimate(value: float, parts: Mapping[str | int, tuple[float, float]]) -> Estimate:
@@ -209,10 +238,12 @@ def _mean(readings: Sequence[Reading]) -> Reading:
     value = float(np.mean([r.value for r in readings]))
     variance, freedom = images(readings, weights)
     low, high = Estimate(value, [variance], [freedom]).interval()
+    of, step = min(r.of for r in readings), largest_step(readings)
+    found = Reading(value, float(low), float(high), freedom=freedom, of=of, step=step)
     moves = [r.moves for r in readings]
     if any(m is None for m in moves) or len({len(m) for m in moves}) > 1:
-        return Reading(value, float(low), float(high), error=variance**0.5, freedom=freedom)
-    return Reading(value, float(low), float(high), np.mean(moves, axis=0), freedom=freedom)
+        return replace(found, error=variance**0.5)
+    return replace(found, moves=np.mean(moves, axis=0))
 
 
 def images(readings: Sequence[Reading], weights: Sequence[float]) -> tuple[float, float]:

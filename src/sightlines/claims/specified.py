@@ -13,7 +13,7 @@ from sightlines.claims.claim import Criterion as C
 from sightlines.claims.claim import Reading, from_draws, from_replicates
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig01_cka_within import GRID, grid_share, share_of_blocks
-from sightlines.claims.fig02_cka_across import MATCH, TOP, match, top_third
+from sightlines.claims.fig02_cka_across import MATCH, TOP, matched, top_third
 from sightlines.claims.fig08_skipless import (
     ACROSS,
     OF_INTACT,
@@ -50,6 +50,7 @@ from sightlines.claims.statistics import (
     low_high,
     mean_all,
     mid_ratio,
+    one_layer,
     resampled,
     split,
     split_contrast,
@@ -103,7 +104,7 @@ def _match(e: Evidence, choice: Choice, vit: Network, resnet: Network) -> list[R
         layers = e.layers(vit.model)
         computed = (layers["kind"] != "embed").to_numpy()
         maps, rows = maps[:, computed], depths(len(layers))[computed]
-    return [from_draws(v) for v in match(maps, rows)]
+    return matched(maps, rows)
 
 
 def _top(e: Evidence, choice: Choice, vit: Network, resnet: Network) -> list[Reading]:
@@ -140,7 +141,8 @@ def _mixers(evidence: Evidence) -> list[Case]:
 def _mixer(e: Evidence, choice: Choice, mixer: Network, *others: Network) -> list[Reading]:
     own = resampled(similarity(e, choice, mixer, mixer))
     vit, resnet = (mean_all(similarity(e, choice, mixer, other)) for other in others)
-    parts = [from_draws(v) for v in split(own)]
+    contrast, cut = split(own)
+    parts = [from_draws(contrast), from_draws(cut, one_layer(own))]
     return [*parts, from_replicates(vit - resnet)]
 
 

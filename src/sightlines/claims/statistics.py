@@ -61,6 +61,11 @@ def depths(layers: int) -> np.ndarray:
     return np.arange(layers) / max(layers - 1, 1)
 
 
+def one_layer(maps: np.ndarray) -> float:
+    """How far a depth moves when a cut of these maps moves by one layer."""
+    return float(1 / max(maps.shape[-1] - 1, 1))
+
+
 def mean_over(maps: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Values:
     """Mean of the cells in these rows and columns (boolean masks)."""
     cells = maps[..., rows, :][..., columns]
@@ -187,6 +192,14 @@ def _mean_of_path(total: np.ndarray, has_any: np.ndarray) -> Values:
     largest = total.max(axis=-1)
     largest = np.where(np.isfinite(largest), largest, np.nan)
     return quotient(largest, has_any.sum(axis=-1).astype(np.float64))
+
+
+def swap(count: int) -> float:
+    """What a rank correlation of so many values without ties changes by when two neighbours swap.
+
+    Spearman's is 1 − 6 Σd² / (n³ − n), and from perfect order a swap makes Σd² = 2.
+    """
+    return 12 / (count**3 - count)
 
 
 def spearman(values: np.ndarray, against: np.ndarray | None = None) -> Values:

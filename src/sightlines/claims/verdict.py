@@ -26,7 +26,9 @@ the mean's, but that of the architecture that is least clear.
   ones, with its whole interval, is away from the claim.
 * does not hold: refuted otherwise.
 * undecided: neither; the reason has the smallest effect that these seeds would show four times in
-  five, and how many seeds of each network would decide if the truth were what was measured.
+  five, whether the smallest that matters (`effects`) is among those and how many seeds would do for
+  it, and how many seeds of each network would decide if the truth were what was measured. It is not
+  out of reach: that is what only other networks, recipes or images would mend.
 * one run: there is one seed of some network, and nothing is known of the spread between its seeds
   (`seed_spread.SeedSpread`), or a premise is met by images alone. The interval is over images only.
   What it says of these networks alone is told beside the verdict (`Verdict.in_this_run`), never as
@@ -68,7 +70,7 @@ from sightlines.results.verdict_words import (
     OVER_NETWORKS,
     UNDECIDED,
 )
-from sightlines.stats.nested import CONFIDENCE, Estimate, seeds_needed
+from sightlines.stats.nested import CONFIDENCE, Estimate
 
 OF_SCALE = {
     "B": "the claim is about large or pretrained networks, which these are not",
@@ -166,8 +168,10 @@ class Verdict:
             return np.nan, np.nan
         if self.level == CONFIDENCE:
             return self.deciding.low, self.deciding.high
-        low, high = self.deciding.spread.estimate.interval(self.level)
-        return float(low), float(high)
+        estimate = self.deciding.spread.estimate
+        ends = (float(end) for end in estimate.interval(self.level))
+        _, low, high = self.deciding.criterion.told(float(estimate.value), *ends)
+        return low, high
 
 
 def judge(claim: Claim, evidence: Any) -> Verdict:
@@ -262,7 +266,7 @@ def _decide(
     is_open = word == UNDECIDED and more_seeds
     needed = _needed(deciding, len(judged)) if is_open else None
     if is_open:
-        because += _what_would_decide(deciding, needed)
+        because += _what_would_decide(deciding, judged, needed)
     bare = [c.label for c in chosen if c.untrained is None]
     if bare and not claim.of_estimator:
         because += f"; no untrained control for {', '.join(bare)}"
@@ -292,19 +296,20 @@ def _lines(
             reading = cases[0].readings[0][index]
             low, high = reading.low, reading.high
         outcome = "learned too little" if label in poor else criterion.outcome(low, high)
+        value, low, high = criterion.told(float(own.estimate.value), float(low), float(high))
         lines.append(
             CriterionResult(
                 label,
                 criterion,
-                float(own.estimate.value),
-                float(low),
-                float(high),
+                value,
+                low,
+                high,
                 outcome,
                 _over(claim, own),
                 "; ".join(own.seeds),
                 None if control is None else float(control.estimate.value),
                 None if control is None else _passes(control, criterion),
-                None if gain is None else _with_interval(gain),
+                None if gain is None else criterion.told_difference(*_with_interval(gain)),
                 own,
                 control,
                 gain,
@@ -485,8 +490,7 @@ def _needed(line: CriterionResult, criteria: int) -> int | None:
     if not np.isfinite(distance) or not distance:
         return None
     level = CONFIDENCE if line.criterion.admits(line.value) else _together(criteria)
-    found = line.spread
-    return seeds_needed(distance, found.held, found.of_seeds, found.known, level)
+    return line.spread.needed(distance, level)
 
 
 # -- words ------------------------------------------------------------------------------------
@@ -495,9 +499,9 @@ def _needed(line: CriterionResult, criteria: int) -> int | None:
 def _control(line: CriterionResult) -> str:
     if line.bare is None:
         return ""
-    value, low, high = _with_interval(line.bare)
+    told = line.criterion.told(*_with_interval(line.bare))
     bar = (line.criterion.threshold,)
-    return f"{line.criterion.name} {interval((value, low, high), bar, write=significant, digits=3)}"
+    return f"{line.criterion.name} {interval(told, bar, write=significant, digits=3)}"
 
 
 def _trained_by(line: CriterionResult) -> str:
@@ -517,17 +521,62 @@ def _why_open(line: CriterionResult, untrained_networks: str) -> str:
     return f"{untrained_networks}: {_control(line)}{_trained_by(line)}"
 
 
-def _what_would_decide(line: CriterionResult, needed: int | None) -> str:
+def _what_would_decide(
+    line: CriterionResult, judged: Sequence[CriterionResult], needed: int | None
+) -> str:
     effect = line.spread.estimate.detectable
     if not np.isfinite(effect):
         return "; its error is not known"
     seen = f"; an effect of {significant(effect)} would be seen"
+    widest = _widest(judged)
+    if widest is not None:
+        matters = widest.criterion.matters
+        few = widest.spread.estimate.detectable > matters
+        seen = ("" if few and widest is line else seen) + _of_what_matters(widest, judged)
+        if few and needed is None and widest.spread.needed(matters) is None:
+            return seen
     if needed is None:
         return f"{seen}; more seeds alone would not decide"
     return (
         f"{seen}; about {needed} seeds of each network would decide, if the truth is what was "
         "measured"
     )
+
+
+def _widest(judged: Sequence[CriterionResult]) -> CriterionResult | None:
+    """Of the criteria that are open the one whose smallest effect is furthest from being seen."""
+    known = [
+        line
+        for line in judged
+        if line.outcome == "unclear"
+        and line.spread.counts
+        and np.isfinite([line.criterion.matters, line.spread.estimate.detectable]).all()
+    ]
+    return max(
+        known, key=lambda o: o.spread.estimate.detectable / o.criterion.matters, default=None
+    )
+
+
+def _of_what_matters(line: CriterionResult, judged: Sequence[CriterionResult]) -> str:
+    """Whether the seeds at hand can show the smallest effect that matters; else how many would."""
+    matters, effect = line.criterion.matters, line.spread.estimate.detectable
+    size, seeds = significant(matters), _seeds(line.spread.counts)
+    if effect <= matters:
+        return f"; {size} matters here, for which {seeds} are enough"
+    would = line.spread.needed(matters)
+    more = "more seeds alone would not do" if would is None else f"about {would} seeds would do"
+    where = f" in {line.criterion.name}" if len({o.criterion.name for o in judged}) > 1 else ""
+    return (
+        f"; with {seeds} a difference below {significant(effect)}{where} could not be seen; {size} "
+        f"matters here; {more}"
+    )
+
+
+def _seeds(counts: Sequence[int]) -> str:
+    """Such as "3 and 1 seeds"; of several networks with as many seeds once."""
+    told = [str(count) for count in dict.fromkeys(counts)]
+    joined = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+    return f"{joined} {'seed' if told == ['1'] else 'seeds'}"
 
 
 def _of_one_run(able: dict[str, list[CriterionResult]], is_public: bool) -> str:
