@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sightlines.stats import half_samples, ridge
+from sightlines.stats import ridge
 from sightlines.stats.half_samples import GROUPS, HALVES, PAIRS, groups_of, moves
 
 CLASSES = 4
@@ -68,9 +68,7 @@ def fitted(sets, train, chosen=slice(None)):
     right = []
     for place in (0, 1):
         fit = ridge.fit(train[0][place][chosen], train[1][chosen], CLASSES)
-        penalty = ridge.PENALTIES[
-            ridge.best_penalty(fit.accuracies(held_out[place], held_labels))
-        ]
+        penalty = ridge.PENALTIES[ridge.best_penalty(fit.accuracies(held_out[place], held_labels))]
         right.append(fit.scores(test[place], penalty).argmax(axis=1) == test_labels)
     return right[0].astype(float) - right[1]
 

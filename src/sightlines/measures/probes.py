@@ -1,9 +1,9 @@
 """Linear probes on pooled features of every block: what each depth knows of the class.
 
 Source: Raghu et al. 2021, section 6 and Figures 11b, 13, F.1 to F.3. On the experiment's own images
-and on those of every other task; fitted to all training images, and to few shots of each class. How far
-accuracies move with the draw of all is told by probes on halves of them (`stats.half_samples`), for
-which, as for all, the penalty is chosen on the held-out images.
+and on those of every other task; fitted to all training images, and to few shots of each class. How
+far accuracies move with the draw of all is told by probes on halves of them (`stats.half_samples`),
+whose penalties are chosen anew on the held-out images.
 """
 
 from typing import Any

@@ -69,7 +69,7 @@ TABLES = {
         ),
     },
     "few_shot_token_replicates.parquet": {
-        "about": "Mean over patch tokens of probes on few images of each class, test images jackknifed",
+        "about": "Mean over patch tokens of probes on few images of each class, jackknifed",
         "row": "network × layer × draw × left_out",
         "columns": (
             "network",

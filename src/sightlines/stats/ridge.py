@@ -173,7 +173,7 @@ def _scale(
         size: What its values are about as large as.
     """
     std = np.sqrt(variance)
-    return np.where(std > ROUNDING * size, 1 / (std + SMALLEST_STD), 0.0)  # type: ignore[no-any-return]
+    return np.where(std > ROUNDING * size, 1 / (std + SMALLEST_STD), 0.0)
 
 
 def _chunks(bytes_each: int) -> Iterator[Float[np.ndarray, " some"]]:
