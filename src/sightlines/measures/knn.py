@@ -62,7 +62,8 @@ TABLES = {
             "depth",
             ("pool", "text", "", "as in `knn.parquet`"),
             ("accuracy", "float", "share", "accuracy on all test images"),
-            "half_sample",
+            ("pair", "int", "", "which division of the training images in two halves, from 0"),
+            ("half", "int", "", "which half of it the accuracy rests on: 0, or 1 (all others)"),
         ),
     },
 }

@@ -65,7 +65,8 @@ TABLES = {
             "name",
             "depth",
             ("accuracy", "float", "share", "mean accuracy on all test images"),
-            "half_sample",
+            ("pair", "int", "", "which division of the training images in two halves, from 0"),
+            ("half", "int", "", "which half of it the accuracy rests on: 0, or 1 (all others)"),
         ),
     },
     "few_shot_token_replicates.parquet": {

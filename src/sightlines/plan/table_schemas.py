@@ -132,10 +132,6 @@ SHARED: dict[str, tuple[Cells, ...]] = {
             "group of images that this jackknife replicate leaves out; −1: none, the value itself",
         ),
     ),
-    "half_sample": (
-        ("pair", "int", "", "which division of the training images in two halves, from 0"),
-        ("half", "int", "", "which half of it the accuracy rests on: 0, or 1 (all others)"),
-    ),
     "draw": (
         ("shots", "int", "images", "training images of each class; 0: all images"),
         ("draw", "int", "", "which draw of them"),
