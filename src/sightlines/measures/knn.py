@@ -53,7 +53,7 @@ TABLES = {
         ),
     },
     "knn_halves.parquet": {
-        "about": "At the last layer, the same among halves of the support images",
+        "about": "Nearest neighbours (20) among halves of the support images, at the last layer",
         "row": "network × pool × pair × half",
         "columns": (
             "network",

@@ -58,7 +58,7 @@ TABLES = {
         ),
     },
     "token_probe_halves.parquet": {
-        "about": "After the last block, the same of probes on halves of all training images",
+        "about": "Mean over patch tokens of probes on halves of the training images, last block",
         "row": "network × pair × half",
         "columns": (
             "network",
