@@ -13,7 +13,9 @@ from sightlines.core.files import TensorWriter, write_table
 from sightlines.plan.networks import Network, per_cent
 from sightlines.results.opening import Opened
 from sightlines.results.tables import required
+from sightlines.stats import half_samples
 
+KNN = "knn_replicates.parquet"
 GROUPS = 4
 """Groups of images of every jackknife; `replicates` have an interval of ± 5.5 spread."""
 MEANS = {"terms": 40 * 40, "size": 1}
@@ -49,6 +51,7 @@ def make_evidence(
         spread: Makes what is known of the spread between seeds; None: nothing.
     """
     tables = {"accuracy.csv": accuracy_table(slugs, accuracy or {}, sizes or {})} | tables
+    tables = halves_that_agree(tables) | tables
     paths = {}
     for name, table in tables.items():
         paths[name] = folder / name
@@ -107,6 +110,26 @@ def with_replicates(rows, column, spread=0.0):
         values = replicates(row[column], spread)
         frames += [row | {column: v, "left_out": i - 1} for i, v in enumerate(values)]
     return pd.DataFrame(frames)
+
+
+def halves_that_agree(tables):
+    """Tables of halves, all as accurate as all images, for those of replicates."""
+    return {
+        name.replace("replicates", "halves"): with_halves(table[table["left_out"] == -1])
+        for name, table in tables.items()
+        if name in ("probe_replicates.parquet", "token_probe_replicates.parquet", KNN)
+    }
+
+
+def with_halves(rows, spread=0.0):
+    """Rows (a frame) once a half, in every pair the first above and the other below by `spread`."""
+    pairs = range(half_samples.PAIRS)
+    frames = [
+        rows.assign(accuracy=rows["accuracy"] + sign * spread, pair=pair, half=half)
+        for pair in pairs
+        for half, sign in enumerate((1, -1))
+    ]
+    return pd.concat(frames)
 
 
 def of(slug):

@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 
 from sightlines.claims.accuracies import widest_spread
+from sightlines.claims.claim import from_replicates
 from sightlines.claims.premises import less_data_hurts
+from sightlines.claims.probing import from_fits
 from sightlines.claims.verdict import judge
 from sightlines.plan.networks import Network
+from sightlines.stats.half_samples import FALL, PAIRS
 from tests.claims.making_evidence import (
     CHANCE,
     GAP,
@@ -22,6 +26,7 @@ from tests.claims.making_evidence import (
     of,
     values,
     verdict,
+    with_halves,
     with_replicates,
 )
 from tests.rounding import rounded
@@ -231,6 +236,38 @@ def test_c28_reads_every_seed_on_the_smallest_fraction(tmp_path):
     gap = middle(MORE) - middle(FEWER)
     assert line.value == rounded(-gap / 2, **MEANS)
     assert line.seeds.startswith("2 of VIT")
+
+
+def test_intervals_are_over_test_images_and_over_which_images_probes_were_fitted_to():
+    replicates, halves = np.array([0.5, 0.52, 0.48, 0.51, 0.49]), np.full((PAIRS, 2), 0.4)
+    tested = from_replicates(replicates)
+    alike = from_fits(np.append(replicates, halves))
+    assert (alike.value, alike.low) == (0.5, pytest.approx(tested.low)) and alike.freedom == 3
+    halves[:, 0] += 0.1
+    reading = from_fits(np.append(replicates, halves))
+    of_fits = 0.1**2 / 2 / FALL
+    both = np.square(tested.moves).sum() + of_fits
+    assert np.square(reading.moves).sum() == pytest.approx(both)
+    freedom = both**2 / ((both - of_fits) ** 2 / 3 + of_fits**2 / PAIRS)
+    assert reading.freedom == pytest.approx(freedom)
+    assert reading.high - reading.value == pytest.approx(stdtrit(freedom, 0.975) * both**0.5)
+    halves[0, 1] = np.nan
+    assert np.isnan(from_fits(np.append(replicates, halves)).low)
+
+
+def test_what_networks_move_alike_by_is_no_part_of_their_difference(tmp_path):
+    """Two networks that gain and lose by the same halves, and two of which one does not."""
+    tables = figure_11b(True, False, False)
+    table = tables["probe_replicates.parquet"]
+    whole = table[table["left_out"] == -1]
+    of_cls = (whole["model"] == "vit").to_numpy()
+    widths = {}
+    for name, spread in (("alike", 0.05), ("apart", np.where(of_cls, 0.05, 0.0))):
+        halves = {"probe_halves.parquet": with_halves(whole, spread)}
+        evidence = make_evidence(tmp_path / name, tables | halves, TRIO, POOLS)
+        line = verdict("C24", evidence).lines[0]
+        widths[name] = line.high - line.low
+    assert widths["alike"] < 1e-6 < 0.1 < widths["apart"]
 
 
 @pytest.mark.parametrize("identity", ["C28", "C29"])

@@ -130,6 +130,7 @@ def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims |= {"localisation_margins.parquet", "finetuning_indices.parquet"}
     of_claims |= {"branch_indices.parquet", "head_subset_indices.parquet"}
     of_claims |= {f"{own}.parquet" for own in ("few_shot_replicates", "few_shot_token_replicates")}
+    of_claims |= {f"{own}.parquet" for own in ("probe_halves", "token_probe_halves", "knn_halves")}
     not_drawn = {"history.csv", "class_scores.csv", "confusion.parquet", "calibration.csv"}
     not_drawn |= {"knn_replicates.parquet", "segmentation.parquet"}
     not_drawn |= {"rollout_own.csv"}

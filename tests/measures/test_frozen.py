@@ -6,10 +6,11 @@ import pytest
 from sightlines.core.files import write_tensors
 from sightlines.measures import embeddings, knn, segmentation
 from sightlines.results.tables import required
-from sightlines.stats.knn import predict
+from sightlines.stats import half_samples
 from tests.measures.running import run_measure
 from tests.measures.test_probes import SIZES, labels_of, random_tokens, write_features
 from tests.rounding import assert_rounded, rounded
+from tests.stats.test_knn import predict
 
 GRID, HEADS, BLOCKS, IMAGES = (3, 4), 2, 2, 90
 PATCHES = GRID[0] * GRID[1]
@@ -46,6 +47,24 @@ def test_neighbours_by_depth_and_their_replicates(tmp_path):
             assert values[-1] == rounded(right.mean(), terms=SIZES[2])
             for group in range(20):
                 assert values[group] == rounded(right[groups != group].mean(), terms=SIZES[2])
+
+
+def test_neighbours_among_halves_of_the_images_are_those_of_the_last_layer(tmp_path):
+    labels = labels_of()
+    tokens = [random_tokens(labels, 1, seed) for seed in (2, 3)]
+    path = write_features(tmp_path / "f.safetensors", labels, tokens)
+    table = run_measure("knn", {"features": [path]}, tmp_path, [SLUG])["knn_halves"]
+    assert list(table) == list(required("knn_halves.parquet"))
+    assert set(table["layer"]) == {1} and set(table["pool"]) == {"cls", "mean"}
+    train, test = labels[: SIZES[0]], labels[-SIZES[2] :]
+    groups = knn.halves_of(train, 0, "")
+    assert len(table) == 2 * len(half_samples.HALVES)
+    for row in table.itertuples():
+        features = tokens[1][:, 0] if row.pool == "cls" else tokens[1][:, 1:].mean(axis=1)
+        own = half_samples.HALVES[2 * row.pair + row.half][groups]
+        known = features[: SIZES[0]][own], train[own]
+        (answers,) = predict(*known, features[-SIZES[2] :], 3, [20])
+        assert row.accuracy == (answers == test).mean()
 
 
 def test_with_few_images_all_of_them_are_neighbours(tmp_path):

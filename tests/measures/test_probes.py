@@ -6,6 +6,7 @@ from sightlines.core.files import read_table, write_tensors
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.measures import probes, probing, token_probes
 from sightlines.results.tables import required
+from sightlines.stats import half_samples
 from sightlines.stats.ridge import PENALTIES
 from tests.measures.running import run_measure
 from tests.rounding import assert_rounded, rounded
@@ -134,6 +135,53 @@ def test_replicates_leave_out_one_group_of_test_images_after_another(tmp_path, m
     groups = probing.groups_of(SIZES[2], 0, "")
     expected = [hits[own][groups != g].mean() for g in range(20)]
     assert_rounded(accuracy[1:], expected, terms=SIZES[2])
+
+
+def halves_by_brute_force(features, labels, pair, half):
+    """Accuracy on all test images of a probe on one half of the training images."""
+    a, b = SIZES[0], SIZES[0] + SIZES[1]
+    own = np.flatnonzero(half_samples.HALVES[2 * pair + half][probing.halves_of(labels[:a], 0, "")])
+    x = features.astype(float)
+    return slow_probe(x[own], labels[own], x[a:b], labels[a:b], x[b:], labels[b:])[2]
+
+
+def test_halves_are_fitted_by_themselves_and_tested_on_all_test_images(tmp_path):
+    labels = labels_of()
+    tokens = [random_tokens(labels, 1, seed) for seed in (2, 3)]
+    run_main(probes, tmp_path, {"features": [write_features(tmp_path / "a", labels, tokens)]})
+    found = read_table(tmp_path / "probe_halves.parquet")
+    assert list(found.columns) == list(required("probe_halves.parquet"))
+    assert len(found) == 2 * 4 * len(half_samples.HALVES)
+    for row in found[found.pool == "first"].itertuples():
+        expected = halves_by_brute_force(tokens[row.layer][:, 1], labels, row.pair, row.half)
+        assert row.accuracy == expected
+    assert found.accuracy.nunique() > 10
+
+
+def test_halves_of_tokens_are_of_patches_after_the_last_block(tmp_path):
+    labels = labels_of()
+    tokens = [random_tokens(labels, 1, seed) for seed in (2, 3)]
+    path = write_token_features(tmp_path / "a", labels, tokens, 1)
+    run_main(token_probes, tmp_path, {"token_features": [path]}, name="token_probes")
+    found = read_table(tmp_path / "token_probe_halves.parquet")
+    assert list(found.columns) == list(required("token_probe_halves.parquet"))
+    assert set(found.name) == {"block01.out"} and len(found) == len(half_samples.HALVES)
+    for row in found.itertuples():
+        patches = [tokens[1][:, place] for place in range(1, 1 + PATCHES)]
+        expected = [halves_by_brute_force(own, labels, row.pair, row.half) for own in patches]
+        assert row.accuracy == rounded(np.mean(expected), terms=PATCHES)
+
+
+def test_halves_are_shared_by_networks_and_missing_of_too_few_images(tmp_path):
+    labels = labels_of()
+    assert (probing.halves_of(labels, 0, "a") == probing.halves_of(labels, 0, "a")).all()
+    assert (probing.halves_of(labels, 0, "a") != probing.halves_of(labels, 0, "b")).any()
+    sizes = (6, 24, 90)
+    few = labels_of(sizes)
+    path = write_features(tmp_path / "a", few, [random_tokens(few, 1)], sizes=sizes)
+    table = run_main(probes, tmp_path, {"features": [path]})
+    assert table.accuracy.notna().all()
+    assert read_table(tmp_path / "probe_halves.parquet").accuracy.isna().all()
 
 
 def test_replicates_of_tokens_are_means_over_patches(tmp_path):
@@ -294,5 +342,5 @@ def test_two_tables_are_the_same_bytes(tmp_path, module):
     found = []
     for _ in range(2):
         run_main(module, tmp_path, {kind: [path]}, name=name)
-        found.append((tmp_path / f"{name}.parquet").read_bytes())
+        found.append([(tmp_path / written).read_bytes() for written in module.TABLES])
     assert found[0] == found[1]

@@ -6,7 +6,7 @@ from tests.report.synthetic_records import HOSTILE, record
 
 DRAWN = ("accuracy_by_fraction", "fig01_cka_within", "fig06_receptive_fields", "figG1_finetuning")
 """Figures that are really drawn; the others are empty pictures, to save time."""
-REPLICATES = ("probe_replicates.parquet",)
+REPLICATES = ("probe_replicates.parquet", "probe_halves.parquet")
 """Tables that are not made up here: the explorer has its own tests."""
 SIZE = 1400, 800
 """Of an empty picture, in pixels."""

@@ -6,6 +6,7 @@ from sightlines.plan.networks import Network
 from sightlines.report.explore import explorer
 from sightlines.report.explore.comparison import CSS
 from sightlines.report.explore.packing import STEP
+from tests.claims.making_evidence import with_halves
 from tests.figures import tables as synthetic
 from tests.report.synthetic_records import HOSTILE
 
@@ -21,10 +22,12 @@ def experiment(name="synthetic", seed=0.0):
     config = synthetic.config(vits=("vit_small",), fractions=("f000", "f100")) | {
         "experiment": name
     }
-    names = [n for n in explorer.READS if n != "probe_replicates.parquet"]
+    of_probes = ("probe_replicates.parquet", "probe_halves.parquet")
+    names = [n for n in explorer.READS if n not in of_probes]
     tables = synthetic.all_tables(config, degenerate=("vit_small", 7), names=names)
     probes = synthetic.all_tables(config, names=("probes.parquet",))["probes.parquet"]
-    tables["probe_replicates.parquet"] = _left_out(probes[probes["shots"] == 0])
+    whole = probes[probes["shots"] == 0]
+    tables |= dict(zip(of_probes, (_left_out(whole), with_halves(whole, 0.01)), strict=True))
     tables["diagnostics.csv"] = _diagnostics(config, tables["layers.csv"])
     cka = tables["cka.parquet"]
     tables["cka.parquet"] = cka.assign(cka=cka["cka"] * (1 - seed))

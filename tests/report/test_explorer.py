@@ -8,6 +8,7 @@ import pytest
 from sightlines.core.errors import ResultError
 from sightlines.plan.networks import Network
 from sightlines.report.explore import explorer, maps, measurements, packing, vendored
+from sightlines.stats.half_samples import FALL
 from tests.report.explore_pages import as_the_table, cell, experiment, hostile
 from tests.report.synthetic_records import HOSTILE
 from tests.rounding import rounded
@@ -113,6 +114,19 @@ def test_errors_of_measurements_are_jackknifed(parts):
     assert len(found) == 1 and groups > 1
     assert found["error"][0] == rounded(error, terms=groups)
     assert found["value"][0] == own.loc[own["left_out"] == -1, "ratio"].iloc[0]
+
+
+def test_errors_of_probes_are_over_the_images_that_they_are_fitted_to_as_well(parts):
+    """All halves of a pair are .02 apart."""
+    _, tables = parts
+    (measure,) = (m for m in measurements.MEASUREMENTS if m.key == "probe")
+    found = measure.find(tables)
+    without = measure.find({k: t for k, t in tables.items() if k != measurements.HALVES})
+    table = tables["probe_replicates.parquet"]
+    own = measurements.jackknifed(measurements._best_pool(table), ["name"], "accuracy")
+    assert len(found) == len(own) > 1 and without["error"].isna().all()
+    expected = np.sqrt(own["error"] ** 2 + 0.02**2 / 2 / FALL)
+    assert found["error"].tolist() == pytest.approx(expected.tolist())
 
 
 def test_every_measurement_is_there(data):

@@ -5,13 +5,19 @@ import math
 import numpy as np
 import pytest
 
-from sightlines.stats.knn import TEMPERATURE, nearest, predict, scaled
+from sightlines.stats.knn import STEPS, TEMPERATURE, nearest, rank, rank_among, scaled, vote
 
 CLASSES = 4
 
 
 def features(seed, images, width=6):
     return np.random.Generator(np.random.Philox(seed)).standard_normal((images, width))
+
+
+def predict(support, labels, test, classes, neighbours):
+    """Class of every test image, by so many neighbours."""
+    ranked = rank(support, test, max(neighbours))
+    return np.array([vote(ranked, labels, classes, k) for k in neighbours])
 
 
 def slow(support, labels, test, k):
@@ -88,3 +94,15 @@ def test_a_row_of_zeros_is_like_nothing():
 def test_more_neighbours_than_images_are_refused():
     with pytest.raises(ValueError, match="5 neighbours of 4 support images"):
         predict(features(1, 4), np.zeros(4, int), features(2, 1), CLASSES, [5])
+
+
+@pytest.mark.parametrize("ranked", [20, 40, 100])
+def test_the_nearest_of_some_are_what_these_alone_would_give(ranked):
+    """Where half of those ranked hold too few of them, and where they hold enough."""
+    support, test = features(1, 100), features(2, 30)
+    support[50:60] = support[40:50]
+    chosen = np.random.Generator(np.random.Philox(3)).permutation(100) < 50
+    found = rank_among(chosen, rank(support, test, ranked), support, test, 20)
+    alone = rank(support[chosen], test, 20)
+    assert (found.places == np.flatnonzero(chosen)[alone.places]).all()
+    assert np.abs(found.similarity - alone.similarity).max() <= 2 / STEPS

@@ -153,3 +153,23 @@ def test_of_equal_accuracies_the_largest_penalty_is_taken():
     assert best_penalty(np.array([0.1, 0.5, 0.2, 0.5, 0.3])) == 3
     assert best_penalty(np.full(31, 0.1)) == 30
     assert PENALTIES[0] == 2.0**-10 and PENALTIES[-1] == 2.0**20
+
+
+@pytest.mark.parametrize("features", [12, 70])
+def test_fits_to_unions_of_groups_are_those_to_their_images(features):
+    """With sums that are added up, and where a union has fewer images than features."""
+    train, labels = problem(120, features, noise=3)
+    train[:, 0] = 7.0
+    train[:, 1] = np.where(np.arange(120) == 5, 1.0, 0.0) + 3e4
+    test, _ = problem(50, features, seed=2)
+    groups = np.arange(120) % 4
+    unions = np.array([[True, True, False, False], [False, False, True, True], [True, False] * 2])
+    found = list(ridge.fit_unions(train, labels, CLASSES, groups, unions))
+    assert [probe.images for probe in found] == [60, 60, 60]
+    for probe, union in zip(found, unions, strict=True):
+        own = union[groups]
+        expected = fit(train[own], labels[own], CLASSES)
+        for penalty in (1.0, 2.0**10):
+            scores = expected.scores(test, penalty)
+            size = np.abs(scores).max() * condition(train[own][:, 2:], penalty) * 3e4
+            assert_rounded(probe.scores(test, penalty), scores, terms=120, size=size)

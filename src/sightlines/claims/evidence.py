@@ -18,6 +18,7 @@ from sightlines.results.selecting import (
     rows_of,
     without_labels,
 )
+from sightlines.stats.half_samples import PAIRS
 
 AT_SCALE = 10_000_000
 """Training images from which on large ViTs overtake ResNets: more than the 1.3 million of ImageNet,
@@ -111,6 +112,23 @@ class Evidence:
         rows = self.rows(name, network, **values)
         frame = rows.pivot_table(index="left_out", columns=by, values=column, dropna=False)
         return frame.sort_index()
+
+    def halves(
+        self, name: str, network: Network, column: str, by: list[str], **values: Any
+    ) -> pd.DataFrame:
+        """A column of a table as [half, …], in the order of `stats.half_samples.HALVES`.
+
+        Args:
+            name: The table, with `pair` and `half`.
+            network: Whose rows.
+            column: The statistic; NaN of a half that the table lacks.
+            by: Columns that tell its rows apart, which become the frame's columns, sorted.
+            values: What other columns must hold.
+        """
+        rows = self.rows(name, network, **values)
+        rows = rows.assign(place=2 * rows["pair"] + rows["half"])
+        frame = rows.pivot_table(index="place", columns=by, values=column, dropna=False)
+        return frame.reindex(range(2 * PAIRS))
 
     def cka(self, a: Network, b: Network) -> np.ndarray:
         """Linear CKA with its jackknife replicates [1 + groups, layers of a, layers of b].

@@ -6,15 +6,21 @@ from typing import Any
 import numpy as np
 
 from sightlines.claims.cases import gather
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Case, Claim, Criterion, Reading
 from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence
 from sightlines.claims.matching import comparable, with_matched
-from sightlines.claims.probing import Draw, at, final_tokens, last
+from sightlines.claims.probing import Draw, at, final_tokens, from_fits, last
 from sightlines.plan.networks import Network
 
 QUESTION = "places"
-READS = ("probe_replicates.parquet", "token_probe_replicates.parquet", "accuracy.csv")
+READS = (
+    "probe_replicates.parquet",
+    "probe_halves.parquet",
+    "token_probe_replicates.parquet",
+    "token_probe_halves.parquet",
+    "accuracy.csv",
+)
 HALF = np.array([0.5])
 
 
@@ -32,13 +38,13 @@ def _read_halves(evidence: Evidence, cls: Network, gap: Network, resnet: Network
 
 
 def _readings(values: list[np.ndarray]) -> list[Reading]:
-    return [from_replicates(each) for each in values]
+    return [from_fits(each) for each in values]
 
 
 def halves(
     evidence: Evidence, cls: Network, gap: Network, resnet: Network, draw: Draw = None
 ) -> list[np.ndarray]:
-    """Half of the others' accuracy above chance, less the class-token ViT's [1 + groups] each."""
+    """Half of the others' accuracy above chance, less the class-token ViT's, one a criterion."""
     own, chance = final_tokens(evidence, cls, draw)
     rivals = [final_tokens(evidence, other, draw)[0] for other in (gap, resnet)]
     return [(rival - chance) / 2 - (own - chance) for rival in rivals]

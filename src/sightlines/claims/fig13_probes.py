@@ -5,15 +5,15 @@ from functools import partial
 import numpy as np
 
 from sightlines.claims.cases import each_pair, measured, of_seeds, untrained
-from sightlines.claims.claim import Case, Claim, Criterion, Reading, from_replicates
+from sightlines.claims.claim import Case, Claim, Criterion, Reading
 from sightlines.claims.effects import ACCURACY
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.premises import less_data_hurts
-from sightlines.claims.probing import MIDDLE, Draw, at, last
+from sightlines.claims.probing import MIDDLE, Draw, at, from_fits, last
 from sightlines.plan.networks import Network
 
 QUESTION = "data"
-READS = ("probe_replicates.parquet", "accuracy.csv")
+READS = ("probe_replicates.parquet", "probe_halves.parquet", "accuracy.csv")
 POOL = "mean"
 """Features are pooled over tokens or positions, as in the paper's Figure 13."""
 TIMES = 2
@@ -35,7 +35,7 @@ def _gaps(
 ) -> list[Reading]:
     """Gap at mid depth, and that less so many times the gap at the last layer."""
     middle, end = differences(evidence, more, less, dataset)
-    return [from_replicates(middle), from_replicates(middle - times * end)]
+    return [from_fits(middle), from_fits(middle - times * end)]
 
 
 def more_and_less(evidence: Evidence) -> list[tuple[Network, Network]]:
@@ -64,7 +64,7 @@ def largest(evidence: Evidence) -> str:
 
 
 def _ahead(evidence: Evidence, vit: Network, resnet: Network, dataset: str = "") -> list[Reading]:
-    return [from_replicates(v) for v in differences(evidence, vit, resnet, dataset)]
+    return [from_fits(v) for v in differences(evidence, vit, resnet, dataset)]
 
 
 def _elsewhere(evidence: Evidence, times: int = TIMES) -> list[Case]:

@@ -3,13 +3,14 @@
 from functools import partial
 
 from sightlines.claims.cases import measured, of_seeds, untrained
-from sightlines.claims.claim import Case, Claim, Reading, from_replicates
+from sightlines.claims.claim import Case, Claim, Reading
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.fig11_probes import FIRST_TOKEN, PARITY, first_token, native
+from sightlines.claims.probing import from_fits
 from sightlines.plan.networks import Network
 
 QUESTION = "data"
-READS = ("probe_replicates.parquet", "accuracy.csv")
+READS = ("probe_replicates.parquet", "probe_halves.parquet", "accuracy.csv")
 
 
 def _elsewhere(evidence: Evidence) -> list[Case]:
@@ -26,7 +27,7 @@ def _on_task(evidence: Evidence, models: tuple[str, str], task: str) -> Case:
 
     def read(evidence: Evidence, one: Network, other: Network) -> list[Reading]:
         values = [of(evidence, one, other, task) for of in (native, first_token)]
-        return [from_replicates(v) for own in values for v in own]
+        return [from_fits(v) for own in values for v in own]
 
     def read_untrained(evidence: Evidence, one: Network, other: Network) -> list[Reading | None]:
         own = read(evidence, one, other)

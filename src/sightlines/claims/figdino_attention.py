@@ -7,6 +7,7 @@ from sightlines.claims.claim import Claim, Criterion, Premise, Reading, from_rep
 from sightlines.claims.effects import ACCURACY, OVERLAP
 from sightlines.claims.evidence import Evidence, NotMeasured
 from sightlines.claims.figdino_knn import by_pretraining, neighbours, patch_pairs
+from sightlines.claims.probing import from_fits
 from sightlines.plan.networks import Network
 
 STUDY = "caron2021"
@@ -14,6 +15,7 @@ READS = (
     "segmentation_replicates.parquet",
     "object_auc.parquet",
     "knn_replicates.parquet",
+    "knn_halves.parquet",
     "accuracy.csv",
 )
 MASS = 0.6
@@ -105,7 +107,7 @@ def _dino_patches(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _smaller(evidence: Evidence, small: Network, large: Network) -> list[Reading]:
-    near = from_replicates(neighbours(evidence, small) - neighbours(evidence, large))
+    near = from_fits(neighbours(evidence, small) - neighbours(evidence, large))
     return [near, *_better_heads(evidence, small, large)]
 
 

@@ -3,15 +3,21 @@
 import numpy as np
 
 from sightlines.claims.cases import each, gather
-from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading, from_replicates
+from sightlines.claims.claim import Case, Claim, Criterion, Premise, Reading
 from sightlines.claims.effects import ACCURACY, IN_POINTS
 from sightlines.claims.evidence import Evidence, NotMeasured
-from sightlines.claims.probing import last
+from sightlines.claims.probing import from_fits, last
 from sightlines.plan.architectures import PRETRAINING, twins
 from sightlines.plan.networks import Network
 
 STUDY = "caron2021"
-READS = ("knn_replicates.parquet", "probe_replicates.parquet", "accuracy.csv")
+READS = (
+    "knn_replicates.parquet",
+    "knn_halves.parquet",
+    "probe_replicates.parquet",
+    "probe_halves.parquet",
+    "accuracy.csv",
+)
 PATCH = ("patch_px",)
 """The setting by which two ViTs differ that are alike but for their patches."""
 SATURATED = 0.97
@@ -27,20 +33,24 @@ def read_out(evidence: Evidence, model: str) -> str:
 
 
 def neighbours(evidence: Evidence, network: Network) -> np.ndarray:
-    """k-NN accuracy at the deepest layer [1 + groups], k = 20.
+    """k-NN accuracy at the deepest layer [1 + groups + halves], k = 20; see `claims.probing`.
 
     Raises:
         NotMeasured: its features were not kept.
     """
-    rows = evidence.rows("knn_replicates.parquet", network, pool=read_out(evidence, network.model))
-    deepest = rows[rows["layer"] == rows["layer"].max()].sort_values("left_out")
-    return np.asarray(deepest["accuracy"])
+    pool = read_out(evidence, network.model)
+    rows = evidence.rows("knn_replicates.parquet", network, pool=pool)
+    layer = rows["layer"].max()
+    deepest = rows[rows["layer"] == layer].sort_values("left_out")
+    own = {"pool": pool, "layer": layer}
+    halves = evidence.halves("knn_halves.parquet", network, "accuracy", ["layer"], **own)
+    return np.concatenate([deepest["accuracy"], halves[layer]])
 
 
 def _behind(evidence: Evidence, network: Network) -> list[Reading]:
     """How many points linear probes are better, on the same images."""
     probed = last(evidence, network, read_out(evidence, network.model))
-    return [from_replicates(POINTS * (probed - neighbours(evidence, network)))]
+    return [from_fits(POINTS * (probed - neighbours(evidence, network)))]
 
 
 def by_pretraining(evidence: Evidence, how: str, family: str) -> list[str]:
@@ -70,7 +80,7 @@ def _both_behind(evidence: Evidence, vit: Network, resnet: Network) -> list[Read
 
 
 def _ahead(evidence: Evidence, one: Network, other: Network) -> list[Reading]:
-    return [from_replicates(neighbours(evidence, one) - neighbours(evidence, other))]
+    return [from_fits(neighbours(evidence, one) - neighbours(evidence, other))]
 
 
 def patch_pairs(evidence: Evidence) -> list[tuple[str, str]]:

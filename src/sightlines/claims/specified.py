@@ -32,7 +32,7 @@ from sightlines.claims.fig13_probes import (
     more_and_less,
 )
 from sightlines.claims.figH_mixer import CRITERIA as MIXER
-from sightlines.claims.probing import draws
+from sightlines.claims.probing import draws, from_fits
 from sightlines.claims.specification import (
     ALL,
     BLOCKS,
@@ -165,14 +165,14 @@ def ways_of_probing(evidence: Evidence) -> list[Choice]:
 
 
 Values = Callable[..., list[np.ndarray]]
-"""From the evidence, networks and a draw to accuracies [1 + groups], one a criterion."""
+"""From the evidence, networks and a draw to accuracies (`claims.probing`), one a criterion."""
 
 
 def _probed(
     values: Values, *networks: Network, evidence: Evidence, choice: Choice
 ) -> list[Reading]:
     if choice.probes == WHOLE_SET:
-        return [from_replicates(v) for v in values(evidence, *networks, draw=None)]
+        return [from_fits(v) for v in values(evidence, *networks, draw=None)]
     every = [values(evidence, *networks, draw=draw) for draw in draws(evidence)]
     return [from_several_draws(np.array(own)) for own in zip(*every, strict=True)]
 

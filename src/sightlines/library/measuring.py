@@ -148,7 +148,7 @@ def probe(
     splits = _divide(images, test_share, seed)
     dump = recording.record("features", recording.shown(network, images, splits))
     check_networks([dump], [network.identity.slug])
-    rows = probing.probe_network(dump, probing.OWN, given, seed)
+    rows = probing.probe_network(dump, probing.OWN, given, seed, has_halves=False)
     return pd.DataFrame(rows).drop(columns="replicates", errors="ignore")
 
 

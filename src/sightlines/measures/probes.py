@@ -1,7 +1,9 @@
 """Linear probes on pooled features of every block: what each depth knows of the class.
 
 Source: Raghu et al. 2021, section 6 and Figures 11b, 13, F.1 to F.3. On the experiment's own images
-and on those of every other task; fitted to all training images, and to few shots of each class.
+and on those of every other task; fitted to all training images, and to few shots of each class. How
+far accuracies move with the draw of all is told by probes on halves of them (`stats.half_samples`),
+whose penalties are chosen anew on the held-out images.
 """
 
 from typing import Any
@@ -11,7 +13,16 @@ import pandas as pd
 
 from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
-from sightlines.measures.probing import groups_of, probe, replicate_table, supports
+from sightlines.measures.probing import (
+    EVERY_IMAGE,
+    groups_of,
+    halved,
+    halves_of,
+    halves_table,
+    probe,
+    replicate_table,
+    supports,
+)
 
 READS = ("features", "transfer_features")
 USES = ("probes", "seed")
@@ -50,6 +61,21 @@ TABLES = {
             "left_out",
         ),
     },
+    "probe_halves.parquet": {
+        "about": "Probes on halves of all training images: how accuracies move with these",
+        "row": "network × dataset × layer × pool × pair × half",
+        "columns": (
+            "network",
+            ("dataset", "text", "", "the other task; empty: the experiment's own images"),
+            ("layer", "int", "", "the layer's place among those probed"),
+            "name",
+            "depth",
+            ("pool", "text", "", "as in `probes.parquet`"),
+            ("accuracy", "float", "share", "accuracy on all test images"),
+            ("pair", "int", "", "which division of the training images in two halves, from 0"),
+            ("half", "int", "", "which half of it the accuracy rests on: 0, or 1 (all others)"),
+        ),
+    },
     "few_shot_replicates.parquet": {
         "about": "Probes on few images of each class, test images jackknifed",
         "row": "network × dataset × layer × pool × draw × left_out",
@@ -73,6 +99,8 @@ POOLS = ("cls", "mean", "all", "first")
 """Class token; mean of patch tokens or places; mean of all tokens, CLS too; first patch token."""
 REPLICATED = ("dataset", "layer", "name", "depth", "pool", "accuracy", "chance")
 """Columns of the replicates' table, beside the network's and `left_out`."""
+HALVED = ("dataset", "layer", "name", "depth", "pool", "accuracy")
+"""Columns of the halves' table, beside the network's, `pair` and `half`."""
 
 
 def measure(
@@ -87,7 +115,7 @@ def measure(
         features: Of each network, on the experiment's own images.
         transfer_features: Of each other task, on its images.
         probes: The config's `probes`.
-        seed: Root seed, for draws of few shots and groups of test images.
+        seed: Root seed, for draws of few shots, groups of test images, halves of training images.
 
     Raises:
         ResultError: a dump is damaged.
@@ -100,8 +128,11 @@ def measure(
         rows += probe_network(dump, dataset, probes, seed)
         progress.update(done)
     return {
-        "probes.parquet": pd.DataFrame(rows).drop(columns="replicates", errors="ignore"),
+        "probes.parquet": pd.DataFrame(rows).drop(
+            columns=["replicates", "halves"], errors="ignore"
+        ),
         "probe_replicates.parquet": replicate_table(rows, REPLICATED),
+        "probe_halves.parquet": halves_table(rows, HALVED),
         "few_shot_replicates.parquet": replicate_table(
             rows, (*REPLICATED, "shots", "draw"), few_shots=True
         ),
@@ -109,10 +140,19 @@ def measure(
 
 
 def probe_network(
-    dump: LabelledDump, dataset: str, settings: dict[str, Any], seed: int
+    dump: LabelledDump, dataset: str, settings: dict[str, Any], seed: int, has_halves: bool = True
 ) -> list[dict[str, Any]]:
-    """Rows of one network's probes on one dataset."""
+    """Rows of one network's probes on one dataset.
+
+    Args:
+        dump: Its features.
+        dataset: The other task's name, or OWN.
+        settings: The config's `probes`.
+        seed: Root seed.
+        has_halves: Whether probes are fitted to halves of the training images as well.
+    """
     chosen = supports(dump.train_labels, settings, seed, dataset)
+    halves = halves_of(dump.train_labels, seed, dataset)
     rows = []
     for layer, (name, depth) in enumerate(zip(dump.layers, dump.depths, strict=True)):
         place = dump.network._asdict() | {
@@ -126,7 +166,10 @@ def probe_network(
             if features is not None:
                 data, place["pool"] = dump.divide(features), pool
                 groups = groups_of(len(data.test_labels), seed, dataset)
-                rows += [place | probe(data, own, dump.classes, groups) for own in chosen]
+                for own in chosen:
+                    rows.append(place | probe(data, own, dump.classes, groups))
+                    if has_halves and own.shots == EVERY_IMAGE:
+                        rows[-1]["halves"] = halved(data, halves, dump.classes)
     return rows
 
 

@@ -13,12 +13,17 @@ import pandas as pd
 from sightlines.core.progress import Progress
 from sightlines.dumps.features_reading import LabelledDump
 from sightlines.measures.probing import (
+    EVERY_IMAGE,
     groups_of,
+    halved,
+    halves_of,
+    halves_table,
     probe,
     replicate_table,
     supports,
 )
 from sightlines.plan.networks import Network
+from sightlines.results.tables import NORM
 
 READS = ("token_features",)
 USES = ("probes", "seed")
@@ -52,8 +57,20 @@ TABLES = {
             "left_out",
         ),
     },
+    "token_probe_halves.parquet": {
+        "about": "Mean over patch tokens of probes on halves of the training images, last block",
+        "row": "network × pair × half",
+        "columns": (
+            "network",
+            "name",
+            "depth",
+            ("accuracy", "float", "share", "mean accuracy on all test images"),
+            ("pair", "int", "", "which division of the training images in two halves, from 0"),
+            ("half", "int", "", "which half of it the accuracy rests on: 0, or 1 (all others)"),
+        ),
+    },
     "few_shot_token_replicates.parquet": {
-        "about": "The same of probes on few images of each class",
+        "about": "Mean over patch tokens of probes on few images of each class, jackknifed",
         "row": "network × layer × draw × left_out",
         "columns": (
             "network",
@@ -78,7 +95,7 @@ def measure(
     Args:
         token_features: Of each network.
         probes: The config's `probes`.
-        seed: Root seed, for draws of few shots and groups of test images.
+        seed: Root seed, for draws of few shots, groups of test images, halves of training images.
 
     Raises:
         ResultError: a dump is damaged.
@@ -88,11 +105,12 @@ def measure(
     for done, dump in enumerate(token_features, 1):
         rows += probe_tokens(dump, probes, seed)
         progress.update(done)
-    unused = ["replicates", "penalty", "held_out_accuracy"]
+    unused = ["replicates", "halves", "penalty", "held_out_accuracy"]
     means, columns = mean_tokens(rows), ("name", "depth", "accuracy", "chance")
     return {
         "token_probes.parquet": pd.DataFrame(rows).drop(columns=unused, errors="ignore"),
         "token_probe_replicates.parquet": replicate_table(means, columns),
+        "token_probe_halves.parquet": halves_table(means, columns[:-1]),
         "few_shot_token_replicates.parquet": replicate_table(
             means, (*columns, "shots", "draw"), few_shots=True
         ),
@@ -100,12 +118,19 @@ def measure(
 
 
 def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    """Rows of one network: every token at every depth of its dump."""
+    """Rows of one network: every token at every depth of its dump.
+
+    How accuracies move with the images that probes are fitted to is told of patch tokens after the
+    last block, which claims are about: all depths would take four times as long as all else.
+    """
     columns = int(dump.meta["grid"][1])
     first = CLASS_TOKEN if dump.meta["class_token"] else 0
     chosen = supports(dump.train_labels, settings, seed, "")
     groups = groups_of(len(dump.test_labels), seed, "")
-    rows = []
+    halves = halves_of(dump.train_labels, seed, "")
+    blocks = [(depth, name) for name, depth in zip(dump.layers, dump.depths, strict=True)]
+    _, last = max(((d, name) for d, name in blocks if name != NORM), default=(0.0, ""))
+    rows: list[dict[str, Any]] = []
     for name, depth in zip(dump.layers, dump.depths, strict=True):
         features = dump.features(f"tokens.{name}")
         for index in range(features.shape[1]):
@@ -118,7 +143,10 @@ def probe_tokens(dump: LabelledDump, settings: dict[str, Any], seed: int) -> lis
                 "column": token % columns if token >= 0 else CLASS_TOKEN,
             }
             data = dump.divide(features[:, index])
-            rows += [place | probe(data, own, dump.classes, groups) for own in chosen]
+            for own in chosen:
+                rows.append(place | probe(data, own, dump.classes, groups))
+                if name == last and token >= 0 and own.shots == EVERY_IMAGE:
+                    rows[-1]["halves"] = halved(data, halves, dump.classes)
     return rows
 
 
@@ -129,7 +157,10 @@ def mean_tokens(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if row["token"] >= 0:
             place = tuple(row[key] for key in (*Network._fields, "name", "shots", "draw"))
             chosen.setdefault(place, []).append(row)
-    return [
-        own[0] | {"replicates": np.mean([row["replicates"] for row in own], axis=0)}
-        for own in chosen.values()
-    ]
+    return [own[0] | _mean(own) for own in chosen.values()]
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean replicates of some probes, and mean accuracies by halves where they have those."""
+    names = [name for name in ("replicates", "halves") if name in rows[0]]
+    return {name: np.mean([row[name] for row in rows], axis=0) for name in names}

@@ -7,10 +7,10 @@ with equal votes the first. Similarities count in steps of 2⁻⁴⁰, so that t
 which differs between processors, decides nothing.
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 TEMPERATURE = 0.07
 STEPS = 2**40
@@ -21,39 +21,93 @@ CHUNK = 256
 """Test images at once."""
 
 
-def predict(
+class Ranked(NamedTuple):
+    """Support images from near to far, of every test image.
+
+    Attributes:
+        similarity: Cosine with each [test, most].
+        places: Which they are, among the support images [test, most].
+    """
+
+    similarity: Float[np.ndarray, "test most"]
+    places: Int[np.ndarray, "test most"]
+
+
+def rank(
     support: Float[np.ndarray, "support features"],
-    labels: Int[np.ndarray, " support"],
     test: Float[np.ndarray, "test features"],
-    classes: int,
-    neighbours: Sequence[int],
-    temperature: float = TEMPERATURE,
-) -> Int[np.ndarray, "counts test"]:
-    """Class of every test image, by so many neighbours.
+    most: int,
+) -> Ranked:
+    """The nearest support images of every test image.
 
     Args:
         support: Features of images whose class is known.
-        labels: Their classes.
         test: Features of images whose class is asked for.
-        classes: Number of classes.
-        neighbours: Numbers of neighbours, each at most the number of support images.
-        temperature: τ.
+        most: How many, at most the number of support images.
 
     Raises:
-        ValueError: more support images than can be ordered, or fewer than neighbours.
+        ValueError: more support images than can be ordered, or fewer than `most`.
     """
-    count, most = len(support), max(neighbours)
+    count = len(support)
     if count > MOST_SUPPORT or most > count:
         raise ValueError(f"{most} neighbours of {count} support images (at most {MOST_SUPPORT})")
     unit, queries = scaled(support), scaled(test)
-    found = np.empty((len(neighbours), len(test)), np.int64)
+    found = Ranked(np.empty((len(test), most)), np.empty((len(test), most), np.int64))
     for begin in range(0, len(test), CHUNK):
         rows = slice(begin, begin + CHUNK)
-        similarity, places = nearest(unit, queries[rows], most)
-        votes = np.exp(similarity / temperature)
-        for index, k in enumerate(neighbours):
-            found[index, rows] = _elected(votes[:, :k], labels[places[:, :k]], classes)
+        found.similarity[rows], found.places[rows] = nearest(unit, queries[rows], most)
     return found
+
+
+def rank_among(
+    chosen: Bool[np.ndarray, " support"],
+    ranked: Ranked,
+    support: Float[np.ndarray, "support features"],
+    test: Float[np.ndarray, "test features"],
+    most: int,
+) -> Ranked:
+    """The nearest of some support images; places are among all.
+
+    What `rank` finds of these alone. A test image of which too few are among the ranked is ranked
+    again.
+
+    Args:
+        chosen: Which support images.
+        ranked: The nearest of all.
+        support: Features of all.
+        test: Features of images whose class is asked for.
+        most: How many, at most the number of chosen ones.
+    """
+    own = np.flatnonzero(chosen)
+    is_own = chosen[ranked.places]
+    is_short = is_own.sum(axis=1) < most
+    is_own &= np.cumsum(is_own, axis=1) <= most
+    is_own[is_short] = np.arange(is_own.shape[1]) < most
+    kept = Ranked(*(part[is_own].reshape(len(test), most) for part in ranked))
+    if is_short.any():
+        again = rank(support[own], test[is_short], most)
+        kept.similarity[is_short], kept.places[is_short] = again.similarity, own[again.places]
+    return kept
+
+
+def vote(
+    ranked: Ranked,
+    labels: Int[np.ndarray, " support"],
+    classes: int,
+    k: int,
+    temperature: float = TEMPERATURE,
+) -> Int[np.ndarray, " test"]:
+    """Class of every test image, by its k nearest.
+
+    Args:
+        ranked: The nearest of each.
+        labels: Classes of the support images.
+        classes: Number of classes.
+        k: How many vote, at most those ranked.
+        temperature: τ.
+    """
+    votes = np.exp(ranked.similarity[:, :k] / temperature)
+    return _elected(votes, labels[ranked.places[:, :k]], classes)
 
 
 def scaled(features: Float[np.ndarray, "images features"]) -> Float[np.ndarray, "images features"]:

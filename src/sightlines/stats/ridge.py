@@ -85,27 +85,95 @@ def fit(features: Features, labels: Labels, classes: int) -> Probe:
     """
     mean = features.mean(axis=0)
     centred = features - mean
-    scale = _scale(mean, centred)
+    scale = _scale(np.einsum("ij,ij->j", centred, centred) / len(centred), np.abs(mean))
+    targets = _targets(labels, classes)
+    bias = targets.mean(axis=0)
+    if len(centred) >= len(mean):
+        return _by_features(
+            mean, scale, centred.T @ centred, centred.T @ targets, bias, len(centred)
+        )
+    x = centred * scale
+    spectrum, vectors = np.linalg.eigh(x @ x.T)
+    response = vectors.T @ targets
+    basis = scale[:, None] * (x.T @ vectors)
+    return Probe(mean, basis, np.maximum(spectrum, 0.0), response, bias, len(centred))
+
+
+def fit_unions(
+    features: Features,
+    labels: Labels,
+    classes: int,
+    groups: Labels,
+    unions: Bool[np.ndarray, "unions groups"],
+) -> Iterator[Probe]:
+    """Fit a probe to each of several unions of groups of images.
+
+    What `fit` makes of the images of each, but for rounding: sums over images are made once a group
+    and added up, where there are at least as many images as features.
+
+    Args:
+        features: Of the training images, float64.
+        labels: Their classes.
+        classes: Number of classes, of which some may have no image.
+        groups: Group of each image.
+        unions: Which groups each has, some images each.
+    """
+    count = unions.shape[1]
+    images = np.bincount(groups, minlength=count)
+    if (unions @ images).min() < features.shape[1]:
+        for union in unions:
+            chosen = union[groups]
+            yield fit(features[chosen], labels[chosen], classes)
+        return
+    mean = features.mean(axis=0)
+    centred, targets = features - mean, _targets(labels, classes)
+    parts = [(centred[groups == g], targets[groups == g]) for g in range(count)]
+    sums, hits = (np.array([part[i].sum(axis=0) for part in parts]) for i in (0, 1))
+    squares, crossed = (np.array([part[0].T @ part[i] for part in parts]) for i in (0, 1))
+    for union in unions:
+        total = int(images[union].sum())
+        shift, bias = (own[union].sum(axis=0) / total for own in (sums, hits))
+        gram = squares[union].sum(axis=0)
+        around = gram.diagonal() / total  # of which the shift's square leaves nothing but rounding
+        size = np.maximum(np.abs(mean + shift), np.sqrt(around))
+        scale = _scale(np.maximum(around - shift**2, 0.0), size)
+        gram -= total * np.outer(shift, shift)
+        cross = crossed[union].sum(axis=0) - total * np.outer(shift, bias)
+        yield _by_features(mean + shift, scale, gram, cross, bias, total)
+
+
+def _by_features(
+    mean: Float[np.ndarray, " features"],
+    scale: Float[np.ndarray, " features"],
+    gram: Float[np.ndarray, "features features"],
+    cross: Float[np.ndarray, "features classes"],
+    bias: Float[np.ndarray, " classes"],
+    images: int,
+) -> Probe:
+    """A probe out of what centred features make with each other, and with the targets."""
+    spectrum, vectors = np.linalg.eigh(scale[:, None] * gram * scale)
+    response = vectors.T @ (scale[:, None] * cross)
+    return Probe(mean, scale[:, None] * vectors, np.maximum(spectrum, 0.0), response, bias, images)
+
+
+def _targets(labels: Labels, classes: int) -> Float[np.ndarray, "images classes"]:
+    """1 for an image's own class, -1 for all others."""
     targets = np.full((len(labels), classes), -1.0)
     targets[np.arange(len(labels)), labels] = 1.0
-    if len(centred) >= len(mean):
-        gram = scale[:, None] * (centred.T @ centred) * scale
-        spectrum, vectors = np.linalg.eigh(gram)
-        response = vectors.T @ (scale[:, None] * (centred.T @ targets))
-        basis = scale[:, None] * vectors
-    else:
-        x = centred * scale
-        spectrum, vectors = np.linalg.eigh(x @ x.T)
-        response = vectors.T @ targets
-        basis = scale[:, None] * (x.T @ vectors)
-    spectrum = np.maximum(spectrum, 0.0)
-    return Probe(mean, basis, spectrum, response, targets.mean(axis=0), len(centred))
+    return targets
 
 
-def _scale(mean: Float[np.ndarray, " features"], centred: Features) -> np.ndarray:
-    """One over each feature's standard deviation; 0 for those that do not vary [D]."""
-    std = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(centred))
-    return np.where(std > ROUNDING * np.abs(mean), 1 / (std + SMALLEST_STD), 0.0)
+def _scale(
+    variance: Float[np.ndarray, " features"], size: Float[np.ndarray, " features"]
+) -> Float[np.ndarray, " features"]:
+    """One over each feature's standard deviation; 0 for those that do not vary [D].
+
+    Args:
+        variance: Of each feature.
+        size: What its values are about as large as.
+    """
+    std = np.sqrt(variance)
+    return np.where(std > ROUNDING * size, 1 / (std + SMALLEST_STD), 0.0)
 
 
 def _chunks(bytes_each: int) -> Iterator[Float[np.ndarray, " some"]]:

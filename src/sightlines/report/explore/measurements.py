@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from sightlines.plan.networks import Network
+from sightlines.stats import half_samples
 from sightlines.stats.jackknife import ALL, standard_error
 
 Tables = dict[str, pd.DataFrame]
 NETWORK = ["model", "fraction", "seed"]
+HALVES = "probe_halves.parquet"
 
 
 class Measurement(NamedTuple):
@@ -72,12 +74,25 @@ def _fields(tables: Tables) -> pd.DataFrame:
 
 
 def _probes(tables: Tables) -> pd.DataFrame:
-    table = tables["probe_replicates.parquet"]
+    """With an error over test images and over which images the probes were fitted to."""
+    found = jackknifed(_best_pool(tables["probe_replicates.parquet"]), ["name"], "accuracy")
+    keys = [*NETWORK, "name"]
+    own = _best_pool(tables.get(HALVES, pd.DataFrame(columns=[*keys, "dataset", "pool"])))
+    if own.empty:
+        return found.assign(error=np.nan)
+    wide = own.pivot_table(index=keys, columns=["pair", "half"], values="accuracy", dropna=False)
+    moved = np.square(half_samples.moves(wide.to_numpy(np.float64).T)).sum(axis=0)
+    found = found.merge(wide.index.to_frame(index=False).assign(moved=moved), how="left", on=keys)
+    return found.assign(error=np.sqrt(found["error"] ** 2 + found.pop("moved")))
+
+
+def _best_pool(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows on the experiment's own images, of each network's class token or what comes next."""
     own = table[table["dataset"].fillna("") == ""]
     best = pd.Series({"cls": 0, "all": 1, "mean": 2})
     ranks = own["pool"].map(best).fillna(len(best))
     first = ranks.groupby([own[key] for key in NETWORK], sort=False).transform("min")
-    return jackknifed(own[ranks == first], ["name"], "accuracy")
+    return own[ranks == first]
 
 
 def _skips(tokens: str) -> Callable[[Tables], pd.DataFrame]:
@@ -177,7 +192,7 @@ MEASUREMENTS = (
     ),
 )
 READS = tuple(
-    dict.fromkeys([*(each.table for each in MEASUREMENTS), "attention_replicates.parquet"])
+    dict.fromkeys([*(each.table for each in MEASUREMENTS), "attention_replicates.parquet", HALVES])
 )
 
 
