@@ -14,8 +14,8 @@ mean it would be 2. Of probes' accuracies, and of differences of two, it is less
 change sides, which falls with the root of the number of images, and another penalty is chosen.
 Measured on eighths, quarters and halves of the images of two experiments, a doubling divided the
 variance of a difference by 1.3 to 1.7, on average by the root of 2, which is taken. What single
-test images add is in the jackknife over test images too, so that the sum of both is rather too
-large than too small.
+test images add is in the jackknife over test images too. In eight simulated settings the sum of
+both was .7 to 1.7 of the true variance.
 """
 
 import numpy as np
