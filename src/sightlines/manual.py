@@ -62,10 +62,10 @@ the architectures that the claim is about or of each by itself ([protocols.md](p
 is out of reach, whatever its values. In brackets: the smallest effect that matters, by which an
 undecided claim says whether its seeds are enough. Tier A: at any scale; B: for pretrained or large
 networks; C: about data at scale, where experiments on smaller data are analogues. Published values:
-[text] as it says, [table] from its tables, [code] from its released code or notebooks, [fig] read off its plots,
-[notes] from others' notes of it, [other] from another work, [none] where it has none. Verdicts of
-an experiment are in its `tables/claims.csv`, every reading behind them in `tables/claim_cases.csv`;
-which studies it makes is the key `studies`.
+[text] as it says, [table] from its tables, [code] from its released code or notebooks, [fig] read
+off its plots, [notes] from others' notes of it, [other] from another work, [none] where it has
+none. Verdicts of an experiment are in its `tables/claims.csv`, every reading behind them in
+`tables/claim_cases.csv`; which studies it makes is the key `studies`.
 """
 CLAIMS_HEAD = """\
 | claim | tier | what is said | statistic | needed | why this threshold | control | published |
