@@ -23,7 +23,10 @@ def test_its_differences_are_claims_that_there_are():
 def test_all_that_holds_is_a_plain_no_with_numbers():
     verdicts = dict.fromkeys(DIFFERENCES, "holds") | {"C15": "holds, learned"}
     found = headline(claims(**verdicts))
-    assert found.answer == "No: all of the paper’s 4 main differences show in these networks."
+    assert (
+        found.answer
+        == "No, they differ: all of the paper’s 4 main differences show in these networks."
+    )
     assert [respect.claim for respect in found.respects] == ["C15", "C1", "C6", "C20b"]
     assert {respect.measured for respect in found.respects} == {
         "gap: 0.61 [0.51, 0.72], needed ≥\N{NO-BREAK SPACE}0.5"
@@ -55,7 +58,9 @@ def test_every_number_that_may_decide_is_told_in_words():
 
 def test_what_holds_comes_first_and_every_respect_has_its_verdict():
     found = headline(claims(C1="undecided", C6="out of reach", C15="does not hold", C20b="holds"))
-    assert found.answer == "No: of the paper’s 4 main differences 1 shows in these networks."
+    assert found.answer == (
+        "No, they differ: 1 of the paper’s 4 main differences shows in these networks."
+    )
     told = [(respect.claim, respect.verdict) for respect in found.respects]
     assert told == [
         ("C20b", "holds"),
@@ -68,7 +73,9 @@ def test_what_holds_comes_first_and_every_respect_has_its_verdict():
         assert respect.mark == MARKS[respect.verdict]
         assert respect.short == SHORT.get(respect.verdict, respect.verdict)
     two = headline(claims(C1="holds", C6="holds", C15="undecided"))
-    assert two.answer == "No: of 3 main differences looked at 2 show in these networks."
+    assert (
+        two.answer == "No, they differ: 2 of 3 main differences looked at show in these networks."
+    )
 
 
 def test_what_networks_of_one_run_show_is_told_of_these_alone():
@@ -79,7 +86,7 @@ def test_what_networks_of_one_run_show_is_told_of_these_alone():
     older = headline(claims(C1="one run"))  # results of before the column
     assert older.respects[0].here == ""
     mixed = headline(claims(C1="one run", C6="holds").assign(in_this_run=["holds", ""]))
-    assert mixed.answer.startswith("No: of 2 main differences looked at 1 shows")
+    assert mixed.answer.startswith("No, they differ: 1 of 2 main differences looked at shows")
     assert [respect.here for respect in mixed.respects] == ["", "holds"]
 
 
@@ -104,7 +111,7 @@ def test_without_any_of_its_claims_it_says_so(rows):
 def test_one_respect_alone():
     assert headline(claims(C1="undecided")).answer == "Not shown: not in the one way looked at."
     assert headline(claims(C1="holds")).answer == (
-        "No: the one difference looked at shows in these networks."
+        "No, they differ: the one difference looked at shows in these networks."
     )
 
 

@@ -95,16 +95,18 @@ def _answer(respects: list[Respect]) -> str:
     if all(respect.verdict == ONE_RUN for respect in respects):
         return "Open for such networks in general: there is one run of each."
     if count == 1:
-        verb = "No: the one difference looked at shows" if held else "Not shown: not in the one way"
-        return f"{verb} in these networks." if held else f"{verb} looked at."
+        if held:
+            return "No, they differ: the one difference looked at shows in these networks."
+        return "Not shown: not in the one way looked at."
     what = f"the paper’s {count} main differences"
     if count < len(DIFFERENCES):
         what = f"{count} main differences looked at"
     if not held:
         return f"Not shown: of {what} none is sure in these networks."
     if held == count:
-        return f"No: all of {what} show in these networks."
-    return f"No: of {what} {held} {'shows' if held == 1 else 'show'} in these networks."
+        return f"No, they differ: all of {what} show in these networks."
+    shows = "shows" if held == 1 else "show"
+    return f"No, they differ: {held} of {what} {shows} in these networks."
 
 
 def _respect(row: dict[Any, Any]) -> Respect:
