@@ -226,6 +226,7 @@ def _row(
     value = "" if pd.isna(row["value"]) else with_interval(row, "value", "low", "high")
     deciding = f" ({row['deciding']})" if value and _text(row.get("deciding")) else ""
     claim, verdict = str(row["claim"]), row["verdict"]
+    wide = _level(row)
     return ClaimRow(
         claim=claim,
         anchor=_anchor(claim, taken),
@@ -243,9 +244,9 @@ def _row(
         mark=MARKS[verdict],
         because=_text(row["because"]),
         value=value,
-        level=_level(row),
+        level=wide,
         one_run=_text(row["over"]) == OVER_IMAGES,
-        measured=value + (f", {wide}" if (wide := _level(row)) else "") + deciding,
+        measured=value + (f", {wide}" if wide else "") + deciding,
         needed=_text(row["threshold"]),
         control=_control(row),
         difference=_difference(row),
