@@ -28,8 +28,10 @@ BIN := $(VENV)/bin
 # uv links packages from its cache into .venv: several GB of CUDA libraries exist once.
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
-# Where Python may not keep its bytecode, every start would compile a thousand modules: 2 to 5 s.
-COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+# Where Python may not keep its bytecode, every start would compile a thousand modules: 2 to 5 s. A run and the tests keep
+# that of the modules which they use; what is set up for later calls gets all 18,000 compiled, which takes half a minute.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),$(if $(filter run test test-fast,$(MAKECMDGOALS)),,--compile-bytecode))
+KEEP_BYTECODE := env -u PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Asked at every call (0.03 s): ready, outdated, foreign, or nothing where its Python does not start.
@@ -43,7 +45,7 @@ quoted = '$(subst ','\'',$(1))'
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
 	  ls workflow/config/*.y*ml; exit 1; }
-	snakemake --configfile $(call quoted,$(CONFIG))
+	$(KEEP_BYTECODE) snakemake --configfile $(call quoted,$(CONFIG))
 	@name=$(call quoted,$(CONFIG)); name=$${name##*/}; echo "The report: results/$${name%.*}/report.html"
 
 share: setup
@@ -98,7 +100,7 @@ $(VENV)/ready:
 
 # Two processes, whose libraries take one thread each: more would wait for each other. Bytecode is kept whatever the
 # environment says: without it both compile all tests, and each program that they start the package, anew.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Linters and type checker run meanwhile: they take one core for a minute. What they found is told last, where they failed.
 test: setup
@@ -114,7 +116,7 @@ docs: setup
 	@echo "The documentation: .cache/site/index.html"
 
 test-instruction-sets: setup
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.instruction_sets
+	$(KEEP_BYTECODE) $(BIN)/python -m tests.instruction_sets
 
 check: setup
 	ruff check .

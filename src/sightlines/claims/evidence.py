@@ -1,7 +1,7 @@
 """What claims are judged by: the tables, and the networks by the part they play."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from sightlines.results.selecting import (
 )
 from sightlines.stats.half_samples import PAIRS
 
+T = TypeVar("T")
 AT_SCALE = 10_000_000
 """Training images from which on large ViTs overtake ResNets: more than the 1.3 million of ImageNet,
 which are not enough, fewer than ImageNet-21k's 14 million (Dosovitskiy et al. 2021, Figures 3, 4).
@@ -60,9 +61,22 @@ class Evidence:
         self.spread = spread
         self.networks = networks(config)
         self._tables = tables
-        self._own: dict[tuple[str, Network], pd.DataFrame] = {}
+        self._kept: dict[tuple[Any, ...], Any] = {}  # most are asked for by several criteria
 
     # -- tables --------------------------------------------------------------------------
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What `make` gives, which is called once for a key; nobody may write into it."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
+
+    def _rows_of(self, name: str, network: Network) -> pd.DataFrame:
+        table = self.table(name)
+        columns = ["model", "fraction", "seed"]
+        places = self.once(("places", name), lambda: table.groupby(columns, sort=False).indices)
+        return table.iloc[places.get(tuple(network), [])]
 
     def table(self, name: str) -> pd.DataFrame:
         """A table by its file name.
@@ -87,15 +101,17 @@ class Evidence:
         Raises:
             NotMeasured: there are none.
         """
-        if (name, network) not in self._own:  # most are asked for by several criteria
-            self._own[name, network] = rows_of(self.table(name), network)
-        found = self._own[name, network]
-        for column, value in values.items():
-            found = found[found[column] == value]
-        if found.empty:
-            which = ", ".join(f"{k} {v}" for k, v in values.items())
-            raise NotMeasured(f"{name} has nothing for {network.slug}{which and f' ({which})'}")
-        return found
+
+        def select() -> pd.DataFrame:
+            found = self.once(("all", name, network), lambda: self._rows_of(name, network))
+            for column, value in values.items():
+                found = found[found[column] == value]
+            if found.empty:
+                which = ", ".join(f"{k} {v}" for k, v in values.items())
+                raise NotMeasured(f"{name} has nothing for {network.slug}{which and f' ({which})'}")
+            return found
+
+        return self.once(("rows", name, network, *values.items()), select)
 
     def replicates(
         self, name: str, network: Network, column: str, by: list[str], **values: Any
@@ -109,9 +125,12 @@ class Evidence:
             by: Columns that tell its rows apart, which become the frame's columns, sorted.
             values: What other columns must hold.
         """
-        rows = self.rows(name, network, **values)
-        frame = rows.pivot_table(index="left_out", columns=by, values=column, dropna=False)
-        return frame.sort_index()
+
+        def pivot() -> pd.DataFrame:
+            rows = self.rows(name, network, **values)
+            return _table(rows, "left_out", by, column).sort_index()
+
+        return self.once(("replicates", name, network, column, *by, *values.items()), pivot)
 
     def halves(
         self, name: str, network: Network, column: str, by: list[str], **values: Any
@@ -125,10 +144,13 @@ class Evidence:
             by: Columns that tell its rows apart, which become the frame's columns, sorted.
             values: What other columns must hold.
         """
-        rows = self.rows(name, network, **values)
-        rows = rows.assign(place=2 * rows["pair"] + rows["half"])
-        frame = rows.pivot_table(index="place", columns=by, values=column, dropna=False)
-        return frame.reindex(range(2 * PAIRS))
+
+        def pivot() -> pd.DataFrame:
+            rows = self.rows(name, network, **values)
+            rows = rows.assign(place=2 * rows["pair"] + rows["half"])
+            return _table(rows, "place", by, column).reindex(range(2 * PAIRS))
+
+        return self.once(("halves", name, network, column, *by, *values.items()), pivot)
 
     def cka(self, a: Network, b: Network) -> np.ndarray:
         """Linear CKA with its jackknife replicates [1 + groups, layers of a, layers of b].
@@ -165,15 +187,19 @@ class Evidence:
         Raises:
             NotMeasured: it was not computed for this pair.
         """
-        table = self.table("similarity_indices.parquet")
-        table = table[table["index"] == index]
-        for one, other, flip in ((a, b, False), (b, a, True)):
-            pair = rows_of(rows_of(table, one, "_a"), other, "_b")
-            if not pair.empty:
-                pair = pair.assign(value=unbiased(pair))
-                matrix = pair.pivot(index="layer_a", columns="layer_b", values="value").to_numpy()
-                return matrix.T if flip else matrix
-        raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
+
+        def select() -> np.ndarray:
+            table = self.table("similarity_indices.parquet")
+            table = table[table["index"] == index]
+            for one, other, flip in ((a, b, False), (b, a, True)):
+                pair = rows_of(rows_of(table, one, "_a"), other, "_b")
+                if not pair.empty:
+                    pair = pair.assign(value=unbiased(pair))
+                    matrix = pair.pivot(index="layer_a", columns="layer_b", values="value")
+                    return matrix.to_numpy().T if flip else matrix.to_numpy()
+            raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
+
+        return self.once(("similarity_by", index, a, b), select)
 
     def index_cka(self, index: str, a: Network, b: Network) -> np.ndarray:
         """The same with its jackknife replicates [1 + groups, blocks of a, blocks of b].
@@ -220,13 +246,19 @@ class Evidence:
 
     def layers(self, model: str) -> pd.DataFrame:
         """A model's rows of layers.csv, in order."""
-        table = self.table("layers.csv")
-        return table[table["model"] == model].sort_values("layer", ignore_index=True)
+
+        def select() -> pd.DataFrame:
+            table = self.table("layers.csv")
+            return table[table["model"] == model].sort_values("layer", ignore_index=True)
+
+        return self.once(("layers", model), select)
 
     def blocks(self, model: str) -> np.ndarray:
         """Numbers of the layers that are block outputs."""
         own = self.layers(model)
-        return own.loc[own["kind"] == "residual", "layer"].to_numpy()
+        return self.once(
+            ("blocks", model), lambda: own.loc[own["kind"] == "residual", "layer"].to_numpy()
+        )
 
     # -- networks ------------------------------------------------------------------------
 
@@ -317,8 +349,12 @@ class Evidence:
 
     def accuracy(self, network: Network) -> tuple[float, float, int]:
         """Test accuracy, chance, and number of test images."""
-        row = self.rows("accuracy.csv", network).iloc[0]
-        return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
+
+        def select() -> tuple[float, float, int]:
+            row = self.rows("accuracy.csv", network).iloc[0]
+            return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
+
+        return self.once(("accuracy", network), select)
 
     def is_small(self, slug: str) -> bool:
         """Whether a network was trained here, on fewer than AT_SCALE images."""
@@ -345,3 +381,10 @@ class Evidence:
     def label(self, model: str) -> str:
         """The model's name for readers."""
         return label(self.config, model)
+
+
+def _table(rows: pd.DataFrame, index: str, by: list[str], column: str) -> pd.DataFrame:
+    """A column as [index, by]; each combination of several columns, whether there is one or not."""
+    if len(by) == 1:  # the same in a fifth of the time
+        return rows.pivot(index=index, columns=by[0], values=column)
+    return rows.pivot_table(index=index, columns=by, values=column, dropna=False)

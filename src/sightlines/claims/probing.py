@@ -84,14 +84,18 @@ def curve(
     table, own = ALL_IMAGES, dict[str, str | int](pool=pool, dataset=dataset)
     if draw is not None:
         table, own = FEW_SHOTS, own | {"draw": draw}
-    accuracy = evidence.replicates(table, network, "accuracy", ["layer"], **own)
-    if draw is None:
-        halves = evidence.halves(HALVES, network, "accuracy", ["layer"], **own)
-        accuracy = pd.concat([accuracy, halves])
-    layers = evidence.rows(table, network, **own).drop_duplicates("layer").set_index("layer")
-    layers = layers.loc[accuracy.columns].sort_values("depth", kind="stable")
-    layers = layers[layers["name"] != NORM] if blocks_only else layers
-    return layers["depth"].to_numpy(), accuracy[layers.index].to_numpy()
+
+    def gather() -> Curve:
+        accuracy = evidence.replicates(table, network, "accuracy", ["layer"], **own)
+        if draw is None:
+            halves = evidence.halves(HALVES, network, "accuracy", ["layer"], **own)
+            accuracy = pd.concat([accuracy, halves])
+        layers = evidence.rows(table, network, **own).drop_duplicates("layer").set_index("layer")
+        layers = layers.loc[accuracy.columns].sort_values("depth", kind="stable")
+        layers = layers[layers["name"] != NORM] if blocks_only else layers
+        return layers["depth"].to_numpy(), accuracy[layers.index].to_numpy()
+
+    return evidence.once(("curve", table, network, blocks_only, *own.items()), gather)
 
 
 def last(
