@@ -98,9 +98,10 @@ $(VENV)/ready:
 	$(if $(COMPILE),@$(BIN)/python -m compileall -q src/sightlines)
 	@$(BIN)/python -I src/sightlines/core/checkout.py sign
 
-# Two processes, whose libraries take one thread each: more would wait for each other. Bytecode is kept whatever the
-# environment says: without it both compile all tests, and each program that they start the package, anew.
-PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Three processes for two cores, since a quarter of the time each waits for programs that end, for locks, for the clock; their
+# libraries take one thread each. Bytecode is kept whatever the environment says: without it all of them compile all tests, and
+# each program that they start the package, anew.
+PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 # Linters and type checker run meanwhile: they take one core for a minute. What they found is told last, where they failed.
 test: setup

@@ -72,6 +72,10 @@ class Evidence:
         found: T = self._kept[key]
         return found
 
+    def _frame(self, key: tuple[Any, ...], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The same of a frame, into which whoever is given it may write."""
+        return self.once(key, make).copy(deep=False)  # pandas copies what is written to
+
     def _rows_of(self, name: str, network: Network) -> pd.DataFrame:
         table = self.table(name)
         columns = ["model", "fraction", "seed"]
@@ -111,7 +115,7 @@ class Evidence:
                 raise NotMeasured(f"{name} has nothing for {network.slug}{which and f' ({which})'}")
             return found
 
-        return self.once(("rows", name, network, *values.items()), select)
+        return self._frame(("rows", name, network, *values.items()), select)
 
     def replicates(
         self, name: str, network: Network, column: str, by: list[str], **values: Any
@@ -130,7 +134,7 @@ class Evidence:
             rows = self.rows(name, network, **values)
             return _table(rows, "left_out", by, column).sort_index()
 
-        return self.once(("replicates", name, network, column, *by, *values.items()), pivot)
+        return self._frame(("replicates", name, network, column, *by, *values.items()), pivot)
 
     def halves(
         self, name: str, network: Network, column: str, by: list[str], **values: Any
@@ -150,7 +154,7 @@ class Evidence:
             rows = rows.assign(place=2 * rows["pair"] + rows["half"])
             return _table(rows, "place", by, column).reindex(range(2 * PAIRS))
 
-        return self.once(("halves", name, network, column, *by, *values.items()), pivot)
+        return self._frame(("halves", name, network, column, *by, *values.items()), pivot)
 
     def cka(self, a: Network, b: Network) -> np.ndarray:
         """Linear CKA with its jackknife replicates [1 + groups, layers of a, layers of b].
@@ -251,7 +255,7 @@ class Evidence:
             table = self.table("layers.csv")
             return table[table["model"] == model].sort_values("layer", ignore_index=True)
 
-        return self.once(("layers", model), select)
+        return self._frame(("layers", model), select)
 
     def blocks(self, model: str) -> np.ndarray:
         """Numbers of the layers that are block outputs."""

@@ -47,7 +47,10 @@ nav a { padding: 0.15rem 0; }
 
 /* The overview: maps and learning beside the claims. */
 .overview { display: grid; grid-template-columns: minmax(0, 17rem) minmax(0, 1fr);
-  gap: 0 1.6rem; border-top: 1px solid var(--line); margin-top: 0.6rem; align-items: start; }
+  grid-template-rows: auto 1fr; gap: 0 1.6rem; border-top: 1px solid var(--line);
+  margin-top: 0.6rem; align-items: start; }
+.side { grid-column: 1; }
+.forest { grid-column: 2; grid-row: 1 / span 2; }
 .maps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 0.4rem; }
 .map { display: grid; gap: 0.35rem; align-content: start; }
 .map .name { font-size: 0.8rem; line-height: 1.2; align-self: end; }
@@ -169,6 +172,7 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
 @media screen and (max-width: 64rem) {
   .legend { columns: 2; }
   .overview { grid-template-columns: minmax(0, 1fr); }
+  .forest { grid-column: 1; grid-row: auto; }
   .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
     gap: 0 2rem; }
   .side > * { grid-column: 1 / -1; }
@@ -213,8 +217,8 @@ pre { overflow: auto; max-height: 32rem; padding: 0.8rem; background: var(--shad
   .claim dl { margin-left: 1.2cm; grid-template-columns: 1.6cm minmax(0, 1fr); gap: 0.5mm 2mm; }
   .fold > summary { list-style: none; }
   .more > summary { white-space: normal; }
-  .maps { max-width: 16cm; }
-  .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3cm 3.9cm; font-size: 7pt;
+  .maps { max-width: 10cm; }
+  .row { grid-template-columns: 1cm minmax(0, 1.2fr) minmax(0, 1fr) 3.4cm 3.9cm; font-size: 7pt;
     break-inside: avoid; }
   .zoom img { width: auto; max-width: 100%; max-height: 16cm; object-fit: contain; border: 0;
     filter: none; margin: 0 auto; }

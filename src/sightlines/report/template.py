@@ -196,35 +196,6 @@ width="96" height="96">
 <span class="scale" aria-hidden="true"></span> 0 to 1. Above trained, below untrained. \
 Numbers: mean of the lowest with the highest quarter of layers, trained (untrained).</p>
 {%- endif %}
-{%- if learned %}
-<h2 class="small">How well the networks learned</h2>
-<table class="learned">
-<thead><tr><th scope="col" class="words">On all images</th><th scope="col">Test\
-</th><th scope="col" class="words">Seeds</th></tr></thead>
-<tbody>
-{%- for name, share, seeds, few in learned[:14] %}
-<tr{% if few %} class="flagged"{% endif %}><td class="words">{{ name }}</td><td>{{ share }}</td>\
-<td class="words">{{ seeds }}{% if few %}: learned too little{% endif %}</td></tr>
-{%- endfor %}
-</tbody></table>
-{%- if accuracy %}
-<p class="note">{{ accuracy.short }}{% if learned | length > 14 %} {{ learned | length - 14 }} \
-more under <a href="#run">What was run</a>.{% endif %}</p>
-{%- endif %}
-{%- endif %}
-{%- if verdicts and verdicts.out_of_reach %}
-<h2 class="small">Not tested here</h2>
-<ul class="reach">
-{%- for rows, why in verdicts.out_of_reach[:6] %}
-<li>{% for row in rows %}<a href="#{{ row.anchor }}">{{ row.claim }}</a>{{ ", " if not loop.last }}\
-{% endfor %}: {{ why }}</li>
-{%- endfor %}
-{%- if verdicts.out_of_reach | length > 6 %}
-<li>and {{ verdicts.out_of_reach | length - 6 }} more for reasons of their own, told with each \
-claim</li>
-{%- endif %}
-</ul>
-{%- endif %}
 </div>
 {%- if verdicts %}
 <div class="forest">
@@ -234,7 +205,7 @@ cx="5" cy="6" r="4"/></svg> value: holds</span>
 <span><svg width="10" height="12" aria-hidden="true"><path class="value square" \
 d="M1.4 2.4h7.2v7.2h-7.2Z"/></svg> does not hold</span>
 <span><svg width="10" height="12" aria-hidden="true"><circle class="value ring" cx="5" cy="6" \
-r="4"/></svg> open, or not tested</span>
+r="4"/></svg> open: undecided, one run, out of reach</span>
 <span><svg width="24" height="12" aria-hidden="true"><line class="ci" x1="2" x2="22" y1="6" \
 y2="6"/></svg> interval that decides, 95 %</span>
 {%- if verdicts.rows | selectattr("level") | list %}
@@ -276,6 +247,37 @@ title="{{ row.statement }}">{{ row.claim }}</a>{{ "" if loop.last else "," }}
 {%- endfor %}
 </div>
 {%- endif %}
+<div class="side context">
+{%- if learned %}
+<h2 class="small">How well the networks learned</h2>
+<table class="learned">
+<thead><tr><th scope="col" class="words">On all images</th><th scope="col">Test\
+</th><th scope="col" class="words">Seeds</th></tr></thead>
+<tbody>
+{%- for name, share, seeds, few in learned[:14] %}
+<tr{% if few %} class="flagged"{% endif %}><td class="words">{{ name }}</td><td>{{ share }}</td>\
+<td class="words">{{ seeds }}{% if few %}: learned too little{% endif %}</td></tr>
+{%- endfor %}
+</tbody></table>
+{%- if accuracy %}
+<p class="note">{{ accuracy.short }}{% if learned | length > 14 %} {{ learned | length - 14 }} \
+more under <a href="#run">What was run</a>.{% endif %}</p>
+{%- endif %}
+{%- endif %}
+{%- if verdicts and verdicts.out_of_reach %}
+<h2 class="small">Not tested here</h2>
+<ul class="reach">
+{%- for rows, why in verdicts.out_of_reach[:6] %}
+<li>{% for row in rows %}<a href="#{{ row.anchor }}">{{ row.claim }}</a>{{ ", " if not loop.last }}\
+{% endfor %}: {{ why }}</li>
+{%- endfor %}
+{%- if verdicts.out_of_reach | length > 6 %}
+<li>and {{ verdicts.out_of_reach | length - 6 }} more for reasons of their own, told with each \
+claim</li>
+{%- endif %}
+</ul>
+{%- endif %}
+</div>
 </section>
 {%- if explorer %}
 <section id="explore">

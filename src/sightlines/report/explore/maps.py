@@ -37,9 +37,12 @@ class Pairs:
             table: With the columns of two networks and two layers.
             columns: Of the value, and of what stands beside it.
         """
-        self._table, self._columns = table, columns
+        self._columns = columns
+        self._arrays: dict[str, np.ndarray] = {}
         self._rows: dict[Pair, np.ndarray] = {}
         if table is not None and len(table):
+            kept = ("layer_a", "layer_b", *columns)
+            self._arrays = {name: table[name].to_numpy() for name in kept}
             found: Any = table.groupby(KEYS, sort=False, observed=True).indices
             for key, rows in found.items():
                 self._rows[Network(*key[:3]), Network(*key[3:])] = rows
@@ -59,14 +62,13 @@ class Pairs:
 
         Layers beyond the shape are left out: another version of a network may have had them.
         """
-        assert self._table is not None
-        own = self._table.iloc[self._rows[pair]]
-        rows, columns = own["layer_a"].to_numpy(), own["layer_b"].to_numpy()
+        places = self._rows[pair]
+        rows, columns = self._arrays["layer_a"][places], self._arrays["layer_b"][places]
         inside = (rows < shape[0]) & (columns < shape[1])
         found = []
         for name in self._columns:
             matrix = np.full(shape, np.nan)
-            matrix[rows[inside], columns[inside]] = own[name].to_numpy()[inside]
+            matrix[rows[inside], columns[inside]] = self._arrays[name][places[inside]]
             found.append(matrix)
         return found
 

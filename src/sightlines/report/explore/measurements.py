@@ -221,24 +221,23 @@ def _points(
     table: pd.DataFrame, networks: list[Network], layers: dict[str, pd.DataFrame]
 ) -> Iterator[list[float | None]]:
     places = {network: place for place, network in enumerate(networks)}
+    by = ("name",) if "name" in table else ("block", "kind")
+    numbers_of = {model: _numbers(own, by) for model, own in layers.items()}
     for row in table.to_dict("records"):
         network = Network(*(str(row[key]) for key in NETWORK))
-        own = layers.get(network.model)
+        own = numbers_of.get(network.model)
         if network not in places or own is None or not np.isfinite(row["value"]):
             continue
-        layer = _layer(own, row)
+        layer = own.get(tuple(row[key] for key in by))
         if layer is not None:
             numbers = [_short(row.get(key)) for key in ("value", "error", "low", "high")]
             yield [places[network], layer, *numbers]
 
 
-def _layer(own: pd.DataFrame, row: Any) -> int | None:
-    """The layer that a row is of: by its name, or by its block and what kind it is."""
-    if "name" in row:
-        places = np.flatnonzero(own["name"] == row["name"])
-    else:
-        places = np.flatnonzero((own["block"] == row["block"]) & (own["kind"] == row["kind"]))
-    return int(places[-1]) if len(places) else None
+def _numbers(own: pd.DataFrame, by: tuple[str, ...]) -> dict[tuple[Any, ...], int]:
+    """A layer's name, or its block and what kind it is -> its number; of equal ones the last."""
+    columns = [own[key].tolist() for key in by]
+    return {key: number for number, key in enumerate(zip(*columns, strict=True))}
 
 
 def _short(value: Any) -> float | None:
