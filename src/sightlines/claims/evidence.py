@@ -388,7 +388,7 @@ class Evidence:
 
 
 def _table(rows: pd.DataFrame, index: str, by: list[str], column: str) -> pd.DataFrame:
-    """A column as [index, by]; each combination of several columns, whether there is one or not."""
-    if len(by) == 1:  # the same in a fifth of the time
+    """A column as [index, by]: means of the rows of each; of several columns each combination."""
+    if len(by) == 1 and not rows.duplicated([index, *by]).any():  # the same in a third of the time
         return rows.pivot(index=index, columns=by[0], values=column)
     return rows.pivot_table(index=index, columns=by, values=column, dropna=False)

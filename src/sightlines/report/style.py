@@ -70,7 +70,7 @@ nav a { padding: 0.15rem 0; }
 .forest h3 a { text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; }
 .row { display: grid; align-items: center; gap: 0 0.7rem; color: inherit; text-decoration: none;
-  grid-template-columns: 2.6rem minmax(0, 1fr) 8.8rem 11.4rem 11rem;
+  grid-template-columns: 2.6rem minmax(0, 1fr) 8.2rem 11.2rem 11rem;
   font-size: 0.8125rem; line-height: 1.25rem; min-height: 1.3rem;
   border-top: 1px solid var(--line); }
 .row:hover { background: var(--shade); }

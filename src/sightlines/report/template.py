@@ -205,7 +205,7 @@ cx="5" cy="6" r="4"/></svg> value: holds</span>
 <span><svg width="10" height="12" aria-hidden="true"><path class="value square" \
 d="M1.4 2.4h7.2v7.2h-7.2Z"/></svg> does not hold</span>
 <span><svg width="10" height="12" aria-hidden="true"><circle class="value ring" cx="5" cy="6" \
-r="4"/></svg> open: undecided, one run, out of reach</span>
+r="4"/></svg> not settled</span>
 <span><svg width="24" height="12" aria-hidden="true"><line class="ci" x1="2" x2="22" y1="6" \
 y2="6"/></svg> interval that decides, 95 %</span>
 {%- if verdicts.rows | selectattr("level") | list %}
