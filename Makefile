@@ -1,5 +1,6 @@
 # make run    environment, then the whole default experiment; prints where the report is
-# make test   environment, then all tests, with linters and type checker beside them
+# make test   environment, then tests, with linters and type checker beside them; THOROUGH=1 goes through whole runs
+#             once more, as CI does
 # make test-fast  the tests of single modules alone, without Snakemake, browsers and servers
 # make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
@@ -98,19 +99,18 @@ $(VENV)/ready:
 	$(if $(COMPILE),@$(BIN)/python -m compileall -q src/sightlines)
 	@$(BIN)/python -I src/sightlines/core/checkout.py sign
 
-# Three processes for two cores, since a quarter of the time each waits for programs that end, for locks, for the clock; their
-# libraries take one thread each. Bytecode is kept whatever the environment says: without it all of them compile all tests, and
-# each program that they start the package, anew.
-PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+# Two processes, whose libraries take one thread each: more would wait for each other. Bytecode is kept whatever the
+# environment says: without it both compile all tests, and each program that they start the package, anew.
+PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Linters and type checker run meanwhile: they take one core for a minute. What they found is told last, where they failed.
 test: setup
 	@mkdir -p .cache; make --no-print-directory check >.cache/check.log 2>&1 & checked=$$!; \
-	$(PYTEST); tests=$$?; \
+	$(PYTEST) $(if $(THOROUGH),--thorough); tests=$$?; \
 	wait $$checked || { cat .cache/check.log; echo "make check failed, as above"; exit 1; }; exit $$tests
 
 test-fast: setup
-	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not slow"
+	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not thorough and not slow"
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build

@@ -1,7 +1,7 @@
 """Which tests run, in which order, and which of them go to one process.
 
-Slow tests are run when asked for by name; the summary says that they were left out, and how. With
-several processes (as `make test` has them) tests go to them file by file, the longest first. One
+Slow tests are run when asked for by name, thorough ones with --thorough, as CI does; the summary says
+that they were left out, and how to run them. With several processes (as `make test` has them) tests go to them file by file, the longest first. One
 process makes the finished smoke experiment that many files look at (`tests/workflow/conftest.py`);
 the others begin with what needs none. The summary says how long each process had work, and with
 what: much less than another means that it waited at the end.
@@ -28,13 +28,16 @@ sys.dont_write_bytecode = False
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
     os.environ.pop(name, None)
 
-COMMAND = "python -m pytest -m slow"
-LEFT_OUT = "left_out"
+LEFT_OUT = {
+    "slow": "slow tests (minutes each): python -m pytest -m slow",
+    "thorough": "thorough tests (they go through whole runs once more): make test THOROUGH=1",
+}
+"""Marker -> what the summary says of the tests that were left out for it."""
 SMOKE = re.compile(r"^def \w+\([^)]*\b(smoke|copied|shared|pulled|pulled_tables)\b", re.MULTILINE)
 """A test or fixture that asks for the finished smoke experiment."""
 MAKES_SMOKE = "test_rerun_matrix.py"
 """The longest file of those that look at it: whoever runs it makes it."""
-left_out = pytest.StashKey[int]()
+left_out = pytest.StashKey[dict[str, int]]()
 took = pytest.StashKey[collections.Counter]()
 """(Process, file) -> seconds, where there are several processes."""
 
@@ -93,14 +96,20 @@ def timm_asked_here(monkeypatch):
     monkeypatch.setattr(timm_facts, "_ask", answers_of_this_process)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--thorough", action="store_true", help="thorough tests as well")
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("markexpr") and not any("::" in word for word in config.args):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.stash[left_out] = len(slow)
-        items[:] = [item for item in items if item not in slow]
-        config.hook.pytest_deselected(items=slow)
+        markers = [m for m in LEFT_OUT if m != "thorough" or not config.getoption("thorough")]
+        left = {m: [item for item in items if item.get_closest_marker(m)] for m in markers}
+        config.stash[left_out] = {marker: len(own) for marker, own in left.items()}
+        gone = {item for own in left.values() for item in own}
+        items[:] = [item for item in items if item not in gone]
+        config.hook.pytest_deselected(items=[*gone])
     if hasattr(config, "workerinput"):
-        config.workeroutput[LEFT_OUT] = config.stash.get(left_out, 0)
+        config.workeroutput["left_out"] = config.stash.get(left_out, {})
         items.sort(key=rank)
 
 
@@ -141,8 +150,8 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
     """A process of several has ended: all of them left out the same tests."""
-    if LEFT_OUT in getattr(node, "workeroutput", {}):
-        node.config.stash[left_out] = node.workeroutput[LEFT_OUT]
+    if "left_out" in getattr(node, "workeroutput", {}):
+        node.config.stash[left_out] = node.workeroutput["left_out"]
 
 
 def pytest_runtest_logreport(report):
@@ -161,5 +170,6 @@ def pytest_terminal_summary(terminalreporter, config):
             longest = sorted(own, key=own.get, reverse=True)[:3]
             named = ", ".join(f"{file} {own[file]:.0f} s" for file in longest)
             terminalreporter.write_line(f"{process}: {sum(own.values()):.0f} s, of them {named}")
-    if count := config.stash.get(left_out, 0):
-        terminalreporter.write_line(f"LEFT OUT {count} slow tests (minutes each): {COMMAND}")
+    for marker, count in config.stash.get(left_out, {}).items():
+        if count:
+            terminalreporter.write_line(f"LEFT OUT {count} {LEFT_OUT[marker]}")

@@ -9,6 +9,7 @@ CHANCE, NOISE = 0.1, 0.035
 """Five standard errors of an accuracy of 10 % on 2,000 test images."""
 
 
+@pytest.mark.thorough
 def test_no_simple_reading_says_the_class_and_each_says_a_little():
     found = measure()
     assert set(found) == set(BOUNDS)

@@ -448,6 +448,7 @@ def command(folder, name, config):
 
 
 @pytest.mark.whole
+@pytest.mark.thorough
 def test_two_processes_end_where_one_ends(workplace):
     """15 images: the two have shares of different size; with SGD, as for supervised training."""
     found = {}

@@ -35,7 +35,7 @@ def weights(folder, name):
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("batch_size", [16, 15])
+@pytest.mark.parametrize("batch_size", [15, pytest.param(16, marks=pytest.mark.thorough)])
 def test_two_processes_end_where_one_ends(workplace, batch_size):
     """15 images: the two have shares of different size.
 

@@ -80,7 +80,8 @@ def saved_step(folder):
             *(RESNET, 150),
             {"optimizer": "sgd", "ema_decay": 0.0, "precision": "auto", "crop": "resized"},
         ),
-        (PUBLIC, 60, {}),  # of which a step takes ten times as long
+        # Of which a step takes ten times as long.
+        pytest.param(PUBLIC, 60, {}, marks=pytest.mark.thorough),
     ],
 )
 def test_killed_and_resumed_equals_uninterrupted(workplace, model, steps, recipe):

@@ -82,6 +82,7 @@ def test_shared_dumps_come_back_by_a_pull(pulled):
     assert said.endswith("compared, 0 differ\n")
 
 
+@pytest.mark.thorough
 def test_an_experiment_is_shared_without_dumps(smoke, tmp_path):
     folder = tmp_path / "origin"
     kept = shutil.ignore_patterns(".cache", ".venv")

@@ -10,6 +10,7 @@ from tests.workflow.conftest import ROOT, SMOKE, snakemake
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.thorough
 def test_the_embedded_datasets_have_the_hash_that_data_dvc_names(tmp_path):
     """Made anew in an empty folder, data/ is what data.dvc tracks, byte for byte."""
     default = SMOKE.with_name("default.yaml")

@@ -165,6 +165,7 @@ def test_on_a_cluster_the_kinds_of_a_network_are_one_job(made, here):
     assert shared(here) == {k: REFERENCE for k in REFERENCE} | {k: LABELLED for k in LABELLED}
 
 
+@pytest.mark.thorough
 def test_a_kind_may_be_taken_out_of_its_group(made, here):
     expected = dumps(made[0])
     for kind in ("heads", "skips", "features"):

@@ -44,6 +44,7 @@ def traced(folder, chosen):
     return dict(zip(chosen, json.loads(done.stdout), strict=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("drawn", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_no_job_calls_what_its_digest_does_not_cover(copied, drawn):
     """Every rule of the smoke experiment is run once more under a tracer."""

@@ -224,6 +224,7 @@ def test_a_disk_that_is_full_while_pulling(shared, tmp_path):
     assert is_whole(clone, shared) and planned(plan(clone)) == {}
 
 
+@pytest.mark.thorough
 def test_files_of_ones_own_are_not_overwritten(pulled):
     table = pulled / "results/smoke/tables/accuracy.csv"
     table.write_text(table.read_text() + "\n")

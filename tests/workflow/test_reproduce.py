@@ -15,7 +15,12 @@ def reproduce(folder, result, *options):
 
 
 @pytest.mark.parametrize(
-    "result", ["tables/cka.parquet", "figures/fig01_cka_within.svg", "dumps/gram/resnet/f100/s0"]
+    "result",
+    [
+        "tables/cka.parquet",
+        pytest.param("figures/fig01_cka_within.svg", marks=pytest.mark.thorough),
+        pytest.param("dumps/gram/resnet/f100/s0", marks=pytest.mark.thorough),
+    ],
 )
 def test_the_same_bytes_again(copied, result):
     name = f"{result}.safetensors" if result.startswith("dumps") else result

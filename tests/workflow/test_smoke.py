@@ -103,6 +103,7 @@ def test_claims_are_registered_by_a_real_run_before_its_jobs(smoke, tmp_path):
     assert not (tmp_path / "results/smoke/claims.lock").exists()
 
 
+@pytest.mark.thorough
 def test_a_verdict_by_other_criteria_than_registered_says_so(copied):
     """The lock is of a run whose C1 asked for more; nothing of it is overwritten."""
     lock = copied / "results/smoke/claims.lock"
@@ -134,6 +135,7 @@ def test_a_second_run_has_nothing_to_do(smoke):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_what_had_nothing_to_do_is_not_planned_again_until_something_changes(copied):
     """A call plans where anything differs; then one that had nothing to do is remembered."""
 
@@ -166,6 +168,7 @@ def test_one_core_and_two_give_the_same_bytes(smoke, tmp_path):
     assert [name for name in one if one[name] != two[name]] == []
 
 
+@pytest.mark.thorough
 def test_jobs_in_processes_of_their_own_give_the_same_bytes(copied):
     """Without the warm process: a dump of each library's use, a table, a figure."""
     before = results(copied)

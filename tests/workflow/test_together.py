@@ -16,6 +16,7 @@ from tests.workflow.test_killed import WEIGHTS, long_training, trainers, wait_fo
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.thorough
 def test_two_on_one_checkout(tmp_path):
     config = long_training(tmp_path, steps=20_000)
     program = Path(sys.executable).with_name("snakemake")

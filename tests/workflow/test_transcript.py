@@ -40,6 +40,7 @@ def clone(origin, folder):
     return folder
 
 
+@pytest.mark.thorough
 def test_the_transcript(smoke, tmp_path):
     hub, seed = tmp_path / "hub", tmp_path / "seed"
     copy_project(smoke, seed)

@@ -36,6 +36,7 @@ def printed(done):
     return [x for x in (done.stdout + done.stderr).splitlines() if not x.startswith(own)]
 
 
+@pytest.mark.thorough
 def test_it_runs_what_the_program_runs(tmp_path):
     target = "results/smoke/dumps/gram/vit_small/f000/s0.safetensors"
     words = (target, "--configfile", SMOKE)
