@@ -1,10 +1,11 @@
 """Which tests run, in which order, and which of them go to one process.
 
-Slow tests are run when asked for by name, thorough ones with --thorough, as CI does; the summary says
-that they were left out, and how to run them. With several processes (as `make test` has them) tests go to them file by file, the longest first. One
-process makes the finished smoke experiment that many files look at (`tests/workflow/conftest.py`);
-the others begin with what needs none. The summary says how long each process had work, and with
-what: much less than another means that it waited at the end.
+Slow tests are run when asked for by name, thorough ones with --thorough, as CI does; the summary
+says that they were left out, and how to run them. With several processes (as `make test` has them)
+tests go to them file by file, the longest first. One process makes the finished smoke experiment
+that many files look at (`tests/workflow/conftest.py`); the others begin with what needs none. The
+summary says how long each process had work, and with what: much less than another means that it
+waited at the end.
 """
 
 import collections
