@@ -1,6 +1,6 @@
 # make run    environment, then the whole default experiment; prints where the report is
-# make test   environment, then tests, with linters and type checker beside them; THOROUGH=1 goes through whole runs
-#             once more, as CI does
+# make test   environment, then tests, with linters beside them; THOROUGH=1, as CI does, goes through whole runs once
+#             more and checks types
 # make test-fast  the tests of single modules alone, without Snakemake, browsers and servers
 # make test-instruction-sets   the fast tests as other processors would compute
 # make share  hands results to DVC and git, pushes them, says what a colleague types
@@ -41,7 +41,7 @@ STATE := $(shell test -x $(BIN)/python && $(BIN)/python -I src/sightlines/core/c
 # What comes from the command line reaches the shell as one word, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify compare clean-dumps clean-cache gpu-check setup lock check $(VENV)/ready
+.PHONY: run check-reference docs test test-fast test-instruction-sets share pull reproduce verify compare clean-dumps clean-cache gpu-check setup lock lint check $(VENV)/ready
 
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
@@ -103,11 +103,12 @@ $(VENV)/ready:
 # environment says: without it both compile all tests, and each program that they start the package, anew.
 PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-# Linters and type checker run meanwhile: they take one core for a minute. What they found is told last, where they failed.
+# Linters run meanwhile, and with THOROUGH the type checker, which takes one core for a minute where it has no cache. What they
+# found is told last, where they failed.
 test: setup
-	@mkdir -p .cache; make --no-print-directory check >.cache/check.log 2>&1 & checked=$$!; \
+	@mkdir -p .cache; make --no-print-directory $(if $(THOROUGH),check,lint) >.cache/check.log 2>&1 & checked=$$!; \
 	$(PYTEST) $(if $(THOROUGH),--thorough); tests=$$?; \
-	wait $$checked || { cat .cache/check.log; echo "make check failed, as above"; exit 1; }; exit $$tests
+	wait $$checked || { cat .cache/check.log; echo "make $(if $(THOROUGH),check,lint) failed, as above"; exit 1; }; exit $$tests
 
 test-fast: setup
 	$(PYTEST) -m "not workflow and not browser and not gpu and not whole and not thorough and not slow"
@@ -119,12 +120,14 @@ docs: setup
 test-instruction-sets: setup
 	$(KEEP_BYTECODE) $(BIN)/python -m tests.instruction_sets
 
-check: setup
+lint: setup
 	ruff check .
 	ruff format --check .
-	mypy
 	lint-imports --no-logo --cache-dir .cache/import-linter
 	snakefmt --check Snakefile workflow
+
+check: lint
+	mypy
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra share --extra dev --extra benchmark --universal --python-version 3.11 \

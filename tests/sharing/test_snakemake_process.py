@@ -59,6 +59,7 @@ def count(folder, is_held):
 
 
 @pytest.mark.workflow
+@pytest.mark.thorough
 def test_snakemake_s_rounds_weighings_and_readings_are_held_and_still_need_it(tmp_path):
     held, bare = count(tmp_path / "held", True), count(tmp_path / "bare", False)
     assert bare["timers"] > SHORT // 2, NO_NEED

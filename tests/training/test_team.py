@@ -34,8 +34,8 @@ def weights(folder, name):
     return {key: np.array(reader[key]) for key in reader.names()}
 
 
-@pytest.mark.whole
-@pytest.mark.parametrize("batch_size", [15, pytest.param(16, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("batch_size", [16, 15])
 def test_two_processes_end_where_one_ends(workplace, batch_size):
     """15 images: the two have shares of different size.
 

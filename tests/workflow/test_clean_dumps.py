@@ -65,6 +65,7 @@ def test_sizes_are_told_before_anything_runs(smoke):
     assert 0 < left < 6000
 
 
+@pytest.mark.thorough
 def test_shared_dumps_come_back_by_a_pull(pulled):
     before = results(pulled)
     ok(clean(pulled))

@@ -153,6 +153,7 @@ def submitted(folder, *words):
     return [json.loads(line) for line in notes.read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_on_a_cluster_the_kinds_of_a_network_are_one_job(made, here):
     expected = dumps(made[0])
     shutil.rmtree(here / "results/passes/dumps")

@@ -66,6 +66,12 @@ CONFIG = {
     "compute": {"batch_size": 32},
     "probes": {"shots": 3, "token_depths": 2, "token_train": 20, "token_test": 20},
     "receptive_field": {"images": 8, "channels": 2, "depths": 2},
+    "conditions": {
+        "images": 36,
+        "occlusion": {"shares": [0.5], "mean_shares": [0.5], "other_cells": [], "depth": ["shuffle:2"]},
+        "lesion": {"shares": [0.25]},
+        "cutout": {"shares": [0.4], "mean_shares": []},
+    },
 }
 
 

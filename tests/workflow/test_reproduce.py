@@ -31,6 +31,7 @@ def test_the_same_bytes_again(copied, result):
     assert not (copied / ".cache/sightlines/reproduce").exists()
 
 
+@pytest.mark.thorough
 def test_nothing_but_its_own_job_is_run(copied, tmp_path):
     """Other networks would give another table; those that are recorded are read."""
     text = (ROOT / "workflow/config/smoke.yaml").read_text()

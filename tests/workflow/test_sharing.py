@@ -177,6 +177,7 @@ def test_what_is_not_whole_is_not_shared(pulled_tables):
     assert done.returncode == 1 and "pull them" in done.stderr
 
 
+@pytest.mark.thorough
 def test_without_a_remote_all_but_push_and_pull_works(shared, tmp_path):
     copy = tmp_path / "alone"
     shutil.copytree(shared, copy, symlinks=True, ignore=shutil.ignore_patterns(".cache"))

@@ -299,6 +299,7 @@ def test_a_wrong_key_stops_before_any_job_without_a_traceback(tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_two_experiments_of_a_real_run_are_laid_over_each_other(smoke, copied):
     """The page of the run beside itself with a verdict turned; a browser asks it for a cell."""

@@ -14,6 +14,7 @@ from tests.workflow.planning import everything, planned, reasons
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.thorough
 def test_it_plans_what_the_program_plans(tmp_path):
     config = ("--configfile", SMOKE)
     warm = [dry_run(ROOT, "--directory", tmp_path, *config) for _ in range(2)]
