@@ -68,7 +68,12 @@ CONFIG = {
     "receptive_field": {"images": 8, "channels": 2, "depths": 2},
     "conditions": {
         "images": 36,
-        "occlusion": {"shares": [0.5], "mean_shares": [0.5], "other_cells": [], "depth": ["shuffle:2"]},
+        "occlusion": {
+            "shares": [0.5],
+            "mean_shares": [0.5],
+            "other_cells": [],
+            "depth": ["shuffle:2"],
+        },
         "lesion": {"shares": [0.25]},
         "cutout": {"shares": [0.4], "mean_shares": []},
     },
