@@ -283,6 +283,10 @@ def label_needs(config: Config, task: str = "") -> list[str]:
     return needs
 
 
+_ASKED: list[tuple[Config, dict[str, tuple[bool, str]]]] = []
+"""A config, which nobody changes, and its needs."""
+
+
 def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     """What a figure or a measure needs among the runs and does not find, in words.
 
@@ -291,7 +295,7 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     """
     if _unknown_models(config):
         return ["networks of known models"]
-    tests = needs(config)
+    tests = _needs_once(config)
     declared = registry.declarations(folder, name).get("NEEDS", ())
     if unknown := [need for need in declared if need not in tests]:
         raise KeyError(
@@ -318,6 +322,13 @@ def _check_conflicts(config: Config) -> list[str]:
 def has_conflicts(config: Config) -> bool:
     """Whether there are images whose outline and surface are of different classes."""
     return bool(config.conflicts.folder or config.dataset.get("n_conflict"))
+
+
+def _needs_once(config: Config) -> dict[str, tuple[bool, str]]:
+    """`needs` of the config that was asked of last: a plan asks for each figure and measure."""
+    if not (_ASKED and _ASKED[0][0] is config):
+        _ASKED[:] = [(config, needs(config))]
+    return _ASKED[0][1]
 
 
 def needs(config: Config) -> dict[str, tuple[bool, str]]:

@@ -99,7 +99,6 @@ def _cast(values: "pd.Series[Any]", column: Column, schema: Schema) -> "pd.Serie
 
 
 def _fits(values: "pd.Series[Any]", kind: str) -> bool:
-    from pandas import StringDtype
     from pandas.api import types
 
     if kind == "int":
@@ -111,7 +110,5 @@ def _fits(values: "pd.Series[Any]", kind: str) -> bool:
         return is_number or bool(values.isna().all())
     wanted = str if kind == "text" else bool
     if kind == "bool" and types.is_bool_dtype(values):
-        return True
-    if kind == "text" and isinstance(values.dtype, StringDtype):
         return True
     return all(isinstance(value, wanted) for value in values.dropna().tolist())
