@@ -105,17 +105,17 @@ class Evidence:
         Raises:
             NotMeasured: there are none.
         """
+        key = ("rows", name, network, *values.items())
+        return self._frame(key, lambda: self._select(name, network, values))
 
-        def select() -> pd.DataFrame:
-            found = self.once(("all", name, network), lambda: self._rows_of(name, network))
-            for column, value in values.items():
-                found = found[found[column] == value]
-            if found.empty:
-                which = ", ".join(f"{k} {v}" for k, v in values.items())
-                raise NotMeasured(f"{name} has nothing for {network.slug}{which and f' ({which})'}")
-            return found
-
-        return self._frame(("rows", name, network, *values.items()), select)
+    def _select(self, name: str, network: Network, values: dict[str, Any]) -> pd.DataFrame:
+        found = self.once(("all", name, network), lambda: self._rows_of(name, network))
+        for column, value in values.items():
+            found = found[found[column] == value]
+        if found.empty:
+            which = ", ".join(f"{k} {v}" for k, v in values.items())
+            raise NotMeasured(f"{name} has nothing for {network.slug}{which and f' ({which})'}")
+        return found
 
     def replicates(
         self, name: str, network: Network, column: str, by: list[str], **values: Any
@@ -129,12 +129,11 @@ class Evidence:
             by: Columns that tell its rows apart, which become the frame's columns, sorted.
             values: What other columns must hold.
         """
-
-        def pivot() -> pd.DataFrame:
-            rows = self.rows(name, network, **values)
-            return _table(rows, "left_out", by, column).sort_index()
-
-        return self._frame(("replicates", name, network, column, *by, *values.items()), pivot)
+        key = ("replicates", name, network, column, *by, *values.items())
+        return self._frame(
+            key,
+            lambda: _table(self.rows(name, network, **values), "left_out", by, column).sort_index(),
+        )
 
     def halves(
         self, name: str, network: Network, column: str, by: list[str], **values: Any
@@ -148,13 +147,8 @@ class Evidence:
             by: Columns that tell its rows apart, which become the frame's columns, sorted.
             values: What other columns must hold.
         """
-
-        def pivot() -> pd.DataFrame:
-            rows = self.rows(name, network, **values)
-            rows = rows.assign(place=2 * rows["pair"] + rows["half"])
-            return _table(rows, "place", by, column).reindex(range(2 * PAIRS))
-
-        return self._frame(("halves", name, network, column, *by, *values.items()), pivot)
+        key = ("halves", name, network, column, *by, *values.items())
+        return self._frame(key, lambda: _halves(self.rows(name, network, **values), by, column))
 
     def cka(self, a: Network, b: Network) -> np.ndarray:
         """Linear CKA with its jackknife replicates [1 + groups, layers of a, layers of b].
@@ -191,19 +185,19 @@ class Evidence:
         Raises:
             NotMeasured: it was not computed for this pair.
         """
+        key = ("similarity_by", index, a, b)
+        return self.once(key, lambda: self._similarity_by(index, a, b))
 
-        def select() -> np.ndarray:
-            table = self.table("similarity_indices.parquet")
-            table = table[table["index"] == index]
-            for one, other, flip in ((a, b, False), (b, a, True)):
-                pair = rows_of(rows_of(table, one, "_a"), other, "_b")
-                if not pair.empty:
-                    pair = pair.assign(value=unbiased(pair))
-                    matrix = pair.pivot(index="layer_a", columns="layer_b", values="value")
-                    return matrix.to_numpy().T if flip else matrix.to_numpy()
-            raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
-
-        return self.once(("similarity_by", index, a, b), select)
+    def _similarity_by(self, index: str, a: Network, b: Network) -> np.ndarray:
+        table = self.table("similarity_indices.parquet")
+        table = table[table["index"] == index]
+        for one, other, flip in ((a, b, False), (b, a, True)):
+            pair = rows_of(rows_of(table, one, "_a"), other, "_b")
+            if not pair.empty:
+                pair = pair.assign(value=unbiased(pair))
+                matrix = pair.pivot(index="layer_a", columns="layer_b", values="value").to_numpy()
+                return matrix.T if flip else matrix
+        raise NotMeasured(f"no {index} similarity of {a.slug} with {b.slug}")
 
     def index_cka(self, index: str, a: Network, b: Network) -> np.ndarray:
         """The same with its jackknife replicates [1 + groups, blocks of a, blocks of b].
@@ -250,12 +244,11 @@ class Evidence:
 
     def layers(self, model: str) -> pd.DataFrame:
         """A model's rows of layers.csv, in order."""
-
-        def select() -> pd.DataFrame:
-            table = self.table("layers.csv")
-            return table[table["model"] == model].sort_values("layer", ignore_index=True)
-
-        return self._frame(("layers", model), select)
+        table = self.table("layers.csv")
+        return self._frame(
+            ("layers", model),
+            lambda: table[table["model"] == model].sort_values("layer", ignore_index=True),
+        )
 
     def blocks(self, model: str) -> np.ndarray:
         """Numbers of the layers that are block outputs."""
@@ -353,12 +346,10 @@ class Evidence:
 
     def accuracy(self, network: Network) -> tuple[float, float, int]:
         """Test accuracy, chance, and number of test images."""
-
-        def select() -> tuple[float, float, int]:
-            row = self.rows("accuracy.csv", network).iloc[0]
-            return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
-
-        return self.once(("accuracy", network), select)
+        row = self.once(
+            ("accuracy", network), lambda: self.rows("accuracy.csv", network).iloc[0].to_dict()
+        )
+        return float(row["accuracy_test"]), float(row["chance"]), int(row["test_images"])
 
     def is_small(self, slug: str) -> bool:
         """Whether a network was trained here, on fewer than AT_SCALE images."""
@@ -392,3 +383,8 @@ def _table(rows: pd.DataFrame, index: str, by: list[str], column: str) -> pd.Dat
     if len(by) == 1 and not rows.duplicated([index, *by]).any():  # the same in a third of the time
         return rows.pivot(index=index, columns=by[0], values=column)
     return rows.pivot_table(index=index, columns=by, values=column, dropna=False)
+
+
+def _halves(rows: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
+    rows = rows.assign(place=2 * rows["pair"] + rows["half"])
+    return _table(rows, "place", by, column).reindex(range(2 * PAIRS))

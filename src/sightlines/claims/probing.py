@@ -85,17 +85,25 @@ def curve(
     if draw is not None:
         table, own = FEW_SHOTS, own | {"draw": draw}
 
-    def gather() -> Curve:
-        accuracy = evidence.replicates(table, network, "accuracy", ["layer"], **own)
-        if draw is None:
-            halves = evidence.halves(HALVES, network, "accuracy", ["layer"], **own)
-            accuracy = pd.concat([accuracy, halves])
-        layers = evidence.rows(table, network, **own).drop_duplicates("layer").set_index("layer")
-        layers = layers.loc[accuracy.columns].sort_values("depth", kind="stable")
-        layers = layers[layers["name"] != NORM] if blocks_only else layers
-        return layers["depth"].to_numpy(), accuracy[layers.index].to_numpy()
+    key = ("curve", table, network, blocks_only, *own.items())
+    return evidence.once(key, lambda: _curve(evidence, network, table, own, blocks_only))
 
-    return evidence.once(("curve", table, network, blocks_only, *own.items()), gather)
+
+def _curve(
+    evidence: Evidence,
+    network: Network,
+    table: str,
+    own: dict[str, str | int],
+    blocks_only: bool,
+) -> Curve:
+    accuracy = evidence.replicates(table, network, "accuracy", ["layer"], **own)
+    if table == ALL_IMAGES:
+        halves = evidence.halves(HALVES, network, "accuracy", ["layer"], **own)
+        accuracy = pd.concat([accuracy, halves])
+    layers = evidence.rows(table, network, **own).drop_duplicates("layer").set_index("layer")
+    layers = layers.loc[accuracy.columns].sort_values("depth", kind="stable")
+    layers = layers[layers["name"] != NORM] if blocks_only else layers
+    return layers["depth"].to_numpy(), accuracy[layers.index].to_numpy()
 
 
 def last(

@@ -26,7 +26,7 @@ speak for two seeds.
 All functions take arrays with any leading axes: 10,000 simulated experiments go through at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,19 +71,12 @@ class Estimate:
 
     def half_width(self, quantile: float | Any = (1 + CONFIDENCE) / 2) -> Any:
         """Half the width of an interval [...], by the quantile of t's distribution."""
-        return self._half_widths()(quantile)
+        return self._half_width(quantile, np.sum(self.variances[1:], axis=0), self.freedom)
 
-    def _half_widths(self) -> Callable[[Any], Any]:
-        """`half_width` for as many quantiles as are asked for."""
-        images, others = self.variances[0], np.sum(self.variances[1:], axis=0)
-        freedom = self.freedom
-
-        def half(quantile: Any) -> Any:
-            squares = student(self.freedoms[0], quantile) ** 2 * images
-            squares = squares + ndtri(quantile) ** 2 * self.granular
-            return np.sqrt(squares + student(freedom, quantile) ** 2 * others)
-
-        return half
+    def _half_width(self, quantile: Any, others: Any, freedom: Any) -> Any:
+        squares = student(self.freedoms[0], quantile) ** 2 * self.variances[0]
+        squares = squares + ndtri(quantile) ** 2 * self.granular
+        return np.sqrt(squares + student(freedom, quantile) ** 2 * others)
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
         """Ends of the interval [...] each."""
@@ -97,10 +90,10 @@ class Estimate:
         """
         distance = np.asarray(self.value, np.float64) - threshold
         low, high = np.full(distance.shape, 0.5), np.ones(distance.shape)
-        half_width = self._half_widths()
+        others, freedom = np.sum(self.variances[1:], axis=0), self.freedom
         for _ in range(STEPS):
             middle = (low + high) / 2
-            is_within = half_width(middle) < np.abs(distance)
+            is_within = self._half_width(middle, others, freedom) < np.abs(distance)
             low, high = np.where(is_within, middle, low), np.where(is_within, high, middle)
         tail = np.where(distance == 0, 0.5, 1 - (low + high) / 2)
         return np.where(np.isnan(distance), np.nan, np.where(distance > 0, tail, 1 - tail))
