@@ -25,6 +25,7 @@ def test_check_goes_through_all_files(capsys, tmp_path):
     assert code == 1 and "smoke.yaml: no errors" in out and "modles" in err
 
 
+@pytest.mark.whole
 def test_describe_says_what_would_be_looked_at(capsys):
     code, out, _ = call(capsys, "describe", "test_vit", "--size-px", "64", "--json")
     assert code == 0 and json.loads(out)["blocks"] == 6

@@ -60,6 +60,7 @@ def test_a_file_of_tests_is_about_its_package(path):
     assert any(uses.search(text.read_text()) for text in texts if text.exists())
 
 
+@pytest.mark.whole
 def test_no_test_lies_where_none_is_looked_for():
     for path in HERE.rglob("*.py"):
         has_tests = any(

@@ -4,9 +4,10 @@ Its import hook decorates each `def`. What is done otherwise here:
 
 - Where no array is annotated, beartype alone checks: a microsecond a call. jaxtyping would bind the
   arguments to the signature as well, to tell their shapes, in 15.
-- A function within another is decorated at each call of the other, which takes a millisecond. What
-  beartype is given is not the function but an empty one of its name, parameters, defaults and
-  annotations, so that one check serves all that are equal.
+- A function within another is decorated at each call of the other, which takes a millisecond. One
+  that takes and gives no array is left to the type checker. For the others beartype is given not
+  the function but an empty one of its name, parameters, defaults and annotations, so that one check
+  serves all that are equal.
 - Most functions are not called in a process. Checks are made when they are first asked for.
 """
 
@@ -31,9 +32,11 @@ def typed(function=None, **options):
     """In place of `jaxtyping.jaxtyped`, by whose name the import hook decorates functions."""
     if function is None:
         return functools.partial(typed, **options)
-    is_plain = isinstance(function, types.FunctionType) and "<locals>" not in function.__qualname__
+    is_plain = isinstance(function, types.FunctionType)
     if not is_plain or any(map(_has_shape, function.__annotations__.values())):
         return _with_shapes(function, **options)
+    if "<locals>" in function.__qualname__:
+        return function
     check = None
 
     @functools.wraps(function)

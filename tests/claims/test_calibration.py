@@ -104,6 +104,7 @@ def test_one_in_20_seeds_of_one_network_is_taken_for_different(seeds, known):
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.whole
 def test_a_spread_that_the_left_out_seed_is_part_of_is_taken_of_the_others(seeds):
     """With it, three seeds in a thousand came out as different, whatever the rule was worth."""
     random = np.random.default_rng(seeds)

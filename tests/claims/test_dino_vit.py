@@ -72,6 +72,7 @@ def overlaps(known, spread=None, auc=None):
     return table | ({"segmentation_replicates.parquet": pd.concat(rows)} if rows else {})
 
 
+@pytest.mark.whole
 def test_d1(tmp_path):
     def tables(trained, untrained, wide):
         gap = {True: 0.02, False: 0.2}

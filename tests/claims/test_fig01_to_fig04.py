@@ -91,6 +91,7 @@ def deep(trained, untrained, wide):
     return {"cka_replicates.safetensors": maps, "layers.csv": layers}
 
 
+@pytest.mark.whole
 def test_c3(tmp_path):
     check_words(tmp_path, "C3", deep)
 

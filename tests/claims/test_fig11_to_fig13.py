@@ -338,6 +338,7 @@ def test_the_widest_spread_has_the_degrees_of_freedom_of_all(tmp_path):
     assert widest_spread(make_evidence(tmp_path / "one", {}, SLUGS)) is None
 
 
+@pytest.mark.whole
 def test_seeds_that_differ_are_no_harm_of_fewer_images(tmp_path):
     """Simulated: nothing is lost, and seeds differ by .02 (4,000 images)."""
     random, met, draws = np.random.default_rng(1), 0, 200
@@ -365,6 +366,7 @@ def elsewhere(tmp_path, tables, tasks=("toys",), **more):
     return verdict("C30", evidence)
 
 
+@pytest.mark.whole
 def test_c30(tmp_path):
     def word(*shown, **more):
         return elsewhere(tmp_path, figure_13(*shown, dataset="toys"), **more).word

@@ -165,6 +165,7 @@ def test_the_rule_before_fails_all_of_this():
     assert now[0] < now[1] < now[2]
 
 
+@pytest.mark.whole
 def test_of_what_is_taken_at_a_false_discovery_rate_of_5_per_cent_no_more_is_wrong():
     """40 claims of one experiment, ten of them true, that share a ResNet's seeds."""
     p, true, draws = [], [], slice(500)
@@ -440,6 +441,7 @@ def test_nor_are_they_where_the_spread_is_known_from_other_seeds(seeds):
 
 @pytest.mark.parametrize("blocks", [5, 6])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.whole
 def test_rank_correlations_of_few_blocks_are_no_more_often_wrong_than_without_steps(blocks, seeds):
     """They are skewed, as they end at 1: smeared over their steps 6 to 11 % are wrong."""
     random = np.random.default_rng([blocks, seeds])

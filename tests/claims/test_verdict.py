@@ -390,6 +390,7 @@ def test_one_criterion_that_fails_is_enough_but_not_by_chance_in_one_of_many():
     assert found.ends[0] < 0.5 < found.lines[1].low
 
 
+@pytest.mark.whole
 def test_the_interval_that_is_told_is_the_one_that_the_verdict_is_judged_by():
     """Decisive: wholly on one side; undecided: not; whatever the criteria and architectures."""
     draws, hidden, words = np.random.default_rng(5), 0, set()
@@ -696,6 +697,7 @@ def test_a_reading_moves_with_its_interval():
     assert Reading(1.0, 0.0, 2.0).plus(3.0) == Reading(4.0, 3.0, 5.0)
 
 
+@pytest.mark.whole
 def test_three_seeds_that_agree_about_six_blocks_do_not_decide_by_chance():
     """A truth at the threshold, over all outcomes: by the seeds' spread alone 7.8 % hold."""
     blocks, truth = 6, 0.8

@@ -225,6 +225,7 @@ def test_objects_are_no_lighter_than_grounds_where_asked(surface):
     assert lightness_auc(small, surface) > 0.85
 
 
+@pytest.mark.whole
 def test_grounds_have_their_classs_texture_as_often_as_asked():
     def share(match):
         _, _, scene = shapes.generate(SMALL | {"ground_match": match, "n_train": 2000}, "train")

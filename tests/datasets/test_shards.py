@@ -87,6 +87,7 @@ def photographs(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.whole
 def test_labels_splits_and_pixels_are_those_of_the_folder(tmp_path, photographs, kind):
     from_folder(photographs, tmp_path / "mine", kind, ["a", "b", "c"])
     names = {} if kind == "parquet" else {"class_names": "names.txt"}

@@ -85,6 +85,7 @@ def cases():
 
 
 @pytest.mark.parametrize(("kind", "model"), cases())
+@pytest.mark.whole
 def test_the_size_that_is_told_is_what_is_written(experiment, kind, model):
     config = config_of(kind)
     settings = config.models[model].settings

@@ -199,6 +199,7 @@ def test_tables_are_those_of_the_images_answered_rightly(tmp_path, shown):
     assert own["entropy"] == pytest.approx(-(energy * np.log(energy)).sum() / np.log(64), rel=1e-4)
 
 
+@pytest.mark.whole
 def test_an_image_is_attacked_alike_whatever_is_beside_it(tmp_path, shown):
     settings = {"images": IMAGES, "budgets": [0.05], "steps": 3}
     every = dumped(tmp_path / "every", perturbations.record(shown, SEED, settings))

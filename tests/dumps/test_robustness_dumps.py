@@ -105,6 +105,7 @@ def test_ce_is_over_alexnets_errors_and_relative_ce_over_their_rise():
     assert found.loc["mean", "corruptions"] == 14
 
 
+@pytest.mark.whole
 def test_waves_have_their_norm_and_their_place(tmp_path, shown):
     settings = {"frequencies": "all", "norm": 1.5, "cells": 2, "images": IMAGES}
     dump = dumped(tmp_path, frequencies.record(shown, SEED, settings), FrequenciesDump)

@@ -13,6 +13,8 @@ from tests.figures import tables as others
 from tests.figures.tables import DRAWN
 from tests.rounding import assert_rounded, rounded
 
+pytestmark = pytest.mark.whole  # each draws
+
 CONFIG = others.config(fractions=("f000", "f010", "f100"))
 ALONE = others.config(vits=("vit_tiny",), resnets=(), fractions=("f100",), seeds=("s0",))
 

@@ -15,6 +15,8 @@ from tests.figures.skip_tables import skip_ratios, skip_tokens
 from tests.figures.tables import DRAWN
 from tests.rounding import assert_rounded
 
+pytestmark = pytest.mark.whole  # each draws
+
 CONFIG = synthetic.config()
 FIGURES = (fig07_skip_ratios, figE1_skip_tokens, figE2_skip_cosine)
 

@@ -17,6 +17,8 @@ from tests.figures import tables as synthetic
 from tests.figures.tables import DRAWN
 from tests.rounding import rounded
 
+pytestmark = pytest.mark.whole  # each draws
+
 VIT = {"family": "vit", "width": 48, "pool": "cls", "skipless_block": -1, "skipless": "both"}
 ARCHITECTURES = {
     "late": VIT | {"skipless_block": 3},

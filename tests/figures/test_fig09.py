@@ -17,6 +17,8 @@ from tests.figures.localisation_tables import localisation_tables
 from tests.figures.tables import DRAWN
 from tests.rounding import rounded
 
+pytestmark = pytest.mark.whole  # each draws
+
 VITS = ("vit_small", "vit_gap", "vit_cut", "vit_large")
 CONFIG = synthetic.config(vits=VITS, fractions=("f000", "f100"))
 CONFIG["architectures"] = {

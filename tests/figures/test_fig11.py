@@ -13,6 +13,8 @@ from tests.figures.probe_tables import config, mean_of_tokens, tables
 from tests.figures.tables import DRAWN
 from tests.rounding import assert_rounded, rounded
 
+pytestmark = pytest.mark.whole  # each draws
+
 CONFIG = config()
 FIGURES = (
     fig11_token_probes,

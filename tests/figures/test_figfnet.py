@@ -1,11 +1,14 @@
 """FNet: its own figure, and its layers in Figures 1, 2 and H."""
 
 import numpy as np
+import pytest
 
 from sightlines.figures import fig01_cka_within, fig02_cka_across, figfnet_mixing, figH_mixer
 from sightlines.plan.networks import Network
 from sightlines.results import selecting
 from tests.figures import tables as synthetic
+
+pytestmark = pytest.mark.whole  # each draws
 
 FNETS = ("fnet", "fnet_hartley", "fnet_hybrid")
 CONFIG = synthetic.config(fnets=FNETS, mixers=("mixer",))

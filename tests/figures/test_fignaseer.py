@@ -23,6 +23,8 @@ from tests.figures import condition_tables as made
 from tests.figures import robustness_tables
 from tests.figures import tables as synthetic
 
+pytestmark = pytest.mark.whole  # each draws
+
 CONFIG = synthetic.only(synthetic.whole())
 VIT = Network("vit_small", "f100", "s0")
 

@@ -19,6 +19,8 @@ from tests.figures import robustness_tables as made
 from tests.figures import tables as synthetic
 from tests.figures.test_fignaseer import has_line, value
 
+pytestmark = pytest.mark.whole  # each draws
+
 CONFIG = synthetic.only(synthetic.whole())
 VIT = Network("vit_small", "f100", "s0")
 

@@ -1,7 +1,6 @@
 import functools
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -63,15 +62,6 @@ RENDERED = (TWO, SMALL, WHOLE, CONFIG)
 """Each figure is rendered of the first experiment that has the networks that it needs."""
 QUICK = ("accuracy_by_fraction", "fig13_probes_by_depth")
 """Rendered twice in `make test-fast` too, as every file; of all others it is a whole test."""
-NO_FIGURES = ("test_figures.py", "test_figures_of_the_paper.py", "test_fonts.py")
-"""Files beside this that name figures and look at none of their own, and this one."""
-NEIGHBOURS = "".join(
-    path.read_text()
-    for path in Path(__file__).parent.glob("test_*.py")
-    if path.name not in NO_FIGURES
-)
-
-
 LOOKED_AT = (
     accuracy_by_fraction,
     fig01_cka_within,
@@ -81,12 +71,6 @@ LOOKED_AT = (
     fig12_data_fractions,
     training_curves,
 )
-
-
-def is_looked_at(name):
-    """Whether a figure has tests of its own here or in a file beside this, which draw it too."""
-    own = {module.__name__.rpartition(".")[2] for module in LOOKED_AT}
-    return name in own or re.search(rf"\b{name}\b", NEIGHBOURS) is not None
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +110,7 @@ def sentences(text):
     return len(re.findall(r"[.?!](?=\s+[A-Z]|$)", text))
 
 
+@pytest.mark.whole
 def test_synthetic_tables_have_the_columns_of_real_ones(every_table):
     of_claims = {f"{own}.parquet" for own in ("probe_replicates", "token_probe_replicates")}
     of_claims |= {"localisation_margins.parquet", "finetuning_indices.parquet"}
@@ -162,9 +147,8 @@ def test_two_renders_are_equal_byte_for_byte(name, tmp_path):
     assert b"/FontFile2" in document and b"/Type3" not in document
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.whole if is_looked_at(n) else ()) for n in NAMES]
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("name", NAMES)
 def test_every_figure_draws_plain_labels_and_leaves_all_as_it_was(name, every_table):
     """Tables, settings and pyplot are untouched; labels are no mathematics; axes have names."""
     module = registry.load("figures", name)
@@ -295,6 +279,7 @@ def as_planned(config):
     )
 
 
+@pytest.mark.whole
 def test_within_shows_the_tables_values_with_rows_upwards(tables):
     figure = fig01_cka_within.draw(tables, CONFIG)
     images = [a.images[0] for a in figure.axes if a.images]
@@ -310,6 +295,7 @@ def test_within_shows_the_tables_values_with_rows_upwards(tables):
     assert {image.get_clim() for image in images} == {(0.0, 1.0)}
 
 
+@pytest.mark.whole
 def test_undefined_cells_are_grey_and_explained(tables):
     figure = fig01_cka_within.draw(tables, CONFIG)
     image = figure.axes[0].images[0]
@@ -319,11 +305,13 @@ def test_undefined_cells_are_grey_and_explained(tables):
     assert not fig01_cka_within.draw(whole, ALONE).legends
 
 
+@pytest.mark.whole
 def test_within_works_for_one_model_without_untrained_control():
     figure = fig01_cka_within.draw(tables_of(ALONE, fig01_cka_within), ALONE)
     assert sum(bool(a.images) for a in figure.axes) == 2
 
 
+@pytest.mark.whole
 def test_within_wraps_many_models_at_the_papers_width():
     names = [f"vit_{i}" for i in range(7)]
     many = synthetic.config(vits=names, resnets=(), fractions=("f000", "f100"), seeds=("s0",))
@@ -363,6 +351,7 @@ def test_across_pairs_every_vit_with_the_resnet(tables):
         assert shown == rounded(best, **DRAWN)
 
 
+@pytest.mark.whole
 def test_many_pairs_fit_on_a_page_bring_every_model_in_and_count_what_is_left_out():
     vits = tuple(f"vit_{place}" for place in range(6))
     many = synthetic.config(vits, ("resnet_a", "resnet_b"), ("f000", "f100"), ("s0",))

@@ -10,6 +10,8 @@ from tests.figures.indices_tables import layer_diagnostics, similarity_indices
 from tests.figures.tables import DRAWN
 from tests.rounding import rounded
 
+pytestmark = pytest.mark.whole  # each draws
+
 CONFIG = synthetic.config() | {
     "architectures": {"vit_large": {"skipless_block": 3}, "vit_small": {"skipless_block": -1}}
 }

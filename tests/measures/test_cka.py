@@ -233,6 +233,7 @@ def test_layers_are_listed_once_a_model(two_networks, tmp_path):
     assert layers.layer.tolist() == [0, 1, 2, 0, 1]
 
 
+@pytest.mark.whole
 def test_same_dumps_same_bytes_and_no_torch(two_networks, tmp_path):
     _, paths, networks = two_networks
     code = (

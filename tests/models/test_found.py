@@ -218,6 +218,7 @@ QUICK += ("vit_tiny_r_s16_p8_224",)
 
 
 @pytest.mark.parametrize("name", cases(DOES, {*DOES} - {*QUICK}))
+@pytest.mark.whole
 def test_what_attends_in_whatever_way_is_no_resnet(name):
     size_px, does = DOES[name]
     known = timm_building.describe({"name": name, "size_px": size_px})

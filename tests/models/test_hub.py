@@ -194,6 +194,7 @@ def process(world, **variables):
     )
 
 
+@pytest.mark.whole
 def test_a_killed_process_leaves_what_arrived_to_the_next(world):
     world.ends, world.holds = [5003], threading.Event()
     killed = process(world)

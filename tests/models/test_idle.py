@@ -74,6 +74,7 @@ COUNTING = {"resnet18": 1, "deit3_small_patch16_224": 1, "test_convnext": 8, "re
 
 
 @pytest.mark.parametrize(("name", "scale"), COUNTING.items())
+@pytest.mark.whole
 def test_every_branch_of_public_networks_counts_once_switched_on(name, scale):
     small = SWITCHED.get(name, ({},))[0]
     model, images = built(name, **small), pictures(4, small.get("img_size", 224))
@@ -139,6 +140,7 @@ def test_statistics_of_images_keep_variances_bounded():
     assert exploded[-1] / exploded[0] > 30 > 10 > bounded.max() / bounded.min()
 
 
+@pytest.mark.whole
 def test_receptive_fields_grow_once_switched_on():
     model = bottlenecks()
     idle.set_statistics(model, [pictures()])

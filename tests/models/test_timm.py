@@ -13,6 +13,8 @@ from sightlines.plan.checks import _check_view
 from sightlines.plan.experiment import Experiment
 from tests.models.public import answers_of_this_process, captured
 
+pytestmark = pytest.mark.whole  # networks of timm
+
 VIT = {"name": "vit_tiny_patch16_224.augreg_in21k_ft_in1k"}
 OWN_PROCESS = timm_facts._ask
 """Asks a process of its own; in the tests, this one answers (`timm_asked_here`)."""
@@ -70,6 +72,7 @@ def test_facts_are_asked_once(monkeypatch, timm_asked_here):
     assert timm_facts.facts(asked)["grid"] == [14, 14]
 
 
+@pytest.mark.whole
 def test_size_and_patch_can_be_set():
     assert timm.check(settings(**VIT, size_px=96, patch_px=8), 224) == (12, 12)
     own = {"size_px": 96, "mean": [0, 0, 0], "crop_pct": 1, "crop_mode": "squash"}

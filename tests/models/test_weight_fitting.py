@@ -396,6 +396,7 @@ def test_a_last_layer_by_another_name_beside_the_backbone_is_called_so(model, tm
     "vgg11 mobilenet_v2 mobilenet_v3_small convnext_tiny efficientnet_b0 swin_t regnet_x_400mf "
     "shufflenet_v2_x0_5 maxvit_t".split(),
 )
+@pytest.mark.whole
 def test_torchvisions_names_are_called_so(model, tmp_path, name):
     with torch.device("cpu" if name.startswith("regnet") else "meta"):
         own = torchvision.models.get_model(name)

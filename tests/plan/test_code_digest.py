@@ -489,6 +489,7 @@ def test_what_the_package_offers_to_notebooks_counts_nowhere(package):
     assert digest() == first
 
 
+@pytest.mark.whole
 def test_the_only_dynamic_import_is_the_registry():
     """An import by name escapes the digest, so there is one place for it.
 

@@ -437,6 +437,7 @@ def test_data_slices_are_of_the_task(experiment):
     assert set(experiment.job_config_claims()["tasks"]) == {"near", "far"}
 
 
+@pytest.mark.whole
 def test_code_is_that_of_the_tasks_dataset_and_the_networks_family(experiment):
     prepare = {task: experiment.code("datasets.prepare", task=task) for task in ("", "near", "far")}
     assert prepare[""] == prepare["near"] != prepare["far"]

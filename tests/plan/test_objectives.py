@@ -204,6 +204,7 @@ def test_a_vit_whose_positions_cannot_be_resampled_is_refused_at_planning():
         (timm("no_such_network"), 1, {48: 0}),
     ],
 )
+@pytest.mark.whole
 def test_what_a_network_of_timm_can_be_shown_is_found_by_showing_it(model, patch_px, sides):
     for local_px, works_at in sides.items():
         found = tried(model, 112, local_px, patch_px)

@@ -83,6 +83,7 @@ def planned(raw):
         ),
     ],
 )
+@pytest.mark.whole
 def test_both_names_plan_the_same_jobs_and_the_former_one_warns(old, new, place):
     jobs, said = planned(changed(*old))
     assert planned(changed(*new)) == (jobs, [])

@@ -161,6 +161,7 @@ def test_maps_are_differences_of_both(sides, tmp_path, width):
     assert abs(shown[2] + value / 2) < 2e-4
 
 
+@pytest.mark.whole
 def test_the_command_writes_the_page(sides, tmp_path):
     from sightlines import cli
 

@@ -37,6 +37,7 @@ def values(data, place, shape, symmetric=False):
     return np.triu(matrix) + np.triu(matrix, 1).T
 
 
+@pytest.mark.whole
 def test_every_map_is_that_of_the_table(parts, data):
     """All pairs fit; each plane is the table's to four decimals."""
     config, tables = parts

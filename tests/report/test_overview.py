@@ -26,6 +26,7 @@ def test_a_map_has_a_pixel_a_cell_its_first_row_below_and_grey_where_undefined()
     assert picture.getpixel((0, 0)) == (184, 188, 194)
 
 
+@pytest.mark.whole
 def test_maps_are_of_trained_networks_with_their_controls():
     tables = synthetic.all_tables(CONFIG, names=("cka.parquet", "layers.csv"))
     found = overview.maps(CONFIG, tables)

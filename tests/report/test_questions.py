@@ -52,6 +52,7 @@ def test_questions_are_used_in_their_order():
     assert [q.key for q in found] == ["structure", "places", "caron2021", "measurement"]
 
 
+@pytest.mark.whole
 def test_where_things_stand_is_part_of_the_pages_code():
     roots = stage_roots("report.page", figures=["fig07_skip_ratios"])
     assert "sightlines.figures.fig07_skip_ratios:QUESTION" in roots

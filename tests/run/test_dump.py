@@ -66,6 +66,7 @@ def left(here):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.whole
 def test_it_writes_what_the_recorder_records(here, kind, caplog):
     job = job_of(here, kind)
     with caplog.at_level("INFO"):

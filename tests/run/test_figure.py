@@ -52,6 +52,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.whole
 def test_run_by_hand_without_pyplot_or_torch(tmp_path):
     write_table(tmp_path / "accuracy.csv", synthetic.accuracy(CONFIG))
     code = (

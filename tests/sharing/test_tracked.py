@@ -92,6 +92,7 @@ USES = {
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("path", ["dvc.lock", "dvc.yaml", "data.dvc", PROVENANCE])
+@pytest.mark.whole
 def test_what_could_not_be_merged_is_said_and_stops_all_that_needs_it(project, use, path):
     conflict(path, *same(path))
     before = Path(path).read_bytes()

@@ -72,6 +72,7 @@ def fitted(sets, train, chosen=slice(None)):
 DATASETS, DRAWS = 50, 5
 
 
+@pytest.mark.whole
 def test_intervals_of_probes_are_as_wide_as_new_draws_of_all_images_are_apart():
     """Differences of two networks, which saw the same images: 50 sets of test images, 5 draws each.
 

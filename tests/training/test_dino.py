@@ -121,6 +121,7 @@ def test_killed_and_resumed_equals_uninterrupted(workplace, model):
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient's norm"])
+@pytest.mark.whole
 def test_what_is_not_finite_stops_and_is_taken_up_again(workplace, monkeypatch, what):
     """In the 9th step, when the teacher, the centre and both moments of AdamW are under way."""
     honest = {name: getattr(Distillation, name) for name in ("loss", "backward")}

@@ -269,6 +269,7 @@ def weights_of(folder):
 
 
 @pytest.mark.parametrize("is_native", [False, pytest.param(True, marks=NEEDS_NATIVE)])
+@pytest.mark.whole
 def test_auto_takes_bfloat16_only_where_it_is_native(workplace, monkeypatch, caplog, is_native):
     if not is_native:
         monkeypatch.setenv(*LIMIT)

@@ -26,6 +26,7 @@ def after_cka(experiment):
     return again | {"dump_gram": len(experiment.dumped("gram"))}
 
 
+@pytest.mark.thorough
 def test_results_are_valid_without_dumps_and_a_change_makes_just_those_again_that_it_reads(copied):
     before, own = results(copied), ("--configfile", SMOKE)
     dumps = {path for path in before if path.startswith("smoke/dumps/")}

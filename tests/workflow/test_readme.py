@@ -48,6 +48,7 @@ def test_every_snakemake_command_can_be_planned(tmp_path):
     assert seen >= 5
 
 
+@pytest.mark.thorough
 def test_the_photographs_recipe_works(tmp_path):
     """Copy the template, set `folder`, point SIGHTLINES_DATA at it, as the README says."""
     from PIL import Image

@@ -75,6 +75,7 @@ def test_records_are_enough_to_verify_what_was_pulled(pulled):
     assert ", 0 differ\n" in said and "not here" not in said
 
 
+@pytest.mark.thorough
 def test_tables_and_figures_alone(pulled_tables):
     assert not (pulled_tables / R / "models").exists() and not (pulled_tables / "data").exists()
     assert planned(plan(pulled_tables)) == {}
@@ -154,6 +155,7 @@ def test_nothing_stale_is_shared(pulled):
     assert share(pulled, "--stale").returncode == 0
 
 
+@pytest.mark.thorough
 def test_what_would_be_hidden_or_left_out_is_not_shared(pulled, tmp_path):
     """A profile of one's own that looks at times alone; a pattern that leaves out all tables."""
     (tmp_path / "config.yaml").write_text("rerun-triggers: [mtime]\nquiet: [all]\n")

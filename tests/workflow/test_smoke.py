@@ -258,6 +258,7 @@ def test_own_probes_are_chosen_by_their_own_stage_where_there_are_other_tasks(tm
     assert drawn == [{"probe_train": "test"}, None]
 
 
+@pytest.mark.thorough
 def test_a_damaged_dump_is_named_and_made_again(copied):
     network = Experiment.open(SMOKE).networks[1]
     before = results(copied)
