@@ -29,10 +29,10 @@ BIN := $(VENV)/bin
 # uv links packages from its cache into .venv: several GB of CUDA libraries exist once.
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
-# Where Python may not keep its bytecode, every start would compile a thousand modules: 2 to 5 s. A run and the tests keep
-# that of the modules which they use; what is set up for later calls gets all 18,000 compiled, which takes half a minute.
+# Where Python may not keep its bytecode, every start would compile a thousand modules: 2 to 5 s. What make starts keeps that of
+# the modules which it uses; what is set up for other calls gets all 18,000 compiled, which takes half a minute.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),$(if $(filter run test test-fast,$(MAKECMDGOALS)),,--compile-bytecode))
-KEEP_BYTECODE := env -u PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Asked at every call (0.03 s): ready, outdated, foreign, or nothing where its Python does not start.
@@ -46,7 +46,7 @@ quoted = '$(subst ','\'',$(1))'
 run: setup
 	@test -f $(call quoted,$(CONFIG)) || { printf 'There is no config file %s; there are:\n' $(call quoted,$(CONFIG)); \
 	  ls workflow/config/*.y*ml; exit 1; }
-	$(KEEP_BYTECODE) snakemake --configfile $(call quoted,$(CONFIG))
+	snakemake --configfile $(call quoted,$(CONFIG))
 	@name=$(call quoted,$(CONFIG)); name=$${name##*/}; echo "The report: results/$${name%.*}/report.html"
 
 share: setup
@@ -99,9 +99,8 @@ $(VENV)/ready:
 	$(if $(COMPILE),@$(BIN)/python -m compileall -q src/sightlines)
 	@$(BIN)/python -I src/sightlines/core/checkout.py sign
 
-# Two processes, whose libraries take one thread each: more would wait for each other. Bytecode is kept whatever the
-# environment says: without it both compile all tests, and each program that they start the package, anew.
-PYTEST := $(KEEP_BYTECODE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Two processes, whose libraries take one thread each: more would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Linters run meanwhile, and with THOROUGH the type checker, which takes one core for a minute where it has no cache. What they
 # found is told last, where they failed.
@@ -118,7 +117,7 @@ docs: setup
 	@echo "The documentation: .cache/site/index.html"
 
 test-instruction-sets: setup
-	$(KEEP_BYTECODE) $(BIN)/python -m tests.instruction_sets
+	$(BIN)/python -m tests.instruction_sets
 
 lint: setup
 	ruff check .
