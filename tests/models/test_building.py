@@ -5,6 +5,7 @@ import torch
 from sightlines.core.errors import ResultError, WeightsError
 from sightlines.core.files import write_json, write_tensors
 from sightlines.models import building
+from sightlines.models.weight_misfits import infinite, not_finite
 from tests.models.nets import CLASSES, NETS, SIZE_PX, VIT
 
 
@@ -62,6 +63,32 @@ def test_seed_decides_all_weights_and_touches_no_global_state(name):
 def test_last_norm_of_a_unit_starts_at_zero():
     model = building.build(NETS["resnet"], SIZE_PX, CLASSES, seed=1)
     assert all(not unit.norm3.weight.any() for stage in model.stages for unit in stage.blocks)
+
+
+class Clipping(torch.nn.Linear):
+    """As layers of timm's Gemma 4: bounds that are infinite until a checkpoint sets them."""
+
+    def __init__(self):
+        super().__init__(2, 2)
+        self.register_buffer("lowest", torch.tensor([-torch.inf, -torch.inf]))
+
+
+@pytest.mark.parametrize(
+    "bounds, odd",
+    [
+        ([-np.inf, -np.inf], 0),
+        ([-1.0, -np.inf], 0),
+        ([np.inf, -np.inf], 1),
+        ([np.nan, np.nan], 2),
+        ([-np.inf] * 3, 3),
+    ],
+)
+def test_infinite_numbers_are_right_only_where_the_network_begins_with_them(bounds, odd):
+    begins = Clipping().state_dict()
+    found = begins | {"lowest": torch.tensor(bounds)}
+    assert not_finite(found["lowest"], begins["lowest"]) == odd
+    assert len(infinite(found, begins)) == bool(odd)
+    assert len(infinite(begins | {"bias": torch.full((2,), -torch.inf)}, begins)) == 1
 
 
 def test_all_offending_tensors_are_listed(tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 from sightlines.core import files
 from sightlines.core.errors import ResultError, WeightsError
 from sightlines.models.layers import Layer
+from sightlines.models.weight_misfits import not_finite
 from sightlines.plan import registry
 from sightlines.plan.architectures import NOT_ARCHITECTURE
 
@@ -111,8 +112,8 @@ def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
             offences.append(f"{name}: shape {shape} instead of {wanted}")
             continue
         values = np.array(reader[name])
-        if not np.isfinite(values).all():
-            offences.append(f"{name}: {np.size(values) - np.isfinite(values).sum()} not finite")
+        if odd := not_finite(torch.from_numpy(values), expected[name]):
+            offences.append(f"{name}: {odd} not finite")
         state[name] = torch.from_numpy(values)
     if offences:
         listed = "\n  ".join(offences)
