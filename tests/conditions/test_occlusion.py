@@ -129,6 +129,12 @@ def test_permute_puts_the_named_cell_in_each_place():
             assert (cell == cut(image, 2)[order[place]]).all()
 
 
+def test_an_image_that_shows_no_object_stays_as_it_is():
+    none = np.zeros_like(masks(INDICES))
+    for part in PARTS:
+        assert not occlusion.cells_of_part(none, 4, part, INDICES, SEED).any()
+
+
 def test_parts_have_equally_many_cells_and_are_where_they_should_be():
     parts = {p: occlusion.cells_of_part(masks(INDICES), 4, p, INDICES, SEED) for p in PARTS}
     counts = parts["object"].sum(axis=1)

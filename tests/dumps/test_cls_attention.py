@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from timm.models.vision_transformer import VisionTransformer
 
+from sightlines.conditions import occlusion
 from sightlines.core.errors import DataError, ResultError
 from sightlines.core.files import (
     TensorReader,
@@ -21,9 +22,10 @@ from sightlines.core.files import (
 )
 from sightlines.datasets import store
 from sightlines.datasets.reading import normalise
-from sightlines.dumps import cls_attention
+from sightlines.dumps import cls_attention, object_labels
 from sightlines.dumps.cls_attention_reading import ClsAttentionDump
 from sightlines.dumps.network import Minibatch
+from sightlines.dumps.responses import image_facts
 from sightlines.dumps.rollout import Rollout
 from tests.dumps.making_experiments import (
     VIT,
@@ -214,19 +216,24 @@ def test_maps_are_the_same_however_many_are_kept(tmp_path, experiment):
     ).all()
 
 
-def test_masks_of_photographs_are_read_by_their_list(tmp_path, experiment):
-    counts = read_json(experiment)["counts"]["test"]
+def list_masks(folder, images):
+    """One mask for all photographs: two objects, above left and below right, and what is void."""
     level = np.zeros((8, 8), np.uint8)
     level[:4, :4], level[4:, 4:], level[4:, :4] = 1, 2, 255
     image = Image.fromarray(level, "P")
     image.putpalette(list(itertools.chain(*[(i, i, i) for i in range(256)])))
-    image.save(tmp_path / "mask.png")
-    row = {"path": "mask.png", "sha256": sha256(tmp_path / "mask.png"), "width_px": 8}
-    rows = [row | {"height_px": 8, "image": i, "form": "palette"} for i in range(counts)]
-    write_table(tmp_path / "masks.parquet", pd.DataFrame(rows))
+    image.save(folder / "mask.png")
+    row = {"path": "mask.png", "sha256": sha256(folder / "mask.png"), "width_px": 8}
+    rows = [row | {"height_px": 8, "image": i, "form": "palette"} for i in range(images)]
+    write_table(folder / "masks.parquet", pd.DataFrame(rows))
+    return folder / "masks.parquet"
+
+
+def test_masks_of_photographs_are_read_by_their_list(tmp_path, experiment):
+    masks = list_masks(tmp_path, read_json(experiment)["counts"]["test"])
     make_network(tmp_path, VIT, experiment)
     shown = open_shown(tmp_path, experiment, tmp_path / "reference.safetensors")
-    labels = cls_attention.label_maps(shown, tmp_path / "masks.parquet")
+    labels = object_labels.label_maps(shown, masks)
     minibatch = Minibatch("000", "test", np.array([4, 2]), 2)
     found = cls_attention.known_objects(shown, labels, [minibatch], (2, 2))
     assert found["objects"].tolist() == [[16, 0, 0, 0], [0, 0, 0, 16]] * 2
@@ -235,6 +242,25 @@ def test_masks_of_photographs_are_read_by_their_list(tmp_path, experiment):
     (tmp_path / "mask.png").write_bytes(b"edited")
     with pytest.raises(DataError, match=r"mask\.png: it was edited"):
         labels(0)
+
+
+def test_of_photographs_with_masks_parts_are_dropped(tmp_path, experiment):
+    """Object, anywhere, ground: equal areas; the void pixels are no object's."""
+    masks = list_masks(tmp_path, read_json(experiment)["counts"]["test"])
+    make_network(tmp_path, VIT, experiment)
+    shown = open_shown(tmp_path, experiment, tmp_path / "reference.safetensors")
+    settings = {"shares": [], "mean_shares": [], "shifted_shares": [], "other_cells": []}
+    settings |= {"other_shares": [], "salient_shares": [], "shuffle_cells": [], "cells": 2}
+    wanted = occlusion.conditions(settings | {"parts": True}, image_facts(shown, masks))
+    parts = {c.name: c for c in wanted if c.name != "shuffle"}
+    assert [*parts] == ["drop_object", "drop_anywhere", "drop_ground"]
+    white = np.full((3, 8, 8, 3), 255, np.uint8)
+    black = {n: c.apply(white, np.array([4, 2, 1]), 5)[..., 0] == 0 for n, c in parts.items()}
+    assert (black["drop_object"] == np.kron([[1, 0], [0, 1]], np.ones((4, 4)))).all()
+    assert not (black["drop_object"] & black["drop_ground"]).any()
+    assert {int(own.sum()) for cells in black.values() for own in cells} == {32}
+    without = occlusion.conditions(settings | {"parts": True}, image_facts(shown))
+    assert [c.name for c in without] == ["shuffle"]
 
 
 def test_attention_that_is_not_finite_is_named(tmp_path, experiment):

@@ -27,7 +27,8 @@ def experiment(dataset=None, **models):
 
 def test_masks_are_read_by_the_dump_of_attention_alone():
     bare, masked = (experiment(PHOTOGRAPHS | more) for more in ({}, {"masks": "outlines"}))
-    assert masked.beside("cls_attention") == {"masks": "results/mine/data/masks.parquet"}
+    for kind in ("cls_attention", "occlusions", "occlusion_depth"):
+        assert masked.beside(kind) == {"masks": "results/mine/data/masks.parquet"}
     assert masked.beside("gram") == bare.beside("cls_attention") == {}
     assert masked.job_config_data("x") == bare.job_config_data("x")
     assert masked.data_files() == bare.data_files()

@@ -125,14 +125,15 @@ def cells_of_part(masks: Masks, cells: int, part: str, indices: Indices, seed: i
         masks: Where the object is.
         cells: Along a side.
         part: ``object``: cells of which it covers half or more, or else the one that it covers
-            most; ``ground``: of those that it covers least, at random; ``anywhere``: at random.
+            most; none where it is not seen; ``ground``: of those that it covers least, at random;
+            ``anywhere``: at random.
         indices: Place of each image in its split.
         seed: The experiment's root seed.
     """
     own = shares(masks, cells)
     is_object = own >= OBJECT_SHARE
     rows = np.arange(len(own))
-    is_object[rows, own.argmax(axis=1)] |= ~is_object.any(axis=1)
+    is_object[rows, own.argmax(axis=1)] |= ~is_object.any(axis=1) & own.any(axis=1)
     if part == "object":
         return is_object
     chosen = np.zeros_like(is_object)

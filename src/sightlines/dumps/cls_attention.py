@@ -17,7 +17,7 @@ px wide where the network sees more.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,11 @@ import numpy as np
 import torch
 
 from sightlines.core.errors import ResultError
-from sightlines.core.files import TensorShapes, read_table
-from sightlines.datasets.object_masks import object_masks
-from sightlines.datasets.photograph_masks import VOID, open_mask, seen
-from sightlines.datasets.views import View
+from sightlines.core.files import TensorShapes
+from sightlines.datasets.photograph_masks import VOID
 from sightlines.dumps.attention import CHUNK_BYTES, describe_attention
 from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.object_labels import Labels, label_maps
 from sightlines.dumps.passes import Rows, Watched
 from sightlines.dumps.rollout import Rollout, norm_ratio
 from sightlines.models.attention import (
@@ -283,27 +282,6 @@ def _picture(levels: np.ndarray, side: int) -> np.ndarray:
 
 
 # -- masks ------------------------------------------------------------------------------------
-
-Labels = Callable[[int], np.ndarray]
-"""From a test image to its label map as the network sees it [size, size] uint8."""
-
-
-def label_maps(shown: Shown, masks: Path | None) -> Labels | None:
-    """Reads where the objects are, by test image; None where nobody says so."""
-    view = View.of(shown.card)
-    whole = object_masks(shown.images, "test")
-    if whole is not None:
-        return lambda image: seen(whole[image].astype(np.uint8), view)
-    if masks is None:
-        return None
-    table, source = read_table(masks), shown.images.source
-
-    def read(image: int) -> np.ndarray:
-        row = table.iloc[image]
-        size = (int(row["width_px"]), int(row["height_px"]))
-        return seen(open_mask(source / row["path"], row["sha256"], size, row["form"]), view)
-
-    return read
 
 
 def known_objects(

@@ -4,6 +4,7 @@ The conditions are those of `conditions.occlusion` that the config's `depth` nam
 said in `dumps.condition_depth`.
 """
 
+from pathlib import Path
 from typing import Any
 
 from sightlines.conditions import occlusion
@@ -17,19 +18,23 @@ READER = "sightlines.dumps.condition_depth_reading:DepthDump"
 NETWORKS = "first_seed"
 SPLITS = "reference"
 USES = ("seed",)
+BESIDE = ("masks",)
 CONDITIONS = "occlusion"
 """The block of the config's `conditions` whose settings these are."""
 UNUSED = ("images",)
 """Keys of that block, or `images`, that this dump does not depend on."""
 
 
-def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:
+def record(
+    shown: Shown, seed: int, conditions: dict[str, Any], masks: Path | None = None
+) -> TensorFile:
     """Similarity of clean and changed reference images, of all blocks.
 
     Args:
         shown: The network.
         seed: The experiment's root seed.
         conditions: The family's settings.
+        masks: The list of the photographs' masks, where there is one.
     """
-    every = occlusion.conditions(conditions, image_facts(shown))
+    every = occlusion.conditions(conditions, image_facts(shown, masks))
     return paired(shown, at_labels(every, conditions["depth"]), seed)

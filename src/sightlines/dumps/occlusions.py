@@ -7,6 +7,7 @@ Source: Naseer et al. 2021, sections 3.1 to 3.3. The conditions are those of
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,21 +29,25 @@ READER = "sightlines.dumps.responses_reading:ResponsesDump"
 NETWORKS = "compared"
 SPLITS = "splits"
 USES = ("seed",)
+BESIDE = ("masks",)
 CONDITIONS = "occlusion"
 """The block of the config's `conditions` whose settings these are."""
 UNUSED = ("depth",)
 """Keys of that block, or `images`, that this dump does not depend on."""
 
 
-def record(shown: Shown, seed: int, conditions: dict[str, Any]) -> TensorFile:
+def record(
+    shown: Shown, seed: int, conditions: dict[str, Any], masks: Path | None = None
+) -> TensorFile:
     """Answers to the images as they are, and under every condition.
 
     Args:
         shown: The network.
         seed: The experiment's root seed.
         conditions: The family's settings, and how many `images` are shown.
+        masks: The list of the photographs' masks, where there is one.
     """
-    facts, looks = image_facts(shown), OwnAttention.of(shown, conditions["cells"])
+    facts, looks = image_facts(shown, masks), OwnAttention.of(shown, conditions["cells"])
     if looks is not None:
         facts = replace(facts, attention=looks.of_images)
     wanted = occlusion.conditions(conditions, facts)

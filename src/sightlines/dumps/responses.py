@@ -25,6 +25,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,12 +36,12 @@ from sightlines.conditions.condition import Condition, ImageFacts, Number, check
 from sightlines.core.errors import ResultError
 from sightlines.core.files import TensorFile, TensorShapes
 from sightlines.core.progress import Progress
-from sightlines.datasets.object_masks import object_masks
 from sightlines.datasets.reading import normalise
 from sightlines.datasets.split import order_labelled, strata_of
 from sightlines.datasets.views import View
 from sightlines.dumps.labelled import Walk, cut, last_shape
 from sightlines.dumps.network import Minibatch, Shown
+from sightlines.dumps.object_labels import object_pixels
 from sightlines.dumps.pooling import pool
 from sightlines.dumps.predictions import PROBES, answers_of
 from sightlines.models.attention import has_class_token, prefix_tokens
@@ -143,17 +144,16 @@ def to_conditions(
     return responses(shown, changes, seed, images, replace(CLEAN, around=around_clean))
 
 
-def image_facts(shown: Shown, split: str = "test") -> ImageFacts:
-    """What conditions may know of the images that a network is shown.
+def image_facts(shown: Shown, masks: Path | None = None) -> ImageFacts:
+    """What conditions may know of the test images that a network is shown.
 
-    Masks are there where the network sees images of the dataset's own size.
+    Args:
+        shown: The network and its images.
+        masks: The list of the photographs' masks, where there is one.
     """
-    size = int(shown.card["size_px"])
-    is_own_size = View.of(shown.card) == View(shown.images.size_px)
-    masks = object_masks(shown.images, split) if is_own_size else None
     red, green, blue = (float(mean) for mean in shown.images.mean)
-    of_images = None if masks is None else lambda indices: masks[indices]
-    return ImageFacts(size, (red, green, blue), of_images)
+    of_images = object_pixels(shown, masks)
+    return ImageFacts(int(shown.card["size_px"]), (red, green, blue), of_images)
 
 
 def responses(
