@@ -144,6 +144,11 @@ def test_depths_of_occlusion_are_of_conditions_that_are_made(experiment):
         experiment(occlusion={"depth": ["drop_object:1"], "parts": False})
     with pytest.raises(ConfigError, match=r"no 'drop_salient:0.5' among"):
         experiment(occlusion={"depth": ["drop_salient:0.5"]})
+    photographs = {"dataset": {"kind": "imagefolder", "folder": "own", "size_px": 32}}
+    with pytest.raises(ConfigError, match=r"no 'drop_object:1' among"):
+        experiment(RAW | photographs, occlusion={"depth": ["drop_object:1"]})
+    photographs["dataset"]["masks"] = "outlines"
+    experiment(RAW | photographs, occlusion={"depth": ["drop_object:1"]})
     experiment(occlusion={"depth": ["shuffle:4"], "shuffle_cells": [2], "cells": 4})
     experiment(occlusion={"depth": ["drop_grid5:0.2"], "other_cells": [5], "other_shares": [0.2]})
 

@@ -10,6 +10,7 @@ from sightlines.plan import conditions, objectives, registry, roles, schedule
 from sightlines.plan.architectures import described, has, is_imported, lacks_skips, size_of
 from sightlines.plan.config import networks, source_folder
 from sightlines.plan.config_types import Config, Model, Splits, Task
+from sightlines.plan.dataset_settings import has_masks
 from sightlines.plan.networks import FULL, UNTRAINED, per_cent
 from sightlines.plan.renamed_keys import name_of
 from sightlines.plan.studies import study_of
@@ -304,12 +305,6 @@ def unmet_needs(folder: str, name: str, config: Config) -> list[str]:
     return [tests[need][1] for need in declared if not tests[need][0]]
 
 
-def has_masks(config: Config) -> bool:
-    """Whether it is known where the objects are in the experiment's own images."""
-    declared = registry.declarations("datasets", config.dataset["kind"])
-    return bool(declared.get("MASKS") or config.dataset.get("masks"))
-
-
 def _check_conflicts(config: Config) -> list[str]:
     if not config.conditions.conflict.depth or has_conflicts(config):
         return []
@@ -401,7 +396,7 @@ def needs(config: Config) -> dict[str, tuple[bool, str]]:
         ),
         "probes": (config.splits.probe_test > 0, "splits.probe_train, _held_out and _test"),
         "pictures": (config.attention_maps.pictures > 0, "attention_maps.pictures above 0"),
-        "masks": (has_masks(config), "images with masks: dataset shapes, or dataset.masks"),
+        "masks": (has_masks(config.dataset), "images with masks: dataset shapes, or dataset.masks"),
         "transfer": (bool(config.transfer), "a task under transfer"),
         "tuned_attention": (
             bool(tuned & attention),

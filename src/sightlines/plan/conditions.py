@@ -14,6 +14,7 @@ from sightlines.plan import registry, roles
 from sightlines.plan.architectures import described
 from sightlines.plan.config import networks
 from sightlines.plan.config_types import CORRUPTIONS, EXTRA_CORRUPTIONS, Config, Occlusion
+from sightlines.plan.dataset_settings import has_masks
 
 AUTO, FINEST = "auto", 0
 SEVERITIES = ("1", "2", "3", "4", "5")
@@ -236,7 +237,7 @@ def _occlusion_depth(config: Config, size_px: int) -> list[str]:
         **{f"drop_grid{cells}": own.other_shares for cells in own.other_cells},
         "shuffle": _shuffled(config, size_px),
     }
-    if own.parts and registry.declarations("datasets", config.dataset["kind"]).get("MASKS"):
+    if own.parts and has_masks(config.dataset):
         made |= dict.fromkeys(("drop_object", "drop_anywhere", "drop_ground"), (1,))
     labels = [f"{name}:{severity:g}" for name, some in made.items() for severity in some]
     missing = [label for label in own.depth if label not in labels]

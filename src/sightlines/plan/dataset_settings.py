@@ -17,3 +17,9 @@ def as_made(dataset: Mapping[str, Any]) -> dict[str, Any]:
     usual = {key: declared["SETTINGS"][key]["default"] for key in declared.get("LATER", ())}
     own = {key: v for key, v in dataset.items() if key not in declared.get("BESIDE", ())}
     return {key: v for key, v in own.items() if key not in usual or v != usual[key]}
+
+
+def has_masks(dataset: Mapping[str, Any]) -> bool:
+    """Whether it is known where the objects are in a dataset's images."""
+    declared = registry.declarations("datasets", dataset["kind"])
+    return bool(declared.get("MASKS") or dataset.get("masks"))

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from sightlines.plan import registry
-from sightlines.plan.checks import has_masks
 from sightlines.plan.config_types import Config
+from sightlines.plan.dataset_settings import has_masks
 
 FLOAT, DOUBLE = 4, 8
 SUBLAYERS = 6
@@ -206,7 +206,7 @@ def _weights(network: Network, _config: Config, size_px: int) -> int:
 
 
 def _cls_attention(network: Network, config: Config, size_px: int) -> int:
-    settings, masked = config.attention_maps, has_masks(config)
+    settings, masked = config.attention_maps, has_masks(config.dataset)
     wanted = settings.images if masked else settings.pictures
     images = min(wanted, _reference_images(config))
     maps = network.blocks * (network.heads + 2) * network.places + network.blocks + network.places
