@@ -275,6 +275,24 @@ def test_files_of_what_controls_are_made_of_are_asked_for(experiment):
 def test_tuned_networks_are_the_first_on_all_images(experiment):
     assert slugs(experiment.tuned("near")) == ["vit/f100/s0", "resnet/f100/s0"]
     assert slugs(experiment.tuned("far")) == ["resnet/f100/s0"]
+    every = opened(changed("transfer.near.finetune_seeds", "all"))
+    assert slugs(every.tuned("near")) == ["vit/f100/s0", "resnet/f100/s0", "vit/f100/s1"]
+    assert every.tuned("far") == experiment.tuned("far")
+    tuned = every.inputs("measures", "finetuning")["tuned_gram"]
+    assert len(tuned) == 4 and any("near" in path and "/s1." in path for path in tuned)
+
+
+def test_that_first_networks_are_tuned_is_not_recorded(experiment):
+    """It was the rule before it could be chosen: what was made by it stays what it was."""
+    said = opened(changed("transfer.near.finetune_seeds", "first"))
+    assert as_json(said.config.transfer["near"].recorded()) == as_json(
+        experiment.config.transfer["near"].recorded()
+    )
+    assert "finetune_seeds" not in experiment.config.transfer["near"].recorded()
+    every = opened(changed("transfer.near.finetune_seeds", "all"))
+    assert every.config.transfer["near"].recorded()["finetune_seeds"] == "all"
+    network = Network("vit", "f100", "s0")
+    assert every.job_config_train(network, "near") == said.job_config_train(network, "near")
 
 
 def test_only_like_images_are_shown_as_other_reference_images(experiment):

@@ -734,8 +734,12 @@ class Task(Block):
         "reference images; out: far from them.",
     )
     finetune: tuple[str, ...] = key(
-        "Models out of `models` whose network on f100, first seed, is trained further.",
+        "Models out of `models` whose network on f100 is trained further.",
         default=(),
+    )
+    finetune_seeds: Literal["first", "all"] = key(
+        "Which initialisations of these: the first that `runs` gives a model, or all of them.",
+        default="first",
     )
     train: Mapping[str, Any] = key(
         "Keys of `train` that differ for fine-tuning.",
@@ -744,8 +748,13 @@ class Task(Block):
     )
 
     def recorded(self) -> dict[str, Any]:
-        """As records have it: of the recipe what differs, by the names that they know."""
+        """As records have it: of the recipe what differs, by the names that they know.
+
+        That the first initialisation alone is trained further is not named: it once was the rule.
+        """
         found = super().recorded()
+        if found["finetune_seeds"] == "first":
+            del found["finetune_seeds"]
         own = found["train"]
         if "betas" in own:
             own["momentum"], own["second_moment"] = own.pop("betas")

@@ -259,8 +259,9 @@ class Experiment:
 
     def tuned(self, task: str) -> list[Network]:
         """Networks that are trained further on a task."""
-        models = self.config.transfer[task].finetune
-        return [n for n in self._choose("first_seed") if n.fraction == FULL and n.model in models]
+        own = self.config.transfer[task]
+        among = self.networks if own.finetune_seeds == "all" else self._choose("first_seed")
+        return [n for n in among if n.fraction == FULL and n.model in own.finetune]
 
     def shown_other(self, task: str) -> list[Network]:
         """Networks that are shown a task's images as another set of reference images."""
