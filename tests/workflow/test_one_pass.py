@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -189,6 +190,17 @@ def test_two_experiments_side_by_side(made, here):
         runs.append(subprocess.Popen([*command, "--cores", "2"], cwd=here))
     assert [run.wait() for run in runs] == [0, 0]
     assert dumps(here) == dumps(here, "other") == expected
+
+
+def test_figures_give_way_to_all_else(tmp_path):
+    """Verdicts, which wait for all measures, then have figures to share the cores with."""
+    done = snakemake(tmp_path, "--configfile", config(tmp_path), "-n")
+    ok(done)
+    blocks = re.findall(r"^rule (\w+):\n((?: {4}.*\n)+)", done.stdout + done.stderr, re.MULTILINE)
+    lower = {name for name, own in blocks if "priority: -1\n" in own}
+    drawn = {name for name, _ in blocks if name.startswith("draw_")}
+    assert drawn and lower >= drawn
+    assert not lower & {"judge_claims", "measure_cka", "train_network", "write_report"}
 
 
 def test_a_cache_that_cannot_be_written_is_said_in_one_line(tmp_path):

@@ -1,4 +1,8 @@
-"""Figures: one rule a figure, made from what the figure's file declares."""
+"""Figures: one rule a figure, made from what the figure's file declares.
+
+They give way to all else that could begin: while the verdicts are found, for which all measures must be
+there, nothing but figures is left for the other cores.
+"""
 
 for figure in registry.members("figures"):
     reads = EXPERIMENT.inputs("figures", figure)
@@ -13,6 +17,7 @@ for figure in registry.members("figures"):
             **writes,
         log:
             f"{R}/logs/draw/{figure}.log",
+        priority: one_pass.LATER
         params:
             cfg=lambda w, figure=figure: as_json(EXPERIMENT.job_config_draw(figure)),
             code=EXPERIMENT.code(f"figures.{figure}"),
