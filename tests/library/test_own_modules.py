@@ -118,3 +118,21 @@ NOT_RUN = {
 def test_what_cannot_be_run_says_what_to_give(make, message):
     with pytest.raises(ConfigError, match=message):
         sl.load(make(), size_px=SIZE_PX)
+
+
+def test_a_network_without_parameters_is_described():
+    pools = nn.Sequential(nn.AvgPool2d(2), nn.AvgPool2d(2), nn.Flatten())
+    about = sl.describe(pools, size_px=SIZE_PX, layers=["0", "1"])
+    assert [row["shape"] for row in about.found["layers"]] == [[3, 8, 8], [3, 4, 4]]
+
+
+@pytest.mark.parametrize("side", [0, -5, True])
+@pytest.mark.parametrize("look", [sl.load, sl.describe])
+def test_what_is_no_side_of_an_image_is_refused(look, side):
+    with pytest.raises(ConfigError, match=f"{look.__name__}: size_px is .*, 1 or more"):
+        look(Net(), size_px=side)
+
+
+def test_an_unknown_way_to_resample_positions_is_refused():
+    with pytest.raises(ConfigError, match="'bicubic'; give antialias, plain, dino"):
+        sl.load("test_vit", weights="random", size_px=64, position_resampling="bicubic")

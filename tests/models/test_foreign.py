@@ -20,8 +20,10 @@ from sightlines.models import (
     torchvision,
     torchvision_weights,
 )
+from sightlines.models.__main__ import main
 from sightlines.models.attention import has_class_token, prefix_tokens
 from sightlines.models.building import build, layers_of, with_new_head
+from sightlines.models.described_families import described
 from sightlines.models.layers import capture
 
 pytestmark = pytest.mark.whole
@@ -485,3 +487,21 @@ def test_former_names_of_torchvisions_own_files(tmp_path, name):
     _, _, fitted = torchvision_weights.bring(model, settings, tmp_path, stated, log)
     assert all(torch.equal(fitted.state[n], t) for n, t in wanted.items())
     assert {*fitted.renamed} == former.keys() - wanted.keys()
+
+
+def test_the_command_says_how_code_is_trusted_there(own):
+    with pytest.raises(ConfigError, match=f"or here: --trust-code {module.code_of(own)}$"):
+        described("module", own["entry"], '{"depth": 1}')
+
+
+def test_code_that_fails_is_told_by_its_line_and_what_it_was_called_with(own):
+    asked = ("module", own["entry"], '{"depth": "two"}', SIZE_PX)
+    with pytest.raises(ConfigError, match=r"depth='two', fails in .*my_models\.py, line 17 \(Type"):
+        described(*asked, trust_code=module.code_of(own))
+
+
+@pytest.mark.parametrize("side", ["0", "-5", "2.5"])
+def test_the_command_refuses_what_is_no_side_of_an_image(side, capsys):
+    with pytest.raises(SystemExit):
+        main(["test_vit", "--size-px", side])
+    assert "--size-px" in capsys.readouterr().err

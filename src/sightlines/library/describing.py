@@ -90,11 +90,13 @@ def describe(
             argument says nothing of such a source.
     """
     if isinstance(source, networks.Network):
-        if layers or size_px:
+        if layers or size_px is not None:
             raise ConfigError("describe: the network says layers and size_px; leave them out")
         with as_before():
             return Description(_of(source))
-    view: dict[str, Any] = {"size_px": size_px} if size_px else {}
+    if size_px is not None:
+        networks.require_side(size_px, "describe")
+    view: dict[str, Any] = {} if size_px is None else {"size_px": size_px}
     if isinstance(source, str | os.PathLike) and not Path(source).is_dir():
         asked = {"name": str(source), "layers": list(layers)} | view
         with as_before():

@@ -183,8 +183,9 @@ def _require_plain(network: Network) -> None:
     odd = [s.name for s in sites if {s.queries.shape[:2], s.keys.shape[:2]} != {(1, tokens)}]
     if odd:
         raise ResultError(
-            f"{network!r} attends in windows or between other grids than its patches' ({odd[0]}), "
-            "which a run measures: table('attention_sites')"
+            f"{network!r} attends otherwise than between all its tokens, row after row ({odd[0]}: "
+            "in windows, between other grids or tokens, or in an order of its own), which a run "
+            "measures: table('attention_sites')"
         )
 
 

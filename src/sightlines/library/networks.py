@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from sightlines.models.timm_facts import ASKED
 from sightlines.models.timm_names import class_names
 from sightlines.models.towers import Tower
 from sightlines.models.tracing import without_numbers
+from sightlines.models.weight_forms import POSITIONS
 from sightlines.plan import networks as names
 from sightlines.plan import renamed_keys
 from sightlines.plan.networks import FULL, UNTRAINED
@@ -137,9 +139,15 @@ def load(
     share = view.get("crop_pct", 1.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         raise ConfigError(f"load: crop_pct is {share!r}; give a share above 0, at most 1")
+    if "size_px" in view:
+        require_side(view["size_px"], "load")
+    if position_resampling not in POSITIONS:
+        raise ConfigError(
+            f"load: position_resampling is {position_resampling!r}; give {', '.join(POSITIONS)}"
+        )
     view = {ON_CARD.get(key, key): value for key, value in view.items()}
     of_timm = {"weights": weights, "seed": seed, "weight_set": weight_set, "drop": drop}
-    if position_resampling != "antialias":
+    if position_resampling != POSITIONS[0]:
         of_timm["position_resampling"] = position_resampling
     if not isinstance(source, str | os.PathLike | nn.Module):
         raise ConfigError(
@@ -165,6 +173,16 @@ def load(
         found = _of_timm(str(source), os.fspath(weights), layers, name, seed, view, reading)
     module = building.placed(found.module.float().eval(), place)
     return Network(found.identity, module, found.card, found.layers)
+
+
+def require_side(size_px: Any, called: str) -> None:
+    """Refuse what is no side of an image.
+
+    Raises:
+        ConfigError: it is no whole number of px, 1 or more.
+    """
+    if isinstance(size_px, bool) or not isinstance(size_px, Integral) or size_px < 1:
+        raise ConfigError(f"{called}: size_px is {size_px!r}; give a whole number of px, 1 or more")
 
 
 def _renewed(view: Mapping[str, Any]) -> dict[str, Any]:

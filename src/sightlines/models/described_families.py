@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from sightlines.core.errors import ConfigError
+from sightlines.core.errors import ConfigError, SightlinesError
 from sightlines.models import description, foreign, timm_building
 from sightlines.plan import registry
 
@@ -22,7 +23,9 @@ OWN_PX = 224
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Let a command take a family, what is built with, and where files lie."""
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
-    parser.add_argument("--size-px", type=int, help="side of the images; the network's own, or 224")
+    parser.add_argument(
+        "--size-px", type=_side, help="side of the images; the network's own, or 224"
+    )
     parser.add_argument(
         "--family", choices=FAMILIES, default="timm", help="where the network comes from; timm"
     )
@@ -38,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-code", default="", help="of module: digest of the code that may run"
     )
+
+
+def _side(text: str) -> int:
+    side = int(text)
+    if side < 1:
+        raise argparse.ArgumentTypeError(f"{side} is no side of an image: give px, 1 or more")
+    return side
 
 
 def described(
@@ -95,9 +105,24 @@ def _of_module(entry: str, arguments: dict[str, Any], size_px: int, told: str) -
 
     settings = {"entry": entry, "arguments": arguments}
     module.check(settings | {"grid": [2, 2]}, size_px)
-    module.require_trust(settings, told)
+    try:
+        module.require_trust(settings, told)
+    except ConfigError as error:
+        digest = module.code_of(settings)
+        raise ConfigError(f"{error}, or here: --trust-code {digest}") from error
     with torch.random.fork_rng(devices=[]):
-        model: nn.Module = module.made(settings, size_px, CLASSES).eval()
+        try:
+            model: nn.Module = module.made(settings, size_px, CLASSES).eval()
+        except SightlinesError:
+            raise
+        except Exception as error:  # whatever somebody else's code raises
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            asked = {"classes": CLASSES, "size_px": size_px} | arguments
+            given = ", ".join(f"{key}={value!r}" for key, value in asked.items())
+            raise ConfigError(
+                f"{entry}, called with {given}, fails in {last.filename}, line {last.lineno} "
+                f"({type(error).__name__}: {error}): change its code, or --arguments and --size-px"
+            ) from error
         config = module.facts_of(model, CLASSES)
     sees = module.view(settings, size_px)
     known = foreign.seen_of(model).role

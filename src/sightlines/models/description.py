@@ -113,7 +113,8 @@ def _shapes(model: nn.Module, layers: list[Layer], size_px: int) -> dict[int, tu
     import torch
 
     shapes: dict[int, tuple[int, ...]] = {}
-    images = torch.zeros(2, 3, size_px, size_px, device=next(model.parameters()).device)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    images = torch.zeros(2, 3, size_px, size_px, device=device)
 
     def note(index: int, value: Any) -> None:
         shapes[index] = tuple(value.shape[1:])
