@@ -1,5 +1,7 @@
 """Modules that a caller made, as people have them: wrapped, in half precision, of other images."""
 
+from types import SimpleNamespace
+
 import pytest
 import timm
 import torch
@@ -136,3 +138,50 @@ def test_what_is_no_side_of_an_image_is_refused(look, side):
 def test_an_unknown_way_to_resample_positions_is_refused():
     with pytest.raises(ConfigError, match="'bicubic'; give antialias, plain, dino"):
         sl.load("test_vit", weights="random", size_px=64, position_resampling="bicubic")
+
+
+class Again(Net):
+    """The second block computes twice: in one place of the code, or as one module in two."""
+
+    def forward(self, images):
+        x = self.stem(images)
+        for block in (*self.blocks, self.blocks[1]):
+            x = block(x)
+        return self.head(x.mean((2, 3)))
+
+
+class OneBlock(Again):
+    def __init__(self):
+        super().__init__()
+        self.blocks[1] = self.blocks[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(Again, r"blocks\.1 of Again .* 2 times"), (OneBlock, r"blocks\.0 .* 3 times")],
+)
+def test_blocks_that_compute_several_times_are_not_left_out_unsaid(make, said):
+    with pytest.raises(ConfigError, match=f"{said} .*a module of its own"):
+        sl.load(make(), size_px=SIZE_PX)
+
+
+def test_a_head_that_computes_several_times_hides_no_block():
+    class Twice(Net):
+        def __init__(self):
+            super().__init__(head=nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 5)))
+
+        def forward(self, images):
+            found = self.blocks(self.stem(images))
+            return self.head(found.mean((2, 3))) + self.head(found.amax((2, 3)))
+
+    assert [layer.name for layer in sl.load(Twice(), size_px=SIZE_PX).layers] == LAYERS
+
+
+@pytest.mark.parametrize("gives", [lambda scores: None, lambda scores: SimpleNamespace(of=scores)])
+def test_a_network_whose_output_holds_no_tensor_is_refused(gives):
+    class Giving(Net):
+        def forward(self, images):
+            return gives(super().forward(images))
+
+    with pytest.raises(ConfigError, match=r"Giving gives nothing in which .* dictionary of them"):
+        sl.load(Giving(), size_px=SIZE_PX)

@@ -1,6 +1,7 @@
 """Networks of other libraries and of users: seen by one traced forward pass, without any table."""
 
 import functools
+from collections import Counter
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from sightlines.core.errors import ConfigError
 from sightlines.models.attention import READS_MAPS
+from sightlines.models.found_blocks import is_below
 from sightlines.models.found_layers import Seen, attention_of, look, traced, uncompiled
 from sightlines.models.layers import Layer, capture
 from sightlines.models.tracing import IMAGES, tensors_of
@@ -39,14 +41,22 @@ def seen_of(model: nn.Module) -> Seen:
     """What one forward pass shows of a network that `prepared` gave.
 
     Raises:
-        ConfigError: none of its blocks was found, or it cannot be run.
+        ConfigError: none of its blocks was found, or one computes several times; it gives no
+            tensor, or cannot be run.
     """
     own = vars(model)
     if "found" not in own:
         try:
-            own["found"] = look(model, own["seen_px"])
+            seen = look(model, own["seen_px"])
         except LookupError as error:
             raise ConfigError(_no_blocks(model, own["seen_px"])) from error
+        if not seen.trace.ends:
+            raise ConfigError(
+                f"{type(model).__name__} gives nothing in which a tensor of its images is found: "
+                "let its forward give a tensor, or a tuple, list or dictionary of them"
+            )
+        _refuse_repeated(model, seen)
+        own["found"] = seen
         setattr(model, READS_MAPS, own["found"].reads_maps)
         own.setdefault("num_prefix_tokens", own["found"].prefix)
         # A parameter of that name, as many ViTs have, must not be hidden by a plain attribute.
@@ -54,6 +64,27 @@ def seen_of(model: nn.Module) -> Seen:
             own["cls_token"] = True
     found: Seen = own["found"]
     return found
+
+
+def _refuse_repeated(model: nn.Module, seen: Seen) -> None:
+    """Refuse a network of which blocks would be left out, since they compute several times.
+
+    Raises:
+        ConfigError: naming the outermost of them, and the cure.
+    """
+    calls = seen.trace.calls
+    counts = Counter(call.path for call in calls)
+    for call in calls:
+        if counts[call.path] == 1 or not any(len(output.shape) > 2 for output in call.outputs):
+            continue  # a head, which gives no map and no tokens, may compute several times
+        has_parts = any(p.dim() > 1 for part in call.children for p in part.module.parameters())
+        if has_parts and not any(is_below(path, call.path) for path in seen.block_paths):
+            raise ConfigError(
+                f"{call.path} of {type(model).__name__} computes {counts[call.path]} times in one "
+                "forward pass, and so stands at no one depth: give each time a module of its own "
+                "(copies may share their parameters). In a notebook `load` also takes `layers`, "
+                "the paths of modules to look at"
+            )
 
 
 def _no_blocks(model: nn.Module, size_px: int) -> str:
