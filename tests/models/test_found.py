@@ -2,15 +2,17 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import timm
 import torch
 from torch import nn
+from torch.nn import functional
 
 from sightlines.core.errors import ConfigError
-from sightlines.models import found_layers, timm_building
+from sightlines.models import foreign, found_layers, timm_building
 from sightlines.models.layers import capture
 from sightlines.models.placed_attention import capture_sites, check_sites, placed_sites
 from sightlines.models.tracing import trace
@@ -339,6 +341,107 @@ def test_attention_of_torchs_own_module_is_recomputed_from_its_arguments():
     q, k = (x.unflatten(2, (2, 4)).transpose(1, 2) for x in (q, k))
     expected = (q @ k.transpose(2, 3) / 2).softmax(-1)
     assert_rounded(rows, expected.detach(), terms=100, size=1, dtype=np.float32)
+
+
+@pytest.mark.parametrize(("bias", "zero"), [(True, False), (False, True), (True, True)])
+def test_learnt_keys_of_torchs_own_module_have_no_place(bias, zero):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cut = nn.Conv2d(3, 8, 4, 4)
+            more = {"add_bias_kv": bias, "add_zero_attn": zero}
+            self.attend = nn.MultiheadAttention(8, 2, batch_first=True, **more)
+
+        def forward(self, images):
+            tokens = self.cut(images).flatten(2).transpose(1, 2)
+            return self.attend(tokens, tokens, tokens, need_weights=False)[0].mean(1)
+
+    model, images = Own().eval(), images_of(16)
+    (site,), _ = found_layers.attention_of(model, 16)
+    assert site.keys[0, :, 0].isnan().tolist() == [False] * 16 + [True] * (bias + zero)
+    rows = seen_rows(model, [site], images)[0]
+    assert rows.shape[-2:] == (16, 16 + bias + zero)
+
+
+ORDERS = {
+    "index": lambda x, order: x[:, order],
+    "list": lambda x, order: x[:, list(PERMUTED)],
+    "pairs": lambda x, order: x[torch.arange(len(x))[:, None], order.expand(len(x), -1)],
+    "gather": lambda x, order: x.gather(1, order[None, :, None].expand(x.shape)),
+    "take": lambda x, order: torch.take_along_dim(x, order[None, :, None], 1),
+    "select": lambda x, order: x.index_select(1, order),
+}
+PERMUTED = (5, 2, 14, 9, 0, 12, 7, 3, 15, 10, 1, 6, 13, 4, 11, 8)
+
+
+class Ordered(nn.Module):
+    """One block of attention on 16 tokens, in an order that a buffer holds."""
+
+    def __init__(self, put):
+        super().__init__()
+        self.cut, self.norm = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8)
+        self.block, self.head = Attends(), nn.Linear(8, 3)
+        self.register_buffer("order", torch.tensor(PERMUTED))
+        self.put = put
+
+    def forward(self, images):
+        tokens = self.put(self.cut(images).flatten(2).transpose(1, 2), self.order)
+        return self.head(self.norm(self.block(tokens)).mean(1))
+
+
+class Attends(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+
+    def forward(self, x):
+        return x + functional.scaled_dot_product_attention(*self.qkv(x).chunk(3, dim=-1))
+
+
+@pytest.mark.parametrize("way", ORDERS)
+def test_tokens_stand_where_their_pixels_are_whatever_order_numbers_give_them(way):
+    model = foreign.prepared(Ordered(ORDERS[way]).eval(), 16)
+    layers, (site,) = foreign.layers(model), found_layers.attention_of(model, 16)[0]
+    centres = [[4 * (i // 4) + 2, 4 * (i % 4) + 2] for i in PERMUTED]
+    assert site.queries[0].tolist() == site.keys[0].tolist() == centres
+    maps, images = {}, images_of(16)
+    for put in (ORDERS[way], lambda x, order: x):  # without positions the order alone differs
+        model.put = put
+        own = layers if put is ORDERS[way] else [replace(each, order=()) for each in layers]
+        with (
+            torch.no_grad(),
+            capture(model, own, lambda index, x: maps.setdefault(index, []).append(x)),
+        ):
+            model(images)
+    assert [layer.name for layer in layers] == ["stem", "block00.out", "norm"]
+    for one, other in maps.values():
+        assert one.shape[2:] == (4, 4)
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("way", ["index", "pairs", "gather", "take"])
+def test_an_order_that_differs_from_image_to_image_is_no_order(way):
+    def sorted_by_norm(x, order):
+        del order
+        found = x.norm(dim=-1).argsort(dim=1)
+        if way == "gather":
+            return x.gather(1, found[..., None].expand(x.shape))
+        if way == "take":
+            return torch.take_along_dim(x, found[..., None], 1)
+        return x[:, found[0]] if way == "index" else x[torch.arange(len(x))[:, None], found]
+
+    model = foreign.prepared(Ordered(sorted_by_norm).eval(), 16)
+    with pytest.raises(ConfigError, match="were not found"):
+        foreign.layers(model)
+
+
+def test_tokens_that_are_put_in_places_by_numbers_are_taken_for_none_in_rows():
+    def scattered(x, order):
+        return torch.zeros_like(x).scatter(1, order[None, :, None].expand(x.shape), x)
+
+    model = foreign.prepared(Ordered(scattered).eval(), 16)
+    with pytest.raises(ConfigError, match="were not found"):
+        foreign.layers(model)
 
 
 def test_a_scripted_network_is_refused_by_name():

@@ -70,6 +70,10 @@ def look(
     seen = traced(model, size_px)
     found = find(seen, extra)
     blocks = [each for each in found if each.kind == "block"]
+    if not blocks and seen.asks_numbers and not any(p.is_meta for p in model.parameters()):
+        seen = traced(model, size_px, is_real=True)
+        found = find(seen, extra)
+        blocks = [each for each in found if each.kind == "block"]
     if not blocks:
         raise LookupError(
             f"the blocks of {type(model).__name__} were not found: set `layers` of the model to "
@@ -92,8 +96,8 @@ def look(
     )
 
 
-def traced(model: nn.Module, size_px: int) -> Trace:
-    """A forward pass without numbers; with them where a model asks for one.
+def traced(model: nn.Module, size_px: int, is_real: bool = False) -> Trace:
+    """A forward pass without numbers; with them where a model asks for one, or `is_real`.
 
     Raises:
         ConfigError: the model is scripted, or computes in a way that cannot be seen.
@@ -101,7 +105,7 @@ def traced(model: nn.Module, size_px: int) -> Trace:
     refuse_scripted(model)
     was_training = model.training
     try:
-        return trace(model.eval(), size_px)
+        return trace(model.eval(), size_px, is_real=is_real)
     except (RuntimeError, NotImplementedError) as error:
         if any(p.is_meta for p in model.parameters()):
             raise ConfigError(

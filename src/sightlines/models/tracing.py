@@ -125,6 +125,8 @@ class Trace:
     mixings: list[str] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
+    asks_numbers: bool = False
+    """Whether places went by an order that numbers tell, of which a pass without them had none."""
 
 
 def trace(
@@ -327,15 +329,19 @@ class _Functions(TorchFunctionMode):
         seen = self._seen
         heads = kwargs.get("num_heads", args[4] if len(args) > 4 else 1)
         q, k = seen.of(query), seen.of(key)
+        bias = kwargs.get("bias_k", args[7] if len(args) > 7 else None)
+        further = (bias is not None) + kwargs.get("add_zero_attn", len(args) > 9 and args[9])
 
-        def per_head(found: Places | None, tensor: Any) -> Places | None:
+        def per_head(found: Places | None, tensor: Any, further: int = 0) -> Places | None:
             if found is None:
                 return None
             own = found.own if tensor.dim() == 3 else found.own[:, None]
             own = own[..., :1].permute(1, 0, 2)[:, None]
+            if further:  # learnt keys, and one of zeros, behind the others
+                own = torch.cat([own, nowhere((*own.shape[:2], further, 1))], 2)
             return Places(own.expand(own.shape[0], heads, own.shape[2], 1))
 
-        q, k = per_head(q, query), per_head(k, key)
+        q, k = per_head(q, query), per_head(k, key, further)
         site = q and k and _pair(q, k, q.own.shape, k.own.shape)
         if site:
             seen.add_site("multi_head", 0, site)
@@ -424,7 +430,7 @@ Moved = list[Places | None]
 
 _VIEWS = frozenset(
     "permute transpose t slice select split split_with_sizes unbind unsqueeze squeeze expand roll "
-    "flip diagonal narrow unfold index_select repeat movedim swapaxes pixel_shuffle "
+    "flip diagonal narrow unfold repeat movedim swapaxes pixel_shuffle "
     "pixel_unshuffle channel_shuffle chunk unsafe_split unsafe_split_with_sizes".split()
 )
 _RESHAPED = frozenset(
@@ -438,6 +444,10 @@ _SAME = frozenset(
 )
 _REDUCTIONS = frozenset(
     "mean sum amax amin max min logsumexp std var var_mean norm linalg_vector_norm".split()
+)
+_CHOICES = frozenset("gather index_select".split())
+_WRITES = frozenset(
+    "scatter scatter_add scatter_reduce index_copy index_put _index_put_impl masked_scatter".split()
 )
 _PRODUCTS = frozenset("mm bmm addmm baddbmm".split())
 _SOFTMAXES = frozenset("_softmax _safe_softmax softmax".split())
@@ -501,6 +511,12 @@ def _move(
         if name == "roll" and len(args) > 2 and args[2]:
             return [first.moved(lambda p: along_with.rolled(p, args[1], args[2]))]
         return _view(func, first, args, kwargs)
+    if name in _CHOICES:
+        return [_chosen(seen, func, first, args)]
+    if name in _WRITES and any(seen.of(x) for x in tree_flatten(args[1:])[0]):
+        return []  # where it puts what has places is not followed
+    if name in ("sort", "take"):
+        return []
     if name in _SAME:
         return [
             first and first.after(name.strip("_").replace("native_", ""))
@@ -529,7 +545,7 @@ def _move(
     if name in _REDUCTIONS:
         return _reduction(name, first, args, kwargs, given)
     if name == "index":
-        return [_index(first, args, given)]
+        return [_index(seen, first, args, given)]
     if name in ("copy",):
         other = seen.of(args[1])
         return [other.moved(lambda p: p.expand(tuple(given.shape))) if other else first]
@@ -679,14 +695,33 @@ def _reduction(
     )
 
 
-def _index(first: Places | None, args: tuple[Any, ...], given: Tensor) -> Places | None:
+def _chosen(
+    seen: _Watching, func: Any, first: Places | None, args: tuple[Any, ...]
+) -> Places | None:
+    if first is None:
+        return None
+    dim, index = args[1], args[2]
+    if index in seen.nodes:  # what it chooses differs from image to image
+        return None
+    if index.is_meta:
+        seen.found.asks_numbers = True
+        return None
+    return first.moved(lambda p: func(p, dim, index.cpu()))
+
+
+def _index(
+    seen: _Watching, first: Places | None, args: tuple[Any, ...], given: Tensor
+) -> Places | None:
     if first is None:
         return None
     chosen = [(d, x) for d, x in enumerate(args[1]) if x is not None]
+    if any(x in seen.nodes and along_with.varies(first.own, d) for d, x in chosen):
+        return None  # what it chooses differs from image to image
     if any(x.is_meta for _, x in chosen):  # which ones matters not where all have one place
         dim, index = chosen[0]
         is_one = len(chosen) == 1 and index.dim() == 1 and index.dtype == torch.int64
         if not is_one or first.keys is not None or along_with.varies(first.own, dim):
+            seen.found.asks_numbers = True
             return None
         return first.moved(lambda p: along_with.along(p, dim, given.shape[dim]))
     indices = [None if x is None else x.cpu() for x in args[1]]
