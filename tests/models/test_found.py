@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sightlines.core.errors import ConfigError
+from sightlines.core.errors import ConfigError, ResultError
 from sightlines.models import foreign, found_layers, timm_building
 from sightlines.models.layers import capture
 from sightlines.models.placed_attention import capture_sites, check_sites, placed_sites
@@ -448,3 +448,21 @@ def test_a_scripted_network_is_refused_by_name():
     scripted = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3)))
     with pytest.raises(ConfigError, match="scripted module"):
         found_layers.traced(nn.Sequential(scripted), 16)
+
+
+def test_attention_in_half_precision_is_refused_with_the_cure():
+    class Halved(Ordered):
+        def forward(self, images):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return super().forward(images)
+
+    model = Halved(lambda x, order: x).eval()
+    model.block.qkv.weight.data.mul_(4)
+    sites, _ = found_layers.attention_of(model, 16)
+    with pytest.raises(ResultError, match=r"torch\.autocast\), let it compute in float32"):
+        check_sites(model, sites, images_of(16))
+
+
+def test_images_that_are_too_small_are_refused_with_the_cure():
+    with pytest.raises(ConfigError, match="Set size_px to a side that it takes"):
+        timm_building.described_network({"name": "vgg11", "size_px": 16})

@@ -110,7 +110,7 @@ def traced(model: nn.Module, size_px: int, is_real: bool = False) -> Trace:
         if any(p.is_meta for p in model.parameters()):
             raise ConfigError(
                 f"{type(model).__name__} cannot be run on images of {size_px} px: "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}: {error}. Set size_px to a side that it takes"
             ) from error
         return trace(model, size_px, is_real=True)
     finally:

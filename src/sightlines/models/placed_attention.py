@@ -228,7 +228,8 @@ def check_sites(model: nn.Module, sites: Sequence[PlacedSite], images: Tensor) -
         if math.isfinite(float(sums.max())) and float((sums - 1).abs().max()) > TOLERANCE:
             raise ResultError(
                 f"attention of {sites[index].name} of {type(model).__name__} does not sum to one: "
-                "it cannot be measured"
+                "it cannot be measured. Where its forward pass computes in half precision "
+                "(torch.autocast), let it compute in float32"
             )
 
     watching = _Capturing(sites, len(images), compare, is_checked=True)
@@ -338,7 +339,8 @@ class _Capturing(TorchFunctionMode):
         if not difference <= TOLERANCE * largest:
             raise ResultError(
                 f"attention of {site.name} is not what its queries and keys say (outputs of up to "
-                f"{largest:.3g} differ by {difference:.3g}): it cannot be measured"
+                f"{largest:.3g} differ by {difference:.3g}): it cannot be measured. Where its "
+                "forward pass is in half precision (torch.autocast), let it compute in float32"
             )
 
 
