@@ -663,3 +663,17 @@ def test_a_part_by_other_names_is_told_in_one_line(tmp_path):
         "  LayerScale: on both sides by other names (blocks.0.x.gamma_1 in the file, "
         "blocks.0.ls1.gamma in the model)"
     ]
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_numbers_that_are_not_finite_have_a_cure_of_their_own(model, tmp_path, number):
+    odd = altered(model, norm__bias=torch.full((24,), number))
+    save_file(odd, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="not finite\nThe training diverged, or the file is dam"):
+        fit(model, tmp_path / "w.safetensors", FILE)
+
+
+def test_a_last_layer_that_is_not_whole_is_not_told_its_own_length(model, tmp_path):
+    save_file(altered(model, head__bias=None), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"Its last layer is not whole.* drop: \[head\]"):
+        fit(model, tmp_path / "w.safetensors", FILE)

@@ -9,7 +9,7 @@ import torch
 
 from sightlines.core.errors import WeightsError
 from sightlines.models.weight_pickles import BESIDE, PROTOCOL, Held, look
-from sightlines.models.weight_shards import INDEX, is_index, read_index
+from sightlines.models.weight_shards import INDEX, is_index, missing, read_index
 
 SAFE, TORCH = (".safetensors",), (".pth", ".pt", ".bin", ".tar", ".ckpt")
 DEEPEST = 4
@@ -76,7 +76,10 @@ def _likely(folder: Path) -> str:
 def _read_shards(path: Path) -> State:
     """The tensors of several files, as their index has them."""
     found: State = {}
-    for file, names in read_index(path).items():
+    files = read_index(path)
+    if gone := missing(path.parent, path.name):
+        raise WeightsError(f"{path}: {gone}. Put them beside it, or fetch them all again")
+    for file, names in files.items():
         shard = path.parent / file
         own = read(shard).get("", {})
         if own.keys() != {*names}:

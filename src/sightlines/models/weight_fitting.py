@@ -59,6 +59,9 @@ computed anew for their gradients."""
 PART = re.compile(r"-\d+-of-\d+\.")
 """Names of files that hold a part of the weights each."""
 ONE_OF_SEVERAL = "It is one of several files: set weights to their index (*.index.json)."
+NOT_FINITE = (
+    "The training diverged, or the file is damaged: take an earlier one, or fetch it again."
+)
 LIKELY = 0.5
 """Share of the model's names in a set that is taken for weights of such a model."""
 SHARED = 0.25
@@ -540,10 +543,13 @@ def _misfit(
     told = [f"its weights {own.name}"] if own.name else []
     told += [f"it also holds {', '.join(names[:LISTED])}"] if names else []
     said = f" ({'; '.join(told)})" if told else ""
-    lines = some([*infinite(trial.state, model.state_dict()), *trial.offences])
+    odd = infinite(trial.state, model.state_dict())
+    lines = some([*odd, *trial.offences])
     told = explained(trial.state, model.state_dict(), trial.offences)
     advice = ONE_OF_SEVERAL
-    if not PART.search(path.name):
+    if odd and not trial.offences:
+        advice = NOT_FINITE
+    elif not PART.search(path.name):
         advice = cure(model, own.raw, trial.state, trial.offences, own.heads)
     listed = "".join(f"\n  {line}" for line in [*told, *lines])
     return WeightsError(

@@ -147,6 +147,8 @@ def _cure_of_head(model: Any, found: State, beside: Mapping[str, int]) -> str:
     if any(re.search(r"\.\d+\.", name) for name in own):
         return f"The file's last layer is several, a head for training: {dropped}."
     size = max(map(len, own.values()))
+    if any(model.state_dict()[name].shape == t.shape for name, t in own.items()):
+        return f"Its last layer is not whole, or of other numbers: {dropped}."
     return f"The file's last layer has {size} outputs: set num_classes: {size}, or {dropped}."
 
 
