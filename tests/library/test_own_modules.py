@@ -1,5 +1,6 @@
 """Modules that a caller made, as people have them: wrapped, in half precision, of other images."""
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -185,3 +186,21 @@ def test_a_network_whose_output_holds_no_tensor_is_refused(gives):
 
     with pytest.raises(ConfigError, match=r"Giving gives nothing in which .* dictionary of them"):
         sl.load(Giving(), size_px=SIZE_PX)
+
+
+def quantised(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.ao.quantization moves to another package
+        return torch.ao.quantization.quantize_dynamic(model.eval(), {nn.Linear})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: torch.fx.symbolic_trace(Net()), "Net is a graph of torch.fx.* it was made"),
+        (lambda: quantised(Net()), r"head is quantised \(Linear\): give the network as it was"),
+    ],
+)
+def test_what_a_tool_made_of_a_network_is_refused_by_name(make, said):
+    with pytest.raises(ConfigError, match=said):
+        sl.load(make(), size_px=SIZE_PX)

@@ -16,6 +16,8 @@ from sightlines.models.tracing import IMAGES, tensors_of
 
 CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
 """Parameters that are a class token: of torchvision, timm and transformers, CLIP."""
+QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+"""Where torch keeps modules of whole numbers."""
 LISTED = 5
 """Tensors that a message lists, at most."""
 
@@ -41,11 +43,12 @@ def seen_of(model: nn.Module) -> Seen:
     """What one forward pass shows of a network that `prepared` gave.
 
     Raises:
-        ConfigError: none of its blocks was found, or one computes several times; it gives no
-            tensor, or cannot be run.
+        ConfigError: none of its blocks was found, or one computes several times; it is quantised
+            or a graph of another one; it gives no tensor, or cannot be run.
     """
     own = vars(model)
     if "found" not in own:
+        _refuse_rewritten(model)
         try:
             seen = look(model, own["seen_px"])
         except LookupError as error:
@@ -64,6 +67,26 @@ def seen_of(model: nn.Module) -> Seen:
             own["cls_token"] = True
     found: Seen = own["found"]
     return found
+
+
+def _refuse_rewritten(model: nn.Module) -> None:
+    """Refuse what a tool of torch made of a network, in which its blocks are no longer called.
+
+    Raises:
+        ConfigError: naming the module and the cure.
+    """
+    for path, module in model.named_modules():
+        called = path or type(model).__name__
+        if isinstance(module, torch.fx.GraphModule):
+            raise ConfigError(
+                f"{called} is a graph of torch.fx, which calls single layers and no blocks: give "
+                "the network of which it was made"
+            )
+        if type(module).__module__.startswith(QUANTISED):
+            raise ConfigError(
+                f"{called} is quantised ({type(module).__name__}): give the network as it was "
+                "before, in floating point"
+            )
 
 
 def _refuse_repeated(model: nn.Module, seen: Seen) -> None:
