@@ -204,3 +204,22 @@ def quantised(model):
 def test_what_a_tool_made_of_a_network_is_refused_by_name(make, said):
     with pytest.raises(ConfigError, match=said):
         sl.load(make(), size_px=SIZE_PX)
+
+
+class InOnePlace(nn.Module):
+    """A ViT of one block that no module holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.cut, self.head = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 5)
+        self.norm, self.qkv, self.last = nn.LayerNorm(8), nn.Linear(8, 24), nn.LayerNorm(8)
+
+    def forward(self, images):
+        x = self.cut(images).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        x = x + (q @ k.mT).softmax(-1) @ v
+        return self.head(self.last(x).mean(1))
+
+
+def test_attention_outside_of_all_blocks_makes_no_mixer():
+    assert sl.describe(InOnePlace(), size_px=SIZE_PX).found["does"] == "other"

@@ -267,7 +267,8 @@ def role_of(seen: Trace, found: Sequence[Found]) -> str:
             return "hybrid" if kernels else "other"
         if kernels >= 0.5:
             return "resnet"
-        return "mixer" if len(grids) == 1 and not _others(seen, blocks) else "other"
+        has_attention = seen.sites or _others(seen, blocks)
+        return "mixer" if len(grids) == 1 and not has_attention else "other"
     if share > 0.5 and (kernels < 1 or len(grids) > 1) and _attends_early(with_attention):
         return "hierarchical"
     return "hybrid"
