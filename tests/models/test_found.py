@@ -299,6 +299,9 @@ class Toy(nn.Module):
             out = (q @ k.transpose(1, 2) / math.sqrt(8)).softmax(-1) @ v
         elif self.kind == "channels":
             out = (v.transpose(1, 2).transpose(1, 2)) @ (q.transpose(1, 2) @ k).softmax(-1)
+        elif self.kind == "twice":
+            probabilities = (q @ k.transpose(1, 2)).softmax(-1)
+            out = v * (probabilities @ probabilities.transpose(1, 2)).sum((1, 2), keepdim=True)
         elif self.kind == "gate":
             out = v * q.softmax(-1)
         else:
@@ -318,6 +321,10 @@ def test_a_softmax_counts_where_it_runs_over_keys_with_places(kind, sites):
     assert bool(found.others) == (not sites)
     applied = [site.site.applied for site in placed]
     assert applied == ([()] if kind == "places" else [("mul",)] if kind == "scaled" else [])
+
+
+def test_a_product_of_two_matrices_of_probabilities_multiplies_no_values():
+    assert not trace(Toy("twice").eval(), 16).sites
 
 
 def test_attention_of_torchs_own_module_is_recomputed_from_its_arguments():

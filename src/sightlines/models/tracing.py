@@ -294,9 +294,11 @@ class _Functions(TorchFunctionMode):
             self._seen.found.kernels.append("flex_attention")
         if name not in MATMULS:
             return func(*args, **kwargs)
-        for index, each in enumerate(operands(args)):
-            found = self._seen.of(each)
-            if found is not None and found.keys is not None and found.is_softmax:
+        known = [self._seen.of(each) for each in operands(args)]
+        products = sum(found is not None and found.keys is not None for found in known)
+        for index, found in enumerate(known):
+            # Of two, neither multiplies values: a product of probabilities, for a loss or another.
+            if found and found.keys is not None and found.is_softmax and products == 1:
                 self._seen.add_site("product", index, found)
                 break
         given = func(*args, **kwargs)
