@@ -88,6 +88,7 @@ def test_infinite_numbers_are_right_only_where_the_network_begins_with_them(boun
     found = begins | {"lowest": torch.tensor(bounds)}
     assert not_finite(found["lowest"], begins["lowest"]) == odd
     assert len(infinite(found, begins)) == bool(odd)
+    assert not_finite(found["lowest"], begins["lowest"].to("meta")) == np.sum(~np.isfinite(bounds))
     assert len(infinite(begins | {"bias": torch.full((2,), -torch.inf)}, begins)) == 1
 
 
