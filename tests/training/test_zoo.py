@@ -261,7 +261,7 @@ STIMULI = "texture-vs-shape/stimuli/style-transfer-preprocessed-512"
 
 @pytest.mark.parametrize("name", BIASES)
 def test_a_networks_shape_bias_is_the_known_one(name, imagenette, tmp_path):
-    model = plan_config.load(CONFIGS / "imagenette_zoo.yaml")["models"][name]
+    model = plan_config.load(CONFIGS / "imagenette_zoo.yaml").models[name].recorded()
     taken_in(imagenette, model, tmp_path)
     dataset, splits = imagenette / "data" / "dataset.json", tmp_path / "conflicts.safetensors"
     source = Path(ZOO).resolve()
