@@ -176,7 +176,7 @@ def test_attention_that_is_not_a_plain_vits_is_refused_and_not_half_measured(pix
 
     images = sl.images(pixels[:4])
     swin = torchvision.models.SwinTransformer([4, 4], 12, [1, 1], [3, 3], [2, 2], num_classes=2)
-    with pytest.raises(ResultError, match=r"in windows or between other grids.*features\.1"):
+    with pytest.raises(ResultError, match=r"otherwise than between all its tokens.*features\.1"):
         sl.attention_distance(sl.load(swin, size_px=32), images)
     with pytest.raises(ResultError, match="no softmax attention"):
         sl.attention_distance(sl.load("resnet18", weights="random", size_px=32), images)
