@@ -25,7 +25,7 @@ def experiment(dataset=None, **models):
     return Experiment("mine", complete(raw, "mine.yaml"))
 
 
-def test_masks_are_read_by_the_dump_of_attention_alone():
+def test_masks_are_read_by_dumps_that_ask_where_objects_are_alone():
     bare, masked = (experiment(PHOTOGRAPHS | more) for more in ({}, {"masks": "outlines"}))
     for kind in ("cls_attention", "occlusions", "occlusion_depth"):
         assert masked.beside(kind) == {"masks": "results/mine/data/masks.parquet"}
