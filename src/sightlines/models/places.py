@@ -23,6 +23,8 @@ IMAGE = 2.0**20
 NOWHERE = complex(float("nan"), float("nan"))
 FEW_ULPS = 1e-6
 """Of px: places nearer than this are one place."""
+ONE_PLACE = 1e-3
+"""Of px: a mean over places moves by less from rounding."""
 
 Shape = Sequence[int]
 
@@ -92,7 +94,8 @@ def varies(places: Tensor, dim: int) -> bool:
     if size <= 1 or stride == 0:
         return False
     compact = squeezed(places)
-    return not same(compact.narrow(dim, 0, 1), compact)
+    first, last = compact.narrow(dim, 0, 1), compact.narrow(dim, size - 1, 1)
+    return not same(first, last) or not same(first, compact)  # most that vary do so end to end
 
 
 def squeezed(places: Tensor, but: Sequence[int] = ()) -> Tensor:
@@ -230,15 +233,21 @@ def reduced(places: Tensor, dims: Sequence[int], keepdim: bool) -> Tensor:
             places = places.narrow(d, 0, 1)
     if moving:
         places = places.mean(moving, keepdim=True)
-        left = squeezed(places).flatten()
-        left = left[~is_nowhere(left)]
-        per_image = torch.unique(left.imag.div(IMAGE).floor())
-        if len(torch.unique(torch.view_as_real(left).round(decimals=3), dim=0)) <= len(per_image):
+        if not _has_several_an_image(squeezed(places)):
             places = nowhere(places.shape)
     if not keepdim:
         for d in sorted(dims, reverse=True):
             places = places.squeeze(d)
     return places
+
+
+def _has_several_an_image(places: Tensor) -> bool:
+    """Whether some image has more places than one."""
+    left = places.flatten()
+    left = left[~is_nowhere(left)]
+    image = left.imag.div(IMAGE).floor()
+    own = (left[image == index] for index in torch.unique(image))
+    return any(bool(((each - each[0]).abs() > ONE_PLACE).any()) for each in own)
 
 
 # -- products ------------------------------------------------------------------------------------
