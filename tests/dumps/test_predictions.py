@@ -124,8 +124,7 @@ def test_training_images_are_those_of_the_fraction_and_not_too_many(tmp_path, da
     assert dump.train_images == dump.images["train"] == TENTH
     assert dump.labels("train").tolist() == labels[train[per_cent == 10]].tolist()
     monkeypatch.setattr(predictions, "TRAIN_SHOWN", 7)
-    _, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), steps=0)
-    assert dump.train_images == 0
+    _, dump = recorded(tmp_path, dataset, VIT, steps=7)
     assert dump.labels("train").tolist() == labels[train[::8]].tolist()
 
 
@@ -140,10 +139,11 @@ def test_an_imported_network_is_shown_all_images(tmp_path, dataset):
     assert dump.answers.tolist() == [2, 0, 1]
 
 
-def test_its_untrained_twin_is_shown_some_test_images(tmp_path, dataset, monkeypatch):
-    monkeypatch.setattr(predictions, "TWIN_SHOWN", 3)
-    model, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), answers=[2, 0, 1])
-    assert dump.images == {"test": 3}
+@pytest.mark.parametrize("card", [{}, {"answers": [2, 0, 1]}], ids=["own", "imported"])
+def test_an_untrained_network_is_shown_some_test_images(tmp_path, dataset, monkeypatch, card):
+    monkeypatch.setattr(predictions, "UNTRAINED_SHOWN", 3)
+    model, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), **card)
+    assert dump.images == {"test": 3} and dump.train_images == 0
     tests = TensorReader(tmp_path / "splits.safetensors")["test"]
     tests = ordered(dataset, "test", tests)[:3]
     assert_rounded(together(dump, "test"), asked(model, dataset, "test", tests), **SUMS)

@@ -34,8 +34,10 @@ if what == "status":
 if what == "words":
     sys.exit("said at the end")
 if what == "late":
-    import atexit, threading
+    import atexit, threading, weakref
     atexit.register(lambda: pathlib.Path(sys.argv[2], "at-exit").touch())
+    kept = threading.Event()
+    weakref.finalize(kept, pathlib.Path(sys.argv[2], "finalized").touch)
     def last():
         time.sleep(0.3)
         pathlib.Path(sys.argv[2], "thread").touch()
@@ -217,7 +219,22 @@ def test_the_end_of_a_job_is_told(run_of, what, status, error):
 def test_a_job_ends_as_a_process_does(run_of, tmp_path):
     status, said, errors = run_of[0]("late", tmp_path)
     assert (status, errors) == (0, "") and said.endswith("not flushed")
-    assert (tmp_path / "at-exit").exists() and (tmp_path / "thread").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"at-exit", "finalized", "thread"}
+
+
+def test_what_libraries_left_for_the_warm_processs_end_is_not_done_by_a_job(tmp_path):
+    program = """
+import atexit, pathlib, sys, threading, weakref
+from sightlines.jobs import warm
+seen, folder = [threading.Event(), threading.Event()], pathlib.Path(sys.argv[1])
+atexit.register((folder / "inherited").touch)
+weakref.finalize(seen[0], (folder / "inherited-too").touch)
+warm._forget_exit_functions()
+atexit.register((folder / "own").touch)
+weakref.finalize(seen[1], (folder / "own-too").touch)
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"own", "own-too"}
 
 
 def test_what_every_job_starts_with_imports_nothing_but_the_standard_library():

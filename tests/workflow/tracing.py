@@ -23,9 +23,7 @@ from sightlines.plan.code_digest import CACHE, reached
 from sightlines.plan.code_reading import is_frame
 from sightlines.plan.registry import PACKAGE
 
-LOADING = tuple(
-    f"sightlines.plan.registry:{name}" for name in ("attribute", "has", "load", "load_alone")
-)
+LOADING = tuple(f"sightlines.plan.registry:{name}" for name in ("attribute", "has", "load"))
 """How a runner gets at the module that it runs and at what opens its dumps: these are roots."""
 
 

@@ -13,25 +13,28 @@ job start the plain way: slower, the same otherwise.
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
-import runpy
 import signal
 import socket
 import struct
 import sys
-from pathlib import Path
-from types import FrameType
+import zlib
 
-# No other module of ours: each job starts a Python for this file, which hands over to the warm one.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+# No other module of ours, and of Python's those that start fast: each job starts a Python for this
+# file, which hands over to the warm one.
+# ruff: noqa: PTH102, PTH103, PTH108, PTH109
 
 PARENT = "SIGHTLINES_PARENT"
 """Names the Snakemake that a job belongs to: its machine and its process."""
 WARM = "SIGHTLINES_WARM"
 """Set to 1 by a Snakemake whose jobs run on its own machine."""
 
-FOLDER = Path(".cache/sightlines")
+FOLDER = ".cache/sightlines"
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
 STARTED = b"+"
@@ -51,6 +54,8 @@ def main(arguments: list[str]) -> int:
 
 def run_module(arguments: list[str]) -> None:
     """Run a module as ``python -m`` does; it ends by itself or by an exception."""
+    import runpy
+
     sys.argv = list(arguments)
     sys.orig_argv = [sys.executable, "-m", *arguments]
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
@@ -60,18 +65,21 @@ def _connect() -> socket.socket | None:
     """The warm process of this environment, started if need be; None where that is impossible."""
     parent = os.environ.get(PARENT, "").rpartition(":")[2]
     same = {k: v for k, v in os.environ.items() if k not in _VOLATILE}
-    key = hashlib.sha256(json.dumps([sys.executable, sorted(same.items())]).encode()).hexdigest()
-    folder = FOLDER / f"warm-{parent}"
-    path = folder / key[:16]  # relative, since the kernel allows some hundred characters
+    key = zlib.crc32(json.dumps([sys.executable, sorted(same.items())]).encode())
+    folder = f"{FOLDER}/warm-{parent}"
+    path = f"{folder}/{key:08x}"  # relative, since the kernel allows some hundred characters
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (folder / "lock").open("w") as lock:
+        os.makedirs(FOLDER, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
+        with open(f"{folder}/lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
                 return _dial(path)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(path))
+                listener.bind(path)
                 listener.listen(128)
                 _start(listener, folder, parent)
             return _dial(path)
@@ -79,17 +87,17 @@ def _connect() -> socket.socket | None:
         return None
 
 
-def _dial(path: Path) -> socket.socket:
+def _dial(path: str) -> socket.socket:
     server = socket.socket(socket.AF_UNIX)
     try:
-        server.connect(str(path))
+        server.connect(path)
     except OSError:
         server.close()
         raise
     return server
 
 
-def _start(listener: socket.socket, folder: Path, parent: str) -> None:
+def _start(listener: socket.socket, folder: str, parent: str) -> None:
     import subprocess  # by the first job alone
 
     command = [
@@ -97,7 +105,7 @@ def _start(listener: socket.socket, folder: Path, parent: str) -> None:
         "-m",
         "sightlines.jobs.warm",
         str(listener.fileno()),
-        str(folder),
+        folder,
         parent,
     ]
     nothing = subprocess.DEVNULL
@@ -114,14 +122,14 @@ def _start(listener: socket.socket, folder: Path, parent: str) -> None:
 def _ask(server: socket.socket, arguments: list[str]) -> int | None:
     """Have the job run; its exit status, negative for a signal, or None where it never began."""
 
-    def pass_on(number: int, _: FrameType | None) -> None:
+    def pass_on(number: int, _: "FrameType | None") -> None:
         with contextlib.suppress(OSError):
             server.send(bytes([number]))
 
     before = {n: signal.signal(n, pass_on) for n in PASSED_ON}
     mask = os.umask(0o077)
     os.umask(mask)
-    job = {"arguments": arguments, "folder": str(Path.cwd()), "mask": mask, "env": dict(os.environ)}
+    job = {"arguments": arguments, "folder": os.getcwd(), "mask": mask, "env": dict(os.environ)}
     text = json.dumps(job).encode()
     try:
         socket.send_fds(server, [LENGTH.pack(len(text))], [0, 1, 2])

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import logging
 import os
 import selectors
 import shutil
@@ -19,6 +20,7 @@ import socket
 import sys
 import threading
 import traceback
+import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -162,7 +164,22 @@ def _fork(
     ready.close()
     listener.close()
     caller.close()
+    _forget_exit_functions()
     return _become(job, handles)
+
+
+def _forget_exit_functions() -> None:
+    """Drop what libraries asked the warm process to do at its end, as `multiprocessing` does.
+
+    What a job itself registers is done at its end. What it would inherit is the warm process's own
+    (folders, caches, statistics), and to walk through it takes 0.05 CPU seconds a job.
+    """
+    atexit._clear()
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
+    if util := sys.modules.get("multiprocessing.util"):
+        atexit.register(util._exit_function)
 
 
 def _become(job: dict[str, Any], handles: list[int]) -> list[str]:

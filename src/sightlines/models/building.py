@@ -75,7 +75,7 @@ def load_network(weights: Path, card: Path) -> tuple[nn.Module, dict[str, Any]]:
     missing = [key for key in needed if not isinstance(facts, dict) or key not in facts]
     if missing:
         raise _no_card(card, f"lacks {', '.join(missing)}")
-    if facts["family"] not in registry.members("models"):
+    if not registry.has("models", str(facts["family"])):
         raise _no_card(card, f"names the family {facts['family']!r}, which is not known")
     model_config = {"family": facts["family"], **facts["architecture"]}
     try:

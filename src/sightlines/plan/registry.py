@@ -71,11 +71,11 @@ if TYPE_CHECKING:
 
 
 def load(folder: str, name: str) -> ModuleType:
-    """Import one member.
+    """Import one member, and read no other.
 
     Whoever calls this for a name out of the config puts that module into the stage's digest.
     """
-    if name not in members(folder):
+    if not has(folder, name):
         raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
     return importlib.import_module(f"sightlines.{folder}.{name}")
 
@@ -86,24 +86,13 @@ def has(folder: str, name: str) -> bool:
     return is_file and MARKS[folder] in declarations(folder, name)
 
 
-def load_alone(folder: str, name: str) -> ModuleType:
-    """Import one member, and read no other: what `load` does, in a twentieth of the time.
-
-    For runners, each in a process of its own. `load` is part of every network's digest, so that it
-    cannot be changed without training all of them again.
-    """
-    if not has(folder, name):
-        raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
-    return importlib.import_module(f"sightlines.{folder}.{name}")
-
-
 def load_beside(folder: str, name: str, part: str) -> ModuleType:
     """Import `<name>_<part>.py` beside a member: what only one stage needs of it.
 
     Raises:
         KeyError: there is no such member.
     """
-    if name not in members(folder):
+    if not has(folder, name):
         raise KeyError(f"no {folder} named {name!r}; there are {members(folder)}")
     return importlib.import_module(f"sightlines.{folder}.{name}_{part}")
 

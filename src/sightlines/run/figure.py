@@ -33,7 +33,7 @@ def main(job: Job) -> None:
     tables = {name: opened[name] for name in reads}
     gc.disable()  # a drawing is a web of references: searching it for garbage takes a tenth longer
     try:
-        figure = registry.load_alone("figures", job.member).draw(tables, job.config)
+        figure = registry.load("figures", job.member).draw(tables, job.config)
         style.save(figure, {kind: job.output(kind) for kind in job.outputs})
     finally:
         gc.enable()

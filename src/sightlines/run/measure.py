@@ -52,7 +52,7 @@ def main(job: Job) -> None:
     """
     schemas = written("measures", job.member)
     with one_thread():
-        found = registry.load_alone("measures", job.member).measure(**arguments(job))
+        found = registry.load("measures", job.member).measure(**arguments(job))
         names = list(found) if isinstance(found, dict) else [type(found).__name__]
         if set(names) != set(schemas):
             raise SchemaError(

@@ -78,7 +78,7 @@ def _recorded(
     uses = [*declared.get("USES", ()), *(["conditions"] if "CONDITIONS" in declared else [])]
     settings = {key: config[key] for key in uses}
     settings |= {name: read.get(name) for name in declared.get("BESIDE", ())}
-    found: TensorFile | Watched = registry.load_alone("dumps", kind).record(shown, **settings)
+    found: TensorFile | Watched = registry.load("dumps", kind).record(shown, **settings)
     return found
 
 
