@@ -111,10 +111,9 @@ def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
         if shape != wanted:
             offences.append(f"{name}: shape {shape} instead of {wanted}")
             continue
-        values = np.array(reader[name])
-        if odd := not_finite(torch.from_numpy(values), expected[name]):
+        state[name] = torch.from_numpy(np.array(reader[name]))
+        if odd := not_finite(state[name], expected[name]):
             offences.append(f"{name}: {odd} not finite")
-        state[name] = torch.from_numpy(values)
     if offences:
         listed = "\n  ".join(offences)
         raise WeightsError(

@@ -67,13 +67,13 @@ def look(
     Raises:
         LookupError: no block was found.
     """
-    seen = traced(model, size_px)
-    found = find(seen, extra)
-    blocks = [each for each in found if each.kind == "block"]
-    if not blocks and seen.asks_numbers and not any(p.is_meta for p in model.parameters()):
-        seen = traced(model, size_px, is_real=True)
+    has_numbers = not any(p.is_meta for p in model.parameters())
+    for is_real in (False, True):
+        seen = traced(model, size_px, is_real)
         found = find(seen, extra)
         blocks = [each for each in found if each.kind == "block"]
+        if blocks or not (seen.asks_numbers and has_numbers):
+            break
     if not blocks:
         raise LookupError(
             f"the blocks of {type(model).__name__} were not found: set `layers` of the model to "
