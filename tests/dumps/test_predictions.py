@@ -139,11 +139,22 @@ def test_an_imported_network_is_shown_all_images(tmp_path, dataset):
     assert dump.answers.tolist() == [2, 0, 1]
 
 
-@pytest.mark.parametrize("card", [{}, {"answers": [2, 0, 1]}], ids=["own", "imported"])
-def test_an_untrained_network_is_shown_some_test_images(tmp_path, dataset, monkeypatch, card):
-    monkeypatch.setattr(predictions, "UNTRAINED_SHOWN", 3)
-    model, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), **card)
-    assert dump.images == {"test": 3} and dump.train_images == 0
+def test_an_untrained_network_is_shown_the_test_images_alone(tmp_path, dataset, monkeypatch):
+    monkeypatch.setattr(predictions, "TWIN_SHOWN", 3)
+    _, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"))
+    assert dump.images == {"test": TEST} and dump.train_images == 0
+
+
+def test_nothing_is_shown_to_a_twin_where_no_score_could_be_made(tmp_path, dataset, monkeypatch):
+    monkeypatch.setattr(predictions, "TWIN_SHOWN", 3)
+    _, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), answers=[])
+    assert dump.images == {"test": TEST}
+
+
+def test_its_untrained_twin_is_shown_some_test_images(tmp_path, dataset, monkeypatch):
+    monkeypatch.setattr(predictions, "TWIN_SHOWN", 3)
+    model, dump = recorded(tmp_path, dataset, VIT, ("vit", "f000", "s0"), answers=[2, 0, 1])
+    assert dump.images == {"test": 3}
     tests = TensorReader(tmp_path / "splits.safetensors")["test"]
     tests = ordered(dataset, "test", tests)[:3]
     assert_rounded(together(dump, "test"), asked(model, dataset, "test", tests), **SUMS)

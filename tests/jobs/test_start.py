@@ -54,11 +54,19 @@ if what == "wait":
     time.sleep(60)
 """
 
+LIBRARY = """
+import atexit, os, pathlib, sys
+if "sightlines.jobs.warm" in sys.orig_argv:
+    atexit.register(lambda: pathlib.Path({folder!r}, f"ended-{{os.getpid()}}").touch())
+"""
+"""What the warm process loads first: it wants to do something at the end."""
+
 
 @contextlib.contextmanager
 def snakemake_in(folder):
     """A folder with a job's module, and the environment of a Snakemake that is alive."""
     (folder / "job.py").write_text(JOB)
+    (folder / "sitecustomize.py").write_text(LIBRARY.format(folder=str(folder)))
     main = subprocess.Popen(["sleep", "600"])
     env = {**os.environ, "PYTHONPATH": str(folder), "OWN": "mine", "SIGHTLINES_WARM": "1"}
     env[liveness.PARENT] = f"{liveness.me().rpartition(':')[0]}:{main.pid}"
@@ -222,19 +230,14 @@ def test_a_job_ends_as_a_process_does(run_of, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"at-exit", "finalized", "thread"}
 
 
-def test_what_libraries_left_for_the_warm_processs_end_is_not_done_by_a_job(tmp_path):
-    program = """
-import atexit, pathlib, sys, threading, weakref
-from sightlines.jobs import warm
-seen, folder = [threading.Event(), threading.Event()], pathlib.Path(sys.argv[1])
-atexit.register((folder / "inherited").touch)
-weakref.finalize(seen[0], (folder / "inherited-too").touch)
-warm._forget_exit_functions()
-atexit.register((folder / "own").touch)
-weakref.finalize(seen[1], (folder / "own-too").touch)
-"""
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"own", "own-too"}
+def test_what_libraries_left_for_the_warm_processs_end_is_not_done_by_a_job(own_run):
+    start, main, folder = own_run
+    status, said, errors = start("do")
+    assert (status, errors) == (0, "") and not [*folder.glob("ended-*")]
+    main.kill()
+    main.wait()
+    wait_for(lambda: [*folder.glob("ended-*")])
+    assert [path.name for path in folder.glob("ended-*")] == [f"ended-{facts(said)['parent']}"]
 
 
 def test_what_every_job_starts_with_imports_nothing_but_the_standard_library():

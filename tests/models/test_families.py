@@ -28,6 +28,11 @@ RECTIFIED = ("legacy_xception", "nasnetalarge", "pnasnet5large")
 """Of these timm's intermediates are what the next block's rectifier makes of a block's output."""
 INSIDE = {"hrnet_w18_small": 1, "mobilenetv3_small_050": 1, "resnet10t": 1, "xception41p": 4}
 """How many of timm's first points end no block: a stem after its activation, or inside a block."""
+CUT_OFF = (
+    *("dla60x_c", "ese_vovnet19b_slim_dw", "hardcorenas_b", "hrnet_w18_small", "mobileone_s1"),
+    *("pnasnet5large", "resnest26d", "tresnet_m"),
+)
+"""Of these a ReLU has cut off the channel that is looked at, so that it has no gradient."""
 SECTIONS = {"receptive_field": {"images": 2, "channels": 2, "depths": 2}}
 
 
@@ -140,7 +145,7 @@ def at_native_size(name, native_px):
     if known["outputs"]:  # some encoders come without a last layer
         assert {*shapes} == {(1, known["outputs"])}
     names = [layer.name for layer in network.layers]
-    return {"field": fields.shape, "layers": names}  # 0 where a ReLU has cut the channel off
+    return {"sensitivity": float(fields.max()), "layers": names}
 
 
 pytestmark = [pytest.mark.families, pytest.mark.slow]
@@ -158,7 +163,7 @@ def test_the_whole_chain(member, tmp_path):
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member["name"])
 def test_the_native_size(member):
     found = in_own_process(member["name"], member["native_px"])
-    assert found["field"] == [1, int(member["native_px"]), int(member["native_px"])]
+    assert (found["sensitivity"] > 0) != (member["name"] in CUT_OFF)
     assert len(found["layers"]) > 1
     assert found["bytes"] <= BYTES
 

@@ -10,6 +10,7 @@ from sightlines.models import found_layers
 from sightlines.models import places as along_with
 
 MIB = 2**20
+NONE = float("nan")
 SHAPES = {
     "channels stay": ((2, 4, 6, 5), (2, 2, 2, 3, 2, 5)),
     "channels are parted": ((2, 4, 6, 6), (2, 24, 2, 3)),
@@ -82,3 +83,33 @@ def test_a_trace_of_windows_holds_little():
         t.untyped_storage().data_ptr(): held(t) for t in itertools.chain(*tensors) if t is not None
     }
     assert len(found.sites) == 2 and sum(bytes_of.values()) < 8 * MIB
+
+
+@pytest.mark.parametrize(
+    ("x", "varies"),
+    [([0, 1, 2, 0], True), ([0, 0, 0, 1], True), ([2, 2, 2, 2], False), ([NONE, 2, NONE], True)],
+    ids=["ends alike", "last alone", "one place", "ends without a place"],
+)
+def test_places_vary_wherever_one_differs(x, varies):
+    along_x = torch.tensor([complex(v, v) for v in x], dtype=torch.complex128)[None, :, None]
+    found = along_x.clone().expand(2, len(x), 3)
+    assert along_with.varies(found, 1) is varies
+    assert not along_with.varies(found, 0) and not along_with.varies(found, 2)
+
+
+def test_a_mean_over_all_places_of_an_image_has_none():
+    pixels = along_with.of_pixels(2, 3, 4, 6).own
+    assert along_with.reduced(pixels, [2, 3], False).isnan().all()
+    rows = along_with.reduced(pixels, [2], False)
+    image, y, x = along_with.decoded(rows)
+    assert rows.shape == (2, 3, 6)
+    assert torch.equal(
+        image, torch.tensor([0.0, 1.0], dtype=torch.float64)[:, None, None].expand(2, 3, 6)
+    )
+    assert (y == 2).all() and torch.equal(x[1, 2], torch.arange(6, dtype=torch.float64) + 0.5)
+
+
+def test_a_mean_keeps_its_places_where_one_image_alone_has_several():
+    pixels = along_with.of_pixels(2, 1, 4, 6).own.clone()
+    pixels[0] = pixels[0, :, :, :1]
+    assert not along_with.reduced(pixels, [2], False).isnan().any()

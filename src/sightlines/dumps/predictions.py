@@ -7,15 +7,15 @@ One file a network; for each subset of the images `logits.<subset>` [images, out
 * `validation`: the validation images,
 * `train`: some of its training images, evenly spaced.
 
-An untrained one, which answers by chance, is shown some test images alone.
+An untrained one, which answers by chance, is shown the test images alone.
 
 Images of `test`, `validation` and an imported network's `train` come in the order of which probes
 use the first (`datasets.split.order_labelled`), so that both are shown the same minibatches.
 
 A network that was trained elsewhere has seen none of these images here, so it is shown all of them:
-its `train` are all others of the dataset's train split. Where it is not known which outputs stand
-for the classes no score could be made: then the network is shown nothing, and there are the labels
-of `test` alone.
+its `train` are all others of the dataset's train split. Its untrained twin is shown some test
+images alone. Where it is not known which outputs stand for the classes no score could be made:
+then the network is shown nothing, and there are the labels of `test` alone.
 """
 
 import contextlib
@@ -47,8 +47,8 @@ PROBES = {"test": "probe_test", "validation": "probe_held_out", "train": "probe_
 """Subset -> the probes' images that are the first of it."""
 TRAIN_SHOWN = 2000
 """Training images that a network is shown, at most."""
-UNTRAINED_SHOWN = 1000
-"""Test images that an untrained network is shown, at most."""
+TWIN_SHOWN = 1000
+"""Test images that the untrained twin of an imported network is shown, at most."""
 
 
 def record(shown: Shown, seed: int) -> Watched:
@@ -138,17 +138,18 @@ def choose(shown: Shown, seed: int) -> list[Walk]:
     splits, fraction = shown.splits, shown.network.fraction
     tests, validation = np.array(splits["test"]), np.array(splits["validation"])
     chosen = {"test": _ordered(shown, "test", tests, seed)}
+    imported, is_untrained = is_imported(shown.card), fraction == UNTRAINED
     is_known = shown.card.get("answers") != []
-    if is_known and fraction != UNTRAINED:
-        if is_imported(shown.card):
+    if is_known and not is_untrained:
+        if imported:
             others = np.setdiff1d(np.arange(len(shown.images.labels("train"))), validation)
             chosen["train"] = _ordered(shown, "train", others, seed)
         else:
             images = fraction_images(splits, fraction)
             chosen["train"] = images[spaced(images)]
         chosen["validation"] = _ordered(shown, "validation", validation, seed)
-    few = is_known and fraction == UNTRAINED
-    most = UNTRAINED_SHOWN if few else sum(map(len, chosen.values()))
+    few = imported and is_known and is_untrained
+    most = TWIN_SHOWN if few else sum(map(len, chosen.values()))
     return [
         Walk(subset, split, chosen[subset], min(most, len(chosen[subset])))
         for subset, split in SUBSETS.items()

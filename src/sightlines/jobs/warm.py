@@ -169,17 +169,21 @@ def _fork(
 
 
 def _forget_exit_functions() -> None:
-    """Drop what libraries asked the warm process to do at its end, as `multiprocessing` does.
+    """Drop what libraries asked the warm process to do at its end.
 
     What a job itself registers is done at its end. What it would inherit is the warm process's own
-    (folders, caches, statistics), and to walk through it takes 0.05 CPU seconds a job.
+    (caches, statistics of torch's compiler, torch's libraries of operators), and to walk through it
+    takes 0.05 CPU seconds a job. What concerns a job's own log and worker processes stays.
     """
     atexit._clear()
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     atexit.register(logging.shutdown)
     if util := sys.modules.get("multiprocessing.util"):
+        util._finalizer_registry.clear()  # as `multiprocessing` does in its own forked processes
         atexit.register(util._exit_function)
+    if workers := sys.modules.get("torch.utils.data._utils"):
+        atexit.register(workers._set_python_exit_flag)
 
 
 def _become(job: dict[str, Any], handles: list[int]) -> list[str]:

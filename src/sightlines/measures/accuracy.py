@@ -21,8 +21,18 @@ TABLES = {
             ("train_images", "int", "images", "training images"),
             ("steps", "int", "", "optimiser steps"),
             ("parameters", "int", "", "parameters"),
-            ("accuracy_train", "float", "share", "accuracy on some of the training images"),
-            ("accuracy_validation", "float", "share", "accuracy on validation images"),
+            (
+                "accuracy_train",
+                "float",
+                "share",
+                "accuracy on some of the training images; none of an untrained network",
+            ),
+            (
+                "accuracy_validation",
+                "float",
+                "share",
+                "accuracy on validation images; none of an untrained network",
+            ),
             (
                 "accuracy_test",
                 "float",
