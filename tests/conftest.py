@@ -140,10 +140,11 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
-        """Gives each process whole files."""
+        """Gives each process whole files, but of families, which share nothing, one at a time."""
 
         def _split_scope(self, nodeid):
-            return nodeid.split("::")[0]
+            file = nodeid.split("::")[0]
+            return nodeid if file.endswith("test_families.py") else file
 
     return ByFile(config, log)
 
