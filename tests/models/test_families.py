@@ -1,6 +1,9 @@
 """The whole chain for one member of each of timm's 98 files, each in a process of its own.
 
-`families.csv`: the member, the smallest images that it takes here, and timm's own size.
+    python -m pytest -m families -n 2 tests/models/test_families.py
+
+takes 20 minutes on 2 cores and 14 GiB. `families.csv`: the member, the smallest images that it
+takes here, and timm's own size.
 """
 
 import csv
