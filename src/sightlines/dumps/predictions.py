@@ -45,7 +45,7 @@ SUBSETS = {"test": "test", "validation": "train", "train": "train"}
 """Subset -> the dataset's split that it is of."""
 PROBES = {"test": "probe_test", "validation": "probe_held_out", "train": "probe_train"}
 """Subset -> the probes' images that are the first of it."""
-TRAIN_SHOWN = 2000
+TRAIN_SHOWN = 1000
 """Training images that a network is shown, at most."""
 TWIN_SHOWN = 1000
 """Test images that the untrained twin of an imported network is shown, at most."""
