@@ -80,6 +80,7 @@ def saved_step(folder):
             *(RESNET, 150),
             {"optimizer": "sgd", "ema_decay": 0.0, "precision": "auto", "crop": "resized"},
         ),
+        (VIT, 100, {"optimizer": "muon", "learning_rate": 0.01}),
         # Of which a step takes ten times as long.
         pytest.param(PUBLIC, 60, {}, marks=pytest.mark.thorough),
     ],
@@ -186,6 +187,7 @@ def test_equal_epochs(workplace):
 OPTIONS = [
     {"batch_size": 11},
     {"optimizer": "sgd"},
+    {"optimizer": "muon"},
     {"learning_rate": 0.002},
     {"momentum": 0.5},
     {"second_moment": 0.9},

@@ -111,8 +111,9 @@ class Train(Block):
         unit="images",
         minimum=1,
     )
-    optimizer: Literal["adamw", "sgd"] = key(
-        "Update rule.",
+    optimizer: Literal["adamw", "sgd", "muon"] = key(
+        "Update rule; muon makes the steps of matrices and kernels inside a network orthogonal, "
+        "and takes adamw's for all else.",
         default="adamw",
     )
     learning_rate: float = key(
@@ -128,7 +129,7 @@ class Train(Block):
         exclusiveMaximum=1,
     )
     betas: tuple[float, float] = key(
-        "Decay of the first and of the second moment of adamw.",
+        "Decay of the first and of the second moment of adamw, also beside muon.",
         default=(0.9, 0.999),
         items=DECAY,
     )
@@ -143,8 +144,8 @@ class Train(Block):
         default="cosine",
     )
     weight_decay: float = key(
-        "Decoupled for adamw, added to the gradient for sgd (where 0.0005 is usual); matrices "
-        "and kernels only.",
+        "Decoupled for adamw and muon, added to the gradient for sgd (where 0.0005 is usual); "
+        "matrices and kernels only.",
         default=0.05,
         minimum=0,
     )
@@ -283,7 +284,7 @@ class Train(Block):
         """
         found = super().recorded()
         first, found["second_moment"] = found.pop("betas")
-        if self.optimizer == "adamw":
+        if self.optimizer != "sgd":
             found["momentum"] = first
         objective = found.pop("objective")
         if objective == objectives.SUPERVISED:

@@ -138,7 +138,7 @@ def former_betas(raw: Mapping[str, Any], config: Config) -> list[Former]:
                 cure = f"write betas: {betas}"
                 former.setdefault((block, "second_moment"), Former(block, "second_moment", cure))
         given = [block for block, own in levels.items() if own.keys() & {"betas", "momentum"}]
-        if recipe.optimizer == "adamw" and given and "betas" not in levels[given[-1]]:
+        if recipe.optimizer != "sgd" and given and "betas" not in levels[given[-1]]:
             cure = f"write betas: {list(recipe.betas)}; momentum is for sgd"
             former.setdefault((given[-1], "momentum"), Former(given[-1], "momentum", cure))
     return list(former.values())

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from sightlines.plan.schedule import Recipe, ema_decay
+from sightlines.training import muon
 
 EMBEDDINGS = ("pos_embed", "cls_token", "reg_token")
 
@@ -17,25 +18,35 @@ def is_decayed(name: str, parameter: torch.Tensor) -> bool:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW, or SGD with Nesterov momentum, in two groups: decayed and not.
+    """AdamW, SGD with Nesterov momentum, or Muon, in groups that say whether they are `decayed`.
 
     The learning rate is set at every step by `set_learning_rate`.
     """
     named = list(model.named_parameters())
+    decayed = [(n, p) for n, p in named if is_decayed(n, p)]
+    inner = muon.inner_matrices(decayed) if recipe["optimizer"] == "muon" else []
+    inside = {name for name, _ in inner}
     groups = [
         {
-            "params": [p for n, p in named if is_decayed(n, p)],
+            "params": [p for n, p in decayed if n not in inside],
             "weight_decay": recipe["weight_decay"],
+            "decayed": True,
         },
-        {"params": [p for n, p in named if not is_decayed(n, p)], "weight_decay": 0.0},
+        {
+            "params": [p for n, p in named if not is_decayed(n, p)],
+            "weight_decay": 0.0,
+            "decayed": False,
+        },
     ]
     groups = [group for group in groups if group["params"]]
-    if recipe["optimizer"] == "adamw":
-        betas = (recipe["momentum"], recipe["second_moment"])
-        return torch.optim.AdamW(groups, lr=recipe["learning_rate"], betas=betas, fused=True)
+    rate, betas = recipe["learning_rate"], (recipe["momentum"], recipe["second_moment"])
+    if inner:
+        return muon.Muon(inner, groups, rate, recipe["weight_decay"], betas)
+    if recipe["optimizer"] in ("adamw", "muon"):
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
     return torch.optim.SGD(
         groups,
-        lr=recipe["learning_rate"],
+        lr=rate,
         momentum=recipe["momentum"],
         nesterov=recipe["momentum"] > 0,
         fused=True,

@@ -145,9 +145,10 @@ class Distillation(Unsupervised):
     def update(self) -> None:
         """Change the student by its gradients, then teacher and centre, and take the step."""
         step, total, recipe = self.step, self.plan.total, self.plan.recipe
-        decayed = self.optimizer.param_groups[0]
-        start = recipe["weight_decay"]
-        decayed["weight_decay"] = schedules.weight_decay(step, total, start, self._settings)
+        decay = schedules.weight_decay(step, total, recipe["weight_decay"], self._settings)
+        for group in self.optimizer.param_groups:
+            if group["decayed"]:
+                group["weight_decay"] = decay
         super().update()
         self._follow(schedules.teacher_momentum(step, total, self._settings))
         stays = self._settings["centre_momentum"]
