@@ -63,8 +63,8 @@ figures: [fig01_cka_within, fig09_localisation]
 MINE = "workflow/config/small.yaml"
 IN_PASS = ["gram", "localisation"]
 OUTAGE_S = 30
-"""Longer than SLURM gives a job to begin (BatchStartTimeout and MessageTimeout, 10 s each): of a node
-that is back sooner it takes the job that was lost for one yet to begin, and holds on to it."""
+"""Longer than SLURM gives a job to begin (BatchStartTimeout and MessageTimeout, 10 s each): of a
+node that is back sooner it takes the job that was lost for one yet to begin, and holds on to it."""
 GIT = ("git", "-c", "user.name=A", "-c", "user.email=a@localhost")
 
 
