@@ -285,6 +285,17 @@ def test_weight_decay_follows_its_schedule(workplace):
     ]
 
 
+def test_weight_decay_of_muon_follows_the_same_schedule(workplace):
+    training = distillation(workplace, dino_config(STILL, steps=8, optimizer="muon"))
+    take_step(training)
+    decay = schedules.weight_decay(0, 8, RECIPE["weight_decay"], training.plan.recipe["dino"])
+    groups = training.optimizer.param_groups
+    assert [group["weight_decay"] for group in groups] == [decay, decay, 0]
+    directions = training.model.head.directions
+    assert all(directions is not each for each in groups[0]["params"])
+    assert any(directions is each for each in groups[1]["params"])
+
+
 def test_outputs_are_cosines_and_directions_turn_alone():
     torch.manual_seed(0)
     head = Head(12, 20, 8, 24)

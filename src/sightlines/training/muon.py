@@ -11,7 +11,6 @@ each, although one layer holds all three.
 """
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -48,13 +47,18 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return values.mT if is_tall else values
 
 
-def inner_matrices(named: Iterable[tuple[str, nn.Parameter]]) -> list[tuple[str, nn.Parameter]]:
-    """What Muon is for: all but the first and the last, which read pixels and tell classes.
+def inner_matrices(
+    named: list[tuple[str, nn.Parameter]], last: nn.Parameter | None = None
+) -> list[tuple[str, nn.Parameter]]:
+    """What Muon is for: all but the first and the last, which read pixels and give the answer.
 
     Args:
         named: Matrices and kernels in the order in which the network has them.
+        last: The one that gives the answer, where it does not stand at the end.
     """
-    return list(named)[1:-1]
+    if last is None and named:
+        last = named[-1][1]
+    return [(name, parameter) for name, parameter in named[1:] if parameter is not last]
 
 
 class Muon(torch.optim.Optimizer):

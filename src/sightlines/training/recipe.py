@@ -17,14 +17,21 @@ def is_decayed(name: str, parameter: torch.Tensor) -> bool:
     return parameter.ndim >= 2 and name.rpartition(".")[2] not in EMBEDDINGS
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: nn.Module, recipe: Recipe, last: nn.Parameter | None = None
+) -> torch.optim.Optimizer:
     """AdamW, SGD with Nesterov momentum, or Muon, in groups that say whether they are `decayed`.
 
     The learning rate is set at every step by `set_learning_rate`.
+
+    Args:
+        model: Whose parameters it changes.
+        recipe: The config's `train`.
+        last: The matrix that gives the answer, where it is not the network's last one.
     """
     named = list(model.named_parameters())
     decayed = [(n, p) for n, p in named if is_decayed(n, p)]
-    inner = muon.inner_matrices(decayed) if recipe["optimizer"] == "muon" else []
+    inner = muon.inner_matrices(decayed, last) if recipe["optimizer"] == "muon" else []
     inside = {name for name, _ in inner}
     groups = [
         {

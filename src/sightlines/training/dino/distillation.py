@@ -78,7 +78,8 @@ class Distillation(Unsupervised):
         SGD's momentum starts at 0, which is the same, but for tensors that have no gradient in the
         first step: torch's fused step does not take them up later.
         """
-        made = make_optimizer(self.model, self.plan.recipe)
+        last: nn.Parameter = self.model.head.directions  # type: ignore[assignment, union-attr]
+        made = make_optimizer(self.model, self.plan.recipe, last)
         if isinstance(made, torch.optim.SGD) and self.plan.recipe["momentum"]:
             for parameter in self.parameters:
                 made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
